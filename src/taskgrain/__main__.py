@@ -1,0 +1,6 @@
+"""`python -m taskgrain` is the command line."""
+
+from taskgrain.cli.main import main
+
+if __name__ == "__main__":
+    main()

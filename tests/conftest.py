@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(sock: socket.socket, address: object) -> None:
+        if sock.family != socket.AF_UNIX:
+            raise AssertionError(f"a test wanted the network: {address}")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="session")
+def media() -> Path:
+    """Real clips of odd kinds, which lie beside the project and not in it."""
+    beside = Path(__file__).parents[2] / "shared" / "media"
+    folder = Path(os.environ.get("TASKGRAIN_MEDIA", beside))
+    if not (folder / "expected.jsonl").is_file():
+        pytest.skip(f"no real clips at {folder}; set TASKGRAIN_MEDIA to their folder")
+    return folder
+
+
+@pytest.fixture
+def tiny_dataset(tmp_path: Path) -> Path:
+    """Eight whole clips of two categories in a folder with a space in its name."""
+    root = tmp_path / "my clips"
+    rows: list[object] = [row(str(n), (PUSH, PULL)[n % 2]) for n in range(8)]
+    write_annotations(root, rows[:6], rows[6:])
+    for n in range(8):
+        frames = moving_square(20 + n)
+        write_video(root / "videos" / f"{n}.webm", frames if n % 2 else frames[::-1].copy())
+    return root

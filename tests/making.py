@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+PUSH = "Pushing [something] from left to right"
+PULL = "Pulling [something] from left to right"
+PRETEND = "Pretending to put [something] next to [something]"
+
+
+def moving_square(num_frames: int, *, size: int = 32) -> NDArray[np.uint8]:
+    """A bright square that moves right over a dark ground: uint8 (T, size, size, 3)."""
+    frames = np.full((num_frames, size, size, 3), 30, np.uint8)
+    for t in range(num_frames):
+        left = 2 + t * (size - 14) // max(num_frames - 1, 1)
+        frames[t, 8:20, left : left + 10] = (220, 120, 40)
+    return frames
+
+
+def write_video(path: Path, frames: NDArray[np.uint8], *, rate: int = 12) -> Path:
+    """Write frames as a small video of whatever kind the name asks for."""
+    codec = {".webm": "libvpx-vp9", ".mp4": "libx264", ".avi": "mpeg4"}[path.suffix]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        for image in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    return path
+
+
+def write_annotations(root: Path, train: list[object], validation: list[object]) -> Path:
+    """Write a dataset's annotations in Something-Something's format, one row a line."""
+    root.mkdir(parents=True, exist_ok=True)
+    for name, rows in (("train", train), ("validation", validation)):
+        text = "[\n" + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows) + "\n]\n"
+        (root / f"{name}.json").write_text(text, encoding="utf-8")
+    return root
+
+
+def row(clip_id: str, template: str = PUSH, *placeholders: str) -> dict[str, object]:
+    filling = list(placeholders) or ["a red cup"] * template.count("[")
+    label = template
+    for placeholder in filling:
+        start, end = label.index("["), label.index("]")
+        label = label[:start] + placeholder + label[end + 1 :]
+    return {
+        "id": clip_id,
+        "label": label.lower(),
+        "template": template,
+        "placeholders": filling,
+    }
