@@ -1,0 +1,228 @@
+"""Read a study file: TOML, `extends`, overrides from the command line, and errors that help."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from taskgrain.config.settings import LADDER, Study
+from taskgrain.errors import ConfigError, list_problems, nearest
+
+Table = dict[str, object]
+MAX_EXTENDS = 16  # more is a circle
+
+
+def packaged_studies() -> list[str]:
+    """Name the studies that come with taskgrain."""
+    folder = files("taskgrain.config").joinpath("studies")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
+
+
+def load_study(name: str, overrides: Sequence[str] = ()) -> Study:
+    """Read a packaged study by name, or a study file by its path.
+
+    Args:
+        name: "quick", or the path of a TOML file.
+        overrides: "dotted.key=value", the value as TOML writes it; a bare word is a string.
+
+    Raises:
+        ConfigError: naming the file, the dotted key, what was found and what was expected.
+    """
+    table = _read(name, Path.cwd(), depth=0)
+    for override in overrides:
+        _override(table, override)
+    _resolve_roots(table, Path.cwd())
+    return validate(table, where=name)
+
+
+def validate(table: Mapping[str, object], *, where: str) -> Study:
+    """Check a study's table and freeze it.
+
+    Raises:
+        ConfigError: listing every key that does not fit, up to ten.
+    """
+    complete = {**table, "sources": _sources(table.get("sources"), where)}
+    try:
+        # JSON mode: TOML gives lists and strings where the models want tuples and paths.
+        return Study.model_validate_json(json.dumps(complete, default=str), strict=True)
+    except ValidationError as error:
+        raise ConfigError(list_problems(_problems(error, where))) from None
+
+
+def study_to_toml(study: Study) -> str:
+    """Write a study with every setting in it, as `load_study` reads it back."""
+    return tomli_w.dumps(study.model_dump(mode="json", by_alias=True, exclude_none=True))
+
+
+def differences(old: Study, new: Study) -> list[str]:
+    """Name each setting in which two studies differ: "train.epochs: 10 before, 3 now"."""
+    before = dict(_flat("", old.model_dump(mode="json", by_alias=True)))
+    after = dict(_flat("", new.model_dump(mode="json", by_alias=True)))
+    return [
+        f"{key}: {before.get(key, 'absent')} before, {after.get(key, 'absent')} now"
+        for key in sorted({*before, *after})
+        if before.get(key, "absent") != after.get(key, "absent")
+    ]
+
+
+def _flat(prefix: str, value: object) -> Iterable[tuple[str, object]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _flat(f"{prefix}.{key}" if prefix else key, inner)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for index, inner in enumerate(value):
+            yield from _flat(f"{prefix}[{index}]", inner)
+    else:
+        yield prefix, value
+
+
+def _read(name: str, beside: Path, depth: int) -> Table:
+    path, text = _find(name, beside)
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+    parent = table.pop("extends", None)
+    folder = path.parent if isinstance(path, Path) else beside
+    _resolve_roots(table, folder)
+    if parent is None:
+        return table
+    if not isinstance(parent, str):
+        raise ConfigError(f"{path}: extends is {parent!r}; expected the name of a study")
+    if depth >= MAX_EXTENDS:
+        raise ConfigError(f"{path}: extends goes in a circle")
+    return _merge(_read(parent, folder, depth + 1), table)
+
+
+def _find(name: str, beside: Path) -> tuple[Path | Traversable, str]:
+    if name in packaged_studies():
+        packaged = files("taskgrain.config").joinpath("studies", f"{name}.toml")
+        return packaged, packaged.read_text(encoding="utf-8")
+    path = Path(name) if Path(name).is_absolute() else beside / name
+    if not path.is_file():
+        known = packaged_studies()
+        raise ConfigError(
+            f"no study {name!r}: neither a file nor one of {', '.join(known)}{nearest(name, known)}"
+        )
+    try:
+        return path, path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
+
+
+def _resolve_roots(table: Table, folder: Path) -> None:
+    """Folders in a study file are meant from where the file stands."""
+    data, targets = table.get("data"), table.get("targets")
+    sections = [data, *targets] if isinstance(targets, list) else [data]
+    for section in sections:
+        if isinstance(section, dict) and isinstance(section.get("root"), str):
+            section["root"] = str(folder / section["root"])
+
+
+def _merge(base: Table, change: Mapping[str, object]) -> Table:
+    merged = dict(base)
+    for key, value in change.items():
+        held = merged.get(key)
+        both = isinstance(held, dict) and isinstance(value, dict)
+        merged[key] = _merge(held, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _override(table: Table, override: str) -> None:
+    key, separator, text = override.partition("=")
+    key = key.strip()
+    if not separator or not key:
+        raise ConfigError(f"--set {override}: expected key=value, as in train.epochs=3")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text  # a bare word
+    inner: Table = table
+    *parents, last = key.split(".")
+    for parent in parents:
+        held = inner.setdefault(parent, {})
+        if not isinstance(held, dict):
+            raise ConfigError(f"--set {override}: {parent} is not a table; set the whole of it")
+        inner = held
+    inner[last] = value
+
+
+def _sources(written: object, where: str) -> object:
+    """Replace the names of packaged sources by what they stand for."""
+    if written is None:
+        written = [source.name for source in LADDER]
+    if not isinstance(written, list):
+        return written
+    packaged = {source.name: source for source in LADDER}
+    sources: list[object] = []
+    for entry in written:
+        if not isinstance(entry, str):
+            sources.append(entry)
+        elif entry in packaged:
+            sources.append(packaged[entry].model_dump(by_alias=True, exclude_none=True))
+        else:
+            raise ConfigError(
+                f"{where}: sources: {entry!r} is none of the packaged {', '.join(packaged)}"
+                f"{nearest(entry, packaged)}"
+            )
+    return sources
+
+
+def _problems(error: ValidationError, where: str) -> list[str]:
+    problems = []
+    found = error.errors()
+    for problem in found:
+        inner = [other["loc"] for other in found if len(other["loc"]) > len(problem["loc"])]
+        if any(loc[: len(problem["loc"])] == problem["loc"] for loc in inner):
+            continue  # "too few items", because an item did not fit: that one is named
+        location = problem["loc"]
+        key = _dotted(location)
+        if problem["type"] == "extra_forbidden":
+            known = _known_keys(location[:-1])
+            unknown = str(location[-1])
+            problems.append(f"{where}: {key}: no such setting{nearest(unknown, known)}")
+        elif problem["type"] == "missing":
+            problems.append(f"{where}: {key}: is missing")
+        else:
+            said = problem["msg"].removeprefix("Value error, ")
+            shown = json.dumps(problem["input"], default=str)
+            shown = f" (found {shown})" if len(shown) <= 80 else ""
+            problems.append(f"{where}: {key + ': ' if key else ''}{said}{shown}")
+    return list(dict.fromkeys(problems))
+
+
+def _dotted(location: Sequence[str | int]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".")
+
+
+def _known_keys(location: Sequence[str | int]) -> list[str]:
+    model: type[BaseModel] = Study
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            inner = _model_in(field.annotation)
+            model = inner or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (tuple, Union, UnionType):
+        for inner in get_args(annotation):
+            found = _model_in(inner)
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taskgrain.config.load import differences, load_study, packaged_studies, study_to_toml
+from taskgrain.config.settings import LADDER
+from taskgrain.errors import ConfigError
+
+
+def test_every_packaged_study_loads_and_survives_being_written(tmp_path: Path) -> None:
+    names = packaged_studies()
+    assert {"quick", "smoke"} <= set(names)
+    for name in names:
+        study = load_study(name)
+        assert study.name == name
+        path = tmp_path / f"{name}.toml"
+        path.write_text(study_to_toml(study), encoding="utf-8")
+        assert load_study(str(path)) == study
+
+
+def test_the_ladder_has_its_six_names() -> None:
+    assert [source.name for source in LADDER] == [
+        "action-groups",
+        "categories",
+        "captions-simplified",
+        "captions-full",
+        "joint-simplified",
+        "joint-full",
+    ]
+
+
+def test_a_study_that_extends_another_states_only_what_differs(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "quick"\nname = "mine"\n[train]\nepochs = 3\n')
+    study = load_study(str(path))
+    changed = differences(load_study("quick"), study)
+    assert changed == ["name: quick before, mine now", "train.epochs: 10 before, 3 now"]
+
+
+def test_a_study_that_extends_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text('extends = "b.toml"')
+    (tmp_path / "b.toml").write_text('extends = "a.toml"')
+    with pytest.raises(ConfigError, match="circle"):
+        load_study(str(tmp_path / "a.toml"))
+
+
+def test_a_folder_in_a_study_file_is_meant_from_where_the_file_stands(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('extends = "quick"\n[data]\nroot = "clips"\n')
+    assert load_study(str(path)).data.root == tmp_path / "clips"
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.epoch=3", r"train\.epoch: no such setting; did you mean 'epochs'"),
+        ("train.epochs=0", r"train\.epochs: .* greater than or equal to 1 \(found 0\)"),
+        ("train.epochs=1.5", r"train\.epochs: .*\(found 1\.5\)"),
+        ("data.train=many", r'data\.train: .*\(found "many"\)'),
+        ('sources=["categorie"]', "did you mean 'categories'"),
+        ("targets=[{name='a/b'}]", r"targets\[0\]\.name"),
+        ("primary.source=foo", "primary.source is 'foo'; this study has action-groups"),
+        ("primary.shots=7", "not among transfer.shots"),
+        ("video.height=65", "does not fit into stored frames"),
+        ("seeds=[1, 1]", "names a seed twice"),
+        ("sources=[{name='x'}]", 'needs "classify", "caption" or both'),
+        ("sources=[{name='x', caption='full', lambda=0.5}]", '"lambda" belongs to'),
+        ("train", "expected key=value"),
+        ("name.x=1", "name is not a table"),
+    ],
+)
+def test_a_mistaken_setting_is_named_with_what_was_expected(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_study("quick", [override])
+
+
+def test_overrides_are_read_as_toml_and_bare_words_as_strings() -> None:
+    study = load_study("quick", ["seeds=[0,1,2]", "name=mine", 'transfer.shots=[5, "all"]'])
+    assert study.seeds == (0, 1, 2)
+    assert study.name == "mine"
+    assert study.transfer.shots == (5, "all")
+
+
+def test_an_unknown_study_names_its_neighbour() -> None:
+    with pytest.raises(ConfigError, match=r"no study 'quik'.*did you mean 'quick'"):
+        load_study("quik")
+
+
+def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bad.toml"
+    path.write_text("name = [")
+    with pytest.raises(ConfigError, match="not TOML"):
+        load_study(str(path))
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_study(str(path))
