@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from taskgrain.data.dataset import ClipBatches, Example
+from taskgrain.data.manifest import read_manifest
+from taskgrain.data.sampling import FrameSampling
+from taskgrain.data.store import FrameStore, is_written, write_shard
+from taskgrain.errors import RunError
+
+SAMPLING = FrameSampling(4, 24, 24, 20, 20)
+
+
+@pytest.fixture
+def store(tiny_dataset: Path, tmp_path: Path) -> FrameStore:
+    records = read_manifest(tiny_dataset).records
+    for shard in range(2):
+        part = records[shard * 4 : shard * 4 + 4]
+        write_shard(tmp_path / "store", shard, part, height=24, width=24)
+    return FrameStore(tmp_path / "store", 2)
+
+
+def examples(count: int = 8) -> list[Example]:
+    return [Example(str(n), n, (1, 4 + n, 2)) for n in range(count)]
+
+
+def test_the_store_holds_every_frame_of_every_clip(store: FrameStore) -> None:
+    assert [store.num_frames(str(n)) for n in range(8)] == [20 + n for n in range(8)]
+    assert store.frames("3").shape == (23, 24, 24, 3)
+    assert store.ledger == []
+
+
+def test_writing_a_shard_again_gives_the_same_bytes(tiny_dataset: Path, tmp_path: Path) -> None:
+    records = read_manifest(tiny_dataset).records
+    for folder in ("a", "b"):
+        write_shard(tmp_path / folder, 0, records, height=24, width=24)
+    for name in ("00000.frames", "00000.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_broken_and_a_missing_clip_become_ledger_entries(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    (tiny_dataset / "videos" / "2.webm").write_bytes(b"nothing")
+    (tiny_dataset / "videos" / "5.webm").unlink()
+    records = read_manifest(tiny_dataset).records
+    write_shard(tmp_path / "store", 0, records, height=24, width=24)
+    opened = FrameStore(tmp_path / "store", 1)
+    assert {(entry.clip_id, entry.state) for entry in opened.ledger} == {
+        ("2", "failed"),
+        ("5", "failed"),
+    }
+    assert "2" not in opened
+    kept = ClipBatches(opened, examples(), SAMPLING, batch_size=3).examples
+    assert [example.clip_id for example in kept] == ["0", "1", "3", "4", "6", "7"]
+
+
+def test_a_shard_that_lost_bytes_is_refused(store: FrameStore) -> None:
+    assert is_written(store.folder, 1)
+    frames = store.folder / "00001.frames"
+    frames.write_bytes(frames.read_bytes()[:-1])
+    with pytest.raises(RunError, match="bytes, expected"):
+        FrameStore(store.folder, 2)
+
+
+def test_every_clip_comes_once_an_epoch_in_batches_of_nearly_one_size(store: FrameStore) -> None:
+    batches = ClipBatches(store, examples(7), SAMPLING, batch_size=3, seed=0)
+    sizes: list[int] = []
+    ids: list[str] = []
+    for batch in batches.batches(epoch=2):
+        assert batch.video.shape == (len(batch.clip_ids), 4, 20, 20, 3)
+        assert batch.video.dtype == torch.uint8
+        sizes.append(len(batch.clip_ids))
+        ids += batch.clip_ids
+    assert sizes == [3, 2, 2]
+    assert sorted(ids) == [str(n) for n in range(7)]
+
+
+def test_a_resumed_epoch_goes_on_with_the_same_batches(store: FrameStore) -> None:
+    batches = ClipBatches(store, examples(), SAMPLING, batch_size=3, seed=5)
+    whole = list(batches.batches(epoch=1))
+    rest = list(batches.batches(epoch=1, first_step=2))
+    assert len(rest) == len(whole) - 2 > 0
+    for one, other in zip(whole[2:], rest, strict=True):
+        assert one.clip_ids == other.clip_ids
+        assert torch.equal(one.video, other.video)
+
+
+def test_order_and_cut_change_with_the_epoch_and_the_seed(store: FrameStore) -> None:
+    def first(seed: int, epoch: int) -> tuple[str, ...]:
+        batches = ClipBatches(store, examples(), SAMPLING, batch_size=8, seed=seed)
+        return next(batches.batches(epoch)).clip_ids
+
+    assert first(0, 0) == first(0, 0)
+    assert len({first(0, 0), first(0, 1), first(1, 0)}) == 3
+
+
+def test_targets_and_captions_stay_with_their_clips(store: FrameStore) -> None:
+    batches = ClipBatches(store, examples(), SAMPLING, batch_size=5, seed=3)
+    for batch in batches.batches():
+        for row, clip_id in enumerate(batch.clip_ids):
+            assert batch.target[row] == int(clip_id)
+            assert batch.caption[row, :4].tolist() == [1, 4 + int(clip_id), 2, 0]
+            assert batch.caption.shape[1] == 15
+
+
+def test_without_a_seed_clips_keep_their_order(store: FrameStore) -> None:
+    batches = ClipBatches(store, examples(), SAMPLING, batch_size=3)
+    once = [batch.video.numpy() for batch in batches.batches(0)]
+    again = [batch.video.numpy() for batch in batches.batches(9)]
+    assert np.array_equal(np.concatenate(once), np.concatenate(again))

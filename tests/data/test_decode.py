@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.making import moving_square, write_video
+
+from taskgrain.data.decode import DecodeLimits, decode_clip
+from taskgrain.errors import ClipError
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mp4", ".avi"])
+@pytest.mark.parametrize("num_frames", [1, 2, 24, 37])
+def test_a_clip_at_twelve_frames_a_second_keeps_every_frame(
+    tmp_path: Path, suffix: str, num_frames: int
+) -> None:
+    path = write_video(tmp_path / f"clip{suffix}", moving_square(num_frames))
+    clip = decode_clip(path, height=32, width=32)
+    assert clip.frames.shape == (num_frames, 32, 32, 3)
+    assert not clip.truncated
+
+
+def test_decoding_gives_back_what_was_drawn(tmp_path: Path) -> None:
+    drawn = moving_square(12)
+    clip = decode_clip(write_video(tmp_path / "clip.webm", drawn), height=32, width=32)
+    difference = np.abs(clip.frames.astype(int) - drawn.astype(int)).mean()
+    assert difference < 12
+
+
+@pytest.mark.parametrize(("rate", "expected"), [(24, 18), (30, 14), (6, 72)])
+def test_other_rates_are_resampled_by_time(tmp_path: Path, rate: int, expected: int) -> None:
+    path = write_video(tmp_path / "clip.webm", moving_square(36), rate=rate)
+    assert len(decode_clip(path, height=32, width=32).frames) == expected
+
+
+def test_a_cut_file_is_reported_as_truncated(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (60, 48, 48, 3), dtype=np.uint8)
+    whole = write_video(tmp_path / "clip.webm", noise).read_bytes()
+    path = tmp_path / "cut.webm"
+    path.write_bytes(whole[: len(whole) // 2])
+    clip = decode_clip(path, height=32, width=32)
+    assert clip.truncated
+    assert 1 <= len(clip.frames) < 50
+    assert clip.problem is not None
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".mp4", ".avi"])
+def test_a_file_cut_anywhere_is_flagged_or_refused(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 48, 48, 3), dtype=np.uint8)
+    whole = write_video(tmp_path / f"whole{suffix}", noise).read_bytes()
+    flagged = 0
+    for tenth in range(9):
+        path = tmp_path / f"cut-{tenth}{suffix}"
+        path.write_bytes(whole[: len(whole) * tenth // 10])
+        try:
+            flagged += decode_clip(path, height=32, width=32).truncated
+        except ClipError:
+            flagged += 1
+    assert flagged == 9
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile neighbour.webm\n",
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1,\nneighbour.webm\n#EXT-X-ENDLIST\n",
+        "not a video at all",
+        "",
+    ],
+)
+def test_a_text_that_names_other_files_is_refused(tmp_path: Path, text: str) -> None:
+    write_video(tmp_path / "neighbour.webm", moving_square(12))
+    path = tmp_path / "clip.mp4"
+    path.write_text(text)
+    with pytest.raises(ClipError, match="not a video that can be opened"):
+        decode_clip(path, height=32, width=32)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match=r"gone\.webm: no such file"):
+        decode_clip(tmp_path / "gone.webm", height=32, width=32)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        (DecodeLimits(pixels=31 * 32), "pixels"),
+        (DecodeLimits(seconds=1), "at most 1 s"),
+        (DecodeLimits(coded_frames=5), "over 5 frames"),
+    ],
+)
+def test_a_file_that_costs_too_much_is_refused(
+    tmp_path: Path, limits: DecodeLimits, said: str
+) -> None:
+    path = write_video(tmp_path / "clip.webm", moving_square(36))
+    with pytest.raises(ClipError, match=said):
+        decode_clip(path, height=32, width=32, limits=limits)
+
+
+MATRIX = {  # of the track header in an MP4 file: 16.16 fixed point, the last column 2.30
+    0: (1, 0, 0, 1),
+    90: (0, 1, -1, 0),
+    180: (-1, 0, 0, -1),
+    270: (0, -1, 1, 0),
+}
+
+
+@pytest.mark.parametrize("clockwise", [0, 90, 180, 270])
+def test_a_clip_recorded_sideways_is_turned_upright(tmp_path: Path, clockwise: int) -> None:
+    frames = np.full((6, 32, 64, 3), 40, np.uint8)
+    frames[:, :16, :32] = 230  # the top left quarter is bright
+    path = write_video(tmp_path / "clip.mp4", frames)
+    a, b, c, d = MATRIX[clockwise]
+    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    header, track = path.read_bytes().split(b"tkhd", 1)
+    path.write_bytes(header + b"tkhd" + track.replace(upright, turned, 1))
+    height, width = (64, 32) if clockwise in (90, 270) else (32, 64)
+    shown = decode_clip(path, height=height, width=width).frames[3].mean(-1)
+    expected = np.rot90(frames[3].mean(-1), -clockwise // 90)
+    assert np.abs(shown - expected).mean() < 10
+
+
+def test_real_clips_decode_to_their_expected_frames(media: Path) -> None:
+    rows = [json.loads(line) for line in (media / "expected.jsonl").read_text().splitlines()]
+    assert len(rows) >= 15
+    for expected in rows:
+        path = media / expected["file"]
+        rate = round(expected.get("fps") or 12)
+        if expected.get("decoded"):
+            clip = decode_clip(path, height=24, width=24, frame_rate=rate)
+            assert abs(len(clip.frames) - expected["decoded"]) <= 1, path.name
+            assert not clip.truncated, path.name
+        else:
+            with pytest.raises(ClipError, match=r"no frame|no video stream"):
+                decode_clip(path, height=24, width=24)
