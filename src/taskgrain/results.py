@@ -1,0 +1,282 @@
+"""The rows that hold every number of a study, and how they are stored.
+
+`results.jsonl` has one row a line, in plan order, with the columns of `ResultRow` in theirs.
+Equal rows give equal bytes: no times, shortest round-trip decimals, one spelling of zero.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal, cast, get_args
+
+from taskgrain.data.files import write_text
+from taskgrain.errors import ResultError, list_problems
+from taskgrain.statistics.intervals import INTERVAL_KINDS, IntervalKind
+
+Shots = int | Literal["all"]
+Control = Literal[
+    "majority", "random-encoder", "pixels", "motion-energy", "permuted-labels", "chance"
+]
+CONTROLS: tuple[Control, ...] = get_args(Control)
+Value = str | int | float | None
+
+# Other metrics may have any finite value: bits, differences between epochs.
+FRACTION_METRICS = (
+    "top-1",
+    "mean-per-class",
+    "top-5",
+    "exact-match",
+    "template-accuracy",
+    "object-accuracy",
+    "group-accuracy",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultRow:
+    """One number: what it measures, its interval, and the counts behind it.
+
+    `n` counts the scored clips, the `failed` ones among them (they count as wrong); `truncated`
+    counts those that end early. A row with `versus` is the difference `source` minus `versus`.
+    A row with a source and no seed summarises all its seeds. The interval is absent where
+    nothing was resampled. `chosen` is the hyper-parameter and `chosen_on` where it was chosen.
+
+    Raises:
+        ValueError: for a value that is not finite, a fraction outside its range, an interval that
+            does not hold the value, or a name that is not known.
+    """
+
+    study: str
+    source: str | None = None
+    seed: int | None = None
+    target: str
+    probe: str | None = None
+    readout: str | None = None
+    shots: Shots | None = None
+    metric: str
+    value: float | None
+    interval: IntervalKind | None = None
+    low: float | None = None
+    high: float | None = None
+    n: int
+    failed: int
+    truncated: int
+    draws: int | None = None
+    versus: str | None = None
+    p: float | None = None
+    chosen: str | None = None
+    chosen_on: str | None = None
+    control: Control | None = None
+
+    def __post_init__(self) -> None:
+        for check in (_name_fault, _count_fault, _value_fault, _interval_fault):
+            fault = check(self)
+            if fault:
+                raise ValueError(fault)
+
+
+COLUMNS = tuple(field.name for field in fields(ResultRow))
+REQUIRED_TEXT = ("study", "target", "metric")
+NUMBERS = ("value", "low", "high", "p")
+
+
+def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
+    """Write the rows in their order, all of them or none (a new file takes the old one's place)."""
+    write_text(path, "".join(f"{_line_of(row)}\n" for row in rows))
+
+
+def read_rows(path: Path) -> tuple[ResultRow, ...]:
+    """Read the rows in file order; an empty file has none.
+
+    Raises:
+        ResultError: if there is no such file, or naming file and line of up to ten faults.
+    """
+    try:
+        # Not splitlines: a caption may hold one of the other characters that end a line there.
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    except FileNotFoundError:
+        raise ResultError(f"{path}: no such file; run the study that writes it") from None
+    except UnicodeDecodeError as error:
+        raise ResultError(f"{path}: not UTF-8 text ({error.reason})") from None
+    rows, problems = [], []
+    for number, line in enumerate(lines if lines != [""] else [], start=1):
+        try:
+            rows.append(_row_of(line))
+        except ValueError as error:
+            problems.append(f"{path}:{number}: {error}")
+    if problems:
+        raise ResultError(list_problems(problems))
+    return tuple(rows)
+
+
+def select(rows: Iterable[ResultRow], **criteria: Value) -> tuple[ResultRow, ...]:
+    """Keep the rows whose columns equal all the criteria (None: the column is absent).
+
+    Raises:
+        ValueError: if a criterion is not a column.
+    """
+    unknown = [name for name in criteria if name not in COLUMNS]
+    if unknown:
+        raise ValueError(f"{unknown[0]!r} is no column of the results; columns: {COLUMNS}")
+    return tuple(
+        row
+        for row in rows
+        if all(getattr(row, name) == wanted for name, wanted in criteria.items())
+    )
+
+
+def find(rows: Iterable[ResultRow], **criteria: Value) -> ResultRow:
+    """Give the one row whose columns equal all the criteria.
+
+    Raises:
+        ResultError: naming the criteria, if no row matches or more than one does.
+        ValueError: if a criterion is not a column.
+    """
+    found = select(rows, **criteria)
+    wanted = ", ".join(f"{name}={value!r}" for name, value in criteria.items())
+    if not found:
+        raise ResultError(f"no result has {wanted}; run the study again to compute it")
+    if len(found) > 1:
+        differing = [name for name in COLUMNS if len({getattr(row, name) for row in found}) > 1]
+        difference = ", ".join(differing) or "nothing"
+        raise ResultError(f"{len(found)} results have {wanted}; they differ in {difference}")
+    return found[0]
+
+
+def _name_fault(row: ResultRow) -> str | None:
+    empty = [name for name in REQUIRED_TEXT if not getattr(row, name)]
+    if empty:
+        return f"{empty[0]} is empty"
+    if row.interval is not None and row.interval not in INTERVAL_KINDS:
+        return f"interval {row.interval!r}; expected one of {', '.join(INTERVAL_KINDS)}"
+    if row.control is not None and row.control not in CONTROLS:
+        return f"control {row.control!r}; expected one of {', '.join(CONTROLS)}"
+    return None
+
+
+def _count_fault(row: ResultRow) -> str | None:
+    if isinstance(row.shots, str) and row.shots != "all":
+        return f'shots {row.shots!r}; expected a number or "all"'
+    if isinstance(row.shots, int) and row.shots < 1:
+        return f"shots {row.shots}; expected at least 1"
+    if row.draws is not None and row.draws < 1:
+        return f"draws {row.draws}; expected at least 1"
+    if row.n < 0 or not 0 <= row.failed <= row.n or not 0 <= row.truncated <= row.n:
+        return f"n {row.n}, failed {row.failed}, truncated {row.truncated}; expected 0..n"
+    return None
+
+
+def _value_fault(row: ResultRow) -> str | None:
+    for name in NUMBERS:
+        number = getattr(row, name)
+        if number is not None and not math.isfinite(number):
+            return f"{name} is {number}; expected a finite number or nothing"
+    if row.p is not None and not 0.0 <= row.p <= 1.0:
+        return f"p is {row.p}; expected 0 to 1"
+    if row.value is not None and row.metric in FRACTION_METRICS:
+        lowest = 0.0 if row.versus is None else -1.0
+        if not lowest <= row.value <= 1.0:
+            return f"{row.metric} is {row.value}; expected {lowest:g} to 1"
+    return None
+
+
+def _interval_fault(row: ResultRow) -> str | None:
+    bounds = (row.interval, row.low, row.high)
+    if all(bound is None for bound in bounds):
+        return None
+    if row.value is None or row.low is None or row.high is None or row.interval is None:
+        return f"interval {row.interval!r} of {row.value} is {row.low} to {row.high}: one is absent"
+    if not row.low <= row.value <= row.high:
+        return f"value {row.value} lies outside its interval, {row.low} to {row.high}"
+    return None
+
+
+def _line_of(row: ResultRow) -> str:
+    record: dict[str, Value] = {}
+    for name in COLUMNS:
+        value: Value = getattr(row, name)
+        if value is not None and name in NUMBERS:
+            value = float(value) + 0.0  # 1 becomes 1.0, and -0.0 becomes 0.0
+        elif value is not None and not isinstance(value, str):
+            value = int(value)  # numpy's integers are no JSON
+        record[name] = value
+    return json.dumps(record, ensure_ascii=False, allow_nan=False)
+
+
+def _row_of(line: str) -> ResultRow:
+    """Parse one line; ValueError says what is wrong with it."""
+    try:
+        record: object = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON ({error.msg})") from None
+    if not isinstance(record, dict):
+        raise ValueError("expected a JSON object")
+    for name in COLUMNS:
+        if name not in record:
+            raise ValueError(f"no column {name!r}")
+    for name in record:
+        if name not in COLUMNS:
+            raise ValueError(f"unknown column {name!r}")
+    return ResultRow(
+        study=_text(record, "study"),
+        source=_optional_text(record, "source"),
+        seed=_optional_count(record, "seed"),
+        target=_text(record, "target"),
+        probe=_optional_text(record, "probe"),
+        readout=_optional_text(record, "readout"),
+        shots=_shots(record),
+        metric=_text(record, "metric"),
+        value=_number(record, "value"),
+        # Whether these two are known names is checked by the row itself.
+        interval=cast("IntervalKind | None", _optional_text(record, "interval")),
+        low=_number(record, "low"),
+        high=_number(record, "high"),
+        n=_count(record, "n"),
+        failed=_count(record, "failed"),
+        truncated=_count(record, "truncated"),
+        draws=_optional_count(record, "draws"),
+        versus=_optional_text(record, "versus"),
+        p=_number(record, "p"),
+        chosen=_optional_text(record, "chosen"),
+        chosen_on=_optional_text(record, "chosen_on"),
+        control=cast("Control | None", _optional_text(record, "control")),
+    )
+
+
+def _text(record: Mapping[str, object], name: str) -> str:
+    value = record[name]
+    if not isinstance(value, str):
+        raise ValueError(f"{name} is {value!r}; expected text")
+    return value
+
+
+def _optional_text(record: Mapping[str, object], name: str) -> str | None:
+    return None if record[name] is None else _text(record, name)
+
+
+def _count(record: Mapping[str, object], name: str) -> int:
+    value = record[name]
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; expected a whole number")
+    return value
+
+
+def _optional_count(record: Mapping[str, object], name: str) -> int | None:
+    return None if record[name] is None else _count(record, name)
+
+
+def _shots(record: Mapping[str, object]) -> Shots | None:
+    return "all" if record["shots"] == "all" else _optional_count(record, "shots")
+
+
+def _number(record: Mapping[str, object], name: str) -> float | None:
+    value = record[name]
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise ValueError(f"{name} is {value!r}; expected a number or null")
+    return float(value)

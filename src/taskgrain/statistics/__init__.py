@@ -1,0 +1,1 @@
+"""Intervals and tests, each naming what it generalises over. Imports no torch."""

@@ -1,0 +1,40 @@
+"""The permuted-label control: is an evaluation above chance where nothing can be learned?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from taskgrain.statistics.intervals import Interval
+from taskgrain.statistics.student import mean_interval, p_above
+
+ALARM_LEVEL = 0.001  # over the whole family: an alarm 1 time in 20 would be no alarm
+
+
+def permuted_label_interval(accuracies: Sequence[float], *, chance: float) -> Interval:
+    """Compare the accuracies of probes fitted on permuted support labels with chance.
+
+    Permuting the labels of a support set with as many clips of every class makes each class
+    equally likely for each scored clip, so the expectation is exactly 1 / K for K classes,
+    whatever the features and the classes of the scored clips. Draws are permuted independently:
+    a t test over them holds, conditional on the scored clips. It is one-sided, because a leak
+    of true labels can only raise the accuracy, and because the accuracy at one shot is skewed to
+    the right (it counts the labels that a permutation leaves in place), which makes the upper
+    tail of t too light and the lower one too heavy.
+
+    Args:
+        accuracies: top-1 of each support draw, at least two of them, in [0, 1].
+        chance: 1 / K, times the share of scored clips that could be decoded.
+
+    Returns:
+        The mean with its t interval of kind "draws", and p against "above chance", uncorrected.
+    """
+    interval = mean_interval(accuracies, kind="draws")
+    p = p_above(accuracies, null=chance)
+    return Interval("draws", interval.value, interval.low, interval.high, interval.n, p)
+
+
+def is_alarm(p: float, *, family: int) -> bool:
+    """Say whether one of `family` permuted-label tests is above chance (Bonferroni, p < .001)."""
+    if family < 1:
+        raise ValueError(f"a family of {family} tests; expected at least 1")
+    return p * family < ALARM_LEVEL

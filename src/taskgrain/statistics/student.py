@@ -1,0 +1,82 @@
+"""Student's t: intervals over encoder seeds, paired differences, and one-sided tests.
+
+With mean m and standard deviation s (n - 1 in the denominator) of n values, the statistic
+t = (m - null) / (s / sqrt(n)) has df = n - 1 degrees of freedom (Student 1908).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+# scipy ships no types.
+from scipy.special import stdtr, stdtrit
+
+from taskgrain.statistics.intervals import TAIL, Interval, IntervalKind
+
+
+def mean_interval(values: Sequence[float], *, kind: IntervalKind) -> Interval:
+    """Give m and m -+ t(.975; n - 1) * s / sqrt(n).
+
+    Args:
+        values: n >= 2 finite numbers, one for each unit of `kind` (each encoder seed, say).
+        kind: what one value stands for.
+
+    Raises:
+        ValueError: with fewer than two values, or one that is not finite.
+    """
+    mean, error = _mean_and_error(values)
+    half = float(stdtrit(len(values) - 1, 1.0 - TAIL)) * error
+    return Interval(kind, mean, mean - half, mean + half, len(values))
+
+
+def paired_interval(
+    first: Sequence[float], second: Sequence[float], *, kind: IntervalKind
+) -> Interval:
+    """Give the mean of first - second, its t interval, and p for "the mean difference is zero".
+
+    The paired t test, two-sided. Value i of both must come from the same unit (the same encoder
+    seed, say). Equal differences leave no spread to judge by: p is then 1 where they are zero
+    and 0 where they are not.
+
+    Raises:
+        ValueError: if the lengths differ, with fewer than two pairs, or if one is not finite.
+    """
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} values cannot be paired with {len(second)}")
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    mean, error = _mean_and_error(differences)
+    interval = mean_interval(differences, kind=kind)
+    p = 2.0 * float(stdtr(len(differences) - 1, -abs(_statistic(mean, error))))
+    return Interval(kind, mean, interval.low, interval.high, interval.n, p)
+
+
+def p_above(values: Sequence[float], *, null: float) -> float:
+    """Give the one-sided p for "the mean is `null`" against "the mean is above `null`".
+
+    Values without any spread give .5 at `null`, 0 above it and 1 below it.
+
+    Raises:
+        ValueError: with fewer than two values, or one that is not finite.
+    """
+    mean, error = _mean_and_error(values)
+    return float(stdtr(len(values) - 1, -_statistic(mean - null, error)))
+
+
+def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
+    """Give the mean and its standard error s / sqrt(n)."""
+    if len(values) < 2:
+        raise ValueError(f"{len(values)} values; a t interval needs at least 2")
+    array = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(array).all():
+        raise ValueError(f"values are not all finite: {list(values)}")
+    return float(array.mean()), float(array.std(ddof=1)) / math.sqrt(len(values))
+
+
+def _statistic(difference: float, error: float) -> float:
+    """Divide; no difference is 0 and any other is infinite where there is no spread."""
+    if error == 0.0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / error

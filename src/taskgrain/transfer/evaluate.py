@@ -1,0 +1,193 @@
+"""Fit probes on support draws, answer every scored clip, and keep each answer.
+
+Shapes: N scored clips, D width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from taskgrain.results import Control, Shots
+from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
+from taskgrain.transfer.task import TargetTask
+
+NO_ANSWER = -1  # the predicted class of a clip that failed to decode: never the true one
+FEWEST_SHOTS_TO_STANDARDISE = 3  # below, the support's deviations are noise (protocol 8)
+PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """Features under test: whose they are, how they were read, and the source's scale of them."""
+
+    source: str | None  # None for a control that no source was trained for
+    seed: int | None  # of the encoder; None where there is no encoder
+    readout: str
+    control: Control | None
+    features: FeatureSet  # (N, D), of every clip of the target that could be decoded
+    standardiser: Standardiser  # of the same features on the source's training clips
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """Which probes are fitted on how many shots, over which draws: the same for every source."""
+
+    probes: tuple[ProbeName, ...]
+    shots: tuple[Shots, ...]
+    num_draws: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What one probe answered at one number of shots, draw by draw."""
+
+    probe: str
+    shots: Shots
+    predicted: NDArray[np.int16]  # (draws, N) in 0..K-1, NO_ANSWER where the clip failed
+    chosen: str | None
+    chosen_on: str | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """All answers of one source's features on one target, and what is needed to score them."""
+
+    source: str | None
+    seed: int | None
+    readout: str
+    control: Control | None
+    target: str
+    class_names: tuple[str, ...]
+    clip_ids: tuple[str, ...]  # the N scored clips
+    labels: NDArray[np.int64]  # (N,)
+    failed: int  # of the scored clips, could not be decoded
+    truncated: int  # of the scored clips, end early
+    answers: tuple[Answers, ...]
+
+    def correct(self, answers: Answers) -> NDArray[np.bool_]:
+        """Say which answers are right: bool (draws, N), False where the clip failed."""
+        return answers.predicted == self.labels
+
+    def scores(self, answers: Answers) -> NDArray[np.float64]:
+        """Give each clip's share of draws in which it was answered right: float64 (N,)."""
+        return self.correct(answers).mean(axis=0)
+
+
+def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
+    """Fit every probe of the plan on every support draw and answer every scored clip.
+
+    Features are standardised by the source's statistics at one or two shots, by the support's
+    otherwise. Computes on one thread, so that the bits do not depend on the machine's cores.
+
+    Args:
+        subject: whose features; a feature is needed of each clip that did not fail.
+        task: what is asked.
+        plan: how it is asked.
+
+    Raises:
+        ConfigError: naming task and class, if a class has fewer usable support clips than shots.
+        ResultError: naming the clips without features; or if a probe does not converge.
+        ValueError: if the features still have their steps (N, T', D).
+    """
+    return _evaluate(subject, task, plan=plan, labels_of_draw=_true_labels)
+
+
+def evaluate_permuted(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
+    """Evaluate with the labels of each support draw permuted: nothing can be learned.
+
+    Each draw has its own permutation. "all" is left out: it is a single draw, and the pool need
+    not have as many clips of every class, so that chance would not be 1 / K.
+
+    Raises:
+        As `evaluate` does.
+    """
+    counted = tuple(shots for shots in plan.shots if shots != "all")
+
+    def permuted(labels: Labels, draw: int) -> Labels:
+        entropy = (plan.seed, draw, PERMUTATION_STREAM)
+        return np.random.default_rng(entropy).permutation(labels)
+
+    evaluation = _evaluate(
+        subject, task, plan=replace(plan, shots=counted), labels_of_draw=permuted
+    )
+    return replace(evaluation, control="permuted-labels")
+
+
+def _true_labels(labels: Labels, draw: int) -> Labels:
+    return labels
+
+
+def _evaluate(
+    subject: Subject,
+    task: TargetTask,
+    *,
+    plan: ProbePlan,
+    labels_of_draw: Callable[[Labels, int], Labels],
+) -> Evaluation:
+    if subject.features.features.ndim != 2:
+        raise ValueError("features have steps; read them out first (mean_over_steps)")
+    with threadpool_limits(limits=1):
+        answers = tuple(
+            each
+            for shots in plan.shots
+            for each in _answer(
+                subject, task, plan=plan, shots=shots, labels_of_draw=labels_of_draw
+            )
+        )
+    return Evaluation(
+        source=subject.source,
+        seed=subject.seed,
+        readout=subject.readout,
+        control=subject.control,
+        target=task.name,
+        class_names=task.class_names,
+        clip_ids=task.query_ids,
+        labels=task.query_labels,
+        failed=int((~task.is_decoded).sum()),
+        truncated=len(task.truncated.intersection(task.query_ids)),
+        answers=answers,
+    )
+
+
+def _answer(
+    subject: Subject,
+    task: TargetTask,
+    *,
+    plan: ProbePlan,
+    shots: Shots,
+    labels_of_draw: Callable[[Labels, int], Labels],
+) -> tuple[Answers, ...]:
+    """Answer at one number of shots: one `Answers` a probe, in the plan's order."""
+    draws = support_draws(task, num_shots=shots, num_draws=plan.num_draws, seed=plan.seed)
+    usable, decoded = task.has_support, task.is_decoded
+    pool = subject.features.of(_kept(task.support_ids, usable))
+    query = subject.features.of(_kept(task.query_ids, decoded))
+    row_of = np.cumsum(usable) - 1  # index in the pool -> row among those with features
+    predicted = {
+        probe: np.full((len(draws), len(task.query_ids)), NO_ANSWER, dtype=np.int16)
+        for probe in plan.probes
+    }
+    few = shots != "all" and shots < FEWEST_SHOTS_TO_STANDARDISE
+    for index, draw in enumerate(draws):
+        support = pool[row_of[draw]]
+        labels = labels_of_draw(task.support_labels[draw], index)
+        standardise = subject.standardiser if few else Standardiser.of(support)
+        support, scored = standardise(support), standardise(query)
+        for probe in plan.probes:
+            predicted[probe][index, decoded] = PROBES[probe]().fit(support, labels).predict(scored)
+    return tuple(
+        Answers(probe, shots, predicted[probe], PROBES[probe].chosen, PROBES[probe].chosen_on)
+        for probe in plan.probes
+    )
+
+
+def _kept(clip_ids: tuple[str, ...], keep: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(clip for clip, kept in zip(clip_ids, keep, strict=True) if kept)

@@ -1,0 +1,122 @@
+"""Evaluations as files: the answers to every clip, from which every number can be recomputed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from taskgrain.errors import ResultError
+from taskgrain.results import Control, Shots
+from taskgrain.transfer.archive import read_arrays, write_arrays
+from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
+
+
+class _AnswersHeader(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    probe: str
+    shots: Shots
+    chosen: str | None
+    chosen_on: str | None
+
+
+class _Header(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    source: str | None
+    seed: int | None
+    readout: str
+    control: Control | None
+    target: str
+    class_names: tuple[str, ...]
+    failed: int
+    truncated: int
+    answers: tuple[_AnswersHeader, ...]
+
+
+def write_evaluation(path: Path, evaluation: Evaluation) -> None:
+    """Write an `.npz`: `clip`, `label`, `predicted-0`, `predicted-1`, ... and `header` (JSON).
+
+    The header's `answers` say, in the same order, which probe and how many shots each of the
+    int16 (draws, N) arrays belongs to. Atomic; equal evaluations give equal bytes.
+    """
+    header = _Header(
+        source=evaluation.source,
+        seed=evaluation.seed,
+        readout=evaluation.readout,
+        control=evaluation.control,
+        target=evaluation.target,
+        class_names=evaluation.class_names,
+        failed=evaluation.failed,
+        truncated=evaluation.truncated,
+        answers=tuple(
+            _AnswersHeader(probe=a.probe, shots=a.shots, chosen=a.chosen, chosen_on=a.chosen_on)
+            for a in evaluation.answers
+        ),
+    )
+    arrays: dict[str, NDArray[np.generic]] = {
+        "clip": np.array(evaluation.clip_ids, dtype=np.str_),
+        "label": evaluation.labels,
+    }
+    for index, answers in enumerate(evaluation.answers):
+        arrays[_entry(index)] = answers.predicted
+    arrays["header"] = np.array(header.model_dump_json(), dtype=np.str_)
+    write_arrays(path, arrays)
+
+
+def read_evaluation(path: Path) -> Evaluation:
+    """Read an evaluation back.
+
+    Raises:
+        ResultError: naming the file, if it is not there or not what `write_evaluation` writes.
+    """
+    arrays = read_arrays(path)
+    try:
+        header = _Header.model_validate_json(str(arrays["header"]))
+        clip, labels = arrays["clip"], arrays["label"]
+        predicted = [arrays[_entry(index)] for index in range(len(header.answers))]
+    except KeyError as error:
+        raise ResultError(f"{path}: no entry {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultError(f"{path}: header {where}: {first['msg']}") from None
+    for array in predicted:
+        _check_answers(path, array, labels=labels, num_classes=len(header.class_names))
+    return Evaluation(
+        source=header.source,
+        seed=header.seed,
+        readout=header.readout,
+        control=header.control,
+        target=header.target,
+        class_names=header.class_names,
+        clip_ids=tuple(str(each) for each in clip),
+        labels=labels.astype(np.int64),
+        failed=header.failed,
+        truncated=header.truncated,
+        answers=tuple(
+            Answers(a.probe, a.shots, array.astype(np.int16), a.chosen, a.chosen_on)
+            for a, array in zip(header.answers, predicted, strict=True)
+        ),
+    )
+
+
+def _entry(index: int) -> str:
+    return f"predicted-{index}"
+
+
+def _check_answers(
+    path: Path, array: NDArray[np.generic], *, labels: NDArray[np.generic], num_classes: int
+) -> None:
+    if labels.dtype != np.int64 or array.dtype != np.int16 or array.shape[1:] != labels.shape:
+        raise ResultError(
+            f"{path}: answers are {array.dtype} {array.shape} to {labels.dtype} {labels.shape} "
+            "clips; expected int16 (draws, N) to int64 (N,)"
+        )
+    classes = array.astype(np.int64)
+    if classes.size and not NO_ANSWER <= classes.min() <= classes.max() < num_classes:
+        raise ResultError(
+            f"{path}: answers run from {classes.min()} to {classes.max()}; "
+            f"expected {NO_ANSWER} to {num_classes - 1}"
+        )

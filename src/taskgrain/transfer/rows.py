@@ -1,0 +1,274 @@
+"""Evaluations turned into rows of results: values, intervals, differences, floors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.errors import ResultError
+from taskgrain.results import ResultRow
+from taskgrain.statistics.alarm import permuted_label_interval
+from taskgrain.statistics.intervals import (
+    CLIP_METRICS,
+    ClipBootstrap,
+    ClipMetric,
+    Interval,
+    clip_weights,
+)
+from taskgrain.statistics.student import mean_interval, paired_interval
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.task import TargetTask
+
+
+def clip_rows(
+    evaluations: Iterable[Evaluation], *, study: str, bootstrap: ClipBootstrap
+) -> list[ResultRow]:
+    """Give one row an evaluation, probe, number of shots and metric, with a "clips" interval.
+
+    Args:
+        evaluations: of one target, with true labels.
+        study: its name.
+        bootstrap: over the labels of that target's scored clips.
+
+    Raises:
+        ValueError: if the bootstrap is over other clips.
+    """
+    rows = []
+    for evaluation in evaluations:
+        _check_bootstrap(evaluation, bootstrap)
+        scores = np.stack([evaluation.scores(answers) for answers in evaluation.answers])
+        of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
+        rows += [
+            _row(evaluation, answers, study=study, metric=metric, interval=of_metric[metric][index])
+            for index, answers in enumerate(evaluation.answers)
+            for metric in CLIP_METRICS
+        ]
+    return rows
+
+
+def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
+    """Give one top-1 row an evaluation with permuted labels, probe and number of shots.
+
+    Its interval is over draws and its `p` is against chance, uncorrected: whoever reads the rows
+    counts them and asks `statistics.alarm.is_alarm`.
+    """
+    rows = []
+    for evaluation in evaluations:
+        decoded = 1.0 - evaluation.failed / len(evaluation.labels)
+        chance = decoded / len(evaluation.class_names)
+        for answers in evaluation.answers:
+            accuracies = evaluation.correct(answers).mean(axis=1)  # (draws,)
+            interval = permuted_label_interval(accuracies.tolist(), chance=chance)
+            rows.append(_row(evaluation, answers, study=study, metric="top-1", interval=interval))
+    return rows
+
+
+def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRow]:
+    """Give the mean over encoder seeds with its t interval, where a source has two or more.
+
+    Rows have no seed; `n` stays the number of scored clips of each seed.
+    """
+    rows = []
+    for group in _by_subject(evaluations):
+        if len(group) < 2:
+            continue
+        for answers in group[0].answers:
+            for metric in CLIP_METRICS:
+                values = [_value(each, _same(each, answers), metric) for each in group]
+                interval = mean_interval(values, kind="seeds")
+                row = _row(group[0], answers, study=study, metric=metric, interval=interval)
+                rows.append(replace(row, seed=None))
+    return rows
+
+
+def difference_rows(
+    evaluations: Sequence[Evaluation],
+    pairs: Sequence[tuple[str, str]],
+    *,
+    study: str,
+    bootstrap: ClipBootstrap,
+) -> list[ResultRow]:
+    """Compare pairs of sources on the same clips, support draws and encoder seeds.
+
+    A pair gives, for each probe, number of shots and metric: a row for every seed, with a "clips"
+    interval conditional on both encoders; and, from two seeds up, two rows without a seed for
+    the mean difference, "clips" (conditional on these encoders) and "seeds" (paired t test).
+
+    Args:
+        evaluations: of one target, with true labels.
+        pairs: (source, versus) for the differences source - versus.
+        study: its name.
+        bootstrap: over the labels of that target's scored clips.
+
+    Raises:
+        ResultError: if a source of a pair has no evaluation, or lacks a seed that the other has.
+        ValueError: if the bootstrap is over other clips.
+    """
+    groups = [group for group in _by_subject(evaluations) if group[0].control is None]
+    rows = []
+    for source, versus in pairs:
+        firsts = [group for group in groups if group[0].source == source]
+        if not firsts:
+            raise ResultError(f"source {source!r} has not been evaluated on this target")
+        for first in firsts:
+            second = _counterpart(first, groups, versus)
+            rows += _difference(first, second, study=study, bootstrap=bootstrap)
+    return rows
+
+
+def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
+    """Give what needs no features: chance (top-1, 1 / K) and the majority class of the pool.
+
+    A failed clip is wrong for the majority as for everyone. Ties go to the class of the lower
+    index.
+    """
+    num_classes, labels = len(task.class_names), task.query_labels
+    pool = np.bincount(task.support_labels[task.has_support], minlength=num_classes)
+    right = ((labels == pool.argmax()) & task.is_decoded).astype(np.float64)
+    row = ResultRow(
+        study=study,
+        target=task.name,
+        metric="top-1",
+        value=1.0 / num_classes,
+        n=len(labels),
+        failed=int((~task.is_decoded).sum()),
+        truncated=len(task.truncated.intersection(task.query_ids)),
+        control="chance",
+    )
+    majority = [
+        replace(
+            row,
+            metric=metric,
+            value=float(right @ clip_weights(labels, metric=metric)),
+            control="majority",
+        )
+        for metric in CLIP_METRICS
+    ]
+    return [row, *majority]
+
+
+def _row(
+    evaluation: Evaluation,
+    answers: Answers,
+    *,
+    study: str,
+    metric: str,
+    interval: Interval,
+    versus: str | None = None,
+) -> ResultRow:
+    return ResultRow(
+        study=study,
+        source=evaluation.source,
+        seed=evaluation.seed,
+        target=evaluation.target,
+        probe=answers.probe,
+        readout=evaluation.readout,
+        shots=answers.shots,
+        metric=metric,
+        value=interval.value,
+        interval=interval.kind,
+        low=interval.low,
+        high=interval.high,
+        n=len(evaluation.labels),
+        failed=evaluation.failed,
+        truncated=evaluation.truncated,
+        draws=len(answers.predicted),
+        versus=versus,
+        p=interval.p,
+        chosen=answers.chosen,
+        chosen_on=answers.chosen_on,
+        control=evaluation.control,
+    )
+
+
+def _difference(
+    first: Sequence[Evaluation],
+    second: Sequence[Evaluation],
+    *,
+    study: str,
+    bootstrap: ClipBootstrap,
+) -> list[ResultRow]:
+    """Compare two sources, seed by seed and over the seeds."""
+    for evaluation in (*first, *second):
+        _check_bootstrap(evaluation, bootstrap)
+        if evaluation.clip_ids != first[0].clip_ids:
+            raise ValueError(f"{evaluation.source} was scored on other clips: nothing to pair")
+    compared, versus = first[0].answers, second[0].source
+    a = np.array([[each.scores(_same(each, kind)) for each in first] for kind in compared])
+    b = np.array([[each.scores(_same(each, kind)) for each in second] for kind in compared])
+    over_seeds = (a - b).mean(axis=1, keepdims=True)  # (answers, 1, N)
+    scores = np.concatenate([a - b, over_seeds], axis=1)  # (answers, seeds + 1, N)
+    of_metric = {
+        metric: bootstrap.intervals(scores.reshape(-1, scores.shape[2]), metric=metric)
+        for metric in CLIP_METRICS
+    }
+    rows = []
+    for index, answers in enumerate(compared):
+        for metric in CLIP_METRICS:
+            clips = of_metric[metric][index * scores.shape[1] : (index + 1) * scores.shape[1]]
+            found = [(evaluation.seed, clips[seed]) for seed, evaluation in enumerate(first)]
+            if len(first) > 1:
+                weights = clip_weights(bootstrap.category, metric=metric)
+                values = (a[index] @ weights).tolist(), (b[index] @ weights).tolist()
+                found += [(None, clips[-1]), (None, paired_interval(*values, kind="seeds"))]
+            for seed, interval in found:
+                row = _row(
+                    first[0], answers, study=study, metric=metric, interval=interval, versus=versus
+                )
+                rows.append(replace(row, seed=seed))
+    return rows
+
+
+def _by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
+    """Group evaluations that differ in the seed alone, in the order of their first."""
+    groups: dict[tuple[str | None, ...], list[Evaluation]] = {}
+    for each in evaluations:
+        key = (each.source, each.readout, each.control, each.target)
+        groups.setdefault(key, []).append(each)
+    return list(groups.values())
+
+
+def _counterpart(
+    first: Sequence[Evaluation], groups: Sequence[Sequence[Evaluation]], versus: str
+) -> list[Evaluation]:
+    """Find `versus` read in the same way, its seeds in the order of the first's."""
+    of_seed = {
+        each.seed: each
+        for group in groups
+        for each in group
+        if (each.source, each.readout) == (versus, first[0].readout)
+    }
+    seeds = [each.seed for each in first]
+    if set(seeds) != set(of_seed):
+        raise ResultError(
+            f"{first[0].source} has seeds {seeds}, {versus} has {list(of_seed)} "
+            f"(read by {first[0].readout}); a paired difference needs the same"
+        )
+    return [of_seed[seed] for seed in seeds]
+
+
+def _same(evaluation: Evaluation, answers: Answers) -> Answers:
+    """Find the answers of the same probe at the same number of shots."""
+    for each in evaluation.answers:
+        if (each.probe, each.shots) == (answers.probe, answers.shots):
+            return each
+    raise ResultError(
+        f"{evaluation.source} seed {evaluation.seed} has no answers of {answers.probe} "
+        f"at {answers.shots} shots on {evaluation.target}"
+    )
+
+
+def _value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
+    weights: NDArray[np.float64] = clip_weights(evaluation.labels, metric=metric)
+    return float(evaluation.scores(answers) @ weights)
+
+
+def _check_bootstrap(evaluation: Evaluation, bootstrap: ClipBootstrap) -> None:
+    if not np.array_equal(evaluation.labels, bootstrap.category):
+        raise ValueError(
+            f"the bootstrap is not over the scored clips of {evaluation.target}: "
+            "their labels differ"
+        )

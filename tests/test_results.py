@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from taskgrain.errors import ResultError
+from taskgrain.results import COLUMNS, ResultRow, find, read_rows, select, write_rows
+
+ROW = ResultRow(
+    study="quick",
+    source="categories",
+    seed=0,
+    target="kitchenware",
+    probe="nearest-mean",
+    readout="lstm-mean",
+    shots=5,
+    metric="top-1",
+    value=0.5,
+    interval="clips",
+    low=0.45,
+    high=0.55,
+    n=1105,
+    failed=2,
+    truncated=1,
+    draws=50,
+)
+
+
+def test_the_columns_are_the_published_ones_in_their_order() -> None:
+    assert ", ".join(COLUMNS) == (
+        "study, source, seed, target, probe, readout, shots, metric, value, interval, low, high, "
+        "n, failed, truncated, draws, versus, p, chosen, chosen_on, control"
+    )
+
+
+@given(
+    value=st.floats(0, 1),
+    shots=st.one_of(st.integers(1, 99), st.just("all"), st.none()),
+    source=st.text(min_size=1),
+)
+def test_rows_come_back_as_they_were_written(
+    tmp_path_factory: pytest.TempPathFactory, value: float, shots: int | None, source: str
+) -> None:
+    path = tmp_path_factory.mktemp("results") / "results.jsonl"
+    rows = (replace(ROW, value=value, low=0.0, high=1.0, shots=shots, source=source), ROW)
+    write_rows(path, rows)
+    assert read_rows(path) == rows
+
+
+def test_equal_results_are_equal_bytes_whatever_numbers_hold_them(tmp_path: Path) -> None:
+    plain = replace(ROW, value=0.0, low=0.0, high=1.0)
+    other = replace(
+        ROW,
+        value=-0.0,
+        low=0,
+        high=np.float64(1.0),
+        n=int(np.int64(1105)),
+        draws=np.int64(50),  # type: ignore[arg-type]
+    )
+    write_rows(tmp_path / "a", [plain])
+    write_rows(tmp_path / "b", [other])
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_an_absent_value_is_null_and_every_column_is_there(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows", [ROW])
+    record = json.loads((tmp_path / "rows").read_text())
+    assert tuple(record) == COLUMNS
+    assert record["versus"] is None
+
+
+def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_rows(path, [ROW])
+    before = path.read_bytes()
+    broken = replace(ROW, study="\ud800")  # a lone surrogate cannot be written as UTF-8
+    with pytest.raises(UnicodeEncodeError):
+        write_rows(path, [ROW, broken])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": float("nan")}, "value is nan; expected a finite number"),
+        ({"value": 1.5, "high": 1.6}, "top-1 is 1.5; expected 0 to 1"),
+        ({"value": -0.1, "low": -0.2}, "top-1 is -0.1; expected 0 to 1"),
+        ({"low": 0.6}, "value 0.5 lies outside its interval, 0.6 to 0.55"),
+        ({"high": None}, "one is absent"),
+        ({"interval": "people"}, "interval 'people'; expected one of clips, draws, seeds"),
+        ({"control": "magic"}, "control 'magic'; expected one of majority"),
+        ({"shots": "every"}, "shots 'every'"),
+        ({"shots": 0}, "shots 0"),
+        ({"failed": 2000}, "failed 2000"),
+        ({"p": 1.1}, "p is 1.1"),
+        ({"target": ""}, "target is empty"),
+    ],
+)
+def test_a_row_that_cannot_be_true_is_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(ROW, **change)  # type: ignore[arg-type]
+
+
+def test_a_difference_may_be_negative_and_bits_may_exceed_one() -> None:
+    assert replace(ROW, versus="captions-full", value=-0.5, low=-0.6).value == -0.5
+    bits = replace(ROW, metric="entropy-bits", value=3.7, interval=None, low=None, high=None)
+    assert bits.value == 3.7
+
+
+def test_malformed_lines_are_named_with_file_and_line_all_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_rows(path, [ROW] * 5)
+    lines = path.read_text().splitlines()
+    lines[0] = lines[0].replace('"n": 1105', '"n": "many"')
+    lines[1] = lines[1].replace('"value": 0.5', '"value": NaN')
+    lines[2] = "not json"
+    lines[3] = lines[3].replace('"study"', '"studi"')
+    path.write_text("\n".join(lines) + "\n")
+    with pytest.raises(ResultError) as caught:
+        read_rows(path)
+    first, second, third, fourth = str(caught.value).splitlines()
+    assert first == f"{path}:1: n is 'many'; expected a whole number"
+    assert second.startswith(f"{path}:2: value is nan")
+    assert third.startswith(f"{path}:3: not JSON")
+    assert fourth == f"{path}:4: no column 'study'"
+
+
+def test_a_missing_file_is_a_result_error_and_an_empty_one_has_no_rows(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match="no such file; run the study"):
+        read_rows(tmp_path / "results.jsonl")
+    write_rows(tmp_path / "results.jsonl", [])
+    assert read_rows(tmp_path / "results.jsonl") == ()
+
+
+def test_find_gives_the_one_row_that_fits() -> None:
+    wanted = replace(ROW, shots="all", draws=1)
+    assert find([ROW, wanted], shots="all", versus=None) == wanted
+    assert select([ROW, wanted], target="kitchenware") == (ROW, wanted)
+
+
+def test_find_names_the_missing_row_and_what_ambiguous_ones_differ_in() -> None:
+    with pytest.raises(ResultError, match="no result has source='joint-full', shots=5"):
+        find([ROW], source="joint-full", shots=5)
+    with pytest.raises(ResultError, match=r"2 results have .*; they differ in seed"):
+        find([ROW, replace(ROW, seed=1)], source="categories")
+    with pytest.raises(ValueError, match="'shot' is no column"):
+        find([ROW], shot=5)

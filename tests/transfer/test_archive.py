@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taskgrain.errors import ResultError
+from taskgrain.transfer.archive import read_arrays, write_arrays
+
+
+def test_equal_arrays_are_equal_bytes_whenever_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arrays = {"clip": np.array(["a", "né"]), "features": np.arange(6.0).reshape(2, 3)}
+    write_arrays(tmp_path / "first.npz", arrays)
+    later = time.localtime(time.time() + 1e8)
+    monkeypatch.setattr(time, "localtime", lambda *_: later)
+    write_arrays(tmp_path / "second.npz", arrays)
+    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+
+
+def test_numpy_reads_what_was_written_and_the_other_way_round(tmp_path: Path) -> None:
+    arrays = {"clip": np.array(["a", "né"]), "features": np.arange(6.0).reshape(2, 3).T}
+    write_arrays(tmp_path / "ours.npz", arrays)
+    np.savez(tmp_path / "theirs.npz", clip=arrays["clip"], features=arrays["features"])
+    with np.load(tmp_path / "ours.npz", allow_pickle=False) as ours:
+        assert {name: ours[name].tolist() for name in ours.files} == {
+            name: array.tolist() for name, array in arrays.items()
+        }
+    theirs = read_arrays(tmp_path / "theirs.npz")
+    assert np.array_equal(theirs["features"], arrays["features"])
+
+
+def test_nothing_is_pickled_in_either_direction(tmp_path: Path) -> None:
+    objects = np.array([{"code": "run me"}], dtype=np.object_)
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_arrays(tmp_path / "ours.npz", {"clip": objects})
+    assert list(tmp_path.iterdir()) == []
+    np.savez(tmp_path / "theirs.npz", clip=objects)
+    with pytest.raises(ResultError, match=r"not an \.npz of plain arrays"):
+        read_arrays(tmp_path / "theirs.npz")
+
+
+def test_a_cut_file_a_lone_array_and_no_file_are_refused(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "whole.npz", {"features": np.arange(1000.0)})
+    whole = (tmp_path / "whole.npz").read_bytes()
+    for size in (0, 10, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "cut.npz").write_bytes(whole[:size])
+        with pytest.raises(ResultError, match=r"not an \.npz"):
+            read_arrays(tmp_path / "cut.npz")
+    with (tmp_path / "lone.npz").open("wb") as stream:
+        np.save(stream, np.arange(3))
+    with pytest.raises(ResultError, match=r"not an \.npz"):
+        read_arrays(tmp_path / "lone.npz")
+    with pytest.raises(ResultError, match="no such file"):
+        read_arrays(tmp_path / "absent.npz")
+
+
+def test_a_flipped_bit_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "whole.npz"
+    write_arrays(path, {"features": np.arange(1000.0)})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert zipfile.is_zipfile(path)
+    with pytest.raises(ResultError, match="CRC"):
+        read_arrays(path)

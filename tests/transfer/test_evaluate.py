@@ -1,0 +1,184 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from taskgrain.errors import ConfigError, ResultError
+from taskgrain.results import Shots
+from taskgrain.statistics.alarm import is_alarm, permuted_label_interval
+from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.evaluate import (
+    NO_ANSWER,
+    ProbePlan,
+    Subject,
+    evaluate,
+    evaluate_permuted,
+)
+from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
+from taskgrain.transfer.task import TargetTask
+
+POOL, SCORED = 12, 20  # support and query clips of each class
+CLASSES = ("fork", "knife", "spoon", "tongs")
+BOTH: tuple[ProbeName, ...] = ("nearest-mean", "logistic-regression")
+PLAN = ProbePlan(probes=BOTH, shots=(1, 5, "all"), num_draws=6, seed=0)
+
+
+@pytest.fixture
+def task() -> TargetTask:
+    support, query = np.repeat(np.arange(4), POOL), np.repeat(np.arange(4), SCORED)
+    return TargetTask(
+        name="kitchenware",
+        class_names=CLASSES,
+        support_ids=tuple(f"s{index}" for index in range(len(support))),
+        support_labels=support,
+        query_ids=tuple(f"q{index}" for index in range(len(query))),
+        query_labels=query,
+    )
+
+
+def subject_of(task: TargetTask, *, gap: float, seed: int = 0) -> Subject:
+    generator = np.random.default_rng(seed)
+    labels = np.concatenate([task.support_labels, task.query_labels])
+    means = gap * generator.normal(size=(len(task.class_names), 16))
+    features = (means[labels] + generator.normal(size=(len(labels), 16))).astype(np.float32)
+    return Subject(
+        source="categories",
+        seed=seed,
+        readout="lstm-mean",
+        control=None,
+        features=FeatureSet(task.support_ids + task.query_ids, features, {}),
+        standardiser=Standardiser.of(3 * features + 1),
+    )
+
+
+def test_separable_features_are_always_right(task: TargetTask) -> None:
+    evaluation = evaluate(subject_of(task, gap=20), task, plan=PLAN)
+    assert len(evaluation.answers) == 6
+    for answers in evaluation.answers:
+        assert evaluation.correct(answers).all()
+
+
+def test_every_probe_and_number_of_shots_is_answered_for_every_clip(task: TargetTask) -> None:
+    evaluation = evaluate(subject_of(task, gap=0.5), task, plan=PLAN)
+    assert [(each.probe, each.shots) for each in evaluation.answers] == [
+        (probe, shots) for shots in PLAN.shots for probe in BOTH
+    ]
+    shapes = [each.predicted.shape for each in evaluation.answers]
+    assert shapes == [(6, 80)] * 4 + [(1, 80)] * 2
+    assert evaluation.clip_ids == task.query_ids
+    assert all((each.predicted != NO_ANSWER).all() for each in evaluation.answers)
+    assert evaluation.answers[1].chosen == "C=0.1"
+    assert evaluation.answers[1].chosen_on == "fixed in advance"
+
+
+@pytest.mark.parametrize("shots", [1, 5, "all"])
+def test_the_answers_are_those_of_a_slow_obvious_evaluation(task: TargetTask, shots: Shots) -> None:
+    task = replace(task, failed=frozenset({"s3", "s14", "q0", "q77"}))
+    subject = subject_of(task, gap=0.5)
+    evaluation = evaluate(subject, task, plan=replace(PLAN, shots=(shots,)))
+    row_of = dict(zip(subject.features.clip_ids, subject.features.features, strict=True))
+    draws = support_draws(task, num_shots=shots, num_draws=6, seed=0)
+    probe_of = {str(name): probe for name, probe in PROBES.items()}
+    assert len(evaluation.answers) == 2
+    for answers in evaluation.answers:
+        for index, draw in enumerate(draws):
+            ids = [task.support_ids[each] for each in draw]
+            support = np.array([row_of[each] for each in ids], dtype=np.float64)
+            mean, scale = support.mean(axis=0), support.std(axis=0)
+            if shots == 1:
+                mean, scale = subject.standardiser.mean, subject.standardiser.scale
+            truth = np.array([task.support_labels[int(each[1:])] for each in ids])
+            probe = probe_of[answers.probe]().fit((support - mean) / scale, truth)
+            for clip, predicted in zip(task.query_ids, answers.predicted[index], strict=True):
+                if clip in task.failed:
+                    assert predicted == NO_ANSWER
+                else:
+                    (expected,) = probe.predict(((row_of[clip] - mean) / scale)[None])
+                    assert predicted == expected
+
+
+def test_a_failed_clip_lowers_the_accuracy_by_exactly_its_share(task: TargetTask) -> None:
+    plan = replace(PLAN, shots=(5,))
+    subject = subject_of(task, gap=0.5)
+    whole = evaluate(subject, task, plan=plan)
+    hurt = evaluate(subject, replace(task, failed=frozenset({"q7"})), plan=plan)
+    assert (whole.failed, hurt.failed) == (0, 1)
+    for before, after in zip(whole.answers, hurt.answers, strict=True):
+        share = whole.scores(before)[7] / 80
+        assert share > 0
+        assert hurt.scores(after).mean() == pytest.approx(whole.scores(before).mean() - share)
+        assert not hurt.correct(after)[:, 7].any()
+
+
+def test_failed_clips_need_no_features_and_others_do(task: TargetTask) -> None:
+    subject = subject_of(task, gap=0.5)
+    kept = [clip for clip in subject.features.clip_ids if clip not in {"s2", "q7"}]
+    features = FeatureSet(tuple(kept), subject.features.of(kept), {})
+    fewer = replace(subject, features=features)
+    failing = replace(task, failed=frozenset({"s2", "q7"}))
+    evaluation = evaluate(fewer, failing, plan=PLAN)
+    assert evaluation.failed == 1
+    with pytest.raises(ResultError, match="no features of clip s2"):
+        evaluate(fewer, task, plan=PLAN)
+
+
+def test_every_source_is_fitted_on_the_same_clips(task: TargetTask) -> None:
+    # The features are the clip's own number: which support clips were drawn shows in the answers.
+    shifts = (0.0, 1000.0)
+    found = []
+    for shift in shifts:
+        number = np.arange(len(task.support_ids) + len(task.query_ids), dtype=np.float32)
+        features = FeatureSet(task.support_ids + task.query_ids, number[:, None] + shift, {})
+        subject = replace(subject_of(task, gap=0), features=features)
+        found.append(evaluate(subject, task, plan=replace(PLAN, shots=(5,))))
+    for first, second in zip(found[0].answers, found[1].answers, strict=True):
+        assert np.array_equal(first.predicted, second.predicted)
+
+
+def test_the_same_evaluation_has_the_same_bits(task: TargetTask) -> None:
+    first, second = (evaluate(subject_of(task, gap=0.5), task, plan=PLAN) for _ in range(2))
+    for one, other in zip(first.answers, second.answers, strict=True):
+        assert one.predicted.tobytes() == other.predicted.tobytes()
+
+
+def test_permuted_labels_give_chance_whatever_the_features(task: TargetTask) -> None:
+    plan = ProbePlan(probes=BOTH, shots=(1, 5), num_draws=100, seed=1)
+    evaluation = evaluate_permuted(subject_of(task, gap=5), task, plan=plan)
+    assert evaluation.control == "permuted-labels"
+    assert len(evaluation.answers) == 4
+    for answers in evaluation.answers:
+        accuracies = evaluation.correct(answers).mean(axis=1)
+        found = permuted_label_interval(accuracies.tolist(), chance=0.25)
+        assert found.low <= 0.25 <= found.high
+        assert found.p is not None
+        assert not is_alarm(found.p, family=4)
+
+
+def test_an_evaluation_that_sees_the_true_labels_raises_the_alarm(task: TargetTask) -> None:
+    plan = ProbePlan(probes=("nearest-mean",), shots=(1,), num_draws=50, seed=1)
+    evaluation = evaluate(subject_of(task, gap=0.3), task, plan=plan)
+    (answers,) = evaluation.answers
+    accuracies = evaluation.correct(answers).mean(axis=1).tolist()
+    found = permuted_label_interval(accuracies, chance=0.25)
+    assert found.p is not None
+    assert is_alarm(found.p, family=24)
+
+
+def test_the_whole_pool_has_no_permuted_control(task: TargetTask) -> None:
+    evaluation = evaluate_permuted(subject_of(task, gap=1), task, plan=PLAN)
+    assert {answers.shots for answers in evaluation.answers} == {1, 5}
+
+
+def test_too_few_support_clips_are_refused_before_any_fit(task: TargetTask) -> None:
+    with pytest.raises(ConfigError, match="class 'fork' has 12 usable support clips, 13 wanted"):
+        evaluate(subject_of(task, gap=1), task, plan=replace(PLAN, shots=(13,)))
+
+
+def test_features_with_steps_must_be_read_out_first(task: TargetTask) -> None:
+    subject = subject_of(task, gap=1)
+    steps = FeatureSet(subject.features.clip_ids, subject.features.features[:, None], {})
+    with pytest.raises(ValueError, match="read them out first"):
+        evaluate(replace(subject, features=steps), task, plan=PLAN)

@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from taskgrain.errors import ResultError
+from taskgrain.transfer.archive import write_arrays
+from taskgrain.transfer.features import (
+    FeatureSet,
+    file_sha256,
+    fingerprint,
+    mean_over_steps,
+    read_features,
+    write_features,
+)
+
+STEPS = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
+SET = FeatureSet(("a", "b", "c"), STEPS, {"source": "categories", "seed": 0})
+FINITE = st.floats(-1e6, 1e6, width=32)
+
+
+@given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=3), elements=FINITE))
+def test_features_come_back_bit_for_bit(
+    tmp_path_factory: pytest.TempPathFactory,
+    values: np.ndarray[tuple[int, ...], np.dtype[np.float32]],
+) -> None:
+    path = tmp_path_factory.mktemp("features") / "né features.npz"
+    written = FeatureSet(tuple(f"clip {i} é" for i in range(len(values))), values, {"k": [1, None]})
+    write_features(path, written)
+    read = read_features(path)
+    assert read.clip_ids == written.clip_ids
+    assert read.features.tobytes() == values.tobytes()
+    assert read.features.shape == values.shape
+    assert read.header == written.header
+
+
+def test_equal_features_are_equal_files(tmp_path: Path) -> None:
+    write_features(tmp_path / "a.npz", SET)
+    turned = FeatureSet(SET.clip_ids, STEPS.copy(order="F"), {"seed": 0, "source": "categories"})
+    write_features(tmp_path / "b.npz", turned)
+    assert file_sha256(tmp_path / "a.npz") == file_sha256(tmp_path / "b.npz")
+
+
+def test_clips_with_features_that_are_not_finite_are_refused_by_name() -> None:
+    broken = STEPS.copy()
+    broken[1, 2, 3] = np.nan
+    broken[2, 0, 0] = np.inf
+    with pytest.raises(ResultError) as caught:
+        FeatureSet(("a", "b", "c"), broken, {})
+    assert str(caught.value).splitlines() == [
+        "the features of clip b are not finite",
+        "the features of clip c are not finite",
+    ]
+
+
+def test_a_clip_with_features_twice_is_refused_by_name() -> None:
+    with pytest.raises(ResultError, match="clip b has features twice"):
+        FeatureSet(("a", "b", "b"), STEPS, {})
+
+
+def test_features_are_given_in_the_order_that_is_asked_for() -> None:
+    assert np.array_equal(SET.of(("c", "a")), STEPS[[2, 0]])
+    with pytest.raises(ResultError, match="no features of clip d"):
+        SET.of(("a", "d"))
+
+
+def test_the_mean_over_steps_is_read_out_once() -> None:
+    mean = mean_over_steps(SET)
+    assert mean.features.dtype == np.float32
+    assert np.allclose(mean.features, STEPS.mean(axis=1), atol=1e-6)
+    assert mean_over_steps(mean) is mean
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ({"clip": np.array(["a"]), "features": STEPS[:1]}, "no entry 'header'"),
+        ({"clip": np.array([1]), "features": STEPS[:1], "header": np.array("{}")}, "expected text"),
+        ({"clip": np.array(["a"]), "features": STEPS, "header": np.array("{}")}, r"float \(1, D\)"),
+        ({"clip": np.array(["a"]), "features": STEPS[:1], "header": np.array("[]")}, "JSON object"),
+        ({"clip": np.array(["a"]), "features": STEPS[:1], "header": np.array("{")}, "Expecting"),
+    ],
+)
+def test_a_file_of_another_format_is_refused_with_its_name(
+    tmp_path: Path,
+    entries: dict[str, np.ndarray[tuple[int, ...], np.dtype[np.generic]]],
+    message: str,
+) -> None:
+    write_arrays(tmp_path / "features.npz", entries)
+    with pytest.raises(ResultError, match=message) as caught:
+        read_features(tmp_path / "features.npz")
+    assert "features.npz" in str(caught.value)
+
+
+def test_the_fingerprint_changes_with_each_of_its_parts_and_with_nothing_else() -> None:
+    def of(weights: str = "ab", size: int = 64, clips: tuple[str, ...] = ("a", "b")) -> str:
+        preprocessing = {"size": size, "frames": 16}
+        return fingerprint(weights_sha256=weights, preprocessing=preprocessing, clip_ids=clips)
+
+    same = fingerprint(
+        weights_sha256="ab", preprocessing={"frames": 16, "size": 64}, clip_ids=["a", "b"]
+    )
+    assert of() == same
+    different = {of(), of(weights="ac"), of(size=65), of(clips=("b", "a")), of(clips=("ab",))}
+    assert len(different) == 5

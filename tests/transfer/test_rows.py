@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from taskgrain.errors import ResultError
+from taskgrain.results import Shots, find, select
+from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.statistics.student import paired_interval
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.rows import clip_rows, difference_rows, floor_rows, permuted_rows, seed_rows
+from taskgrain.transfer.task import TargetTask
+
+LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
+BOOTSTRAP = ClipBootstrap(LABELS, seed=0)
+CELLS: tuple[tuple[str, Shots, int], ...] = (("nearest-mean", 1, 4), ("nearest-mean", "all", 1))
+
+
+def evaluation_of(source: str, *, seed: int, accuracy: float) -> Evaluation:
+    generator = np.random.default_rng((seed, len(source)))
+
+    def answers(probe: str, shots: Shots, draws: int) -> Answers:
+        right = generator.random((draws, len(LABELS))) < accuracy
+        predicted = np.where(right, LABELS, (LABELS + 1) % 3)
+        predicted[:, 0] = -1  # failed
+        return Answers(probe, shots, predicted.astype(np.int16), "C=0.1", "fixed in advance")
+
+    return Evaluation(
+        source=source,
+        seed=seed,
+        readout="lstm-mean",
+        control=None,
+        target="kitchenware",
+        class_names=("fork", "knife", "spoon"),
+        clip_ids=tuple(f"q{index}" for index in range(len(LABELS))),
+        labels=LABELS,
+        failed=1,
+        truncated=2,
+        answers=tuple(answers(*cell) for cell in CELLS),
+    )
+
+
+FINE = [evaluation_of("categories", seed=seed, accuracy=0.7) for seed in range(3)]
+COARSE = [evaluation_of("groups", seed=seed, accuracy=0.5) for seed in range(3)]
+
+
+def slow_metric(evaluation: Evaluation, answers: Answers, metric: str) -> float:
+    of_draw = []
+    for draw in answers.predicted.tolist():
+        right = {each: [0, 0] for each in set(evaluation.labels.tolist())}
+        for predicted, truth in zip(draw, evaluation.labels.tolist(), strict=True):
+            right[truth][0] += predicted == truth
+            right[truth][1] += 1
+        if metric == "top-1":
+            of_draw.append(sum(a for a, _ in right.values()) / sum(b for _, b in right.values()))
+        else:
+            of_draw.append(sum(a / b for a, b in right.values()) / len(right))
+    return sum(of_draw) / len(of_draw)
+
+
+def test_the_values_are_those_of_a_slow_obvious_count() -> None:
+    rows = clip_rows(FINE, study="quick", bootstrap=BOOTSTRAP)
+    assert len(rows) == 3 * 2 * 2
+    for evaluation in FINE:
+        for answers in evaluation.answers:
+            for metric in ("top-1", "mean-per-class"):
+                row = find(rows, seed=evaluation.seed, shots=answers.shots, metric=metric)
+                assert row.value == pytest.approx(slow_metric(evaluation, answers, metric))
+                assert row.interval == "clips"
+                assert (row.n, row.failed, row.truncated) == (60, 1, 2)
+                assert row.draws == len(answers.predicted)
+                assert (row.chosen, row.chosen_on) == ("C=0.1", "fixed in advance")
+
+
+def test_differences_are_differences_of_the_rows_and_pair_the_seeds() -> None:
+    single = clip_rows([*FINE, *COARSE], study="quick", bootstrap=BOOTSTRAP)
+    shuffled = [*FINE, COARSE[2], COARSE[0], COARSE[1]]
+    rows = difference_rows(shuffled, [("categories", "groups")], study="quick", bootstrap=BOOTSTRAP)
+    assert len(rows) == 2 * 2 * (3 + 2)
+
+    def values(source: str, metric: str) -> list[float]:
+        found = select(single, source=source, shots=1, metric=metric)
+        return [row.value for row in found if row.value is not None]
+
+    for metric in ("top-1", "mean-per-class"):
+        first, second = values("categories", metric), values("groups", metric)
+        for seed in range(3):
+            row = find(rows, shots=1, metric=metric, seed=seed, interval="clips")
+            assert row.value == pytest.approx(first[seed] - second[seed])
+            assert (row.source, row.versus, row.p) == ("categories", "groups", None)
+        over_seeds = find(rows, shots=1, metric=metric, seed=None, interval="seeds")
+        expected = paired_interval(first, second, kind="seeds")
+        assert (over_seeds.value, over_seeds.low, over_seeds.high, over_seeds.p) == pytest.approx(
+            (expected.value, expected.low, expected.high, expected.p)
+        )
+        conditional = find(rows, shots=1, metric=metric, seed=None, interval="clips")
+        assert conditional.value == pytest.approx(expected.value)
+
+
+def test_one_seed_gives_differences_over_clips_alone() -> None:
+    rows = difference_rows(
+        [FINE[0], COARSE[0]], [("categories", "groups")], study="quick", bootstrap=BOOTSTRAP
+    )
+    assert {(row.seed, row.interval) for row in rows} == {(0, "clips")}
+    assert seed_rows([FINE[0], COARSE[0]], study="quick") == []
+
+
+def test_a_source_does_not_differ_from_itself_and_signs_turn_with_the_pair() -> None:
+    twin = replace(FINE[0], source="twin")
+    (row, *_) = difference_rows(
+        [FINE[0], twin], [("categories", "twin")], study="quick", bootstrap=BOOTSTRAP
+    )
+    assert (row.value, row.low, row.high) == (0.0, 0.0, 0.0)
+    pairs = [("categories", "groups"), ("groups", "categories")]
+    rows = difference_rows([FINE[0], COARSE[0]], pairs, study="quick", bootstrap=BOOTSTRAP)
+    there, back = select(rows, shots=1, metric="top-1")
+    assert there.value == pytest.approx(-(back.value or 0.0))
+    assert there.low == pytest.approx(-(back.high or 0.0), abs=0.01)
+
+
+def test_pairs_that_cannot_be_compared_are_refused() -> None:
+    def compare(evaluations: Sequence[Evaluation], versus: str) -> None:
+        difference_rows(evaluations, [("categories", versus)], study="quick", bootstrap=BOOTSTRAP)
+
+    with pytest.raises(ResultError, match=r"categories has seeds \[0, 1, 2\], groups has \[0, 1\]"):
+        compare([*FINE, *COARSE[:2]], "groups")
+    with pytest.raises(ResultError, match="source 'categories' has not been evaluated"):
+        compare(COARSE, "groups")
+    with pytest.raises(ValueError, match="groups was scored on other clips"):
+        compare([FINE[0], replace(COARSE[0], clip_ids=FINE[0].clip_ids[::-1])], "groups")
+    with pytest.raises(ValueError, match="the bootstrap is not over the scored clips"):
+        clip_rows(FINE, study="quick", bootstrap=ClipBootstrap(LABELS[::-1].copy(), seed=0))
+
+
+def test_seeds_are_summarised_by_their_mean_and_t_interval() -> None:
+    rows = seed_rows([*FINE, COARSE[0]], study="quick")
+    assert len(rows) == 2 * 2
+    row = find(rows, source="categories", shots=1, metric="top-1")
+    values = [slow_metric(each, each.answers[0], "top-1") for each in FINE]
+    assert row.value == pytest.approx(np.mean(values))
+    assert (row.seed, row.interval, row.n) == (None, "seeds", 60)
+
+
+def test_permuted_rows_are_judged_against_the_chance_of_clips_that_could_be_decoded() -> None:
+    # Every decoded clip is right in a third of the draws: exactly chance, spread over draws.
+    predicted = np.stack([np.full(60, each) for each in (0, 1, 2)]).astype(np.int16)
+    predicted[:, 0] = -1
+    answers = Answers("nearest-mean", 1, predicted, None, None)
+    permuted = replace(FINE[0], control="permuted-labels", answers=(answers,))
+    (row,) = permuted_rows([permuted], study="quick")
+    assert row.value == pytest.approx(59 / 60 / 3)
+    assert row.p == pytest.approx(0.5)
+    assert (row.interval, row.control, row.draws) == ("draws", "permuted-labels", 3)
+
+
+def test_the_floors_are_chance_and_the_commonest_class_of_the_pool() -> None:
+    task = TargetTask(
+        name="kitchenware",
+        class_names=("fork", "knife", "spoon"),
+        support_ids=("s0", "s1", "s2", "s3", "s4", "s5"),
+        support_labels=np.array([0, 0, 0, 1, 1, 2]),
+        query_ids=tuple(f"q{index}" for index in range(60)),
+        query_labels=LABELS,
+        failed=frozenset({"s0", "s1", "q10"}),  # the pool is left with a fork and two knives
+        truncated=frozenset({"q3", "s2"}),
+    )
+    rows = floor_rows(task, study="quick")
+    chance = find(rows, control="chance", target="kitchenware")
+    assert (chance.metric, chance.value, chance.n) == ("top-1", 1 / 3, 60)
+    assert (chance.failed, chance.truncated) == (1, 1)
+    assert find(rows, control="majority", metric="top-1").value == pytest.approx(19 / 60)
+    per_class = find(rows, control="majority", metric="mean-per-class")
+    assert per_class.value == pytest.approx(19 / 20 / 3)
