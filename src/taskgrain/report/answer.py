@@ -1,0 +1,217 @@
+"""The answer to the study's question, in words that follow the primary endpoint's rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from taskgrain.report.controls import alarm_rows
+from taskgrain.report.lookup import (
+    SEED_INTERVALS,
+    Lookup,
+    is_separated,
+    question_of,
+    world_of,
+)
+from taskgrain.report.run_folder import Primary
+from taskgrain.report.words import (
+    Number,
+    Phrase,
+    count_words,
+    interval_words,
+    metric_words,
+    percent_number,
+    points_number,
+    probe_words,
+    shots_words,
+    span,
+)
+from taskgrain.results import ResultRow
+from taskgrain.statistics.intervals import CONFIDENCE
+
+SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be claimed")
+
+
+class Verdict(StrEnum):
+    """What the rows of the primary endpoint say."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNSEPARATED = "cannot be told apart"
+    NO_INTERVAL = "no interval"
+    NO_ROW = "no result"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The verdict, the sentence that states it with its numbers, and what limits it."""
+
+    verdict: Verdict
+    sentence: Phrase
+    limits: tuple[Phrase, ...]
+    is_preview: bool
+
+
+def answer(lookup: Lookup) -> Answer:
+    """Answer the study's question from its primary endpoint, and from nothing else.
+
+    With rows over all seeds, one of them decides. With only one row a seed, "better" and "worse"
+    need every seed's interval to leave out 0 on the same side.
+    """
+    primary = lookup.study.primary
+    if primary is None:
+        sentence: Phrase = (
+            "The study file names no primary endpoint, so this page states no single answer; "
+            "the table below holds every difference.",
+        )
+        return Answer(Verdict.NO_ROW, sentence, (), is_preview=True)
+    question = question_of(primary)
+    best = lookup.difference(primary.source, primary.versus, question)
+    if best is None:
+        return Answer(Verdict.NO_ROW, _absent(primary), (), is_preview=True)
+    rows: tuple[ResultRow, ...] = (best,)
+    if best.interval not in SEED_INTERVALS and best.seed is not None:
+        found = lookup.differences(primary.source, primary.versus, question)
+        rows = tuple(
+            sorted(
+                (row for row in found if row.interval == best.interval and row.seed is not None),
+                key=lambda row: row.seed or 0,
+            )
+        )
+    verdict = _verdict(rows)
+    is_preview = _is_preview(lookup, primary, best)
+    finer = is_finer(lookup, primary.source, primary.versus)
+    return Answer(
+        verdict,
+        (*_claim(verdict, primary, finer=finer), *_numbers(lookup, primary, rows)),
+        _limits(lookup, primary, best),
+        is_preview,
+    )
+
+
+def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
+    """Say whether both are classification levels, and source stands later on the ladder."""
+    kinds = {facts.name: facts.kind for facts in lookup.study.sources}
+    if kinds.get(source) != "classification" or kinds.get(versus) != "classification":
+        return False
+    return lookup.sources.index(source) > lookup.sources.index(versus)
+
+
+def _verdict(rows: tuple[ResultRow, ...]) -> Verdict:
+    if any(row.low is None or row.high is None for row in rows):
+        return Verdict.NO_INTERVAL
+    if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
+        return Verdict.BETTER
+    if all(is_separated(row) and (row.high or 0.0) < 0 for row in rows):
+        return Verdict.WORSE
+    return Verdict.UNSEPARATED
+
+
+def _claim(verdict: Verdict, primary: Primary, *, finer: bool) -> Phrase:
+    pair = f"“{primary.source}” and “{primary.versus}”"
+    ours = f"the finer labels, “{primary.source}”," if finer else f"“{primary.source}”"
+    trained, than = f"Training on {ours} gave features", f"training on “{primary.versus}”"
+    claims = {
+        Verdict.BETTER: f"{trained} that transfer better than {than}",
+        Verdict.WORSE: f"{trained} that transfer worse than {than}",
+        Verdict.UNSEPARATED: f"Features from {pair} cannot be told apart",
+        Verdict.NO_INTERVAL: f"Features from {pair} were compared without an interval",
+    }
+    return (claims[verdict],)
+
+
+def _numbers(lookup: Lookup, primary: Primary, rows: tuple[ResultRow, ...]) -> Phrase:
+    question = question_of(primary)
+    setting = ", ".join(
+        part for part in (shots_words(primary.shots), probe_words(primary.probe)) if part
+    )
+    measured = f" on {primary.target} ({metric_words(primary.metric)}, {setting})"
+    ours = lookup.measured(primary.source, question)
+    theirs = lookup.measured(primary.versus, question)
+    levels: Phrase = ()
+    if len(rows) == 1 and ours is not None and theirs is not None:
+        levels = (
+            ": ",
+            percent_number(_value(ours)),
+            " against ",
+            percent_number(_value(theirs)),
+        )
+    if len(rows) > 1:
+        return (measured, _one_by_one(rows[0]), *_each_seed(rows))
+    return (measured, *levels, *_one_difference(rows[0]))
+
+
+def _one_by_one(row: ResultRow) -> str:
+    return f". Each encoder seed, in percentage points, interval {interval_words(row.interval)}: "
+
+
+def _each_seed(rows: tuple[ResultRow, ...]) -> Phrase:
+    parts: list[str | Number] = []
+    for row in rows:
+        parts += [f"seed {row.seed}: ", points_number(_value(row))]
+        if row.low is not None and row.high is not None:
+            parts += [" (", *span(row.low, row.high, signed=True), ")"]
+        parts.append("; " if row is not rows[-1] else ".")
+    return tuple(parts)
+
+
+def _one_difference(row: ResultRow) -> Phrase:
+    difference: Phrase = (", a difference of ", points_number(_value(row)), " percentage points")
+    if row.low is None or row.high is None:
+        return (*difference, ". Without an interval nothing is claimed.")
+    interval: Phrase = (
+        f" ({100 * CONFIDENCE:.0f} % interval ",
+        *span(row.low, row.high, signed=True),
+        f", {interval_words(row.interval)})",
+    )
+    if is_separated(row):
+        return (*difference, *interval, ".")
+    return (*difference, *interval, ", and the interval includes 0.")
+
+
+def _absent(primary: Primary) -> Phrase:
+    return (
+        f"No answer yet: the run holds no row for the primary endpoint, “{primary.source}” "
+        f"minus “{primary.versus}” on {primary.target} ({metric_words(primary.metric)}, "
+        f"{shots_words(primary.shots) or 'any shots'}, {probe_words(primary.probe)}).",
+    )
+
+
+def _is_preview(lookup: Lookup, primary: Primary, row: ResultRow) -> bool:
+    seeds = lookup.seeds_of(primary.source, primary.versus)
+    is_small = len(seeds) < SEEDS_FOR_A_CLAIM or row.interval not in SEED_INTERVALS
+    return is_small or bool(alarm_rows(lookup))
+
+
+def _limits(lookup: Lookup, primary: Primary, row: ResultRow) -> tuple[Phrase, ...]:
+    seeds = len(lookup.seeds_of(primary.source, primary.versus))
+    world = world_of(lookup.study, primary.target)
+    within = "one drawn world" if world else "one target data set"
+    ran = "one seed" if seeds == 1 else count_words(seeds, "seed")
+    limits: list[Phrase] = []
+    if alarm_rows(lookup):
+        limits.append(("The control with shuffled labels failed: this answer may not be used.",))
+    if seeds < SEEDS_FOR_A_CLAIM:
+        limits.append(
+            (
+                f"Within {within}, {ran}: a preview; not a claim "
+                f"(a claim needs {SEEDS_FOR_A_CLAIM} encoder seeds or more).",
+            )
+        )
+    elif row.interval not in SEED_INTERVALS:
+        limits.append((f"The run has {ran}, but no interval over them: a preview; not a claim.",))
+    else:
+        limits.append((f"Within {within}, {ran}; one target says nothing of others.",))
+    if world == "kitchenware":
+        limits.append(
+            (
+                "The target asks for what the fine labels say (an aligned target), "
+                "so this is a positive control.",
+            )
+        )
+    return tuple(limits)
+
+
+def _value(row: ResultRow) -> float:
+    assert row.value is not None, "the lookup keeps only rows with a value"
+    return row.value

@@ -1,0 +1,198 @@
+"""What the controls say, and what the reader has to be warned of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from taskgrain.report.lookup import Lookup, Question, question_of
+from taskgrain.report.run_folder import RunFolder
+from taskgrain.report.transfer_tables import ladder_question
+from taskgrain.report.words import (
+    Number,
+    Phrase,
+    control_words,
+    count_words,
+    metric_words,
+    percent_number,
+    probe_words,
+    shots_words,
+    span,
+)
+from taskgrain.results import ResultRow
+from taskgrain.statistics.alarm import ALARM_LEVEL, is_alarm
+
+EXPECTED = ("chance", "majority", "motion-energy", "pixels", "random-encoder", "permuted-labels")
+PURPOSE = {
+    "chance": "guessing",
+    "majority": "always answering the most frequent category, without looking",
+    "motion-energy": "a grid of frame differences, with nothing learned",
+    "pixels": "the raw pixels of the frames",
+    "random-encoder": "the same encoder before any training",
+    "permuted-labels": "the same features with the target's training labels shuffled",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One control in plain words."""
+
+    control: str
+    title: str
+    sentence: Phrase
+    is_alarm: bool = False
+
+
+def findings(lookup: Lookup) -> tuple[Finding, ...]:
+    """Say for each control what it scored, beside the source that the study is about."""
+    question = control_question(lookup)
+    if question is None:
+        return ()
+    return tuple(_findings(lookup, question))
+
+
+def missing_controls(lookup: Lookup) -> tuple[str, ...]:
+    """Return the controls that a complete study has and this run has not, in words."""
+    return tuple(control_words(name) for name in EXPECTED if name not in lookup.controls())
+
+
+def control_question(lookup: Lookup) -> Question | None:
+    """Return where controls are read: at the primary endpoint, or at the ladder's first panel."""
+    if lookup.study.primary is not None:
+        return question_of(lookup.study.primary)
+    return ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
+
+
+def setting_words(question: Question) -> str:
+    """Return the place of a question in words."""
+    parts = (
+        metric_words(question.metric),
+        shots_words(question.shots),
+        probe_words(question.probe),
+    )
+    return f"{question.target}: {', '.join(part for part in parts if part)}"
+
+
+def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
+    names = (*EXPECTED, *(name for name in lookup.controls() if name not in EXPECTED))
+    alarms = alarm_rows(lookup)
+    for control in names:
+        if control == "permuted-labels":
+            yield from _permuted(lookup, question, alarms)
+            continue
+        row = lookup.control(control, question)
+        if row is not None and row.value is not None:
+            yield Finding(control, control_words(control), _compared(lookup, question, row))
+
+
+def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
+    assert row.control is not None, "only controls are compared here"
+    what = PURPOSE.get(row.control, control_words(row.control))
+    said: Phrase = (what[0].upper() + what[1:], ". It scores ", *_with_interval(row))
+    primary = lookup.study.primary
+    source = primary.source if primary else next(iter(lookup.sources), None)
+    measured = lookup.measured(source, question) if source else None
+    if measured is None or measured.value is None:
+        return (*said, ".")
+    against: Phrase = (f"; “{source}” scores ", *_with_interval(measured))
+    return (*said, *against, _relation(measured, row))
+
+
+def _with_interval(row: ResultRow) -> Phrase:
+    assert row.value is not None, "the lookup keeps only rows with a value"
+    if row.low is None or row.high is None:
+        return (percent_number(row.value),)
+    return (percent_number(row.value), " (", *span(row.low, row.high), ")")
+
+
+def _relation(measured: ResultRow, control: ResultRow) -> str:
+    """Compare intervals; a control without one (chance) counts as a point."""
+    low = control.low if control.low is not None else control.value
+    high = control.high if control.high is not None else control.value
+    if measured.low is None or measured.high is None or low is None or high is None:
+        return "; without intervals they are not compared."
+    if measured.low > high:
+        return ", above it with the whole interval."
+    if measured.high < low:
+        return ", below it with the whole interval: training added nothing that it lacks."
+    if control.low is None:
+        return ", an interval that includes it, so the two are not told apart."
+    return "; the intervals overlap, so the two are not told apart."
+
+
+def _permuted(
+    lookup: Lookup, question: Question, alarms: tuple[ResultRow, ...]
+) -> Iterator[Finding]:
+    rows = [row for row in lookup.rows if row.control == "permuted-labels"]
+    if not rows:
+        return
+    primary = lookup.study.primary
+    own = lookup.control("permuted-labels", question, source=primary.source if primary else None)
+    here = own or lookup.control("permuted-labels", question) or rows[0]
+    chance = lookup.chance(here.target, here.metric)
+    sentence: Phrase = (
+        "With the target's training labels shuffled, a sound measurement falls to chance. "
+        f"“{here.source}” then scores ",
+        *_with_interval(here),
+        f" in {metric_words(here.metric)}",
+    )
+    if chance is not None and chance.value is not None:
+        sentence = (*sentence, "; chance is ", percent_number(chance.value))
+    if here.p is not None:
+        sentence = (*sentence, "; p = ", Number(here.p, f"{here.p:.2g}"))
+    checked = count_words(len(rows), "row")
+    rule = f"p < {ALARM_LEVEL:g} after correction"
+    verdict = f". No alarm in {checked} (it rings at {rule})."
+    if alarms:
+        verdict = (
+            f". ALARM: {len(alarms)} of {checked} above chance at {rule}: labels may be leaking, "
+            "and no number of this run should be used."
+        )
+    if all(row.p is None for row in rows):
+        verdict = ". The rows carry no p value, so the alarm could not be evaluated."
+    title = control_words("permuted-labels")
+    yield Finding("permuted-labels", title, (*sentence, verdict), is_alarm=bool(alarms))
+
+
+def alarm_rows(lookup: Lookup) -> tuple[ResultRow, ...]:
+    """Return the shuffled-label rows above chance after correction for how many there are."""
+    rows = [row for row in lookup.rows if row.control == "permuted-labels" and row.p is not None]
+    return tuple(row for row in rows if row.p is not None and is_alarm(row.p, family=len(rows)))
+
+
+def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
+    """Return what stands at the top of the page before the answer is believed."""
+    warnings: list[Phrase] = []
+    if alarm_rows(lookup):
+        warnings.append(
+            (
+                "The control with shuffled target labels scores above chance. Something leaks: "
+                "do not use the numbers of this run.",
+            )
+        )
+    if unusable := _unusable(run):
+        warnings.append((unusable,))
+    unmeasured = [
+        source.name
+        for source in lookup.study.sources
+        if not any(row.source == source.name for row in lookup.rows)
+    ]
+    if unmeasured:
+        warnings.append((f"The run is unfinished: no results yet for {', '.join(unmeasured)}.",))
+    return tuple(warnings)
+
+
+def _unusable(run: RunFolder) -> str:
+    """Say how many clips failed or ended early; "" where all were whole."""
+    failed = max((row.failed for row in run.rows), default=0)
+    truncated = max((row.truncated for row in run.rows), default=0)
+    said = []
+    if failed:
+        clips = "1 clip" if failed == 1 else f"up to {failed:,} clips of one measurement"
+        said.append(f"{clips} failed to decode, counted as wrong and not replaced")
+    if truncated:
+        clips = "1 clip" if truncated == 1 else f"up to {truncated:,} clips of one measurement"
+        said.append(f"{clips} ended early")
+    if run.ledger:
+        said.append(f"the ledger below lists {count_words(len(run.ledger), 'problem')}")
+    return f"Not every clip was whole: {'; '.join(said)}." if said else ""

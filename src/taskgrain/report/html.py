@@ -1,0 +1,157 @@
+"""The report itself: one HTML file that needs no network, and the tables and figures beside it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from taskgrain.data.files import write_text
+from taskgrain.report.answer import answer
+from taskgrain.report.clips import shelves
+from taskgrain.report.controls import (
+    control_question,
+    findings,
+    missing_controls,
+    setting_words,
+    warnings_of,
+)
+from taskgrain.report.drawing import Drawing
+from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.palette import source_colours, variables
+from taskgrain.report.run_folder import RunFolder, read_run_folder
+from taskgrain.report.settings_view import GLOSSARY, command_of, is_kitchenware, run_facts
+from taskgrain.report.tables import Table, to_csv, to_tex
+from taskgrain.report.transfer_tables import (
+    MAX_OTHER_ROWS,
+    all_rows_csv,
+    gradient_table,
+    other_rows,
+    other_table,
+    source_table,
+    transfer_tables,
+)
+
+REPORT_NAME = "report.html"
+MAX_LEDGER_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the page shows and that is also written as files of its own."""
+
+    transfer: tuple[Table, ...]
+    sources: Table
+    gradients: Table
+    ladder: Drawing | None
+    shots: Drawing | None
+    curves: Drawing | None
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Return the tables that hold anything."""
+        tables = (*self.transfer, self.sources, self.gradients)
+        return tuple(table for table in tables if not table.is_empty)
+
+    @property
+    def drawings(self) -> tuple[Drawing, ...]:
+        """Return the figures that there are."""
+        return tuple(item for item in (self.ladder, self.shots, self.curves) if item is not None)
+
+
+def write_report(run_dir: Path) -> Path:
+    """Write report.html, tables/ and figures/ into a run folder, from what the folder holds.
+
+    Equal folders give equal bytes. Each file is replaced whole; report.html comes last.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        ResultError: if results.jsonl is absent, or a file of the folder is malformed.
+    """
+    run = read_run_folder(run_dir)
+    lookup = Lookup(run.study, run.rows)
+    parts = build_parts(run, lookup)
+    page = render(run, lookup, parts)
+    for table in parts.tables:
+        write_text(run_dir / "tables" / f"{table.name}.csv", to_csv(table))
+        write_text(run_dir / "tables" / f"{table.name}.tex", to_tex(table))
+    write_text(run_dir / "tables" / "results.csv", all_rows_csv(run.rows))
+    for drawing in parts.drawings:
+        write_text(run_dir / "figures" / f"{drawing.name}.svg", drawing.svg)
+    write_text(run_dir / REPORT_NAME, page)
+    return run_dir / REPORT_NAME
+
+
+def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
+    """Build the tables and figures of a run."""
+    return Parts(
+        transfer=transfer_tables(lookup),
+        sources=source_table(lookup),
+        gradients=gradient_table(lookup, run.curves),
+        ladder=ladder_figure(lookup),
+        shots=shots_figure(lookup),
+        curves=curves_figure(lookup, run.curves),
+    )
+
+
+def render(run: RunFolder, lookup: Lookup, parts: Parts) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=PackageLoader("taskgrain.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["colours"] = source_colours(run.study.sources, lookup.sources)
+    return environment.get_template("report.html.j2").render(_context(run, lookup, parts))
+
+
+def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, object]:
+    script = _template_text("report.js")
+    others = other_rows(lookup, parts.tables)
+    question = control_question(lookup)
+    ledger = run.ledger or ()
+    return {
+        "study": run.study,
+        "answer": answer(lookup),
+        "warnings": warnings_of(run, lookup),
+        "parts": parts,
+        "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
+        "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
+        "css": Markup(_template_text("report.css")),
+        "script": Markup(script),
+        "script_hash": script_hash(script),
+        "other": other_table(others) if others else None,
+        "other_left_out": max(len(others) - MAX_OTHER_ROWS, 0),
+        "shelves": shelves(run.examples, lookup.sources),
+        "findings": findings(lookup),
+        "findings_setting": setting_words(question) if question else "",
+        "missing_controls": missing_controls(lookup),
+        "has_kitchenware": is_kitchenware(lookup),
+        "facts": run_facts(run, lookup),
+        "has_ledger": run.ledger is not None,
+        "ledger": ledger[:MAX_LEDGER_ROWS],
+        "ledger_left_out": max(len(ledger) - MAX_LEDGER_ROWS, 0),
+        "glossary": GLOSSARY,
+        "command": command_of(run),
+        "inline": {drawing.name: Markup(drawing.inline) for drawing in parts.drawings},
+    }
+
+
+def script_hash(script: str) -> str:
+    """Return what the content security policy calls this script; no other may run."""
+    digest = hashlib.sha256(script.encode("utf-8")).digest()
+    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
+
+
+def _template_text(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

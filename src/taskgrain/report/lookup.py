@@ -1,0 +1,207 @@
+"""Finding the row that a table cell, a point of a figure or a sentence needs.
+
+Several rows can answer one question: one a seed, one over all seeds, one a read-out. The rule is
+written here once: the study's main read-out first, then an interval that varies the seeds, then the
+row over all seeds, then the lowest seed. No number is ever computed from two rows.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from taskgrain.report.run_folder import Primary, StudyFacts
+from taskgrain.results import ResultRow
+
+SOURCE_VALIDATION = "source-validation"
+SEED_INTERVALS = ("crossed", "seeds")
+
+Shots = int | str | None
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a number says, apart from who was measured."""
+
+    target: str
+    probe: str | None = None
+    shots: Shots = None
+    metric: str = "top-1"
+
+
+class Lookup:
+    """The rows of a run, and the orders in which sources, targets, probes and shots are shown."""
+
+    def __init__(self, study: StudyFacts, rows: Iterable[ResultRow]) -> None:
+        """Index the rows of one run."""
+        self.study = study
+        self.rows = tuple(row for row in rows if row.value is not None)
+        self.transfer_rows = tuple(row for row in self.rows if row.target != SOURCE_VALIDATION)
+        self._rows_of: dict[Question, list[ResultRow]] = defaultdict(list)
+        self._rows_of_control: dict[str, list[ResultRow]] = defaultdict(list)
+        for row in self.rows:
+            if row.control is None:
+                asked = Question(row.target, row.probe, row.shots, row.metric)
+                self._rows_of[asked].append(row)
+            else:
+                self._rows_of_control[row.control].append(row)
+        self.sources = self._source_order()
+        self.targets = unique(row.target for row in self.transfer_rows)
+        self.probes = self._probe_order()
+        self.shots = sorted_shots(
+            row.shots for row in self.transfer_rows if row.control is None and row.probe
+        )
+        self.readout = self._main_readout()
+
+    def is_asked(self, question: Question) -> bool:
+        """Say whether any source or difference has a row for the question."""
+        return question in self._rows_of
+
+    def measured(self, source: str, question: Question) -> ResultRow | None:
+        """Return the row of a source, or None."""
+        return self._best(
+            row
+            for row in self._rows_of.get(question, ())
+            if row.source == source and row.versus is None
+        )
+
+    def difference(self, source: str, versus: str, question: Question) -> ResultRow | None:
+        """Return the row of source minus versus, or None."""
+        return self._best(self.differences(source, versus, question))
+
+    def differences(self, source: str, versus: str, question: Question) -> tuple[ResultRow, ...]:
+        """Return every row of source minus versus at the main read-out, else at any."""
+        found = tuple(
+            row
+            for row in self._rows_of.get(question, ())
+            if row.source == source and row.versus == versus
+        )
+        return tuple(row for row in found if row.readout == self.readout) or found
+
+    def control(
+        self,
+        control: str,
+        question: Question,
+        *,
+        source: str | None = None,
+        readout: str | None = None,
+    ) -> ResultRow | None:
+        """Return a control's row; one that needs no probe and no shots holds for all of them."""
+        rows = [
+            row
+            for row in self._rows_of_control.get(control, ())
+            if row.versus is None
+            if source in (None, row.source) and readout in (None, row.readout)
+            if row.target == question.target
+        ]
+        # Shuffled labels are tested in top-1 whatever the study's metric is.
+        rows = [row for row in rows if row.metric == question.metric] or rows
+        exact = [row for row in rows if (row.probe, row.shots) == (question.probe, question.shots)]
+        same_shots = [row for row in rows if row.probe is None and row.shots == question.shots]
+        same_probe = [row for row in rows if row.probe == question.probe and row.shots is None]
+        free = [row for row in rows if row.probe is None and row.shots is None]
+        return self._best(exact or same_shots or same_probe or free)
+
+    def chance(self, target: str, metric: str = "top-1") -> ResultRow | None:
+        """Return the target's chance row, or None."""
+        rows = [row for row in self._rows_of_control.get("chance", ()) if row.target == target]
+        # Uniform guessing scores 1 / K by either accuracy, so one row serves both.
+        return self._best([row for row in rows if row.metric == metric] or rows)
+
+    def controls(self) -> tuple[str, ...]:
+        """Return the names of the controls that were run, chance first."""
+        return tuple(sorted(self._rows_of_control, key=lambda name: name != "chance"))
+
+    def control_sources(self, control: str) -> tuple[str, ...]:
+        """Return the sources that a control was run on, in the ladder's order."""
+        rows = self._rows_of_control.get(control, ())
+        found = unique(row.source for row in rows if row.source)
+        known = [name for name in self.sources if name in found]
+        return (*known, *(name for name in found if name not in self.sources))
+
+    def control_readouts(self, control: str) -> tuple[str | None, ...]:
+        """Return the read-outs of a control, the main one first."""
+        found = unique(row.readout for row in self._rows_of_control.get(control, ()))
+        return tuple(sorted(found, key=lambda name: name != self.readout))
+
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """Return the (source, versus) pairs of all transfer differences in ladder order."""
+        found = {
+            (row.source, row.versus)
+            for row in self.transfer_rows
+            if row.source and row.versus and row.control is None
+        }
+        rank = {name: position for position, name in enumerate(self.sources)}
+        last = len(rank)
+        return tuple(
+            sorted(found, key=lambda pair: (rank.get(pair[1], last), rank.get(pair[0], last), pair))
+        )
+
+    def seeds_of(self, *names: str) -> tuple[int, ...]:
+        """Return the encoder seeds that rows of these sources exist for, else the study's."""
+        found = {row.seed for row in self.rows if row.source in names and row.seed is not None}
+        return tuple(sorted(found)) or self.study.seeds
+
+    def _best(self, rows: Iterable[ResultRow]) -> ResultRow | None:
+        return min(rows, key=self._preference, default=None)
+
+    def _preference(self, row: ResultRow) -> tuple[bool, int, int]:
+        if row.interval in SEED_INTERVALS:
+            return (row.readout != self.readout, SEED_INTERVALS.index(row.interval), -1)
+        seed = -1 if row.seed is None else row.seed
+        return (row.readout != self.readout, len(SEED_INTERVALS), seed)
+
+    def _source_order(self) -> tuple[str, ...]:
+        named = tuple(source.name for source in self.study.sources)
+        measured = unique(
+            row.source for row in self.rows if row.source is not None and row.control is None
+        )
+        return (*named, *(name for name in measured if name not in named))
+
+    def _probe_order(self) -> tuple[str, ...]:
+        found = unique(
+            row.probe for row in self.transfer_rows if row.probe is not None and row.control is None
+        )
+        primary = self.study.primary.probe if self.study.primary else None
+        return tuple(sorted(found, key=lambda name: name != primary))
+
+    def _main_readout(self) -> str | None:
+        counts = Counter(
+            row.readout for row in self.transfer_rows if row.control is None and row.readout
+        )
+        return counts.most_common(1)[0][0] if counts else None
+
+
+def question_of(primary: Primary) -> Question:
+    """Return the question that the primary endpoint asks."""
+    return Question(primary.target, primary.probe, primary.shots, primary.metric)
+
+
+def base_target(target: str) -> str:
+    """Return the target that a factor belongs to: "kitchenware" for "kitchenware/motion"."""
+    return target.split("/", maxsplit=1)[0]
+
+
+def world_of(study: StudyFacts, target: str) -> str | None:
+    """Return the embedded world that a target is drawn from; None for the user's own data."""
+    worlds = {facts.name: facts.world for facts in study.targets}
+    return worlds.get(base_target(target))
+
+
+def is_separated(row: ResultRow) -> bool:
+    """Say whether a difference's interval leaves out 0; False where there is no interval."""
+    return row.low is not None and row.high is not None and (row.low > 0 or row.high < 0)
+
+
+def sorted_shots(shots: Iterable[Shots]) -> tuple[Shots, ...]:
+    """Return the distinct numbers of shots in increasing order, "all" last, None left out."""
+    found = {shot for shot in shots if shot is not None}
+    return tuple(sorted(found, key=lambda shot: (isinstance(shot, str), shot)))
+
+
+def unique(values: Iterable[T]) -> tuple[T, ...]:
+    """Return the distinct values in the order of their first appearance."""
+    return tuple(dict.fromkeys(values))

@@ -1,0 +1,345 @@
+"""A run folder as the report reads it: leniently, because a run may be unfinished or older.
+
+Only results.jsonl has to be there. What else is absent reads as empty, and the page says so.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from taskgrain.errors import ResultError
+from taskgrain.report.words import printable
+from taskgrain.results import ResultRow, read_rows
+
+EBML_MAGIC = b"\x1a\x45\xdf\xa3"  # the first bytes of every WebM file
+
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFacts:
+    """One source of the study: which level it classifies, which caption form it says."""
+
+    name: str
+    classify: str | None = None
+    caption: str | None = None
+    classification_weight: float | None = None  # lambda
+
+    @property
+    def kind(self) -> str:
+        """Return "classification", "captioning" or "joint"."""
+        if self.classify and self.caption:
+            return "joint"
+        return "captioning" if self.caption else "classification"
+
+
+@dataclass(frozen=True, slots=True)
+class TargetFacts:
+    """One target: an embedded world's name, or a folder of the user's own."""
+
+    name: str
+    world: str | None = None
+    root: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Primary:
+    """The primary endpoint: which difference answers the study's question."""
+
+    source: str
+    versus: str
+    target: str
+    probe: str | None = None
+    shots: int | str | None = None
+    metric: str = "top-1"
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFacts:
+    """What study.toml says of the study; `settings` are all its keys, dotted, in file order."""
+
+    name: str = "study"
+    question: str = ""
+    primary: Primary | None = None
+    seeds: tuple[int, ...] = ()
+    sources: tuple[SourceFacts, ...] = ()
+    targets: tuple[TargetFacts, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """One epoch of one source: mappings are empty where the run logged nothing."""
+
+    source: str
+    seed: int
+    epoch: int
+    shares: Mapping[str, float]
+    validation: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerEntry:
+    """A clip that could not be used as it stands."""
+
+    clip: str
+    dataset: str
+    split: str
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What one source's model says of a clip, most probable class first."""
+
+    source: str
+    seed: int | None
+    classes: tuple[tuple[str, float], ...]
+    level: str
+    caption: str | None
+    truth: str | None  # the true caption in this source's form, where the run wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A clip shown in the report; `video` is None where the file is absent or no WebM."""
+
+    clip: str
+    dataset: str
+    category: str
+    caption: str
+    video: bytes | None
+    predictions: tuple[Prediction, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Everything that the report is made of."""
+
+    study: StudyFacts
+    rows: tuple[ResultRow, ...]
+    curves: tuple[CurvePoint, ...] = ()
+    ledger: tuple[LedgerEntry, ...] | None = None  # None where the run wrote no ledger
+    provenance: Json = field(default_factory=dict)
+    examples: tuple[Example, ...] = ()
+
+
+def read_run_folder(run_dir: Path) -> RunFolder:
+    """Read a run folder.
+
+    Raises:
+        ResultError: if results.jsonl is absent or malformed, or another file is no TOML or JSON.
+    """
+    results = run_dir / "results.jsonl"
+    if not results.is_file():
+        raise ResultError(f"{results}: not found; is {run_dir} a run folder? Run the study first")
+    return RunFolder(
+        study=read_study(run_dir / "study.toml"),
+        rows=tuple(map(_printable_row, read_rows(results))),
+        curves=tuple(map(_curve_point, _json_lines(run_dir / "curves.jsonl"))),
+        ledger=_read_ledger(run_dir / "ledger.jsonl"),
+        provenance=_mapping(_read_json(run_dir / "provenance.json")),
+        examples=_read_examples(run_dir / "examples"),
+    )
+
+
+def _printable_row(row: ResultRow) -> ResultRow:
+    return replace(
+        row,
+        source=None if row.source is None else printable(row.source),
+        versus=None if row.versus is None else printable(row.versus),
+        target=printable(row.target),
+        metric=printable(row.metric),
+        readout=None if row.readout is None else printable(row.readout),
+        probe=None if row.probe is None else printable(row.probe),
+    )
+
+
+def read_study(path: Path) -> StudyFacts:
+    """Read study.toml; an absent file gives the defaults.
+
+    Raises:
+        ResultError: if the file is no TOML.
+    """
+    if not path.is_file():
+        return StudyFacts()
+    try:
+        settings: Json = tomllib.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultError(f"{path}: no TOML: {error}") from error
+    return StudyFacts(
+        name=_text(settings, "name") or "study",
+        question=_text(settings, "question") or "",
+        primary=_primary(_mapping(settings.get("primary"))),
+        seeds=tuple(seed for seed in _sequence(settings.get("seeds")) if isinstance(seed, int)),
+        sources=tuple(map(_source, _mappings(settings.get("sources")))),
+        targets=tuple(map(_target, _mappings(settings.get("targets")))),
+        settings=tuple(flatten(settings)),
+    )
+
+
+def flatten(settings: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Yield every setting as a dotted key and its value, as TOML would write it."""
+    for key, value in settings.items():
+        dotted = f"{prefix}{printable(key)}"
+        nested = _mappings(value)
+        if isinstance(value, Mapping):
+            yield from flatten(_mapping(value), f"{dotted}.")
+        elif nested:
+            for index, item in enumerate(nested):
+                yield from flatten(item, f"{dotted}[{index}].")
+        else:
+            yield dotted, printable(_as_text(value))
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False)
+    except TypeError:
+        return str(value)  # TOML's dates and times
+
+
+def _primary(primary: Json) -> Primary | None:
+    source, versus = _text(primary, "source"), _text(primary, "versus")
+    target = _text(primary, "target")
+    if source is None or versus is None or target is None:
+        return None
+    shots = primary.get("shots")
+    return Primary(
+        source=source,
+        versus=versus,
+        target=target,
+        probe=_text(primary, "probe"),
+        shots=shots if isinstance(shots, int | str) else None,
+        metric=_text(primary, "metric") or "top-1",
+    )
+
+
+def _source(source: Json) -> SourceFacts:
+    return SourceFacts(
+        name=_text(source, "name") or "unnamed",
+        classify=_text(source, "classify"),
+        caption=_text(source, "caption"),
+        classification_weight=_number(source.get("lambda")),
+    )
+
+
+def _target(target: Json) -> TargetFacts:
+    name = _text(target, "name") or "unnamed"
+    return TargetFacts(name=name, world=_text(target, "world"), root=_text(target, "root"))
+
+
+def _curve_point(line: Json) -> CurvePoint:
+    return CurvePoint(
+        source=_text(line, "source") or "unnamed",
+        seed=int(_number(line.get("seed")) or 0),
+        epoch=int(_number(line.get("epoch")) or 0),
+        shares=_numbers(line.get("shares")),
+        validation=_numbers(line.get("validation")),
+    )
+
+
+def _read_ledger(path: Path) -> tuple[LedgerEntry, ...] | None:
+    return tuple(map(_ledger_entry, _json_lines(path))) if path.is_file() else None
+
+
+def _ledger_entry(line: Json) -> LedgerEntry:
+    names = ("clip", "dataset", "split", "problem")
+    clip, dataset, split, problem = (_text(line, name) or "" for name in names)
+    return LedgerEntry(clip=clip, dataset=dataset, split=split, problem=problem)
+
+
+def _read_examples(folder: Path) -> tuple[Example, ...]:
+    return tuple(
+        Example(
+            clip=_text(entry, "clip") or "",
+            dataset=_text(entry, "dataset") or "source",
+            category=_text(entry, "category") or "",
+            caption=_text(entry, "caption") or "",
+            video=_read_video(folder, _text(entry, "file")),
+            predictions=tuple(map(_prediction, _mappings(entry.get("predictions")))),
+        )
+        for entry in _mappings(_read_json(folder / "examples.json"))
+    )
+
+
+def _read_video(folder: Path, name: str | None) -> bytes | None:
+    # A name is data: it may not lead out of the folder, by dots, by a root or by a link.
+    if not name or "\0" in name:
+        return None
+    path = (folder / Path(name).name).resolve()
+    if path.parent != folder.resolve() or not path.is_file():
+        return None
+    content = path.read_bytes()
+    return content if content.startswith(EBML_MAGIC) else None
+
+
+def _prediction(entry: Json) -> Prediction:
+    classes = (
+        (_text(item, "name") or "", _number(item.get("probability")) or 0.0)
+        for item in _mappings(entry.get("classes"))
+    )
+    seed = _number(entry.get("seed"))
+    return Prediction(
+        source=_text(entry, "source") or "unnamed",
+        seed=None if seed is None else int(seed),
+        classes=tuple(sorted(classes, key=lambda item: -item[1])),
+        level=_text(entry, "level") or "",
+        caption=_text(entry, "caption"),
+        truth=_text(entry, "truth"),
+    )
+
+
+def _read_json(path: Path) -> object:
+    if not path.is_file():
+        return None
+    try:
+        loaded: object = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ResultError(f"{path}: no JSON: {error}") from error
+    return loaded
+
+
+def _json_lines(path: Path) -> Iterator[Json]:
+    if not path.is_file():
+        return
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            yield _mapping(json.loads(line))
+        except ValueError as error:
+            raise ResultError(f"{path}:{number}: no JSON: {error}") from error
+
+
+def _mapping(value: object) -> Json:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _sequence(value: object) -> tuple[object, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else ()
+
+
+def _mappings(value: object) -> tuple[Json, ...]:
+    return tuple(_mapping(item) for item in _sequence(value) if isinstance(item, Mapping))
+
+
+def _text(mapping: Json, key: str) -> str | None:
+    value = mapping.get(key)
+    return printable(value) if isinstance(value, str) else None
+
+
+def _number(value: object) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and isinstance(value, int | float) else None
+
+
+def _numbers(value: object) -> dict[str, float]:
+    found = ((key, _number(item)) for key, item in _mapping(value).items())
+    return {key: item for key, item in found if item is not None}

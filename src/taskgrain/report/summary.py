@@ -1,0 +1,21 @@
+"""The answer of a run as plain text, for the terminal."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from taskgrain.report.answer import answer
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.run_folder import read_run_folder
+from taskgrain.report.words import plain
+
+
+def summarise(run_dir: Path) -> str:
+    """Say a run's answer and its limits, as the report's first lines do.
+
+    Raises:
+        ResultError: if results.jsonl is absent, or a file of the folder is malformed.
+    """
+    run = read_run_folder(run_dir)
+    found = answer(Lookup(run.study, run.rows))
+    return " ".join(plain(phrase) for phrase in (found.sentence, *found.limits))

@@ -1,0 +1,222 @@
+"""Tables as values: built from rows, printed as CSV and LaTeX here and as HTML by the template."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from taskgrain.report.words import MINUS, format_value
+from taskgrain.results import ResultRow
+
+TEX_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    MINUS: r"\textminus{}",
+    "\N{NO-BREAK SPACE}": "~",
+    "\N{EN DASH}": "--",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: a number with its interval, or words, or nothing at all.
+
+    `value`, `low` and `high` are the row's own numbers; `shown` and `interval` what is printed.
+    """
+
+    shown: str = ""
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    interval: str = ""
+    note: str = ""  # what hovering tells: n, the kind of interval, failed clips
+    is_best: bool = False
+    origin: str = "results"  # the file that the value comes from
+    columns: int = 1  # how many columns it stretches over
+    row: ResultRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a table; `key` names the source for its colour mark, where it has one."""
+
+    header: str
+    cells: tuple[Cell, ...]
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Rows that belong together under a small heading."""
+
+    title: str
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column and the group that it stands in; group "" stands alone."""
+
+    label: str
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with its caption; `name` is its file name."""
+
+    name: str
+    title: str
+    caption: str
+    corner: str
+    columns: tuple[Column, ...]
+    blocks: tuple[Block, ...]
+
+    @property
+    def groups(self) -> tuple[tuple[str, int], ...]:
+        """Return each column group with the number of its columns, in order."""
+        groups: list[tuple[str, int]] = []
+        for column in self.columns:
+            if groups and groups[-1][0] == column.group:
+                groups[-1] = (column.group, groups[-1][1] + 1)
+            else:
+                groups.append((column.group, 1))
+        return tuple(groups)
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether no cell holds anything."""
+        return not any(
+            cell.shown for block in self.blocks for line in block.lines for cell in line.cells
+        )
+
+
+def cell_of(row: ResultRow | None, *, is_best: bool = False, columns: int = 1) -> Cell:
+    """Return the cell that prints a row; an empty one for None."""
+    if row is None or row.value is None:
+        return Cell(columns=columns)
+    is_difference = row.versus is not None
+    interval = ""
+    if row.low is not None and row.high is not None:
+        low, high = (
+            format_value(row.metric, bound, is_difference=is_difference)
+            for bound in (row.low, row.high)
+        )
+        interval = f"{low}, {high}" if is_difference else f"{low}\N{EN DASH}{high}"
+    return Cell(
+        shown=format_value(row.metric, row.value, is_difference=is_difference),
+        value=row.value,
+        low=row.low,
+        high=row.high,
+        interval=interval,
+        note=note_of(row),
+        is_best=is_best,
+        columns=columns,
+        row=row,
+    )
+
+
+def note_of(row: ResultRow) -> str:
+    """Return the small print of a row: n, draws, seed, interval, p, failed and truncated clips."""
+    parts = [
+        f"n = {row.n}" if row.n is not None else "",
+        f"{row.draws} support draws" if row.draws else "",
+        f"seed {row.seed}" if row.seed is not None else "",
+        f"interval over {row.interval}" if row.interval and row.low is not None else "",
+        f"p = {row.p:.2g}" if row.p is not None else "",
+        f"read-out {row.readout}" if row.readout else "",
+        f"{row.failed} failed" if row.failed else "",
+        f"{row.truncated} truncated" if row.truncated else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def best_of(rows: Iterable[ResultRow | None]) -> ResultRow | None:
+    """Return the row that is separated from every other, or None.
+
+    Separated means that its interval lies above all the other intervals; a table with one row has
+    no best. Intervals that do not overlap are a stricter test than the difference's own.
+    """
+    present = [row for row in rows if row is not None and row.value is not None]
+    if len(present) < 2:
+        return None
+    best = max(present, key=lambda row: row.value or 0.0)
+    others = [row for row in present if row is not best]
+    if best.low is None or any(row.high is None or row.high >= best.low for row in others):
+        return None
+    return best
+
+
+def to_csv(table: Table) -> str:
+    """Return the table with full precision: each column as value, low and high."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"{column.group} {column.label}".strip() for column in table.columns]
+    fields = [f"{name}{part}" for name in names for part in ("", " low", " high")]
+    writer.writerow(["block", table.corner, *fields])
+    for block in table.blocks:
+        for line in block.lines:
+            writer.writerow([block.title, line.header, *_csv_fields(line)])
+    return text.getvalue()
+
+
+def _csv_fields(line: Line) -> list[str | float | None]:
+    fields: list[str | float | None] = []
+    for cell in line.cells:
+        value = cell.shown if cell.value is None else cell.value
+        fields += [value, cell.low, cell.high] * cell.columns
+    return fields
+
+
+def to_tex(table: Table) -> str:
+    """Return the table for LaTeX with the booktabs package, intervals in small type."""
+    width = len(table.columns) + 1
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+        r"\toprule",
+    ]
+    if any(column.group for column in table.columns):
+        lines.append(_tex_groups(table))
+    labels = [tex(column.label) for column in table.columns]
+    lines.append(" & ".join([tex(table.corner), *labels]) + r" \\")
+    for block in table.blocks:
+        lines.append(r"\midrule")
+        if block.title:
+            lines.append(rf"\multicolumn{{{width}}}{{l}}{{\emph{{{tex(block.title)}}}}} \\")
+        for line in block.lines:
+            lines.append(" & ".join([tex(line.header), *map(_tex_cell, line.cells)]) + r" \\")
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", f"% {tex(table.caption)}", ""])
+
+
+def _tex_groups(table: Table) -> str:
+    cells = [rf"\multicolumn{{{count}}}{{c}}{{{tex(group)}}}" for group, count in table.groups]
+    rules, start = [], 2
+    for _, count in table.groups:
+        rules.append(rf"\cmidrule(lr){{{start}-{start + count - 1}}}")
+        start += count
+    return " & ".join(["", *cells]) + r" \\ " + "".join(rules)
+
+
+def _tex_cell(cell: Cell) -> str:
+    shown = rf"\textbf{{{tex(cell.shown)}}}" if cell.is_best else tex(cell.shown)
+    if cell.interval:
+        shown += rf" {{\scriptsize [{tex(cell.interval)}]}}"
+    if cell.columns > 1:
+        return rf"\multicolumn{{{cell.columns}}}{{c}}{{{shown}}}"
+    return shown
+
+
+def tex(text: str) -> str:
+    """Escape text for LaTeX."""
+    return "".join(TEX_SPECIAL.get(letter, letter) for letter in " ".join(text.split()))

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from taskgrain.report.answer import Verdict, answer
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.words import MINUS, Number, plain
+from taskgrain.results import ResultRow
+
+Make = Callable[..., ResultRow]
+MakeLookup = Callable[..., Lookup]
+
+
+@pytest.mark.parametrize(
+    ("value", "verdict", "words"),
+    [
+        (0.05, Verdict.BETTER, "finer labels, “categories”, gave features that transfer better"),
+        (-0.05, Verdict.WORSE, "finer labels, “categories”, gave features that transfer worse"),
+        (0.01, Verdict.UNSEPARATED, "cannot be told apart"),
+        (-0.01, Verdict.UNSEPARATED, "the interval includes 0"),
+        (0.03, Verdict.UNSEPARATED, "cannot be told apart"),
+    ],
+)
+def test_the_verdict_follows_the_interval_of_the_difference(
+    make_lookup: MakeLookup, difference: Make, value: float, verdict: Verdict, words: str
+) -> None:
+    found = answer(make_lookup(difference(value)))
+    assert found.verdict == verdict
+    assert words in plain(found.sentence)
+
+
+def test_the_sentence_prints_the_rows_numbers_in_percent_and_points(
+    make_lookup: MakeLookup, row: Make, difference: Make
+) -> None:
+    rows = (row(0.471), row(0.42, source="action-groups"), difference(0.051))
+    sentence = plain(answer(make_lookup(*rows)).sentence)
+    assert "47.1\N{NO-BREAK SPACE}% against 42.0\N{NO-BREAK SPACE}%" in sentence
+    assert "+5.1 percentage points (95 % interval +2.1 to +8.1, over test clips" in sentence
+
+
+def test_every_number_of_the_sentence_is_a_rows_number(
+    make_lookup: MakeLookup, row: Make, difference: Make
+) -> None:
+    rows = (row(0.471), row(0.42, source="action-groups"), difference(0.051))
+    numbers = [part for part in answer(make_lookup(*rows)).sentence if isinstance(part, Number)]
+    known = {each for made in rows for each in (made.value, made.low, made.high)}
+    assert len(numbers) == 5
+    assert {number.value for number in numbers} <= known
+
+
+def test_a_difference_without_an_interval_claims_nothing(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    found = answer(make_lookup(difference(0.4, width=None)))
+    assert found.verdict == Verdict.NO_INTERVAL
+    assert "nothing is claimed" in plain(found.sentence)
+
+
+def test_a_run_without_the_primary_row_says_so(make_lookup: MakeLookup, row: Make) -> None:
+    found = answer(make_lookup(row(0.4)))
+    assert found.verdict == Verdict.NO_ROW
+    assert "No answer yet" in plain(found.sentence)
+
+
+def test_a_study_without_a_primary_endpoint_gets_no_single_answer(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    found = answer(make_lookup(difference(0.4), study='name = "own"\n'))
+    assert found.verdict == Verdict.NO_ROW
+    assert "no primary endpoint" in plain(found.sentence)
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        {"target": "kitchenware/motion"},
+        {"probe": "nearest-mean"},
+        {"shots": 1},
+        {"metric": "top-1"},
+        {"versus": "captions-full"},
+        {"source": "joint-full"},
+        {"control": "permuted-labels"},
+    ],
+)
+def test_rows_beside_the_primary_endpoint_do_not_answer(
+    make_lookup: MakeLookup, difference: Make, column: dict[str, object]
+) -> None:
+    assert answer(make_lookup(difference(0.4, **column))).verdict == Verdict.NO_ROW
+
+
+def test_fewer_than_eight_seeds_are_a_preview_and_not_a_claim(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    found = answer(make_lookup(difference(0.4)))
+    assert found.is_preview
+    assert "one drawn world, one seed: a preview; not a claim" in plain(found.limits[0])
+
+
+def test_a_row_over_eight_seeds_decides_and_is_no_preview(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    each = [difference(-0.4, seed=seed) for seed in range(8)]
+    over = difference(0.2, seed=None, interval="seeds")
+    found = answer(make_lookup(*each, over))
+    assert found.verdict == Verdict.BETTER
+    assert not found.is_preview
+    assert "over encoder seeds" in plain(found.sentence)
+
+
+def test_eight_seeds_without_an_interval_over_seeds_stay_a_preview(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    found = answer(make_lookup(*(difference(0.4, seed=seed) for seed in range(8))))
+    assert found.is_preview
+    assert "no interval over them" in plain(found.limits[0])
+
+
+def test_seeds_that_disagree_cannot_be_told_apart(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    found = answer(make_lookup(difference(0.4, seed=0), difference(-0.4, seed=1)))
+    assert found.verdict == Verdict.UNSEPARATED
+    assert "seed 0: +40.0" in plain(found.sentence)
+    assert f"seed 1: {MINUS}40.0" in plain(found.sentence)
+
+
+def test_finer_is_said_of_classification_levels_only(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    lookup = make_lookup(difference(0.4))
+    study = lookup.study
+    assert study.primary is not None
+    captions = difference(0.4, source="captions-full")
+    text = 'name = "own"\n[primary]\nsource = "captions-full"\nversus = "action-groups"\n'
+    text += 'target = "kitchenware"\nprobe = "logistic-regression"\nshots = 5\n'
+    text += 'metric = "mean-per-class"\n'
+    found = answer(make_lookup(captions, study=text))
+    assert found.verdict == Verdict.BETTER
+    assert "finer" not in plain(found.sentence)
+    assert "finer" in plain(answer(lookup).sentence)
+
+
+def test_only_the_kitchenware_world_is_called_aligned(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    own = 'name = "own"\n[[targets]]\nname = "kitchenware"\nroot = "clips"\n[primary]\n'
+    own += 'source = "categories"\nversus = "action-groups"\ntarget = "kitchenware"\n'
+    own += 'probe = "logistic-regression"\nshots = 5\nmetric = "mean-per-class"\n'
+    drawn = answer(make_lookup(difference(0.4)))
+    filmed = answer(make_lookup(difference(0.4), study=own))
+    assert any("positive control" in plain(limit) for limit in drawn.limits)
+    assert not any("positive control" in plain(limit) for limit in filmed.limits)
+    assert "one target data set" in plain(filmed.limits[0])
+
+
+def test_an_answer_beside_a_failed_control_may_not_be_used(
+    make_lookup: MakeLookup, difference: Make, control: Make
+) -> None:
+    leak = control("permuted-labels", 0.4, p=1e-9)
+    found = answer(make_lookup(difference(0.4, seed=None, interval="seeds"), leak))
+    assert found.is_preview
+    assert "may not be used" in plain(found.limits[0])

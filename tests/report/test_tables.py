@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+
+import pytest
+
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.tables import Table, best_of, tex, to_csv, to_tex
+from taskgrain.report.transfer_tables import (
+    all_rows_csv,
+    other_rows,
+    source_table,
+    transfer_tables,
+)
+from taskgrain.results import COLUMNS, ResultRow
+
+Make = Callable[..., ResultRow]
+MakeLookup = Callable[..., Lookup]
+
+
+@pytest.fixture
+def table(make_lookup: MakeLookup, row: Make, difference: Make, control: Make) -> Table:
+    free = {"probe": None, "readout": None, "shots": None, "width": None}
+    rows = [
+        row(0.40 + 0.1 * place, source=source, shots=shots)
+        for place, source in enumerate(("action-groups", "categories"))
+        for shots in (1, 5)
+    ]
+    lookup = make_lookup(*rows, difference(0.1), control("chance", 1 / 13, **free))
+    (made,) = transfer_tables(lookup)
+    return made
+
+
+def test_csv_holds_every_value_of_the_table_with_full_precision(table: Table) -> None:
+    lines = list(csv.reader(io.StringIO(to_csv(table))))
+    width = 2 + 3 * len(table.columns)
+    assert {len(line) for line in lines} == {width}
+    cells = [cell for block in table.blocks for line in block.lines for cell in line.cells]
+    values = {cell.value for cell in cells if cell.value is not None}
+    written = {float(text) for line in lines[1:] for text in line[2:] if text}
+    assert len(values) >= 4
+    assert values <= written
+
+
+def test_tex_has_the_same_printed_numbers_as_the_table(table: Table) -> None:
+    text = to_tex(table)
+    cells = [cell for block in table.blocks for line in block.lines for cell in line.cells]
+    assert all(tex(cell.shown) in text for cell in cells)
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 1
+
+
+def test_every_tex_row_fills_every_column(table: Table) -> None:
+    body = [line for line in to_tex(table).splitlines() if line.endswith(r"\\")]
+    assert len(body) >= 5
+    for line in body:
+        spans = [int(count) for count in re.findall(r"\\multicolumn\{(\d+)\}", line)]
+        assert line.count("&") + 1 + sum(count - 1 for count in spans) == 1 + len(table.columns)
+
+
+def test_tex_escapes_what_users_write() -> None:
+    assert tex("50% of $a_1 & #b\\") == r"50\% of \$a\_1 \& \#b\textbackslash{}"
+
+
+def test_chance_is_printed_once_over_all_shots(table: Table) -> None:
+    controls = table.blocks[-1]
+    (line,) = controls.lines
+    assert [cell.columns for cell in line.cells] == [2]
+
+
+def test_the_best_is_marked_only_where_its_interval_is_above_all_others(row: Make) -> None:
+    low, near, far = row(0.40), row(0.44), row(0.60)
+    assert best_of([low, near]) is None
+    assert best_of([low, near, far]) is far
+    assert best_of([far, None]) is None
+    assert best_of([low, row(0.60, width=None)]) is None
+
+
+def test_a_gain_of_more_than_a_point_in_the_last_epoch_is_marked(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    own = {"target": "source-validation", "probe": "head", "readout": None, "shots": None}
+    gain = {**own, "metric": "gain-last-epoch", "width": None}
+    lookup = make_lookup(row(0.011, **gain), row(0.009, source="action-groups", **gain))
+    shown = {line.header: line.cells[-1].shown for line in source_table(lookup).blocks[0].lines}
+    assert shown["categories"] == "+1.1 ↗"
+    assert shown["action-groups"] == "+0.9"
+
+
+def test_what_no_table_shows_is_left_for_the_last_one(make_lookup: MakeLookup, row: Make) -> None:
+    shown, other = row(0.4), row(0.4, metric="top-1")
+    lookup = make_lookup(shown, other)
+    assert other_rows(lookup, transfer_tables(lookup)) == (other,)
+
+
+def test_the_row_over_all_seeds_is_shown_before_any_seeds_own(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    over = row(0.5, seed=None, interval="seeds")
+    held = row(0.5, seed=None, interval="clips")
+    lookup = make_lookup(row(0.4, seed=0), held, over, row(0.6, seed=1))
+    (made,) = transfer_tables(lookup)
+    shown = {line.header: line.cells[0].row for line in made.blocks[0].lines}
+    assert shown["categories"] is over
+
+
+def test_all_rows_are_written_with_all_columns(row: Make) -> None:
+    lines = list(csv.DictReader(io.StringIO(all_rows_csv((row(0.1 + 0.2), row(0.5))))))
+    assert tuple(lines[0]) == COLUMNS
+    assert float(lines[0]["value"]) == 0.1 + 0.2
+
+
+def test_a_difference_is_never_shown_as_a_sources_accuracy(
+    make_lookup: MakeLookup, row: Make, difference: Make
+) -> None:
+    (made,) = transfer_tables(make_lookup(difference(0.1), row(0.4)))
+    shown = {line.header: line.cells[0].shown for line in made.blocks[0].lines}
+    assert shown["categories"] == "40.0"
