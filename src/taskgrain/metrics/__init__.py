@@ -1,0 +1,1 @@
+"""Scores as counts that add: over two batches they are those over their union, exactly."""

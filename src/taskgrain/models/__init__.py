@@ -1,0 +1,1 @@
+"""The networks: encoder, classification head, caption decoder; how they are built and stored."""

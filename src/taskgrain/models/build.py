@@ -1,0 +1,212 @@
+"""From a shape and a seed to a network; the shape is stored beside the weights as JSON.
+
+Every part draws its weights from its own generator, named by the part's role. So the encoder of
+a seed has the same weights whichever head or decoder stands on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.models.channels import ChannelShape, ConvLayer
+from taskgrain.models.encoder import Pixels, TwoChannelEncoder
+from taskgrain.models.heads import ClassificationHead
+from taskgrain.models.model import SourceModel, encoder_width
+from taskgrain.models.seeds import derive_seed
+from taskgrain.models.shape_json import channel_from_json, entry_of, number_of, whole_number_of
+
+INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
+SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
+COMPACT_WIDTHS = (16, 32, 64, 64)
+COMPACT_PIXELS = Pixels(mean=120.0, deviation=60.0)
+PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderShape:
+    """All that it takes to rebuild a `TwoChannelEncoder`, its weights apart."""
+
+    spatial: ChannelShape
+    temporal: ChannelShape
+    lstm_width: int  # per direction
+    feature_width: int  # of the last layer; 0 leaves it out
+    dropout: float  # share of the last layer's features, 0 to 1
+    pixels: Pixels
+
+    def to_json(self) -> dict[str, object]:
+        """Give what `json.dumps` takes and `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, object]) -> EncoderShape:
+        """Read what `to_json` gave.
+
+        Raises:
+            CheckpointError: if an entry is missing or is not what it should be.
+        """
+        pixels = entry_of(entries, "pixels")
+        return cls(
+            spatial=channel_from_json(entry_of(entries, "spatial")),
+            temporal=channel_from_json(entry_of(entries, "temporal")),
+            lstm_width=whole_number_of(entries, "lstm_width"),
+            feature_width=whole_number_of(entries, "feature_width"),
+            dropout=number_of(entries, "dropout"),
+            pixels=Pixels(mean=number_of(pixels, "mean"), deviation=number_of(pixels, "deviation")),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderShape:
+    """The sizes of a `CaptionDecoder`, its vocabulary apart."""
+
+    word_width: int
+    lstm_width: int
+    num_layers: int
+
+
+COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1)
+PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2)
+
+
+def compact_shape(
+    *,
+    widths: tuple[int, ...] = COMPACT_WIDTHS,
+    lstm_width: int = 128,
+    has_spatial: bool = True,
+    has_temporal: bool = True,
+) -> EncoderShape:
+    """Give the small encoder that trains on a CPU; 16 frames become 8 steps.
+
+    The temporal channel's first layer takes every second frame; the spatial channel looks at
+    every fourth. Each layer halves height and width.
+    """
+    flat = tuple(ConvLayer(width, stride=(1, 2, 2), padding=(0, 1, 1)) for width in widths)
+    deep = tuple(
+        ConvLayer(width, stride=(1 if index else 2, 2, 2)) for index, width in enumerate(widths)
+    )
+    return EncoderShape(
+        spatial=ChannelShape(flat if has_spatial else (), SPATIAL, frame_stride=4),
+        temporal=ChannelShape(deep if has_temporal else (), TEMPORAL),
+        lstm_width=lstm_width,
+        feature_width=0,
+        dropout=0.0,
+        pixels=COMPACT_PIXELS,
+    )
+
+
+def paper_shape(k2: int, k3: int) -> EncoderShape:
+    """Give the encoder of the authors' code; see docs/paper.md.
+
+    Args:
+        k2: base width of the spatial channel, which gives 8 * k2 features; 0 leaves it out.
+        k3: base width of the temporal channel, likewise.
+    """
+    return EncoderShape(
+        spatial=ChannelShape(_paper_layers(k2, 0) if k2 else (), SPATIAL, reduction="max"),
+        temporal=ChannelShape(_paper_layers(k3, 1) if k3 else (), TEMPORAL, reduction="max"),
+        lstm_width=512,
+        feature_width=1024,
+        dropout=0.5,
+        pixels=PAPER_PIXELS,
+    )
+
+
+def build_encoder(shape: EncoderShape, seed: int) -> TwoChannelEncoder:
+    """Build an encoder with the weights of a seed; global random numbers are left alone."""
+    with torch.random.fork_rng(devices=[]):
+        encoder = TwoChannelEncoder(
+            spatial=shape.spatial,
+            temporal=shape.temporal,
+            lstm_width=shape.lstm_width,
+            feature_width=shape.feature_width,
+            dropout=shape.dropout,
+            pixels=shape.pixels,
+        )
+        for role, part in encoder.named_children():
+            _initialise(part, derive_seed(seed, "encoder", role))
+    return encoder
+
+
+def build_model(
+    shape: EncoderShape,
+    *,
+    num_classes: int | None,
+    vocabulary_size: int | None,
+    decoder_shape: DecoderShape = COMPACT_DECODER,
+    seed: int,
+) -> SourceModel:
+    """Build an encoder with a head, a decoder or both; None leaves one out.
+
+    Args:
+        shape: of the encoder.
+        num_classes: K at the source's level.
+        vocabulary_size: V, with the four specials.
+        decoder_shape: sizes of the decoder.
+        seed: of all weights; those of the encoder do not depend on head and decoder.
+    """
+    return add_readouts(
+        build_encoder(shape, seed),
+        num_classes=num_classes,
+        vocabulary_size=vocabulary_size,
+        decoder_shape=decoder_shape,
+        seed=seed,
+    )
+
+
+def add_readouts(
+    encoder: nn.Module,
+    *,
+    num_classes: int | None,
+    vocabulary_size: int | None,
+    decoder_shape: DecoderShape = COMPACT_DECODER,
+    seed: int,
+) -> SourceModel:
+    """Put a head, a decoder or both on an encoder, which may be anyone's; see `SourceModel`.
+
+    Raises:
+        ValueError: if the encoder has no width.
+    """
+    width = encoder_width(encoder)
+    head, decoder = None, None
+    with torch.random.fork_rng(devices=[]):
+        if num_classes is not None:
+            head = ClassificationHead(width, num_classes=num_classes)
+            _initialise(head, derive_seed(seed, "head"))
+        if vocabulary_size is not None:
+            decoder = CaptionDecoder(
+                width,
+                vocabulary_size=vocabulary_size,
+                word_width=decoder_shape.word_width,
+                lstm_width=decoder_shape.lstm_width,
+                num_layers=decoder_shape.num_layers,
+            )
+            _initialise(decoder, derive_seed(seed, "decoder"))
+    return SourceModel(encoder, head=head, decoder=decoder)
+
+
+def _paper_layers(k: int, temporal_padding: int) -> tuple[ConvLayer, ...]:
+    same = (temporal_padding, 1, 1)
+    valid = (temporal_padding, 0, 0)
+    # What the last pool leaves of 96 x 96 pixels is one number; the channel's reduction does it.
+    return (
+        ConvLayer(k, padding=same, pool=(1, 2, 2)),
+        ConvLayer(2 * k, padding=same, pool=(1, 2, 2)),
+        ConvLayer(4 * k, padding=same, pool=(1, 2, 2)),
+        ConvLayer(8 * k, padding=valid),
+        ConvLayer(8 * k, padding=valid),
+        ConvLayer(8 * k, padding=valid),
+    )
+
+
+def _initialise(part: nn.Module, seed: int) -> None:
+    """Draw the weights of every layer of a part from one seed, in the order of the layers."""
+    # Not torch.manual_seed, which would reseed the accelerators too.
+    torch.default_generator.manual_seed(seed)
+    for module in part.modules():
+        if isinstance(module, INITIALISED):
+            module.reset_parameters()

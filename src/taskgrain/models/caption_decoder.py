@@ -1,0 +1,103 @@
+"""The caption decoder: features and the tokens so far to next-token logits.
+
+Shapes: B clips, T' steps, D width of the features, L caption tokens, V vocabulary, E width of a
+word, P width of the LSTM and of the condition, R its layers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+MIN_TOKENS = 2  # BOS and something to predict
+
+
+@dataclass(frozen=True, slots=True)
+class DecoderState:
+    """Where the decoder stands after the tokens it was fed, one row a clip."""
+
+    condition: Tensor  # float (B, P), what the decoder knows of the clip
+    hidden: Tensor  # float (R, B, P)
+    cell: Tensor  # float (R, B, P)
+
+
+class CaptionDecoder(nn.Module):
+    """Say what happens in a clip, one token after the other.
+
+    As in the authors' code: p = mean over the steps of ReLU(Linear(features)); an LSTM that
+    starts from h0 = c0 = p in every layer; its input is the word's embedding with p beside it.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        *,
+        vocabulary_size: int,
+        word_width: int,
+        lstm_width: int,
+        num_layers: int = 2,
+    ) -> None:
+        super().__init__()
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.condition = nn.Linear(width, lstm_width)
+        self.words = nn.Embedding(vocabulary_size, word_width)
+        self.lstm = nn.LSTM(
+            word_width + lstm_width, lstm_width, num_layers=num_layers, batch_first=True
+        )
+        self.out = nn.Linear(lstm_width, vocabulary_size)
+
+    def forward(self, features: Tensor, caption: Tensor) -> Tensor:
+        """Predict each token from the true ones before it (teacher forcing).
+
+        Args:
+            features: float (B, T', D) from the encoder.
+            caption: long (B, L), starting with BOS, right-padded with PAD.
+
+        Returns:
+            float (B, L - 1, V) logits; [:, t] predicts caption[:, t + 1].
+
+        Raises:
+            ValueError: if L is below 2: there would be nothing to predict.
+        """
+        if caption.ndim != 2 or caption.shape[1] < MIN_TOKENS:
+            raise ValueError(
+                f"caption is {tuple(caption.shape)}; expected (B, L) with L of 2 or more"
+            )
+        logits, _ = self._advance(caption[:, :-1], self.start(features))
+        return logits
+
+    def start(self, features: Tensor) -> DecoderState:
+        """Look at the clips, before any token.
+
+        Args:
+            features: float (B, T', D) from the encoder.
+
+        Returns:
+            The state from which `step` with BOS gives the first word.
+        """
+        condition = self.condition(features).relu().mean(dim=1)  # (B, P)
+        first = condition.expand(self.num_layers, -1, -1).contiguous()  # (R, B, P)
+        return DecoderState(condition, hidden=first, cell=first)
+
+    def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Take one more token; what came before is in the state and is not computed again.
+
+        Args:
+            token: long (B,), the token said last.
+            state: what the previous step, or `start`, gave.
+
+        Returns:
+            float (B, V) logits of the next token, and the state after `token`.
+        """
+        logits, after = self._advance(token[:, None], state)
+        return logits[:, 0], after
+
+    def _advance(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
+        """Feed tokens: long (B, t); give float (B, t, V) logits and the state after them."""
+        condition = state.condition[:, None].expand(-1, tokens.shape[1], -1)
+        inputs = torch.cat([self.words(tokens), condition], dim=2)  # (B, t, E + P)
+        said, (hidden, cell) = self.lstm(inputs, (state.hidden, state.cell))
+        return self.out(said), DecoderState(state.condition, hidden=hidden, cell=cell)

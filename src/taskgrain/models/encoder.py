@@ -1,0 +1,124 @@
+"""The two-channel encoder: what each frame shows, and how the frames change.
+
+Shapes: B clips, T frames, T' steps, H W pixels, D_s and D_t widths of the two channels, D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from taskgrain.models.channels import NUM_PLANES, Channel, ChannelShape
+
+
+class Encoder(Protocol):
+    """What any encoder must offer: a width, and features (B, T', width) of a uint8 video."""
+
+    width: int
+
+    def __call__(self, video: Tensor) -> Tensor:
+        """Encode video: uint8 (B, T, H, W, 3), RGB, as float (B, T', width)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """How grey levels (0 to 255) become the network's numbers: (level - mean) / deviation."""
+
+    mean: float
+    deviation: float
+
+
+class TwoChannelEncoder(nn.Module):
+    """A spatial (2D) and a temporal (3D) channel, joined at every step and read by an LSTM.
+
+    Follows the authors' code; see docs/paper.md. A channel of width 0 is absent, and so is the
+    last layer (Linear, ReLU, Dropout) when `feature_width` is 0. The normalisation of the
+    pixels is part of the weights, so that it travels with them.
+    """
+
+    def __init__(
+        self,
+        *,
+        spatial: ChannelShape,
+        temporal: ChannelShape,
+        lstm_width: int,
+        feature_width: int,
+        dropout: float,
+        pixels: Pixels,
+    ) -> None:
+        super().__init__()
+        if spatial.width + temporal.width == 0:
+            raise ValueError("both channels have width 0; expected at least one with layers")
+        self.spatial = Channel(spatial) if spatial.width else None
+        self.temporal = Channel(temporal) if temporal.width else None
+        self.lstm = nn.LSTM(
+            spatial.width + temporal.width, lstm_width, batch_first=True, bidirectional=True
+        )
+        self.out = (
+            nn.Sequential(nn.Linear(2 * lstm_width, feature_width), nn.ReLU(), nn.Dropout(dropout))
+            if feature_width
+            else nn.Identity()
+        )
+        self.width = feature_width or 2 * lstm_width
+        self.pixel_mean: Tensor
+        self.pixel_scale: Tensor
+        self.register_buffer("pixel_mean", torch.tensor(pixels.mean, dtype=torch.float32))
+        # A product is much cheaper than a quotient over every pixel of a batch.
+        self.register_buffer("pixel_scale", torch.tensor(1 / pixels.deviation, dtype=torch.float32))
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Encode clips; under autocast only the convolutions compute in the lower precision.
+
+        Args:
+            video: uint8 (B, T, H, W, 3), RGB.
+
+        Returns:
+            float32 (B, T', D): T' is the number of steps of the longer channel.
+
+        Raises:
+            ValueError: if the video is not uint8 (B, T, H, W, 3).
+        """
+        seen = self.channel_features(video)
+        with torch.autocast(seen.device.type, enabled=False):
+            steps, _ = self.lstm(seen)  # (B, T', 2 * lstm_width)
+            return self.out(steps)
+
+    def channel_features(self, video: Tensor) -> Tensor:
+        """Give what the channels see, before the LSTM.
+
+        Args:
+            video: uint8 (B, T, H, W, 3), RGB.
+
+        Returns:
+            float32 (B, T', D_s + D_t): the spatial channel first; the steps of the shorter
+            channel are repeated.
+
+        Raises:
+            ValueError: if the video is not uint8 (B, T, H, W, 3).
+        """
+        frames = self._normalise(video)
+        views = [
+            channel(frames) for channel in (self.spatial, self.temporal) if channel is not None
+        ]
+        num_steps = max(view.shape[1] for view in views)
+        return torch.cat([_stretch(view, num_steps) for view in views], dim=2)
+
+    def _normalise(self, video: Tensor) -> Tensor:
+        """Turn grey levels into float (B, 3, T, H, W), laid out as channels_last_3d."""
+        if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != NUM_PLANES:
+            raise ValueError(
+                f"video is {video.dtype} {tuple(video.shape)}; expected uint8 (B, T, H, W, 3)"
+            )
+        frames = video.permute(0, 4, 1, 2, 3).float()
+        return frames.sub_(self.pixel_mean).mul_(self.pixel_scale)
+
+
+def _stretch(view: Tensor, num_steps: int) -> Tensor:
+    """Repeat the steps of float (B, T_c, D_c) until there are `num_steps`."""
+    repeats = -(-num_steps // view.shape[1])  # rounded up: what is too much is cut off
+    if repeats == 1:
+        return view
+    return view.repeat_interleave(repeats, dim=1)[:, :num_steps]

@@ -1,0 +1,113 @@
+"""What a source trains: an encoder with a head, a decoder, or both.
+
+Shapes: B clips, T frames, T' steps, H W pixels, D width, K classes, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.models.heads import ClassificationHead
+
+FEATURE_DIMENSIONS = 3  # clips, steps, width
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOutput:
+    """What a model says of a batch; None where it has no such part."""
+
+    features: Tensor  # float (B, T', D)
+    log_probs: Tensor | None  # float (B, K), mean over the steps
+    token_logits: Tensor | None  # float (B, L - 1, V)
+
+
+class SourceModel(nn.Module):
+    """Encoder, head and decoder under one roof, so that they train and travel together.
+
+    The encoder may be anyone's: a module with `width: int` and
+    `forward(video: uint8 (B, T, H, W, 3)) -> float (B, T', width)`.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        *,
+        head: ClassificationHead | None = None,
+        decoder: CaptionDecoder | None = None,
+    ) -> None:
+        super().__init__()
+        encoder_width(encoder)
+        self.encoder = encoder
+        self.head = head
+        self.decoder = decoder
+
+    def forward(self, video: Tensor, caption: Tensor) -> ModelOutput:
+        """Encode clips and read them out, the decoder with teacher forcing.
+
+        Args:
+            video: uint8 (B, T, H, W, 3), RGB.
+            caption: long (B, L), BOS first; not looked at without a decoder.
+
+        Returns:
+            Features, log-probabilities and token logits.
+        """
+        return self.read_out(self.encoder(video), caption)
+
+    def read_out(self, features: Tensor, caption: Tensor) -> ModelOutput:
+        """Read out features: float (B, T', D); see `forward`."""
+        features = features.float()
+        return ModelOutput(
+            features,
+            log_probs=None if self.head is None else self.head(features),
+            token_logits=None if self.decoder is None else self.decoder(features, caption),
+        )
+
+
+def encoder_width(encoder: nn.Module) -> int:
+    """Read an encoder's width.
+
+    Raises:
+        ValueError: if it has none, or one that is not a positive integer.
+    """
+    width = getattr(encoder, "width", None)
+    if not isinstance(width, int) or isinstance(width, bool) or width < 1:
+        raise ValueError(
+            f"{type(encoder).__name__}.width is {width!r}; an encoder needs width: int, "
+            "the last size of its features (B, T', width)"
+        )
+    return width
+
+
+@torch.inference_mode()
+def check_encoder(encoder: nn.Module, video: Tensor) -> None:
+    """Try an encoder once on video: uint8 (B, T, H, W, 3); its mode and weights are kept.
+
+    Raises:
+        ValueError: if its features are not float (B, T', width).
+    """
+    width = encoder_width(encoder)
+    was_training = {module: module.training for module in encoder.modules()}
+    encoder.eval()  # so that no BatchNorm counts the clips
+    features = encoder(video)
+    for module, mode in was_training.items():
+        module.training = mode
+    found = (
+        f"{features.dtype} {tuple(features.shape)}"
+        if isinstance(features, Tensor)
+        else type(features).__name__
+    )
+    if not isinstance(features, Tensor) or not (
+        features.is_floating_point()
+        and features.ndim == FEATURE_DIMENSIONS
+        and features.shape[0] == video.shape[0]
+        and features.shape[1] >= 1
+        and features.shape[2] == width
+    ):
+        raise ValueError(
+            f"{type(encoder).__name__} gave {found} for a video {tuple(video.shape)}; "
+            f"expected float (B, T', width) = ({video.shape[0]}, T', {width})"
+        )

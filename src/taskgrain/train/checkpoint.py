@@ -1,0 +1,161 @@
+"""The state from which training resumes: tensors and a JSON file that belong together.
+
+The JSON file names the tensors' digest, so a pair is whole or is not taken. The pair before it
+is kept: whenever the process is killed, one whole pair can be found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from taskgrain.errors import CheckpointError
+from taskgrain.models.weights import read_tensors, to_store
+
+TENSORS, ENTRIES = "training.safetensors", "training.json"
+PREVIOUS = "previous-"
+DIGEST = "tensors_sha256"
+FORMAT, FORMAT_KEY = 1, "format"
+MOMENTS, STEP = ("exp_avg", "exp_avg_sq"), "step"  # what AdamW keeps of a parameter
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingState:
+    """Tensors by name, on the CPU, and everything else as JSON."""
+
+    tensors: Mapping[str, Tensor]
+    entries: Mapping[str, object]
+
+
+def save_state(folder: Path, state: TrainingState) -> None:
+    """Store a state; the one stored before stays beside it until the next."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors, entries = folder / f".{TENSORS}.new", folder / f".{ENTRIES}.new"
+    try:
+        save_file(to_store(state.tensors), tensors)
+        stored = {**state.entries, FORMAT_KEY: FORMAT, DIGEST: _digest(tensors)}
+        entries.write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        for path in (tensors, entries):
+            _flush(path)
+        # Killed between any two of these lines, a JSON file still finds its tensors by digest.
+        for name in (ENTRIES, TENSORS):
+            if (folder / name).exists():
+                (folder / name).replace(folder / (PREVIOUS + name))
+        tensors.replace(folder / TENSORS)
+        entries.replace(folder / ENTRIES)
+    finally:
+        tensors.unlink(missing_ok=True)
+        entries.unlink(missing_ok=True)
+
+
+def load_state(folder: Path) -> TrainingState | None:
+    """Read the latest whole state; None where none was ever completed.
+
+    Falling back to the state before the latest gives a RuntimeWarning that says so.
+
+    Raises:
+        CheckpointError: if states were stored and not one of them is whole.
+    """
+    found = [folder / (prefix + ENTRIES) for prefix in ("", PREVIOUS)]
+    existing = [path for path in found if path.is_file()]
+    for path in existing:
+        state = _read_pair(folder, path)
+        if state is not None:
+            if path != found[0] or not _is_tidy(folder, state):
+                warnings.warn(
+                    f"{folder}: the latest training state is not whole; "
+                    f"going on from step {state.entries.get('step')}",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            return state
+    if existing:
+        raise CheckpointError(
+            f"{folder}: no training state is whole ({', '.join(p.name for p in existing)}); "
+            "remove the folder to start this training anew"
+        )
+    return None
+
+
+def capture(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Collect every tensor of a model and of its optimizer, by name."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        for key, value in optimizer.state.get(parameter, {}).items():
+            tensors[f"optimizer.{name}.{key}"] = value
+    return tensors
+
+
+def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Put back what `capture` collected, exactly.
+
+    Raises:
+        CheckpointError: naming the first tensor that does not fit the model, which is then
+            as it was.
+    """
+    weights = {
+        name.removeprefix("model."): tensor
+        for name, tensor in tensors.items()
+        if name.startswith("model.")
+    }
+    expected = model.state_dict()
+    for name in (*expected, *weights):
+        if name not in weights or name not in expected:
+            raise CheckpointError(f"training state: weight {name} is on one side only")
+        found, wanted = weights[name], expected[name]
+        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+            raise CheckpointError(
+                f"training state: weight {name} has shape {tuple(found.shape)}, {found.dtype}; "
+                f"expected {tuple(wanted.shape)}, {wanted.dtype}"
+            )
+    model.load_state_dict(weights, strict=True)
+    for name, parameter in model.named_parameters():
+        prefix = f"optimizer.{name}."
+        for key in MOMENTS:
+            if prefix + key in tensors:
+                # A moment lies in memory and on the device as its parameter does.
+                moment = torch.empty_like(parameter, requires_grad=False)
+                optimizer.state[parameter][key] = moment.copy_(tensors[prefix + key])
+        if prefix + STEP in tensors:
+            optimizer.state[parameter][STEP] = tensors[prefix + STEP].clone()
+
+
+def _read_pair(folder: Path, path: Path) -> TrainingState | None:
+    """Read a JSON file and the tensors it names, under whichever name they are; None if not."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a JSONDecodeError is a ValueError, bad UTF-8 too
+        return None
+    if not isinstance(entries, dict) or entries.get(FORMAT_KEY) != FORMAT:
+        return None
+    for prefix in ("", PREVIOUS):
+        tensors = folder / (prefix + TENSORS)
+        if tensors.is_file() and _digest(tensors) == entries.get(DIGEST):
+            return TrainingState(read_tensors(tensors), entries)
+    return None
+
+
+def _is_tidy(folder: Path, state: TrainingState) -> bool:
+    """Say whether the tensors of the latest JSON file are the latest tensors."""
+    latest = folder / TENSORS
+    return latest.is_file() and _digest(latest) == state.entries[DIGEST]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

@@ -1,0 +1,70 @@
+"""What each epoch gave, one JSON line an epoch, in step with the state that training resumes."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from taskgrain.data.files import write_text
+from taskgrain.errors import CheckpointError
+
+Values = dict[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """One epoch; None where the source has no such task."""
+
+    epoch: int  # 1 is the first
+    step: int  # steps done since the start of the run
+    clip_passes: int  # clips trained on since the start of the run
+    lr: float  # of the epoch's last step
+    terms: Values  # classification (nats a clip), captioning (nats a token): training, unweighted
+    shares: Values  # each weighted term's share of the gradient at the encoder's output, 0 to 1
+    validation: Values  # "top-1", "exact-match", 0 to 1
+    validation_terms: Values  # as `terms`, on the validation clips
+
+
+def append_record(path: Path, record: EpochRecord) -> None:
+    """Add an epoch to the log and flush it to the disk."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(asdict(record), allow_nan=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def drop_records_after(path: Path, step: int) -> None:
+    """Forget the epochs that ended after a step, and a last line that was cut off."""
+    if not path.exists():
+        return
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    kept = [
+        line
+        for number, line in enumerate(whole, start=1)
+        if _parse(path, number, line).step <= step
+    ]
+    if len(kept) < len(lines):
+        write_text(path, "".join(kept))
+
+
+def read_records(path: Path) -> list[EpochRecord]:
+    """Read the epochs of a log, first to last; none where there is no log yet.
+
+    Raises:
+        CheckpointError: naming file and line, if one is no epoch.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [_parse(path, number, line) for number, line in enumerate(lines, start=1)]
+
+
+def _parse(path: Path, number: int, line: str) -> EpochRecord:
+    try:
+        return EpochRecord(**json.loads(line))
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}:{number}: not the record of an epoch ({error})") from error

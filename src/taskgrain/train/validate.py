@@ -1,0 +1,105 @@
+"""How good a source model is at its own tasks.
+
+Shapes: B clips, L caption tokens, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from taskgrain.data.batch import Batch
+from taskgrain.decoding import greedy
+from taskgrain.labels.vocabulary import PAD, UNK
+from taskgrain.losses import LossSums, LossWeights, joint_loss
+from taskgrain.metrics.accuracy import Accuracy
+from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.models.model import SourceModel
+from taskgrain.train.precision import Precision
+from taskgrain.train.step import encode, without_padding
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Scores, 0 to 1, and losses on the validation clips; None where a task is left out."""
+
+    top_1: float | None
+    exact_match: float | None  # captions said word for word
+    sums: LossSums
+
+    @property
+    def score(self) -> float:
+        """The mean of the scores that there are: what the best epoch is chosen by."""
+        scores = [score for score in (self.top_1, self.exact_match) if score is not None]
+        return sum(scores) / len(scores)
+
+
+@torch.inference_mode()
+def validate(
+    model: SourceModel,
+    batches: Iterable[Batch],
+    *,
+    weights: LossWeights,
+    device: torch.device,
+    precision: Precision,
+) -> Validation:
+    """Score a model in eval mode; it is put back into the mode it was in.
+
+    Raises:
+        ValueError: if there is no clip.
+    """
+    was_training = model.training
+    model.eval()
+    sums, accuracy, num_exact, num_clips = LossSums(), None, 0, 0
+    for batch in batches:
+        caption = without_padding(batch.caption).to(device)
+        target = batch.target.to(device)
+        features = encode(model, batch.video.to(device), precision=precision)
+        output = model.read_out(features, caption)
+        _, terms = joint_loss(output, target=target, caption=caption, weights=weights)
+        sums = sums + LossSums.of(terms)
+        num_clips += len(batch.clip_ids)
+        if weights.classification > 0 and output.log_probs is not None:
+            counted = Accuracy.of(output.log_probs, target)
+            accuracy = counted if accuracy is None else accuracy + counted
+        if weights.captioning > 0 and model.decoder is not None:
+            said = say(model.decoder, features)
+            num_exact += int(is_exact(said, caption[:, 1:]).sum())
+    model.train(was_training)
+    if num_clips == 0:
+        raise ValueError("there is no validation clip to score a model on")
+    return Validation(
+        top_1=None if accuracy is None else accuracy.top_1,
+        exact_match=num_exact / num_clips if weights.captioning > 0 else None,
+        sums=sums,
+    )
+
+
+def say(decoder: CaptionDecoder, features: Tensor) -> Tensor:
+    """Decode float (B, T', D) features greedily: long (B, L), without BOS, PAD after EOS."""
+    return greedy(
+        decoder.step,
+        decoder.start(features),
+        batch_size=features.shape[0],
+        device=features.device,
+    )
+
+
+def is_exact(said: Tensor, true: Tensor) -> Tensor:
+    """Compare captions token by token, whatever their padding.
+
+    Args:
+        said: long (B, L), without BOS, right-padded with PAD.
+        true: long (B, L'), likewise.
+
+    Returns:
+        bool (B,). A true caption with an unknown word is never matched: nobody can say it.
+    """
+    length = max(said.shape[1], true.shape[1])
+    said = F.pad(said, (0, length - said.shape[1]), value=PAD)
+    true = F.pad(true, (0, length - true.shape[1]), value=PAD)
+    return (said == true).all(1) & (true != UNK).all(1)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from torch import Tensor
+
+from taskgrain.errors import CheckpointError
+from taskgrain.models.build import (
+    EncoderShape,
+    add_readouts,
+    build_encoder,
+    build_model,
+    compact_shape,
+    paper_shape,
+)
+
+TINY = compact_shape(widths=(4, 6), lstm_width=8)
+
+
+def bits(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def same_bits(left: dict[str, Tensor], right: dict[str, Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[k], right[k]) for k in left)
+
+
+def test_every_source_of_a_seed_starts_from_the_same_encoder() -> None:
+    alone = bits(build_encoder(TINY, 3))
+    tasks: list[tuple[int | None, int | None]] = [(5, None), (50, None), (None, 30), (50, 60)]
+    for num_classes, vocabulary_size in tasks:
+        model = build_model(TINY, num_classes=num_classes, vocabulary_size=vocabulary_size, seed=3)
+        assert same_bits(alone, bits(model.encoder))
+
+
+def test_the_head_of_a_seed_does_not_depend_on_the_decoder() -> None:
+    alone = build_model(TINY, num_classes=5, vocabulary_size=None, seed=3)
+    joint = build_model(TINY, num_classes=5, vocabulary_size=9, seed=3)
+    assert alone.head is not None
+    assert joint.head is not None
+    assert same_bits(bits(alone.head), bits(joint.head))
+    assert alone.decoder is None
+    assert joint.decoder is not None
+
+
+def test_a_channel_of_a_seed_does_not_depend_on_the_other_channel() -> None:
+    both = build_encoder(TINY, 3)
+    alone = build_encoder(compact_shape(widths=(4, 6), lstm_width=8, has_spatial=False), 3)
+    assert both.temporal is not None
+    assert alone.temporal is not None
+    assert alone.spatial is None
+    assert same_bits(bits(both.temporal), bits(alone.temporal))
+
+
+def test_another_seed_gives_other_weights_in_every_layer() -> None:
+    left, right = build_encoder(TINY, 0), build_encoder(TINY, 1)
+    weights = [name for name, p in left.named_parameters() if p.ndim > 1]
+    assert len(weights) == 8
+    for name in weights:
+        assert not torch.equal(left.get_parameter(name), right.get_parameter(name))
+
+
+def test_global_randomness_neither_matters_nor_changes() -> None:
+    torch.manual_seed(0)
+    before = bits(build_model(TINY, num_classes=5, vocabulary_size=9, seed=3))
+    drawn = torch.rand(3)
+    torch.manual_seed(0)
+    undisturbed = torch.rand(3)
+    after = bits(build_model(TINY, num_classes=5, vocabulary_size=9, seed=3))
+    assert torch.equal(drawn, undisturbed)
+    assert same_bits(before, after)
+
+
+@pytest.mark.parametrize(
+    "shape", [TINY, compact_shape(has_spatial=False), paper_shape(32, 0), paper_shape(16, 48)]
+)
+def test_a_shape_survives_json(shape: EncoderShape) -> None:
+    assert EncoderShape.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("lstm_width", "wide", "lstm_width is 'wide'; expected an integer"),
+        ("dropout", None, "dropout is None; expected a number"),
+        ("pixels", 3, "pixels is 3; expected a JSON object"),
+        ("spatial", {"layers": 1}, "layers is 1; expected a list"),
+        ("temporal", {"layers": [], "reduction": "sum"}, "reduction is 'sum'"),
+        (
+            "temporal",
+            {"layers": [{"width": 3, "stride": [1, 2]}], "reduction": "max"},
+            r"expected an integer|stride is \[1, 2\]; expected three integers",
+        ),
+    ],
+)
+def test_a_malformed_shape_is_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        EncoderShape.from_json({**TINY.to_json(), key: value})
+
+
+class OwnEncoder(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.width = 7
+        self.linear = torch.nn.Linear(3, 7)
+
+    def forward(self, video: Tensor) -> Tensor:
+        features: Tensor = self.linear(video.float().mean((2, 3)) / 255)
+        return features
+
+
+def test_anyones_encoder_takes_a_head_and_a_decoder() -> None:
+    model = add_readouts(OwnEncoder(), num_classes=4, vocabulary_size=9, seed=0)
+    video = torch.zeros(2, 3, 8, 8, 3, dtype=torch.uint8)
+    output = model(video, torch.tensor([[1, 4, 2], [1, 2, 0]]))
+    assert output.log_probs.shape == (2, 4)
+    assert output.token_logits.shape == (2, 2, 9)

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from taskgrain.models.build import build_encoder, compact_shape
+from taskgrain.models.model import SourceModel, check_encoder
+
+VIDEO = torch.zeros(2, 4, 8, 8, 3, dtype=torch.uint8)
+
+
+class Scripted(nn.Module):
+    def __init__(self, width: object, features: object) -> None:
+        super().__init__()
+        self.width = width
+        self.features = features
+
+    def forward(self, video: Tensor) -> object:
+        return self.features
+
+
+@pytest.mark.parametrize("width", [None, 0, "wide", True])
+def test_an_encoder_without_a_width_is_refused(width: object) -> None:
+    with pytest.raises(ValueError, match=r"Scripted\.width is .* needs width: int"):
+        SourceModel(Scripted(width, None))
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        torch.zeros(2, 5),
+        torch.zeros(2, 3, 6),
+        torch.zeros(1, 3, 5),
+        torch.zeros(2, 0, 5),
+        torch.zeros(2, 3, 5, dtype=torch.long),
+        (torch.zeros(2, 3, 5),),
+    ],
+)
+def test_an_encoder_with_other_features_is_refused(features: object) -> None:
+    with pytest.raises(ValueError, match=r"expected float \(B, T', width\) = \(2, T', 5\)"):
+        check_encoder(Scripted(5, features), VIDEO)
+
+
+def test_checking_an_encoder_changes_nothing_in_it() -> None:
+    encoder = build_encoder(compact_shape(widths=(4, 6)), 0).train()
+    before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
+    check_encoder(encoder, VIDEO)
+    assert encoder.training
+    after = encoder.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_a_model_without_readouts_gives_features_alone() -> None:
+    model = SourceModel(build_encoder(compact_shape(widths=(4, 6)), 0))
+    output = model(VIDEO, torch.zeros(2, 0, dtype=torch.long))
+    assert output.features.shape == (2, 2, 256)
+    assert output.log_probs is None
+    assert output.token_logits is None

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from taskgrain.errors import CheckpointError
+from taskgrain.models.build import build_encoder, compact_shape
+from taskgrain.models.weights import load_weights, save_weights
+
+TINY = compact_shape(widths=(4, 6), lstm_width=8)
+
+
+def bits(module: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def assert_same(left: dict[str, Tensor], right: dict[str, Tensor]) -> None:
+    assert left.keys() == right.keys()
+    for name in left:
+        assert torch.equal(left[name], right[name]), name
+
+
+def test_weights_come_back_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "a folder" / "model.safetensors"
+    first, second = build_encoder(TINY, 0), build_encoder(TINY, 1)
+    first(torch.randint(0, 256, (2, 4, 16, 16, 3), dtype=torch.uint8))  # moves BatchNorm
+    save_weights(first, path)
+    load_weights(second, path)
+    assert_same(bits(first), bits(second))
+    assert [file.name for file in path.parent.iterdir()] == ["model.safetensors"]
+
+
+def without(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    return {key: tensor for key, tensor in tensors.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("missing", "weight out.weight is missing"),
+        ("unexpected", "weight extra is not part of this model"),
+        ("shape", r"weight out.weight has shape \(3, 2\); expected \(2, 3\)"),
+        ("dtype", "weight out.weight is F16; expected F32"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_whole(
+    tmp_path: Path, fault: str, message: str
+) -> None:
+    torch.manual_seed(0)
+    module = nn.ModuleDict({"first": nn.Linear(2, 3), "out": nn.Linear(3, 2)})
+    tensors = {name: torch.ones_like(tensor) for name, tensor in module.state_dict().items()}
+    match fault:
+        case "missing":
+            tensors = without(tensors, "out.weight")
+        case "unexpected":
+            tensors["extra"] = torch.ones(1)
+        case "shape":
+            tensors["out.weight"] = torch.ones(3, 2)
+        case "dtype":
+            tensors["out.weight"] = torch.ones(2, 3, dtype=torch.float16)
+    path = tmp_path / "model.safetensors"
+    save_file(tensors, path)
+    before = bits(module)
+    with pytest.raises(CheckpointError, match=message) as caught:
+        load_weights(module, path)
+    assert str(path) in str(caught.value)
+    assert_same(before, bits(module))
+
+
+@pytest.mark.parametrize("kept_bytes", [0, 5, 100, -1])
+def test_a_truncated_file_is_refused_whole(tmp_path: Path, kept_bytes: int) -> None:
+    path = tmp_path / "model.safetensors"
+    module = nn.Linear(20, 30)
+    save_weights(module, path)
+    path.write_bytes(path.read_bytes()[:kept_bytes])
+    before = bits(module)
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        load_weights(module, path)
+    assert_same(before, bits(module))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=r"nowhere\.safetensors: no such file"):
+        load_weights(nn.Linear(2, 3), tmp_path / "nowhere.safetensors")
+
+
+def test_a_failed_save_leaves_the_old_weights(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(nn.Linear(2, 3), path)
+    before = load_file(path)
+    broken = nn.Linear(2, 3)
+    broken.register_buffer("odd", torch.zeros(2, dtype=torch.complex128))
+    with pytest.raises((KeyError, ValueError, RuntimeError)):
+        save_weights(broken, path)
+    assert_same(before, load_file(path))
+    assert len(list(tmp_path.iterdir())) == 1

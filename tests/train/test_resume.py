@@ -1,0 +1,263 @@
+"""Also the program that the tests below kill: python test_resume.py FOLDER KILL_AT_STEP."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from taskgrain.data.batch import Batch
+from taskgrain.errors import CheckpointError, RunError
+from taskgrain.losses import LossWeights
+from taskgrain.models.build import build_model, compact_shape
+from taskgrain.models.model import SourceModel
+from taskgrain.train.loop import Splits, TrainingOptions, TrainingResult, Watch, train
+from taskgrain.train.run_log import read_records
+
+STEPS_PER_EPOCH, EPOCHS = 4, 3
+OPTIONS = TrainingOptions(
+    epochs=EPOCHS,
+    weights=LossWeights(classification=0.5, captioning=0.5),
+    peak_lr=1e-2,
+    weight_decay=0.01,
+    seed=5,
+    share_every=2,
+)
+
+
+class TinyBatches:
+    """Four clips a step, drawn from (epoch, step) alone."""
+
+    steps_per_epoch = STEPS_PER_EPOCH
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        for step in range(first_step, self.steps_per_epoch):
+            generator = torch.Generator().manual_seed(1000 * epoch + step)
+            shape = (4, 6, 12, 12, 3)
+            caption = torch.randint(4, 9, (4, 5), generator=generator)
+            caption[:, 0], caption[:, 3], caption[:, 4] = 1, 2, 0
+            yield Batch(
+                tuple(f"{epoch}-{step}-{row}" for row in range(4)),
+                torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator),
+                torch.randint(0, 3, (4,), generator=generator),
+                caption,
+            )
+
+
+def make_model() -> SourceModel:
+    shape = replace(compact_shape(widths=(3, 4), lstm_width=5), feature_width=6, dropout=0.5)
+    return build_model(shape, num_classes=3, vocabulary_size=9, seed=0)
+
+
+def run(
+    folder: Path, *, options: TrainingOptions = OPTIONS, watch: Watch | None = None
+) -> tuple[SourceModel, TrainingResult]:
+    torch.set_num_threads(1)
+    model = make_model()
+    result = train(
+        model,
+        splits=Splits(TinyBatches(), TinyBatches()),
+        options=options,
+        folder=folder,
+        describe={"format": "test"},
+        watch=watch,
+    )
+    return model, result
+
+
+class StopAt:
+    """Asks to stop when certain steps are done."""
+
+    def __init__(self, *steps: int) -> None:
+        self.steps = steps
+        self.step = 0
+
+    def watch(self) -> Watch:
+        return Watch(progress=self.see, should_stop=lambda: self.step in self.steps)
+
+    def see(self, step: int) -> None:
+        self.step = step
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    _, result = run(folder)
+    assert result.status == "finished"
+    assert (result.step, result.num_steps) == (12, 12)
+    return folder
+
+
+def assert_same_run(left: Path, right: Path) -> None:
+    for name in ("best", "last"):
+        for file in ("model.safetensors", "model.json"):
+            assert (left / name / file).read_bytes() == (right / name / file).read_bytes()
+    assert (left / "epochs.jsonl").read_bytes() == (right / "epochs.jsonl").read_bytes()
+    for file in ("training.safetensors", "training.json"):
+        assert (left / file).read_bytes() == (right / file).read_bytes()
+
+
+def test_the_same_run_gives_the_same_bits(uninterrupted: Path, tmp_path: Path) -> None:
+    torch.manual_seed(99)  # what came before must not matter
+    run(tmp_path)
+    assert_same_run(uninterrupted, tmp_path)
+
+
+@pytest.mark.parametrize("stops", [(1,), (4,), (5, 6, 7), (2, 3, 8, 11), tuple(range(1, 12))])
+def test_a_run_that_was_stopped_ends_with_the_same_bits(
+    uninterrupted: Path, tmp_path: Path, stops: tuple[int, ...]
+) -> None:
+    for stop in stops:
+        _, result = run(tmp_path, watch=StopAt(stop).watch())
+        assert (result.status, result.step) == ("stopped", stop)
+    _, result = run(tmp_path)
+    assert result.status == "finished"
+    assert_same_run(uninterrupted, tmp_path)
+
+
+def test_a_finished_run_is_not_trained_again(uninterrupted: Path) -> None:
+    seen: list[int] = []
+    before = (uninterrupted / "training.json").stat().st_mtime_ns
+    model, result = run(uninterrupted, watch=Watch(progress=seen.append))
+    assert (result.status, seen) == ("finished", [12])
+    assert result.best_epoch is not None
+    assert (uninterrupted / "training.json").stat().st_mtime_ns == before
+    assert not same_weights(model, make_model())
+
+
+def same_weights(left: SourceModel, right: SourceModel) -> bool:
+    tensors: dict[str, Tensor] = dict(right.state_dict())
+    return all(torch.equal(value, tensors[name]) for name, value in left.state_dict().items())
+
+
+def test_records_after_the_state_are_dropped(uninterrupted: Path, tmp_path: Path) -> None:
+    run(tmp_path, watch=StopAt(4).watch())
+    log = tmp_path / "epochs.jsonl"
+    lines = (uninterrupted / "epochs.jsonl").read_text().splitlines(keepends=True)
+    assert log.read_text() == lines[0]
+    log.write_text("".join(lines[:2]) + lines[2][:20])  # killed after logging, before saving
+    run(tmp_path)
+    assert_same_run(uninterrupted, tmp_path)
+    assert [record.step for record in read_records(log)] == [4, 8, 12]
+
+
+def damage_tensors(folder: Path) -> None:
+    path = folder / "training.safetensors"
+    path.write_bytes(path.read_bytes()[:-7])
+
+
+def damage_entries(folder: Path) -> None:
+    path = folder / "training.json"
+    path.write_text(path.read_text()[:40])
+
+
+@pytest.mark.parametrize("damage", [damage_tensors, damage_entries])
+def test_a_damaged_state_is_gone_back_from_loudly(
+    uninterrupted: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    for stop in (2, 7):
+        run(tmp_path, watch=StopAt(stop).watch())
+    damage(tmp_path)
+    with pytest.warns(RuntimeWarning, match="not whole; going on from step 4"):
+        _, result = run(tmp_path)
+    assert result.status == "finished"
+    for name in ("best", "last"):
+        weights = f"{name}/model.safetensors"
+        assert (tmp_path / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+    assert (tmp_path / "epochs.jsonl").read_bytes() == (uninterrupted / "epochs.jsonl").read_bytes()
+
+
+def test_a_run_with_other_settings_is_refused_with_the_difference(tmp_path: Path) -> None:
+    run(tmp_path, watch=StopAt(2).watch())
+    with pytest.raises(RunError, match=r"peak_lr was 0\.01, is 0\.02\. Choose"):
+        run(tmp_path, options=replace(OPTIONS, peak_lr=0.02))
+
+
+def test_how_often_the_state_is_saved_changes_no_number(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    run(tmp_path, options=replace(OPTIONS, save_seconds=0.0))
+    assert_same_run(uninterrupted, tmp_path)
+
+
+def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
+    run(tmp_path, watch=StopAt(2).watch())
+    other = build_model(
+        compact_shape(widths=(3, 4), lstm_width=5), num_classes=3, vocabulary_size=9, seed=0
+    )
+    with pytest.raises(CheckpointError, match=r"weight head\.linear\.weight has shape \(3, 6\)"):
+        train(
+            other,
+            splits=Splits(TinyBatches(), TinyBatches()),
+            options=OPTIONS,
+            folder=tmp_path,
+            describe={},
+        )
+
+
+@pytest.mark.slow
+def test_a_killed_run_ends_with_the_same_bits(uninterrupted: Path, tmp_path: Path) -> None:
+    for kill_at in (2, 3, 6):
+        killed = run_elsewhere(tmp_path, kill_at)
+        assert killed.returncode == -signal.SIGKILL
+        assert not (tmp_path / "finished").exists()
+    assert run_elsewhere(tmp_path, 0).returncode == 0
+    assert_same_run(uninterrupted, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_renames", [5, 7, 8, 9])
+def test_a_run_killed_while_it_saves_ends_with_the_same_bits(
+    uninterrupted: Path, tmp_path: Path, num_renames: int
+) -> None:
+    killed = run_elsewhere(tmp_path, 0, num_renames)
+    assert killed.returncode == -signal.SIGKILL
+    assert run_elsewhere(tmp_path, 0).returncode == 0
+    for name in ("best", "last"):
+        weights = f"{name}/model.safetensors"
+        assert (tmp_path / weights).read_bytes() == (uninterrupted / weights).read_bytes()
+
+
+def run_elsewhere(
+    folder: Path, kill_at: int, num_renames: int = 0
+) -> subprocess.CompletedProcess[bytes]:
+    """Train in a process of its own, which kills itself at a step or after so many renames."""
+    return subprocess.run(
+        [sys.executable, __file__, str(folder), str(kill_at), str(num_renames)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        check=False,
+        timeout=120,
+    )
+
+
+def main(folder: Path, kill_at: int, num_renames: int) -> None:
+    rename = Path.replace
+    count = 0
+
+    def counted(path: Path, target: Path) -> Path:
+        nonlocal count
+        renamed = rename(path, target)
+        count += "training" in path.name
+        if count == num_renames:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return renamed
+
+    def see(step: int) -> None:
+        if step == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    if num_renames:
+        Path.replace = counted  # type: ignore[method-assign,assignment]
+    run(folder, options=replace(OPTIONS, save_seconds=0.0), watch=Watch(progress=see))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
