@@ -1,10 +1,50 @@
-"""taskgrain: how fine should labels be, if the features learned from them serve another task?"""
+"""taskgrain: how fine should labels be, if the features learned from them serve another task?
 
+The public names are loaded when they are first used, so that `import taskgrain` is quick and a
+program that only reads labels or results never loads torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from taskgrain.config.load import load_study
+    from taskgrain.errors import TaskgrainError
+    from taskgrain.predict import Predictor
+    from taskgrain.report.html import write_report
+    from taskgrain.results import read_rows
+    from taskgrain.study.run import run_study
 
 try:
     __version__ = version("taskgrain")
 except PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"
 
-__all__ = ["__version__"]
+__all__ = [
+    "Predictor",
+    "TaskgrainError",
+    "__version__",
+    "load_study",
+    "read_rows",
+    "run_study",
+    "write_report",
+]
+
+
+_HOME = {
+    "Predictor": "taskgrain.predict",
+    "TaskgrainError": "taskgrain.errors",
+    "load_study": "taskgrain.config.load",
+    "read_rows": "taskgrain.results",
+    "run_study": "taskgrain.study.run",
+    "write_report": "taskgrain.report.html",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'taskgrain' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

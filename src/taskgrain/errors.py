@@ -52,6 +52,10 @@ class RunError(TaskgrainError):
     """A run folder that is in use, or that belongs to another study."""
 
 
+class StoppedError(Exception):
+    """The user asked to stop; what was done so far is kept, and the same command goes on."""
+
+
 def list_problems(problems: Sequence[str]) -> str:
     """Join the problems, one a line, at most ten of them; the rest is counted."""
     shown = list(problems[:MAX_PROBLEMS_SHOWN])

@@ -49,7 +49,11 @@ def test_a_study_that_extends_itself_is_refused(tmp_path: Path) -> None:
 def test_a_folder_in_a_study_file_is_meant_from_where_the_file_stands(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('extends = "quick"\n[data]\nroot = "clips"\n')
-    assert load_study(str(path)).data.root == tmp_path / "clips"
+    study = load_study(str(path))
+    assert study.data.root == tmp_path / "clips"
+    assert study.data.world is None  # a folder of one's own takes the drawn world's place
+    path.write_text(study_to_toml(study))
+    assert load_study(str(path)) == study
 
 
 @pytest.mark.parametrize(

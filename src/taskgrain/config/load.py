@@ -50,7 +50,7 @@ def validate(table: Mapping[str, object], *, where: str) -> Study:
     Raises:
         ConfigError: listing every key that does not fit, up to ten.
     """
-    complete = {**table, "sources": _sources(table.get("sources"), where)}
+    complete = _with_worlds({**table, "sources": _sources(table.get("sources"), where)})
     try:
         # JSON mode: TOML gives lists and strings where the models want tuples and paths.
         return Study.model_validate_json(json.dumps(complete, default=str), strict=True)
@@ -175,6 +175,23 @@ def _sources(written: object, where: str) -> object:
                 f"{nearest(entry, packaged)}"
             )
     return sources
+
+
+def _with_worlds(table: Table) -> Table:
+    """Name the embedded world wherever no folder of the user's own takes its place."""
+    complete = {**table, "data": _with_world(table.get("data", {}), "tabletop")}
+    targets = table.get("targets")
+    if isinstance(targets, list):
+        complete["targets"] = [_with_world(target, "kitchenware") for target in targets]
+    return complete
+
+
+def _with_world(section: object, world: str) -> object:
+    if not isinstance(section, dict):
+        return section
+    if section.get("root") is not None:
+        return {key: value for key, value in section.items() if key != "world"}
+    return {"world": world, **section}
 
 
 def _problems(error: ValidationError, where: str) -> list[str]:

@@ -30,7 +30,9 @@ class SourceData(Settings):
     root: Path | None = Field(
         None, description="folder of your own dataset; the keys below are then not used"
     )
-    world: Literal["tabletop"] = Field("tabletop", description="the embedded world to draw")
+    world: Literal["tabletop"] | None = Field(
+        None, description="the embedded world to draw: tabletop, unless there is a root"
+    )
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     train: int = Field(3000, ge=2, description="clips to learn from")
     validation: int = Field(600, ge=1, description="clips to score the sources on")
@@ -43,7 +45,9 @@ class Target(Settings):
     root: Path | None = Field(
         None, description="folder of your own target: train = support pool, validation = scored"
     )
-    world: Literal["kitchenware"] = Field("kitchenware", description="the embedded target world")
+    world: Literal["kitchenware"] | None = Field(
+        None, description="the embedded target world: kitchenware, unless there is a root"
+    )
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     support: int = Field(390, ge=2, description="clips in the pool that support draws come from")
     scored: int = Field(1105, ge=2, description="clips that are scored")
@@ -168,13 +172,13 @@ class Study(Settings):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (0,), min_length=1, description="one encoder a source and seed"
     )
-    data: SourceData = SourceData.model_construct()
-    video: Video = Video.model_construct()
-    encoder: Encoder = Encoder.model_construct()
-    train: Train = Train.model_construct()
+    data: SourceData = SourceData()
+    video: Video = Video()
+    encoder: Encoder = Encoder()
+    train: Train = Train()
     sources: tuple[Source, ...] = Field(LADDER, min_length=1, description="what encoders learn")
     targets: tuple[Target, ...] = Field(min_length=1, description="where features are tested")
-    transfer: Transfer = Transfer.model_construct()
+    transfer: Transfer = Transfer()
     primary: Primary
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 

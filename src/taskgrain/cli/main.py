@@ -1,0 +1,86 @@
+"""`taskgrain`: its commands, and what their errors look like."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from functools import wraps
+from typing import Annotated, ParamSpec
+
+import typer
+
+from taskgrain import __version__
+from taskgrain.cli.describe import describe
+from taskgrain.cli.render import render
+from taskgrain.cli.report import report
+from taskgrain.cli.study import study
+from taskgrain.errors import StoppedError, TaskgrainError
+
+EXIT_MENDABLE = 2  # the user can mend it
+EXIT_STOPPED = 130  # after Ctrl-C, as a shell says it
+
+app = typer.Typer(
+    name="taskgrain",
+    help="How fine should labels be, if the video features learned from them serve another task?",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help is there in half the time
+    pretty_exceptions_enable=False,
+)
+P = ParamSpec("P")
+
+
+def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
+    """Give Ctrl-C its exit code: the library below would turn it into 1."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except (KeyboardInterrupt, StoppedError):
+            print("taskgrain: stopped; the same command goes on from here", file=sys.stderr)
+            raise typer.Exit(EXIT_STOPPED) from None
+
+    return run
+
+
+for command in (study, report, describe, render):
+    app.command()(_stoppable(command))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"taskgrain {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    """Handle what stands before a command."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; every error that a user can cause is one message and exit code 2.
+
+    Raises:
+        SystemExit: with the exit code, unless it is 0.
+    """
+    try:
+        app(arguments)
+    except TaskgrainError as error:
+        _fail(str(error))
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _fail(f"{where}{error.strerror or error}")
+    except SystemExit as ended:
+        if ended.code:
+            raise
+
+
+def _fail(text: str) -> None:
+    print(f"taskgrain: {text}", file=sys.stderr)
+    raise SystemExit(EXIT_MENDABLE)

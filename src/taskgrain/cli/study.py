@@ -1,0 +1,100 @@
+"""`taskgrain study`: the whole question, from data to report."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from taskgrain.config.settings import Study
+
+
+def study(
+    name: Annotated[str, typer.Argument(help="a packaged study (quick, smoke) or a TOML file")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="change a setting: --set train.epochs=3 (repeatable)"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes, one thread each [default: one a core]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="where encoders compute: cpu, cuda, cuda:1")] = "cpu",
+    dry_run: Annotated[bool, typer.Option(help="print the plan and its cost, and stop")] = False,
+    clean: Annotated[bool, typer.Option(help="name and remove the run's caches, and stop")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+    quiet: Annotated[bool, typer.Option(help="show no progress")] = False,
+) -> None:
+    """Train an encoder at every grain, test its features on the targets, and write a report.
+
+    A stopped study goes on where it was when the same command is given again.
+    """
+    from taskgrain.config.load import load_study
+
+    settings = load_study(name, overrides or [])
+    folder = out if out is not None else Path("runs") / settings.name
+    if dry_run:
+        _print_plan(settings, workers, as_json=as_json)
+    elif clean:
+        _clean(folder)
+    else:
+        _run(settings, folder, workers=workers, device=device, as_json=as_json, quiet=quiet)
+
+
+def _run(
+    settings: Study, folder: Path, *, workers: int | None, device: str, as_json: bool, quiet: bool
+) -> None:
+    from taskgrain.report.html import write_report
+    from taskgrain.report.summary import summarise
+    from taskgrain.study.run import run_study
+
+    run_study(settings, folder, workers=workers, device=device, quiet=quiet)
+    page = write_report(folder)
+    answer = summarise(folder)
+    if as_json:
+        print(json.dumps({"run": str(folder), "report": str(page), "answer": answer}))
+    else:
+        print(f"{answer}\n\nThe report: {page}")
+
+
+def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
+    import os
+    from collections import Counter
+
+    from taskgrain.study.folder import RunFolder
+    from taskgrain.study.plan import plan_cells, total_seconds
+    from taskgrain.study.run import lay_out_study
+
+    workers = workers or os.cpu_count() or 1
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = RunFolder(Path(scratch))
+        cells = plan_cells(lay_out_study(settings, folder, encoder=None, device="cpu"))
+    seconds: Counter[str] = Counter()
+    for cell in cells:
+        seconds[cell.name.split()[0]] += cell.cost  # type: ignore[assignment]
+    number = Counter(cell.name.split()[0] for cell in cells)
+    total = total_seconds(cells, workers)
+    if as_json:
+        steps = [{"step": k, "cells": number[k], "seconds": v} for k, v in seconds.items()]
+        print(json.dumps({"steps": steps, "workers": workers, "seconds": total}))
+        return
+    print(f"{settings.name}: {settings.question}\n")
+    for step, cost in seconds.items():
+        print(f"  {step:<10} {number[step]:>5} cells  {cost / 60:>7.1f} min on one thread")
+    print(f"\nabout {total / 60:.0f} min with {workers} workers on a machine like the authors' CPU")
+
+
+def _clean(folder: Path) -> None:
+    from taskgrain.study.clean import remove_caches
+    from taskgrain.study.folder import locked
+
+    if not folder.is_dir():
+        print(f"{folder}: nothing to remove")
+        return
+    with locked(folder) as run:
+        for path, num_bytes in remove_caches(run):
+            print(f"removed {path} ({num_bytes / 1e6:.0f} MB)")

@@ -1,0 +1,246 @@
+"""A clip in, its description out: what the command line, the study and the web application share.
+
+Shapes: S stored frames of a clip, T frames that the model sees, H W pixels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from taskgrain.data.decode import decode_clip
+from taskgrain.data.sampling import FrameSampling, see
+from taskgrain.decoding import greedy
+from taskgrain.errors import CheckpointError, TaxonomyError
+from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
+from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
+from taskgrain.labels.vocabulary import Vocabulary
+from taskgrain.models.build import EncoderShape, add_readouts, build_encoder
+from taskgrain.models.model import SourceModel
+from taskgrain.models.weights import load_weights
+
+FORMAT = 1  # of model.json
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDescription:
+    """What model.json says: all that it takes to use a checkpoint's weights."""
+
+    source: str
+    seed: int
+    shape: EncoderShape | None  # None for an encoder of the user's own
+    taxonomy: Taxonomy
+    level: str | None  # what the head tells apart
+    form: CaptionForm | None  # what the decoder says
+    vocabulary: Vocabulary | None
+    sampling: FrameSampling
+
+    def to_json(self) -> dict[str, object]:
+        """Write as what `json.dumps` takes."""
+        return {
+            "format": FORMAT,
+            "source": self.source,
+            "seed": self.seed,
+            "encoder": None if self.shape is None else self.shape.to_json(),
+            "taxonomy": self.taxonomy.to_json(),
+            "level": self.level,
+            "caption": self.form,
+            "vocabulary": None if self.vocabulary is None else list(self.vocabulary.words),
+            "sampling": asdict(self.sampling),
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> ModelDescription:
+        """Read a model.json.
+
+        Raises:
+            CheckpointError: naming the file and what is missing or malformed in it.
+        """
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CheckpointError(
+                f"{path}: {error.strerror}; expected a checkpoint folder with model.json and "
+                "model.safetensors, as runs/NAME/checkpoints/SOURCE-seed-N/last"
+            ) from error
+        except ValueError as error:
+            raise CheckpointError(f"{path}: not JSON: {error}") from error
+        try:
+            return cls._of(stored)
+        except (KeyError, TypeError, ValueError, TaxonomyError, CheckpointError) as error:
+            said = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise CheckpointError(f"{path}: {said}; expected what a study wrote") from error
+
+    @classmethod
+    def _of(cls, stored: dict[str, object]) -> ModelDescription:
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT}")
+        encoder, words, form = stored["encoder"], stored["vocabulary"], stored["caption"]
+        sampling = stored["sampling"]
+        if not isinstance(sampling, dict) or not isinstance(encoder, dict | None):
+            raise ValueError("encoder and sampling are not JSON objects")
+        if form is not None and form not in CAPTION_FORMS:
+            raise ValueError(f"caption is {form!r}, none of {', '.join(CAPTION_FORMS)}")
+        if not isinstance(words, list | None):
+            raise ValueError("vocabulary is no list of words")
+        return cls(
+            source=str(stored["source"]),
+            seed=int(str(stored["seed"])),
+            shape=None if encoder is None else EncoderShape.from_json(encoder),
+            taxonomy=Taxonomy.from_json(stored["taxonomy"]),
+            level=None if stored["level"] is None else str(stored["level"]),
+            form=form,
+            vocabulary=None if words is None else Vocabulary(tuple(map(str, words))),
+            sampling=FrameSampling(**{key: int(value) for key, value in sampling.items()}),
+        )
+
+
+def load_model(
+    folder: Path, *, encoder: nn.Module | None = None
+) -> tuple[SourceModel, ModelDescription]:
+    """Load a checkpoint folder: model.json and model.safetensors.
+
+    Args:
+        folder: as `checkpoints/SOURCE-seed-N/last` of a run.
+        encoder: an untrained module of the same kind, for a checkpoint of your own encoder.
+
+    Raises:
+        CheckpointError: if either file is missing, malformed or does not fit.
+    """
+    description = ModelDescription.read(folder / "model.json")
+    if encoder is None:
+        if description.shape is None:
+            raise CheckpointError(
+                f"{folder}: was trained with an encoder of your own; pass one as encoder="
+            )
+        encoder = build_encoder(description.shape, seed=0)
+    level, vocabulary = description.level, description.vocabulary
+    model = add_readouts(
+        encoder,
+        num_classes=None if level is None else len(description.taxonomy.names(level)),
+        vocabulary_size=None if vocabulary is None else len(vocabulary),
+        seed=0,
+    )
+    load_weights(model, folder / "model.safetensors")
+    return model.eval(), description
+
+
+@dataclass(frozen=True, slots=True)
+class NamedProbability:
+    """A class and how probable the model holds it, 0 to 1."""
+
+    name: str
+    probability: float
+
+
+Ranking = tuple[NamedProbability, ...]  # most probable first
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a model says of one clip; None where it was not trained for it."""
+
+    clip: str
+    groups: Ranking | None
+    categories: Ranking | None
+    caption: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """Write as what `json.dumps` takes; docs/data-format.md, "A description"."""
+        return asdict(self)
+
+
+class Predictor:
+    """A loaded checkpoint that describes clips."""
+
+    def __init__(self, model: SourceModel, description: ModelDescription, device: str) -> None:
+        """Take a loaded model; see `from_checkpoint`."""
+        self.description = description
+        self._device = torch.device(device)
+        self._model = model.to(self._device).eval()
+
+    @classmethod
+    def from_checkpoint(
+        cls, folder: Path, *, encoder: nn.Module | None = None, device: str = "cpu"
+    ) -> Predictor:
+        """Load a checkpoint folder; the arguments and errors are those of `load_model`."""
+        model, description = load_model(folder, encoder=encoder)
+        return cls(model, description, device)
+
+    def describe_file(self, path: Path, *, top: int = 5) -> Description:
+        """Describe a video file.
+
+        Raises:
+            ClipError: if it cannot be decoded.
+        """
+        sampling = self.description.sampling
+        clip = decode_clip(path, height=sampling.store_height, width=sampling.store_width)
+        return self.describe([clip.frames], [str(path)], top=top)[0]
+
+    @torch.inference_mode()
+    def describe(
+        self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str], *, top: int = 5
+    ) -> list[Description]:
+        """Describe stored clips.
+
+        Args:
+            clips: uint8 (S, H', W', 3) each, RGB, scaled to the description's stored size.
+            names: one for each clip.
+            top: how many classes to name.
+        """
+        sampling = self.description.sampling
+        video = torch.from_numpy(np.stack([see(clip, sampling, None) for clip in clips]))
+        features = self._model.encoder(video.to(self._device)).float()
+        groups = categories = None
+        if self._model.head is not None:
+            probs = self._model.head(features).softmax(dim=1).cpu()  # (B, K)
+            groups, categories = self._named(probs, top)
+        captions = self._captions(features)
+        return [
+            Description(
+                name,
+                None if groups is None else groups[index],
+                None if categories is None else categories[index],
+                None if captions is None else captions[index],
+            )
+            for index, name in enumerate(names)
+        ]
+
+    def _named(self, probs: Tensor, top: int) -> tuple[list[Ranking] | None, list[Ranking] | None]:
+        """Name the classes of float (B, K) probabilities, as groups and as categories."""
+        taxonomy, level = self.description.taxonomy, self.description.level
+        assert level is not None, "a head tells the classes of a level apart"
+        if level != CATEGORY:
+            return [_most_probable(row, taxonomy.names(level), top) for row in probs], None
+        categories = [_most_probable(row, taxonomy.categories, top) for row in probs]
+        if ACTION_GROUP not in taxonomy.levels:
+            return None, categories
+        names = taxonomy.names(ACTION_GROUP)
+        # A fine model scored on groups: the probabilities of a group's categories add up.
+        of_group = torch.zeros(len(probs), len(names))
+        of_group.index_add_(1, torch.from_numpy(taxonomy.index_of(ACTION_GROUP)), probs)
+        return [_most_probable(row, names, top) for row in of_group], categories
+
+    def _captions(self, features: Tensor) -> list[str] | None:
+        decoder, vocabulary = self._model.decoder, self.description.vocabulary
+        if decoder is None or vocabulary is None:
+            return None
+        said = greedy(
+            decoder.step,
+            decoder.start(features),
+            batch_size=len(features),
+            device=features.device,
+        )
+        return [vocabulary.decode(tokens) for tokens in said.tolist()]
+
+
+def _most_probable(probs: Tensor, names: Sequence[str], top: int) -> Ranking:
+    order = probs.argsort(descending=True, stable=True)[:top].tolist()
+    return tuple(NamedProbability(names[index], float(probs[index])) for index in order)

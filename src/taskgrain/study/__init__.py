@@ -1,0 +1,1 @@
+"""A study: its plan of cells, what each cell computes, and how they are run and resumed."""

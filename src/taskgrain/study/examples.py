@@ -1,0 +1,136 @@
+"""The cell that shows clips: redrawn large where they were drawn, with what each model says.
+
+The clips are spread evenly over the categories in their order, whatever the models say of them:
+none is picked for its success or failure.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.data.decode import decode_clip
+from taskgrain.data.files import write_text
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.store import FrameStore
+from taskgrain.predict import Description, Predictor, Ranking
+from taskgrain.study.datasets import SOURCE, Dataset
+from taskgrain.study.executor import Worker
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.learning import new_encoder
+from taskgrain.study.sources import caption_in
+from taskgrain.tabletop.dataset import redraw
+from taskgrain.tabletop.encode import write_webm
+from taskgrain.tabletop.factors import Factor
+
+HEIGHT, WIDTH = 240, 320  # pixels
+TOP = 3  # classes named of each clip
+SOURCE_SHARE = 0.6  # of the examples, the rest are the targets'
+
+
+def show_examples(worker: Worker, inputs: Inputs) -> None:
+    """Write examples/examples.json and a video for each example."""
+    folder = inputs.folder.examples
+    folder.mkdir(parents=True, exist_ok=True)
+    predictors = _predictors(inputs)
+    entries = []
+    for name, count in _counts(inputs):
+        dataset = inputs.datasets[name]
+        manifest, store = dataset.manifest(), dataset.frames()
+        truth = _factors(dataset)
+        for record in _spread(manifest, store, count):
+            file = f"{name}-{record.clip_id}.webm"
+            write_webm(folder / file, _large(record, truth))
+            frames = store.frames(record.clip_id)
+            entries.append(
+                {
+                    "clip": record.clip_id,
+                    "dataset": name,
+                    "file": file,
+                    "category": record.category,
+                    "caption": record.caption,
+                    "predictions": [
+                        _prediction(predictor, frames, record if name == SOURCE else None)
+                        for predictor in predictors
+                    ],
+                }
+            )
+            worker.advance(0.5)
+    write_text(folder / "examples.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+
+
+def _predictors(inputs: Inputs) -> list[Predictor]:
+    seed = inputs.study.seeds[0]
+    return [
+        Predictor.from_checkpoint(
+            inputs.checkpoint(source.name, seed),
+            encoder=None if inputs.encoder_factory is None else new_encoder(inputs, seed)[0],
+            device=inputs.device,
+        )
+        for source in inputs.study.sources
+    ]
+
+
+def _counts(inputs: Inputs) -> Iterator[tuple[str, int]]:
+    """Share the examples out: most to the source, the rest evenly to the targets."""
+    total = inputs.study.examples
+    targets = [target.name for target in inputs.study.targets]
+    each = round(total * (1 - SOURCE_SHARE) / len(targets))
+    yield SOURCE, total - each * len(targets)
+    for name in targets:
+        yield name, each
+
+
+def _spread(manifest: Manifest, store: FrameStore, count: int) -> list[ClipRecord]:
+    """Take the first decoded validation clip of evenly spaced categories."""
+    first: dict[str, ClipRecord] = {}
+    for record in manifest.split(Split.VALIDATION):
+        if record.clip_id in store:
+            first.setdefault(record.category, record)
+    ordered = [first[category] for category in sorted(first)]
+    if not ordered or count < 1:
+        return []
+    picked = np.unique(np.linspace(0, len(ordered) - 1, count).round().astype(int))
+    return [ordered[index] for index in picked]
+
+
+def _factors(dataset: Dataset) -> Mapping[str, dict[str, Factor]]:
+    """Read the whole truth of a drawn dataset, from which its clips can be drawn again."""
+    if dataset.world is None:
+        return {}
+    lines = (dataset.root / "factors.jsonl").read_text(encoding="utf-8").splitlines()
+    return {str(row["id"]): row for row in map(json.loads, lines)}
+
+
+def _large(record: ClipRecord, truth: Mapping[str, dict[str, Factor]]) -> NDArray[np.uint8]:
+    if record.clip_id in truth:
+        return redraw(truth[record.clip_id], width=WIDTH, height=HEIGHT)
+    return decode_clip(record.path, height=HEIGHT, width=WIDTH).frames
+
+
+def _prediction(
+    predictor: Predictor, frames: NDArray[np.uint8], record: ClipRecord | None
+) -> dict[str, object]:
+    """Say what one model says of a clip; with the truth at its own grain for source clips."""
+    said = predictor.describe([frames], [""], top=TOP)[0]
+    description = predictor.description
+    truth = None
+    if record is not None and description.form is not None:
+        truth = caption_in(description.form, record)
+    return {
+        "source": description.source,
+        "seed": description.seed,
+        "level": description.level,
+        "classes": [
+            {"name": each.name, "probability": each.probability} for each in _classes(said)
+        ],
+        "caption": said.caption,
+        "truth": truth,
+    }
+
+
+def _classes(said: Description) -> Ranking:
+    return said.categories or said.groups or ()

@@ -1,0 +1,225 @@
+"""Run cells in worker processes, one thread each, in the order that their needs allow.
+
+Every cell computes in a worker with one thread, whatever the number of workers, so that number
+never changes a result. A stop asked for (Ctrl-C) reaches the workers as a flag: a cell ends at
+its next safe point, having saved what it can resume from.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from typing import Protocol
+
+from taskgrain.data.files import write_text
+from taskgrain.errors import RunError, StoppedError
+
+POLL_SECONDS = 0.2
+
+
+class Worker(Protocol):
+    """What a cell is given of the process it runs in."""
+
+    def report(self, cost: float) -> None:
+        """Tell of work done, in the units of the cell's cost."""
+
+    def advance(self, cost: float) -> None:
+        """Tell of work done at a point where stopping is safe; raises StoppedError if asked to."""
+
+    def stopping(self) -> bool:
+        """Whether a stop was asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One piece of a study: independent of all others but those it needs."""
+
+    name: str
+    work: Callable[[Worker], None]  # a functools.partial of a module's function: it is pickled
+    cost: float  # estimated seconds on one thread, for the progress bar and the plan
+    done: Path  # the mark that it is finished; a marked cell is never computed again
+    needs: tuple[str, ...] = ()
+
+
+class Monitor(Protocol):
+    """Who watches a run."""
+
+    def started(self, cell: Cell) -> None:
+        """Hear that a cell begins."""
+
+    def advanced(self, cell: Cell, cost: float) -> None:
+        """Hear that a part of a cell's cost is done."""
+
+    def finished(self, cell: Cell, seconds: float) -> None:
+        """Hear that a cell is complete."""
+
+    def stopping(self) -> None:
+        """Hear that a stop was asked for, and workers are coming to a safe point."""
+
+
+def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
+    """Run every cell that is not done, each after those it needs; the first error ends the run.
+
+    Args:
+        cells: in plan order.
+        workers: processes, at least 1.
+        monitor: told of each start, step and end.
+
+    Raises:
+        StoppedError: after Ctrl-C, once every worker has come to a safe point.
+        RunError: if a worker died.
+    """
+    cells = [cell for cell in cells if not cell.done.is_file()]
+    if not cells:
+        return
+    context = multiprocessing.get_context("spawn")
+    stop, news = context.Event(), context.Queue()
+    pool = ProcessPoolExecutor(
+        max_workers=workers,
+        mp_context=context,
+        initializer=_begin_worker,
+        initargs=(stop, news, os.getpid()),
+    )
+    with pool:
+        try:
+            _Schedule(cells, pool, workers, monitor, news).run()
+        except KeyboardInterrupt:
+            stop.set()
+            monitor.stopping()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise StoppedError from None
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+News = tuple[str, float]
+
+
+class _Schedule:
+    def __init__(
+        self,
+        cells: Sequence[Cell],
+        pool: ProcessPoolExecutor,
+        workers: int,
+        monitor: Monitor,
+        news: multiprocessing.Queue[News],
+    ) -> None:
+        self._waiting = {cell.name: cell for cell in cells}
+        self._by_name = dict(self._waiting)
+        self._pool = pool
+        self._workers = workers
+        self._monitor = monitor
+        self._news = news
+        self._running: dict[Future[float], Cell] = {}
+        self._done: set[str] = set()
+
+    def run(self) -> None:
+        while self._waiting or self._running:
+            self._start_ready()
+            assert self._running, "cells need one another in a circle"
+            finished, _ = wait(self._running, POLL_SECONDS, FIRST_COMPLETED)
+            self._hear()
+            for future in finished:
+                self._finish(future)
+
+    def _start_ready(self) -> None:
+        for name, cell in list(self._waiting.items()):
+            if len(self._running) >= self._workers:
+                return
+            if any(need in self._by_name and need not in self._done for need in cell.needs):
+                continue
+            del self._waiting[name]
+            self._monitor.started(cell)
+            self._running[self._pool.submit(_run_cell, cell)] = cell
+
+    def _finish(self, future: Future[float]) -> None:
+        cell = self._running.pop(future)
+        try:
+            seconds = future.result()
+        except BrokenProcessPool:
+            raise RunError(
+                f"a worker process died in the cell {cell.name!r}, most often for want of memory; "
+                "the same command goes on from here, with fewer --workers if need be"
+            ) from None
+        self._done.add(cell.name)
+        self._monitor.finished(cell, seconds)
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                name, cost = self._news.get_nowait()
+            except queue.Empty:
+                return
+            self._monitor.advanced(self._by_name[name], cost)
+
+
+class _ProcessWorker:
+    """The worker's side: progress goes out by a queue, the wish to stop comes in by an event."""
+
+    def __init__(self, cell: str) -> None:
+        self._cell = cell
+
+    def report(self, cost: float) -> None:
+        assert _news is not None
+        _news.put((self._cell, cost))
+
+    def advance(self, cost: float) -> None:
+        self.report(cost)
+        if self.stopping():
+            raise StoppedError
+
+    def stopping(self) -> bool:
+        return _stop is not None and _stop.is_set()
+
+
+_stop: Event | None = None
+_news: multiprocessing.Queue[News] | None = None
+
+
+def _begin_worker(stop: Event, news: multiprocessing.Queue[News], parent: int) -> None:
+    global _stop, _news  # set once, as the process begins
+    _stop, _news = stop, news
+    # The parent decides what Ctrl-C means; a second one still reaches it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    _use_one_thread()
+
+
+def _use_one_thread() -> None:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # for the libraries that are loaded from here on
+    import cv2
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1)  # for those that the user's own script had loaded already
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    torch.set_num_interop_threads(1)
+
+
+def _die_with(parent: int) -> None:
+    """End this worker when its parent was killed: a resumed run must not meet old writers."""
+    while os.getppid() == parent:
+        time.sleep(POLL_SECONDS)
+    os._exit(1)
+
+
+def _run_cell(cell: Cell) -> float:
+    started = time.perf_counter()
+    cell.work(_ProcessWorker(cell.name))
+    write_text(cell.done, "")
+    return time.perf_counter() - started

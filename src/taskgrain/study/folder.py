@@ -1,0 +1,149 @@
+"""The run folder: where everything of a run lies, who may write to it, and what it belongs to."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgrain.config.load import differences, load_study, study_to_toml
+from taskgrain.config.settings import Study
+from taskgrain.data.files import write_text
+from taskgrain.errors import ConfigError, RunError, list_problems
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """Names within a run folder; docs/data-format.md, "A run", describes each."""
+
+    root: Path
+
+    def data(self, dataset: str) -> Path:
+        """Folder of a drawn dataset."""
+        return self.root / "data" / dataset
+
+    def store(self, dataset: str) -> Path:
+        """Folder of a dataset's frame store."""
+        return self.root / "store" / dataset
+
+    def checkpoint(self, source: str, seed: int) -> Path:
+        """Folder of a source's training; its checkpoints are `best` and `last` in it."""
+        return self.root / "checkpoints" / f"{source}-seed-{seed}"
+
+    def features(self, subject: str, dataset: str) -> Path:
+        """File of the features of one subject on one dataset."""
+        return self.root / "features" / subject / f"{dataset}.npz"
+
+    def predictions(self, cell: str) -> Path:
+        """File of an evaluation's per-clip predictions."""
+        return self.root / "predictions" / f"{cell}.npz"
+
+    def rows(self, cell: str) -> Path:
+        """File of the result rows of one cell, before they are gathered."""
+        return self.root / "rows" / f"{cell}.jsonl"
+
+    def done(self, cell: str) -> Path:
+        """Mark of a finished cell."""
+        return self.root / "cells" / f"{cell}.done"
+
+    @property
+    def study(self) -> Path:
+        """The resolved study file."""
+        return self.root / "study.toml"
+
+    @property
+    def results(self) -> Path:
+        """The gathered result rows."""
+        return self.root / "results.jsonl"
+
+    @property
+    def curves(self) -> Path:
+        """The learning curves of every source and seed."""
+        return self.root / "curves.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """The clips that could not be used, or only in part."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def timings(self) -> Path:
+        """How long each cell took."""
+        return self.root / "timings.jsonl"
+
+    @property
+    def provenance(self) -> Path:
+        """What ran where: versions, commit, command, machine, data."""
+        return self.root / "provenance.json"
+
+    @property
+    def examples(self) -> Path:
+        """The clips that the report shows."""
+        return self.root / "examples"
+
+
+def claim(folder: RunFolder, study: Study) -> None:
+    """Write the study into a new run folder, or check that the folder is this study's.
+
+    Raises:
+        RunError: if the folder holds another study's run, naming each setting that differs, or
+            holds files that are no run.
+    """
+    if folder.study.is_file():
+        try:
+            held = load_study(str(folder.study))
+        except ConfigError as error:
+            raise RunError(
+                f"{folder.study} cannot be read, so nothing is resumed: {error}"
+            ) from error
+        changed = differences(held, study)
+        if changed:
+            raise RunError(
+                f"{folder.root} holds a run of other settings; choose another --out, or remove "
+                f"the folder:\n{list_problems(changed)}"
+            )
+        return
+    others = [path.name for path in folder.root.iterdir() if path.name != ".lock"]
+    if others:
+        raise RunError(
+            f"{folder.root} holds files but no run ({sorted(others)[0]}, ...); "
+            "choose an empty folder with --out"
+        )
+    write_text(folder.study, study_to_toml(study))
+
+
+@contextmanager
+def locked(root: Path) -> Iterator[RunFolder]:
+    """Hold a run folder for this process alone; made if it is not there.
+
+    Raises:
+        RunError: if another process holds it, with that process's number.
+    """
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        handle = (root / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise RunError(
+            f"{root}: cannot be written ({error.strerror}); choose another --out"
+        ) from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            handle.seek(0)
+            holder = handle.read().strip() or "unknown"
+            raise RunError(
+                f"{root} is in use by process {holder}; wait for it, or choose another --out"
+            ) from None
+        handle.truncate(0)
+        handle.write(str(os.getpid()))
+        handle.flush()
+        try:
+            yield RunFolder(root)
+        finally:
+            with contextlib.suppress(OSError):
+                handle.truncate(0)

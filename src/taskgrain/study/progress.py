@@ -1,0 +1,113 @@
+"""Progress of a run: a bar with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from taskgrain.study.executor import Cell
+
+LINE_SECONDS = 15.0  # between two plain lines
+
+
+class Reporter:
+    """Follows cells, tells a person, and writes timings.jsonl."""
+
+    def __init__(self, cells: Sequence[Cell], timings: Path, *, quiet: bool) -> None:
+        """Begin with what is done already."""
+        self._timings = timings
+        self._left = {cell.name: cell.cost for cell in cells if not cell.done.is_file()}
+        self._total = sum(self._left.values())
+        self._count = len(self._left)
+        self._started = self._last_line = time.monotonic()
+        self._plain = quiet or not sys.stderr.isatty()
+        self._silent = quiet
+        self._running: list[str] = []
+        self._bar = Progress(
+            TextColumn("{task.fields[doing]:<42.42}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=Console(stderr=True),
+            disable=self._plain,
+            transient=True,
+        )
+        self._task: TaskID = self._bar.add_task("", total=self._total or 1, doing="", left="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def started(self, cell: Cell) -> None:
+        """Show what is being done."""
+        self._running.append(cell.name)
+        self._show()
+
+    def advanced(self, cell: Cell, cost: float) -> None:
+        """Take a part of a cell off what is left."""
+        if cell.name in self._left:
+            self._left[cell.name] = max(0.0, self._left[cell.name] - cost)
+            self._show()
+
+    def finished(self, cell: Cell, seconds: float) -> None:
+        """Log how long a cell took."""
+        self._left.pop(cell.name, None)
+        self._running.remove(cell.name)
+        with self._timings.open("a", encoding="utf-8") as file:
+            line = {"cell": cell.name, "seconds": round(seconds, 3), "estimate": cell.cost}
+            file.write(json.dumps(line) + "\n")
+        self._show()
+
+    def stopping(self) -> None:
+        """Say that the stop was heard."""
+        self._bar.stop()
+        if not self._silent:
+            print("stopping: what is under way is being saved ...", file=sys.stderr, flush=True)
+
+    def _show(self) -> None:
+        now = time.monotonic()
+        done = self._total - sum(self._left.values())
+        left = time_left(now - self._started, done, self._total)
+        doing = ", ".join(dict.fromkeys(_short(name) for name in self._running))
+        if not self._plain:
+            self._bar.update(self._task, completed=done, doing=doing, left=left)
+        elif not self._silent and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            share = 100 * done / self._total if self._total else 100.0
+            finished = self._count - len(self._left)
+            print(
+                f"{share:3.0f} %  {finished} of {self._count} cells  {left}  {doing}",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _short(cell: str) -> str:
+    """Name a shard's cell without its number: they come by dozens."""
+    return cell.rpartition(" ")[0] if cell.startswith("prepare ") else cell
+
+
+def time_left(elapsed: float, done: float, total: float) -> str:
+    """Phrase the time left: the estimated cost that is left, at the speed seen so far."""
+    if done < 0.02 * total or total == 0:
+        return "estimating the time left"
+    seconds = round(elapsed * (total - done) / done)
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes} min {seconds:02d} s left" if minutes else f"{seconds} s left"

@@ -1,0 +1,96 @@
+"""What a result came from: versions, commit, command, machine. No absolute path, no name."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+import taskgrain
+from taskgrain.data.decode import FRAME_RATE
+from taskgrain.study.inputs import Inputs
+from taskgrain.train.precision import resolve_precision
+
+LIBRARIES = (
+    *("torch", "numpy", "scipy", "scikit-learn", "av", "opencv-python-headless"),
+    *("safetensors", "pydantic"),
+)
+CPU_FACTS = Path("/proc/cpuinfo")
+
+
+def describe_run(inputs: Inputs, *, workers: int, seconds: float) -> dict[str, object]:
+    """Describe a finished run, for provenance.json."""
+    device = torch.device(inputs.device)
+    return {
+        "taskgrain": taskgrain.__version__,
+        "commit": commit(),
+        "command": command(),
+        "python": platform.python_version(),
+        "libraries": {name: _version(name) for name in LIBRARIES},
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "device": str(device),
+        },
+        "precision": resolve_precision(inputs.study.train.precision, device=device),
+        "decoder": f"PyAV {_version('av')}, resampled to {FRAME_RATE} frames per second",
+        "workers": workers,
+        "seconds": round(seconds, 1),
+        "clips": {
+            name: {
+                "world": None if dataset.world is None else dataset.world.world,
+                "clips": len(dataset.manifest().records),
+            }
+            for name, dataset in inputs.datasets.items()
+        },
+    }
+
+
+def commit() -> str | None:
+    """Name the commit of the checkout that taskgrain runs from; "+" where files differ from it."""
+    folder = Path(taskgrain.__file__).parent
+    revision = _git(folder, "rev-parse", "--short=12", "HEAD")
+    if not revision or _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+        return None
+    return revision + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "")
+
+
+def command() -> str:
+    """Give the command as it was typed, the program's folder left out."""
+    program = Path(sys.argv[0]).name
+    return " ".join(["taskgrain" if program == "__main__.py" else program, *sys.argv[1:]])
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _processor() -> str:
+    if CPU_FACTS.is_file():
+        for line in CPU_FACTS.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "unknown"

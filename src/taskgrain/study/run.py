@@ -1,0 +1,109 @@
+"""Run a study: lay it out, compute what is not computed yet, say what it came from."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from taskgrain.config.settings import Study
+from taskgrain.data.files import write_text
+from taskgrain.study.datasets import SOURCE, lay_out
+from taskgrain.study.executor import run_cells
+from taskgrain.study.folder import RunFolder, claim, locked
+from taskgrain.study.inputs import EncoderFactory, Inputs
+from taskgrain.study.plan import plan_cells
+from taskgrain.study.progress import Reporter
+from taskgrain.study.provenance import describe_run
+from taskgrain.study.sources import source_task
+from taskgrain.study.targets import check_target
+
+
+def run_study(
+    study: Study,
+    out: Path,
+    *,
+    workers: int | None = None,
+    encoder: EncoderFactory | None = None,
+    device: str = "cpu",
+    quiet: bool = False,
+) -> Path:
+    """Run a study into a folder, or go on with the run that is there.
+
+    Args:
+        study: as `taskgrain.config.load.load_study` reads it.
+        out: the run folder; made if it is not there.
+        workers: processes, one thread each; None is one a core. Never changes a number.
+        encoder: makes an encoder of your own from a seed; a function of an importable module.
+        device: where encoders compute, as torch names it.
+        quiet: whether to keep silent.
+
+    Returns:
+        The run folder, with results.jsonl in it; `taskgrain.report` turns it into a page.
+
+    Raises:
+        TaskgrainError: naming what the user can mend; nothing that was computed is lost.
+        StoppedError: after Ctrl-C or SIGTERM; the same call goes on from there.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers < 1:
+        raise ValueError(f"workers is {workers}; expected at least 1")
+    started = time.monotonic()
+    with locked(out) as folder, _sigterm_stops():
+        claim(folder, study)
+        if is_complete(folder):
+            return out
+        inputs = lay_out_study(study, folder, encoder=encoder, device=device)
+        cells = plan_cells(inputs)
+        with Reporter(cells, folder.timings, quiet=quiet) as reporter:
+            run_cells(cells, workers=workers, monitor=reporter)
+        seconds = time.monotonic() - started
+        facts = describe_run(inputs, workers=workers, seconds=seconds)
+        write_text(folder.provenance, json.dumps(facts, indent=1) + "\n")
+    return out
+
+
+def is_complete(folder: RunFolder) -> bool:
+    """Whether every cell of a run is done and its provenance is written."""
+    last = (folder.provenance, folder.done("examples"), folder.done("results"))
+    return all(path.is_file() for path in last)
+
+
+def lay_out_study(
+    study: Study, folder: RunFolder, *, encoder: EncoderFactory | None, device: str
+) -> Inputs:
+    """Find the datasets, and refuse before the first cell what could only fail in a later one.
+
+    Raises:
+        TaskgrainError: if annotations, levels, factors or numbers of clips do not fit the study.
+    """
+    datasets = lay_out(study, folder)
+    manifest = datasets[SOURCE].manifest()
+    for source in study.sources:
+        source_task(source, manifest)
+    for target in study.targets:
+        check_target(target, datasets[target.name].manifest(), study.transfer)
+    return Inputs(study, folder, datasets, encoder, device)
+
+
+@contextmanager
+def _sigterm_stops() -> Iterator[None]:
+    """Let SIGTERM, as a scheduler sends it, do what Ctrl-C does."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,74 @@
+"""What each target of a study asks of its clips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.config.settings import Target, Transfer
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.store import FrameStore
+from taskgrain.errors import ConfigError, nearest
+from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.task import TargetTask, factor_task
+
+
+def target_tasks(target: Target, manifest: Manifest, store: FrameStore | None) -> list[TargetTask]:
+    """Ask for the category, then for each factor: "kitchenware", "kitchenware/motion", ...
+
+    Args:
+        target: its settings.
+        manifest: its clips; train is the support pool, validation is scored.
+        store: its frames, which say what failed; None before they are decoded.
+
+    Raises:
+        ConfigError: if a factor is none of the dataset's.
+        ManifestError: if a clip lacks a factor.
+    """
+    support, scored = manifest.split(Split.TRAIN), manifest.split(Split.VALIDATION)
+    names = tuple(sorted({record.category for record in manifest.records}))
+    index = {name: position for position, name in enumerate(names)}
+    ledger = [] if store is None else store.ledger
+
+    def labels(records: Sequence[ClipRecord]) -> NDArray[np.int64]:
+        return np.array([index[record.category] for record in records], np.int64)
+
+    task = TargetTask(
+        target.name,
+        names,
+        tuple(record.clip_id for record in support),
+        labels(support),
+        tuple(record.clip_id for record in scored),
+        labels(scored),
+        failed=frozenset(entry.clip_id for entry in ledger if entry.state == "failed"),
+        truncated=frozenset(entry.clip_id for entry in ledger if entry.state == "truncated"),
+    )
+    return [task, *(_factor(task, factor, manifest) for factor in target.factors)]
+
+
+def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
+    known = sorted({name for factors in manifest.factors.values() for name in factors})
+    if factor not in known:
+        raise ConfigError(
+            f"targets: {task.name} has no factor {factor!r}; factors.jsonl has "
+            f"{', '.join(known) or 'none'}{nearest(factor, known)}"
+        )
+    value_of: dict[str, str | None] = {
+        clip: manifest.factors[clip][factor]
+        for clip in task.support_ids + task.query_ids
+        if factor in manifest.factors.get(clip, {})
+    }
+    return factor_task(task, factor=factor, value_of=value_of)
+
+
+def check_target(target: Target, manifest: Manifest, transfer: Transfer) -> None:
+    """Refuse, before anything is computed, a target that has too few clips for its shots.
+
+    Raises:
+        ConfigError: naming the class, what it has and what is wanted.
+    """
+    for task in target_tasks(target, manifest, None):
+        for shots in transfer.shots:
+            support_draws(task, num_shots=shots, num_draws=1, seed=transfer.seed)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taskgrain.cli.main import main
+from taskgrain.results import find, read_rows
+from taskgrain.transfer.predictions import read_evaluation
+from tests.end_to_end.conftest import SMALL, digests
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_run_ends_with_results_report_and_checkpoints(small_run: Path) -> None:
+    rows = read_rows(small_run / "results.jsonl")
+    targets = {row.target for row in rows}
+    assert targets == {"source-validation", "kitchenware", "kitchenware/motion"}
+    controls = {row.control for row in rows}
+    assert {"chance", "majority", "random-encoder", "pixels", "motion-energy"} < controls
+    assert "permuted-labels" in controls
+    assert find(rows, target="kitchenware", control="chance").value == pytest.approx(1 / 13)
+    assert (small_run / "report.html").stat().st_size > 50_000
+    for source in ("action-groups", "joint-full"):
+        for kind in ("best", "last"):
+            folder = small_run / "checkpoints" / f"{source}-seed-0" / kind
+            assert (folder / "model.safetensors").is_file()
+    assert (small_run / "ledger.jsonl").read_text() == ""
+
+
+def test_the_numbers_can_be_recomputed_from_the_answers(small_run: Path) -> None:
+    rows = read_rows(small_run / "results.jsonl")
+    path = small_run / "predictions" / "joint-full-seed-0-kitchenware.npz"
+    evaluation = read_evaluation(path)
+    assert evaluation.answers
+    for answers in evaluation.answers:
+        found = find(
+            rows,
+            source="joint-full",
+            target="kitchenware",
+            probe=answers.probe,
+            shots=answers.shots,
+            metric="top-1",
+            versus=None,
+            control=None,
+        )
+        right = [
+            [said == true for said, true in zip(draw, evaluation.labels, strict=True)]
+            for draw in answers.predicted
+        ]
+        assert found.value == pytest.approx(np.mean(right))
+        assert found.n == len(evaluation.labels) == 39
+
+
+def test_one_worker_gives_the_bits_that_two_give(small_run: Path, tmp_path: Path) -> None:
+    main([*SMALL, "--out", str(tmp_path / "one"), "--workers", "1"])
+    one, two = digests(tmp_path / "one"), digests(small_run)
+    assert len(one) > 200
+    assert one == two
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_stopped_run_goes_on_to_the_same_bits(
+    small_run: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    out = tmp_path / "stopped"
+    command = [sys.executable, "-m", "taskgrain", *SMALL, "--out", str(out)]
+    for waits_for in ("*/*/*/*.webm", "checkpoints/*/training.json", "predictions/*.npz"):
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        while process.poll() is None and not list(out.glob(waits_for)):
+            time.sleep(0.02)
+        process.send_signal(number)
+        process.communicate(timeout=120)
+        expected = -signal.SIGKILL if number is signal.SIGKILL else 130
+        assert process.returncode == expected
+        assert not (out / "results.jsonl").exists()
+        time.sleep(0.5 if number is signal.SIGKILL else 0)  # the killed run's workers end too
+    main([*SMALL, "--out", str(out)])
+    assert digests(out) == digests(small_run)
+
+
+def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "taskgrain", *SMALL, "--out", str(tmp_path / "run")]
+    first = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "run" / "study.toml").exists():
+        time.sleep(0.02)
+    second = subprocess.run(command, capture_output=True, text=True, check=False)
+    first.send_signal(signal.SIGINT)
+    assert first.wait(timeout=60) == 130
+    assert second.returncode == 2
+    assert f"in use by process {first.pid}" in second.stderr
+    assert second.stderr.count("\n") == 1
+
+
+def test_another_setting_is_refused_and_nothing_is_touched(
+    small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = digests(small_run)
+    with pytest.raises(SystemExit) as stopped:
+        main([*SMALL, "--set", "train.epochs=5", "--out", str(small_run)])
+    assert stopped.value.code == 2
+    assert "train.epochs: 2 before, 5 now" in capsys.readouterr().err
+    assert digests(small_run) == before
+
+
+def test_a_finished_run_answers_at_once(
+    small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (small_run / "timings.jsonl").read_text()
+    main([*SMALL, "--out", str(small_run), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["report"] == str(small_run / "report.html")
+    assert "joint-full" in said["answer"]
+    assert (small_run / "timings.jsonl").read_text() == before
+
+
+def test_a_checkpoint_of_the_run_describes_real_clips(
+    small_run: Path, media: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = small_run / "checkpoints" / "joint-full-seed-0" / "last"
+    rows = [json.loads(line) for line in (media / "expected.jsonl").read_text().splitlines()]
+    clips = [str(media / row["file"]) for row in rows if row.get("decoded")]
+    assert len(clips) > 10
+    main(["describe", str(folder), *clips, "--json"])
+    said = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [each["clip"] for each in said] == clips
+    assert all(each["groups"] and each["categories"] for each in said)
+    assert all(isinstance(each["caption"], str) for each in said)
+
+
+def test_describing_goes_on_past_a_broken_clip(
+    small_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "broken.mp4").write_bytes(os.urandom(300))
+    whole = next((small_run / "data" / "source" / "videos").iterdir())
+    folder = small_run / "checkpoints" / "action-groups-seed-0" / "last"
+    with pytest.raises(SystemExit) as stopped:
+        main(["describe", str(folder), str(tmp_path / "broken.mp4"), str(whole), "--json"])
+    assert stopped.value.code == 2
+    out, err = capsys.readouterr()
+    assert "broken.mp4: not a video" in err
+    assert json.loads(out)["caption"] is None

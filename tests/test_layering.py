@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import taskgrain
+
+ROOT = Path(taskgrain.__file__).parent
+LAYERS = (
+    *("errors", "labels", "config", "data", "tabletop", "statistics", "results"),
+    *("models", "decoding", "losses", "metrics", "train", "transfer", "predict"),
+    *("study", "report", "cli"),
+)
+WITHOUT_TORCH = ("errors", "labels", "config", "tabletop", "statistics", "results", "report")
+MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
+NO_FILES = ("models", "decoding", "losses", "metrics")
+FILES_ALLOWED = {"models/weights.py"}
+
+
+def imported(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            names.add(node.module)
+    return names
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def test_every_module_is_in_a_layer() -> None:
+    assert len(MODULES) > 60
+    assert {layer(path) for path in MODULES} == set(LAYERS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_point_to_the_left(path: Path) -> None:
+    ours = {name.split(".")[1] for name in imported(path) if name.startswith("taskgrain.")}
+    allowed = LAYERS[: LAYERS.index(layer(path)) + 1]
+    assert ours <= set(allowed)
+
+
+def test_the_report_computes_nothing_and_could_be_deleted() -> None:
+    users = [path for path in MODULES if layer(path) not in ("report", "cli")]
+    assert users
+    for path in users:
+        assert not any(name.startswith("taskgrain.report") for name in imported(path)), path
+
+
+@pytest.mark.parametrize("name", WITHOUT_TORCH)
+def test_what_needs_no_torch_imports_none(name: str) -> None:
+    paths = [path for path in MODULES if layer(path) == name]
+    assert paths
+    for path in paths:
+        assert not any(found.split(".")[0] == "torch" for found in imported(path)), path
+
+
+def test_models_losses_metrics_and_decoding_read_no_file() -> None:
+    paths = [path for path in MODULES if layer(path) in NO_FILES]
+    assert len(paths) > 8
+    for path in paths:
+        if str(path.relative_to(ROOT)) in FILES_ALLOWED:
+            continue
+        assert not imported(path) & {"pathlib", "os", "io", "shutil"}, path
+
+
+def test_files_and_functions_stay_small() -> None:
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, path
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno
+                assert length <= 70, f"{path}: {node.name} has {length} lines"
