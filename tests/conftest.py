@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 

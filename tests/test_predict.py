@@ -19,7 +19,7 @@ from tests.making import moving_square, write_video
 
 TAXONOMY = taxonomy_of(sorted(BRACKETED)[:20])
 VOCABULARY = build_vocabulary(["pushing a small red cup from left to right"])
-SHAPE = compact_shape(widths=(4, 4), lstm_width=8)
+SHAPE = compact_shape(spatial_widths=(4, 4), temporal_widths=(4, 4), lstm_width=8)
 
 
 def checkpoint(folder: Path, level: str | None, form: CaptionForm | None) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.making import moving_square, write_video
 
 from taskgrain.data.decode import DecodeLimits, decode_clip
 from taskgrain.errors import ClipError
+from tests.making import moving_square, write_video
 
 
 @pytest.mark.parametrize("suffix", [".webm", ".mp4", ".avi"])

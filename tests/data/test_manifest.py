@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.making import PUSH, row, write_annotations
 
 from taskgrain.data.manifest import Split, read_manifest
 from taskgrain.errors import ManifestError
+from tests.making import PUSH, row, write_annotations
 
 
 def test_a_row_becomes_a_record(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from taskgrain.models.build import (
     paper_shape,
 )
 
-TINY = compact_shape(widths=(4, 6), lstm_width=8)
+TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
 
 def bits(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -47,7 +47,7 @@ def test_the_head_of_a_seed_does_not_depend_on_the_decoder() -> None:
 
 def test_a_channel_of_a_seed_does_not_depend_on_the_other_channel() -> None:
     both = build_encoder(TINY, 3)
-    alone = build_encoder(compact_shape(widths=(4, 6), lstm_width=8, has_spatial=False), 3)
+    alone = build_encoder(compact_shape(spatial_widths=(), temporal_widths=(4, 6), lstm_width=8), 3)
     assert both.temporal is not None
     assert alone.temporal is not None
     assert alone.spatial is None
@@ -74,7 +74,7 @@ def test_global_randomness_neither_matters_nor_changes() -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [TINY, compact_shape(has_spatial=False), paper_shape(32, 0), paper_shape(16, 48)]
+    "shape", [TINY, compact_shape(spatial_widths=()), paper_shape(32, 0), paper_shape(16, 48)]
 )
 def test_a_shape_survives_json(shape: EncoderShape) -> None:
     assert EncoderShape.from_json(json.loads(json.dumps(shape.to_json()))) == shape

@@ -64,21 +64,21 @@ def test_the_papers_channels_end_in_one_number_a_plane_and_frame() -> None:
         assert encoder(make_video(1, 6, 96)).shape == (1, 6, 1024)
 
 
-def test_sixteen_frames_become_eight_steps_of_the_compact_encoder() -> None:
+def test_sixteen_frames_become_four_steps_of_the_compact_encoder() -> None:
     encoder = build_encoder(compact_shape(), 0).eval()
     with torch.no_grad():
         features = encoder(make_video())
-    assert features.shape == (2, 8, 256)
+    assert features.shape == (2, 4, 256)
     assert features.dtype == torch.float32
     assert encoder.width == 256
 
 
 @pytest.mark.parametrize("num_frames", [1, 2, 5, 18, 23])
 def test_any_number_of_frames_is_encoded(num_frames: int) -> None:
-    encoder = build_encoder(compact_shape(widths=(4, 6)), 0).eval()
+    encoder = build_encoder(compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6)), 0).eval()
     with torch.no_grad():
         features = encoder(make_video(num_frames=num_frames))
-    assert features.shape == (2, -(-num_frames // 2), 256)
+    assert features.shape == (2, -(-num_frames // 4), 256)
     assert bool(features.isfinite().all())
 
 
@@ -106,7 +106,7 @@ def test_a_spatial_step_sees_its_own_frame_only() -> None:
 
 
 def test_the_shorter_channel_is_repeated_beside_the_frames_it_saw() -> None:
-    encoder = build_encoder(compact_shape(widths=(4, 6)), 0).eval()
+    encoder = build_encoder(compact_shape(spatial_widths=(4, 6), temporal_widths=(4,)), 0).eval()
     with torch.no_grad():
         spatial = encoder.channel_features(make_video())[..., :6]  # (B, 8, 6), four different
     assert torch.equal(spatial[:, 0::2], spatial[:, 1::2])
@@ -140,7 +140,7 @@ def test_normalisation_is_in_the_weights_and_is_not_trained() -> None:
 
 
 def test_the_lstm_computes_in_float32_under_autocast() -> None:
-    encoder = build_encoder(compact_shape(widths=(4, 6)), 0)
+    encoder = build_encoder(compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6)), 0)
     seen: list[torch.dtype] = []
 
     def remember(_module: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -168,7 +168,7 @@ def test_another_kind_of_video_is_refused(video: Tensor) -> None:
 
 
 def test_an_encoder_without_channels_is_refused() -> None:
-    shape = compact_shape(has_spatial=False, has_temporal=False)
+    shape = compact_shape(spatial_widths=(), temporal_widths=())
     with pytest.raises(ValueError, match="both channels have width 0"):
         build_encoder(shape, 0)
 

@@ -43,7 +43,7 @@ def test_an_encoder_with_other_features_is_refused(features: object) -> None:
 
 
 def test_checking_an_encoder_changes_nothing_in_it() -> None:
-    encoder = build_encoder(compact_shape(widths=(4, 6)), 0).train()
+    encoder = build_encoder(compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6)), 0).train()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     check_encoder(encoder, VIDEO)
     assert encoder.training
@@ -52,8 +52,10 @@ def test_checking_an_encoder_changes_nothing_in_it() -> None:
 
 
 def test_a_model_without_readouts_gives_features_alone() -> None:
-    model = SourceModel(build_encoder(compact_shape(widths=(4, 6)), 0))
+    model = SourceModel(
+        build_encoder(compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6)), 0)
+    )
     output = model(VIDEO, torch.zeros(2, 0, dtype=torch.long))
-    assert output.features.shape == (2, 2, 256)
+    assert output.features.shape == (2, 1, 256)
     assert output.log_probs is None
     assert output.token_logits is None

@@ -11,7 +11,7 @@ from taskgrain.errors import CheckpointError
 from taskgrain.models.build import build_encoder, compact_shape
 from taskgrain.models.weights import load_weights, save_weights
 
-TINY = compact_shape(widths=(4, 6), lstm_width=8)
+TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
 
 def bits(module: nn.Module) -> dict[str, Tensor]:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from taskgrain.models.build import build_encoder, compact_shape
 from taskgrain.train.calibrate import calibrate_batch_norm
 
-SHAPE = compact_shape(widths=(4, 6), lstm_width=8)
+SHAPE = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
 
 def make_videos(num_batches: int = 3) -> list[Tensor]:

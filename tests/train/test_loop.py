@@ -21,7 +21,7 @@ from taskgrain.train.run_log import read_records
 
 BOTH = LossWeights(classification=0.5, captioning=0.5)
 OPTIONS = TrainingOptions(epochs=2, weights=BOTH, peak_lr=1e-2, weight_decay=0.0, seed=0)
-TINY = compact_shape(widths=(4, 6), lstm_width=16)
+TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=16)
 
 
 def make_batch(num_clips: int = 6, seed: int = 0) -> Batch:

@@ -10,7 +10,12 @@ from taskgrain.train.optimizer import make_optimizer, one_cycle_lr
 
 
 def test_norms_and_biases_do_not_decay() -> None:
-    model = build_model(compact_shape(widths=(4,)), num_classes=3, vocabulary_size=9, seed=0)
+    model = build_model(
+        compact_shape(spatial_widths=(4,), temporal_widths=(4,)),
+        num_classes=3,
+        vocabulary_size=9,
+        seed=0,
+    )
     optimizer = make_optimizer(model, weight_decay=0.3)
     decay_of = {
         id(parameter): group["weight_decay"]

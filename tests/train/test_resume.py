@@ -53,7 +53,11 @@ class TinyBatches:
 
 
 def make_model() -> SourceModel:
-    shape = replace(compact_shape(widths=(3, 4), lstm_width=5), feature_width=6, dropout=0.5)
+    shape = replace(
+        compact_shape(spatial_widths=(3, 4), temporal_widths=(3, 4), lstm_width=5),
+        feature_width=6,
+        dropout=0.5,
+    )
     return build_model(shape, num_classes=3, vocabulary_size=9, seed=0)
 
 
@@ -191,7 +195,10 @@ def test_how_often_the_state_is_saved_changes_no_number(
 def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
     run(tmp_path, watch=StopAt(2).watch())
     other = build_model(
-        compact_shape(widths=(3, 4), lstm_width=5), num_classes=3, vocabulary_size=9, seed=0
+        compact_shape(spatial_widths=(3, 4), temporal_widths=(3, 4), lstm_width=5),
+        num_classes=3,
+        vocabulary_size=9,
+        seed=0,
     )
     with pytest.raises(CheckpointError, match=r"weight head\.linear\.weight has shape \(3, 6\)"):
         train(

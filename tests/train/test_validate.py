@@ -32,7 +32,12 @@ def test_the_score_is_the_mean_of_what_there_is(
 
 @pytest.mark.parametrize("is_training", [True, False])
 def test_a_model_without_clips_is_not_scored(is_training: bool) -> None:
-    model = build_model(compact_shape(widths=(2,)), num_classes=2, vocabulary_size=None, seed=0)
+    model = build_model(
+        compact_shape(spatial_widths=(2,), temporal_widths=(2,)),
+        num_classes=2,
+        vocabulary_size=None,
+        seed=0,
+    )
     model.train(is_training)
     with pytest.raises(ValueError, match="no validation clip"):
         validate(

@@ -75,10 +75,21 @@ class Video(Settings):
         return self
 
 
-class Encoder(Settings):
-    """The two-channel encoder."""
+Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 
-    size: Literal["compact"] = Field("compact", description="layers and widths")
+
+class Encoder(Settings):
+    """The two-channel encoder; a channel without widths is absent."""
+
+    spatial_widths: Widths = Field((8, 24, 48, 64), description="2D layers, first to last")
+    temporal_widths: Widths = Field((8, 24, 48, 64), description="3D layers, first to last")
+    lstm_width: int = Field(128, ge=1, le=4096, description="units of the LSTM in each direction")
+
+    @model_validator(mode="after")
+    def _has_a_channel(self) -> Self:
+        if not self.spatial_widths and not self.temporal_widths:
+            raise ValueError("both channels are without layers; give at least one its widths")
+        return self
 
 
 class Train(Settings):

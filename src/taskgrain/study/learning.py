@@ -30,14 +30,19 @@ from taskgrain.train.run_log import EpochRecord, read_records
 from taskgrain.train.validate import say
 
 SOURCE_VALIDATION = "source-validation"
-PASS_SECONDS = 1 / 230  # a clip forward, backward and in the optimizer; one thread, bf16
+PASS_SECONDS = 1 / 200  # a clip forward, backward and in the optimizer; one thread, float32
 
 
 def new_encoder(inputs: Inputs, seed: int) -> tuple[nn.Module, EncoderShape | None]:
     """Make the untrained encoder of a seed, and the shape that rebuilds it where we can."""
     if inputs.encoder_factory is not None:
         return inputs.encoder_factory(seed), None
-    shape = compact_shape()
+    settings = inputs.study.encoder
+    shape = compact_shape(
+        spatial_widths=settings.spatial_widths,
+        temporal_widths=settings.temporal_widths,
+        lstm_width=settings.lstm_width,
+    )
     return build_encoder(shape, seed), shape
 
 

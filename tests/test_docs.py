@@ -1,0 +1,113 @@
+"""The documents name every setting and option. `python -m tests.test_docs` writes settings.md."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Literal, Union, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.main import get_command
+
+from taskgrain.cli.main import app
+from taskgrain.config.settings import Study
+
+ROOT = Path(__file__).parents[1]
+SETTINGS = ROOT / "docs" / "settings.md"
+HEAD = """# Settings of a study
+
+Written from `taskgrain.config.settings` by `python -m tests.test_docs`; a test keeps it so.
+
+| key | type | default | meaning |
+|---|---|---|---|
+"""
+
+
+def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        key = prefix + (field.alias or name)
+        inner = table_of(field.annotation)
+        if inner is not None:
+            is_list = get_origin(field.annotation) is tuple
+            yield from rows(inner, f"{key}{'[]' if is_list else ''}.")
+        else:
+            default = "required" if field.is_required() else f"`{json.dumps(shown(field))}`"
+            kind = words(field.annotation).replace("|", "\\|")
+            yield f"| `{key}` | {kind} | {default} | {field.description or ''} |\n"
+
+
+def shown(field: FieldInfo) -> object:
+    return list(field.default) if isinstance(field.default, tuple) else field.default
+
+
+def table_of(annotation: object) -> type[BaseModel] | None:
+    for part in (annotation, *get_args(annotation)):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            return part
+    return None
+
+
+def words(annotation: object) -> str:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return ", ".join(f'"{part}"' for part in parts)
+    if origin is tuple:
+        return f"list of {words(parts[0])}"
+    if origin in (Union, UnionType):
+        return " or ".join(words(part) for part in parts if part is not NoneType)
+    if parts:  # Annotated
+        return words(parts[0])
+    assert isinstance(annotation, type)
+    return {"str": "text", "int": "integer", "float": "number", "Path": "folder"}[
+        annotation.__name__
+    ]
+
+
+def test_every_setting_is_documented() -> None:
+    expected = HEAD + "".join(rows(Study))
+    assert expected.count("\n") > 35
+    assert SETTINGS.read_text(encoding="utf-8") == expected
+
+
+def test_every_setting_says_what_it_means() -> None:
+    listed = list(rows(Study))
+    assert [row for row in listed if row.endswith("|  |\n")] == []
+
+
+def options() -> list[tuple[str, str]]:
+    command = get_command(app)
+    found = []
+    for name, sub in getattr(command, "commands", {}).items():
+        for parameter in sub.params:
+            found += [(name, option) for option in parameter.opts if option.startswith("--")]
+    return found
+
+
+def test_every_option_is_documented() -> None:
+    text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    listed = [(name, option) for name, option in options() if option != "--help"]
+    assert len(listed) > 15
+    missing = [
+        (name, option)
+        for name, option in listed
+        if not re.search(rf"## {name}\b(?:(?!\n## ).)*`{option}\b", text, re.DOTALL)
+    ]
+    assert missing == []
+
+
+@pytest.mark.parametrize(
+    "page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+        assert (page.parent / link).exists(), link
+
+
+if __name__ == "__main__":
+    SETTINGS.write_text(HEAD + "".join(rows(Study)), encoding="utf-8")
