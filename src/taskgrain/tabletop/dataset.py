@@ -1,0 +1,197 @@
+"""The embedded worlds as datasets: in the format in which Something-Something v2 ships."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+
+from taskgrain.tabletop import kitchenware, scene
+from taskgrain.tabletop.draw import render
+from taskgrain.tabletop.encode import write_webm
+from taskgrain.tabletop.factors import Draws, Factor
+from taskgrain.tabletop.film import Pixels
+from taskgrain.tabletop.kitchen_draw import render_kitchen
+from taskgrain.tabletop.kitchenware import MEANINGS, TOOLS, KitchenScene, sample_kitchen_scene
+from taskgrain.tabletop.scene import Scene, sample_scene
+
+World = Literal["tabletop", "kitchenware"]
+SplitName = Literal["train", "validation", "test"]
+
+WIDTH, HEIGHT = 128, 96  # pixels
+FIRST_ID: dict[SplitName, int] = {"train": 1_000_001, "validation": 5_000_001, "test": 8_000_001}
+"""Ids count up from here, so that a split's ids do not depend on the others' sizes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSpec:
+    """Which world to draw, from which seed, and how many clips of each split."""
+
+    world: World
+    seed: int
+    train: int
+    validation: int
+    test: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlan:
+    """A clip before it is drawn."""
+
+    clip_id: str
+    split: SplitName
+    scene: Scene | KitchenScene
+
+
+def category_names(world: World) -> tuple[str, ...]:
+    """List a world's categories (templates without brackets), in alphabetical order."""
+    return scene.CATEGORIES if world == "tabletop" else kitchenware.CATEGORIES
+
+
+def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
+    """Decide every clip of a dataset, without drawing any: training, validation, test.
+
+    Categories differ by at most one clip in number, in a shuffled order. A clip's scene depends
+    on the seed, its split and its place there only: a larger split begins with the smaller one.
+
+    Raises:
+        ValueError: if the world is unknown or a split's size is negative.
+    """
+    if spec.world not in ("tabletop", "kitchenware"):
+        raise ValueError(f'world {spec.world!r}: expected "tabletop" or "kitchenware"')
+    sizes: dict[SplitName, int] = {
+        "train": spec.train,
+        "validation": spec.validation,
+        "test": spec.test,
+    }
+    for split, size in sizes.items():
+        if size < 0:
+            raise ValueError(f"{split} = {size}: a split has 0 clips or more")
+    return tuple(
+        _plan_clip(spec, split, index) for split, size in sizes.items() for index in range(size)
+    )
+
+
+def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
+    names = category_names(spec.world)
+    block, place = divmod(index, len(names))
+    draws = Draws(spec.world, spec.seed, split)
+    category = draws.shuffled(f"categories/{block}", names)[place]
+    own = draws.within(str(index))
+    clip_id = str(FIRST_ID[split] + index)
+    if spec.world == "tabletop":
+        return ClipPlan(clip_id, split, sample_scene(category, own))
+    motion, tool = MEANINGS[category]
+    if tool is None:  # other things take the tools in turn
+        tool = draws.shuffled(f"tools/{block // len(TOOLS)}", TOOLS)[block % len(TOOLS)]
+    return ClipPlan(clip_id, split, sample_kitchen_scene(motion, tool, own))
+
+
+def draw_clip(clip: Scene | KitchenScene, *, width: int = WIDTH, height: int = HEIGHT) -> Pixels:
+    """Draw a scene of either world; uint8 (T, H, W, 3), RGB."""
+    if isinstance(clip, Scene):
+        return render(clip, width=width, height=height)
+    return render_kitchen(clip, width=width, height=height)
+
+
+def redraw(factors: Mapping[str, Factor], *, width: int, height: int) -> Pixels:
+    """Draw a clip again from its line of factors.jsonl, at any size.
+
+    Args:
+        factors: one parsed line.
+        width: of a frame, pixels; 4 : 3 is what scenes are composed for.
+        height: of a frame, pixels.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB.
+
+    Raises:
+        ValueError: if the line is not one of ours.
+    """
+    return draw_clip(scene_of(factors), width=width, height=height)
+
+
+def scene_of(factors: Mapping[str, Factor]) -> Scene | KitchenScene:
+    """Read the scene of a line of factors.jsonl.
+
+    Raises:
+        ValueError: if the line is not one of ours.
+    """
+    world = factors.get("world")
+    if world == scene.WORLD:
+        return Scene.from_factors(factors)
+    if world == kitchenware.WORLD:
+        return KitchenScene.from_factors(factors)
+    raise ValueError(f'factors of world {world!r}: expected "tabletop" or "kitchenware"')
+
+
+def clip_path(root: Path, clip_id: str) -> Path:
+    """Say where a clip's file is."""
+    return root / "videos" / f"{clip_id}.webm"
+
+
+def write_clip(root: Path, clip: ClipPlan) -> None:
+    """Draw and encode one clip: 12 frames a second, 128 x 96; equal plans give equal bytes.
+
+    OpenCV is kept to one thread for it: callers spread clips over processes instead.
+    """
+    path = clip_path(root, clip.clip_id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        write_webm(path, draw_clip(clip.scene))
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
+    """Write train.json, validation.json, test.json, labels.json and factors.jsonl.
+
+    Test clips are listed by id alone; their truth is in factors.jsonl.
+
+    Raises:
+        ValueError: if there is no clip.
+    """
+    if not plans:
+        raise ValueError("a dataset has one clip or more, got none")
+    root.mkdir(parents=True, exist_ok=True)
+    rows: dict[SplitName, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
+    for clip in plans:
+        rows[clip.split].append(_annotation(clip))
+    for split, split_rows in rows.items():
+        _write(root / f"{split}.json", _json_list(split_rows))
+    world: World = "tabletop" if isinstance(plans[0].scene, Scene) else "kitchenware"
+    labels = {name: str(index) for index, name in enumerate(category_names(world))}
+    _write(root / "labels.json", json.dumps(labels, indent=1) + "\n")
+    lines = [
+        json.dumps({"id": clip.clip_id, "split": clip.split} | clip.scene.to_factors())
+        for clip in plans
+    ]
+    _write(root / "factors.jsonl", "".join(f"{line}\n" for line in lines))
+
+
+def _annotation(clip: ClipPlan) -> dict[str, object]:
+    if clip.split == "test":
+        return {"id": clip.clip_id}
+    return {
+        "id": clip.clip_id,
+        "label": clip.scene.caption,
+        "template": clip.scene.bracketed,
+        "placeholders": list(clip.scene.placeholders),
+    }
+
+
+def _json_list(rows: Sequence[dict[str, object]]) -> str:
+    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)

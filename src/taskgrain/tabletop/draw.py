@@ -1,0 +1,223 @@
+"""Draw a scene of the tabletop: a pure function of the scene and the size of the frames."""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from taskgrain.tabletop.backdrop import depth_scale, draw_room, edge_x, ground_y
+from taskgrain.tabletop.film import (
+    CameraPath,
+    Finish,
+    Floats,
+    Pixels,
+    Placement,
+    Sprite,
+    expose,
+    imprint,
+)
+from taskgrain.tabletop.hand import Posture, Skin, draw_hand
+from taskgrain.tabletop.motion import Extent, Key, Keys, Pose, Script, Stage, track
+from taskgrain.tabletop.pen import tone
+from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Scene, Thing
+from taskgrain.tabletop.shapes import PALETTE, SPANS, draw_thing
+from taskgrain.tabletop.staging import (
+    action_moments,
+    camera_path,
+    cover_extent,
+    direct,
+    extent_of,
+)
+
+SHADOW_DARKNESS = 120  # alpha under a thing that stands on the table, of 255
+SHADOW_RADIUS = 24  # pixels of the shadow's sprite, which is stretched as needed
+REAR_DEPTH = 0.03
+
+
+def render(scene: Scene, *, width: int, height: int) -> Pixels:
+    """Draw every frame of a scene.
+
+    Args:
+        scene: what to draw.
+        width: of a frame, pixels.
+        height: of a frame, pixels; the picture is composed for 4 : 3.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB; the same bits for the same arguments.
+    """
+    script, stage = direct(scene)
+    moments = action_moments(scene)
+    camera = camera_path(scene, script, moments)
+    actors = cast(scene, script, stage, height=height)
+    tracks = [track(actor.keys, moments, softness=scene.manner.ease) for actor in actors]
+    shadow = _shadow()
+    hands = _hands(scene, script, height=height)
+    hand_track = track(script.hand, moments, softness=scene.manner.ease) if script.hand else None
+    room = draw_room(scene.room, width=width, height=height)
+    frames: list[list[Placement]] = [[] for _ in range(scene.num_frames)]
+    for actor, rows in zip(actors, tracks, strict=True):
+        if len(actor.keys) == 1:
+            imprint(room, _shadow_below(scene, actor, rows[0], shadow))
+        for placements, row in zip(frames, rows, strict=True):
+            if len(actor.keys) > 1:
+                placements += _shadow_below(scene, actor, row, shadow)
+            placements.append(_placed(scene, actor, row))
+    for index, placements in enumerate(frames):
+        if hand_track is not None:
+            posture = _posture(script, float(moments[index]))
+            placements.append(_placed_hand(scene, script, hands[posture], hand_track[index]))
+        placements += _occluder(scene, shadow, camera, index)
+    return expose(
+        room,
+        frames,
+        camera,
+        width=width,
+        height=height,
+        finish=Finish(
+            vignette=scene.camera.vignette,
+            grain=scene.camera.grain,
+            brightness=scene.camera.brightness,
+            warmth=scene.camera.warmth,
+            seed=scene.camera.grain_seed,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """A thing with its motion."""
+
+    sprite: Sprite
+    extent: Extent
+    keys: Keys
+    before: float = 0.0  # depth that it is drawn in front of its own
+
+
+def cast(scene: Scene, script: Script, stage: Stage, *, height: int) -> list[Actor]:
+    """Draw every thing of a scene, each with its keys."""
+    actors = [
+        _actor(scene, scene.main, script.main, height=height),
+        _actor(
+            scene,
+            scene.second,
+            (Key(0, stage.home if script.second_at_home else stage.companion),),
+            height=height,
+        ),
+    ]
+    wanted = scene.layout.clutter - 1 - int(script.starts_on_table)
+    places = _free_places(scene, script, stage)
+    for thing, place in list(zip((scene.third, scene.fourth), places, strict=False))[:wanted]:
+        actors.append(_actor(scene, thing, (Key(0, place),), height=height))
+    if script.cover:
+        extent = cover_extent(scene)
+        span = max(extent.width, extent.height)
+        sprite = _sprite(scene, scene.cover, span, height=height, covers=True)
+        actors.append(Actor(sprite, extent, script.cover, before=0.01))
+    return actors
+
+
+def _free_places(scene: Scene, script: Script, stage: Stage) -> list[Pose]:
+    """List where further things may stand: the companion's place first where it is free."""
+    side = scene.room.edge_side
+    across = -0.55 + 0.85 * scene.layout.rear_x
+    rear = [Pose(side * x, REAR_DEPTH) for x in (across, (across + 0.97) % 0.85 - 0.55)]
+    return [stage.companion, *rear] if script.second_at_home else rear
+
+
+def _actor(scene: Scene, thing: Thing, keys: Keys, *, height: int) -> Actor:
+    sprite = _sprite(scene, thing, SPANS[thing.size], height=height)
+    return Actor(sprite, extent_of(thing), keys)
+
+
+def _sprite(
+    scene: Scene, thing: Thing, span: float, *, height: int, covers: bool = False
+) -> Sprite:
+    return draw_thing(
+        thing.noun,
+        tone(PALETTE[thing.colour], thing.shade),
+        span=span,
+        light=scene.camera.light,
+        frame_height=height,
+        covers=covers,
+    )
+
+
+def _placed(scene: Scene, actor: Actor, row: Floats) -> Placement:
+    """Place an actor in a frame; row: x, depth, lift, angle, grow."""
+    x, depth, lift, angle, grow = row.tolist()
+    scale = depth_scale(depth) * grow
+    base = ground_y(scene.room, depth) - lift * depth_scale(depth)
+    middle = base - actor.extent.height / 2 * scale
+    return Placement(actor.sprite, x, middle, depth + actor.before, angle=angle, scale=scale)
+
+
+def _shadow_below(scene: Scene, actor: Actor, row: Floats, shadow: Sprite) -> list[Placement]:
+    """Place an actor's shadow on the table, if the table is below."""
+    x, depth, lift, _, grow = row.tolist()
+    if x * scene.room.edge_side > abs(edge_x(scene.room, depth)):
+        return []
+    width = actor.extent.width * depth_scale(depth) * grow
+    return [
+        Placement(
+            shadow,
+            x - scene.camera.light * (0.1 * width + 0.4 * max(lift, 0.0)),
+            ground_y(scene.room, depth) - 0.01,
+            depth - 0.02,
+            scale=width * 1.25,
+            squash=0.3,
+            opacity=max(0.25, 1.0 - 2.2 * max(lift, 0.0)),
+        )
+    ]
+
+
+def _hands(scene: Scene, script: Script, *, height: int) -> dict[Posture, Sprite]:
+    arm = scene.arm
+    look = Skin(SKIN_TONES[arm.skin], SLEEVES[arm.sleeve], bare=arm.bare, striped=arm.striped)
+    return {
+        posture: draw_hand(posture, look, from_right=script.reach.side > 0, frame_height=height)
+        for _, posture in script.postures
+    }
+
+
+def _posture(script: Script, moment: float) -> Posture:
+    return [posture for time, posture in script.postures if time <= moment][-1]
+
+
+def _placed_hand(scene: Scene, script: Script, sprite: Sprite, row: Floats) -> Placement:
+    x, depth, lift, _, grow = row.tolist()
+    reach = script.reach
+    return Placement(
+        sprite,
+        x,
+        ground_y(scene.room, depth) - lift * depth_scale(depth),
+        depth,
+        angle=-reach.pitch if reach.side > 0 else math.pi + reach.pitch,
+        scale=scene.arm.size * depth_scale(depth) * grow,
+    )
+
+
+@functools.cache
+def _shadow() -> Sprite:
+    """Draw a soft dark disc, one unit wide."""
+    size = SHADOW_RADIUS * 3
+    disc = np.zeros((size, size, 4), np.uint8)
+    centre = (size // 2, size // 2)
+    cv2.circle(disc, centre, SHADOW_RADIUS, (0, 0, 0, SHADOW_DARKNESS), -1)
+    soft = np.asarray(cv2.GaussianBlur(disc, (0, 0), 5.0), np.uint8)
+    middle = (size - 1) / 2
+    return Sprite(soft, middle, middle, 2.0 * SHADOW_RADIUS)
+
+
+def _occluder(scene: Scene, shadow: Sprite, camera: CameraPath, index: int) -> list[Placement]:
+    """Put something dark and out of focus into a lower corner, where it stays: it is near."""
+    if scene.camera.occluder == "none":
+        return []
+    side = -1 if scene.camera.occluder == "left" else 1
+    zoom = float(camera.zoom[index])
+    x, y = float(camera.x[index]) + side * 0.66 / zoom, float(camera.y[index]) + 0.5 / zoom
+    blob = Placement(shadow, x, y, 9.0, scale=0.5 / zoom)
+    return [blob, blob]

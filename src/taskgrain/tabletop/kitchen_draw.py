@@ -1,0 +1,177 @@
+"""Draw a scene of the second world: a pure function of the scene and the size of the frames."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from taskgrain.tabletop.film import (
+    CameraPath,
+    Finish,
+    Floats,
+    Pixels,
+    Placement,
+    Sprite,
+    expose,
+    imprint,
+)
+from taskgrain.tabletop.hand import Skin, draw_hand
+from taskgrain.tabletop.kitchen_motion import OUT_OF_SIGHT, KitchenScript, direct_kitchen
+from taskgrain.tabletop.kitchen_shapes import (
+    GRIP,
+    TOOL_LENGTH,
+    draw_cloth,
+    draw_dish,
+    draw_food,
+    draw_tool,
+    scattered,
+    shadow_of,
+)
+from taskgrain.tabletop.kitchenware import CUFFS, GLOVES, KitchenScene
+from taskgrain.tabletop.motion import track
+
+
+def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
+    """Draw every frame of a scene of the second world.
+
+    Args:
+        scene: what to draw.
+        width: of a frame, pixels.
+        height: of a frame, pixels; the picture is composed for 4 : 3.
+
+    Returns:
+        uint8 (T, H, W, 3), RGB; the same bits for the same arguments.
+    """
+    script = direct_kitchen(scene)
+    moments = _moments(scene)
+    tool_track = track(script.tool, moments, softness=1.0)
+    food_track = track(script.food, moments, softness=1.0)
+    tool_track[:, :2] += _tremor(scene)
+    look = scene.look
+    food = draw_food(
+        scene.table.food, scale=scene.table.food_scale, light=look.light, frame_height=height
+    )
+    tool, hand = draw_tool(scene, frame_height=height), _hand(scene, height)
+    food_shadow, tool_shadow = shadow_of(food), shadow_of(tool)
+    cloth = draw_cloth(scene, width=width, height=height)
+    still = _still_life(scene, food, food_shadow, cloth=cloth, height=height)
+    frames: list[list[Placement]] = []
+    for index, moment in enumerate(moments.tolist()):
+        frames.append(
+            [
+                *still,
+                *_lying(scene, food, food_shadow, food_track[index]),
+                *_handled(scene, tool, tool_shadow, tool_track[index]),
+                *_holding(scene, script, hand, tool_track[index], moment=moment),
+            ]
+        )
+    return expose(
+        cloth,
+        frames,
+        _camera_path(scene),
+        width=width,
+        height=height,
+        finish=Finish(
+            vignette=0.0,
+            grain=look.grain,
+            brightness=look.brightness,
+            warmth=look.warmth,
+            seed=look.grain_seed,
+        ),
+    )
+
+
+def _moments(scene: KitchenScene) -> Floats:
+    share = np.arange(scene.num_frames) / (scene.num_frames - 1)
+    start, finish = scene.handling.start, scene.handling.finish
+    return np.clip((share - start) / (finish - start), 0.0, 1.0)
+
+
+def _tremor(scene: KitchenScene) -> Floats:
+    """Shake the hand a little: float (T, 2)."""
+    time = np.arange(scene.num_frames) * 2.3 + scene.handling.tremor_phase
+    return scene.handling.tremor * np.stack([np.sin(time), np.cos(1.7 * time)], axis=1)
+
+
+def _camera_path(scene: KitchenScene) -> CameraPath:
+    """Film from a shaking hand: no zoom and no drift, unlike the first world."""
+    time = np.arange(scene.num_frames) + scene.look.shake_phase
+    shake = scene.look.shake
+    return CameraPath(
+        # The hand's side needs more room than the other.
+        x=0.13 * scene.handling.side + shake * (np.sin(1.9 * time) + 0.6 * np.sin(3.1 * time + 1)),
+        y=shake * (np.cos(2.3 * time) + 0.6 * np.sin(1.3 * time)),
+        zoom=np.full(scene.num_frames, scene.look.zoom),
+        roll=scene.look.roll + 0.5 * shake * np.sin(2.7 * time),
+    )
+
+
+def _hand(scene: KitchenScene, height: int) -> Sprite:
+    look = scene.look
+    skin = Skin(GLOVES[look.glove], CUFFS[look.cuff], bare=look.bare, striped=False)
+    return draw_hand("grip", skin, from_right=scene.handling.side > 0, frame_height=height)
+
+
+def _still_life(
+    scene: KitchenScene, food: Sprite, shadow: Sprite, *, cloth: Pixels, height: int
+) -> list[Placement]:
+    """Place the dish and the pieces that nobody touches; the dish's shadow goes onto the cloth."""
+    table = scene.table
+    dish = draw_dish(table.dish, shade=table.dish_tone, light=scene.look.light, frame_height=height)
+    below = shadow_of(dish)
+    x, y = table.dish_x, table.dish_y
+    imprint(cloth, [Placement(below, x - scene.look.light * 0.02, y + 0.025, 0.0)])
+    placements = [Placement(dish, x, y, 0.1)]
+    generator = np.random.default_rng(table.others_seed)
+    for across, down, angle in scattered(generator, table.others):
+        placements.append(Placement(shadow, x + across, y + down + 0.012, 0.15, angle=angle))
+        placements.append(Placement(food, x + across, y + down, 0.2, angle=angle))
+    return placements
+
+
+def _lying(scene: KitchenScene, sprite: Sprite, shadow: Sprite, row: Floats) -> list[Placement]:
+    x, y, lift, angle, _ = row.tolist()
+    return [
+        Placement(shadow, x - scene.look.light * 0.35 * lift, y + 0.01, 0.25, angle=angle),
+        Placement(sprite, x, y - lift, 0.3, angle=angle, scale=1.0 + 0.3 * lift),
+    ]
+
+
+def _turn_of(scene: KitchenScene, angle: float) -> float:
+    """Give the direction from the tool's tip to its handle, radians, clockwise."""
+    pitch = math.radians(scene.handling.pitch)
+    return (pitch if scene.handling.side > 0 else math.pi - pitch) + angle
+
+
+def _handled(scene: KitchenScene, tool: Sprite, shadow: Sprite, row: Floats) -> list[Placement]:
+    x, y, lift, angle, _ = row.tolist()
+    turn = _turn_of(scene, angle)
+    size = scene.look.tool_size
+    aside = scene.look.light * 0.35 * lift
+    return [
+        Placement(shadow, x - aside, y + 0.015, 0.35, angle=turn, scale=size),
+        Placement(tool, x, y - lift, 0.4, angle=turn, scale=size),
+    ]
+
+
+def _holding(
+    scene: KitchenScene, script: KitchenScript, hand: Sprite, row: Floats, *, moment: float
+) -> list[Placement]:
+    """Place the hand at the handle, or on its way there and back."""
+    x, y, lift, angle, _ = row.tolist()
+    early = max(0.0, script.hand_from - moment) / script.hand_away
+    late = max(0.0, moment - script.hand_until) / script.hand_away
+    gone = min(1.0, max(early, late))
+    turn = _turn_of(scene, angle)
+    along = GRIP * TOOL_LENGTH * scene.look.tool_size + gone * gone * OUT_OF_SIGHT
+    return [
+        Placement(
+            hand,
+            x + math.cos(turn) * along,
+            y - lift + math.sin(turn) * along,
+            0.5,
+            angle=turn,
+            scale=scene.look.hand_size,
+        )
+    ]

@@ -1,0 +1,195 @@
+"""How tool, hand and food move in the second world; the same programs for every tool.
+
+A pose's `depth` is here the height on the screen of the point of the table, seen from above.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from taskgrain.tabletop.kitchenware import KitchenScene
+from taskgrain.tabletop.motion import Key, Keys, Pose
+
+OUT_OF_SIGHT = 1.1  # screen units
+CLEARANCE = 0.1  # how far above the food a pretending tool stays
+HOVER = 0.16  # height from which a tool comes down
+RAISED = 0.24  # height to which a piece is lifted
+
+
+@dataclass(frozen=True, slots=True)
+class KitchenScript:
+    """What happens: keys of the tool's tip and of the piece of food."""
+
+    tool: Keys
+    food: Keys
+    hand_from: float  # action times between which the hand holds the tool
+    hand_until: float
+    hand_away: float  # time that the hand takes to come and go
+
+
+def direct_kitchen(scene: KitchenScene) -> KitchenScript:
+    """Run the program of a scene's motion."""
+    piece = piece_pose(scene)
+    if scene.motion == "other":
+        tool, hand_from, hand_until = _other(scene)
+        return KitchenScript(tool, (Key(0, piece),), hand_from, hand_until, 0.3)
+    tool = _stroke(scene, piece, clearance=CLEARANCE if scene.motion == "pretending" else 0.0)
+    food: Keys = (Key(0, piece),)
+    if scene.motion == "using":
+        food = _carried(scene, tool, piece)
+    elif scene.motion == "failing":
+        food = _lost(scene, tool, piece)
+    return KitchenScript(tool, food, 0.0, 1.0, 0.3)
+
+
+def piece_pose(scene: KitchenScene) -> Pose:
+    """Say where the piece of food lies."""
+    table = scene.table
+    return Pose(table.dish_x + table.bite_x, table.dish_y + table.bite_y, 0.02, table.food_angle)
+
+
+def _away(scene: KitchenScene, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:
+    """Move back along the arm."""
+    pitch = math.radians(scene.handling.pitch)
+    return replace(
+        pose,
+        x=pose.x + scene.handling.side * math.cos(pitch) * distance,
+        depth=pose.depth + math.sin(pitch) * distance,
+    )
+
+
+def _stroke(scene: KitchenScene, piece: Pose, *, clearance: float) -> Keys:
+    """Come, go down to the piece, follow the variant's path: the same for every outcome."""
+    handling = scene.handling
+    contact = handling.contact
+    at = replace(piece, lift=0.03 + clearance, angle=0.0)
+    above = replace(at, lift=at.lift + HOVER)
+    keys = [
+        Key(0, _away(scene, above)),
+        Key(contact - 0.12, above, "jerkless"),
+        Key(contact, at, "jerkless"),
+        Key(contact + 0.06, at, "jerkless"),
+    ]
+    heading = math.radians(handling.heading)
+    reach = 0.16 + 0.14 * handling.travel
+    # Towards the hand's side: nobody moves food through the own arm.
+    over = replace(
+        at,
+        x=at.x + handling.side * math.cos(heading) * reach,
+        depth=at.depth + math.sin(heading) * reach * 0.7,
+    )
+    if handling.variant == "lift":
+        high = replace(over, lift=at.lift + RAISED)
+        keys += [Key(0.78, high, "jerkless"), Key(1, replace(high, lift=high.lift + 0.05))]
+    elif handling.variant == "drag":
+        keys += [Key(0.82, over, "jerkless"), Key(1, over)]
+    else:
+        swing = 0.07 + 0.03 * handling.travel
+        for step in range(1, 5):
+            stroke = swing if step % 2 else -swing * 0.4
+            keys.append(
+                Key(
+                    contact + 0.06 + 0.08 * step,
+                    replace(at, x=at.x + handling.side * stroke),
+                    "jerkless",
+                )
+            )
+        high = replace(over, lift=at.lift + RAISED * 0.7)
+        keys += [Key(0.95, high, "jerkless"), Key(1, high)]
+    return tuple(keys)
+
+
+def _carried(scene: KitchenScene, tool: Keys, piece: Pose) -> Keys:
+    """Let the piece go with the tool from the contact on."""
+    start = scene.handling.contact + 0.06
+    return (
+        Key(0, piece),
+        Key(start, piece),
+        *(_with_piece(key, tool, piece) for key in tool if key.time > start),
+    )
+
+
+def _with_piece(key: Key, tool: Keys, piece: Pose) -> Key:
+    contact = tool[3].pose
+    pose = key.pose
+    moved = replace(
+        piece,
+        x=piece.x + pose.x - contact.x,
+        depth=piece.depth + pose.depth - contact.depth,
+        lift=piece.lift + pose.lift - contact.lift,
+    )
+    return replace(key, pose=moved)
+
+
+def _lost(scene: KitchenScene, tool: Keys, piece: Pose) -> Keys:
+    """Let the piece come along for a part of the way, then slip, fall and roll."""
+    handling = scene.handling
+    start = handling.contact + 0.06
+    after = [_with_piece(key, tool, piece) for key in tool if key.time > start]
+    first = after[0]
+    share = 0.3 + 0.25 * handling.slip
+    if handling.variant == "strokes":
+        share = 1.0  # the first stroke pushes it, the second leaves it behind
+    slipped = _between(piece, first.pose, share)
+    moment = start + (first.time - start) * (0.35 + 0.3 * share)
+    roll = handling.side * (0.5 + 0.5 * handling.slip)
+    lying = replace(
+        slipped,
+        x=slipped.x - handling.side * 0.06,
+        depth=piece.depth + (slipped.depth - piece.depth) * 0.8 + 0.02,
+        lift=piece.lift,
+        angle=piece.angle - roll,
+    )
+    rolled = replace(lying, x=lying.x - handling.side * 0.05, angle=piece.angle - 1.6 * roll)
+    return (
+        Key(0, piece),
+        Key(start, piece),
+        Key(moment, replace(slipped, angle=piece.angle - 0.3 * roll), "jerkless"),
+        Key(moment + 0.09, lying, "fall"),
+        Key(moment + 0.25, rolled, "jerkless"),
+    )
+
+
+def _between(first: Pose, second: Pose, share: float) -> Pose:
+    return replace(
+        first,
+        x=first.x + (second.x - first.x) * share,
+        depth=first.depth + (second.depth - first.depth) * share,
+        lift=first.lift + (second.lift - first.lift) * share,
+    )
+
+
+def _other(scene: KitchenScene) -> tuple[Keys, float, float]:
+    """Do something with the tool that is no use of it; the food lies untouched."""
+    handling = scene.handling
+    side, travel = handling.side, handling.travel
+    # Beside the dish, below or above the piece.
+    spot = Pose(scene.table.dish_x - side * 0.1, scene.table.dish_y + 0.24, 0.02)
+    if scene.table.dish_y > 0.09:
+        spot = replace(spot, depth=scene.table.dish_y - 0.3)
+    air = replace(spot, lift=0.24)
+    far = _away(scene, air)
+    shifted = replace(spot, x=spot.x + side * (0.25 + 0.1 * travel))
+    if handling.other == "lay":
+        return (Key(0, far), Key(0.4, air, "jerkless"), Key(0.58, spot, "jerkless")), 0.0, 0.66
+    if handling.other == "take":
+        keys = (Key(0, spot), Key(0.42, spot), Key(0.6, air, "jerkless"), Key(1, far, "jerkless"))
+        return keys, 0.36, 1.0
+    if handling.other == "slide":
+        return (Key(0, spot), Key(0.38, spot), Key(0.75, shifted, "jerkless")), 0.34, 0.82
+    if handling.other == "turn":
+        turned = replace(spot, angle=side * (1.2 + 0.5 * travel))
+        return (Key(0, spot), Key(0.38, spot), Key(0.75, turned, "jerkless")), 0.34, 0.82
+    if handling.other == "tap":
+        raised = replace(spot, lift=0.12)
+        taps = [Key(0.4 + 0.09 * i, raised if i % 2 else spot, "jerkless") for i in range(6)]
+        return (
+            (Key(0, far), Key(0.32, raised, "jerkless"), *taps, Key(1, air, "jerkless")),
+            0.0,
+            1.0,
+        )
+    swung = [
+        Key(0.36 + 0.11 * i, replace(air, angle=0.35 * (-1) ** i), "jerkless") for i in range(5)
+    ]
+    return (Key(0, far), Key(0.28, air, "jerkless"), *swung, Key(1, air, "jerkless")), 0.0, 1.0
