@@ -168,20 +168,20 @@ class Predictor:
 
     @classmethod
     def from_checkpoint(
-        cls, folder: Path, *, encoder: nn.Module | None = None, device: str = "cpu"
+        cls, folder: Path | str, *, encoder: nn.Module | None = None, device: str = "cpu"
     ) -> Predictor:
         """Load a checkpoint folder; the arguments and errors are those of `load_model`."""
-        model, description = load_model(folder, encoder=encoder)
+        model, description = load_model(Path(folder), encoder=encoder)
         return cls(model, description, device)
 
-    def describe_file(self, path: Path, *, top: int = 5) -> Description:
+    def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
         """Describe a video file.
 
         Raises:
             ClipError: if it cannot be decoded.
         """
         sampling = self.description.sampling
-        clip = decode_clip(path, height=sampling.store_height, width=sampling.store_width)
+        clip = decode_clip(Path(path), height=sampling.store_height, width=sampling.store_width)
         return self.describe([clip.frames], [str(path)], top=top)[0]
 
     @torch.inference_mode()

@@ -27,7 +27,7 @@ def packaged_studies() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
 
 
-def load_study(name: str, overrides: Sequence[str] = ()) -> Study:
+def load_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     """Read a packaged study by name, or a study file by its path.
 
     Args:
@@ -37,6 +37,7 @@ def load_study(name: str, overrides: Sequence[str] = ()) -> Study:
     Raises:
         ConfigError: naming the file, the dotted key, what was found and what was expected.
     """
+    name = str(name)
     table = _read(name, Path.cwd(), depth=0)
     for override in overrides:
         _override(table, override)

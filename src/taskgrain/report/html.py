@@ -65,7 +65,7 @@ class Parts:
         return tuple(item for item in (self.ladder, self.shots, self.curves) if item is not None)
 
 
-def write_report(run_dir: Path) -> Path:
+def write_report(run_dir: Path | str) -> Path:
     """Write report.html, tables/ and figures/ into a run folder, from what the folder holds.
 
     Equal folders give equal bytes. Each file is replaced whole; report.html comes last.
@@ -76,6 +76,7 @@ def write_report(run_dir: Path) -> Path:
     Raises:
         ResultError: if results.jsonl is absent, or a file of the folder is malformed.
     """
+    run_dir = Path(run_dir)
     run = read_run_folder(run_dir)
     lookup = Lookup(run.study, run.rows)
     parts = build_parts(run, lookup)

@@ -27,7 +27,7 @@ from taskgrain.study.targets import check_target
 
 def run_study(
     study: Study,
-    out: Path,
+    out: Path | str,
     *,
     workers: int | None = None,
     encoder: EncoderFactory | None = None,
@@ -55,6 +55,7 @@ def run_study(
     if workers < 1:
         raise ValueError(f"workers is {workers}; expected at least 1")
     started = time.monotonic()
+    out = Path(out)
     with locked(out) as folder, _sigterm_stops():
         claim(folder, study)
         if is_complete(folder):
