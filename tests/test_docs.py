@@ -14,7 +14,9 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.main import get_command
 
+import taskgrain
 from taskgrain.cli.main import app
+from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 
 ROOT = Path(__file__).parents[1]
@@ -107,6 +109,26 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / link).exists(), link
+
+
+def blocks(language: str) -> list[str]:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def test_the_study_of_the_readme_is_a_study(tmp_path: Path) -> None:
+    (text,) = blocks("toml")
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    study = load_study(tmp_path / "mine.toml")
+    assert study.data.root == tmp_path / "my-clips"
+
+
+def test_the_python_of_the_readme_uses_names_that_there_are() -> None:
+    (text,) = blocks("python")
+    compile(text, "README.md", "exec")
+    used = set(re.findall(r"taskgrain\.([A-Za-z_]+)", text))
+    assert used <= set(taskgrain.__all__)
+    assert len(used) >= 4
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from taskgrain.data.encode import write_webm
 from taskgrain.labels.template import fill
 from taskgrain.tabletop.dataset import (
     WorldSpec,
@@ -21,7 +22,6 @@ from taskgrain.tabletop.dataset import (
     write_annotations,
     write_clip,
 )
-from taskgrain.tabletop.encode import write_webm
 
 SPEC = WorldSpec("tabletop", 7, train=85, validation=41, test=5)
 

@@ -30,8 +30,14 @@ class Dataset:
     root: Path
     store: Path
     world: WorldSpec | None  # None for the user's own
-    num_shards: int
+    num_clips: int  # that are annotated
+    num_training: int  # of those, in the training split
     store_size: tuple[int, int]  # height and width of the stored frames, pixels
+
+    @property
+    def num_shards(self) -> int:
+        """Count the shards of the store."""
+        return ceil(self.num_clips / CLIPS_PER_SHARD)
 
     def manifest(self) -> Manifest:
         """Read the annotations."""
@@ -71,9 +77,15 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
         manifest = read_manifest(root)
         if world is None:
             _refuse_changed_data(folder, name, manifest)
-        num_shards = ceil(len(manifest.records) / CLIPS_PER_SHARD)
-        size = (study.video.store_height, study.video.store_width)
-        datasets[name] = Dataset(name, root, folder.store(name), world, num_shards, size)
+        datasets[name] = Dataset(
+            name,
+            root,
+            folder.store(name),
+            world,
+            num_clips=len(manifest.records),
+            num_training=len(manifest.split(Split.TRAIN)),
+            store_size=(study.video.store_height, study.video.store_width),
+        )
     return datasets
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.data.decode import decode_clip
+from taskgrain.data.encode import write_webm
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
@@ -23,7 +24,6 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import new_encoder
 from taskgrain.study.sources import caption_in
 from taskgrain.tabletop.dataset import redraw
-from taskgrain.tabletop.encode import write_webm
 from taskgrain.tabletop.factors import Factor
 
 HEIGHT, WIDTH = 240, 320  # pixels

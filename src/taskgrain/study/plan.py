@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from taskgrain.config.settings import Study, Target
-from taskgrain.data.manifest import Split
+from taskgrain.config.settings import Target
 from taskgrain.study.datasets import (
     DECODE_SECONDS,
     DRAW_SECONDS,
@@ -96,15 +95,10 @@ def _train(inputs: Inputs, source: str, seed: int, needs: Sequence[str]) -> Cell
     return _cell(
         inputs,
         f"train {source} seed {seed}",
-        training_passes(inputs.study, inputs.datasets[SOURCE]) * PASS_SECONDS,
+        inputs.study.train.epochs * inputs.datasets[SOURCE].num_training * PASS_SECONDS,
         needs,
         partial(train_source, inputs=inputs, name=source, seed=seed),
     )
-
-
-def training_passes(study: Study, dataset: Dataset) -> int:
-    """Count the clip passes of one encoder's training."""
-    return study.train.epochs * len(dataset.manifest().split(Split.TRAIN))
 
 
 def _score(inputs: Inputs, source: str, seed: int, train: Cell) -> Cell:
@@ -118,7 +112,7 @@ def _score(inputs: Inputs, source: str, seed: int, train: Cell) -> Cell:
 
 
 def _extract(inputs: Inputs, key: SubjectKey, needs: Sequence[str]) -> Cell:
-    clips = sum(len(dataset.manifest().records) for dataset in inputs.datasets.values())
+    clips = sum(dataset.num_clips for dataset in inputs.datasets.values())
     return _cell(
         inputs,
         f"features {key.name}",

@@ -1,4 +1,4 @@
-"""What a result came from: versions, commit, command, machine. No absolute path, no name."""
+"""What a result came from: versions, commit, command, machine."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def describe_run(inputs: Inputs, *, workers: int, seconds: float) -> dict[str, o
         "clips": {
             name: {
                 "world": None if dataset.world is None else dataset.world.world,
-                "clips": len(dataset.manifest().records),
+                "clips": dataset.num_clips,
             }
             for name, dataset in inputs.datasets.items()
         },

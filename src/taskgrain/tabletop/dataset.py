@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +10,10 @@ from typing import Literal
 
 import cv2
 
+from taskgrain.data.encode import write_webm
+from taskgrain.data.files import write_text
 from taskgrain.tabletop import kitchenware, scene
 from taskgrain.tabletop.draw import render
-from taskgrain.tabletop.encode import write_webm
 from taskgrain.tabletop.factors import Draws, Factor
 from taskgrain.tabletop.film import Pixels
 from taskgrain.tabletop.kitchen_draw import render_kitchen
@@ -141,7 +141,6 @@ def write_clip(root: Path, clip: ClipPlan) -> None:
     OpenCV is kept to one thread for it: callers spread clips over processes instead.
     """
     path = clip_path(root, clip.clip_id)
-    path.parent.mkdir(parents=True, exist_ok=True)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -165,15 +164,15 @@ def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
     for clip in plans:
         rows[clip.split].append(_annotation(clip))
     for split, split_rows in rows.items():
-        _write(root / f"{split}.json", _json_list(split_rows))
+        write_text(root / f"{split}.json", _json_list(split_rows))
     world: World = "tabletop" if isinstance(plans[0].scene, Scene) else "kitchenware"
     labels = {name: str(index) for index, name in enumerate(category_names(world))}
-    _write(root / "labels.json", json.dumps(labels, indent=1) + "\n")
+    write_text(root / "labels.json", json.dumps(labels, indent=1) + "\n")
     lines = [
         json.dumps({"id": clip.clip_id, "split": clip.split} | clip.scene.to_factors())
         for clip in plans
     ]
-    _write(root / "factors.jsonl", "".join(f"{line}\n" for line in lines))
+    write_text(root / "factors.jsonl", "".join(f"{line}\n" for line in lines))
 
 
 def _annotation(clip: ClipPlan) -> dict[str, object]:
@@ -189,9 +188,3 @@ def _annotation(clip: ClipPlan) -> dict[str, object]:
 
 def _json_list(rows: Sequence[dict[str, object]]) -> str:
     return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

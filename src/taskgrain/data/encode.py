@@ -1,15 +1,16 @@
-"""Write frames as a VP9 WebM file, with the same bytes for the same frames."""
+"""Encode frames as a VP9 WebM file, with the same bytes for the same frames."""
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
-from taskgrain.tabletop.film import Pixels
+from taskgrain.data.files import atomic_path
 
 FRAME_RATE = 12  # frames a second, as Something-Something
 QUALITY = 36  # VP9's constant rate factor, 0 (best) to 63
@@ -18,11 +19,11 @@ QUALITY = 36  # VP9's constant rate factor, 0 (best) to 63
 _VP9_OPTIONS = {"deadline": "realtime", "cpu-used": "8", "crf": str(QUALITY), "b": "0"}
 
 
-def write_webm(path: Path, video: Pixels) -> None:
+def write_webm(path: Path, video: NDArray[np.uint8]) -> None:
     """Encode frames with one thread; the file appears whole or not at all.
 
     Args:
-        path: of the file; its folder exists.
+        path: of the file; its folder is made.
         video: uint8 (T, H, W, 3), RGB; even height and width.
 
     Raises:
@@ -31,15 +32,11 @@ def write_webm(path: Path, video: Pixels) -> None:
     if video.ndim != 4 or video.shape[3] != 3 or video.shape[1] % 2 or video.shape[2] % 2:
         raise ValueError(f"video of shape {video.shape}: expected (T, H, W, 3), H and W even")
     height, width = video.shape[1:3]
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with atomic_path(path, flush=False) as partial:
         _encode(partial, video, width=width, height=height)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
-def _encode(path: Path, video: Pixels, *, width: int, height: int) -> None:
+def _encode(path: Path, video: NDArray[np.uint8], *, width: int, height: int) -> None:
     # Without the muxer's bitexact flag every file would carry a random identifier.
     with av.open(
         str(path), "w", format="webm", container_options={"fflags": "+bitexact"}
