@@ -25,23 +25,25 @@ def test_without_a_truth_nothing_is_marked() -> None:
     assert marked("a red cup", "") == []
 
 
-def verdict_of(prediction: Prediction, *, dataset: str = "source") -> str:
-    example = Example("c", dataset, "Pushing something", "", None, (prediction,))
+def verdict_of(prediction: Prediction) -> str:
+    example = Example("c", "source", "Pushing something", "", None, (prediction,))
     ((card,),) = (shelf.open for shelf in shelves((example,), ()))
     return card.opinions[0].bars[0].verdict
 
 
 def test_a_class_is_called_right_or_wrong_only_where_the_truth_is_known() -> None:
     classes = (("Pushing something", 0.9),)
-    assert verdict_of(Prediction("s", 0, classes, "category", None, None)) == "right"
-    assert verdict_of(Prediction("s", 0, (("Lifting", 1.0),), "category", None, None)) == "wrong"
-    assert verdict_of(Prediction("s", 0, classes, "action-group", None, None)) == ""
-    fine = Prediction("s", 0, classes, "category", None, None)
-    assert verdict_of(fine, dataset="kitchenware") == ""
+
+    def said(true_class: str | None) -> Prediction:
+        return Prediction("s", 0, classes, "action-group", None, None, true_class)
+
+    assert verdict_of(said("Pushing something")) == "right"
+    assert verdict_of(said("Lifting something")) == "wrong"
+    assert verdict_of(said(None)) == ""
 
 
 def test_a_caption_is_held_against_the_truth_in_its_own_form() -> None:
-    said = Prediction("s", 0, (), "", "pushing cup", "Pushing cup")
+    said = Prediction("s", 0, (), "", "pushing cup", "Pushing cup", None)
     example = Example("c", "source", "x", "Pushing a red cup", None, (said,))
     ((card,),) = (shelf.open for shelf in shelves((example,), ()))
     assert card.opinions[0].is_exact

@@ -60,10 +60,10 @@ class Video(Settings):
     """What the encoder sees of a clip, in frames and pixels."""
 
     num_frames: int = Field(16, ge=1, le=512, description="frames, spread over the clip")
-    store_height: int = Field(64, ge=8, le=1024, description="pixels of the stored frames")
-    store_width: int = Field(64, ge=8, le=1024, description="pixels of the stored frames")
-    height: int = Field(56, ge=8, le=1024, description="pixels of the crop")
-    width: int = Field(56, ge=8, le=1024, description="pixels of the crop")
+    store_height: int = Field(56, ge=8, le=1024, description="pixels of the stored frames")
+    store_width: int = Field(56, ge=8, le=1024, description="pixels of the stored frames")
+    height: int = Field(48, ge=8, le=1024, description="pixels of the crop")
+    width: int = Field(48, ge=8, le=1024, description="pixels of the crop")
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:

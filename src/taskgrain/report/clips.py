@@ -105,11 +105,10 @@ def data_uri(video: bytes) -> str:
 
 def _opinion(example: Example, prediction: Prediction) -> Opinion:
     # A target's categories are not among a source's classes: there is nothing to be right about.
-    knows = prediction.level == "category" and example.dataset == SOURCE
-    category = example.category if knows else ""
+    true_class = prediction.true_class or ""
     truth = prediction.truth or example.caption
     bars = (
-        Bar(name, probability, _share(probability), _verdict(name, category))
+        Bar(name, probability, _share(probability), _verdict(name, true_class))
         for name, probability in prediction.classes[:CLASSES_SHOWN]
     )
     caption = prediction.caption or ""
@@ -122,10 +121,10 @@ def _opinion(example: Example, prediction: Prediction) -> Opinion:
     )
 
 
-def _verdict(name: str, category: str) -> str:
-    if not category:
+def _verdict(name: str, true_class: str) -> str:
+    if not true_class:
         return ""
-    return "right" if name == category else "wrong"
+    return "right" if name == true_class else "wrong"
 
 
 def _share(probability: float) -> str:

@@ -102,6 +102,7 @@ class Prediction:
     level: str
     caption: str | None
     truth: str | None  # the true caption in this source's form, where the run wrote it
+    true_class: str | None  # the right class at this level, likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +294,7 @@ def _prediction(entry: Json) -> Prediction:
         level=_text(entry, "level") or "",
         caption=_text(entry, "caption"),
         truth=_text(entry, "truth"),
+        true_class=_text(entry, "true_class"),
     )
 
 

@@ -116,7 +116,7 @@ def prepare_shard(
     write_shard(dataset.store, number, records, height=height, width=width)
 
 
-DRAW_SECONDS = 0.05  # a clip of 30 frames on one core, VP9 included
+DRAW_SECONDS = 0.06  # a clip of 30 frames on one thread, VP9 included
 DECODE_SECONDS = 0.005
 
 

@@ -17,7 +17,7 @@ from taskgrain.data.encode import write_webm
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
-from taskgrain.predict import Description, Predictor, Ranking
+from taskgrain.predict import Description, ModelDescription, Predictor, Ranking
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
@@ -117,9 +117,11 @@ def _prediction(
     """Say what one model says of a clip; with the truth at its own grain for source clips."""
     said = predictor.describe([frames], [""], top=TOP)[0]
     description = predictor.description
-    truth = None
+    truth = true_class = None
     if record is not None and description.form is not None:
         truth = caption_in(description.form, record)
+    if record is not None and description.level is not None:
+        true_class = _true_class(description, record)
     return {
         "source": description.source,
         "seed": description.seed,
@@ -127,9 +129,16 @@ def _prediction(
         "classes": [
             {"name": each.name, "probability": each.probability} for each in _classes(said)
         ],
+        "true_class": true_class,
         "caption": said.caption,
         "truth": truth,
     }
+
+
+def _true_class(description: ModelDescription, record: ClipRecord) -> str:
+    taxonomy, level = description.taxonomy, description.level
+    assert level is not None
+    return taxonomy.names(level)[taxonomy.index_of(level)[taxonomy.category_index(record.category)]]
 
 
 def _classes(said: Description) -> Ranking:

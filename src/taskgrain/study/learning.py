@@ -30,7 +30,7 @@ from taskgrain.train.run_log import EpochRecord, read_records
 from taskgrain.train.validate import say
 
 SOURCE_VALIDATION = "source-validation"
-PASS_SECONDS = 1 / 200  # a clip forward, backward and in the optimizer; one thread, float32
+PASS_SECONDS = 1 / 190  # a clip forward, backward and in the optimizer; one thread, float32
 
 
 def new_encoder(inputs: Inputs, seed: int) -> tuple[nn.Module, EncoderShape | None]:
