@@ -25,6 +25,7 @@ from taskgrain.labels.vocabulary import Vocabulary
 from taskgrain.models.build import EncoderShape, add_readouts, build_encoder
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import load_weights
+from taskgrain.train.precision import usable_device
 
 FORMAT = 1  # of model.json
 
@@ -163,7 +164,7 @@ class Predictor:
     def __init__(self, model: SourceModel, description: ModelDescription, device: str) -> None:
         """Take a loaded model; see `from_checkpoint`."""
         self.description = description
-        self._device = torch.device(device)
+        self._device = usable_device(device)
         self._model = model.to(self._device).eval()
 
     @classmethod

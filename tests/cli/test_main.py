@@ -28,7 +28,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["study", "quik"], "no study 'quik'"),
         (["study", "quick", "--set", "train.epoch=3"], "did you mean 'epochs'"),
-        (["study", "quick", "--workers", "0"], "0 is not in the range"),
+        (["study", "quick", "--workers", "0"], "greater than or equal to 1"),
         (["report", "nowhere"], "nowhere"),
         (["describe", "nowhere", "clip.mp4"], "expected a checkpoint folder"),
         (["render"], "Missing argument"),

@@ -74,6 +74,39 @@ def test_text_that_is_no_json_is_placed(tmp_path: Path) -> None:
         read_manifest(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("train.json", '[{"id": "1"}] [{"id": "2"}]'),
+        ("train.json", "[" + "9" * 5000 + "]"),
+        ("train.json", "[" * 100_000),
+        ("labels.json", "[" * 100_000),
+        ("labels.json", '{"\\ud83d": "0"}'),
+        ("factors.jsonl", '{"motion": "push"}'),
+        ("factors.jsonl", "[" * 100_000),
+    ],
+)
+def test_strange_files_are_named(tmp_path: Path, name: str, text: str) -> None:
+    write_annotations(tmp_path, [row("1")], [row("2")])
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ManifestError, match=rf"{name}:1: "):
+        read_manifest(tmp_path)
+
+
+def test_half_a_surrogate_pair_is_refused_where_it_stands(tmp_path: Path) -> None:
+    write_annotations(tmp_path, [row("1")], [row("2")])
+    text = (tmp_path / "train.json").read_text().replace("a red cup", "a \\ud83d cup")
+    (tmp_path / "train.json").write_text(text)
+    with pytest.raises(ManifestError, match=r"train\.json:2: "):
+        read_manifest(tmp_path)
+
+
+def test_blank_lines_between_factors_and_factors_that_are_null_are_allowed(tmp_path: Path) -> None:
+    write_annotations(tmp_path, [row("1")], [row("2")])
+    (tmp_path / "factors.jsonl").write_text('{"id": 1, "motion": null, "x": 3}\n\n')
+    assert read_manifest(tmp_path).factors == {"1": {"motion": None}}
+
+
 def test_a_missing_folder_and_a_missing_file_say_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such folder"):
         read_manifest(tmp_path / "nowhere")

@@ -130,6 +130,36 @@ def test_changed_data_is_not_mixed_with_what_was_computed(
     assert "its videos changed since this run began" in capsys.readouterr().err
 
 
+def test_too_few_clips_that_can_be_decoded_stop_a_study_before_it_learns(
+    own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for clip in (0, 2, 4, 6, 8):
+        (own_data / "videos" / f"{clip}.webm").write_bytes(b"broken")
+    study = ["study", str(study_file(tmp_path, own_data)), *SETTINGS, "--quiet"]
+    with pytest.raises(SystemExit) as stopped:
+        main([*study, "--set", "transfer.shots=[1, 2]", "--out", str(tmp_path / "run")])
+    assert stopped.value.code == 2
+    assert "has 1 usable support clips, 2 wanted" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "checkpoints").exists()
+    main([*study, "--set", "transfer.shots=[1]", "--out", str(tmp_path / "run")])
+    assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_action_groups_of_unknown_categories_are_refused_with_a_way_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[object] = [row(str(n), ("Waving [something]", "Nodding")[n % 2]) for n in range(4)]
+    write_annotations(tmp_path / "clips", rows[:2], rows[2:])
+    study = study_file(tmp_path, tmp_path / "clips")
+    with pytest.raises(SystemExit) as stopped:
+        main(["study", str(study), "--set", "primary.target=mine", "--set", "transfer.shots=[1]",
+              "--set", "primary.shots=1", "--out", str(tmp_path / "run")])  # fmt: skip
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "source 'action-groups' cannot be learned" in said
+    assert 'sources = ["categories", "captions-full"]' in said
+
+
 def test_too_few_clips_for_the_shots_are_refused_at_once(
     own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,6 +206,8 @@ def test_an_encoder_of_ones_own_joins_by_its_contract(
     out = taskgrain.run_study(study, tmp_path / "run", encoder=my_encoder.make, quiet=True)
     rows = taskgrain.read_rows(out / "results.jsonl")
     assert {row.source for row in rows} >= {"categories", "captions-full"}
+    with pytest.raises(taskgrain.TaskgrainError, match="was begun otherwise"):
+        taskgrain.run_study(study, out, quiet=True)
     predictor = taskgrain.Predictor.from_checkpoint(
         out / "checkpoints" / "categories-seed-0" / "last", encoder=my_encoder.make(0)
     )

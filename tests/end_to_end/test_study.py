@@ -37,7 +37,7 @@ def test_a_run_ends_with_results_report_and_checkpoints(small_run: Path) -> None
 
 def test_the_numbers_can_be_recomputed_from_the_answers(small_run: Path) -> None:
     rows = read_rows(small_run / "results.jsonl")
-    path = small_run / "predictions" / "joint-full-seed-0-kitchenware.npz"
+    path = small_run / "predictions" / "joint-full-seed-0.kitchenware.npz"
     evaluation = read_evaluation(path)
     assert evaluation.answers
     for answers in evaluation.answers:

@@ -30,9 +30,14 @@ def test_a_leak_of_a_few_percent_raises_the_alarm() -> None:
 
 
 def test_accuracies_below_chance_are_no_leak() -> None:
-    found = permuted_label_interval([0.01, 0.02, 0.03], chance=0.25)
+    found = permuted_label_interval([0.01, 0.02, 0.03] * 7, chance=0.25)
     assert found.p is not None
     assert found.p > 0.99
+
+
+def test_few_draws_or_draws_without_spread_are_not_judged() -> None:
+    assert permuted_label_interval([0.9, 1.0] * 9, chance=0.5).p is None
+    assert permuted_label_interval([1.0] * 50, chance=0.5).p is None
 
 
 def test_a_larger_family_needs_a_smaller_p() -> None:

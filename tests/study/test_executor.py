@@ -62,7 +62,8 @@ def linger(worker: Worker, path: Path) -> None:
 
 def cell(folder: Path, name: str, work: object, *needs: str) -> Cell:
     assert isinstance(work, partial)
-    return Cell(name, work, 1.0, folder / f"{name}.done", needs)
+    done = folder / f"{name}.done"
+    return Cell(name, work, 1.0, done, done, needs)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

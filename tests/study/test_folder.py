@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
+from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
 from taskgrain.study.folder import claim, locked
 
@@ -22,8 +24,32 @@ def test_a_new_folder_takes_the_study_and_the_same_study_again(tmp_path: Path) -
 def test_another_study_is_refused_with_the_difference(tmp_path: Path) -> None:
     with locked(tmp_path) as folder:
         claim(folder, load_study("smoke"))
+        (tmp_path / "checkpoints").mkdir()
         with pytest.raises(RunError, match=r"train\.epochs: 2 before, 3 now"):
             claim(folder, load_study("smoke", ["train.epochs=3"]))
+
+
+def test_a_study_may_be_mended_before_anything_is_learned(tmp_path: Path) -> None:
+    with locked(tmp_path) as folder:
+        claim(folder, load_study("smoke"))
+        write_text(folder.done("prepare-source-00000"), "")
+        fewer = load_study("smoke", ["transfer.shots=[1]", "primary.shots=1"])
+        claim(folder, fewer)
+        assert load_study(str(tmp_path / "study.toml")) == fewer
+        with pytest.raises(RunError, match=r"data\.train"):  # its clips are drawn already
+            claim(folder, load_study("smoke", ["data.train=90"]))
+
+
+def test_caches_are_removed_of_a_run_and_of_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "mine.txt").touch()
+    with pytest.raises(SystemExit) as stopped:
+        main(["study", "smoke", "--clean", "--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "holds no run" in capsys.readouterr().err
+    assert (tmp_path / "features" / "mine.txt").exists()
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
 from taskgrain.results import Shots, find, select
-from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.student import paired_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.rows import clip_rows, difference_rows, floor_rows, permuted_rows, seed_rows
@@ -147,14 +147,46 @@ def test_seeds_are_summarised_by_their_mean_and_t_interval() -> None:
 
 def test_permuted_rows_are_judged_against_the_chance_of_clips_that_could_be_decoded() -> None:
     # Every decoded clip is right in a third of the draws: exactly chance, spread over draws.
-    predicted = np.stack([np.full(60, each) for each in (0, 1, 2)]).astype(np.int16)
+    predicted = np.stack([np.full(60, each % 3) for each in range(30)]).astype(np.int16)
     predicted[:, 0] = -1
     answers = Answers("nearest-mean", 1, predicted, None, None)
     permuted = replace(FINE[0], control="permuted-labels", answers=(answers,))
     (row,) = permuted_rows([permuted], study="quick")
-    assert row.value == pytest.approx(59 / 60 / 3)
+    lost = clip_weights(permuted.labels, metric="mean-per-class")[0]
+    assert row.value == pytest.approx((1 - lost) / 3)
     assert row.p == pytest.approx(0.5)
-    assert (row.interval, row.control, row.draws) == ("draws", "permuted-labels", 3)
+    assert (row.interval, row.control, row.draws) == ("draws", "permuted-labels", 30)
+
+
+def test_a_probe_that_answers_one_class_raises_no_alarm() -> None:
+    predicted = np.zeros((50, 60), np.int16)
+    answers = Answers("nearest-mean", 1, predicted, None, None)
+    permuted = replace(FINE[0], control="permuted-labels", answers=(answers,))
+    (row,) = permuted_rows([permuted], study="quick")
+    assert row.value == pytest.approx(1 / 3)
+    assert row.p is None
+
+
+@pytest.mark.parametrize("num_clips", [6, 20, 49, 98, 305, 1107])
+def test_perfect_answers_score_one_whatever_the_number_of_clips(num_clips: int) -> None:
+    labels = np.arange(num_clips) % 2
+    answers = Answers("nearest-mean", 1, np.tile(labels.astype(np.int16), (3, 1)), None, None)
+    perfect = [
+        replace(
+            FINE[0],
+            seed=seed,
+            labels=labels,
+            answers=(answers,),
+            clip_ids=tuple(map(str, range(num_clips))),
+        )
+        for seed in (0, 1)
+    ]
+    bootstrap = ClipBootstrap(labels, seed=0)
+    rows = clip_rows(perfect, study="quick", bootstrap=bootstrap) + seed_rows(perfect, study="q")
+    assert rows
+    assert all(row.value == pytest.approx(1.0) for row in rows)
+    shown = {row.interval for row in rows if row.seed is not None}
+    assert shown == ({"clips"} if num_clips >= 10 else {None})
 
 
 def test_the_floors_are_chance_and_the_commonest_class_of_the_pool() -> None:

@@ -46,7 +46,8 @@ def describe(
 
 def _text(said: Description) -> str:
     lines = [said.clip]
-    lines.append(f"  caption     {said.caption or '(not trained for captions)'}")
+    caption = "(not trained for captions)" if said.caption is None else f'"{said.caption}"'
+    lines.append(f"  caption     {caption}")
     lines += _ranking("groups", said.groups)
     lines += _ranking("categories", said.categories)
     return "\n".join(lines)

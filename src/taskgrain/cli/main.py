@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Callable
 from functools import wraps
@@ -69,6 +70,9 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: with the exit code, unless it is 0.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # file names may be no text at all
     try:
         app(arguments)
     except TaskgrainError as error:

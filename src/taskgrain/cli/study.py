@@ -40,7 +40,7 @@ def study(
     if dry_run:
         _print_plan(settings, workers, as_json=as_json)
     elif clean:
-        _clean(folder)
+        _clean(settings, folder)
     else:
         _run(settings, folder, workers=workers, device=device, as_json=as_json, quiet=quiet)
 
@@ -66,13 +66,15 @@ def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
     from collections import Counter
 
     from taskgrain.study.folder import RunFolder
+    from taskgrain.study.inputs import Inputs
     from taskgrain.study.plan import plan_cells, total_seconds
     from taskgrain.study.run import lay_out_study
 
     workers = workers or os.cpu_count() or 1
     with tempfile.TemporaryDirectory() as scratch:
         folder = RunFolder(Path(scratch))
-        cells = plan_cells(lay_out_study(settings, folder, encoder=None, device="cpu"))
+        datasets = lay_out_study(settings, folder)
+        cells = plan_cells(Inputs(settings, folder, datasets, None, "cpu", "fp32"))
     seconds: Counter[str] = Counter()
     for cell in cells:
         seconds[cell.name.split()[0]] += cell.cost  # type: ignore[assignment]
@@ -88,13 +90,14 @@ def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
     print(f"\nabout {total / 60:.0f} min with {workers} workers at the speed of two AVX2 cores")
 
 
-def _clean(folder: Path) -> None:
+def _clean(settings: Study, folder: Path) -> None:
+    from taskgrain.errors import RunError
     from taskgrain.study.clean import remove_caches
-    from taskgrain.study.folder import locked
+    from taskgrain.study.folder import claim, locked
 
-    if not folder.is_dir():
-        print(f"{folder}: nothing to remove")
-        return
+    if not (folder / "study.toml").is_file():
+        raise RunError(f"{folder} holds no run (no study.toml), so nothing is removed")
     with locked(folder) as run:
+        claim(run, settings)
         for path, num_bytes in remove_caches(run):
             print(f"removed {path} ({num_bytes / 1e6:.0f} MB)")

@@ -126,7 +126,7 @@ def _resolve_roots(table: Table, folder: Path) -> None:
     sections = [data, *targets] if isinstance(targets, list) else [data]
     for section in sections:
         if isinstance(section, dict) and isinstance(section.get("root"), str):
-            section["root"] = str(folder / section["root"])
+            section["root"] = str((folder / section["root"]).resolve())
 
 
 def _merge(base: Table, change: Mapping[str, object]) -> Table:

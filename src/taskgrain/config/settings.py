@@ -13,6 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from taskgrain.labels.caption import CaptionForm
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Part = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""A name that others are joined to by dots and slashes: a source, a target, a factor."""
+
+RESERVED_TARGETS = ("source", "source-validation")  # the names of the source's own clips
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]
 Probe = Literal["nearest-mean", "logistic-regression"]
 Control = Literal["majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"]
@@ -35,13 +39,13 @@ class SourceData(Settings):
     )
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     train: int = Field(3000, ge=2, description="clips to learn from")
-    validation: int = Field(600, ge=1, description="clips to score the sources on")
+    validation: int = Field(400, ge=1, description="clips to score the sources on")
 
 
 class Target(Settings):
     """A task on which frozen features are tested."""
 
-    name: Name = Field(description="name in results and tables")
+    name: Part = Field(description="name in results and tables")
     root: Path | None = Field(
         None, description="folder of your own target: train = support pool, validation = scored"
     )
@@ -51,7 +55,7 @@ class Target(Settings):
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     support: int = Field(390, ge=2, description="clips in the pool that support draws come from")
     scored: int = Field(1105, ge=2, description="clips that are scored")
-    factors: tuple[Name, ...] = Field(
+    factors: tuple[Part, ...] = Field(
         (), description="factors of factors.jsonl to read out beside the category"
     )
 
@@ -59,7 +63,7 @@ class Target(Settings):
 class Video(Settings):
     """What the encoder sees of a clip, in frames and pixels."""
 
-    num_frames: int = Field(16, ge=1, le=512, description="frames, spread over the clip")
+    num_frames: int = Field(16, ge=2, le=512, description="frames, spread over the clip")
     store_height: int = Field(56, ge=8, le=1024, description="pixels of the stored frames")
     store_width: int = Field(56, ge=8, le=1024, description="pixels of the stored frames")
     height: int = Field(48, ge=8, le=1024, description="pixels of the crop")
@@ -96,7 +100,7 @@ class Train(Settings):
     """How each source is learned; the same for all of them."""
 
     epochs: int = Field(10, ge=1, description="passes over the training clips")
-    batch_size: int = Field(32, ge=2, description="clips of an optimiser step")
+    batch_size: int = Field(16, ge=2, description="clips of an optimiser step")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the one-cycle schedule")
     weight_decay: float = Field(0.01, ge=0, description="AdamW; not on norms and biases")
     precision: Literal["auto", "fp32", "bf16"] = Field(
@@ -107,7 +111,7 @@ class Train(Settings):
 class Source(Settings):
     """What an encoder is trained on: a level to classify, a caption form, or both."""
 
-    name: Name = Field(description="name in results and tables")
+    name: Part = Field(description="name in results and tables")
     classify: Name | None = Field(None, description="level of the taxonomy, or absent")
     caption: CaptionForm | None = Field(None, description="caption form, or absent")
     classification_weight: float | None = Field(
@@ -194,24 +198,38 @@ class Study(Settings):
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 
     @model_validator(mode="after")
-    def _names_agree(self) -> Self:
-        sources = [source.name for source in self.sources]
-        targets = [target.name for target in self.targets]
-        for what, names in (("sources", sources), ("targets", targets)):
-            twice = sorted({name for name in names if names.count(name) > 1})
+    def _names_are_told_apart(self) -> Self:
+        for what, values in (
+            ("sources", tuple(source.name for source in self.sources)),
+            ("targets", tuple(target.name for target in self.targets)),
+            ("seeds", self.seeds),
+            ("transfer.shots", self.transfer.shots),
+            ("transfer.probes", self.transfer.probes),
+        ):
+            twice = [value for value in values if values.count(value) > 1]
             if twice:
                 raise ValueError(f"{what} names {twice[0]!r} twice")
-        if len(set(self.seeds)) != len(self.seeds):
-            raise ValueError("seeds names a seed twice")
+        for target in self.targets:
+            if target.name in RESERVED_TARGETS:
+                raise ValueError(f"a target cannot be called {target.name!r}; choose another name")
+        return self
+
+    @model_validator(mode="after")
+    def _primary_is_measured(self) -> Self:
+        primary = self.primary
+        sources = [source.name for source in self.sources]
+        targets = [target.name for target in self.targets]
         for key, name, known in (
-            ("primary.source", self.primary.source, sources),
-            ("primary.versus", self.primary.versus, sources),
-            ("primary.target", self.primary.target, targets),
+            ("primary.source", primary.source, sources),
+            ("primary.versus", primary.versus, sources),
+            ("primary.target", primary.target, targets),
         ):
             if name not in known:
                 raise ValueError(f"{key} is {name!r}; this study has {', '.join(known)}")
-        if self.primary.shots not in self.transfer.shots:
-            raise ValueError(f"primary.shots is {self.primary.shots}, not among transfer.shots")
-        if self.primary.probe not in self.transfer.probes:
-            raise ValueError(f"primary.probe is {self.primary.probe!r}, not in transfer.probes")
+        if primary.source == primary.versus:
+            raise ValueError(f"primary compares {primary.source!r} with itself")
+        if primary.shots not in self.transfer.shots:
+            raise ValueError(f"primary.shots is {primary.shots}, not among transfer.shots")
+        if primary.probe not in self.transfer.probes:
+            raise ValueError(f"primary.probe is {primary.probe!r}, not in transfer.probes")
         return self

@@ -81,7 +81,12 @@ def decode_clip(
 
 def _open(path: Path, file: object) -> InputContainer:
     try:
-        return av.open(file, mode="r", options={"format_whitelist": FORMATS})
+        return av.open(
+            file,
+            mode="r",
+            options={"format_whitelist": FORMATS},
+            metadata_errors="replace",  # titles of old files are in any encoding
+        )
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise ClipError(
             f"{path}: not a video that can be opened ({_reason(error)}); "

@@ -53,7 +53,7 @@ class Manifest:
     records: tuple[ClipRecord, ...]
     test_ids: tuple[str, ...]
     taxonomy: Taxonomy
-    factors: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    factors: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
 
     def split(self, split: Split) -> tuple[ClipRecord, ...]:
         """Give the clips of one split, in the order of the file."""
@@ -81,25 +81,30 @@ def read_manifest(root: Path) -> Manifest:
     return Manifest(root, tuple(records), test_ids, taxonomy_of(categories), read_factors(root))
 
 
-def read_factors(root: Path) -> dict[str, dict[str, str]]:
+def read_factors(root: Path) -> dict[str, dict[str, str | None]]:
     """Read `factors.jsonl` where a dataset has one: clip id -> factor -> value, as text.
 
-    Only factors whose value is a word are kept: those are what a target can be read out by.
+    Only factors whose value is a word are kept: those are what a target can be read out by. A
+    clip with null is left out of that read-out.
+
+    Raises:
+        ManifestError: naming every bad line, up to ten.
     """
     path = root / "factors.jsonl"
     if not path.is_file():
         return {}
-    factors: dict[str, dict[str, str]] = {}
+    factors: dict[str, dict[str, str | None]] = {}
     problems: list[str] = []
-    with path.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            try:
-                row = json.loads(line)
-                clip_id = row["id"]
-            except (ValueError, TypeError, KeyError):
-                problems.append(f'{path}:{number}: expected an object with "id"')
-                continue
-            factors[str(clip_id)] = {k: v for k, v in row.items() if isinstance(v, str)}
+    for number, line in enumerate(_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            clip_id = row["id"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            problems.append(f'{path}:{number}: expected an object with "id"')
+            continue
+        factors[str(clip_id)] = {k: v for k, v in row.items() if isinstance(v, str | None)}
     if problems:
         raise ManifestError(list_problems(problems))
     return factors
@@ -120,9 +125,9 @@ class _Reading:
             return None
         try:
             labels = json.loads(_text(path))
-        except json.JSONDecodeError as error:
-            raise ManifestError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
-        if not isinstance(labels, dict) or not labels:
+        except (ValueError, RecursionError) as error:
+            raise ManifestError(f"{path}:{_line_of(error)}: not JSON: {error}") from error
+        if not isinstance(labels, dict) or not labels or not all(map(_is_text, labels)):
             raise ManifestError(f'{path}:1: expected an object {{"template": "index"}}')
         return labels
 
@@ -169,7 +174,9 @@ class _Reading:
         assert isinstance(row, dict)
         template = _string(row, "template")
         placeholders = row.get("placeholders")
-        if not isinstance(placeholders, list) or not all(isinstance(p, str) for p in placeholders):
+        if not isinstance(placeholders, list) or not all(
+            isinstance(p, str) and _is_text(p) for p in placeholders
+        ):
             raise _BadRowError(f'"placeholders" of "{clip_id}" is not a list of strings')
         if placeholder_count(template) != len(placeholders):
             raise _BadRowError(
@@ -199,14 +206,15 @@ def _clip_id(row: object) -> str:
         clip_id = str(clip_id)  # rows written by hand often lose the quotes
     if not isinstance(clip_id, str) or not clip_id:
         raise _BadRowError('no "id"; expected a string')
-    if clip_id in (".", "..") or any(c in clip_id for c in "/\\\0") or len(clip_id) > 200:
+    is_name = _is_text(clip_id) and clip_id not in (".", "..") and len(clip_id) <= 200
+    if not is_name or any(letter in clip_id for letter in "/\\\0"):
         raise _BadRowError(f"id {clip_id[:60]!r} cannot be a file name")
     return clip_id
 
 
 def _string(row: Mapping[str, object], key: str) -> str:
     value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or not _is_text(value):
         raise _BadRowError(f'no "{key}" in the row of "{row.get("id")}"; expected a string')
     return value
 
@@ -233,11 +241,9 @@ def _rows(path: Path) -> Iterator[tuple[_Line, object]]:
     while text[position : position + 1] != "]":
         try:
             row, end = decoder.raw_decode(text, position)
-        except json.JSONDecodeError as error:
-            raise ManifestError(f"{path}:{error.lineno}: not JSON: {error.msg}") from error
-        except RecursionError:
-            line = _Line(text, position)()
-            raise ManifestError(f"{path}:{line}: nested too deeply to be a row") from None
+        except (ValueError, RecursionError) as error:
+            line = _line_of(error, _Line(text, position)())
+            raise ManifestError(f"{path}:{line}: not JSON: {error}") from error
         yield _Line(text, position), row
         position = _skip(text, end)
         if text[position : position + 1] == ",":
@@ -245,6 +251,24 @@ def _rows(path: Path) -> Iterator[tuple[_Line, object]]:
         elif text[position : position + 1] != "]":
             line = _Line(text, position)()
             raise ManifestError(f'{path}:{line}: not JSON: expected "," or "]" after a row')
+    rest = _skip(text, position + 1)
+    if rest < len(text):
+        line = _Line(text, rest)()
+        raise ManifestError(f"{path}:{line}: text after the list's end; expected one list")
+
+
+def _line_of(error: Exception, otherwise: int = 1) -> int:
+    """Give the line that a JSON error names; other errors know none."""
+    return error.lineno if isinstance(error, json.JSONDecodeError) else otherwise
+
+
+def _is_text(text: str) -> bool:
+    """Whether a text can be written as UTF-8: JSON may hold half of a surrogate pair."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _skip(text: str, position: int) -> int:

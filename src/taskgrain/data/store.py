@@ -24,6 +24,7 @@ from taskgrain.data.manifest import ClipRecord
 from taskgrain.errors import ClipError, RunError
 
 FORMAT = 1
+AGAIN = "remove the run's caches (taskgrain study ... --clean), then give the command again"
 State = Literal["whole", "truncated", "failed"]
 
 
@@ -61,7 +62,7 @@ def write_shard(
             state: State = "truncated" if clip.truncated else "whole"
             index.append(_row(record, len(clip.frames), state, clip.problem))
     stored = {"format": FORMAT, "height": height, "width": width, "clips": index}
-    write_text(_index_path(folder, shard), json.dumps(stored, indent=0, ensure_ascii=False) + "\n")
+    write_text(shard_index(folder, shard), json.dumps(stored, indent=0, ensure_ascii=False) + "\n")
 
 
 def _row(
@@ -72,11 +73,6 @@ def _row(
         # The file's name is enough: a store may move, and equal stores are equal bytes.
         row["problem"] = problem.replace(str(record.path), record.path.name)
     return row
-
-
-def is_written(folder: Path, shard: int) -> bool:
-    """Whether a shard is complete."""
-    return _index_path(folder, shard).is_file() and _frames_path(folder, shard).is_file()
 
 
 class FrameStore:
@@ -96,14 +92,12 @@ class FrameStore:
             self._open(shard)
 
     def _open(self, shard: int) -> None:
-        path = _index_path(self.folder, shard)
+        path = shard_index(self.folder, shard)
         try:
             index = json.loads(path.read_text(encoding="utf-8"))
             height, width, clips = index["height"], index["width"], index["clips"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise RunError(
-                f"{path}: not the index of a shard ({error}); delete {self.folder} and run again"
-            ) from error
+            raise RunError(f"{path}: not the index of a shard ({error}); {AGAIN}") from error
         first = 0
         for clip in clips:
             if clip["frames"]:
@@ -115,13 +109,11 @@ class FrameStore:
         wanted = first * height * width * 3
         found = frames_path.stat().st_size if frames_path.is_file() else 0
         if found != wanted:
-            raise RunError(
-                f"{frames_path}: {found} bytes, expected {wanted}; "
-                f"delete {self.folder} and run again"
-            )
+            raise RunError(f"{frames_path}: {found} bytes, expected {wanted}; {AGAIN}")
         shape = (first, height, width, 3)
         self._shards.append(
-            np.memmap(frames_path, np.uint8, "r", shape=shape)
+            # A plain view: indexing the subclass costs more than copying a clip.
+            np.memmap(frames_path, np.uint8, "r", shape=shape).view(np.ndarray)
             if first
             else np.zeros(shape, np.uint8)
         )
@@ -143,5 +135,6 @@ def _frames_path(folder: Path, shard: int) -> Path:
     return folder / f"{shard:05d}.frames"
 
 
-def _index_path(folder: Path, shard: int) -> Path:
+def shard_index(folder: Path, shard: int) -> Path:
+    """Name the index of a shard; the shard is written once it is there."""
     return folder / f"{shard:05d}.json"

@@ -188,6 +188,7 @@ def add_readouts(
                 num_layers=decoder_shape.num_layers,
             )
             _initialise(decoder, derive_seed(seed, "decoder"))
+            decoder.let_features_speak()
     return SourceModel(encoder, head=head, decoder=decoder)
 
 

@@ -6,12 +6,15 @@ word, P width of the LSTM and of the condition, R its layers.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 MIN_TOKENS = 2  # BOS and something to predict
+WORD_SCALE = 0.1  # of torch's embeddings, which have deviation 1
+CONDITION_GAIN = 4.0  # over the initialisation of He et al. for ReLU
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,17 @@ class CaptionDecoder(nn.Module):
             word_width + lstm_width, lstm_width, num_layers=num_layers, batch_first=True
         )
         self.out = nn.Linear(lstm_width, vocabulary_size)
+
+    @torch.no_grad()
+    def let_features_speak(self) -> None:
+        """Scale the first weights so that the clip is heard beside the words.
+
+        Features are means of gated tanh, about a tenth of a word's embedding as torch draws it:
+        left so, the decoder first learns to speak without looking, and the encoder learns nothing.
+        """
+        self.words.weight.mul_(WORD_SCALE)
+        bound = CONDITION_GAIN * math.sqrt(6 / self.condition.in_features)  # He et al. 2015
+        self.condition.weight.mul_(bound * math.sqrt(self.condition.in_features))
 
     def forward(self, features: Tensor, caption: Tensor) -> Tensor:
         """Predict each token from the true ones before it (teacher forcing).

@@ -30,7 +30,19 @@ DTYPE_NAMES = {
 def save_weights(module: nn.Module, path: Path) -> None:
     """Write a module's parameters and buffers; at no moment is half a file under that name."""
     with atomic_path(path) as temporary:
-        save_file(to_store(module.state_dict()), temporary)
+        save_tensors(to_store(module.state_dict()), temporary)
+
+
+def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write tensors as a safetensors file.
+
+    Raises:
+        OSError: if they cannot be written, as on a full disk.
+    """
+    try:
+        save_file(dict(tensors), path)
+    except SafetensorError as error:
+        raise OSError(f"{path}: cannot be written: {error}") from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

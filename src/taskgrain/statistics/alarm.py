@@ -8,28 +8,31 @@ from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.student import mean_interval, p_above
 
 ALARM_LEVEL = 0.001  # over the whole family: an alarm 1 time in 20 would be no alarm
+FEWEST_DRAWS = 20  # for a t test that far out in its tail
 
 
 def permuted_label_interval(accuracies: Sequence[float], *, chance: float) -> Interval:
     """Compare the accuracies of probes fitted on permuted support labels with chance.
 
     Permuting the labels of a support set with as many clips of every class makes each class
-    equally likely for each scored clip, so the expectation is exactly 1 / K for K classes,
-    whatever the features and the classes of the scored clips. Draws are permuted independently:
-    a t test over them holds, conditional on the scored clips. It is one-sided, because a leak
-    of true labels can only raise the accuracy, and because the accuracy at one shot is skewed to
-    the right (it counts the labels that a permutation leaves in place), which makes the upper
-    tail of t too light and the lower one too heavy.
+    equally likely for each scored clip; but a probe that answers one class for every clip may
+    favour it in ties, so accuracies are means over the classes, which are then exactly 1 / K.
+    Draws are permuted independently: a t test over them holds, conditional on the scored clips.
+    It is one-sided, because a leak of true labels can only raise the accuracy, and because the
+    accuracy at one shot is skewed to the right (it counts the labels that a permutation leaves in
+    place), which makes the upper tail of t too light and the lower one too heavy.
 
     Args:
-        accuracies: top-1 of each support draw, at least two of them, in [0, 1].
-        chance: 1 / K, times the share of scored clips that could be decoded.
+        accuracies: mean over classes, of each support draw, at least two of them, in [0, 1].
+        chance: 1 / K, times the share that could be decoded of each class's clips, averaged.
 
     Returns:
-        The mean with its t interval of kind "draws", and p against "above chance", uncorrected.
+        The mean with its t interval of kind "draws", and p against "above chance", uncorrected;
+        no p below 20 draws or without any spread, where a t test says nothing.
     """
     interval = mean_interval(accuracies, kind="draws")
-    p = p_above(accuracies, null=chance)
+    varies = min(accuracies) < max(accuracies)
+    p = p_above(accuracies, null=chance) if varies and len(accuracies) >= FEWEST_DRAWS else None
     return Interval("draws", interval.value, interval.low, interval.high, interval.n, p)
 
 

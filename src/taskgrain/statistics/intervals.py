@@ -20,6 +20,7 @@ CLIP_METRICS: tuple[ClipMetric, ...] = get_args(ClipMetric)
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side
 NUM_RESAMPLES = 10_000
+FEWEST_CLIPS = 5  # of a category: with fewer, resampling them shows too little of their spread
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class ClipBootstrap:
     percentile bootstrap (Efron and Tibshirani 1993, chapter 13) with resampling inside strata:
     of n_c clips of category c, n_c are drawn with replacement, so the counts of the clips are
     multinomial(n_c; 1/n_c, ...). Its variance within a category is (n_c - 1) / n_c of the
-    unbiased one; a category of a single clip adds no width.
+    unbiased one; a category of a single clip adds no width, so `is_sound` says whether each has
+    enough clips for the interval to be shown.
     """
 
     def __init__(self, category: NDArray[np.int64], *, seed: int) -> None:
@@ -77,6 +79,7 @@ class ClipBootstrap:
         if category.ndim != 1 or len(category) == 0:
             raise ValueError(f"category has shape {category.shape}; expected (N,) with N > 0")
         self.category = category
+        self.is_sound = int(np.unique(category, return_counts=True)[1].min()) >= FEWEST_CLIPS
         self._counts = _stratified_counts(category, np.random.default_rng(seed))  # (R, N)
 
     def intervals(self, scores: NDArray[np.float64], *, metric: ClipMetric) -> tuple[Interval, ...]:
@@ -103,11 +106,12 @@ class ClipBootstrap:
         if not np.isfinite(scores).all():
             raise ValueError("scores hold a value that is not finite")
         weighted = scores * clip_weights(self.category, metric=metric)  # (S, N)
-        value = weighted.sum(axis=1)
+        # Summing N shares of 1 / N may give a last bit over 1.
+        value = np.clip(weighted.sum(axis=1), -1.0, 1.0)
         resampled = self._counts.astype(np.float64) @ weighted.T  # (R, S)
         low, high = np.quantile(resampled, [TAIL, 1.0 - TAIL], axis=0)
         # Summing in another order moves the last bit: a constant score must lie in its interval.
-        low, high = np.minimum(low, value), np.maximum(high, value)
+        low, high = np.minimum(low, value).clip(-1.0), np.maximum(high, value).clip(None, 1.0)
         return tuple(
             Interval("clips", float(v), float(lo), float(hi), len(self.category))
             for v, lo, hi in zip(value, low, high, strict=True)

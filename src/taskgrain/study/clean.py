@@ -11,14 +11,14 @@ from taskgrain.study.folder import RunFolder
 
 def remove_caches(folder: RunFolder) -> Iterator[tuple[Path, int]]:
     """Remove stored frames, features and training states; give each path and its bytes."""
+    # The marks go first: what is removed is computed again if a cell that is not done needs it.
+    for pattern in ("prepare-*", "check", "features-*"):
+        for mark in (folder.root / "cells").glob(f"{pattern}.done"):
+            mark.unlink()
     training = sorted(folder.root.glob("checkpoints/*/*training.*"))
     for path in (folder.root / "store", folder.root / "features", *training):
         if path.exists():
             yield path, _remove(path)
-    # What was removed is computed again if a cell that is not done yet needs it.
-    for pattern in ("prepare-*", "features-*"):
-        for mark in (folder.root / "cells").glob(f"{pattern}.done"):
-            mark.unlink()
 
 
 def _remove(path: Path) -> int:

@@ -72,7 +72,8 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     for name, settings in wanted.items():
         world = world_of(settings)
         root = settings.root or folder.data(name)
-        if world is not None and not (root / "labels.json").is_file():
+        # factors.jsonl is written last: without it the others may be missing too.
+        if world is not None and not (root / "factors.jsonl").is_file():
             write_annotations(root, plan(world))
         manifest = read_manifest(root)
         if world is None:

@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
+from types import FrameType
 from typing import Protocol
 
 from taskgrain.data.files import write_text
@@ -47,8 +48,14 @@ class Cell:
     name: str
     work: Callable[[Worker], None]  # a functools.partial of a module's function: it is pickled
     cost: float  # estimated seconds on one thread, for the progress bar and the plan
-    done: Path  # the mark that it is finished; a marked cell is never computed again
+    done: Path  # the mark that it is finished
+    output: Path  # a file that it writes; a marked cell whose output is there is never run again
     needs: tuple[str, ...] = ()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the cell has run and what it wrote is still there."""
+        return self.done.is_file() and self.output.is_file()
 
 
 class Monitor(Protocol):
@@ -79,7 +86,7 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
         StoppedError: after Ctrl-C, once every worker has come to a safe point.
         RunError: if a worker died.
     """
-    cells = [cell for cell in cells if not cell.done.is_file()]
+    cells = [cell for cell in cells if not cell.is_done]
     if not cells:
         return
     context = multiprocessing.get_context("spawn")
@@ -150,8 +157,9 @@ class _Schedule:
             seconds = future.result()
         except BrokenProcessPool:
             raise RunError(
-                f"a worker process died in the cell {cell.name!r}, most often for want of memory; "
-                "the same command goes on from here, with fewer --workers if need be"
+                f"a worker process died in the cell {cell.name!r}: for want of memory (the same "
+                "command goes on from here; give it fewer --workers), or because a script that "
+                'calls run_study lacks `if __name__ == "__main__":`'
             ) from None
         self._done.add(cell.name)
         self._monitor.finished(cell, seconds)
@@ -181,9 +189,10 @@ class _ProcessWorker:
             raise StoppedError
 
     def stopping(self) -> bool:
-        return _stop is not None and _stop.is_set()
+        return _told_to_end or (_stop is not None and _stop.is_set())
 
 
+_told_to_end = False
 _stop: Event | None = None
 _news: multiprocessing.Queue[News] | None = None
 
@@ -193,9 +202,15 @@ def _begin_worker(stop: Event, news: multiprocessing.Queue[News], parent: int) -
     _stop, _news = stop, news
     # The parent decides what Ctrl-C means; a second one still reaches it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # Schedulers send SIGTERM to every process of a group: it is a wish to stop, here as there.
+    signal.signal(signal.SIGTERM, _heed_term)
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     _use_one_thread()
+
+
+def _heed_term(number: int, frame: FrameType | None) -> None:
+    global _told_to_end  # an event must not be set inside a signal: its lock may be held
+    _told_to_end = True
 
 
 def _use_one_thread() -> None:

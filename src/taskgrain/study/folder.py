@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from taskgrain.config.load import differences, load_study, study_to_toml
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError, RunError, list_problems
+
+PREPARING = ("data.", "video.", "targets")  # settings that drawing and decoding depend on
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,13 @@ def claim(folder: RunFolder, study: Study) -> None:
                 f"{folder.study} cannot be read, so nothing is resumed: {error}"
             ) from error
         changed = differences(held, study)
-        if changed:
+        if changed and not _may_change(folder, changed):
             raise RunError(
                 f"{folder.root} holds a run of other settings; choose another --out, or remove "
                 f"the folder:\n{list_problems(changed)}"
             )
+        if changed:
+            write_text(folder.study, study_to_toml(study))
         return
     others = [path.name for path in folder.root.iterdir() if path.name != ".lock"]
     if others:
@@ -114,6 +119,30 @@ def claim(folder: RunFolder, study: Study) -> None:
             "choose an empty folder with --out"
         )
     write_text(folder.study, study_to_toml(study))
+
+
+def _may_change(folder: RunFolder, changed: list[str]) -> bool:
+    """Whether no work would be mixed: before learning, settings of what follows may change.
+
+    A study that is refused for its data can so be mended without starting again.
+    """
+    marks = [path.name for path in (folder.root / "cells").glob("*.done")]
+    begun = (folder.root / "checkpoints").exists()
+    if begun or not all(mark.startswith(("prepare-", "check")) for mark in marks):
+        return False
+    if marks and any(change.startswith(PREPARING) for change in changed):
+        return False
+    if not marks:  # drawn annotations may be another world's
+        for name in ("data", "store"):
+            shutil.rmtree(folder.root / name, ignore_errors=True)
+    (folder.root / "cells" / "check.done").unlink(missing_ok=True)
+    return True
+
+
+def sweep(folder: RunFolder) -> None:
+    """Remove half-written files that a killed process left."""
+    for path in folder.root.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 @contextmanager

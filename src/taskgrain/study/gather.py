@@ -8,7 +8,6 @@ from dataclasses import asdict
 
 from taskgrain.config.settings import Target
 from taskgrain.data.files import write_text
-from taskgrain.data.manifest import Manifest
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.executor import Worker
@@ -36,7 +35,7 @@ BOOTSTRAP_SEED = 0
 
 
 def gather(worker: Worker, inputs: Inputs) -> None:
-    """Write results.jsonl, curves.jsonl and ledger.jsonl from what the other cells left."""
+    """Write results.jsonl and curves.jsonl from what the other cells left."""
     study, folder = inputs.study, inputs.folder
     rows: list[ResultRow] = []
     for source in study.sources:
@@ -48,7 +47,6 @@ def gather(worker: Worker, inputs: Inputs) -> None:
             rows += _task_rows(inputs, keys, target, task)
             worker.advance(1.0)
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
-    write_text(folder.ledger, "".join(line + "\n" for line in _ledger(inputs)))
     write_rows(folder.results, rows)
 
 
@@ -61,7 +59,7 @@ def _task_rows(
         read_evaluation(folder.predictions(evaluation_name(key, task.name))) for key in keys
     ]
     permuted = [
-        read_evaluation(folder.predictions(f"{evaluation_name(key, task.name)}-permuted"))
+        read_evaluation(folder.predictions(f"{evaluation_name(key, task.name)}.permuted.labels"))
         for key in keys
         if has_permuted_control(inputs, key, target, task.name)
     ]
@@ -91,24 +89,3 @@ def _curves(inputs: Inputs) -> Iterator[str]:
             log = inputs.folder.checkpoint(source.name, seed) / "epochs.jsonl"
             for record in read_records(log):
                 yield json.dumps({"source": source.name, "seed": seed, **asdict(record)})
-
-
-def _ledger(inputs: Inputs) -> Iterator[str]:
-    for name, dataset in inputs.datasets.items():
-        manifest, store = opened(dataset)
-        split_of = _splits(manifest)
-        for entry in store.ledger:
-            yield json.dumps(
-                {
-                    "clip": entry.clip_id,
-                    "dataset": name,
-                    "split": split_of[entry.clip_id],
-                    "state": entry.state,
-                    "problem": entry.problem,
-                },
-                ensure_ascii=False,
-            )
-
-
-def _splits(manifest: Manifest) -> dict[str, str]:
-    return {record.clip_id: str(record.split) for record in manifest.records}

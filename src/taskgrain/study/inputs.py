@@ -12,6 +12,7 @@ from taskgrain.config.settings import Source, Study
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.folder import RunFolder
+from taskgrain.train.precision import Precision
 
 EncoderFactory = Callable[[int], nn.Module]
 """Makes a user's own encoder from a seed: a function of a module, so that workers can import it.
@@ -29,6 +30,7 @@ class Inputs:
     datasets: Mapping[str, Dataset]
     encoder_factory: EncoderFactory | None  # None for the packaged encoder
     device: str
+    precision: Precision
 
     @property
     def sampling(self) -> FrameSampling:

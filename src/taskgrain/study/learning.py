@@ -10,9 +10,10 @@ from torch import nn
 from taskgrain.data.dataset import ClipBatches
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
-from taskgrain.errors import ManifestError, StoppedError
+from taskgrain.errors import StoppedError
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.labels.template import CaptionParser, words_of
+from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.losses import LossWeights
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.metrics.captions import CaptionCounts
@@ -25,7 +26,6 @@ from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.sources import SourceTask, caption_in, source_task
 from taskgrain.train.loop import Splits, TrainingOptions, Watch, train
-from taskgrain.train.precision import resolve_precision
 from taskgrain.train.run_log import EpochRecord, read_records
 from taskgrain.train.validate import say
 
@@ -70,7 +70,7 @@ def train_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> None:
         peak_lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         seed=seed,
-        precision=resolve_precision(settings.precision, device=torch.device(inputs.device)),
+        precision=inputs.precision,
         device=inputs.device,
     )
     description = ModelDescription(
@@ -113,13 +113,6 @@ def _batches(
 ) -> ClipBatches:
     """Batch the clips that could be decoded; in the seed's order, or for evaluation without."""
     usable = [record for record in records if record.clip_id in store]
-    if not usable:
-        problem = f": {store.ledger[0].problem}" if store.ledger else ""
-        split = records[0].split if records else "annotated"
-        raise ManifestError(
-            f"{inputs.datasets[SOURCE].root}: none of the {len(records)} {split} clips could be "
-            f"decoded{problem}"
-        )
     return ClipBatches(
         store,
         task.examples(usable),
@@ -196,7 +189,8 @@ def _scores(
 
 
 def _words(caption: str) -> str:
-    return " ".join(words_of(caption))
+    """Cut a caption as `Vocabulary.encode` does: what follows nobody could say."""
+    return " ".join(words_of(caption)[: MAX_TOKENS - 1])
 
 
 def _group_accuracy(

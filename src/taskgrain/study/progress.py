@@ -24,7 +24,7 @@ class Reporter:
     def __init__(self, cells: Sequence[Cell], timings: Path, *, quiet: bool) -> None:
         """Begin with what is done already."""
         self._timings = timings
-        self._left = {cell.name: cell.cost for cell in cells if not cell.done.is_file()}
+        self._left = {cell.name: cell.cost for cell in cells if not cell.is_done}
         self._total = sum(self._left.values())
         self._count = len(self._left)
         self._started = self._last_line = time.monotonic()

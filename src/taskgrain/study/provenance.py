@@ -14,7 +14,6 @@ import torch
 import taskgrain
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.study.inputs import Inputs
-from taskgrain.train.precision import resolve_precision
 
 LIBRARIES = (
     *("torch", "numpy", "scipy", "scikit-learn", "av", "opencv-python-headless"),
@@ -38,7 +37,7 @@ def describe_run(inputs: Inputs, *, workers: int, seconds: float) -> dict[str, o
             "cores": os.cpu_count(),
             "device": str(device),
         },
-        "precision": resolve_precision(inputs.study.train.precision, device=device),
+        "precision": inputs.precision,
         "decoder": f"PyAV {_version('av')}, resampled to {FRAME_RATE} frames per second",
         "workers": workers,
         "seconds": round(seconds, 1),

@@ -17,7 +17,14 @@ from taskgrain.study.datasets import CLIPS_PER_SHARD, DRAW_SECONDS
 from taskgrain.study.executor import Cell, Worker, run_cells
 from taskgrain.study.folder import locked
 from taskgrain.study.progress import Reporter
-from taskgrain.tabletop.dataset import ClipPlan, WorldSpec, plan, write_annotations, write_clip
+from taskgrain.tabletop.dataset import (
+    ClipPlan,
+    WorldSpec,
+    clip_path,
+    plan,
+    write_annotations,
+    write_clip,
+)
 
 STATE = ".rendering"  # removed once the dataset is whole
 
@@ -64,6 +71,7 @@ def _cell(root: Path, state: Path, number: int, clips: Sequence[ClipPlan]) -> Ce
         partial(_draw, root=root, clips=tuple(clips)),
         DRAW_SECONDS * len(clips),
         state / f"{number:05d}.done",
+        clip_path(root, clips[-1].clip_id),
     )
 
 

@@ -14,13 +14,15 @@ from types import FrameType
 
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
-from taskgrain.study.datasets import SOURCE, lay_out
+from taskgrain.errors import ConfigError, TaxonomyError
+from taskgrain.study.datasets import SOURCE, Dataset, lay_out
 from taskgrain.study.executor import run_cells
-from taskgrain.study.folder import RunFolder, claim, locked
+from taskgrain.study.folder import RunFolder, claim, locked, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.progress import Reporter
 from taskgrain.study.provenance import describe_run
+from taskgrain.study.settled import settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.targets import check_target
 
@@ -58,9 +60,12 @@ def run_study(
     out = Path(out)
     with locked(out) as folder, _sigterm_stops():
         claim(folder, study)
+        precision = settle(study, folder, encoder=encoder, device=device)
         if is_complete(folder):
             return out
-        inputs = lay_out_study(study, folder, encoder=encoder, device=device)
+        sweep(folder)
+        datasets = lay_out_study(study, folder)
+        inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
             run_cells(cells, workers=workers, monitor=reporter)
@@ -72,13 +77,12 @@ def run_study(
 
 def is_complete(folder: RunFolder) -> bool:
     """Whether every cell of a run is done and its provenance is written."""
-    last = (folder.provenance, folder.done("examples"), folder.done("results"))
-    return all(path.is_file() for path in last)
+    written = (folder.results, folder.examples / "examples.json", folder.provenance)
+    marks = (folder.done("examples"), folder.done("results"))
+    return all(path.is_file() for path in (*written, *marks))
 
 
-def lay_out_study(
-    study: Study, folder: RunFolder, *, encoder: EncoderFactory | None, device: str
-) -> Inputs:
+def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     """Find the datasets, and refuse before the first cell what could only fail in a later one.
 
     Raises:
@@ -87,10 +91,16 @@ def lay_out_study(
     datasets = lay_out(study, folder)
     manifest = datasets[SOURCE].manifest()
     for source in study.sources:
-        source_task(source, manifest)
+        try:
+            source_task(source, manifest)
+        except TaxonomyError as error:
+            raise ConfigError(
+                f"source {source.name!r} cannot be learned from {datasets[SOURCE].root}: {error}; "
+                'leave it out, as in sources = ["categories", "captions-full"]'
+            ) from None
     for target in study.targets:
-        check_target(target, datasets[target.name].manifest(), study.transfer)
-    return Inputs(study, folder, datasets, encoder, device)
+        check_target(target, datasets[target.name].manifest(), None, study.transfer)
+    return datasets
 
 
 @contextmanager

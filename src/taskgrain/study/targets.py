@@ -56,19 +56,32 @@ def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
             f"{', '.join(known) or 'none'}{nearest(factor, known)}"
         )
     value_of: dict[str, str | None] = {
-        clip: manifest.factors[clip][factor]
+        clip: manifest.factors[clip][factor]  # null: the clip has no such factor
         for clip in task.support_ids + task.query_ids
         if factor in manifest.factors.get(clip, {})
     }
     return factor_task(task, factor=factor, value_of=value_of)
 
 
-def check_target(target: Target, manifest: Manifest, transfer: Transfer) -> None:
-    """Refuse, before anything is computed, a target that has too few clips for its shots.
+def check_target(
+    target: Target, manifest: Manifest, store: FrameStore | None, transfer: Transfer
+) -> None:
+    """Refuse a target that has one class only, or too few clips for its shots.
+
+    Args:
+        target: its settings.
+        manifest: its clips.
+        store: its frames, which say what failed; None before they are decoded.
+        transfer: the numbers of shots.
 
     Raises:
         ConfigError: naming the class, what it has and what is wanted.
     """
-    for task in target_tasks(target, manifest, None):
+    for task in target_tasks(target, manifest, store):
+        if len(task.class_names) < 2:
+            raise ConfigError(
+                f"target {task.name} has one class only, {task.class_names[0]!r}; "
+                "a classifier needs two: leave the target or the factor out"
+            )
         for shots in transfer.shots:
             support_draws(task, num_shots=shots, num_draws=1, seed=transfer.seed)

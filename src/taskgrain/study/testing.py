@@ -6,7 +6,7 @@ that nothing was learned for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,6 +17,7 @@ from taskgrain.config.settings import Control, Target
 from taskgrain.data.batch import Batch
 from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import load_model
@@ -42,6 +43,7 @@ from taskgrain.transfer.probes import Standardiser
 
 EXTRACT_SECONDS = 1 / 500  # a clip through a frozen encoder in float32, one thread
 CALIBRATION_BATCHES = 30
+STATISTICS_CLIPS = 1000  # of the source: a mean is then within 3 % of a feature's deviation
 
 Kind = Literal["source", "random-encoder", "pixels", "motion-energy"]
 
@@ -97,8 +99,7 @@ def extract_features(worker: Worker, inputs: Inputs, key: SubjectKey) -> None:
     sampling = inputs.study.video.model_dump()
     for name, dataset in inputs.datasets.items():
         manifest, store = dataset.manifest(), dataset.frames()
-        records = manifest.split(Split.TRAIN) if name == SOURCE else manifest.records
-        usable = [record for record in records if record.clip_id in store]
+        usable = [record for record in _extracted(name, manifest) if record.clip_id in store]
         header: dict[str, object] = {
             "dataset": name,
             "subject": key.name,
@@ -112,6 +113,19 @@ def extract_features(worker: Worker, inputs: Inputs, key: SubjectKey) -> None:
         }
         batches = _told(worker, _in_order(inputs, usable, store).batches())
         write_features(inputs.folder.features(key.name, name), read(batches, header))
+
+
+def _extracted(name: str, manifest: Manifest) -> Sequence[ClipRecord]:
+    """Choose the clips whose features are needed: all of a target, enough of the source.
+
+    Of the source only the mean and deviation of each feature are used (see `Standardiser`): its
+    clips are drawn once and for all subjects alike.
+    """
+    if name != SOURCE:
+        return manifest.records
+    training = manifest.split(Split.TRAIN)
+    drawn = generator_for(0, 0, "statistics").permutation(len(training))[:STATISTICS_CLIPS]
+    return [training[index] for index in sorted(drawn)]
 
 
 Read = Callable[[Iterable[Batch], dict[str, object]], FeatureSet]
@@ -197,7 +211,7 @@ def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Ta
             shots = primary.shots if primary.shots != "all" else min(counted(transfer.shots))
             alone = ProbePlan((primary.probe,), (shots,), transfer.draws, transfer.seed)
             permuted = evaluate_permuted(subject, task, plan=alone)
-            write_evaluation(inputs.folder.predictions(f"{cell}-permuted"), permuted)
+            write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
 
 
 EVALUATE_SECONDS = 3.0  # one subject on one task: 151 draws, two probes
@@ -225,5 +239,5 @@ def has_permuted_control(inputs: Inputs, key: SubjectKey, target: Target, task: 
 
 
 def evaluation_name(key: SubjectKey, task: str) -> str:
-    """Name the file of a subject's answers on a task: "categories-seed-0-kitchenware.motion"."""
-    return f"{key.name}-{task.replace('/', '.')}"
+    """Name the file of a subject's answers on a task: "categories-seed-0.kitchenware.motion"."""
+    return f"{key.name}.{task.replace('/', '.')}"  # no name in it has a dot of its own

@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from taskgrain.errors import CheckpointError
-from taskgrain.models.weights import read_tensors, to_store
+from taskgrain.models.weights import read_tensors, save_tensors, to_store
 
 TENSORS, ENTRIES = "training.safetensors", "training.json"
 PREVIOUS = "previous-"
@@ -42,7 +41,7 @@ def save_state(folder: Path, state: TrainingState) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     tensors, entries = folder / f".{TENSORS}.new", folder / f".{ENTRIES}.new"
     try:
-        save_file(to_store(state.tensors), tensors)
+        save_tensors(to_store(state.tensors), tensors)
         stored = {**state.entries, FORMAT_KEY: FORMAT, DIGEST: _digest(tensors)}
         entries.write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n", encoding="utf-8")
         for path in (tensors, entries):

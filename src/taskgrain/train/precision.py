@@ -7,6 +7,8 @@ from typing import Literal
 
 import torch
 
+from taskgrain.errors import ConfigError
+
 Precision = Literal["bf16", "fp32"]
 CPU_FACTS = Path("/proc/cpuinfo")
 # x86 processors and ARM ones name their bfloat16 arithmetic so.
@@ -24,6 +26,22 @@ def resolve_precision(
     if requested != "auto":
         return requested
     return "bf16" if has_native_bf16(device) else "fp32"
+
+
+def usable_device(name: str) -> torch.device:
+    """Give the device of a name such as "cpu", "cuda" or "cuda:1", if this machine has it.
+
+    Raises:
+        ConfigError: naming what was asked for and what there is.
+    """
+    there = ["cpu"]
+    if torch.cuda.is_available():
+        there += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    if torch.backends.mps.is_available():
+        there.append("mps")
+    if name not in there:
+        raise ConfigError(f"no device {name!r} on this machine; it has {', '.join(there)}")
+    return torch.device(name)
 
 
 def has_native_bf16(device: torch.device) -> bool:

@@ -60,7 +60,8 @@ def extract(
         if not isinstance(encoder, HasChannelFeatures):
             raise ValueError(f"{type(encoder).__name__} has no channel_features to read")
         read = encoder.channel_features
-    return collect(read, batches, device=device, header={**header, "readout": readout})
+    with_readout = {**header, "readout": readout}
+    return collect(lambda video: read(video).float(), batches, device=device, header=with_readout)
 
 
 def collect(

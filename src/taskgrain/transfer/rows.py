@@ -19,8 +19,10 @@ from taskgrain.statistics.intervals import (
     clip_weights,
 )
 from taskgrain.statistics.student import mean_interval, paired_interval
-from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
 from taskgrain.transfer.task import TargetTask
+
+PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that answers one class
 
 
 def clip_rows(
@@ -46,23 +48,27 @@ def clip_rows(
             for index, answers in enumerate(evaluation.answers)
             for metric in CLIP_METRICS
         ]
-    return rows
+    return _shown(rows, bootstrap)
 
 
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
-    """Give one top-1 row an evaluation with permuted labels, probe and number of shots.
+    """Give one row an evaluation with permuted labels, probe and number of shots.
 
     Its interval is over draws and its `p` is against chance, uncorrected: whoever reads the rows
     counts them and asks `statistics.alarm.is_alarm`.
     """
     rows = []
     for evaluation in evaluations:
-        decoded = 1.0 - evaluation.failed / len(evaluation.labels)
-        chance = decoded / len(evaluation.class_names)
+        weights = clip_weights(evaluation.labels, metric=PERMUTED_METRIC)
+        num_classes = len(evaluation.class_names)
         for answers in evaluation.answers:
-            accuracies = evaluation.correct(answers).mean(axis=1)  # (draws,)
-            interval = permuted_label_interval(accuracies.tolist(), chance=chance)
-            rows.append(_row(evaluation, answers, study=study, metric="top-1", interval=interval))
+            decoded = float((answers.predicted[0] != NO_ANSWER) @ weights)
+            # Rounded, so that equal draws stay equal whatever the order of summation.
+            accuracies = np.round(evaluation.correct(answers) @ weights, 12)  # (draws,)
+            interval = permuted_label_interval(accuracies.tolist(), chance=decoded / num_classes)
+            rows.append(
+                _row(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=interval)
+            )
     return rows
 
 
@@ -116,7 +122,7 @@ def difference_rows(
         for first in firsts:
             second = _counterpart(first, groups, versus)
             rows += _difference(first, second, study=study, bootstrap=bootstrap)
-    return rows
+    return _shown(rows, bootstrap)
 
 
 def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
@@ -142,12 +148,22 @@ def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
         replace(
             row,
             metric=metric,
-            value=float(right @ clip_weights(labels, metric=metric)),
+            value=min(1.0, float(right @ clip_weights(labels, metric=metric))),
             control="majority",
         )
         for metric in CLIP_METRICS
     ]
     return [row, *majority]
+
+
+def _shown(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRow]:
+    """Leave the intervals over clips out where a class has too few clips for them."""
+    if bootstrap.is_sound:
+        return rows
+    return [
+        replace(row, interval=None, low=None, high=None) if row.interval == "clips" else row
+        for row in rows
+    ]
 
 
 def _row(
@@ -263,7 +279,7 @@ def _same(evaluation: Evaluation, answers: Answers) -> Answers:
 
 def _value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
     weights: NDArray[np.float64] = clip_weights(evaluation.labels, metric=metric)
-    return float(evaluation.scores(answers) @ weights)
+    return min(1.0, float(evaluation.scores(answers) @ weights))  # never a last bit over 1
 
 
 def _check_bootstrap(evaluation: Evaluation, bootstrap: ClipBootstrap) -> None:

@@ -1,0 +1,59 @@
+"""The cell between decoding and learning: what broke, and whether enough is left to go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from taskgrain.data.files import write_text
+from taskgrain.data.manifest import Manifest, Split
+from taskgrain.data.store import FrameStore
+from taskgrain.errors import ManifestError
+from taskgrain.study.datasets import Dataset
+from taskgrain.study.executor import Worker
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.targets import check_target
+
+
+def check_clips(worker: Worker, inputs: Inputs) -> None:
+    """Write ledger.jsonl; refuse, before anything is learned, clips that are too few.
+
+    Raises:
+        ManifestError: if no clip of a split could be decoded.
+        ConfigError: if a target's class has fewer usable clips than a number of shots.
+    """
+    lines: list[str] = []
+    opened = {
+        name: (dataset.manifest(), dataset.frames()) for name, dataset in inputs.datasets.items()
+    }
+    for name, (manifest, store) in opened.items():
+        lines += _entries(name, manifest, store)
+        _refuse_empty_splits(inputs.datasets[name], manifest, store)
+    for target in inputs.study.targets:
+        manifest, store = opened[target.name]
+        check_target(target, manifest, store, inputs.study.transfer)
+    write_text(inputs.folder.ledger, "".join(f"{line}\n" for line in lines))
+
+
+def _entries(name: str, manifest: Manifest, store: FrameStore) -> Iterator[str]:
+    split_of = {record.clip_id: str(record.split) for record in manifest.records}
+    for entry in store.ledger:
+        line = {
+            "clip": entry.clip_id,
+            "dataset": name,
+            "split": split_of[entry.clip_id],
+            "state": entry.state,
+            "problem": entry.problem,
+        }
+        yield json.dumps(line, ensure_ascii=False)
+
+
+def _refuse_empty_splits(dataset: Dataset, manifest: Manifest, store: FrameStore) -> None:
+    for split in (Split.TRAIN, Split.VALIDATION):
+        records = manifest.split(split)
+        if not any(record.clip_id in store for record in records):
+            problem = f": {store.ledger[0].problem}" if store.ledger else ""
+            raise ManifestError(
+                f"{dataset.root}: none of the {len(records)} {split} clips could be decoded"
+                f"{problem}; expected video files in {dataset.root / 'videos'}"
+            )
