@@ -95,9 +95,13 @@ def test_a_cell_that_fails_is_not_marked_and_its_error_comes_through(tmp_path: P
     assert not (tmp_path / "bad.done").exists()
 
 
-def test_a_worker_that_dies_is_named_with_its_cell(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="died in the cell 'deadly'"):
-        run_cells([cell(tmp_path, "deadly", partial(die))], workers=1, monitor=Listener())
+@pytest.mark.parametrize("busy", [False, True])
+def test_a_worker_that_dies_is_named_with_its_cell(tmp_path: Path, busy: bool) -> None:
+    cells = [cell(tmp_path, "deadly", partial(die))]
+    if busy:  # the other worker is in the middle of something
+        cells.insert(0, cell(tmp_path, "long", partial(linger, path=tmp_path / "begun")))
+    with pytest.raises(RunError, match="a worker process died in .*deadly"):
+        run_cells(cells, workers=2, monitor=Listener())
 
 
 def test_every_worker_computes_with_one_thread(tmp_path: Path) -> None:

@@ -156,8 +156,9 @@ class _Schedule:
         try:
             seconds = future.result()
         except BrokenProcessPool:
+            under_way = " or ".join(each.name for each in (cell, *self._running.values()))
             raise RunError(
-                f"a worker process died in the cell {cell.name!r}: for want of memory (the same "
+                f"a worker process died in {under_way}: for want of memory (the same "
                 "command goes on from here; give it fewer --workers), or because a script that "
                 'calls run_study lacks `if __name__ == "__main__":`'
             ) from None
@@ -193,6 +194,7 @@ class _ProcessWorker:
 
 
 _told_to_end = False
+_is_busy = False
 _stop: Event | None = None
 _news: multiprocessing.Queue[News] | None = None
 
@@ -211,6 +213,15 @@ def _begin_worker(stop: Event, news: multiprocessing.Queue[News], parent: int) -
 def _heed_term(number: int, frame: FrameType | None) -> None:
     global _told_to_end  # an event must not be set inside a signal: its lock may be held
     _told_to_end = True
+    threading.Thread(target=_leave_when_idle, daemon=True).start()
+
+
+def _leave_when_idle() -> None:
+    """End this worker once its cell is over: a broken pool waits for its workers to end."""
+    while _is_busy:
+        time.sleep(POLL_SECONDS)
+    time.sleep(5 * POLL_SECONDS)  # for the result to reach the parent
+    os._exit(0)
 
 
 def _use_one_thread() -> None:
@@ -234,7 +245,12 @@ def _die_with(parent: int) -> None:
 
 
 def _run_cell(cell: Cell) -> float:
+    global _is_busy
     started = time.perf_counter()
-    cell.work(_ProcessWorker(cell.name))
-    write_text(cell.done, "")
+    _is_busy = True
+    try:
+        cell.work(_ProcessWorker(cell.name))
+        write_text(cell.done, "")
+    finally:
+        _is_busy = False
     return time.perf_counter() - started
