@@ -100,7 +100,7 @@ def test_a_worker_that_dies_is_named_with_its_cell(tmp_path: Path, busy: bool) -
     cells = [cell(tmp_path, "deadly", partial(die))]
     if busy:  # the other worker is in the middle of something
         cells.insert(0, cell(tmp_path, "long", partial(linger, path=tmp_path / "begun")))
-    with pytest.raises(RunError, match="a worker process died in .*deadly"):
+    with pytest.raises(RunError, match=r"a worker process died in .*deadly"):
         run_cells(cells, workers=2, monitor=Listener())
 
 
