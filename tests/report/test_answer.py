@@ -155,6 +155,15 @@ def test_only_the_kitchenware_world_is_called_aligned(
     assert "one target data set" in plain(filmed.limits[0])
 
 
+def test_a_positive_control_that_fails_is_called_so(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    came_out = plain(answer(make_lookup(difference(0.4))).limits[-1])
+    failed = plain(answer(make_lookup(difference(-0.4))).limits[-1])
+    assert "which came out as it should" in came_out
+    assert "did not come out" in failed
+
+
 def test_an_answer_beside_a_failed_control_may_not_be_used(
     make_lookup: MakeLookup, difference: Make, control: Make
 ) -> None:

@@ -84,7 +84,7 @@ def answer(lookup: Lookup) -> Answer:
     return Answer(
         verdict,
         (*_claim(verdict, primary, finer=finer), *_numbers(lookup, primary, rows)),
-        _limits(lookup, primary, best),
+        (*_limits(lookup, primary, best), *_alignment(lookup, primary, verdict, finer=finer)),
         is_preview,
     )
 
@@ -202,14 +202,26 @@ def _limits(lookup: Lookup, primary: Primary, row: ResultRow) -> tuple[Phrase, .
         limits.append((f"The run has {ran}, but no interval over them: a preview; not a claim.",))
     else:
         limits.append((f"Within {within}, {ran}; one target says nothing of others.",))
-    if world == "kitchenware":
-        limits.append(
-            (
-                "The target asks for what the fine labels say (an aligned target), "
-                "so this is a positive control.",
-            )
-        )
     return tuple(limits)
+
+
+def _alignment(
+    lookup: Lookup, primary: Primary, verdict: Verdict, *, finer: bool
+) -> tuple[Phrase, ...]:
+    """Say what a target that asks for what the finer labels tell can show, and whether it did."""
+    if world_of(lookup.study, primary.target) != "kitchenware":
+        return ()
+    aligned = "The target asks for what the fine labels say (an aligned target)"
+    if not finer:
+        return ((f"{aligned}, so this is a positive control.",),)
+    if verdict is Verdict.BETTER:
+        return ((f"{aligned}: a positive control, which came out as it should.",),)
+    return (
+        (
+            f"{aligned}, so finer labels should have helped: this positive control did not come "
+            "out. Look at what the sources learned before reading anything into it.",
+        ),
+    )
 
 
 def _value(row: ResultRow) -> float:
