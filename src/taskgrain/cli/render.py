@@ -26,7 +26,7 @@ def render(
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes, one thread each [default: one a core]")
     ] = None,
-    quiet: Annotated[bool, typer.Option(help="show no progress")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
 ) -> None:
     """Draw the embedded world as a dataset in Something-Something's own format."""
     from taskgrain.study.rendering import render_dataset

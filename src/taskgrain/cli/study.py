@@ -24,10 +24,14 @@ def study(
         int | None, typer.Option(min=1, help="processes, one thread each [default: one a core]")
     ] = None,
     device: Annotated[str, typer.Option(help="where encoders compute: cpu, cuda, cuda:1")] = "cpu",
-    dry_run: Annotated[bool, typer.Option(help="print the plan and its cost, and stop")] = False,
-    clean: Annotated[bool, typer.Option(help="name and remove the run's caches, and stop")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the plan and its cost, and stop")
+    ] = False,
+    clean: Annotated[
+        bool, typer.Option("--clean", help="name and remove the run's caches, and stop")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
-    quiet: Annotated[bool, typer.Option(help="show no progress")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
 ) -> None:
     """Train an encoder at every grain, test its features on the targets, and write a report.
 
