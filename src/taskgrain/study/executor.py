@@ -89,6 +89,7 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
     cells = [cell for cell in cells if not cell.is_done]
     if not cells:
         return
+    workers = min(workers, len(cells))
     context = multiprocessing.get_context("spawn")
     stop, news = context.Event(), context.Queue()
     pool = ProcessPoolExecutor(
@@ -99,6 +100,9 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
     )
     with pool:
         try:
+            # The pool watches the workers that were there when it last heard of a result: a
+            # later one could die unseen. So all of them begin before the first cell.
+            wait([pool.submit(os.getpid) for _ in range(workers)])
             _Schedule(cells, pool, workers, monitor, news).run()
         except KeyboardInterrupt:
             stop.set()
