@@ -67,7 +67,7 @@ def _run(
 
 def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
     import os
-    from collections import Counter
+    from collections import Counter, defaultdict
 
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
@@ -79,9 +79,9 @@ def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
         folder = RunFolder(Path(scratch))
         datasets = lay_out_study(settings, folder)
         cells = plan_cells(Inputs(settings, folder, datasets, None, "cpu", "fp32"))
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for cell in cells:
-        seconds[cell.name.split()[0]] += cell.cost  # type: ignore[assignment]
+        seconds[cell.name.split()[0]] += cell.cost
     number = Counter(cell.name.split()[0] for cell in cells)
     total = total_seconds(cells, workers)
     if as_json:
