@@ -10,7 +10,7 @@ from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
-from taskgrain.study.folder import claim, locked
+from taskgrain.study.folder import RunFolder, claim, locked, sweep
 
 
 def test_a_new_folder_takes_the_study_and_the_same_study_again(tmp_path: Path) -> None:
@@ -38,6 +38,15 @@ def test_a_study_may_be_mended_before_anything_is_learned(tmp_path: Path) -> Non
         assert load_study(str(tmp_path / "study.toml")) == fewer
         with pytest.raises(RunError, match=r"data\.train"):  # its clips are drawn already
             claim(folder, load_study("smoke", ["data.train=90"]))
+
+
+def test_half_written_files_are_swept_away_and_nothing_else(tmp_path: Path) -> None:
+    inner = tmp_path / "checkpoints" / "a-seed-0"
+    inner.mkdir(parents=True)
+    for name in (".x.json.12.tmp", ".training.json.new", ".tmp42AUqw", "kept.json", ".lock"):
+        (inner / name).touch()
+    sweep(RunFolder(tmp_path))
+    assert {path.name for path in inner.iterdir()} == {"kept.json", ".lock"}
 
 
 def test_caches_are_removed_of_a_run_and_of_nothing_else(

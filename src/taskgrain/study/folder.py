@@ -16,6 +16,7 @@ from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError, RunError, list_problems
 
+HALF_WRITTEN = (".*.tmp", ".*.new", ".tmp*")  # ours, a training state's, and safetensors' own
 PREPARING = ("data.", "video.", "targets")  # settings that drawing and decoding depend on
 
 
@@ -141,8 +142,9 @@ def _may_change(folder: RunFolder, changed: list[str]) -> bool:
 
 def sweep(folder: RunFolder) -> None:
     """Remove half-written files that a killed process left."""
-    for path in folder.root.rglob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    for pattern in HALF_WRITTEN:
+        for path in folder.root.rglob(pattern):
+            path.unlink(missing_ok=True)
 
 
 @contextmanager
