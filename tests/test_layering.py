@@ -9,11 +9,15 @@ import taskgrain
 
 ROOT = Path(taskgrain.__file__).parent
 LAYERS = (
-    *("errors", "labels", "config", "data", "tabletop", "statistics", "results"),
+    *("errors", "labels", "config", "data", "jobs", "tabletop", "prepare"),
+    *("statistics", "results"),
     *("models", "decoding", "losses", "metrics", "train", "transfer", "predict"),
     *("study", "report", "cli"),
 )
-WITHOUT_TORCH = ("errors", "labels", "config", "tabletop", "statistics", "results", "report")
+WITHOUT_TORCH = (
+    *("errors", "labels", "config", "jobs", "tabletop", "prepare"),
+    *("statistics", "results", "report"),
+)
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
 NO_FILES = ("models", "decoding", "losses", "metrics")
 FILES_ALLOWED = {"models/weights.py"}

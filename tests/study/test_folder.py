@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,19 +8,22 @@ from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
-from taskgrain.study.folder import RunFolder, claim, locked, sweep
+from taskgrain.jobs.lock import locked
+from taskgrain.study.folder import RunFolder, claim, sweep
 
 
 def test_a_new_folder_takes_the_study_and_the_same_study_again(tmp_path: Path) -> None:
     study = load_study("smoke")
     for _ in range(2):
-        with locked(tmp_path / "run") as folder:
+        folder = RunFolder(tmp_path / "run")
+        with locked(folder.root):
             claim(folder, study)
     assert load_study(str(tmp_path / "run" / "study.toml")) == study
 
 
 def test_another_study_is_refused_with_the_difference(tmp_path: Path) -> None:
-    with locked(tmp_path) as folder:
+    folder = RunFolder(tmp_path)
+    with locked(tmp_path):
         claim(folder, load_study("smoke"))
         (tmp_path / "checkpoints").mkdir()
         with pytest.raises(RunError, match=r"train\.epochs: 2 before, 3 now"):
@@ -30,7 +31,8 @@ def test_another_study_is_refused_with_the_difference(tmp_path: Path) -> None:
 
 
 def test_a_study_may_be_mended_before_anything_is_learned(tmp_path: Path) -> None:
-    with locked(tmp_path) as folder:
+    folder = RunFolder(tmp_path)
+    with locked(tmp_path):
         claim(folder, load_study("smoke"))
         write_text(folder.done("prepare-source-00000"), "")
         fewer = load_study("smoke", ["transfer.shots=[1]", "primary.shots=1"])
@@ -63,41 +65,14 @@ def test_caches_are_removed_of_a_run_and_of_nothing_else(
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").touch()
-    with locked(tmp_path) as folder, pytest.raises(RunError, match=r"thesis\.tex"):
+    folder = RunFolder(tmp_path)
+    with locked(tmp_path), pytest.raises(RunError, match=r"thesis\.tex"):
         claim(folder, load_study("smoke"))
     assert not (tmp_path / "study.toml").exists()
 
 
 def test_a_damaged_study_file_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("name = [")
-    with locked(tmp_path) as folder, pytest.raises(RunError, match="nothing is resumed"):
+    folder = RunFolder(tmp_path)
+    with locked(tmp_path), pytest.raises(RunError, match="nothing is resumed"):
         claim(folder, load_study("smoke"))
-
-
-def test_a_second_process_is_told_who_holds_the_folder(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from taskgrain.study.folder import locked\n"
-        "with locked(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == b"held\n"
-    with pytest.raises(RunError, match=f"in use by process {holder.pid}"), locked(tmp_path):
-        pass
-    holder.communicate()
-    with locked(tmp_path):
-        pass
-
-
-def test_a_killed_process_leaves_no_lock(tmp_path: Path) -> None:
-    code = (
-        "import sys, os; from pathlib import Path; from taskgrain.study.folder import locked\n"
-        "with locked(Path(sys.argv[1])): os.kill(os.getpid(), 9)"
-    )
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
-    with locked(tmp_path):
-        pass

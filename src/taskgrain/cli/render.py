@@ -29,7 +29,7 @@ def render(
     quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
 ) -> None:
     """Draw the embedded world as a dataset in Something-Something's own format."""
-    from taskgrain.study.rendering import render_dataset
+    from taskgrain.prepare.rendering import render_dataset
     from taskgrain.tabletop.dataset import WorldSpec
 
     spec = WorldSpec(world=world.value, seed=seed, train=train, validation=validation, test=test)

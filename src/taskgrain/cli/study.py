@@ -96,12 +96,14 @@ def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
 
 def _clean(settings: Study, folder: Path) -> None:
     from taskgrain.errors import RunError
+    from taskgrain.jobs.lock import locked
     from taskgrain.study.clean import remove_caches
-    from taskgrain.study.folder import claim, locked
+    from taskgrain.study.folder import RunFolder, claim
 
     if not (folder / "study.toml").is_file():
         raise RunError(f"{folder} holds no run (no study.toml), so nothing is removed")
-    with locked(folder) as run:
+    run = RunFolder(folder)
+    with locked(folder):
         claim(run, settings)
         for path, num_bytes in remove_caches(run):
             print(f"removed {path} ({num_bytes / 1e6:.0f} MB)")

@@ -24,6 +24,8 @@ from taskgrain.data.manifest import ClipRecord
 from taskgrain.errors import ClipError, RunError
 
 FORMAT = 1
+CLIPS_PER_SHARD = 64  # a cell of a few seconds, so that both workers end together
+DECODE_SECONDS = 0.005  # a small clip on one thread, for the plan
 AGAIN = "remove the run's caches (taskgrain study ... --clean), then give the command again"
 State = Literal["whole", "truncated", "failed"]
 

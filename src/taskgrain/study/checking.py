@@ -9,8 +9,8 @@ from taskgrain.data.files import write_text
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ManifestError
+from taskgrain.jobs.executor import Worker
 from taskgrain.study.datasets import Dataset
-from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.targets import check_target
 

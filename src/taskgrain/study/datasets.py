@@ -12,14 +12,14 @@ from pathlib import Path
 from taskgrain.config.settings import SourceData, Study, Target
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split, read_manifest
-from taskgrain.data.store import FrameStore, write_shard
+from taskgrain.data.store import CLIPS_PER_SHARD, FrameStore, write_shard
 from taskgrain.errors import RunError
-from taskgrain.study.executor import Worker
+from taskgrain.jobs.executor import Worker
+from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.folder import RunFolder
 from taskgrain.tabletop.dataset import ClipPlan, WorldSpec, plan, write_annotations, write_clip
 
 SOURCE = "source"  # the dataset that the encoders learn from; the others are named as targets
-CLIPS_PER_SHARD = 64  # a cell of a few seconds, so that both workers end together
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,6 @@ def prepare_shard(
         worker.advance(DRAW_SECONDS)
     height, width = dataset.store_size
     write_shard(dataset.store, number, records, height=height, width=width)
-
-
-DRAW_SECONDS = 0.06  # a clip of 30 frames on one thread, VP9 included
-DECODE_SECONDS = 0.005
 
 
 def _refuse_changed_data(folder: RunFolder, name: str, manifest: Manifest) -> None:

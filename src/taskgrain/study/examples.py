@@ -17,9 +17,9 @@ from taskgrain.data.encode import write_webm
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
+from taskgrain.jobs.executor import Worker
 from taskgrain.predict import Description, ModelDescription, Predictor, Ranking
 from taskgrain.study.datasets import SOURCE, Dataset
-from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import new_encoder
 from taskgrain.study.sources import caption_in

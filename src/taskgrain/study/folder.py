@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,36 +140,3 @@ def sweep(folder: RunFolder) -> None:
     for pattern in HALF_WRITTEN:
         for path in folder.root.rglob(pattern):
             path.unlink(missing_ok=True)
-
-
-@contextmanager
-def locked(root: Path) -> Iterator[RunFolder]:
-    """Hold a run folder for this process alone; made if it is not there.
-
-    Raises:
-        RunError: if another process holds it, with that process's number.
-    """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        handle = (root / ".lock").open("a+", encoding="utf-8")
-    except OSError as error:
-        raise RunError(
-            f"{root}: cannot be written ({error.strerror}); choose another --out"
-        ) from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            handle.seek(0)
-            holder = handle.read().strip() or "unknown"
-            raise RunError(
-                f"{root} is in use by process {holder}; wait for it, or choose another --out"
-            ) from None
-        handle.truncate(0)
-        handle.write(str(os.getpid()))
-        handle.flush()
-        try:
-            yield RunFolder(root)
-        finally:
-            with contextlib.suppress(OSError):
-                handle.truncate(0)

@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 from taskgrain.config.settings import Target
 from taskgrain.data.files import write_text
+from taskgrain.jobs.executor import Worker
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.targets import target_tasks
 from taskgrain.study.testing import (

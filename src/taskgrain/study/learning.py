@@ -11,6 +11,7 @@ from taskgrain.data.dataset import ClipBatches
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import StoppedError
+from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.labels.template import CaptionParser, words_of
 from taskgrain.labels.vocabulary import MAX_TOKENS
@@ -22,7 +23,6 @@ from taskgrain.models.model import SourceModel
 from taskgrain.predict import ModelDescription, load_model
 from taskgrain.results import ResultRow, write_rows
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.sources import SourceTask, caption_in, source_task
 from taskgrain.train.loop import Splits, TrainingOptions, Watch, train

@@ -8,18 +8,12 @@ from functools import partial
 from pathlib import Path
 
 from taskgrain.config.settings import Target
-from taskgrain.data.store import shard_index
+from taskgrain.data.store import DECODE_SECONDS, shard_index
+from taskgrain.jobs.executor import Cell
+from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.checking import check_clips
-from taskgrain.study.datasets import (
-    DECODE_SECONDS,
-    DRAW_SECONDS,
-    SOURCE,
-    Dataset,
-    prepare_shard,
-    shards,
-)
+from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
 from taskgrain.study.examples import show_examples
-from taskgrain.study.executor import Cell
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import PASS_SECONDS, score_source, train_source

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError, TaxonomyError
+from taskgrain.jobs.executor import run_cells
+from taskgrain.jobs.lock import locked
+from taskgrain.jobs.progress import Reporter
+from taskgrain.jobs.signals import sigterm_stops
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
-from taskgrain.study.executor import run_cells
-from taskgrain.study.folder import RunFolder, claim, locked, sweep
+from taskgrain.study.folder import RunFolder, claim, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs
 from taskgrain.study.plan import plan_cells
-from taskgrain.study.progress import Reporter
 from taskgrain.study.provenance import describe_run
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import source_task
@@ -58,7 +55,8 @@ def run_study(
         raise ValueError(f"workers is {workers}; expected at least 1")
     started = time.monotonic()
     out = Path(out)
-    with locked(out) as folder, _sigterm_stops():
+    folder = RunFolder(out)
+    with locked(out), sigterm_stops():
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)
         if is_complete(folder):
@@ -101,20 +99,3 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     for target in study.targets:
         check_target(target, datasets[target.name].manifest(), None, study.transfer)
     return datasets
-
-
-@contextmanager
-def _sigterm_stops() -> Iterator[None]:
-    """Let SIGTERM, as a scheduler sends it, do what Ctrl-C does."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

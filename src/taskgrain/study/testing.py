@@ -19,10 +19,10 @@ from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
+from taskgrain.jobs.executor import Worker
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import load_model
 from taskgrain.study.datasets import SOURCE, Dataset
-from taskgrain.study.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import new_encoder
 from taskgrain.study.targets import target_tasks

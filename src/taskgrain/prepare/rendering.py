@@ -12,11 +12,11 @@ from math import ceil
 from pathlib import Path
 
 from taskgrain.data.files import write_text
+from taskgrain.data.store import CLIPS_PER_SHARD
 from taskgrain.errors import RunError
-from taskgrain.study.datasets import CLIPS_PER_SHARD, DRAW_SECONDS
-from taskgrain.study.executor import Cell, Worker, run_cells
-from taskgrain.study.folder import locked
-from taskgrain.study.progress import Reporter
+from taskgrain.jobs.executor import Cell, Worker, run_cells
+from taskgrain.jobs.lock import locked
+from taskgrain.jobs.progress import Reporter
 from taskgrain.tabletop.dataset import (
     ClipPlan,
     WorldSpec,
@@ -26,6 +26,7 @@ from taskgrain.tabletop.dataset import (
     write_clip,
 )
 
+DRAW_SECONDS = 0.06  # a clip of 30 frames on one thread, VP9 included
 STATE = ".rendering"  # removed once the dataset is whole
 
 

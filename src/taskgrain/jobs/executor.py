@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -232,13 +233,13 @@ def _use_one_thread() -> None:
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[variable] = "1"  # for the libraries that are loaded from here on
     import cv2
-    import torch
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(1)  # for those that the user's own script had loaded already
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
-    torch.set_num_interop_threads(1)
+    torch = sys.modules.get("torch")  # work on data alone never loads it: a second, and 200 MB
+    if torch is not None:
+        torch.set_num_threads(1)
 
 
 def _die_with(parent: int) -> None:

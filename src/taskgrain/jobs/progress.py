@@ -13,7 +13,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from taskgrain.study.executor import Cell
+from taskgrain.jobs.executor import Cell
 
 LINE_SECONDS = 15.0  # between two plain lines
 

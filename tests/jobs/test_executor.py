@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskgrain.errors import ManifestError, RunError, StoppedError
-from taskgrain.study.executor import Cell, Worker, run_cells
+from taskgrain.jobs.executor import Cell, Worker, run_cells
 
 # The functions that cells call are pickled by name, so they live at the top of a module; a test
 # module's own cannot be imported by a worker, hence the tasks below stand on the standard library.
