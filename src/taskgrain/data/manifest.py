@@ -36,13 +36,25 @@ class ClipRecord:
     split: Split
     template: str  # with brackets
     placeholders: tuple[str, ...]
-    caption: str  # the filled template as it was annotated
-    path: Path
+    captions: tuple[str, ...]  # as they were annotated, at least one
+    root: Path  # of the dataset
+    file: str  # of the video, or the folder of its frames; relative to `root`, with slashes
+    excluded: str | None = None  # why the dataset's own ledger leaves it out
 
     @property
     def category(self) -> str:
         """Name of the category: the template without brackets."""
         return strip_brackets(self.template)
+
+    @property
+    def caption(self) -> str:
+        """The first caption."""
+        return self.captions[0]
+
+    @property
+    def path(self) -> Path:
+        """The video file, or the folder of its frames."""
+        return self.root / self.file
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +201,11 @@ class _Reading:
                 f'template "{category}" is none of the {len(labels)} in labels.json'
                 f"{nearest(category, labels)}"
             )
-        path = self._videos.get(clip_id, self.root / "videos" / f"{clip_id}.webm")
+        file = self._videos.get(clip_id, f"{clip_id}.webm")
         caption = _string(row, "label")
-        return ClipRecord(clip_id, split, template, tuple(placeholders), caption, path)
+        return ClipRecord(
+            clip_id, split, template, tuple(placeholders), (caption,), self.root, f"videos/{file}"
+        )
 
 
 class _BadRowError(ValueError):
@@ -284,17 +298,17 @@ def _text(path: Path) -> str:
         raise ManifestError(f"{path}: not UTF-8 at byte {error.start}: {error.reason}") from error
 
 
-def _index_videos(folder: Path) -> dict[str, Path]:
+def _index_videos(folder: Path) -> dict[str, str]:
     """Find the video file of each clip id; WebM first where one id has several files."""
     if not folder.is_dir():
         return {}
-    found: dict[str, Path] = {}
+    found: dict[str, str] = {}
     rank = {suffix: index for index, suffix in enumerate(VIDEO_SUFFIXES)}
     for path in folder.iterdir():
         suffix = path.suffix.lower()
         if suffix not in rank:
             continue
         held = found.get(path.stem)
-        if held is None or rank[suffix] < rank[held.suffix.lower()]:
-            found[path.stem] = path
+        if held is None or rank[suffix] < rank[Path(held).suffix.lower()]:
+            found[path.stem] = path.name
     return found
