@@ -1,10 +1,12 @@
 """The taxonomy: every level of the label hierarchy as one lookup from a clip's category.
 
-K categories; a level has fewer names than that, and sends each category to one of them.
+K categories; a level has fewer names than that, and sends each category to one of them, or to none
+where it is known for some categories only.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,23 +14,29 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.errors import TaxonomyError, nearest
-from taskgrain.labels.ssv2 import GROUP_OF
+from taskgrain.errors import MAX_PROBLEMS_SHOWN, TaxonomyError, list_problems, nearest
+from taskgrain.labels.caption import CAPTION_FORMS
+from taskgrain.labels.ssv2 import GROUP_OF, TEN_CLASS_OF
 
 CATEGORY = "category"  # the finest level: a category is itself
 ACTION_GROUP = "action-group"  # the 50 groups of Something-Something
+TEN_CLASS = "ten-class"  # ten classes over 41 of its templates; the others are left out
+
+_LEVEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_RESERVED = (CATEGORY, *CAPTION_FORMS)  # a grain is a level or a caption form: one name, one grain
 
 
 @dataclass(frozen=True)
 class Taxonomy:
     """Categories in index order, and what each is called at every coarser level.
 
-    `levels[level][k]` is the name of category k at that level. Built once from the training
-    manifest, stored in checkpoints, never rebuilt at evaluation.
+    `levels[level][k]` is the name of category k at that level, or None where the level leaves the
+    category out. Built once from the training manifest, stored in checkpoints, never rebuilt at
+    evaluation.
     """
 
     categories: tuple[str, ...]
-    levels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    levels: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(set(self.categories)) != len(self.categories):
@@ -43,14 +51,26 @@ class Taxonomy:
         """Names of a level in index order: alphabetical, as the categories are."""
         if level == CATEGORY:
             return self.categories
-        return tuple(sorted(set(self._level(level))))
+        return tuple(sorted({name for name in self._level(level) if name is not None}))
 
     def index_of(self, level: str) -> NDArray[np.int64]:
-        """Index at a level for each category: int64 (K,), values in 0 .. len(names(level)) - 1."""
+        """Index at a level for each category: int64 (K,), in 0 .. len(names(level)) - 1.
+
+        It is -1 for a category that the level leaves out.
+        """
         if level == CATEGORY:
             return np.arange(len(self.categories), dtype=np.int64)
-        position = {name: index for index, name in enumerate(self.names(level))}
-        return np.array([position[name] for name in self._level(level)], dtype=np.int64)
+        position: dict[str | None, int] = {n: index for index, n in enumerate(self.names(level))}
+        return np.array([position.get(name, -1) for name in self._level(level)], dtype=np.int64)
+
+    def name_of(self, category: str, level: str) -> str | None:
+        """Name a category at a level; None where the level leaves it out.
+
+        Raises:
+            TaxonomyError: if either is unknown; the text names the nearest known one.
+        """
+        index = self.category_index(category)
+        return category if level == CATEGORY else self._level(level)[index]
 
     def category_index(self, category: str) -> int:
         """Index of a category, 0 .. K - 1.
@@ -65,6 +85,35 @@ class Taxonomy:
                 f"category {category!r} is not among the {len(self.categories)} of the taxonomy"
                 f"{nearest(category, self.categories)}"
             ) from None
+
+    def with_levels(self, levels: Mapping[str, Mapping[str, str]], *, where: str) -> Taxonomy:
+        """Add levels of the user's own, after those that there are.
+
+        Args:
+            levels: level -> category -> its name there; every category of the taxonomy. Others
+                may be there too, as in the hierarchy of a larger dataset. They are not checked to
+                nest: `hierarchy.check_nesting` does that.
+            where: the file or setting they come from, for the text of an error.
+
+        Raises:
+            TaxonomyError: naming every problem, up to ten: a missing category, an empty name, a
+                level that cannot have its name or that is there with other content.
+        """
+        problems: list[str] = []
+        added: dict[str, tuple[str | None, ...]] = {}
+        for level, name_of in levels.items():
+            wrong = [] if (problem := level_name_problem(level)) is None else [problem]
+            wrong += [f"level {level!r}: {problem}" for problem in self._misfits(name_of)]
+            if not wrong:
+                added[level] = tuple(name_of[category] for category in self.categories)
+                if self.levels.get(level, added[level]) != added[level]:
+                    wrong.append(
+                        f"level {level!r} is known, with other names; call yours otherwise"
+                    )
+            problems += [f"{where}: {problem}" for problem in wrong]
+        if problems:
+            raise TaxonomyError(list_problems(problems))
+        return Taxonomy(self.categories, {**self.levels, **added})
 
     def to_json(self) -> dict[str, object]:
         """Write as plain lists, for a checkpoint's model.json."""
@@ -85,7 +134,7 @@ class Taxonomy:
         try:
             return cls(
                 tuple(map(str, stored["categories"])),
-                {str(k): tuple(map(str, v)) for k, v in stored["levels"].items()},
+                {str(k): tuple(map(_name, v)) for k, v in stored["levels"].items()},
             )
         except (KeyError, TypeError, ValueError) as error:
             raise TaxonomyError(f"a stored taxonomy cannot be read: {error}") from error
@@ -94,20 +143,59 @@ class Taxonomy:
     def _position(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.categories)}
 
-    def _level(self, level: str) -> tuple[str, ...]:
+    def _level(self, level: str) -> tuple[str | None, ...]:
         if level not in self.levels:
             known = [CATEGORY, *self.levels]
             raise TaxonomyError(f"no level {level!r} in the taxonomy; it has {', '.join(known)}")
         return self.levels[level]
 
+    def _misfits(self, name_of: Mapping[str, str]) -> list[str]:
+        """Say which categories a level leaves out or gives no name, and which it names instead."""
+        missing = [category for category in self.categories if category not in name_of]
+        nameless = [name for name in self.categories if not name_of.get(name, "-").strip()]
+        problems = [f"category {category!r} has no name" for category in nameless]
+        problems += [f"category {category!r} is missing" for category in missing]
+        if missing:  # a slip of the pen, perhaps: the name it was meant for is looked for
+            unknown = [category for category in name_of if category not in self._position]
+            problems += [
+                f"category {category!r} is not among the {len(self.categories)} of the dataset"
+                # Looking takes milliseconds, and ten problems are shown.
+                f"{nearest(category, missing) if number < MAX_PROBLEMS_SHOWN else ''}"
+                for number, category in enumerate(unknown)
+            ]
+        return problems
+
+
+def level_name_problem(level: str) -> str | None:
+    """Say why a level cannot have this name, or None where it can."""
+    if level in _RESERVED:
+        return f"a level cannot be called {level!r}: that name is taken; call it otherwise"
+    if not _LEVEL_NAME.fullmatch(level):
+        return (
+            f"a level cannot be called {level!r}: expected up to 64 letters, digits, '.', '_' and "
+            "'-', the first a letter or a digit"
+        )
+    return None
+
+
+def _name(stored: object) -> str | None:
+    return None if stored is None else str(stored)
+
 
 def taxonomy_of(categories: Iterable[str]) -> Taxonomy:
     """Build the taxonomy of a dataset's categories.
 
-    The level "action-group" is there when every category is a Something-Something v2 template;
-    otherwise only the categories themselves are known.
+    The level "action-group" is there when every category is a Something-Something v2 template, and
+    then "ten-class" where at least two of its ten classes occur; otherwise only the categories
+    themselves are known.
     """
     ordered = tuple(sorted(set(categories)))
-    if ordered and all(category in GROUP_OF for category in ordered):
-        return Taxonomy(ordered, {ACTION_GROUP: tuple(GROUP_OF[name] for name in ordered)})
-    return Taxonomy(ordered)
+    if not ordered or any(category not in GROUP_OF for category in ordered):
+        return Taxonomy(ordered)
+    levels: dict[str, tuple[str | None, ...]] = {
+        ACTION_GROUP: tuple(GROUP_OF[name] for name in ordered)
+    }
+    ten = tuple(TEN_CLASS_OF.get(name) for name in ordered)
+    if len(set(ten) - {None}) >= 2:
+        levels[TEN_CLASS] = ten
+    return Taxonomy(ordered, levels)

@@ -5,6 +5,7 @@ L tokens a caption: BOS, at most `MAX_TOKENS` tokens including EOS, then PAD.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,37 @@ from taskgrain.labels.template import words_of
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 MAX_TOKENS = 14  # words and EOS; the paper's fixed length, BOS not counted
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How much of some captions a vocabulary can say; counts, so that parts add up."""
+
+    num_tokens: int = 0  # words within the limit of a caption; the end is not counted
+    num_unknown: int = 0  # of those, words that the vocabulary lacks
+    num_captions: int = 0
+    num_whole: int = 0  # captions of known words alone, none of them cut off
+    num_cut: int = 0  # captions longer than the limit
+
+    def __add__(self, other: Coverage) -> Coverage:
+        """Cover both."""
+        return Coverage(
+            self.num_tokens + other.num_tokens,
+            self.num_unknown + other.num_unknown,
+            self.num_captions + other.num_captions,
+            self.num_whole + other.num_whole,
+            self.num_cut + other.num_cut,
+        )
+
+    @property
+    def unknown_rate(self) -> float:
+        """Share of the words that are unknown, 0 to 1; NaN where there is no word."""
+        return self.num_unknown / self.num_tokens if self.num_tokens else math.nan
+
+    @property
+    def coverage(self) -> float:
+        """Share of the captions that can be said word for word, 0 to 1; NaN where there is none."""
+        return self.num_whole / self.num_captions if self.num_captions else math.nan
 
 
 @dataclass(frozen=True)
@@ -46,6 +78,20 @@ class Vocabulary:
             elif token >= len(SPECIALS):
                 said.append(self.words[token - len(SPECIALS)])
         return " ".join(said)
+
+    def coverage(self, captions: Iterable[str]) -> Coverage:
+        """Count what it can say of these captions."""
+        num_tokens = num_unknown = num_captions = num_whole = num_cut = 0
+        for caption in captions:
+            words = words_of(caption)
+            said = words[: MAX_TOKENS - 1]
+            unknown = sum(word not in self._index for word in said)
+            num_captions += 1
+            num_tokens += len(said)
+            num_unknown += unknown
+            num_cut += len(words) > len(said)
+            num_whole += unknown == 0 and len(words) == len(said)
+        return Coverage(num_tokens, num_unknown, num_captions, num_whole, num_cut)
 
 
 def build_vocabulary(captions: Iterable[str], *, min_count: int = 1) -> Vocabulary:

@@ -1,7 +1,7 @@
-"""The label names of Something-Something v2: 174 templates, their official index, 50 action groups.
+"""The label names of Something-Something v2: 174 templates, their official index, their levels.
 
-Label names, groups and counts only; no clip and no caption of the data set. Sources are named in
-groups.json. The official index is alphabetical *without* brackets.
+Label names, groups and counts only; no clip and no caption of the data set. Each JSON file says
+where it comes from. The official index is alphabetical *without* brackets.
 """
 
 from __future__ import annotations
@@ -13,29 +13,52 @@ from types import MappingProxyType
 
 from taskgrain.labels.template import strip_brackets
 
+VERSION = 1
+"""Of the packaged files; raised whenever a name, a group or a table in them changes."""
 
-def _load(name: str) -> dict[str, object]:
+
+def load_packaged(name: str) -> dict[str, object]:
+    """Read one of the JSON files beside this module; it is of this version."""
     text = files("taskgrain.labels.ssv2").joinpath(name).read_text(encoding="utf-8")
     loaded: dict[str, object] = json.loads(text)
+    assert loaded["version"] == VERSION, name
     return loaded
 
 
-def _strings(mapping: object) -> dict[str, str]:
+def strings(mapping: object) -> dict[str, str]:
+    """Read a JSON object as text -> text."""
     assert isinstance(mapping, dict)
     return {str(key): str(value) for key, value in mapping.items()}
 
 
-_GROUPS = _load("groups.json")
+def _counts(mapping: object) -> Mapping[str, int]:
+    """Read template (with brackets) -> clips, as category -> clips."""
+    counts = strings(mapping)
+    return MappingProxyType({strip_brackets(name): int(count) for name, count in counts.items()})
+
+
+_GROUPS = load_packaged("groups.json")
 
 OFFICIAL_INDEX: Mapping[str, int] = MappingProxyType(
-    {name: int(index) for name, index in _strings(_load("labels.json")).items()}
+    {name: int(index) for name, index in strings(load_packaged("labels.json")["index"]).items()}
 )
-"""Template without brackets -> official class index, 0 to 173."""
+"""Template without brackets -> official class index, 0 to 173, in this order."""
 
 BRACKETED: Mapping[str, str] = MappingProxyType(
-    {strip_brackets(template): template for template in _strings(_GROUPS["train_count"])}
+    {strip_brackets(template): template for template in strings(_GROUPS["train_count"])}
 )
 """Template without brackets -> the same with its brackets."""
 
-GROUP_OF: Mapping[str, str] = MappingProxyType(_strings(_GROUPS["group_of_template"]))
+GROUP_OF: Mapping[str, str] = MappingProxyType(strings(_GROUPS["group_of_template"]))
 """Template without brackets -> its action group, one of 50 (paper, the coarse labels)."""
+
+TEN_CLASS_OF: Mapping[str, str] = MappingProxyType(
+    strings(load_packaged("ten_classes.json")["class_of_template"])
+)
+"""Template without brackets -> its class, one of 10; only 41 templates have one."""
+
+TRAIN_COUNT: Mapping[str, int] = _counts(_GROUPS["train_count"])
+"""Template without brackets -> training clips; 168,913 in all."""
+
+VALIDATION_COUNT: Mapping[str, int] = _counts(_GROUPS["validation_count"])
+"""Template without brackets -> validation clips; 24,777 in all."""

@@ -1,0 +1,226 @@
+"""A clip's label under mirroring and under time reversal.
+
+Mirroring swaps left and right in the category *and* in the words of its caption; it is refused
+where the mirror image of a word cannot be known. Mirroring twice gives the label back. Reversing
+time has a table of its own and is no involution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+
+from taskgrain.errors import MAX_PROBLEMS_SHOWN, TaxonomyError, list_problems, nearest
+from taskgrain.labels.directions import (
+    has_unknown_word,
+    is_understood,
+    other_side,
+    replace_words,
+    sides_of,
+    swap_sides,
+)
+from taskgrain.labels.ssv2 import BRACKETED, load_packaged, strings
+from taskgrain.labels.template import (
+    fill,
+    fixed_parts,
+    placeholder_count,
+    strip_brackets,
+    word_spans,
+    words_of,
+)
+
+
+def _table(file: str, changed: str) -> Mapping[str, str]:
+    """Read a packaged table: what changes, and what keeps its category."""
+    packaged = load_packaged(file)
+    kept = packaged["keep"]
+    assert isinstance(kept, list)
+    return MappingProxyType(
+        {**strings(packaged[changed]), **{str(name): str(name) for name in kept}}
+    )
+
+
+SSV2_MIRROR: Mapping[str, str] = _table("mirror.json", "swap")
+"""Category -> category of its mirror image, mostly itself; two categories have none."""
+
+SSV2_REVERSAL: Mapping[str, str] = _table("reversal.json", "reverse")
+"""Category -> category when played backwards, or itself; absent where that is none or unknown.
+
+No involution: "Lifting something up completely without letting it drop down" becomes "Putting
+something on a surface", and that "Picking something up".
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class MirroredLabel:
+    """What the mirror image of a clip is called."""
+
+    template: str  # with brackets
+    placeholders: tuple[str, ...]
+    captions: tuple[str, ...]
+
+
+def mirror(
+    template: str, placeholders: Sequence[str], captions: Sequence[str], table: Mapping[str, str]
+) -> MirroredLabel | None:
+    """Label the mirror image of a clip; None where its label cannot be known.
+
+    Left becomes right in the template, the placeholders and the captions, in every word made of
+    them ("leftmost", "rightwards", "left-hand"), and keeps its case. It is refused for a category
+    that the table lacks, for words whose image is unknown ("clockwise", "left over", "right
+    angle", a "left" that may be a verb), and for a caption that contradicts its template. Words
+    are read as English. Mirroring what it gives returns what it was given.
+
+    Args:
+        template: with brackets, "Pushing [something] from left to right".
+        placeholders: what fills each bracket.
+        captions: as they were annotated, any number.
+        table: category -> category of its mirror image; see `check_mirror_table`.
+
+    Raises:
+        ValueError: if the template has another number of brackets.
+    """
+    label = MirroredLabel(template, tuple(placeholders), tuple(captions))
+    image = _image(label, table)
+    # What does not come back was not understood: odd case, a table that is no involution.
+    if image is None or _image(image, table) != label:
+        return None
+    return image
+
+
+def check_mirror_table(table: Mapping[str, str], *, where: str) -> None:
+    """Check a mirror table of the user's own: category -> category.
+
+    Args:
+        table: a category that mirroring leaves as it is is its own image.
+        where: the file or setting it comes from, for the text of an error.
+
+    Raises:
+        TaxonomyError: naming every category whose image is not mirrored back to it, up to ten.
+    """
+    problems: list[str] = []
+    for category, image in table.items():
+        back = table.get(image)
+        if back == category:
+            continue
+        if back is not None:
+            found = f"that is mirrored to {back!r}"
+        else:  # looking for the nearest name takes milliseconds, and ten problems are shown
+            close = nearest(image, table) if len(problems) < MAX_PROBLEMS_SHOWN else ""
+            found = f"the table does not have that{close}"
+        problems.append(
+            f"{where}: {category!r} is mirrored to {image!r}, but {found}; expected "
+            f"{image!r} = {category!r}"
+        )
+    if problems:
+        raise TaxonomyError(list_problems(problems))
+
+
+def reverse_time(template: str, placeholders: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    """Label a Something-Something clip that is played backwards: template and placeholders.
+
+    None where no category describes that ("Dropping ..."), where it is unknown, and where the two
+    templates have different numbers of placeholders. Reversing twice need not give the first
+    template back.
+    """
+    category = strip_brackets(template)
+    target = SSV2_REVERSAL.get(category)
+    if target is None or placeholder_count(template) != len(placeholders):
+        return None
+    reversed_template = template if target == category else BRACKETED[target]
+    if placeholder_count(reversed_template) != len(placeholders):
+        return None
+    return reversed_template, tuple(placeholders)
+
+
+def _image(label: MirroredLabel, table: Mapping[str, str]) -> MirroredLabel | None:
+    template = _template_image(label.template, table)
+    if template is None:
+        return None
+    placeholders: list[str] = []
+    for placeholder in label.placeholders:
+        if not is_understood(placeholder):
+            return None
+        placeholders.append(swap_sides(placeholder))
+    before, after = fill(label.template, label.placeholders), fill(template, placeholders)
+    captions: list[str] = []
+    for caption in label.captions:
+        if caption == before:
+            captions.append(after)
+            continue
+        mirrored = _caption_image(caption, before, after, _Templates(label.template, template))
+        if mirrored is None:
+            return None
+        captions.append(mirrored)
+    return MirroredLabel(template, tuple(placeholders), tuple(captions))
+
+
+def _template_image(template: str, table: Mapping[str, str]) -> str | None:
+    category = strip_brackets(template)
+    target = table.get(category)
+    return None if target is None else _towards(template, category, target)
+
+
+@lru_cache(maxsize=1024)
+def _towards(template: str, category: str, target: str) -> str | None:
+    """Write the template of the category `target`; None where that cannot be told."""
+    if target == category and has_unknown_word(words_of(category)):
+        return None
+    swapped = swap_sides(template)
+    if strip_brackets(swapped) == target:
+        return swapped
+    if target == category or placeholder_count(template):
+        return None  # "left" that stays left, or no telling where the image has its brackets
+    return target  # by the table alone: "Turning clockwise" -> "Turning counterclockwise"
+
+
+@dataclass(frozen=True, slots=True)
+class _Templates:
+    """A template and its mirror image."""
+
+    old: str
+    new: str
+
+
+def _caption_image(caption: str, before: str, after: str, templates: _Templates) -> str | None:
+    """Mirror one caption, given the filled template before and after mirroring."""
+    old, new, words = words_of(before), words_of(after), words_of(caption)
+    if words == old:  # but for its case and punctuation
+        is_in_step = len(old) == len(new) == len(word_spans(caption))
+        return replace_words(caption, new) if is_in_step else None
+    return swap_sides(caption) if _is_free_but_clear(caption, sides_of(old), templates) else None
+
+
+def _is_free_but_clear(caption: str, filled_sides: Sequence[str], templates: _Templates) -> bool:
+    """Whether a caption in other words than its template's says the same of left and right.
+
+    Args:
+        caption: as it was annotated.
+        filled_sides: what the filled template says, placeholders included.
+        templates: before and after mirroring.
+    """
+    words = words_of(caption)
+    own, of_image = _own_words(templates.old), _own_words(templates.new)
+    changed = {*own} ^ {*of_image}
+    if any(word in changed and not sides_of([word]) for word in words):
+        return False  # a word that only the table knows how to mirror
+    said, own_sides = sides_of(words), sides_of(own)
+    if own_sides and said and said != filled_sides:
+        opposite = tuple(map(other_side, own_sides))
+        if not _contains(said, own_sides) or _contains(said, opposite):
+            return False
+    return is_understood(caption)
+
+
+def _own_words(template: str) -> tuple[str, ...]:
+    return tuple(word for part in fixed_parts(template) for word in words_of(part))
+
+
+def _contains(sequence: Sequence[str], run: Sequence[str]) -> bool:
+    length = len(run)
+    return any(
+        tuple(sequence[start : start + length]) == tuple(run)
+        for start in range(len(sequence) - length + 1)
+    )

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from taskgrain.labels.simplify import SIMPLIFICATIONS, head_noun, last_word, latin
+from taskgrain.labels.template import words_of
+
+CYRILLIC_CUP = "\u0441u\u0440"  # "cup" but for its "u"
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "noun"),
+    [
+        ("a bottle of water", "bottle"),
+        ("something similar to other things that are already on the table", "something"),
+        ("one of many similar things on the table", "things"),
+        ("two small red cups", "cups"),
+        ("cup with a lid", "cup"),
+        ("the back of a chair", "back"),
+        ("edge of the table", "edge"),
+        ("my left hand", "hand"),
+        ("John's cup", "cup"),
+        ("the table\u2019s edge", "edge"),
+        ("A Cup.", "cup"),
+        ("(small) cup", "cup"),
+        ("cup (red)", "cup"),
+        ("small, red cup", "cup"),
+        ("cup, which is red", "cup"),
+        ("cup - red", "cup"),
+        ("salt/pepper", "salt"),
+        ("cup and saucer", "cup"),
+        ("a red and blue ball", "ball"),
+        ("orange and apple", "orange"),
+        ("an orange", "orange"),
+        ("orange juice", "juice"),
+        ("an orange on the table", "orange"),
+        ("the left of the box", "left"),
+        ("a piece of plastic", "plastic"),
+        ("a can of coke", "can"),
+        ("remote control", "control"),
+        ("cup full of water", "cup"),
+        ("glass upside down", "glass"),
+        ("bottle facing down", "bottle"),
+        ("paper folded in half", "paper"),
+        ("a silver earring on the table", "earring"),
+        ("washing machine", "machine"),
+        ("a hand holding a cup", "hand"),
+        ("two pieces of paper", "paper"),
+        ("a lot of coins", "coins"),
+        ("a piece", "piece"),
+        ("a piece of", "piece"),
+        ("half a lemon", "lemon"),
+        ("the one on the left", "one"),
+        ("one more cup", "cup"),
+        ("12 inch ruler", "ruler"),
+        ("iphone 6", "iphone"),
+        ("something soft", "something"),
+        ("something stretchy", "something"),
+        ("t-shirt", "shirt"),
+        (f"a {CYRILLIC_CUP}", "cup"),
+        ("\uff43\uff55\uff50", "cup"),  # full width
+        ("cafe\u0301 table", "table"),
+        ("\u0447\u0430\u0448\u043a\u0430", "\u0447\u0430\u0448\u043a\u0430"),  # a Russian cup
+        ("2", "2"),
+        ("two", "two"),
+        ("red", "red"),
+        ("...", "..."),
+        (" ", " "),
+        ("", ""),
+    ],
+)
+def test_the_head_noun_is_what_a_placeholder_is_about(placeholder: str, noun: str) -> None:
+    assert head_noun(placeholder) == noun
+
+
+DETERMINERS = st.sampled_from(["", "a ", "the ", "my ", "two ", "some of the ", "3 ", "a pair of "])
+ADJECTIVES = st.lists(st.sampled_from(["small ", "red ", "big, ", "plastic "]), max_size=3)
+NOUNS = st.sampled_from(["cup", "Boxes", "water bottle", "mobile phone", "\u0441up", "keys"])
+TAILS = st.sampled_from(
+    ["", ".", " of water", " with a lid", " that is full", " on the table", " and a pen", " (old)"]
+)
+
+
+@given(DETERMINERS, ADJECTIVES, NOUNS, TAILS)
+@settings(max_examples=60, deadline=None)
+def test_what_stands_around_a_noun_is_left_out(
+    determiner: str, adjectives: list[str], noun: str, tail: str
+) -> None:
+    alone = latin(noun).lower().split()[-1]
+    assert head_noun("".join([determiner, *adjectives, noun, tail])) == alone
+
+
+def test_the_last_word_is_the_paper_s_rule() -> None:
+    assert last_word("a bottle of water") == "water"
+    assert last_word("a cup!") == "cup"
+    assert last_word("...") == "..."
+
+
+WORDS = ["a", "one", "of", "red", "and", ",", "cup", "piece", "up", "to", "'s", "2", "left"]
+PLACEHOLDERS = st.one_of(
+    st.text(max_size=40),
+    st.text(alphabet="ab cup'\u2019.,-(s)one of\u0441\u0130\u03a3\ufb01\u00bd", max_size=30),
+    st.lists(st.sampled_from(WORDS), max_size=8).map(" ".join),
+)
+
+
+@pytest.mark.parametrize("rule", SIMPLIFICATIONS)
+@given(placeholder=PLACEHOLDERS)
+@example(placeholder="\u0130")
+@example(placeholder="\u212a\u04ba")
+@example(placeholder="a\u04bb_\u0447 of")
+@example(placeholder="\u1e9b\u0323")
+@settings(max_examples=150, deadline=None)
+def test_a_simplified_placeholder_stays_as_it_is(rule: str, placeholder: str) -> None:
+    once = SIMPLIFICATIONS[rule](placeholder)
+    assert SIMPLIFICATIONS[rule](once) == once
+    assert bool(once) == bool(placeholder)
+    if words_of(placeholder):
+        assert len(words_of(once)) == 1
+
+
+def test_only_letters_inside_a_latin_word_become_latin() -> None:
+    russian = "\u0441\u043e\u0440"  # looks like "cop", and is a word of its own
+    assert latin(f"{CYRILLIC_CUP} {russian}") == f"cup {russian}"
+    assert latin("\u0447a\u0448\u043a\u0430") == "\u0447a\u0448\u043a\u0430"  # one Latin letter
+
+
+@pytest.mark.parametrize("rule", SIMPLIFICATIONS)
+def test_a_very_long_placeholder_takes_no_long_time(rule: str) -> None:
+    assert SIMPLIFICATIONS[rule]("\u0441u" * 200_000)
+    assert SIMPLIFICATIONS[rule]("a " * 100_000) == "a"

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+
+import pytest
+
+from taskgrain.labels.ssv2 import (
+    BRACKETED,
+    GROUP_OF,
+    OFFICIAL_INDEX,
+    TEN_CLASS_OF,
+    TRAIN_COUNT,
+    VALIDATION_COUNT,
+    VERSION,
+    load_packaged,
+)
+from taskgrain.labels.symmetry import SSV2_MIRROR, SSV2_REVERSAL
+from taskgrain.labels.template import placeholder_count
+
+FILES = sorted(
+    path.name for path in files("taskgrain.labels.ssv2").iterdir() if path.name.endswith(".json")
+)
+
+
+def test_every_packaged_file_says_its_version_and_its_source() -> None:
+    assert len(FILES) == 6
+    for name in FILES:
+        packaged = load_packaged(name)
+        assert packaged["version"] == VERSION
+        assert len(str(packaged["source"])) > 20, name
+
+
+def test_the_counts_are_those_of_the_data_set() -> None:
+    assert sum(TRAIN_COUNT.values()) == 168_913
+    assert sum(VALIDATION_COUNT.values()) == 24_777
+    assert set(TRAIN_COUNT) == set(VALIDATION_COUNT) == set(OFFICIAL_INDEX)
+    assert (min(TRAIN_COUNT.values()), max(TRAIN_COUNT.values())) == (91, 3284)
+
+
+def test_the_official_index_is_alphabetical_without_brackets() -> None:
+    assert list(OFFICIAL_INDEX.values()) == list(range(174))
+    assert list(OFFICIAL_INDEX) == sorted(OFFICIAL_INDEX)
+    assert sorted(BRACKETED.values()) != [BRACKETED[name] for name in OFFICIAL_INDEX]
+
+
+def test_ten_classes_cover_41_templates() -> None:
+    assert len(TEN_CLASS_OF) == 41
+    assert len(set(TEN_CLASS_OF.values())) == 10
+    assert set(TEN_CLASS_OF) <= set(GROUP_OF)
+    assert TEN_CLASS_OF["Something falling like a rock"] == "Dropping something"
+
+
+def test_every_template_is_mirrored_or_kept_or_listed_as_never() -> None:
+    never = load_packaged("mirror.json")["never"]
+    assert never == [
+        "Digging something out of something",
+        "Moving something and something closer to each other",
+    ]
+    assert isinstance(never, list)
+    assert {*SSV2_MIRROR, *never} == set(OFFICIAL_INDEX)
+    assert len(SSV2_MIRROR) + len(never) == 174
+    assert sum(name != image for name, image in SSV2_MIRROR.items()) == 6
+
+
+def test_reversal_knows_changed_kept_and_impossible_templates() -> None:
+    packaged = load_packaged("reversal.json")
+    lists = [packaged["reverse"], packaged["keep"], packaged["never"]]
+    assert all(isinstance(listed, dict | list) for listed in lists)
+    names = [name for listed in lists if isinstance(listed, dict | list) for name in listed]
+    assert [len(listed) for listed in lists if isinstance(listed, dict | list)] == [35, 37, 29]
+    assert len(names) == len(set(names))
+    assert {*names, *SSV2_REVERSAL.values()} <= set(OFFICIAL_INDEX)
+    assert len(SSV2_REVERSAL) == 35 + 37
+
+
+def test_the_key_that_its_source_has_twice_is_decided_and_explained() -> None:
+    assert SSV2_REVERSAL["Putting something on a surface"] == "Picking something up"
+    assert SSV2_REVERSAL["Picking something up"] == "Putting something on a surface"
+    assert "twice" in str(load_packaged("reversal.json")["decision"])
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_packaged_names_are_those_of_templates_and_nothing_like_a_caption(name: str) -> None:
+    known = {*OFFICIAL_INDEX, *BRACKETED.values(), *GROUP_OF.values(), *TEN_CLASS_OF.values()}
+    known |= {"groups", "classes"}
+    packaged = load_packaged(name)
+    said = {key: value for key, value in packaged.items() if key not in ("source", "decision")}
+    texts = [text for text in _texts(list(said.values())) if not text.isdigit()]
+    assert texts
+    assert set(texts) <= known
+
+
+def _texts(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *_texts(list(value.values()))]
+    if isinstance(value, list):
+        return [text for part in value for text in _texts(part)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_a_key_is_nowhere_twice() -> None:
+    def refuse(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        assert len({key for key, _ in pairs}) == len(pairs)
+        return dict(pairs)
+
+    assert FILES
+    for name in FILES:
+        text = files("taskgrain.labels.ssv2").joinpath(name).read_text(encoding="utf-8")
+        json.loads(text, object_pairs_hook=refuse)
+
+
+def test_brackets_never_nest() -> None:
+    for template in BRACKETED.values():
+        assert template.count("[") == template.count("]") == placeholder_count(template)
