@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from taskgrain.data.dataset import ClipBatches, Example
-from taskgrain.data.manifest import read_manifest
-from taskgrain.data.sampling import FrameSampling
+from taskgrain.data.augment import Augmentation
+from taskgrain.data.dataset import ClipBatches, Example, Label
+from taskgrain.data.opening import read_manifest
+from taskgrain.data.sampling import FrameSampling, spread_frames
 from taskgrain.data.store import FrameStore, write_shard
 from taskgrain.errors import RunError
 
@@ -25,7 +26,7 @@ def store(tiny_dataset: Path, tmp_path: Path) -> FrameStore:
 
 
 def examples(count: int = 8) -> list[Example]:
-    return [Example(str(n), n, (1, 4 + n, 2)) for n in range(count)]
+    return [Example(str(n), Label(n, ((1, 4 + n, 2),))) for n in range(count)]
 
 
 def test_the_store_holds_every_frame_of_every_clip(store: FrameStore) -> None:
@@ -112,3 +113,41 @@ def test_without_a_seed_clips_keep_their_order(store: FrameStore) -> None:
     once = [batch.video.numpy() for batch in batches.batches(0)]
     again = [batch.video.numpy() for batch in batches.batches(9)]
     assert np.array_equal(np.concatenate(once), np.concatenate(again))
+
+
+def test_a_mirrored_clip_comes_with_the_label_of_its_mirror_image(store: FrameStore) -> None:
+    always = Augmentation(mirror=1.0, frame_jitter=False)
+    whole = FrameSampling(4, 24, 24, 24, 24)
+    both = [
+        Example("0", Label(0, ((1, 5, 2),)), Label(7, ((1, 9, 2),))),
+        Example("1", Label(1, ((1, 6, 2),))),  # must not be mirrored
+    ]
+    batches = ClipBatches(store, both, whole, batch_size=2, seed=0, augmentation=always)
+    batch = next(batches.batches())
+    for clip_id, video, target, caption in zip(
+        batch.clip_ids, batch.video.numpy(), batch.target, batch.caption, strict=True
+    ):
+        stored = store.frames(clip_id)[spread_frames(store.num_frames(clip_id), 4, None)]
+        if clip_id == "0":
+            np.testing.assert_array_equal(video, stored[:, :, ::-1])
+            assert (target, caption[1]) == (7, 9)
+        else:
+            np.testing.assert_array_equal(video, stored)
+            assert (target, caption[1]) == (1, 6)
+
+
+def test_each_epoch_draws_one_of_several_captions_and_evaluation_takes_the_first(
+    store: FrameStore,
+) -> None:
+    two = [Example("0", Label(-1, ((1, 5, 2), (1, 6, 7, 2))))]
+    training = ClipBatches(store, two, SAMPLING, batch_size=1, seed=0)
+    said = [next(training.batches(epoch)).caption[0].tolist() for epoch in range(20)]
+    assert {tuple(tokens[:4]) for tokens in said} == {(1, 5, 2, 0), (1, 6, 7, 2)}
+    assert said == [next(training.batches(epoch)).caption[0].tolist() for epoch in range(20)]
+    scored = ClipBatches(store, two, SAMPLING, batch_size=1)
+    assert next(scored.batches(3)).caption[0, :3].tolist() == [1, 5, 2]
+
+
+def test_augmentation_without_a_seed_is_refused(store: FrameStore) -> None:
+    with pytest.raises(ValueError, match="needs the seed"):
+        ClipBatches(store, examples(), SAMPLING, batch_size=2, augmentation=Augmentation())

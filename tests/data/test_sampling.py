@@ -5,13 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskgrain.data.sampling import FrameSampling, frame_indices, generator_for, see
+from taskgrain.data.sampling import (
+    FrameSampling,
+    central_window,
+    generator_for,
+    see,
+    spread_frames,
+    strided_frames,
+)
+
+SEEDS = st.none() | st.integers(0, 9)
 
 
-@given(st.integers(1, 200), st.integers(1, 64), st.none() | st.integers(0, 9))
+def rng_of(seed: int | None) -> np.random.Generator | None:
+    return None if seed is None else np.random.default_rng(seed)
+
+
+@given(st.integers(1, 200), st.integers(1, 64), SEEDS)
 def test_frames_are_in_order_and_cover_the_clip(stored: int, wanted: int, seed: int | None) -> None:
-    rng = None if seed is None else np.random.default_rng(seed)
-    indices = frame_indices(stored, wanted, rng)
+    indices = spread_frames(stored, wanted, rng_of(seed))
     assert len(indices) == wanted
     assert (np.diff(indices) >= 0).all()
     span = stored / wanted
@@ -19,27 +31,62 @@ def test_frames_are_in_order_and_cover_the_clip(stored: int, wanted: int, seed: 
     assert stored - 1 - span <= indices[-1] <= stored - 1
 
 
+@given(st.integers(2, 200), st.integers(1, 64), st.floats(0.1, 0.9), st.integers(0, 9))
+def test_a_share_of_the_clip_stays_within_it(
+    stored: int, wanted: int, share: float, seed: int
+) -> None:
+    indices = spread_frames(stored, wanted, rng_of(seed), share=share)
+    assert indices[0] >= 0
+    assert indices[-1] <= stored - 1
+    assert indices[-1] - indices[0] < stored * share + 1  # whole frames
+
+
+@given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 9), SEEDS)
+def test_a_strided_window_lies_in_the_clip_or_repeats_its_last_frame(
+    stored: int, wanted: int, step: int, seed: int | None
+) -> None:
+    indices = strided_frames(stored, wanted, step, rng_of(seed))
+    assert len(indices) == wanted
+    assert indices[0] >= 0
+    assert indices[-1] <= stored - 1
+    if stored >= (wanted - 1) * step + 1:
+        assert (np.diff(indices) == step).all()
+    else:
+        assert indices[0] == 0
+        assert indices[-1] == stored - 1
+
+
 def test_as_many_frames_as_stored_are_all_frames() -> None:
-    np.testing.assert_array_equal(frame_indices(24, 24, None), np.arange(24))
+    np.testing.assert_array_equal(spread_frames(24, 24, None), np.arange(24))
+    np.testing.assert_array_equal(strided_frames(24, 24, 1, None), np.arange(24))
 
 
-def test_a_clip_is_cut_the_same_whenever_and_wherever_it_is_asked_for() -> None:
-    frames = np.random.default_rng(0).integers(0, 255, (30, 20, 20, 3), dtype=np.uint8)
-    sampling = FrameSampling(8, 20, 20, 16, 16)
-    once = see(frames, sampling, generator_for(1, 2, "clip"))
-    again = see(frames, sampling, generator_for(1, 2, "clip"))
-    other_epoch = see(frames, sampling, generator_for(1, 3, "clip"))
-    assert once.shape == (8, 16, 16, 3)
-    np.testing.assert_array_equal(once, again)
-    assert (once != other_epoch).any()
+def test_a_strided_window_without_a_draw_is_in_the_middle() -> None:
+    np.testing.assert_array_equal(strided_frames(20, 5, 2, None), [5, 7, 9, 11, 13])
+
+
+def test_a_generator_is_its_seed_epoch_and_name() -> None:
+    def first(seed: int, epoch: int, name: str) -> float:
+        return float(generator_for(seed, epoch, name).random())
+
+    assert first(1, 2, "clip") == first(1, 2, "clip")
+    others = {first(1, 2, "clip"), first(1, 3, "clip"), first(2, 2, "clip"), first(1, 2, "clap")}
+    assert len(others) == 4
 
 
 def test_evaluation_sees_the_centre() -> None:
     frames = np.zeros((4, 10, 10, 3), np.uint8)
     frames[:, 1:9, 2:8] = 255
-    assert see(frames, FrameSampling(4, 10, 10, 8, 6), None).min() == 255
+    assert see(frames, FrameSampling(4, 10, 10, 8, 6)).min() == 255
+
+
+def test_evaluation_takes_a_stride_where_one_is_set() -> None:
+    window = central_window(20, FrameSampling(5, 10, 10, 8, 8, stride=2))
+    np.testing.assert_array_equal(window.frames, [5, 7, 9, 11, 13])
 
 
 def test_a_crop_larger_than_the_frames_is_refused() -> None:
     with pytest.raises(ValueError, match="does not fit"):
         FrameSampling(8, 20, 20, 24, 16)
+    with pytest.raises(ValueError, match="stride is 0"):
+        FrameSampling(8, 20, 20, 16, 16, stride=0)

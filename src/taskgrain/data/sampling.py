@@ -14,16 +14,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.data.decode import Fit
+
 
 @dataclass(frozen=True, slots=True)
 class FrameSampling:
     """What a model is shown of a clip; stored in checkpoints, part of every feature's key."""
 
-    num_frames: int  # T, spread over the whole clip
+    num_frames: int  # T
     store_height: int  # pixels to which clips are scaled
     store_width: int
     height: int  # pixels of the crop
     width: int
+    stride: int | None = None  # stored frames from one to the next; None spreads T over the clip
+    fit: Fit = "stretch"  # how clips are scaled to the stored size
 
     def __post_init__(self) -> None:
         if self.height > self.store_height or self.width > self.store_width:
@@ -31,6 +35,17 @@ class FrameSampling:
                 f"a crop of {self.height} x {self.width} does not fit into frames of "
                 f"{self.store_height} x {self.store_width}"
             )
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride is {self.stride}, expected at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The frames and the pixels to read from a stored clip."""
+
+    frames: NDArray[np.int64]  # (T,), never decreasing
+    rows: slice
+    columns: slice
 
 
 def generator_for(seed: int, epoch: int, name: str) -> np.random.Generator:
@@ -39,22 +54,49 @@ def generator_for(seed: int, epoch: int, name: str) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
-def frame_indices(
-    num_stored: int, num_frames: int, rng: np.random.Generator | None
+def spread_frames(
+    num_stored: int, num_frames: int, rng: np.random.Generator | None, *, share: float = 1.0
 ) -> NDArray[np.int64]:
-    """Choose T of S frames: the clip is cut into T equal spans, one frame from each.
+    """Choose T of S frames over the clip: T equal spans, one frame from each (TSN's sampling).
 
     Args:
         num_stored: S >= 1.
         num_frames: T >= 1; more than S repeats frames.
         rng: draws the place within each span; None takes its middle, as evaluation does.
+        share: of the clip that the spans cover, 0 to 1; a share below 1 lies in a drawn place.
 
     Returns:
         int64 (T,), never decreasing, values in 0 .. S - 1.
     """
     within = np.full(num_frames, 0.5) if rng is None else rng.random(num_frames)
-    places = (np.arange(num_frames) + within) * (num_stored / num_frames)
+    span = num_stored * share
+    start = 0.0 if share == 1.0 else _start(num_stored - span, rng)
+    places = start + (np.arange(num_frames) + within) * (span / num_frames)
     return np.minimum(places.astype(np.int64), num_stored - 1)
+
+
+def strided_frames(
+    num_stored: int, num_frames: int, step: float, rng: np.random.Generator | None
+) -> NDArray[np.int64]:
+    """Choose T of S frames, each `step` after the one before; the paper's windows have step 1.
+
+    Args:
+        num_stored: S >= 1; a clip shorter than the window repeats its last frame.
+        num_frames: T >= 1.
+        step: stored frames from one to the next, above 0.
+        rng: draws where the window begins; None puts it in the middle of the clip.
+
+    Returns:
+        int64 (T,), never decreasing, values in 0 .. S - 1.
+    """
+    room = max(0.0, num_stored - ((num_frames - 1) * step + 1))
+    places = np.floor(_start(room, rng) + np.arange(num_frames) * step)
+    return np.minimum(places.astype(np.int64), num_stored - 1)
+
+
+def _start(room: float, rng: np.random.Generator | None) -> float:
+    """Choose where a window begins that has so much room: the middle without a generator."""
+    return room / 2 if rng is None else float(rng.random() * room)
 
 
 def crop_corner(sampling: FrameSampling, rng: np.random.Generator | None) -> tuple[int, int]:
@@ -66,10 +108,21 @@ def crop_corner(sampling: FrameSampling, rng: np.random.Generator | None) -> tup
     return int(rng.integers(rows + 1)), int(rng.integers(columns + 1))
 
 
-def see(
-    frames: NDArray[np.uint8], sampling: FrameSampling, rng: np.random.Generator | None
-) -> NDArray[np.uint8]:
-    """Cut what a model sees out of a stored clip: uint8 (S, H', W', 3) -> (T, H, W, 3)."""
-    picked = frame_indices(len(frames), sampling.num_frames, rng)
-    row, column = crop_corner(sampling, rng)
-    return frames[picked, row : row + sampling.height, column : column + sampling.width]
+def crop_at(row: int, column: int, sampling: FrameSampling) -> tuple[slice, slice]:
+    """Give the rows and columns of a crop of the model's size."""
+    return slice(row, row + sampling.height), slice(column, column + sampling.width)
+
+
+def central_window(num_stored: int, sampling: FrameSampling) -> Window:
+    """Choose what evaluation sees of a clip of S frames: the middle of it, in time and space."""
+    if sampling.stride is None:
+        frames = spread_frames(num_stored, sampling.num_frames, None)
+    else:
+        frames = strided_frames(num_stored, sampling.num_frames, sampling.stride, None)
+    return Window(frames, *crop_at(*crop_corner(sampling, None), sampling))
+
+
+def see(frames: NDArray[np.uint8], sampling: FrameSampling) -> NDArray[np.uint8]:
+    """Cut what evaluation sees out of a stored clip: uint8 (S, H', W', 3) -> (T, H, W, 3)."""
+    window = central_window(len(frames), sampling)
+    return frames[window.frames, window.rows, window.columns]
