@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import av
@@ -33,6 +34,24 @@ def write_video(path: Path, frames: NDArray[np.uint8], *, rate: int = 12) -> Pat
         for image in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
+    return path
+
+
+MATRIX = {  # of the track header in an MP4 file: 16.16 fixed point, the last column 2.30
+    0: (1, 0, 0, 1),
+    90: (0, 1, -1, 0),
+    180: (-1, 0, 0, -1),
+    270: (0, -1, 1, 0),
+}
+
+
+def turn_sideways(path: Path, clockwise: int) -> Path:
+    """Have players turn an MP4 file by so many degrees, as a phone held sideways does."""
+    a, b, c, d = MATRIX[clockwise]
+    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    turned = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    header, track = path.read_bytes().split(b"tkhd", 1)
+    path.write_bytes(header + b"tkhd" + track.replace(upright, turned, 1))
     return path
 
 

@@ -1,49 +1,37 @@
-"""Decode one video file to frames, resampled by timestamps; nothing but that file is ever read.
+"""Decode one clip to frames, resampled by timestamps; nothing but that clip is ever read.
+
+A clip is a video file, or a folder of images.
 
 Shapes: T frames after resampling, H W pixels asked for.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
+from math import ceil
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
-from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from taskgrain.data.container import (
+    DEFAULT_LIMITS,
+    FRAME_RATE,
+    DecodeLimits,
+    open_video,
+    reason,
+)
+from taskgrain.data.frame_folder import FrameFolder
+from taskgrain.data.framing import Fit, Framing, VideoFramer, write_image
 from taskgrain.errors import ClipError
 
-FRAME_RATE = 12  # frames per second after resampling: Something-Something's own rate
+__all__ = ["DEFAULT_LIMITS", "FRAME_RATE", "DecodeLimits", "DecodedClip", "Fit", "decode_clip"]
 
-# Playlists and concat scripts name other files, so only formats that hold their own frames are
-# opened (hazards measured: an ffconcat text named clip.mp4 made FFmpeg read its neighbours).
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf"
-
-# A file may end a little before its declared duration; more than both of these is a cut file.
-MISSING_SHARE = 0.1
-MISSING_FRAMES = 2
-STILL_SECONDS = 1.0  # a lone frame in a file that declares no more than this is a picture
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What one file may cost; the header is believed only as far as the frames keep to it."""
-
-    pixels: int = 4096 * 2304  # of one coded frame
-    seconds: float = 600.0  # of video
-    coded_frames: int = 36_000  # 600 s at 60 frames per second
-    wall_seconds: float = 120.0  # of decoding
-
-
-DEFAULT_LIMITS = DecodeLimits()
+Coded = TypeVar("Coded")  # a frame of a video file, or an image
+EXPECTED_SHARE = 8  # of the bytes that may be kept, what a header is believed without frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +41,7 @@ class DecodedClip:
     frames: NDArray[np.uint8]  # (T, H, W, 3), RGB, T >= 1
     truncated: bool
     problem: str | None  # what is wrong with a truncated file
+    frame_rate: float = FRAME_RATE  # of `frames`; halved where a long clip had to be thinned
 
 
 def decode_clip(
@@ -61,208 +50,139 @@ def decode_clip(
     height: int,
     width: int,
     frame_rate: int = FRAME_RATE,
+    fit: Fit = "stretch",
     limits: DecodeLimits = DEFAULT_LIMITS,
 ) -> DecodedClip:
-    """Decode a clip at `frame_rate`, upright, scaled to (height, width); aspect is not kept.
+    """Decode a clip at `frame_rate`, upright, at (height, width).
 
-    Each output frame is the coded frame nearest in time to k / frame_rate seconds after the first.
+    Each output frame is the coded frame nearest in time to k / frame_rate seconds after the
+    first. An image of a folder stands for 1 / 12 s. Where the frames would be more than
+    `limits.kept_bytes`, every second one is dropped and the frame rate halved, as often as needed.
+    Transparency is ignored.
+
+    Args:
+        path: of a video file, or of a folder of JPEG or PNG images.
+        height: of the frames given back, pixels.
+        width: the same.
+        frame_rate: frames a second.
+        fit: whether the frame is stretched, or scaled by its displayed aspect and cut.
+        limits: what the clip may cost.
 
     Raises:
-        ClipError: if the file is missing, is no video, breaks a limit or holds no frame.
+        ClipError: if the clip is missing, is no video, breaks a limit or holds no frame.
     """
-    if not path.is_file():
-        raise ClipError(f"{path}: no such file; expected a video file")
-    try:
-        with path.open("rb") as file, _open(path, file) as container:
-            return _Decoding(path, container, height, width, frame_rate, limits).run()
-    except (av.error.FFmpegError, OSError) as error:
-        raise ClipError(f"{path}: cannot be read as video: {_reason(error)}") from error
-
-
-def _open(path: Path, file: object) -> InputContainer:
-    try:
-        return av.open(
-            file,
-            mode="r",
-            options={"format_whitelist": FORMATS},
-            metadata_errors="replace",  # titles of old files are in any encoding
-        )
-    except (av.error.FFmpegError, ValueError, OSError) as error:
-        raise ClipError(
-            f"{path}: not a video that can be opened ({_reason(error)}); "
-            "expected WebM, MP4, AVI or another common video file"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-@dataclass(slots=True)
-class _Decoding:
-    path: Path
-    container: InputContainer
-    height: int
-    width: int
-    frame_rate: int
-    limits: DecodeLimits
-
-    def run(self) -> DecodedClip:
-        stream = self._video_stream()
-        frames: list[NDArray[np.uint8]] = []
-        scaler = VideoReformatter()  # one for all: making one costs more than using it
-        end = 0.0
+    framing = Framing(height, width, fit)
+    if path.is_dir():
+        return _decode_folder(path, framing, frame_rate, limits)
+    with open_video(path, limits=limits, frame_rate=frame_rate) as video:
+        framer = VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=limits)
+        declared = video.declared_seconds or 0.0
+        grid = _Grid(framer.write, framing, frame_rate, limits, expected=declared)
         broken: str | None = None
-        timed = self._timed_frames(stream)
         try:
-            for coded, times, end in _nearest_frames(timed, self.frame_rate):  # noqa: B007
-                if times:
-                    image = self._scale(coded, scaler)
-                    frames.extend(image for _ in range(times))
+            for frame, at, duration in video.timed_frames():
+                grid.add(frame, at, duration)
         except av.error.FFmpegError as error:
-            broken = _reason(error)
-        if not frames:
+            broken = reason(error)
+        frames = grid.finish()
+        if not len(frames):
             why = f" ({broken})" if broken else ""
-            raise ClipError(f"{self.path}: no frame could be decoded{why}; expected a whole video")
-        problem = self._truncation(stream, len(frames), end, broken)
-        return DecodedClip(np.stack(frames), problem is not None, problem)
-
-    def _video_stream(self) -> VideoStream:
-        streams = [
-            stream
-            for stream in self.container.streams.video
-            if not stream.disposition & av.stream.Disposition.attached_pic
-        ]
-        if not streams:
-            raise ClipError(f"{self.path}: holds no video stream; expected a video file")
-        stream = streams[0]
-        stream.thread_type = "NONE"  # clips are small: processes help, threads do not
-        stream.codec_context.options = {"max_pixels": str(self.limits.pixels)}
-        self._check_size(stream.codec_context.width, stream.codec_context.height)
-        declared = self._declared_seconds(stream)
-        if declared is not None and declared > self.limits.seconds:
-            raise ClipError(
-                f"{self.path}: declares {declared:.0f} s of video; at most "
-                f"{self.limits.seconds:.0f} s are read: cut it into clips of a few seconds"
-            )
-        return stream
-
-    def _check_size(self, width: int, height: int) -> None:
-        if width * height > self.limits.pixels:
-            raise ClipError(
-                f"{self.path}: frames of {width} x {height} pixels; at most {self.limits.pixels} "
-                "pixels are read: scale it down first"
-            )
-
-    def _timed_frames(self, stream: VideoStream) -> Iterator[tuple[VideoFrame, float, float]]:
-        """Yield each coded frame with its start and its duration, in seconds, never backwards."""
-        rate = stream.average_rate or stream.guessed_rate or Fraction(self.frame_rate)
-        usual = float(1 / rate) if rate else 1.0 / self.frame_rate
-        started = time.monotonic()
-        first: float | None = None
-        latest = -usual
-        for number, frame in enumerate(self.container.decode(stream), start=1):
-            self._check_size(frame.width, frame.height)
-            raw = frame.time
-            if first is None:
-                first = raw if raw is not None else 0.0
-            at = latest + usual if raw is None else raw - first
-            at = max(at, latest)
-            duration = _duration(frame, usual)
-            self._check_cost(number, at + duration, time.monotonic() - started)
-            latest = at
-            yield frame, at, duration
-
-    def _check_cost(self, coded_frames: int, seconds: float, wall_seconds: float) -> None:
-        for what, found, limit in (
-            ("frames", coded_frames, self.limits.coded_frames),
-            ("seconds of video", seconds, self.limits.seconds),
-            ("seconds of decoding", wall_seconds, self.limits.wall_seconds),
-        ):
-            if found > limit:
-                raise ClipError(
-                    f"{self.path}: over {limit:.0f} {what}; cut it into clips of a few seconds"
-                )
-
-    def _scale(self, frame: VideoFrame, scaler: VideoReformatter) -> NDArray[np.uint8]:
-        turns = round(frame.rotation / 90) % 4  # counter-clockwise quarter turns to upright
-        height, width = (self.width, self.height) if turns % 2 else (self.height, self.width)
-        scaled = scaler.reformat(
-            frame,
-            width=width,
-            height=height,
-            format="rgb24",
-            interpolation=Interpolation.AREA,
-            threads=1,
-        )
-        return np.ascontiguousarray(np.rot90(scaled.to_ndarray(), turns))
-
-    def _declared_seconds(self, stream: VideoStream) -> float | None:
-        if self.container.format.name == "avi" and stream.frames and stream.average_rate:
-            # FFmpeg shortens the duration of a cut AVI to what is there; the header's count stays.
-            return float(stream.frames / stream.average_rate)
-        if stream.duration and stream.time_base:
-            return float(stream.duration * stream.time_base)
-        tag = _tag_seconds(stream.metadata.get("DURATION", ""))
-        if tag is not None:
-            return tag
-        # With sound in the file, the container's duration may be the sound's.
-        alone = len(self.container.streams) == 1
-        duration = self.container.duration if alone else None
-        return duration / av.time_base if duration else None
-
-    def _truncation(
-        self, stream: VideoStream, num_frames: int, end: float, broken: str | None
-    ) -> str | None:
-        declared = self._declared_seconds(stream)
-        if broken:
-            return f"breaks off after {num_frames} frames: {broken}"
-        still = num_frames == 1 and stream.frames <= 1 and (declared or 0) <= STILL_SECONDS
-        if declared is None or still:  # a still picture has no span to compare
-            return None
-        missing = declared - end
-        allowed = max(MISSING_SHARE * declared, MISSING_FRAMES / self.frame_rate)
-        if missing <= allowed:
-            return None
-        return f"truncated: {end:.2f} s of the declared {declared:.2f} s"
+            raise ClipError(f"{path}: no frame could be decoded{why}; expected a whole video")
+        problem = video.truncation(len(frames), grid.end, broken)
+    return DecodedClip(frames, problem is not None, problem, grid.frame_rate)
 
 
-def _duration(frame: VideoFrame, usual: float) -> float:
-    """Seconds that a frame stands; at the stream's usual rate where the file does not say."""
-    if frame.duration and frame.time_base:
-        return float(frame.duration * frame.time_base)
-    return usual
+def _decode_folder(
+    path: Path, framing: Framing, frame_rate: int, limits: DecodeLimits
+) -> DecodedClip:
+    folder = FrameFolder(path, limits)
+
+    def write(image: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+        write_image(image, framing, out)
+
+    seconds = len(folder.files) / FRAME_RATE
+    grid = _Grid(write, framing, frame_rate, limits, expected=seconds)
+    for image, at, duration in folder.timed_images(framing):
+        grid.add(image, at, duration)
+    frames = grid.finish()
+    problem = folder.truncation()
+    if not len(frames):
+        raise ClipError(f"{path}: {problem}; expected frames as JPEG or PNG")
+    return DecodedClip(frames, problem is not None, problem, grid.frame_rate)
 
 
-def _nearest_frames(
-    timed: Iterator[tuple[VideoFrame, float, float]], frame_rate: int
-) -> Iterator[tuple[VideoFrame, int, float]]:
-    """Say how often each coded frame is repeated on the regular grid, and the time reached.
+class _Grid(Generic[Coded]):
+    """Frames at regular times, filled from coded frames at any.
 
-    Grid point k / frame_rate belongs to the coded frame nearest to it; the last frame keeps the
-    points that its own duration covers, and the first frame at least one.
+    The time k / frame_rate belongs to the coded frame nearest to it; the last coded frame keeps
+    the times that its own duration covers, and the first at least one.
     """
-    emitted = 0
-    before: tuple[VideoFrame, float, float] | None = None
-    for current in timed:
-        if before is not None:
-            middle = (before[1] + current[1]) / 2
-            upto = max(emitted, int(np.ceil(middle * frame_rate - 1e-6)))
-            yield before[0], upto - emitted, before[1] + before[2]
-            emitted = upto
-        before = current
-    if before is not None:
-        end = before[1] + before[2]
-        upto = max(emitted, 1, round(end * frame_rate))
-        yield before[0], upto - emitted, end
 
+    def __init__(
+        self,
+        write: Callable[[Coded, NDArray[np.uint8]], None],
+        framing: Framing,
+        frame_rate: int,
+        limits: DecodeLimits,
+        *,
+        expected: float,
+    ) -> None:
+        """Make room for the `expected` seconds: memory of just the right size is soon reused."""
+        self.end = 0.0  # of the last coded frame, in seconds
+        self._write = write
+        self._rate = frame_rate
+        self._step = 1  # every so manieth time is kept
+        self._count = 0  # frames kept
+        frame_bytes = framing.height * framing.width * 3
+        self._most = max(1, limits.kept_bytes // frame_bytes)
+        room = min(max(1, round(expected * frame_rate)), 1 + self._most // EXPECTED_SHARE)
+        self._frames = np.empty((room, framing.height, framing.width, 3), np.uint8)
+        self._last: Coded | None = None
+        self._last_at = 0.0
 
-def _tag_seconds(tag: str) -> float | None:
-    """Read Matroska's per-stream DURATION tag, "00:00:03.250000000"."""
-    parts = tag.split(":")
-    try:
-        hours, minutes, seconds = (float(part) for part in parts)
-    except ValueError:
-        return None
-    total = 3600 * hours + 60 * minutes + seconds
-    return total or None
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second that are kept."""
+        return self._rate / self._step
+
+    def add(self, coded: Coded, at: float, duration: float) -> None:
+        """Take the next coded frame, which stands for `duration` from `at` on, in seconds."""
+        if self._last is not None:
+            middle = (self._last_at + at) / 2
+            self._fill(self._last, ceil(middle * self._rate - 1e-6))
+        self._last, self._last_at = coded, at
+        self.end = at + duration
+
+    def finish(self) -> NDArray[np.uint8]:
+        """Give the frames: uint8 (T, H, W, 3); T is 0 where there was no coded frame."""
+        if self._last is not None:
+            self._fill(self._last, max(1, round(self.end * self._rate)))
+        self._resize(self._count)
+        return self._frames
+
+    def _fill(self, coded: Coded, until: int) -> None:
+        """Give a coded frame every time k / frame_rate, k < until, that is not yet filled."""
+        upto = -(-until // self._step)
+        if upto <= self._count:
+            return
+        while upto > self._most:
+            self._thin()
+            upto = -(-upto // 2)
+        if upto <= self._count:
+            return
+        if upto > len(self._frames):
+            self._resize(min(self._most, max(upto, len(self._frames) * 3 // 2 + 8)))
+        self._write(coded, self._frames[self._count])
+        self._frames[self._count + 1 : upto] = self._frames[self._count]
+        self._count = upto
+
+    def _thin(self) -> None:
+        self._step *= 2
+        self._count = -(-self._count // 2)
+        for index in range(1, self._count):  # one by one: numpy would copy all of them first
+            self._frames[index] = self._frames[2 * index]
+
+    def _resize(self, num_frames: int) -> None:
+        """Change the room in place, so that a long clip is never held twice."""
+        if num_frames != len(self._frames):
+            self._frames.resize((num_frames, *self._frames.shape[1:]), refcheck=False)

@@ -1,0 +1,122 @@
+"""Bring a frame of any size to the size asked for.
+
+Shapes: H W pixels of a frame, h w pixels asked for.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from taskgrain.data.container import DecodeLimits, quarter_turns
+from taskgrain.errors import ClipError
+
+# "stretch" scales both sides as they come; "crop" scales until the frame as it is displayed covers
+# the size, and cuts the centre out.
+Fit = Literal["stretch", "crop"]
+AREA = int(Interpolation.AREA)
+
+
+@dataclass(frozen=True, slots=True)
+class Framing:
+    """The size that frames are brought to, and how."""
+
+    height: int
+    width: int
+    fit: Fit = "stretch"
+
+    def turned(self, turns: int) -> Framing:
+        """The same for frames that lie on their side: `turns` quarter turns."""
+        return Framing(self.width, self.height, self.fit) if turns % 2 else self
+
+    def scaled_size(self, height: float, width: float) -> tuple[int, int]:
+        """Give the height and width to which a whole frame of this displayed size is scaled."""
+        if self.fit == "stretch":
+            return self.height, self.width
+        scale = max(self.height / height, self.width / width)
+        return max(self.height, round(height * scale)), max(self.width, round(width * scale))
+
+
+class VideoFramer:
+    """Writes the frames of one video file, upright, at the size asked for."""
+
+    def __init__(
+        self, path: Path, framing: Framing, *, pixel_aspect: float, limits: DecodeLimits
+    ) -> None:
+        self._path = path
+        self._framing = framing
+        self._pixel_aspect = pixel_aspect
+        self._limits = limits
+        self._reformatter = VideoReformatter()  # one for all: making one costs more than using it
+        self._turns: int | None = None
+        self._height = self._width = 0  # pixels to which a whole frame is scaled
+        self._cut: tuple[slice, slice] | None = None
+        self._coded_size = (0, 0)
+
+    def write(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
+        """Write a frame into `out`: uint8 (h, w, 3), RGB.
+
+        Raises:
+            ClipError: if the shape of the frame would cost too much to scale.
+        """
+        if (frame.height, frame.width) != self._coded_size:
+            self._measure(frame)
+        scaled = self._reformatter.reformat(
+            frame, self._width, self._height, "rgb24", interpolation=AREA, threads=1
+        )
+        pixels = _pixels(scaled)
+        if self._cut is not None:
+            pixels = pixels[self._cut]
+        out[:] = np.rot90(pixels, self._turns) if self._turns else pixels
+
+    def _measure(self, frame: VideoFrame) -> None:
+        """Work out what becomes of frames of this size; the first says which side is up."""
+        if self._turns is None:
+            self._turns = quarter_turns(frame)
+        framing = self._framing.turned(self._turns)
+        height, width = framing.scaled_size(frame.height, frame.width * self._pixel_aspect)
+        if height * width > self._limits.pixels and framing.fit == "crop":
+            raise ClipError(
+                f"{self._path}: frames of {frame.width} x {frame.height} pixels, too narrow to "
+                "be cut; expected a usual shape of frame"
+            )
+        top, left = (height - framing.height) // 2, (width - framing.width) // 2
+        cut = slice(top, top + framing.height), slice(left, left + framing.width)
+        self._cut = cut if framing.fit == "crop" else None
+        self._height, self._width = height, width
+        self._coded_size = (frame.height, frame.width)
+
+
+def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
+    """Look at the pixels of an RGB frame: uint8 (H, W, 3), without copying them."""
+    plane = frame.planes[0]
+    line_size = plane.line_size
+    if line_size < 3 * frame.width:  # a picture stored upside down has lines of negative size
+        return frame.to_ndarray().astype(np.uint8, copy=False)
+    shape, strides = (frame.height, frame.width, 3), (line_size, 3, 1)
+    return np.ndarray(shape, np.uint8, memoryview(plane), 0, strides)
+
+
+def write_image(image: NDArray[np.uint8], framing: Framing, out: NDArray[np.uint8]) -> None:
+    """Write an upright image, uint8 (H, W, 3), into `out`: uint8 (h, w, 3)."""
+    height, width = image.shape[:2]
+    if framing.fit == "crop":
+        scale = max(framing.height / height, framing.width / width)
+        rows = min(height, max(1, round(framing.height / scale)))
+        columns = min(width, max(1, round(framing.width / scale)))
+        top, left = (height - rows) // 2, (width - columns) // 2
+        image = image[top : top + rows, left : left + columns]
+        height, width = rows, columns
+    if (height, width) == (framing.height, framing.width):
+        out[:] = image
+        return
+    shrinks = framing.height <= height and framing.width <= width
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    out[:] = cv2.resize(image, (framing.width, framing.height), interpolation=how)

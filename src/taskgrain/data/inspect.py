@@ -1,0 +1,137 @@
+"""Look at one clip without keeping its frames: how long, how large, and whether it is whole."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+import numpy as np
+
+from taskgrain.data.container import (
+    DEFAULT_LIMITS,
+    FRAME_RATE,
+    DecodeLimits,
+    VideoFile,
+    open_video,
+    quarter_turns,
+    reason,
+)
+from taskgrain.data.frame_folder import UPRIGHT, FrameFolder, file_bytes, folder_bytes
+from taskgrain.errors import ClipError
+
+# Containers round times to a millisecond; steadier than this is one rate.
+STEADY_SECONDS = 0.0025
+STEADY_SHARE = 0.1  # of the usual time between two frames
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What a clip holds, as it would be displayed."""
+
+    num_frames: int  # coded frames that can be decoded, at least 1
+    seconds: float  # that they span
+    declared_seconds: float | None
+    frame_rate: float | None  # coded frames per second; None for a single frame
+    width: int  # pixels; with the aspect of the pixels, upright
+    height: int
+    rotation: int  # degrees clockwise by which it is turned for display: 0, 90, 180 or 270
+    is_variable_rate: bool
+    truncated: bool
+    problem: str | None  # what is wrong with a truncated clip
+    sha: str  # BLAKE2b of the file's bytes, in hex; of a folder, of its images' names and bytes
+
+
+def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts:
+    """Decode every frame of a clip, a video file or a folder of images, and keep none.
+
+    Raises:
+        ClipError: where `decode_clip` raises it.
+    """
+    if path.is_dir():
+        return _inspect_folder(path, limits)
+    with open_video(path, limits=limits) as video:
+        sha = _digest(file_bytes(path))
+        return _inspect_video(video, sha)
+
+
+def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
+    starts = array("d")
+    end = 0.0
+    width = height = turns = 0
+    broken: str | None = None
+    try:
+        for frame, at, duration in video.timed_frames():
+            if not starts:
+                width, height, turns = frame.width, frame.height, quarter_turns(frame)
+            starts.append(at)
+            end = at + duration
+    except av.error.FFmpegError as error:
+        broken = reason(error)
+    if not starts:
+        why = f" ({broken})" if broken else ""
+        raise ClipError(f"{video.path}: no frame could be decoded{why}; expected a whole video")
+    problem = video.truncation(len(starts), end, broken)
+    width = max(1, round(width * video.pixel_aspect))
+    if turns % 2:
+        width, height = height, width
+    frame_rate, is_variable = _rate(starts)
+    return ClipFacts(
+        num_frames=len(starts),
+        seconds=end,
+        declared_seconds=video.declared_seconds,
+        frame_rate=frame_rate,
+        width=width,
+        height=height,
+        rotation=-turns % 4 * 90,
+        is_variable_rate=is_variable,
+        truncated=problem is not None,
+        problem=problem,
+        sha=sha,
+    )
+
+
+def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
+    folder = FrameFolder(path, limits)
+    count = width = height = 0
+    for image, _, _ in folder.timed_images():
+        if not count:
+            height, width = image.shape[:2]
+        count += 1
+    problem = folder.truncation()
+    if not count:
+        raise ClipError(f"{path}: {problem}; expected frames as JPEG or PNG")
+    return ClipFacts(
+        num_frames=count,
+        seconds=count / FRAME_RATE,
+        declared_seconds=None,
+        frame_rate=float(FRAME_RATE) if count > 1 else None,
+        width=width,
+        height=height,
+        rotation=-UPRIGHT[folder.orientation][1] % 4 * 90,
+        is_variable_rate=False,
+        truncated=problem is not None,
+        problem=problem,
+        sha=_digest(folder_bytes(folder.files)),
+    )
+
+
+def _rate(starts: array[float]) -> tuple[float | None, bool]:
+    """Give the frames per second, and whether the time between frames varies."""
+    span = starts[-1] - starts[0]
+    if len(starts) < 2 or span <= 0:
+        return None, False
+    gaps = np.diff(np.frombuffer(starts))
+    usual = float(np.median(gaps))
+    allowed = max(STEADY_SECONDS, STEADY_SHARE * usual)
+    return (len(starts) - 1) / span, bool((np.abs(gaps - usual) > allowed).any())
+
+
+def _digest(pieces: Iterator[bytes]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

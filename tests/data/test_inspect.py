@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from taskgrain.data.decode import DecodeLimits, decode_clip
+from taskgrain.data.inspect import inspect_clip
+from taskgrain.errors import ClipError
+from tests.making import moving_square, write_video
+
+
+def test_real_clips_hold_their_expected_frames(media: Path) -> None:
+    rows = [json.loads(line) for line in (media / "expected.jsonl").read_text().splitlines()]
+    assert len(rows) >= 15
+    for expected in rows:
+        path = media / expected["file"]
+        if expected.get("decoded"):
+            facts = inspect_clip(path)
+            assert facts.num_frames == expected["decoded"], path.name
+            assert not facts.truncated, path.name
+            shown = decode_clip(path, height=24, width=24)
+            assert abs(len(shown.frames) - facts.seconds * 12) <= 1, path.name
+            assert not shown.truncated, path.name
+        else:
+            for read in (inspect_clip, lambda path: decode_clip(path, height=24, width=24)):
+                with pytest.raises(ClipError, match=r"no frame|no video stream"):
+                    read(path)
+
+
+def test_what_a_clip_is_like_is_told(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.webm", moving_square(30), rate=15)
+    facts = inspect_clip(path)
+    assert (facts.num_frames, facts.width, facts.height, facts.rotation) == (30, 32, 32, 0)
+    assert facts.seconds == pytest.approx(2.0, abs=0.01)
+    assert facts.declared_seconds == pytest.approx(2.0, abs=0.1)
+    assert facts.frame_rate == pytest.approx(15, abs=0.05)
+    assert (facts.is_variable_rate, facts.truncated, facts.problem) == (False, False, None)
+
+
+def test_the_displayed_size_counts_the_aspect_of_the_pixels(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=12)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(3, 2)
+        for image in moving_square(6):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    facts = inspect_clip(path)
+    assert (facts.width, facts.height) == (48, 32)
+
+
+@pytest.mark.parametrize(
+    ("times", "varies"),
+    [([0, 10, 20, 30, 40], False), ([0, 10, 20, 40, 50], True), ([0, 3, 20, 24, 50], True)],
+)
+def test_a_variable_rate_is_noticed(tmp_path: Path, times: list[int], varies: bool) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=100)
+        stream.height, stream.width, stream.pix_fmt = 32, 32, "yuv420p"
+        for image, at in zip(moving_square(5), times, strict=True):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts, frame.time_base = at, Fraction(1, 100)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    assert inspect_clip(path).is_variable_rate is varies
+
+
+def test_a_cut_file_is_reported_as_truncated(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (40, 48, 48, 3), dtype=np.uint8)
+    whole = write_video(tmp_path / "clip.webm", noise).read_bytes()
+    path = tmp_path / "cut.webm"
+    path.write_bytes(whole[: len(whole) // 2])
+    facts = inspect_clip(path)
+    shown = decode_clip(path, height=24, width=24)
+    assert facts.truncated
+    assert facts.num_frames < 36
+    assert facts.problem == shown.problem
+
+
+def test_equal_bytes_have_equal_digests(tmp_path: Path) -> None:
+    a = write_video(tmp_path / "a.mp4", moving_square(6))
+    copy = tmp_path / "b.mp4"
+    copy.write_bytes(a.read_bytes())
+    other = write_video(tmp_path / "c.mp4", moving_square(7))
+    assert inspect_clip(a).sha == inspect_clip(copy).sha != inspect_clip(other).sha
+    assert len(inspect_clip(a).sha) == 32
+
+
+def test_a_folder_of_images_is_inspected(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for number in range(3):
+            image = Image.fromarray(moving_square(3, size=40)[number, :20])
+            exif = image.getexif()
+            exif[0x0112] = 6  # a quarter turn clockwise
+            image.save(tmp_path / name / f"{number}.png", exif=exif)
+    facts = inspect_clip(tmp_path / "a")
+    assert (facts.num_frames, facts.seconds, facts.frame_rate) == (3, 0.25, 12)
+    assert (facts.width, facts.height, facts.rotation) == (20, 40, 90)
+    assert facts.sha == inspect_clip(tmp_path / "b").sha
+    (tmp_path / "b" / "2.png").rename(tmp_path / "b" / "5.png")
+    assert facts.sha != inspect_clip(tmp_path / "b").sha
+
+
+def test_inspecting_keeps_to_the_limits(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "clip.webm", moving_square(36))
+    with pytest.raises(ClipError, match="over 5 frames"):
+        inspect_clip(path, DecodeLimits(coded_frames=5))
+    with pytest.raises(ClipError, match="no such file"):
+        inspect_clip(tmp_path / "gone.webm")
