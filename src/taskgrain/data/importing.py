@@ -1,0 +1,237 @@
+"""Write a dataset of any layout as one of our own: annotations, and a link to every video."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgrain.data.companions import FACTORS, HIERARCHY
+from taskgrain.data.files import atomic_path, write_text
+from taskgrain.data.ledger import LEDGER, bytes_of
+from taskgrain.data.manifest import ClipRecord, Manifest, Reading, Split
+from taskgrain.data.videos import index_videos, is_video_name, split_name
+from taskgrain.errors import ManifestError
+
+MARK = Path(".taskgrain") / "import.json"  # says where a written dataset comes from
+COMPANIONS = (FACTORS, HIERARCHY, LEDGER)
+NUM_SHOWN = 5  # first rows, and missing videos
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What an import would write."""
+
+    layout: str
+    clips: dict[str, int]  # by split; test clips without annotation count as well
+    classes: dict[str, int]  # by split
+    num_found: int  # videos
+    missing: tuple[str, ...]  # files of all the others
+    first: tuple[ClipRecord, ...]
+    notes: tuple[str, ...]
+    problems: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """Give the outline as the command prints it with --json."""
+        return {
+            "layout": self.layout,
+            "clips": self.clips,
+            "classes": self.classes,
+            "videos": {"found": self.num_found, "missing": len(self.missing)},
+            "missing": list(self.missing[:NUM_SHOWN]),
+            "first": [{**_row(record), "split": str(record.split)} for record in self.first],
+            "notes": list(self.notes),
+            "problems": list(self.problems),
+        }
+
+
+def outline(reading: Reading) -> Outline:
+    """Look at what would be written; videos are looked up and not opened."""
+    clips, classes = {}, {}
+    for split in Split:
+        records = reading.split(split)
+        clips[str(split)] = len(records)
+        classes[str(split)] = len({record.category for record in records})
+    clips[str(Split.TEST)] += len(reading.test_ids)
+    files = [record.file for record in reading.records] + list(reading.test_files)
+    missing = tuple(file for file in files if not (reading.root / file).exists())
+    return Outline(
+        reading.layout,
+        clips,
+        classes,
+        len(files) - len(missing),
+        missing,
+        reading.records[:NUM_SHOWN],
+        reading.notes,
+        tuple(map(str, reading.problems)),
+    )
+
+
+def write_dataset(
+    manifest: Manifest,
+    folder: Path,
+    *,
+    copy: bool = False,
+    advance: Callable[[int], None] | None = None,
+) -> None:
+    """Write a dataset into a folder that is empty, or that holds the same one, perhaps in part.
+
+    Videos become relative links, and companions of the annotations (factors, hierarchy, ledger)
+    are copied. A video that is not there is left out; its row is written.
+
+    Args:
+        manifest: of the dataset.
+        folder: where it is written.
+        copy: copy the videos in place of linking to them.
+        advance: called after each clip with the number of clips done.
+
+    Raises:
+        ManifestError: if the folder holds other files, or lies within the dataset.
+    """
+    _claim(manifest.root, folder)
+    videos = folder / "videos"
+    videos.mkdir(exist_ok=True)
+    _sweep(videos)
+    held = index_videos(videos)
+    place = _Placing(videos, copy)
+    for number, (clip_id, source) in enumerate(_sources(manifest), start=1):
+        name = clip_id if not is_video_name(source.name) else clip_id + split_name(source.name)[1]
+        if held.get(clip_id, name) != name:
+            _remove(videos / held[clip_id])
+        place.put(source, name)
+        if advance is not None:
+            advance(number)
+    for name in COMPANIONS:
+        _copy_companion(manifest.root / name, folder / name)
+    names = manifest.taxonomy.categories
+    labels = {name: str(index) for index, name in enumerate(names)}
+    write_text(folder / "labels.json", json.dumps(labels, indent=1, ensure_ascii=False) + "\n")
+    tested: list[dict[str, object]] = [_row(record) for record in manifest.split(Split.TEST)]
+    tested += [{"id": clip_id} for clip_id in manifest.test_ids]
+    if tested or (folder / "test.json").is_file():
+        write_text(folder / "test.json", _rows(tested))
+    # Training comes last: without it the folder is no dataset.
+    for split in (Split.VALIDATION, Split.TRAIN):
+        write_text(folder / f"{split}.json", _rows(map(_row, manifest.split(split))))
+
+
+def _claim(root: Path, folder: Path) -> None:
+    """Take a folder for the import from `root`, or refuse it."""
+    here, source = folder.resolve(), root.resolve()
+    if here.is_relative_to(source):
+        raise ManifestError(f"{folder} lies within {root}; choose a folder outside of it")
+    mark = folder / MARK
+    wanted = json.dumps({"source": str(source)}, ensure_ascii=False)
+    wanted = wanted.encode("utf-8", "backslashreplace").decode() + "\n"
+    if mark.is_file():
+        held = mark.read_text(encoding="utf-8", errors="replace")
+        if held != wanted:
+            raise ManifestError(
+                f"{folder} holds an import of {held.strip()}; choose another folder for {source}"
+            )
+        return
+    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if others:
+        raise ManifestError(
+            f"{folder} holds other files ({others[0]}, ...); choose a folder that is empty or new"
+        )
+    write_text(mark, wanted)
+
+
+def _sources(manifest: Manifest) -> Iterator[tuple[str, Path]]:
+    for record in manifest.records:
+        yield record.clip_id, record.path
+    for clip_id, file in zip(manifest.test_ids, manifest.test_files, strict=False):
+        yield clip_id, manifest.root / file
+
+
+class _Placing:
+    """Put videos into a folder, each whole or not at all; what is there already stays."""
+
+    def __init__(self, videos: Path, copy: bool) -> None:
+        self._videos = videos
+        self._copy = copy
+        self._base = os.path.realpath(videos)
+        self._parents: dict[Path, str] = {}  # as they are really called
+
+    def put(self, source: Path, name: str) -> None:
+        if not source.exists():
+            return
+        target = self._videos / name
+        if not self._copy:
+            self._link(source, target)
+        elif not _is_copy(target, source):
+            _remove(target)
+            (_copy_folder if source.is_dir() else _copy_file)(source, target)
+
+    def _link(self, source: Path, target: Path) -> None:
+        parent = self._parents.get(source.parent)
+        if parent is None:
+            parent = self._parents[source.parent] = os.path.realpath(source.parent)
+        wanted = os.path.relpath(Path(parent) / source.name, self._base)
+        if target.is_symlink() and str(target.readlink()) == wanted:
+            return
+        _remove(target)
+        target.symlink_to(wanted)
+
+
+def _is_copy(target: Path, source: Path) -> bool:
+    """Whether a video was copied before, and has not changed since."""
+    if target.is_symlink() or bytes_of(target) != bytes_of(source):
+        return False
+    # In seconds: not every file system keeps more. A folder of frames is known by its bytes.
+    return source.is_dir() or int(target.stat().st_mtime) == int(source.stat().st_mtime)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    with atomic_path(target, flush=False) as temporary:
+        shutil.copy2(source, temporary)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.copytree(source, temporary)
+    temporary.replace(target)
+
+
+def _copy_companion(source: Path, target: Path) -> None:
+    if source.is_file():
+        with atomic_path(target) as temporary:
+            shutil.copyfile(source, temporary)
+    else:
+        target.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove what an earlier import put there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sweep(videos: Path) -> None:
+    """Remove what a killed import left half written."""
+    for path in videos.glob(".*.tmp"):
+        _remove(path)
+
+
+def _row(record: ClipRecord) -> dict[str, object]:
+    row: dict[str, object] = {
+        "id": record.clip_id,
+        "label": record.caption,
+        "template": record.template,
+        "placeholders": list(record.placeholders),
+    }
+    if len(record.captions) > 1:
+        row["captions"] = list(record.captions)
+    return row
+
+
+def _rows(rows: Iterable[object]) -> str:
+    """Write a list with one row a line."""
+    written: Sequence[str] = [json.dumps(row, ensure_ascii=False) for row in rows]
+    return "[\n" + ",\n".join(written) + "\n]\n" if written else "[]\n"

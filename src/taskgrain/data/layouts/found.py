@@ -1,0 +1,240 @@
+"""Make a dataset of clips that were found: their ids, their splits and their captions."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from pathlib import Path
+
+from taskgrain.data.annotations import BadRowError
+from taskgrain.data.json_rows import is_text
+from taskgrain.data.layouts.layout import LayoutOptions
+from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
+from taskgrain.data.videos import is_video_name, split_name
+from taskgrain.labels.template import CaptionParser, fill, placeholder_count
+
+SPLIT_NAMES: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training"), Split.TRAIN),
+    **dict.fromkeys(("validation", "validate", "valid", "val", "dev"), Split.VALIDATION),
+    **dict.fromkeys(("test", "testing"), Split.TEST),
+}
+MAX_MADE_ID_BYTES = 120  # of an id made from a path; a longer one is cut and gets a hash
+HASH_DIGITS = 8
+
+_BRACKET = re.compile(r"\[([^\[\]]*)\]")
+_NO_ID_LETTER = re.compile(r"[^\w.-]+", re.UNICODE)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundClip:
+    """A clip as a layout finds it."""
+
+    file: str  # relative to the root, with slashes
+    where: str  # "file:line", or the clip's own path: what a problem names
+    category: str | None  # with or without brackets; None where nobody says
+    split: Split | None = None  # None where nobody says
+    captions: tuple[str, ...] = ()  # none: made from the category
+    placeholders: tuple[str, ...] | None = None  # None: read from the caption
+    clip_id: str | None = None  # None: made from the path
+
+
+def split_named(name: str) -> Split | None:
+    """Give the split that a folder, a file or a cell is called after; None if it is none."""
+    return SPLIT_NAMES.get(name.strip().lower())
+
+
+def split_of_file(path: Path) -> Split | None:
+    """Read the split off a file's name: "kinetics-400_val.csv"; None if it names none."""
+    words = reversed(re.split(r"[^a-z]+", path.stem.lower()))
+    return next((split for split in map(split_named, words) if split is not None), None)
+
+
+def reading_of(
+    root: Path,
+    layout: str,
+    clips: Sequence[FoundClip],
+    options: LayoutOptions,
+    problems: Sequence[Problem] = (),
+    notes: Sequence[str] = (),
+) -> Reading:
+    """Make the dataset; a clip with something wrong is left out and its problem listed."""
+    bad = list(problems)
+    said = list(notes)
+    named = _unique(_with_ids(clips), bad)
+    named, num_open = _with_splits(named, options)
+    if num_open:
+        said.append(
+            f"the data do not divide {num_open} clips into training and validation: "
+            f"{options.validation_share:g} of each class are drawn for validation, seed "
+            f"{options.seed}"
+        )
+    num_withheld = sum(c.split is Split.TEST and c.category is not None for c in named)
+    if num_withheld and not options.test_answers:
+        said.append(f"{num_withheld} test clips have labels, of which only the ids are kept")
+    records: list[ClipRecord] = []
+    tested: list[FoundClip] = []
+    parsers = _Parsers()
+    for clip in named:
+        assert clip.clip_id is not None
+        if clip.split is Split.TEST and (clip.category is None or not options.test_answers):
+            tested.append(clip)
+            continue
+        try:
+            records.append(_record(root, clip, parsers))
+        except BadRowError as error:
+            bad.append(Problem(error.kind, clip.where, str(error)))
+    if not records and not bad:
+        bad.append(Problem("malformed", str(root), "holds no clip that has a class"))
+    order = list(Split)
+    records.sort(key=lambda record: order.index(record.split))  # stable: the order found
+    return Reading(
+        root,
+        layout,
+        tuple(records),
+        tuple(clip.clip_id or "" for clip in tested),
+        problems=tuple(bad),
+        notes=tuple(said),
+        test_files=tuple(clip.file for clip in tested),
+    )
+
+
+def record_of(root: Path, clip: FoundClip) -> ClipRecord:
+    """Make the record of one clip that has an id and a split.
+
+    Raises:
+        BadRowError: if it has no category, or one that does not fit its placeholders.
+    """
+    return _record(root, clip, _Parsers())
+
+
+def check_name(text: object, what: str) -> str:
+    """Give a category or caption in composed Unicode, without space around it.
+
+    Raises:
+        BadRowError: if it is empty or cannot be written.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise BadRowError(f"no {what}; expected a text")
+    if not is_text(text) or "\0" in text:
+        raise BadRowError(f"the {what} {text[:60]!r} is not UTF-8 text")
+    return unicodedata.normalize("NFC", " ".join(text.split()))
+
+
+def made_id(file: str) -> str:
+    """Make a clip id from a path: "pushing a cup/clip 1.mp4" -> "pushing_a_cup-clip_1".
+
+    It depends on the path alone. Two paths may give the same one.
+    """
+    stem = split_name(file)[0] if is_video_name(file.rpartition("/")[2]) else file
+    safe = unicodedata.normalize("NFC", stem.encode("utf-8", "replace").decode())
+    safe = _NO_ID_LETTER.sub("_", safe.replace("/", "-")).lstrip(".-") or "clip"
+    if len(safe.encode()) <= MAX_MADE_ID_BYTES:
+        return safe
+    cut = safe.encode()[: MAX_MADE_ID_BYTES - HASH_DIGITS - 1].decode(errors="ignore")
+    return f"{cut}-{_hash(file)}"
+
+
+def _hash(text: str) -> str:
+    return blake2b(text.encode("utf-8", "surrogateescape")).hexdigest()[:HASH_DIGITS]
+
+
+def _with_ids(clips: Sequence[FoundClip]) -> list[FoundClip]:
+    """Give an id to those that have none; where two would be equal, both get a hash."""
+    made = [made_id(clip.file) if clip.clip_id is None else clip.clip_id for clip in clips]
+    # Without regard to case: some file systems know none, and ids are names of files.
+    times = Counter(clip_id.casefold() for clip_id in made)
+    return [
+        replace(clip, clip_id=f"{clip_id}-{_hash(clip.file)}")
+        if clip.clip_id is None and times[clip_id.casefold()] > 1
+        else replace(clip, clip_id=clip_id)
+        for clip, clip_id in zip(clips, made, strict=True)
+    ]
+
+
+def _unique(clips: Sequence[FoundClip], problems: list[Problem]) -> list[FoundClip]:
+    """Keep the first clip of each id, and list the others."""
+    first: dict[str, FoundClip] = {}
+    for clip in clips:
+        assert clip.clip_id is not None
+        held = first.setdefault(clip.clip_id, clip)
+        if held is not clip:
+            text = f'id "{clip.clip_id}" stands already at {held.where}'
+            same = clip.split is held.split
+            problems.append(Problem("duplicate-id" if same else "two-splits", clip.where, text))
+    return list(first.values())
+
+
+def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[list[FoundClip], int]:
+    """Give a split to every clip, and count those that the data do not divide.
+
+    The draw is of clips without a split; where the data name no validation clip, of the training
+    clips too. Each class of two clips or more has one on either side at least.
+    """
+    has_validation = any(clip.split is Split.VALIDATION for clip in clips)
+    open_splits = (None,) if has_validation else (None, Split.TRAIN)
+    classes: dict[str | None, list[FoundClip]] = defaultdict(list)
+    for clip in clips:
+        if clip.split in open_splits:
+            classes[clip.category].append(clip)
+    scored: set[str | None] = set()
+    for members in classes.values():
+        ordered = sorted(members, key=lambda clip: _draw(options.seed, clip.clip_id or ""))
+        number = round(options.validation_share * len(ordered))
+        number = min(max(number, 1), len(ordered) - 1)  # none of a single clip
+        scored.update(clip.clip_id for clip in ordered[:number])
+    divided = [
+        replace(clip, split=Split.VALIDATION if clip.clip_id in scored else Split.TRAIN)
+        if clip.split in open_splits
+        else clip
+        for clip in clips
+    ]
+    return divided, sum(map(len, classes.values()))
+
+
+def _draw(seed: int, clip_id: str) -> bytes:
+    return blake2b(f"{seed}\0{clip_id}".encode()).digest()
+
+
+class _Parsers:
+    """One parser a template: making one takes longer than using it."""
+
+    def __init__(self) -> None:
+        self._parsers: dict[str, CaptionParser] = {}
+
+    def objects(self, template: str, caption: str) -> tuple[str, ...] | None:
+        """Read from a caption what fills the brackets; None if it is no such sentence."""
+        if template not in self._parsers:
+            self._parsers[template] = CaptionParser([template])
+        parsed = self._parsers[template].parse(caption)
+        return parsed.objects if parsed else None
+
+
+def _record(root: Path, clip: FoundClip, parsers: _Parsers) -> ClipRecord:
+    assert clip.clip_id is not None
+    assert clip.split is not None
+    template = check_name(clip.category, "category")
+    captions = tuple(dict.fromkeys(check_name(text, "caption") for text in clip.captions))
+    placeholders = clip.placeholders
+    if placeholders is None and captions:
+        placeholders = parsers.objects(template, captions[0]) if "[" in template else ()
+    if placeholders is None:
+        placeholders = tuple(_BRACKET.findall(template))
+    if len(placeholders) != placeholder_count(template):
+        raise BadRowError(
+            f'template "{template}" has {placeholder_count(template)} brackets, '
+            f"but {len(placeholders)} placeholders"
+        )
+    if not captions:
+        captions = (_caption_of(template, placeholders),)
+    return ClipRecord(clip.clip_id, clip.split, template, placeholders, captions, root, clip.file)
+
+
+def _caption_of(template: str, placeholders: Sequence[str]) -> str:
+    """Say a class in words: "Opening_a-box" -> "opening a box"."""
+    if placeholders:
+        return fill(template, placeholders)
+    return " ".join(re.sub(r"[_-]+", " ", template).split()).lower() or template

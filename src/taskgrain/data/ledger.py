@@ -1,0 +1,124 @@
+"""The ledger of a dataset: which clips cannot be used, or only in part, and why.
+
+`ledger.jsonl` lies beside the annotations: one line a clip, `{clip, state, problem, bytes}`.
+`taskgrain check` writes it; a line written by hand has no `bytes` and holds until it is removed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from taskgrain.data.annotations import BadRowError, check_clip_id
+from taskgrain.data.json_rows import MalformedFileError, is_text, read_text
+from taskgrain.data.manifest import ClipRecord, Problem
+
+LEDGER = "ledger.jsonl"
+
+LedgerState = Literal["failed", "truncated", "excluded"]
+STATES: tuple[LedgerState, ...] = get_args(LedgerState)
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """What the ledger says of one clip."""
+
+    clip: str
+    state: LedgerState
+    problem: str
+    num_bytes: int | None  # of the video when it was checked; None where there was no file
+    by_hand: bool  # without "bytes": holds whatever the file is now
+
+    def to_json(self) -> dict[str, object]:
+        """Give the keys and values of the line, in their order."""
+        keys: dict[str, object] = {
+            "clip": self.clip,
+            "state": self.state,
+            "problem": self.problem,
+        }
+        return keys if self.by_hand else {**keys, "bytes": self.num_bytes}
+
+
+def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]]:
+    """Read the ledger below `root`, and every line of it that cannot be read; none: nothing.
+
+    Of several lines of one clip the last counts.
+    """
+    path = root / LEDGER
+    if not path.is_file():
+        return (), ()
+    lines: dict[str, LedgerLine] = {}
+    problems = []
+    try:
+        text = read_text(path)
+    except MalformedFileError as error:
+        return (), (error.problem,)
+    for number, written in enumerate(text.split("\n"), start=1):
+        if not written.strip():
+            continue
+        try:
+            line = _line(written)
+            lines[line.clip] = line
+        except BadRowError as error:
+            problems.append(Problem("ledger", f"{path}:{number}", str(error)))
+    return tuple(lines.values()), tuple(problems)
+
+
+def bytes_of(path: Path) -> int | None:
+    """Size of a video file, or of all that a folder of frames holds; None where there is none."""
+    try:
+        if path.is_dir():
+            return sum(each.stat().st_size for each in path.iterdir())
+        return path.stat().st_size
+    except (OSError, ValueError):  # ValueError: a name with a NUL
+        return None
+
+
+def is_stale(line: LedgerLine, path: Path) -> bool:
+    """Whether the video at `path` has another size than the one that was checked."""
+    return not line.by_hand and line.num_bytes != bytes_of(path)
+
+
+def with_ledger(
+    records: Sequence[ClipRecord], lines: Sequence[LedgerLine]
+) -> tuple[ClipRecord, ...]:
+    """Mark the records that the ledger excludes; stale lines, and truncated clips, change nothing.
+
+    A line of a clip that is not among the records is passed over: a part of a dataset may keep
+    the whole one's ledger.
+    """
+    if not lines:
+        return tuple(records)
+    excluding: Mapping[str, LedgerLine] = {
+        line.clip: line for line in lines if line.state != "truncated"
+    }
+    return tuple(_marked(record, excluding.get(record.clip_id)) for record in records)
+
+
+def _marked(record: ClipRecord, line: LedgerLine | None) -> ClipRecord:
+    if line is None or is_stale(line, record.path):
+        return record
+    return record._replace(excluded=line.problem)
+
+
+def _line(written: str) -> LedgerLine:
+    try:
+        row = json.loads(written)
+    except (ValueError, RecursionError) as error:
+        raise BadRowError(f"not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadRowError('expected an object {"clip", "state", "problem"}')
+    clip = check_clip_id(row.get("clip"), key="clip")
+    written_state, problem = row.get("state"), row.get("problem")
+    state = next((known for known in STATES if known == written_state), None)
+    if state is None:
+        raise BadRowError(f'"state" of "{clip}" is none of {", ".join(STATES)}')
+    if not isinstance(problem, str) or not problem.strip() or not is_text(problem):
+        raise BadRowError(f'no "problem" in the line of "{clip}"; expected why, as a string')
+    num_bytes = row.get("bytes")
+    if num_bytes is not None and (not isinstance(num_bytes, int) or isinstance(num_bytes, bool)):
+        raise BadRowError(f'"bytes" of "{clip}" is no whole number')
+    return LedgerLine(clip, state, problem, num_bytes, by_hand="bytes" not in row)

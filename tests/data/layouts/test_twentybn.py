@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taskgrain.data.manifest import Split
+from taskgrain.data.opening import read_dataset, read_manifest
+
+
+def packed(root: Path, name: str, folder: str, prefix: str) -> Path:
+    """The files as the makers of both data sets name them."""
+    below = root / folder
+    below.mkdir(parents=True, exist_ok=True)
+    parts = {
+        "labels": "Swiping Left\nSliding Two Fingers Up\n",
+        "train": "34870;Swiping Left\r\n56557;Sliding Two Fingers Up\r\n",
+        "validation": "9223;Swiping Left\n",
+        "test": "1420\n",
+    }
+    for part, text in parts.items():
+        (below / f"{prefix}{part}.csv").write_text(text)
+    for clip_id in ("34870", "56557", "9223", "1420"):
+        (root / f"20bn-{name}" / clip_id).mkdir(parents=True)
+        (root / f"20bn-{name}" / clip_id / "00001.jpg").touch()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [("jester-v1", "jester"), ("something-something-v1", "something-something-v1")],
+)
+@pytest.mark.parametrize("place", ["", "labels", "plain"])
+def test_categories_and_folders_of_frames_are_read(
+    tmp_path: Path, name: str, layout: str, place: str
+) -> None:
+    if place == "plain":
+        root = packed(tmp_path, name, "labels", "")
+    else:
+        root = packed(tmp_path, name, place, f"{name}-")
+    manifest = read_manifest(root)
+    assert read_dataset(root).layout == layout
+    assert manifest.taxonomy.categories == ("Sliding Two Fingers Up", "Swiping Left")
+    first = manifest.records[0]
+    assert (first.clip_id, first.placeholders, first.caption) == ("34870", (), "swiping left")
+    assert first.path == root / f"20bn-{name}" / "34870"
+    assert [record.clip_id for record in manifest.split(Split.VALIDATION)] == ["9223"]
+    assert manifest.test_ids == ("1420",)
+
+
+def test_bad_lines_are_named_and_an_unknown_category_has_a_neighbour(tmp_path: Path) -> None:
+    root = packed(tmp_path, "jester-v1", "", "jester-v1-")
+    text = "1;Swiping Left\n2\n3;Swipping Left\n\n1;Swiping Left\na/b;Swiping Left\n"
+    (root / "jester-v1-train.csv").write_text(text)
+    problems = read_dataset(root).problems
+    found = {(p.kind, p.where.rpartition(":")[2]) for p in problems}
+    assert found == {
+        ("malformed", "2"),
+        ("unknown-category", "3"),
+        ("duplicate-id", "5"),
+        ("malformed", "6"),
+    }
+    assert any("did you mean 'Swiping Left'" in problem.text for problem in problems)
+
+
+def test_without_its_files_the_layout_says_what_it_expects(tmp_path: Path) -> None:
+    (problem,) = read_dataset(tmp_path, layout="jester").problems
+    assert "jester-v1-train.csv" in str(problem)
