@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from taskgrain.errors import ManifestError, RunError, StoppedError
-from taskgrain.jobs.executor import Cell, Worker, run_cells
+from taskgrain.jobs.executor import Cell, Facts, Worker, run_cells
 
 # The functions that cells call are pickled by name, so they live at the top of a module; a test
 # module's own cannot be imported by a worker, hence the tasks below stand on the standard library.
@@ -25,8 +25,9 @@ class Listener:
     def advanced(self, cell: Cell, cost: float) -> None:
         self.cost += cost
 
-    def finished(self, cell: Cell, seconds: float) -> None:
+    def finished(self, cell: Cell, seconds: float, facts: Facts) -> None:
         self.heard.append(f"end {cell.name}")
+        self.facts = facts
 
     def stopping(self) -> None:
         self.heard.append("stopping")

@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -42,12 +42,16 @@ class Worker(Protocol):
         """Whether a stop was asked for."""
 
 
+Facts = Mapping[str, float]
+"""What a cell measured of its own run, for timings.jsonl; never a part of its results."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cell:
     """One piece of a study: independent of all others but those it needs."""
 
     name: str
-    work: Callable[[Worker], None]  # a functools.partial of a module's function: it is pickled
+    work: Callable[[Worker], Facts | None]  # a partial of a module's function: it is pickled
     cost: float  # estimated seconds on one thread, for the progress bar and the plan
     done: Path  # the mark that it is finished
     output: Path  # a file that it writes; a marked cell whose output is there is never run again
@@ -68,8 +72,8 @@ class Monitor(Protocol):
     def advanced(self, cell: Cell, cost: float) -> None:
         """Hear that a part of a cell's cost is done."""
 
-    def finished(self, cell: Cell, seconds: float) -> None:
-        """Hear that a cell is complete."""
+    def finished(self, cell: Cell, seconds: float, facts: Facts) -> None:
+        """Hear that a cell is complete, and what it measured of its run."""
 
     def stopping(self) -> None:
         """Hear that a stop was asked for, and workers are coming to a safe point."""
@@ -134,7 +138,7 @@ class _Schedule:
         self._workers = workers
         self._monitor = monitor
         self._news = news
-        self._running: dict[Future[float], Cell] = {}
+        self._running: dict[Future[tuple[float, Facts]], Cell] = {}
         self._done: set[str] = set()
 
     def run(self) -> None:
@@ -156,10 +160,10 @@ class _Schedule:
             self._monitor.started(cell)
             self._running[self._pool.submit(_run_cell, cell)] = cell
 
-    def _finish(self, future: Future[float]) -> None:
+    def _finish(self, future: Future[tuple[float, Facts]]) -> None:
         cell = self._running.pop(future)
         try:
-            seconds = future.result()
+            seconds, facts = future.result()
         except BrokenProcessPool:
             under_way = " or ".join(each.name for each in (cell, *self._running.values()))
             raise RunError(
@@ -168,7 +172,7 @@ class _Schedule:
                 'calls run_study lacks `if __name__ == "__main__":`'
             ) from None
         self._done.add(cell.name)
-        self._monitor.finished(cell, seconds)
+        self._monitor.finished(cell, seconds, facts)
 
     def _hear(self) -> None:
         while True:
@@ -249,13 +253,13 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-def _run_cell(cell: Cell) -> float:
+def _run_cell(cell: Cell) -> tuple[float, Facts]:
     global _is_busy
     started = time.perf_counter()
     _is_busy = True
     try:
-        cell.work(_ProcessWorker(cell.name))
+        facts = cell.work(_ProcessWorker(cell.name))
         write_text(cell.done, "")
     finally:
         _is_busy = False
-    return time.perf_counter() - started
+    return time.perf_counter() - started, facts or {}

@@ -13,7 +13,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from taskgrain.jobs.executor import Cell
+from taskgrain.jobs.executor import Cell, Facts
 
 LINE_SECONDS = 15.0  # between two plain lines
 
@@ -66,13 +66,16 @@ class Reporter:
             self._left[cell.name] = max(0.0, self._left[cell.name] - cost)
             self._show()
 
-    def finished(self, cell: Cell, seconds: float) -> None:
-        """Log how long a cell took."""
+    def finished(self, cell: Cell, seconds: float, facts: Facts) -> None:
+        """Log how long a cell took; say how much of that it waited for data, where it says so."""
         self._left.pop(cell.name, None)
         self._running.remove(cell.name)
         with self._timings.open("a", encoding="utf-8") as file:
-            line = {"cell": cell.name, "seconds": round(seconds, 3), "estimate": cell.cost}
+            line = {"cell": cell.name, "seconds": round(seconds, 3), "estimate": cell.cost, **facts}
             file.write(json.dumps(line) + "\n")
+        if "data_share" in facts and not self._silent:
+            share = f"{100 * facts['data_share']:.0f} % of it waiting for data"
+            self._bar.console.print(f"{cell.name}: {seconds:.0f} s, {share}", highlight=False)
         self._show()
 
     def stopping(self) -> None:
