@@ -11,7 +11,11 @@ from typing import Annotated, ParamSpec
 import typer
 
 from taskgrain import __version__
+from taskgrain.cli.check import check
 from taskgrain.cli.describe import describe
+from taskgrain.cli.import_dataset import import_dataset
+from taskgrain.cli.labels import labels
+from taskgrain.cli.pack import pack
 from taskgrain.cli.render import render
 from taskgrain.cli.report import report
 from taskgrain.cli.study import study
@@ -45,8 +49,10 @@ def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for command in (study, report, describe, render):
+for command in (study, report, describe, check, labels, pack):
     app.command()(_stoppable(command))
+app.command("import")(_stoppable(import_dataset))
+app.command()(_stoppable(render))
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,58 @@
+"""Packing a dataset: two processes against one, start-up and all, in one run.
+
+The clips are links to a few drawn ones: what matters is that there are enough of them for
+starting the processes, about a second, not to count.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from taskgrain.prepare.packing import PackSettings, pack_dataset
+from taskgrain.tabletop.dataset import WorldSpec, clip_path, plan, write_clip
+
+NUM_CLIPS, NUM_DRAWN, ROUNDS, SIZE = 1600, 16, 3, 56
+
+
+def write_dataset(root: Path) -> None:
+    """Draw a few clips, and write a dataset that names each of them many times."""
+    drawn = []
+    for clip in plan(WorldSpec(world="tabletop", seed=0, train=NUM_DRAWN, validation=0)):
+        write_clip(root / "drawn", clip)
+        drawn.append(clip_path(root / "drawn", clip.clip_id))
+    (root / "videos").mkdir()
+    rows = []
+    for n in range(NUM_CLIPS):
+        os.link(drawn[n % NUM_DRAWN], root / "videos" / f"{n}.webm")
+        rows.append({"id": str(n), "label": "moving", "template": "Moving", "placeholders": []})
+    (root / "train.json").write_text(json.dumps(rows[1:]))
+    (root / "validation.json").write_text(json.dumps(rows[:1]))
+
+
+def pack_seconds(root: Path, workers: int) -> float:
+    settings = PackSettings(SIZE, SIZE, encoding="raw")
+    with tempfile.TemporaryDirectory(dir=root) as store:
+        return pack_dataset(root, Path(store), settings, workers=workers, quiet=True).seconds
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_dataset(root)
+        best: dict[int, float] = {}
+        for _ in range(ROUNDS):
+            for workers in (1, 2):
+                seconds = pack_seconds(root, workers)
+                best[workers] = min(best.get(workers, seconds), seconds)
+    one, two = (NUM_CLIPS / best[workers] for workers in (1, 2))
+    print(
+        f"pack to {SIZE} x {SIZE}: {one:.0f} clips/s with one process, {two:.0f} with two: "
+        f"{two / one:.2f} times as fast"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""What a check found in each video file, kept on disk so that no file is decoded twice.
+
+The facts lie in buckets: files of JSON lines, of which one process holds one at a time. A clip's
+file name alone says which bucket is its own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from taskgrain.data.files import atomic_path
+from taskgrain.data.inspect import inspect_clip
+from taskgrain.errors import ClipError
+from taskgrain.jobs.executor import Worker
+
+FORMAT = 1  # of the facts; others are not read
+CLIPS_PER_BUCKET = 64
+LEAST_BUCKETS = 16  # few clips are spread too, so that all workers end together
+INSPECT_SECONDS = 0.005  # a small clip on one thread, for the progress
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """By what a file is known to be the same as before, without reading it."""
+
+    bytes: int
+    changed: int  # nanoseconds since 1970
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """One video file, or one folder of frames, as it was inspected."""
+
+    file: str  # relative to the dataset's root
+    bytes: int
+    changed: int  # nanoseconds since 1970
+    state: Literal["whole", "truncated", "failed"]
+    problem: str | None = None  # of a file that is not whole
+    frames: int = 0  # as they are coded
+    seconds: float = 0.0
+    frame_rate: float | None = None
+    width: int = 0  # pixels, upright
+    height: int = 0
+    rotation: int = 0  # degrees
+    is_variable_rate: bool = False
+    content: str = ""  # hash of the bytes
+
+    @property
+    def stamp(self) -> Stamp:
+        """The file's size and time when it was inspected."""
+        return Stamp(self.bytes, self.changed)
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Look at a clip's file, or at all that its folder of frames holds; None if there is none.
+
+    Bytes are those of `ledger.bytes_of`; a folder's time is the latest of its own and what it
+    holds.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            return Stamp(found.st_size, found.st_mtime_ns)
+        size, changed = 0, found.st_mtime_ns
+        with os.scandir(path) as entries:
+            for entry in entries:
+                held = entry.stat()
+                size += held.st_size
+                changed = max(changed, held.st_mtime_ns)
+    except (OSError, ValueError):  # ValueError: a name with a NUL
+        return None
+    return Stamp(size, changed)
+
+
+@dataclass(frozen=True, slots=True)
+class FactsFolder:
+    """The buckets of one dataset; `count` of them, a power of two."""
+
+    folder: Path
+    count: int
+
+    @classmethod
+    def sized(cls, folder: Path, num_files: int) -> FactsFolder:
+        """Choose the number of buckets for so many files."""
+        count = LEAST_BUCKETS
+        while count * CLIPS_PER_BUCKET < num_files:
+            count *= 2
+        return cls(folder, count)
+
+    def bucket_of(self, file: str) -> int:
+        """Say which bucket holds a file's facts: 0 .. count - 1."""
+        return zlib.crc32(os.fsencode(file)) % self.count
+
+    def path(self, bucket: int) -> Path:
+        """Name the file of a bucket."""
+        return self._generation(self.count) / f"{bucket:05d}.jsonl"
+
+    def read(self, bucket: int, files: Collection[str]) -> dict[str, FileFacts]:
+        """Read what is known of these files, which belong to a bucket.
+
+        Where the dataset has grown to another number of buckets, those of before are read: as both
+        numbers are powers of two, a bucket's facts lie in few of them.
+        """
+        if self.path(bucket).is_file():
+            return _read(self.path(bucket), files)
+        known: dict[str, FileFacts] = {}
+        for count in self._older():
+            step = min(count, self.count)
+            for other in range(bucket % step, count, step):
+                path = FactsFolder(self.folder, count).path(other)
+                if path.is_file():
+                    known |= _read(path, files)
+        return known
+
+    def write(self, bucket: int, facts: Sequence[FileFacts]) -> None:
+        """Write a bucket whole."""
+        with (
+            atomic_path(self.path(bucket), flush=False) as temporary,
+            temporary.open("w", encoding="utf-8", newline="\n") as file,
+        ):
+            file.writelines(json.dumps(asdict(each)) + "\n" for each in facts)
+
+    def drop_older(self) -> None:
+        """Remove the buckets of other numbers, once this one's are complete."""
+        for count in self._older():
+            shutil.rmtree(self._generation(count))
+
+    def _generation(self, count: int) -> Path:
+        return self.folder / f"facts-{FORMAT}-{count}"
+
+    def _older(self) -> Iterator[int]:
+        for path in sorted(self.folder.glob(f"facts-{FORMAT}-*")):
+            count = path.name.rpartition("-")[2]
+            if count.isdecimal() and int(count) != self.count:
+                yield int(count)
+
+
+def _read(path: Path, files: Collection[str]) -> dict[str, FileFacts]:
+    """Read the facts of the files asked for; a line that cannot be read is as if it was not."""
+    found = {}
+    with path.open(encoding="utf-8") as lines:
+        for line in lines:
+            try:
+                facts = FileFacts(**json.loads(line))
+            except (ValueError, TypeError):
+                continue
+            if facts.file in files:
+                found[facts.file] = facts
+    return found
+
+
+def inspect_bucket(
+    worker: Worker, root: Path, facts: FactsFolder, bucket: int, files: Sequence[str]
+) -> None:
+    """Inspect those files of a bucket that are new or have changed; keep what is known.
+
+    Stopped in the middle, it has written what it did.
+    """
+    known = facts.read(bucket, frozenset(files))
+    try:
+        for file in files:
+            stamp = stamp_of(root / file)
+            if stamp is None:
+                known.pop(file, None)
+            elif file not in known or known[file].stamp != stamp:
+                known[file] = inspect_file(root, file, stamp)
+                worker.advance(INSPECT_SECONDS)
+    finally:
+        facts.write(bucket, [known[file] for file in files if file in known])
+
+
+def inspect_file(root: Path, file: str, stamp: Stamp) -> FileFacts:
+    """Decode a file to its end, and say what it holds."""
+    path = root / file
+    try:
+        found = inspect_clip(path)
+    except ClipError as error:
+        problem = str(error).replace(str(path), path.name)
+        return FileFacts(file, stamp.bytes, stamp.changed, "failed", problem)
+    return FileFacts(
+        file,
+        stamp.bytes,
+        stamp.changed,
+        "truncated" if found.truncated else "whole",
+        problem=found.problem,
+        frames=found.num_frames,
+        seconds=round(found.seconds, 3),
+        frame_rate=None if found.frame_rate is None else round(float(found.frame_rate), 3),
+        width=found.width,
+        height=found.height,
+        rotation=found.rotation,
+        is_variable_rate=found.is_variable_rate,
+        content=found.sha,
+    )

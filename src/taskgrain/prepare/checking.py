@@ -1,0 +1,260 @@
+"""Check a dataset: is every clip there, whole, in one split? By several processes, resumable."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from taskgrain.data.ledger import LEDGER, LedgerLine
+from taskgrain.data.manifest import Reading, Split
+from taskgrain.data.opening import read_dataset
+from taskgrain.data.videos import index_videos
+from taskgrain.errors import RunError
+from taskgrain.jobs.executor import Cell, run_cells
+from taskgrain.jobs.lock import locked
+from taskgrain.jobs.progress import Reporter
+from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.prepare.check_facts import (
+    INSPECT_SECONDS,
+    FactsFolder,
+    FileFacts,
+    inspect_bucket,
+    stamp_of,
+)
+from taskgrain.prepare.check_ledger import HeldLedger
+from taskgrain.prepare.check_report import CheckReport, FaultKind, LevelCounts, VideoCounts
+from taskgrain.prepare.check_tally import (
+    ContentTally,
+    Findings,
+    VideoTally,
+    count_levels,
+    note_captions,
+    note_content,
+    note_odd,
+)
+from taskgrain.prepare.check_texts import Texts
+from taskgrain.prepare.check_unnamed import NamedFiles, unnamed_videos
+
+STATE = Path(".taskgrain", "check")  # below a dataset; what was found in each file
+
+
+def check_dataset(
+    root: Path, *, out: Path | None = None, workers: int | None = None, quiet: bool = False
+) -> CheckReport:
+    """Look at every row and decode every video of a dataset; list broken clips in its ledger.
+
+    Files that were decoded before, and have the same size and time since, are not decoded again.
+
+    Args:
+        root: of the dataset, in any layout that `read_dataset` knows.
+        out: folder for what is kept between checks and for the ledger; None puts them into the
+            dataset itself.
+        workers: processes, one thread each; None is one a core. Never changes what is found.
+        quiet: whether to keep silent.
+
+    Raises:
+        ManifestError: if nothing can be read.
+        RunError: if the folder cannot be written, or another process checks the same dataset.
+        StoppedError: after Ctrl-C; the same call goes on from there.
+    """
+    started = time.monotonic()
+    findings, ledger = Findings(), HeldLedger.below(root)
+    read = _read(root, ledger, findings)
+    clips = read.clips
+    state = _make_state(root, out)
+    with locked(state), sigterm_stops():
+        facts = FactsFolder.sized(state, len(clips.ids))
+        work = _plan(facts, clips, root)
+        _inspect(state, work.cells, workers or os.cpu_count() or 1, quiet=quiet)
+        facts.drop_older()
+        lines, videos = _tally(clips, facts, work.missing, findings)
+        for place, file in enumerate(sorted(unnamed_videos(root, NamedFiles(clips.files)))):
+            findings.note("unnamed-video", place, file)
+        written = ledger.write((out or root) / LEDGER, lines)
+    return CheckReport(
+        data=str(root),
+        layout=read.layout,
+        clips={split.value: clips.splits.count(split) for split in Split},
+        levels=read.levels,
+        videos=videos,
+        faults=findings.faults,
+        notes=findings.notes,
+        inspected=work.num_stale,
+        known=work.num_known,
+        ledger=None if written is None else str(written),
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What is kept of the annotations while the videos are looked at."""
+
+    layout: str
+    levels: Mapping[str, LevelCounts]
+    clips: _Clips
+
+
+def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
+    """Read the annotations, and say of them what can be said without a video."""
+    reading = read_dataset(root)
+    for place, problem in enumerate(reading.problems):
+        findings.fault(problem.kind, place, problem.where, problem.text)
+    levels = count_levels(reading, findings)
+    note_captions(reading, findings)
+    return _Read(reading.layout, levels, _Clips.of(reading, ledger.by_hand))
+
+
+@dataclass(frozen=True, slots=True)
+class _Clips:
+    """The clips of a dataset, column by column: annotated ones first, then those of test."""
+
+    ids: Texts
+    files: Texts  # relative to the root
+    splits: Sequence[Split]
+    excluded: Mapping[int, str]  # place -> why; these are not looked at
+    num_annotated: int
+
+    @classmethod
+    def of(cls, reading: Reading, by_hand: Mapping[str, LedgerLine]) -> _Clips:
+        ids = [record.clip_id for record in reading.records]
+        excluded = {
+            place: by_hand[clip_id].problem
+            for place, clip_id in enumerate(ids)
+            if clip_id in by_hand and by_hand[clip_id].state != "truncated"
+        }
+        files = [record.file for record in reading.records]
+        splits = [record.split for record in reading.records]
+        # Test clips lie beside the others.
+        folder = Path(files[0]).parent if files else Path("videos")
+        videos = index_videos(reading.root / folder) if reading.test_ids else {}
+        for clip_id in reading.test_ids:
+            name = videos.get(clip_id) or f"{clip_id}.webm"
+            files.append((folder / name).as_posix())
+        ids += reading.test_ids
+        splits += [Split.TEST] * len(reading.test_ids)
+        return cls(Texts(ids), Texts(files), splits, excluded, len(reading.records))
+
+    def by_bucket(self, facts: FactsFolder) -> Iterator[tuple[int, list[int]]]:
+        """Yield each bucket that has clips, and their places."""
+        bucket = np.array([facts.bucket_of(file) for file in self.files], np.int64)
+        order = np.argsort(bucket, kind="stable")
+        starts = np.flatnonzero(np.diff(bucket[order], prepend=-1))
+        for places in np.split(order, starts[1:]) if len(order) else []:
+            kept = [place for place in places.tolist() if place not in self.excluded]
+            if kept:
+                yield int(bucket[places[0]]), kept
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    cells: list[Cell]
+    missing: set[int]  # places of clips without a file
+    num_stale: int  # files
+    num_known: int
+
+
+def _plan(facts: FactsFolder, clips: _Clips, root: Path) -> _Plan:
+    """Find the files that are missing, and those that have to be decoded."""
+    plan: list[Cell] = []
+    missing: set[int] = set()
+    num_stale = num_known = 0
+    for bucket, places in clips.by_bucket(facts):
+        files = tuple(dict.fromkeys(clips.files[place] for place in places))
+        known = facts.read(bucket, frozenset(files))
+        stamps = {file: stamp_of(root / file) for file in files}
+        there = [file for file, stamp in stamps.items() if stamp is not None]
+        stale = [f for f in there if f not in known or known[f].stamp != stamps[f]]
+        missing.update(place for place in places if stamps[clips.files[place]] is None)
+        num_stale += len(stale)
+        num_known += len(there) - len(stale)
+        if stale or (there and not facts.path(bucket).is_file()):
+            cost = INSPECT_SECONDS * max(len(stale), 1)
+            plan.append(_cell(facts, root, bucket, files, cost))
+    return _Plan(plan, missing, num_stale, num_known)
+
+
+def _cell(facts: FactsFolder, root: Path, bucket: int, files: tuple[str, ...], cost: float) -> Cell:
+    return Cell(
+        f"prepare checking {bucket:05d}",
+        partial(inspect_bucket, root=root, facts=facts, bucket=bucket, files=files),
+        cost,
+        facts.folder / "marks" / f"{bucket:05d}.done",
+        facts.path(bucket),
+    )
+
+
+def _inspect(state: Path, cells: Sequence[Cell], workers: int, *, quiet: bool) -> None:
+    shutil.rmtree(state / "marks", ignore_errors=True)  # what is known is seen in the facts
+    for left in state.glob("*/.*.tmp"):
+        left.unlink()  # half a file, of a process that was killed
+    with Reporter(cells, state / "timings.jsonl", quiet=quiet) as reporter:
+        run_cells(cells, workers=workers, monitor=reporter)
+    shutil.rmtree(state / "marks", ignore_errors=True)
+    (state / "timings.jsonl").unlink(missing_ok=True)
+
+
+def _make_state(root: Path, out: Path | None) -> Path:
+    state = out or root / STATE
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        (state / ".lock").open("a+").close()
+    except OSError as error:
+        raise RunError(
+            f"{state}: cannot be written ({error.strerror}); choose with --out a folder for what "
+            "the check keeps and for its ledger"
+        ) from error
+    return state
+
+
+def _tally(
+    clips: _Clips, facts: FactsFolder, missing: set[int], findings: Findings
+) -> tuple[list[LedgerLine], VideoCounts | None]:
+    """Go through the facts twice: only when all are counted is it known which are odd."""
+    lines = [_missing(place, clips, findings) for place in sorted(missing)]
+    for place, why in clips.excluded.items():
+        findings.note("excluded", place, clips.ids[place], why)
+    tally, contents = VideoTally(), ContentTally()
+    for place, found in _facts(clips, facts, missing):
+        tally.add(found)
+        contents.add(found, place)
+    usual = tally.counts()
+    for place, found in _facts(clips, facts, missing):
+        clip_id = clips.ids[place]
+        if found.state != "whole":
+            kind: FaultKind = "undecodable" if found.state == "failed" else "truncated"
+            problem = found.problem or "no reason is known"
+            findings.fault(kind, place, clip_id, problem)
+            line = LedgerLine(clip_id, found.state, problem, found.bytes, by_hand=False)
+            lines.append((place, line))
+        if found.state != "failed" and usual is not None:
+            note_odd(found, usual, place, clip_id, findings)
+    note_content(contents.groups(), clips.ids, clips.splits, findings)
+    lines.sort(key=lambda line: line[0])
+    return [line for _, line in lines], usual
+
+
+def _missing(place: int, clips: _Clips, findings: Findings) -> tuple[int, LedgerLine]:
+    clip_id, file = clips.ids[place], clips.files[place]
+    if place < clips.num_annotated:
+        findings.fault("missing", place, clip_id, f"{file}: no such file")
+    else:
+        findings.note("missing-test", place, clip_id, f"{file}: no such file")
+    return place, LedgerLine(clip_id, "failed", f"{file}: no such file", None, by_hand=False)
+
+
+def _facts(clips: _Clips, facts: FactsFolder, missing: set[int]) -> Iterator[tuple[int, FileFacts]]:
+    """Yield the place of each clip that has a file, and what was found in that."""
+    for bucket, places in clips.by_bucket(facts):
+        known = facts.read(bucket, frozenset(clips.files[place] for place in places))
+        for place in places:
+            file = clips.files[place]
+            if place not in missing and file in known:
+                yield place, known[file]
