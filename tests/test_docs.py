@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Literal, Union, get_args, get_origin
@@ -60,14 +60,15 @@ def words(annotation: object) -> str:
         return ", ".join(f'"{part}"' for part in parts)
     if origin is tuple:
         return f"list of {words(parts[0])}"
+    if origin is Mapping:
+        return f"table of {words(parts[1])}"
     if origin in (Union, UnionType):
         return " or ".join(words(part) for part in parts if part is not NoneType)
     if parts:  # Annotated
         return words(parts[0])
     assert isinstance(annotation, type)
-    return {"str": "text", "int": "integer", "float": "number", "Path": "folder"}[
-        annotation.__name__
-    ]
+    names = {"str": "text", "int": "integer", "float": "number", "Path": "folder"}
+    return {**names, "bool": "true or false"}[annotation.__name__]
 
 
 def test_every_setting_is_documented() -> None:
@@ -120,7 +121,8 @@ def test_the_study_of_the_readme_is_a_study(tmp_path: Path) -> None:
     (text,) = blocks("toml")
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     study = load_study(tmp_path / "mine.toml")
-    assert study.data.root == tmp_path / "my-clips"
+    assert [target.root for target in study.targets] == [tmp_path / "my-clips"]
+    assert study.primary.target == study.targets[0].name
 
 
 def test_the_python_of_the_readme_uses_names_that_there_are() -> None:

@@ -99,7 +99,7 @@ class ModelDescription:
             level=None if stored["level"] is None else str(stored["level"]),
             form=form,
             vocabulary=None if words is None else Vocabulary(tuple(map(str, words))),
-            sampling=FrameSampling(**{key: int(value) for key, value in sampling.items()}),
+            sampling=FrameSampling(**sampling),
         )
 
 
@@ -182,7 +182,12 @@ class Predictor:
             ClipError: if it cannot be decoded.
         """
         sampling = self.description.sampling
-        clip = decode_clip(Path(path), height=sampling.store_height, width=sampling.store_width)
+        clip = decode_clip(
+            Path(path),
+            height=sampling.store_height,
+            width=sampling.store_width,
+            fit=sampling.fit,
+        )
         return self.describe([clip.frames], [str(path)], top=top)[0]
 
     @torch.inference_mode()
@@ -197,7 +202,7 @@ class Predictor:
             top: how many classes to name.
         """
         sampling = self.description.sampling
-        video = torch.from_numpy(np.stack([see(clip, sampling, None) for clip in clips]))
+        video = torch.from_numpy(np.stack([see(clip, sampling) for clip in clips]))
         features = self._model.encoder(video.to(self._device)).float()
         groups = categories = None
         if self._model.head is not None:

@@ -33,6 +33,7 @@ FRACTION_METRICS = (
     "template-accuracy",
     "object-accuracy",
     "group-accuracy",
+    "unknown-rate",
 )
 
 

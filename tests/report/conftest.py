@@ -125,6 +125,7 @@ def _source_rows(
         rows.append(row(randomness.uniform(0.1, 0.2), **decoder, metric="exact-match"))
         rows.append(row(randomness.uniform(0.5, 0.6), **decoder, metric="template-accuracy"))
         rows.append(row(randomness.uniform(0.3, 0.4), **decoder, metric="object-accuracy"))
+        rows.append(row(randomness.uniform(0.0, 0.02), **decoder, metric="unknown-rate"))
     part = decoder if level is None else head
     gain = randomness.uniform(-0.005, 0.03)
     return [*rows, row(gain, width=None, **part, metric="gain-last-epoch")]

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from taskgrain.config.settings import LADDER, Source
-from taskgrain.data.manifest import Manifest, Split, read_manifest
+from taskgrain.data.manifest import Manifest, Split
+from taskgrain.data.opening import read_manifest
 from taskgrain.errors import TaxonomyError
+from taskgrain.labels.symmetry import SSV2_MIRROR
 from taskgrain.study.sources import source_task
 from tests.making import PRETEND, PULL, PUSH, row, write_annotations
 
@@ -31,8 +33,9 @@ def test_each_source_of_the_ladder_says_its_own_of_a_clip(manifest: Manifest) ->
     for source in LADDER:
         task = source_task(source, manifest)
         example = task.examples(manifest.split(Split.TRAIN))[0]
-        words = task.vocabulary.decode(example.tokens) if task.vocabulary else None
-        said[source.name] = (example.target, words)
+        label = example.label
+        words = task.vocabulary.decode(label.captions[0]) if task.vocabulary else None
+        said[source.name] = (label.target, words)
     full, simple = "pushing a small red cup from left to right", "pushing cup from left to right"
     assert said == {
         "action-groups": (1, None),
@@ -47,7 +50,7 @@ def test_each_source_of_the_ladder_says_its_own_of_a_clip(manifest: Manifest) ->
 def test_the_vocabulary_comes_from_training_clips_alone(manifest: Manifest) -> None:
     task = source_task(named("captions-full"), manifest)
     assert task.vocabulary is not None
-    tokens = task.examples(manifest.split(Split.VALIDATION))[0].tokens
+    tokens = task.examples(manifest.split(Split.VALIDATION))[0].label.captions[0]
     assert task.vocabulary.decode(tokens) == "pushing a <unk> <unk> from left to right"
 
 
@@ -70,3 +73,68 @@ def test_a_level_that_the_data_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TaxonomyError, match="no level 'action-group'"):
         source_task(named("action-groups"), manifest)
     assert source_task(named("categories"), manifest).num_classes == 2
+
+
+def test_words_rarer_than_the_threshold_are_unknown(manifest: Manifest) -> None:
+    task = source_task(named("captions-full"), manifest, min_word_count=3)
+    assert task.vocabulary is not None
+    said = task.examples(manifest.split(Split.TRAIN))[0].label.captions[0]
+    assert task.vocabulary.decode(said) == "<unk> a <unk> <unk> <unk> from left to right"
+
+
+def test_a_mirrored_clip_has_the_other_category_and_the_other_caption(tmp_path: Path) -> None:
+    train: list[object] = [
+        row("1", PUSH, "a cup"),
+        row("2", PUSH.replace("left to right", "right to left"), "a cup"),
+        row("3", PULL, "a cup"),  # its mirror image is no category here
+        row("4", PRETEND, "a cup", "my left hand"),
+        row("5", PRETEND, "a cup", "a box"),
+    ]
+    manifest = read_manifest(write_annotations(tmp_path, train, [row("6", PULL, "a cup")]))
+    task = source_task(named("joint-full"), manifest, mirror=SSV2_MIRROR)
+    assert task.vocabulary is not None
+    said = {}
+    for example in task.examples(manifest.split(Split.TRAIN)):
+        mirrored = example.mirrored
+        said[example.clip_id] = mirrored and (
+            task.taxonomy.categories[mirrored.target],
+            task.vocabulary.decode(mirrored.captions[0]),
+        )
+    assert said == {
+        "1": ("Pushing something from right to left", "pushing a cup from right to left"),
+        "2": ("Pushing something from left to right", "pushing a cup from left to right"),
+        "3": None,
+        "4": (
+            "Pretending to put something next to something",
+            "pretending to put a cup next to my right hand",
+        ),
+        "5": (
+            "Pretending to put something next to something",
+            "pretending to put a cup next to a box",
+        ),
+    }
+    plain = source_task(named("joint-full"), manifest)
+    assert not any(e.mirrored for e in plain.examples(manifest.split(Split.TRAIN)))
+
+
+def test_clips_that_a_level_leaves_out_are_no_examples_of_it(tmp_path: Path) -> None:
+    train: list[object] = [
+        row("1", PUSH, "a cup"),
+        row("2", "Holding [something]", "a cup"),
+        row("3", PRETEND, "a cup", "a box"),  # in none of the ten classes
+    ]
+    manifest = read_manifest(write_annotations(tmp_path, train, [row("4", PUSH, "a mug")]))
+    source = Source.model_validate({"name": "ten", "classify": "ten-class"})
+    task = source_task(source, manifest)
+    records = manifest.split(Split.TRAIN)
+    assert [example.clip_id for example in task.examples(records)] == ["1", "2"]
+    assert [record.clip_id for record in task.covered(records)] == ["1", "2"]
+    assert task.entropy_bits(records) == pytest.approx(1.0)
+
+
+def test_free_sentences_have_the_full_form_alone(tmp_path: Path) -> None:
+    rows: list[object] = [{**row("1", "Nodding"), "label": "a man says yes"}, row("2", "Waving")]
+    manifest = read_manifest(write_annotations(tmp_path, rows, [row("3", "Nodding")]))
+    with pytest.raises(TaxonomyError, match="not made of its template"):
+        source_task(named("captions-simplified"), manifest)
+    assert source_task(named("captions-full"), manifest).vocabulary is not None

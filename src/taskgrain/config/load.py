@@ -125,8 +125,9 @@ def _resolve_roots(table: Table, folder: Path) -> None:
     data, targets = table.get("data"), table.get("targets")
     sections = [data, *targets] if isinstance(targets, list) else [data]
     for section in sections:
-        if isinstance(section, dict) and isinstance(section.get("root"), str):
-            section["root"] = str((folder / section["root"]).resolve())
+        for key in ("root", "store"):
+            if isinstance(section, dict) and isinstance(section.get(key), str):
+                section[key] = str((folder / section[key]).resolve())
 
 
 def _merge(base: Table, change: Mapping[str, object]) -> Table:

@@ -5,8 +5,9 @@ Modules below never see these: `study` turns them into plain arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -28,11 +29,24 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
+Levels = Mapping[Name, Mapping[str, Annotated[tuple[str, ...], Field(min_length=1)]]]
+
+
 class SourceData(Settings):
     """The clips that the encoders learn from: the embedded world, or a dataset of your own."""
 
     root: Path | None = Field(
-        None, description="folder of your own dataset; the keys below are then not used"
+        None, description="folder of your own dataset; world, seed and sizes are then not used"
+    )
+    store: Path | None = Field(
+        None, description="frames of your own dataset, as `taskgrain pack` wrote them"
+    )
+    levels: Levels = Field(
+        {}, description="levels of your own, finest first: level -> name -> its categories"
+    )
+    mirror: Mapping[str, str] = Field(
+        {},
+        description="category -> its mirror image, or itself; Something-Something's are known",
     )
     world: Literal["tabletop"] | None = Field(
         None, description="the embedded world to draw: tabletop, unless there is a root"
@@ -41,6 +55,24 @@ class SourceData(Settings):
     train: int = Field(3000, ge=2, description="clips to learn from")
     validation: int = Field(400, ge=1, description="clips to score the sources on")
 
+    @model_validator(mode="after")
+    def _store_has_a_root(self) -> Self:
+        return _with_root(self)
+
+    @model_validator(mode="after")
+    def _levels_name_a_category_once(self) -> Self:
+        for level, names in self.levels.items():
+            seen: dict[str, str] = {}
+            for name, categories in names.items():
+                for category in categories:
+                    if category in seen:
+                        raise ValueError(
+                            f"levels.{level} has {category!r} twice, in {seen[category]!r} and in "
+                            f"{name!r}"
+                        )
+                    seen[category] = name
+        return self
+
 
 class Target(Settings):
     """A task on which frozen features are tested."""
@@ -48,6 +80,9 @@ class Target(Settings):
     name: Part = Field(description="name in results and tables")
     root: Path | None = Field(
         None, description="folder of your own target: train = support pool, validation = scored"
+    )
+    store: Path | None = Field(
+        None, description="frames of your own target, as `taskgrain pack` wrote them"
     )
     world: Literal["kitchenware"] | None = Field(
         None, description="the embedded target world: kitchenware, unless there is a root"
@@ -59,15 +94,38 @@ class Target(Settings):
         (), description="factors of factors.jsonl to read out beside the category"
     )
 
+    @model_validator(mode="after")
+    def _store_has_a_root(self) -> Self:
+        return _with_root(self)
+
+
+Rooted = TypeVar("Rooted", SourceData, Target)
+
+
+def _with_root(section: Rooted) -> Rooted:
+    """Refuse frames without the annotations that say what they show."""
+    if section.store is not None and section.root is None:
+        raise ValueError('"store" needs "root", the dataset that it was packed from')
+    return section
+
 
 class Video(Settings):
     """What the encoder sees of a clip, in frames and pixels."""
 
-    num_frames: int = Field(16, ge=2, le=512, description="frames, spread over the clip")
+    num_frames: int = Field(16, ge=2, le=512, description="frames of a clip")
     store_height: int = Field(56, ge=8, le=1024, description="pixels of the stored frames")
     store_width: int = Field(56, ge=8, le=1024, description="pixels of the stored frames")
     height: int = Field(48, ge=8, le=1024, description="pixels of the crop")
     width: int = Field(48, ge=8, le=1024, description="pixels of the crop")
+    stride: int | None = Field(
+        None,
+        ge=1,
+        le=64,
+        description="stored frames (12 a second) to the next; absent: spread over the clip",
+    )
+    fit: Literal["stretch", "crop"] = Field(
+        "stretch", description="how clips take the stored size: stretch, or crop to keep the aspect"
+    )
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Self:
@@ -103,9 +161,52 @@ class Train(Settings):
     batch_size: int = Field(16, ge=2, description="clips of an optimiser step")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the one-cycle schedule")
     weight_decay: float = Field(0.01, ge=0, description="AdamW; not on norms and biases")
+    min_word_count: int = Field(
+        1, ge=1, description="words rarer than this in training captions become <unk>"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the convolutions; auto is bf16 where the processor has it"
     )
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Augment(Settings):
+    """What training varies of a clip, drawn from (seed, epoch, clip); scoring sees the centre."""
+
+    frame_jitter: bool = Field(
+        True, description="draw the frame of each span, or where a strided window begins"
+    )
+    rate_jitter: float = Field(
+        0.0, ge=0, lt=1, description="r: frame rate times 1 - r to 1 + r; spread: 1 - r to 1 of it"
+    )
+    crop_scale: tuple[Annotated[float, Field(gt=0, le=1)], ...] | None = Field(
+        None,
+        min_length=2,
+        max_length=2,
+        description="random resized crop: least and most share of the area; absent: fixed size",
+    )
+    crop_aspect: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(
+        (0.75, 4 / 3),
+        min_length=2,
+        max_length=2,
+        description="least and most width / height of a resized crop, relative to the frame",
+    )
+    mirror: Share = Field(
+        0.0, description="probability, for clips whose label and caption can be mirrored"
+    )
+    brightness: Share = Field(0.0, description="b: a factor of 1 - b to 1 + b")
+    contrast: Share = Field(0.0, description="the same, about the clip's mean luma")
+    saturation: Share = Field(0.0, description="the same, about each pixel's luma")
+    hue: float = Field(0.0, ge=0, le=0.5, description="at most this share of the colour circle")
+
+    @model_validator(mode="after")
+    def _ranges_rise(self) -> Self:
+        for key, pair in (("crop_scale", self.crop_scale), ("crop_aspect", self.crop_aspect)):
+            if pair is not None and pair[0] > pair[1]:
+                raise ValueError(f"{key} goes from {pair[0]} down to {pair[1]}; least first")
+        return self
 
 
 class Source(Settings):
@@ -191,6 +292,7 @@ class Study(Settings):
     video: Video = Video()
     encoder: Encoder = Encoder()
     train: Train = Train()
+    augment: Augment = Augment()
     sources: tuple[Source, ...] = Field(LADDER, min_length=1, description="what encoders learn")
     targets: tuple[Target, ...] = Field(min_length=1, description="where features are tested")
     transfer: Transfer = Transfer()

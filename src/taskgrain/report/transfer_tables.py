@@ -34,6 +34,7 @@ SOURCE_METRICS = (
     "exact-match",
     "template-accuracy",
     "object-accuracy",
+    "unknown-rate",
     "gain-last-epoch",
 )
 SOURCE_LABELS = (
@@ -43,6 +44,7 @@ SOURCE_LABELS = (
     "exact match",
     "template",
     "objects",
+    "unknown words",
     "last-epoch gain",
 )
 MAX_OTHER_ROWS = 300

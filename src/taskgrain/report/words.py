@@ -31,6 +31,7 @@ METRICS = {
     "exact-match": "caption exact match",
     "template-accuracy": "caption template right",
     "object-accuracy": "caption objects right",
+    "unknown-rate": "words of the captions that training never showed",
     "gain-last-epoch": "gain in the last epoch",
     "entropy-bits": "label entropy, bits a clip",
 }

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from taskgrain.config.settings import SourceData, Study, Target
+from taskgrain.config.settings import Levels, SourceData, Study, Target
+from taskgrain.data.decode import Fit
 from taskgrain.data.files import write_text
-from taskgrain.data.manifest import ClipRecord, Manifest, Split, read_manifest
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import CLIPS_PER_SHARD, FrameStore, write_shard
-from taskgrain.errors import RunError
+from taskgrain.errors import ConfigError, RunError
 from taskgrain.jobs.executor import Worker
+from taskgrain.labels.hierarchy import check_nesting
+from taskgrain.prepare.check_facts import stamp_of
+from taskgrain.prepare.packed import StoreFacts, fingerprint, open_store, read_facts
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.folder import RunFolder
 from taskgrain.tabletop.dataset import ClipPlan, WorldSpec, plan, write_annotations, write_clip
@@ -32,16 +37,19 @@ class Dataset:
     world: WorldSpec | None  # None for the user's own
     num_clips: int  # that are annotated
     num_training: int  # of those, in the training split
+    num_shards: int  # of the store
+    is_packed: bool  # the store was there before the study, and is only read
     store_size: tuple[int, int]  # height and width of the stored frames, pixels
-
-    @property
-    def num_shards(self) -> int:
-        """Count the shards of the store."""
-        return ceil(self.num_clips / CLIPS_PER_SHARD)
+    fit: Fit  # how clips take that size
+    levels: Mapping[str, Mapping[str, str]]  # the study's own: level -> category -> name
 
     def manifest(self) -> Manifest:
         """Read the annotations."""
-        return read_manifest(self.root)
+        manifest = read_manifest(self.root)
+        if not self.levels:
+            return manifest
+        taxonomy = manifest.taxonomy.with_levels(self.levels, where="data.levels")
+        return replace(manifest, taxonomy=taxonomy)
 
     def frames(self) -> FrameStore:
         """Open the frames; every shard must have been written."""
@@ -78,25 +86,70 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
         manifest = read_manifest(root)
         if world is None:
             _refuse_changed_data(folder, name, manifest)
-        datasets[name] = Dataset(
-            name,
-            root,
-            folder.store(name),
-            world,
-            num_clips=len(manifest.records),
-            num_training=len(manifest.split(Split.TRAIN)),
-            store_size=(study.video.store_height, study.video.store_width),
-        )
+        datasets[name] = _dataset(study, name, settings, manifest, folder.store(name))
     return datasets
 
 
+def _dataset(
+    study: Study, name: str, settings: SourceData | Target, manifest: Manifest, own_store: Path
+) -> Dataset:
+    num_clips = len(manifest.records)
+    dataset = Dataset(
+        name,
+        manifest.root,
+        own_store,
+        world_of(settings),
+        num_clips=num_clips,
+        num_training=len(manifest.split(Split.TRAIN)),
+        num_shards=ceil(num_clips / CLIPS_PER_SHARD),
+        is_packed=False,
+        store_size=(study.video.store_height, study.video.store_width),
+        fit=study.video.fit,
+        levels=_by_category(study.data.levels) if name == SOURCE else {},
+    )
+    if settings.store is None:
+        return dataset
+    facts = read_facts(settings.store)
+    _refuse_other_store(settings.store, facts, dataset, manifest)
+    open_store(settings.store)
+    return replace(dataset, store=settings.store, num_shards=facts.shards, is_packed=True)
+
+
+def _refuse_other_store(
+    folder: Path, facts: StoreFacts, dataset: Dataset, manifest: Manifest
+) -> None:
+    """Refuse a packed store that holds other clips, or frames of another size, than are wanted."""
+    height, width = dataset.store_size
+    if (facts.height, facts.width, facts.fit) != (height, width, dataset.fit):
+        raise ConfigError(
+            f"{folder} holds frames of {facts.height} x {facts.width} pixels ({facts.fit}), the "
+            f"study wants {height} x {width} ({dataset.fit}); set video.store_height, "
+            "video.store_width and video.fit to what was packed, or pack again"
+        )
+    if facts.fingerprint != fingerprint(manifest.records):
+        raise ConfigError(
+            f"{folder} was packed from other clips than {dataset.root} has now; give its "
+            "`taskgrain pack` command again, to another folder"
+        )
+
+
+def _by_category(levels: Levels) -> dict[str, dict[str, str]]:
+    """Turn level -> name -> categories about: level -> category -> name."""
+    turned = {
+        level: {category: name for name, listed in names.items() for category in listed}
+        for level, names in levels.items()
+    }
+    check_nesting(turned, where="data.levels")
+    return turned
+
+
 def shards(dataset: Dataset) -> Iterator[tuple[int, tuple[ClipRecord, ...], tuple[ClipPlan, ...]]]:
-    """Give each shard's number, its clips, and the plans of those that are drawn."""
+    """Give each shard that is to be written: its number, its clips, the plans of drawn ones."""
     plans = {}
     if dataset.world is not None:
         plans = {clip.clip_id: clip for clip in plan(dataset.world)}
     everything = dataset.manifest().records
-    for number in range(dataset.num_shards):
+    for number in range(0 if dataset.is_packed else dataset.num_shards):
         records = everything[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
         drawn = tuple(plans[record.clip_id] for record in records if record.clip_id in plans)
         yield number, records, drawn
@@ -114,12 +167,12 @@ def prepare_shard(
         write_clip(dataset.root, clip)
         worker.advance(DRAW_SECONDS)
     height, width = dataset.store_size
-    write_shard(dataset.store, number, records, height=height, width=width)
+    write_shard(dataset.store, number, records, height=height, width=width, fit=dataset.fit)
 
 
 def _refuse_changed_data(folder: RunFolder, name: str, manifest: Manifest) -> None:
     """Compare the user's data with what the run began with."""
-    found = {"annotations": _annotations_sha256(manifest.root), **_videos(manifest)}
+    found = {"annotations": _annotations_sha256(manifest), **_videos(manifest)}
     path = folder.root / "data" / f"{name}.json"
     if not path.is_file():
         write_text(path, json.dumps(found, indent=1) + "\n")
@@ -133,17 +186,21 @@ def _refuse_changed_data(folder: RunFolder, name: str, manifest: Manifest) -> No
         )
 
 
-def _annotations_sha256(root: Path) -> str:
+def _annotations_sha256(manifest: Manifest) -> str:
+    """Hash what is said of the clips, whatever files said it."""
     digest = hashlib.sha256()
-    names = [*(f"{split}.json" for split in Split), "labels.json", "factors.jsonl"]
-    for path in (root / name for name in names):
-        if path.is_file():
-            digest.update(path.read_bytes())
+    for record in manifest.records:
+        said = (record.clip_id, record.split, record.template, record.placeholders)
+        also = (record.captions, record.file, record.excluded)
+        digest.update(json.dumps([*said, *also]).encode())
+    taxonomy, factors = manifest.taxonomy.to_json(), dict(manifest.factors)
+    digest.update(json.dumps([taxonomy, factors], sort_keys=True, default=dict).encode())
     return digest.hexdigest()
 
 
 def _videos(manifest: Manifest) -> dict[str, object]:
-    """Count the video files and hash their names and sizes; their content is not read."""
-    sizes = {r.clip_id: r.path.stat().st_size for r in manifest.records if r.path.is_file()}
+    """Count the clips and hash the sizes of their files; their content is not read."""
+    stamps = ((record.clip_id, stamp_of(record.path)) for record in manifest.records)
+    sizes = {clip_id: None if stamp is None else stamp.bytes for clip_id, stamp in stamps}
     text = json.dumps(sizes, sort_keys=True)
     return {"clips": len(manifest.records), "videos": hashlib.sha256(text.encode()).hexdigest()}

@@ -22,7 +22,7 @@ from taskgrain.predict import Description, ModelDescription, Predictor, Ranking
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import new_encoder
-from taskgrain.study.sources import caption_in
+from taskgrain.study.sources import captions_in
 from taskgrain.tabletop.dataset import redraw
 from taskgrain.tabletop.factors import Factor
 
@@ -43,8 +43,8 @@ def show_examples(worker: Worker, inputs: Inputs) -> None:
         truth = _factors(dataset)
         for record in _spread(manifest, store, count):
             file = f"{name}-{record.clip_id}.webm"
-            write_webm(folder / file, _large(record, truth))
             frames = store.frames(record.clip_id)
+            write_webm(folder / file, _large(record, truth, frames))
             entries.append(
                 {
                     "clip": record.clip_id,
@@ -105,10 +105,15 @@ def _factors(dataset: Dataset) -> Mapping[str, dict[str, Factor]]:
     return {str(row["id"]): row for row in map(json.loads, lines)}
 
 
-def _large(record: ClipRecord, truth: Mapping[str, dict[str, Factor]]) -> NDArray[np.uint8]:
+def _large(
+    record: ClipRecord, truth: Mapping[str, dict[str, Factor]], stored: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     if record.clip_id in truth:
         return redraw(truth[record.clip_id], width=WIDTH, height=HEIGHT)
-    return decode_clip(record.path, height=HEIGHT, width=WIDTH).frames
+    if record.path.exists():
+        return decode_clip(record.path, height=HEIGHT, width=WIDTH).frames
+    # A packed store came without its videos; the encoder takes even sizes alone.
+    return stored[:, : stored.shape[1] // 2 * 2, : stored.shape[2] // 2 * 2]
 
 
 def _prediction(
@@ -119,7 +124,7 @@ def _prediction(
     description = predictor.description
     truth = true_class = None
     if record is not None and description.form is not None:
-        truth = caption_in(description.form, record)
+        truth = captions_in(description.form, record)[0]
     if record is not None and description.level is not None:
         true_class = _true_class(description, record)
     return {
@@ -135,10 +140,9 @@ def _prediction(
     }
 
 
-def _true_class(description: ModelDescription, record: ClipRecord) -> str:
-    taxonomy, level = description.taxonomy, description.level
-    assert level is not None
-    return taxonomy.names(level)[taxonomy.index_of(level)[taxonomy.category_index(record.category)]]
+def _true_class(description: ModelDescription, record: ClipRecord) -> str | None:
+    assert description.level is not None
+    return description.taxonomy.name_of(record.category, description.level)
 
 
 def _classes(said: Description) -> Ranking:

@@ -9,7 +9,9 @@ from pathlib import Path
 from torch import nn
 
 from taskgrain.config.settings import Source, Study
+from taskgrain.data.augment import Augmentation
 from taskgrain.data.sampling import FrameSampling
+from taskgrain.labels.symmetry import SSV2_MIRROR
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.folder import RunFolder
 from taskgrain.train.precision import Precision
@@ -37,7 +39,29 @@ class Inputs:
         """Give what the encoder sees of a clip."""
         video = self.study.video
         return FrameSampling(
-            video.num_frames, video.store_height, video.store_width, video.height, video.width
+            video.num_frames,
+            video.store_height,
+            video.store_width,
+            video.height,
+            video.width,
+            video.stride,
+            video.fit,
+        )
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """Give what training varies of a clip."""
+        settings = self.study.augment
+        return Augmentation(
+            frame_jitter=settings.frame_jitter,
+            rate_jitter=settings.rate_jitter,
+            crop_scale=None if settings.crop_scale is None else _pair(settings.crop_scale),
+            crop_aspect=_pair(settings.crop_aspect),
+            mirror=settings.mirror,
+            brightness=settings.brightness,
+            contrast=settings.contrast,
+            saturation=settings.saturation,
+            hue=settings.hue,
         )
 
     def source(self, name: str) -> Source:
@@ -47,3 +71,13 @@ class Inputs:
     def checkpoint(self, source: str, seed: int) -> Path:
         """Find the checkpoint that transfer uses: the last, so that all had equal steps."""
         return self.folder.checkpoint(source, seed) / "last"
+
+
+def mirror_images(study: Study) -> Mapping[str, str] | None:
+    """Give category -> its mirror image, where training mirrors clips."""
+    return {**SSV2_MIRROR, **study.data.mirror} if study.augment.mirror else None
+
+
+def _pair(values: tuple[float, ...]) -> tuple[float, float]:
+    low, high = values
+    return low, high

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from taskgrain.config.settings import Target
 from taskgrain.data.store import DECODE_SECONDS, shard_index
-from taskgrain.jobs.executor import Cell
+from taskgrain.jobs.executor import Cell, Facts, Worker
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
 from taskgrain.study.examples import show_examples
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import PASS_SECONDS, score_source, train_source
+from taskgrain.study.learning import PASS_SECONDS, train_source
+from taskgrain.study.source_scores import score_source
 from taskgrain.study.testing import (
     EVALUATE_SECONDS,
     EXTRACT_SECONDS,
@@ -77,7 +78,7 @@ def _names(cells: Sequence[Cell]) -> list[str]:
 class _Work:
     """What a cell calls, what that costs in seconds, and a file that it writes."""
 
-    call: partial[None]
+    call: Callable[[Worker], Facts | None]
     cost: float
     output: Path
 

@@ -9,14 +9,16 @@ from pathlib import Path
 
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
+from taskgrain.data.manifest import Manifest
 from taskgrain.errors import ConfigError, TaxonomyError
 from taskgrain.jobs.executor import run_cells
 from taskgrain.jobs.lock import locked
 from taskgrain.jobs.progress import Reporter
 from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.labels.symmetry import check_mirror_table
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
 from taskgrain.study.folder import RunFolder, claim, sweep
-from taskgrain.study.inputs import EncoderFactory, Inputs
+from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.provenance import describe_run
 from taskgrain.study.settled import settle
@@ -96,6 +98,19 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
                 f"source {source.name!r} cannot be learned from {datasets[SOURCE].root}: {error}; "
                 'leave it out, as in sources = ["categories", "captions-full"]'
             ) from None
+    _check_mirroring(study, manifest)
     for target in study.targets:
         check_target(target, datasets[target.name].manifest(), None, study.transfer)
     return datasets
+
+
+def _check_mirroring(study: Study, manifest: Manifest) -> None:
+    """Refuse a mirror table that is none, and mirroring that could never happen."""
+    check_mirror_table(study.data.mirror, where="data.mirror")
+    images = mirror_images(study)
+    if images is not None and not any(name in images for name in manifest.taxonomy.categories):
+        raise ConfigError(
+            f"augment.mirror is {study.augment.mirror}, but no category of {manifest.root} has a "
+            'known mirror image; name them in data.mirror ("Wave left" = "Wave right", '
+            '"Nod" = "Nod"), or set augment.mirror = 0'
+        )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from taskgrain.config.settings import Source
-from taskgrain.data.dataset import Example
+from taskgrain.data.dataset import Example, Label, Tokens
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.errors import TaxonomyError
 from taskgrain.labels.caption import CaptionForm, caption_of
+from taskgrain.labels.symmetry import mirror
 from taskgrain.labels.taxonomy import Taxonomy
-from taskgrain.labels.vocabulary import Vocabulary, build_vocabulary
+from taskgrain.labels.template import fill, placeholder_count, strip_brackets, words_of
+from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
 
 
 @dataclass(frozen=True)
@@ -26,53 +29,133 @@ class SourceTask:
     form: CaptionForm | None  # what its decoder says
     vocabulary: Vocabulary | None
     classification_weight: float  # lambda: 1 classification alone, 0 captioning alone
+    mirror: Mapping[str, str] = field(default_factory=dict)  # category -> its mirror image
 
     @property
     def num_classes(self) -> int | None:
         """Classes of the head, or None without one."""
         return None if self.level is None else len(self.taxonomy.names(self.level))
 
+    def covered(self, records: Iterable[ClipRecord]) -> list[ClipRecord]:
+        """Leave out the clips whose category the source's level does not name."""
+        if self.level is None:
+            return list(records)
+        level = self.level
+        return [
+            record
+            for record in records
+            if self.taxonomy.name_of(record.category, level) is not None
+        ]
+
     def examples(self, records: Sequence[ClipRecord]) -> list[Example]:
-        """Say what the source says of each clip."""
+        """Say what the source says of each clip that it covers, and of its mirror image."""
         index = None if self.level is None else self.taxonomy.index_of(self.level)
-        examples = []
-        for record in records:
-            target = -1
-            if index is not None:
-                target = int(index[self.taxonomy.category_index(record.category)])
-            tokens: tuple[int, ...] = ()
-            if self.vocabulary is not None and self.form is not None:
-                tokens = self.vocabulary.encode(caption_in(self.form, record))
-            examples.append(Example(record.clip_id, target, tokens))
-        return examples
+        target_of = {
+            category: -1 if index is None else int(index[position])
+            for position, category in enumerate(self.taxonomy.categories)
+        }
+        return [
+            Example(record.clip_id, label, self._mirrored(record, label, target_of))
+            for record in self.covered(records)
+            for label in [self._label(record, target_of)]
+        ]
 
     def entropy_bits(self, records: Sequence[ClipRecord]) -> float:
         """Bits that the source's label tells about a clip: the entropy over these clips."""
-        said = Counter((example.target, example.tokens) for example in self.examples(records))
+        said = Counter(example.label for example in self.examples(records))
         shares = np.array(list(said.values())) / said.total()
         return float(-(shares * np.log2(shares)).sum()) + 0.0  # never -0.0
 
+    def _label(self, record: ClipRecord, target_of: Mapping[str, int]) -> Label:
+        target = target_of[record.category]
+        if self.vocabulary is None or self.form is None:
+            return Label(target)
+        return Label(target, self._tokens(captions_in(self.form, record)))
 
-def caption_in(form: CaptionForm, record: ClipRecord) -> str:
-    """Write a clip's caption in a form; the annotator's own words where it is full."""
-    if form == "full":
-        return record.caption
-    return caption_of(record.template, record.placeholders, form)
+    def _tokens(self, captions: Iterable[str]) -> tuple[Tokens, ...]:
+        assert self.vocabulary is not None
+        return tuple(self.vocabulary.encode(caption) for caption in captions)
+
+    def _mirrored(
+        self, record: ClipRecord, label: Label, target_of: Mapping[str, int]
+    ) -> Label | None:
+        """Label the mirror image; None where that cannot be known, or could not be said."""
+        if not self.mirror:
+            return None
+        image = mirror(record.template, record.placeholders, record.captions, self.mirror)
+        if image is None or strip_brackets(image.template) not in target_of:
+            return None
+        target = target_of[strip_brackets(image.template)]
+        if (target == -1) != (label.target == -1):
+            return None
+        if not label.captions or self.form is None:
+            return Label(target)
+        tokens = self._tokens(
+            _captions(self.form, image.template, image.placeholders, image.captions)
+        )
+        if _unknown(tokens) > _unknown(label.captions):  # "left" may be a word that was never read
+            return None
+        return Label(target, tokens)
 
 
-def source_task(source: Source, manifest: Manifest) -> SourceTask:
+def _unknown(captions: tuple[Tokens, ...]) -> int:
+    return sum(tokens.count(UNK) for tokens in captions)
+
+
+def captions_in(form: CaptionForm, record: ClipRecord) -> tuple[str, ...]:
+    """Write a clip's captions in a form; the annotators' own words where it is full."""
+    return _captions(form, record.template, record.placeholders, record.captions)
+
+
+def _captions(
+    form: CaptionForm, template: str, placeholders: Sequence[str], captions: tuple[str, ...]
+) -> tuple[str, ...]:
+    return captions if form == "full" else (caption_of(template, placeholders, form),)
+
+
+def source_task(
+    source: Source,
+    manifest: Manifest,
+    *,
+    min_word_count: int = 1,
+    mirror: Mapping[str, str] | None = None,
+) -> SourceTask:
     """Lay a source over a dataset; the vocabulary comes from the training clips alone.
 
+    Args:
+        source: its settings.
+        manifest: the dataset.
+        min_word_count: words rarer than this in the training captions are unknown.
+        mirror: category -> its mirror image, where training may mirror clips.
+
     Raises:
-        TaxonomyError: if the dataset's taxonomy lacks the source's level.
+        TaxonomyError: if the dataset lacks the source's level, the level names fewer than two
+            classes, or captions of the source's form cannot be made of the dataset's.
     """
-    if source.classify is not None:
-        manifest.taxonomy.names(source.classify)
+    level, form = source.classify, source.caption
+    if level is not None and len(manifest.taxonomy.names(level)) < 2:
+        raise TaxonomyError(f"level {level!r} has one class only, and nothing to tell apart")
     weight = source.classification_weight
     if weight is None:
-        weight = 1.0 if source.caption is None else 0.0
-    form, vocabulary = source.caption, None
-    if form is not None:
-        training = manifest.split(Split.TRAIN)
-        vocabulary = build_vocabulary(caption_in(form, record) for record in training)
-    return SourceTask(source.name, manifest.taxonomy, source.classify, form, vocabulary, weight)
+        weight = 1.0 if form is None else 0.0
+    task = SourceTask(source.name, manifest.taxonomy, level, form, None, weight, mirror or {})
+    if form is None:
+        return task
+    training = task.covered(manifest.split(Split.TRAIN))
+    if form != "full":
+        _refuse_free_captions(form, training)
+    captions = [caption for record in training for caption in captions_in(form, record)]
+    return replace(task, vocabulary=build_vocabulary(captions, min_count=min_word_count))
+
+
+def _refuse_free_captions(form: CaptionForm, training: Sequence[ClipRecord]) -> None:
+    """Refuse to make a simpler caption from sentences that no template stands behind."""
+    for record in training:
+        if placeholder_count(record.template):
+            continue
+        if words_of(record.caption) != words_of(fill(record.template, ())):
+            raise TaxonomyError(
+                f"the caption of clip {record.clip_id!r}, {record.caption!r}, is not made of its "
+                f"template {record.template!r}, so its form {form!r} is unknown; free sentences "
+                'have the form "full" alone'
+            )
