@@ -54,7 +54,7 @@ def test_json_gives_one_object(source: Path, tmp_path: Path) -> None:
         *("notes", "problems"),
     }
     assert found["written"] is False
-    assert found["clips"] == {"train": 8, "validation": 2, "test": 0}
+    assert found["clips"] == {"train": 6, "validation": 4, "test": 0}
 
 
 def test_a_dry_run_shows_problems_and_missing_videos_with_exit_code_2(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_test_clips_and_missing_videos_are_written_as_rows(tmp_path: Path) -> No
 def test_an_outline_counts_what_would_be_written(source: Path) -> None:
     (source / "wave" / "3.MP4").unlink()
     found = outline(read_dataset(source))
-    assert found.clips == {"train": 6, "validation": 2, "test": 0}
+    assert found.clips == {"train": 4, "validation": 4, "test": 0}
     assert found.classes == {"train": 2, "validation": 2, "test": 0}
     assert (found.num_found, found.missing, found.problems) == (8, (), ())
     assert json.loads(json.dumps(found.to_json()))["videos"] == {"found": 8, "missing": 0}

@@ -63,7 +63,7 @@ def test_folders_of_clips_go_from_check_to_a_report(
     assert command("study", str(study), *SMALL, "--out", str(out)) == 0
     assert (out / "report.html").is_file()
     rows = [row for row in read_rows(out / "results.jsonl") if row.target == "mine"]
-    assert {(row.n, row.failed) for row in rows if row.metric == "top-1"} == {(8, 0)}
+    assert {(row.n, row.failed) for row in rows if row.metric == "top-1"} == {(20, 0)}
 
 
 def test_what_check_finds_broken_counts_as_failed_and_is_not_decoded(

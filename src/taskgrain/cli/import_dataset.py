@@ -19,8 +19,13 @@ def import_dataset(
         str | None, typer.Option(help="how the data lie [default: found out by looking]")
     ] = None,
     validation: Annotated[
-        float, typer.Option(min=0.01, max=0.99, help="share to validate on, if data do not say")
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            min=0.01,
+            max=0.99,
+            help="share to validate on, if data do not say [default: a fifth; 5 clips of few]",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="of the draw of those clips")] = 0,
     test_answers: Annotated[
         bool, typer.Option("--test-answers", help="keep the labels of test clips")

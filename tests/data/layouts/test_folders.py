@@ -42,7 +42,7 @@ def test_a_folder_of_class_folders_is_a_dataset_as_it_stands(tmp_path: Path) -> 
     }
     assert all(record.path.exists() for record in manifest.records)
     counts = {split: len(manifest.split(split)) for split in Split}
-    assert counts == {Split.TRAIN: 10, Split.VALIDATION: 3, Split.TEST: 0}
+    assert counts == {Split.TRAIN: 7, Split.VALIDATION: 6, Split.TEST: 0}
 
 
 def test_folders_of_splits_are_kept(tmp_path: Path) -> None:
@@ -70,7 +70,7 @@ def test_classes_called_train_and_test_are_classes_where_there_is_a_third(tmp_pa
 def test_training_clips_are_divided_where_no_validation_is_there(tmp_path: Path) -> None:
     root = touch(tmp_path, *(f"train/{name}/{n}.mp4" for name in "ab" for n in range(5)))
     reading = read_dataset(root)
-    assert len(reading.split(Split.VALIDATION)) == 2
+    assert len(reading.split(Split.VALIDATION)) == 4
     assert any("do not divide 10 clips" in note for note in reading.notes)
 
 
@@ -133,6 +133,15 @@ def test_the_draw_depends_on_seed_and_share_and_every_class_is_on_both_sides(
         counts = [sum(c.startswith(f"{name}-") for c in drawn(share, 0)) for name in "ab"]
         assert counts[0] == 1
         assert counts[1] == min(max(round(40 * share), 1), 39)
+
+
+@pytest.mark.parametrize(
+    ("clips", "scored"), [(1, 0), (2, 1), (5, 2), (10, 5), (20, 5), (30, 6), (100, 20)]
+)
+def test_small_classes_score_up_to_half_so_that_intervals_can_be_had(
+    clips: int, scored: int
+) -> None:
+    assert LayoutOptions().num_scored(clips) == scored
 
 
 def test_names_in_decomposed_unicode_are_composed(tmp_path: Path) -> None:

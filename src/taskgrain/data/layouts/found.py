@@ -69,7 +69,7 @@ def reading_of(
     if num_open:
         said.append(
             f"the data do not divide {num_open} clips into training and validation: "
-            f"{options.validation_share:g} of each class are drawn for validation, seed "
+            f"{options.share_words} are drawn for validation, seed "
             f"{options.seed}"
         )
     num_withheld = sum(c.split is Split.TEST and c.category is not None for c in named)
@@ -183,8 +183,7 @@ def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[li
     scored: set[str | None] = set()
     for members in classes.values():
         ordered = sorted(members, key=lambda clip: _draw(options.seed, clip.clip_id or ""))
-        number = round(options.validation_share * len(ordered))
-        number = min(max(number, 1), len(ordered) - 1)  # none of a single clip
+        number = options.num_scored(len(ordered))
         scored.update(clip.clip_id for clip in ordered[:number])
     divided = [
         replace(clip, split=Split.VALIDATION if clip.clip_id in scored else Split.TRAIN)
