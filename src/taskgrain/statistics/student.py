@@ -16,6 +16,23 @@ from scipy.special import stdtr, stdtrit
 
 from taskgrain.statistics.intervals import TAIL, Interval, IntervalKind
 
+LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
+
+
+def from_error(value: float, error: float, *, df: float, n: int, kind: IntervalKind) -> Interval:
+    """Give value -+ t(.975; df) * error, and the two-sided p for "it is zero".
+
+    Args:
+        value: an estimate, finite.
+        error: its standard error; 0 gives no width, and p = 1 at zero, 0 elsewhere.
+        df: degrees of freedom of the error, above 0; may be infinite.
+        n: units behind the value.
+        kind: what they are.
+    """
+    half = float(stdtrit(min(df, LARGEST_DF), 1.0 - TAIL)) * error
+    p = 2.0 * float(stdtr(min(df, LARGEST_DF), -abs(_statistic(value, error))))
+    return Interval(kind, value, value - half, value + half, n, p)
+
 
 def mean_interval(values: Sequence[float], *, kind: IntervalKind) -> Interval:
     """Give m and m -+ t(.975; n - 1) * s / sqrt(n).
@@ -48,9 +65,7 @@ def paired_interval(
         raise ValueError(f"{len(first)} values cannot be paired with {len(second)}")
     differences = [a - b for a, b in zip(first, second, strict=True)]
     mean, error = _mean_and_error(differences)
-    interval = mean_interval(differences, kind=kind)
-    p = 2.0 * float(stdtr(len(differences) - 1, -abs(_statistic(mean, error))))
-    return Interval(kind, mean, interval.low, interval.high, interval.n, p)
+    return from_error(mean, error, df=len(differences) - 1, n=len(differences), kind=kind)
 
 
 def p_above(values: Sequence[float], *, null: float) -> float:

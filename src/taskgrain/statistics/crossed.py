@@ -1,0 +1,201 @@
+"""One interval over encoder seeds, support draws, test clips and classes at once.
+
+Shapes: S seeds, R draws, N clips, K classes, U units: the classes, or the clips of one class.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.statistics.intervals import ClipMetric, Interval, clip_weights
+from taskgrain.statistics.student import from_error
+
+Classes = Literal["random", "fixed"]
+Axes = tuple[int, ...]  # of a table (S, R, U): which of its three dimensions vary together
+
+# With fewer, 95 % intervals cover less than 93 % or more than 97 % for some mixtures of variances.
+FEWEST_SEEDS = 3
+FEWEST_DRAWS = 5  # or one, held fixed
+FEWEST_CLASSES = 5  # to speak of other classes
+SHARE_POWER = 1.5  # of a component's share in the degrees of freedom
+
+
+@dataclass(frozen=True, slots=True)
+class _Component:
+    """A part of the variance of the value, and the degrees of freedom it was estimated with."""
+
+    variance: float
+    freedom: float
+
+
+def crossed_fault(
+    category: NDArray[np.int64], *, num_seeds: int, num_draws: int, classes: Classes = "random"
+) -> str | None:
+    """Say why no crossed interval can be given, or None where it holds its coverage.
+
+    Args:
+        category: int64 (N,), the category of each scored clip.
+        num_seeds: encoder seeds; at least 3.
+        num_draws: support draws; 1, or at least 5.
+        classes: as in `crossed_interval`; random ones must be at least 5, and a fixed one must
+            have at least 2 clips.
+    """
+    sizes = np.unique(category, return_counts=True)[1]
+    if num_seeds < FEWEST_SEEDS:
+        return f"{num_seeds} encoder seeds; a crossed interval needs at least {FEWEST_SEEDS}"
+    if 1 != num_draws < FEWEST_DRAWS:
+        return f"{num_draws} support draws; a crossed interval needs 1 or at least {FEWEST_DRAWS}"
+    if classes == "random" and len(sizes) < FEWEST_CLASSES:
+        return f"{len(sizes)} classes; an interval over classes needs at least {FEWEST_CLASSES}"
+    if classes == "fixed" and (len(sizes) == 0 or sizes.min() < 2):
+        return "a class has fewer than 2 scored clips, so their spread is not known"
+    return None
+
+
+def crossed_interval(
+    values: NDArray[np.generic],
+    category: NDArray[np.int64],
+    *,
+    metric: ClipMetric,
+    classes: Classes = "random",
+) -> Interval:
+    """Give the value, its 95 % interval, and the two-sided p for "the value is zero".
+
+    The crossed bootstrap (Owen 2007, "The pigeonhole bootstrap") resamples seeds, draws and clips
+    independently. Its percentiles cannot be offered: over 3, 5, 8, 20 seeds they cover 86, 89, 90,
+    93 % where seeds make 70 % of the variance (75 % over 3 where they make all of it), and
+    resampling classes and the clips in them counts the clips twice. For a value linear in the
+    scores its variance is known without drawing a resample, so that variance is taken, each of
+    its parts at its unbiased value:
+
+    - `values` is split as in a three-way analysis of variance: seeds, draws, units and what
+      they share (a seed may favour a class). A part counts once, and never less than nothing.
+    - Clips are nested in classes. Where classes are random, the unit is the class, whose spread
+      holds that of its clips; where they are fixed, the clip within its class.
+    - The interval is value -+ t(.975; df) * sqrt(sum V_j), 1 / df = sum (V_j / sum V)^1.5 / df_j.
+      Satterthwaite (1946) squares the shares, and covers 92 % over 3 seeds for some mixtures of
+      variances, because the shares are estimates; the power 1.5 keeps 93 to 97 % (simulated,
+      tests/statistics; up to 98 % over 3 seeds where they differ in their favourite classes, and
+      99 % where all is independent noise). Where only seeds vary it is Student's t with S - 1.
+
+    Memory: in float64 a few times (S, R, K) for random classes, (S, R, clips of the largest
+    class) for fixed ones.
+
+    Args:
+        values: (S, R, N), any real type; of a seed, a draw and a clip, whether it was answered
+            right (0, 1), or the difference of two sources. With R = 1 the interval is
+            conditional on that one support set.
+        category: int64 (N,), the category of each scored clip.
+        metric: how clips are weighed. "top-1" over random classes is a ratio of sums over them.
+        classes: whether to speak of other classes too, or of other clips of these.
+
+    Returns:
+        Kind "crossed", n = S.
+
+    Raises:
+        ValueError: for another shape, a value that is not finite, or what `crossed_fault` names.
+    """
+    if values.ndim != 3 or values.shape[2] != len(category):
+        raise ValueError(f"values have shape {values.shape}; expected (S, R, {len(category)})")
+    fault = crossed_fault(
+        category, num_seeds=values.shape[0], num_draws=values.shape[1], classes=classes
+    )
+    if fault is not None:
+        raise ValueError(fault)
+    if not np.isfinite(values).all():
+        raise ValueError("values hold one that is not finite")
+    weight, of_class = _class_means(values, category, metric=metric)  # (K,), (S, R, K)
+    value = float((of_class.mean(axis=(0, 1)) * weight).sum())
+    overall = of_class @ weight - value  # (S, R)
+    if classes == "random":
+        # A ratio of sums over classes, linearised around each seed's and draw's own; where all
+        # classes weigh alike this is `of_class - value`.
+        own = overall[:, :, None]
+        table = own + len(weight) * weight * (of_class - value - own)
+        tables: Iterator[tuple[float, NDArray[np.float64]]] = iter([(1.0, table)])
+    else:
+        tables = _tables_of_clips(values, category, weight)
+    variance, df = _variance(overall, tables)
+    return from_error(value, math.sqrt(variance), df=df, n=values.shape[0], kind="crossed")
+
+
+def _class_means(
+    values: NDArray[np.generic], category: NDArray[np.int64], *, metric: ClipMetric
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give the classes' weights (K,), summing to 1, and means over their clips (S, R, K)."""
+    weight = clip_weights(category, metric=metric)
+    members = [np.flatnonzero(category == each) for each in np.unique(category)]
+    means = [values[:, :, clips].mean(axis=2, dtype=np.float64) for clips in members]
+    return np.array([weight[clips].sum() for clips in members]), np.stack(means, axis=2)
+
+
+def _tables_of_clips(
+    values: NDArray[np.generic], category: NDArray[np.int64], weight: NDArray[np.float64]
+) -> Iterator[tuple[float, NDArray[np.float64]]]:
+    """Yield each class's weight and its values (S, R, n_c): one class in memory at a time."""
+    for each, share in zip(np.unique(category), weight, strict=True):
+        yield float(share), values[:, :, np.flatnonzero(category == each)].astype(np.float64)
+
+
+def _variance(
+    overall: NDArray[np.float64], tables: Iterator[tuple[float, NDArray[np.float64]]]
+) -> tuple[float, float]:
+    """Give the variance of the value and its degrees of freedom.
+
+    Args:
+        overall: (S, R), the value of each seed and draw.
+        tables: weights and (S, R, U) tables of units; the value is the weighted sum of their means.
+    """
+    crossed = [axis for axis in (0, 1) if overall.shape[axis] > 1]
+    without = {axes: _observed(overall, axes) for axes in _subsets(crossed)}
+    of_units: dict[Axes, list[_Component]] = {(*axes, 2): [] for axes in ((), *without)}
+    for weight, table in tables:
+        for axes, found in of_units.items():
+            part = _observed(table, axes)
+            found.append(_Component(weight**2 * part.variance, part.freedom))
+    observed = without | {axes: _pooled(found) for axes, found in of_units.items()}
+    own = {axes: _own(axes, observed) for axes in observed}
+    total = sum(own.values())
+    if total == 0.0:
+        return 0.0, math.inf
+    inverse = sum((own[j] / total) ** SHARE_POWER / observed[j].freedom for j in own if own[j])
+    return total, 1.0 / inverse
+
+
+def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
+    """Give the interaction of some axes: its mean square over the number of cells it has.
+
+    Of one axis it is the squared standard error of the mean over that axis.
+    """
+    rest = tuple(axis for axis in range(table.ndim) if axis not in axes)
+    cells = table.mean(axis=rest) if rest else table
+    for axis in range(cells.ndim):
+        cells = cells - cells.mean(axis=axis, keepdims=True)
+    freedom = math.prod(size - 1 for size in cells.shape)
+    return _Component(float((cells**2).sum()) / freedom / cells.size, freedom)
+
+
+def _own(axes: Axes, observed: dict[Axes, _Component]) -> float:
+    """Take out of what some axes show together what they owe to interactions with others."""
+    above = [other for other in observed if set(other) >= set(axes)]
+    return max(0.0, sum((-1) ** (len(o) - len(axes)) * observed[o].variance for o in above))
+
+
+def _pooled(parts: list[_Component]) -> _Component:
+    """Add independent estimates of one kind (Satterthwaite: each is of a class of its own)."""
+    total = sum(part.variance for part in parts)
+    if total == 0.0:
+        return _Component(0.0, sum(part.freedom for part in parts))
+    return _Component(total, total**2 / sum(part.variance**2 / part.freedom for part in parts))
+
+
+def _subsets(axes: list[int]) -> list[Axes]:
+    """List the subsets but the empty one."""
+    return [each for size in range(1, len(axes) + 1) for each in combinations(axes, size)]
