@@ -17,14 +17,17 @@ from tests.making import moving_square, write_video
 class Idle:
     """A worker that is told to stop after so many files."""
 
-    def __init__(self, stop_after: int = 1000) -> None:
+    def __init__(self, stop_after: int = 1000, watched: Path | None = None) -> None:
         self.files = 0
+        self.seen: list[str] = []
         self._stop_after = stop_after
+        self._watched = watched
 
     def report(self, cost: float) -> None: ...
 
     def advance(self, cost: float) -> None:
         self.files += 1
+        self.seen += [path.read_text() for path in self._watched.iterdir()] if self._watched else []
         if self.files >= self._stop_after:
             raise StoppedError
 
@@ -133,3 +136,11 @@ def test_a_stamp_has_the_bytes_that_the_ledger_counts(root: Path) -> None:
     before = stamp_of(frames)
     os.utime(frames / "1.jpg", ns=(0, 2**62))
     assert stamp_of(frames) != before
+
+
+def test_the_file_under_way_is_named_while_it_is_decoded(root: Path) -> None:
+    folder = FactsFolder(root / "state", 16)
+    worker = Idle(watched=folder.under_way)
+    inspect_bucket(worker, root, folder, 0, FILES)
+    assert worker.seen == list(FILES)
+    assert list(folder.under_way.iterdir()) == []

@@ -7,14 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ManifestError, RunError
+from taskgrain.jobs.executor import Cell, Worker
+from taskgrain.prepare.check_facts import FactsFolder
 from taskgrain.prepare.check_report import CheckReport
-from taskgrain.prepare.checking import check_dataset
+from taskgrain.prepare.checking import check_dataset, run_inspection
 from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
 
 LONG = "a very very very very very very very very very very very very red cup"
@@ -121,7 +124,6 @@ def test_the_ledger_excludes_what_failed_and_keeps_what_was_written_by_hand(
         "cut": ("truncated", size),
         "bad": ("failed", 8),
         "gone": ("failed", None),
-        "t2": ("failed", None),
     }
     root = shutil.copytree(faulty, tmp_path / "copy")
     write_annotations(root, [row("cut"), row("bad"), row("hidden")], [row("3")])
@@ -209,6 +211,20 @@ def test_no_dataset_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such folder"):
         check(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
+
+
+def die_reading(worker: Worker, mark: Path) -> None:
+    mark.mkdir(parents=True)
+    (mark / "4711").write_text("videos/7.webm")
+    os._exit(9)
+
+
+def test_a_file_that_a_worker_dies_of_is_named_with_a_way_around_it(tmp_path: Path) -> None:
+    facts = FactsFolder(tmp_path, 16)
+    work = partial(die_reading, mark=facts.under_way)
+    cell = Cell("prepare checking 00000", work, 1.0, tmp_path / "done", tmp_path / "output")
+    with pytest.raises(RunError, match=r"videos/7\.webm: if it happens again, leave that clip out"):
+        run_inspection(facts, [cell], workers=1, quiet=True)
 
 
 CHECK = """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeVar
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -57,7 +57,8 @@ class SourceData(Settings):
 
     @model_validator(mode="after")
     def _store_has_a_root(self) -> Self:
-        return _with_root(self)
+        _refuse_store_without_root(self)
+        return self
 
     @model_validator(mode="after")
     def _levels_name_a_category_once(self) -> Self:
@@ -96,17 +97,14 @@ class Target(Settings):
 
     @model_validator(mode="after")
     def _store_has_a_root(self) -> Self:
-        return _with_root(self)
+        _refuse_store_without_root(self)
+        return self
 
 
-Rooted = TypeVar("Rooted", SourceData, Target)
-
-
-def _with_root(section: Rooted) -> Rooted:
+def _refuse_store_without_root(section: SourceData | Target) -> None:
     """Refuse frames without the annotations that say what they show."""
     if section.store is not None and section.root is None:
         raise ValueError('"store" needs "root", the dataset that it was packed from')
-    return section
 
 
 class Video(Settings):

@@ -103,6 +103,11 @@ class FactsFolder:
         """Name the file of a bucket."""
         return self._generation(self.count) / f"{bucket:05d}.jsonl"
 
+    @property
+    def under_way(self) -> Path:
+        """Folder in which each process names the file that it is decoding."""
+        return self.folder / "under-way"
+
     def read(self, bucket: int, files: Collection[str]) -> dict[str, FileFacts]:
         """Read what is known of these files, which belong to a bucket.
 
@@ -165,16 +170,20 @@ def inspect_bucket(
     Stopped in the middle, it has written what it did.
     """
     known = facts.read(bucket, frozenset(files))
+    mark = facts.under_way / str(os.getpid())
+    mark.parent.mkdir(parents=True, exist_ok=True)
     try:
         for file in files:
             stamp = stamp_of(root / file)
             if stamp is None:
                 known.pop(file, None)
             elif file not in known or known[file].stamp != stamp:
+                mark.write_bytes(os.fsencode(file))  # a decoder may take this process with it
                 known[file] = inspect_file(root, file, stamp)
                 worker.advance(INSPECT_SECONDS)
     finally:
         facts.write(bucket, [known[file] for file in files if file in known])
+        mark.unlink(missing_ok=True)
 
 
 def inspect_file(root: Path, file: str, stamp: Stamp) -> FileFacts:

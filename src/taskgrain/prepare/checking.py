@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -72,7 +73,8 @@ def check_dataset(
     with locked(state), sigterm_stops():
         facts = FactsFolder.sized(state, len(clips.ids))
         work = _plan(facts, clips, root)
-        _inspect(state, work.cells, workers or os.cpu_count() or 1, quiet=quiet)
+        workers = workers or os.cpu_count() or 1
+        run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
         lines, videos = _tally(clips, facts, work.missing, findings)
         for place, file in enumerate(sorted(unnamed_videos(root, NamedFiles(clips.files)))):
@@ -191,13 +193,33 @@ def _cell(facts: FactsFolder, root: Path, bucket: int, files: tuple[str, ...], c
     )
 
 
-def _inspect(state: Path, cells: Sequence[Cell], workers: int, *, quiet: bool) -> None:
-    shutil.rmtree(state / "marks", ignore_errors=True)  # what is known is seen in the facts
+def run_inspection(facts: FactsFolder, cells: Sequence[Cell], *, workers: int, quiet: bool) -> None:
+    """Run the cells of a check.
+
+    Raises:
+        RunError: if a worker died, with the files that may have been the reason.
+        StoppedError: after Ctrl-C.
+    """
+    state = facts.folder
+    marks = (state / "marks", facts.under_way)
+    for folder in marks:
+        shutil.rmtree(folder, ignore_errors=True)  # what is known is seen in the facts
     for left in state.glob("*/.*.tmp"):
         left.unlink()  # half a file, of a process that was killed
-    with Reporter(cells, state / "timings.jsonl", quiet=quiet) as reporter:
-        run_cells(cells, workers=workers, monitor=reporter)
-    shutil.rmtree(state / "marks", ignore_errors=True)
+    try:
+        with Reporter(cells, state / "timings.jsonl", quiet=quiet) as reporter:
+            run_cells(cells, workers=workers, monitor=reporter)
+    except RunError as error:
+        files = sorted(os.fsdecode(path.read_bytes()) for path in facts.under_way.glob("*"))
+        if not files:
+            raise
+        line = json.dumps({"clip": "ID", "state": "excluded", "problem": "the decoder dies of it"})
+        raise RunError(
+            f"{error}; under way was {' or '.join(files)}: if it happens again, leave that clip "
+            f"out by the line {line} in {LEDGER}"
+        ) from None
+    for folder in marks:
+        shutil.rmtree(folder, ignore_errors=True)
     (state / "timings.jsonl").unlink(missing_ok=True)
 
 
@@ -218,7 +240,7 @@ def _tally(
     clips: _Clips, facts: FactsFolder, missing: set[int], findings: Findings
 ) -> tuple[list[LedgerLine], VideoCounts | None]:
     """Go through the facts twice: only when all are counted is it known which are odd."""
-    lines = [_missing(place, clips, findings) for place in sorted(missing)]
+    lines = _missing(missing, clips, findings)
     for place, why in clips.excluded.items():
         findings.note("excluded", place, clips.ids[place], why)
     tally, contents = VideoTally(), ContentTally()
@@ -241,13 +263,17 @@ def _tally(
     return [line for _, line in lines], usual
 
 
-def _missing(place: int, clips: _Clips, findings: Findings) -> tuple[int, LedgerLine]:
-    clip_id, file = clips.ids[place], clips.files[place]
-    if place < clips.num_annotated:
-        findings.fault("missing", place, clip_id, f"{file}: no such file")
-    else:
-        findings.note("missing-test", place, clip_id, f"{file}: no such file")
-    return place, LedgerLine(clip_id, "failed", f"{file}: no such file", None, by_hand=False)
+def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple[int, LedgerLine]]:
+    """Name the clips without a file; only annotated ones are faults, as nothing else is used."""
+    lines = []
+    for place in sorted(missing):
+        clip_id, problem = clips.ids[place], f"{clips.files[place]}: no such file"
+        if place < clips.num_annotated:
+            findings.fault("missing", place, clip_id, problem)
+            lines.append((place, LedgerLine(clip_id, "failed", problem, None, by_hand=False)))
+        else:
+            findings.note("missing-test", place, clip_id, problem)
+    return lines
 
 
 def _facts(clips: _Clips, facts: FactsFolder, missing: set[int]) -> Iterator[tuple[int, FileFacts]]:
