@@ -1,10 +1,20 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 import torch
 from torch import Tensor
 
-from taskgrain.decoding import greedy
+from taskgrain.decoding import (
+    NEVER_SAID,
+    SORTED_SCORES,
+    BeamSettings,
+    beam,
+    greedy,
+    score_captions,
+    score_choices,
+)
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 
 CPU = torch.device("cpu")
@@ -84,3 +94,162 @@ def test_the_logits_are_left_as_they_were() -> None:
 def test_a_caption_needs_room_for_a_token() -> None:
     with pytest.raises(ValueError, match="max_tokens is 0"):
         decode(Script([4]), max_tokens=0)
+
+
+class Chain:
+    """A model whose next token depends on the last one and on how many there were."""
+
+    def __init__(self, *, clips: int, vocabulary: int, seed: int, levels: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        shape = (clips, 5, vocabulary, vocabulary)
+        logits = 2 * torch.randn(shape, generator=generator)
+        # A few levels only make many captions equally probable.
+        self.logits = (logits * levels).round() / levels if levels else logits
+        self.rows = 0
+
+    def start(self) -> Tensor:
+        clips = torch.arange(len(self.logits))
+        return torch.stack([clips, torch.zeros_like(clips)], dim=1)  # (B, 2): clip, tokens so far
+
+    def __call__(self, token: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        self.rows += len(token)
+        logits = self.logits[state[:, 0], state[:, 1].clamp(max=4), token]
+        return logits, state + torch.tensor([0, 1])
+
+
+def rows_of(state: Tensor, rows: Tensor) -> Tensor:
+    return state[rows]
+
+
+def search(model: Chain, width: int, *, length_penalty: float = 0.0, max_tokens: int = 4) -> Tensor:
+    return beam(
+        model,
+        model.start(),
+        BeamSettings(width=width, length_penalty=length_penalty, max_tokens=max_tokens),
+        reorder=rows_of,
+        batch_size=len(model.logits),
+        device=CPU,
+    )
+
+
+def trimmed(caption: list[int]) -> list[int]:
+    return [token for token in caption if token != PAD]
+
+
+def every_caption(vocabulary: int, max_tokens: int) -> list[list[int]]:
+    sayable = [token for token in range(vocabulary) if token not in (*NEVER_SAID, EOS)]
+    ended = [
+        [*words, EOS] for length in range(max_tokens) for words in product(sayable, repeat=length)
+    ]
+    return ended + [list(words) for words in product(sayable, repeat=max_tokens)]
+
+
+def likelihoods(model: Chain, clip: int, captions: list[list[int]]) -> Tensor:
+    longest = max(map(len, captions))
+    rows = [[BOS, *caption, *[PAD] * (longest - len(caption))] for caption in captions]
+    start = model.start()[clip].expand(len(rows), -1)
+    return score_captions(model, start, torch.tensor(rows))
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.7, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_wide_beam_finds_the_best_of_all_captions(seed: int, length_penalty: float) -> None:
+    model = Chain(clips=3, vocabulary=6, seed=seed)
+    captions = every_caption(6, 4)
+    assert len(captions) == 1 + 3 + 9 + 27 + 81
+    found = search(model, 200, length_penalty=length_penalty).tolist()
+    for clip in range(3):
+        lengths = torch.tensor([len(caption) for caption in captions])
+        scores = likelihoods(model, clip, captions) / lengths.double() ** length_penalty
+        assert trimmed(found[clip]) == captions[int(scores.argmax())]
+
+
+def test_the_likelihoods_of_all_captions_sum_to_one() -> None:
+    model = Chain(clips=1, vocabulary=6, seed=1)
+    assert float(likelihoods(model, 0, every_caption(6, 4)).exp().sum()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("vocabulary", [7, SORTED_SCORES + 10])
+@pytest.mark.parametrize("levels", [0, 1])
+def test_a_single_beam_says_what_greedy_says(vocabulary: int, levels: int) -> None:
+    model = Chain(clips=3, vocabulary=vocabulary, seed=5, levels=levels)
+    model.logits[..., EOS] += 3 if vocabulary > SORTED_SCORES else 0
+    said = greedy(model, model.start(), batch_size=3, device=CPU, max_tokens=6)
+    assert torch.equal(search(model, 1, max_tokens=6), said)
+
+
+def test_a_wider_beam_is_never_fed_more_rows_than_it_has() -> None:
+    model = Chain(clips=3, vocabulary=6, seed=0)
+    search(model, 4, max_tokens=4)
+    assert model.rows <= 3 * 4 * 4  # clips, beams, tokens: no prefix is fed again
+
+
+@pytest.mark.parametrize("width", [2, 5, 40])
+def test_a_clip_is_searched_alike_in_every_batch(width: int) -> None:
+    model = Chain(clips=4, vocabulary=6, seed=7, levels=1)
+    together = search(model, width).tolist()
+    for clip in range(4):
+        alone = Chain(clips=4, vocabulary=6, seed=7, levels=1)
+        alone.logits = alone.logits[clip : clip + 1]
+        assert trimmed(search(alone, width).tolist()[0]) == trimmed(together[clip])
+
+
+def test_picking_the_best_agrees_with_sorting_where_many_are_equal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = Chain(clips=6, vocabulary=30, seed=3, levels=1)
+    sorted_ = search(model, 5)
+    monkeypatch.setattr("taskgrain.decoding.SORTED_SCORES", 0)
+    assert torch.equal(search(model, 5), sorted_)
+
+
+def test_a_length_penalty_brings_longer_captions() -> None:
+    model = Chain(clips=20, vocabulary=6, seed=2)
+    lengths = [
+        int((search(model, 50, length_penalty=penalty) != PAD).sum()) for penalty in (0.0, 1.0)
+    ]
+    assert lengths[0] < lengths[1]
+
+
+def test_a_beam_stops_when_every_caption_has_ended() -> None:
+    model = Chain(clips=2, vocabulary=6, seed=0)
+    model.logits[:, 1:, :, EOS] = 1e4
+    model.logits[:, 0, :, EOS] = -1e4
+    assert search(model, 2, max_tokens=14).shape == (2, 2)
+    assert model.rows == 2 * 2 * 2
+
+
+def test_no_clips_have_no_captions() -> None:
+    model = Chain(clips=1, vocabulary=6, seed=0)
+    model.logits = model.logits[:0]
+    assert search(model, 3).shape[0] == 0
+
+
+@pytest.mark.parametrize(("width", "max_tokens"), [(0, 3), (2, 0)])
+def test_a_beam_needs_width_and_room(width: int, max_tokens: int) -> None:
+    with pytest.raises(ValueError, match="is 0; expected 1 or more"):
+        search(Chain(clips=1, vocabulary=6, seed=0), width, max_tokens=max_tokens)
+
+
+def test_padding_changes_no_likelihood() -> None:
+    model = Chain(clips=1, vocabulary=6, seed=0)
+    short = likelihoods(model, 0, [[4, EOS]])
+    assert likelihoods(model, 0, [[4, EOS], [4, 5, 3, EOS]])[0] == short[0]
+
+
+def test_a_caption_without_its_beginning_has_no_likelihood() -> None:
+    model = Chain(clips=1, vocabulary=6, seed=0)
+    with pytest.raises(ValueError, match="BOS first"):
+        score_captions(model, model.start(), torch.tensor([[4, EOS]]))
+
+
+def test_every_choice_is_as_probable_as_scored_alone() -> None:
+    model = Chain(clips=3, vocabulary=6, seed=4)
+    captions = [[BOS, 4, EOS, PAD], [BOS, 5, 3, EOS], [BOS, EOS, PAD, PAD]]
+    found = score_choices(
+        model, model.start(), torch.tensor(captions), reorder=rows_of, batch_size=3
+    )
+    for clip in range(3):
+        alone = likelihoods(model, clip, [trimmed(caption[1:]) for caption in captions])
+        assert torch.allclose(found[clip], alone, rtol=0, atol=1e-12)
+    assert len({tuple(row) for row in found.tolist()}) == 3

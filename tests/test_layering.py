@@ -11,12 +11,13 @@ ROOT = Path(taskgrain.__file__).parent
 LAYERS = (
     *("errors", "labels", "config", "data", "jobs", "tabletop", "prepare"),
     *("statistics", "results"),
-    *("models", "decoding", "losses", "metrics", "train", "transfer", "predict"),
+    *("models", "decoding", "losses", "metrics", "scoring", "train", "transfer"),
+    *("compare", "predict"),
     *("study", "report", "cli"),
 )
 WITHOUT_TORCH = (
     *("errors", "labels", "config", "jobs", "tabletop", "prepare"),
-    *("statistics", "results", "report"),
+    *("statistics", "results", "scoring", "compare", "report"),
 )
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
 NO_FILES = ("models", "decoding", "losses", "metrics")

@@ -1,11 +1,12 @@
 """From next-token logits to captions; knows token indices and nothing of models or words.
 
-Shapes: B clips, L tokens, V vocabulary.
+Shapes: B clips, L tokens, V vocabulary, W beams a clip.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -19,8 +20,25 @@ Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 The state carries all that was said before, so no step computes the prefix again.
 """
+Reorder = Callable[[State, Tensor], State]
+"""State and rows long (R,) to the state with those rows of it, in that order; rows may repeat."""
 
 NEVER_SAID = (PAD, BOS)  # they stand around captions, not in them
+SORTED_SCORES = 512  # a row of at most so many is sorted; of longer ones the best are picked
+
+
+@dataclass(frozen=True, slots=True)
+class BeamSettings:
+    """How widely to look for a caption.
+
+    `width` is W, the beginnings that are followed; with 1 the captions are those of `greedy`.
+    Whole captions are compared by score / length ** `length_penalty`, length in tokens with EOS:
+    0 compares sums, which favours short captions; 1 means per token.
+    """
+
+    width: int
+    length_penalty: float = 0.0
+    max_tokens: int = MAX_TOKENS  # the longest caption, EOS counted
 
 
 def greedy(
@@ -47,15 +65,14 @@ def greedy(
     Raises:
         ValueError: if `max_tokens` is below 1.
     """
-    if max_tokens < 1:
-        raise ValueError(f"max_tokens is {max_tokens}; expected 1 or more")
+    _check_positive("max_tokens", max_tokens)
     token = torch.full((batch_size,), BOS, dtype=torch.long, device=device)
     is_finished = torch.zeros(batch_size, dtype=torch.bool, device=device)
     said: list[Tensor] = []
     state = start
     for _ in range(max_tokens):
         logits, state = step(token, state)
-        token = _most_probable(logits).masked_fill(is_finished, PAD)
+        token = _allowed(logits).argmax(dim=1).masked_fill(is_finished, PAD)
         said.append(token)
         is_finished = is_finished | (token == EOS)
         if bool(is_finished.all()):
@@ -63,8 +80,156 @@ def greedy(
     return torch.stack(said, dim=1)
 
 
-def _most_probable(logits: Tensor) -> Tensor:
-    """Give the index of the largest of float (B, V) logits: long (B,)."""
+def beam(
+    step: Step[State],
+    start: State,
+    settings: BeamSettings,
+    *,
+    reorder: Reorder[State],
+    batch_size: int,
+    device: torch.device,
+) -> Tensor:
+    """Follow the most probable beginnings of each caption side by side; give the best whole one.
+
+    After each token the W most probable beginnings of a clip go on; one that said EOS keeps its
+    place without going on. Its score is the sum of its tokens' log-probabilities in nats, EOS
+    counted, PAD and BOS never said. It stops when every beam of every clip has ended.
+
+    Args:
+        step: gives the logits after one more token; fed B * W rows, the beams of a clip together.
+        start: the state before BOS, of B rows.
+        settings: how wide, how long, and how long captions compare with short ones.
+        reorder: picks rows of a state.
+        batch_size: B.
+        device: where the tokens are made.
+
+    Returns:
+        long (B, L), as `greedy` gives it. Of equal scores the beam that came first goes before,
+        then the lowest index.
+
+    Raises:
+        ValueError: if the width or `max_tokens` is below 1.
+    """
+    width = settings.width
+    _check_positive("max_tokens", settings.max_tokens)
+    _check_positive("width", width)
+    first_row = torch.arange(batch_size, device=device)[:, None] * width  # (B, 1)
+    state = reorder(start, (first_row // width).expand(-1, width).flatten())
+    token = torch.full((batch_size * width,), BOS, dtype=torch.long, device=device)
+    said = torch.empty((batch_size, width, 0), dtype=torch.long, device=device)
+    is_finished = torch.zeros((batch_size, width), dtype=torch.bool, device=device)
+    # All beams begin alike: only the first may go on, or the others would repeat it.
+    scores = torch.full((batch_size, width), float("-inf"), dtype=torch.float64, device=device)
+    scores[:, 0] = 0.0
+    lengths = torch.zeros((batch_size, width), dtype=torch.long, device=device)
+    for _ in range(settings.max_tokens):
+        logits, state = step(token, state)
+        log_probs = _allowed(logits.double()).log_softmax(dim=1).unflatten(0, (-1, width))
+        scores, chosen = _best(_continued(scores, log_probs, is_finished), width)
+        parent, spoken = chosen // log_probs.shape[2], chosen % log_probs.shape[2]
+        is_finished = is_finished.gather(1, parent)
+        lengths = lengths.gather(1, parent) + ~is_finished
+        said = torch.cat(
+            [said.gather(1, parent[:, :, None].expand(-1, -1, said.shape[2])), spoken[:, :, None]],
+            dim=2,
+        )
+        # A beam of probability 0 is there only where fewer than W tokens can be said.
+        is_finished = is_finished | (spoken == EOS) | scores.isneginf()
+        if bool(is_finished.all()):
+            break
+        state = reorder(state, (first_row + parent).flatten())
+        token = spoken.flatten()
+    _, best = _best(scores / lengths.double() ** settings.length_penalty, 1)  # (B, 1)
+    caption = said.gather(1, best[:, :, None].expand(-1, -1, said.shape[2]))[:, 0]
+    return caption[:, : int((caption != PAD).sum(1).max()) if batch_size else 0]
+
+
+def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
+    """Say how probable given captions are, one a row; for ranking what might be said.
+
+    Args:
+        step: gives the logits after one more token.
+        start: the state before BOS, of B rows.
+        captions: long (B, L), BOS first, right-padded with PAD, as `Vocabulary.encode` gives.
+
+    Returns:
+        float64 (B,): the sum of the log-probabilities in nats of each caption's tokens after BOS,
+        among the tokens that can be said.
+
+    Raises:
+        ValueError: if a caption does not begin with BOS.
+    """
+    if captions.ndim != 2 or bool((captions[:, :1] != BOS).any()):
+        raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
+    total = torch.zeros(captions.shape[0], dtype=torch.float64, device=captions.device)
+    state = start
+    for token, following in zip(captions.T[:-1], captions.T[1:], strict=True):
+        logits, state = step(token, state)
+        log_probs = _allowed(logits.double()).log_softmax(dim=1)
+        said = log_probs.gather(1, following[:, None])[:, 0]
+        total += said.masked_fill(following == PAD, 0.0)
+    return total
+
+
+def score_choices(
+    step: Step[State], start: State, choices: Tensor, *, reorder: Reorder[State], batch_size: int
+) -> Tensor:
+    """Say how probable each of the same captions is for each clip; for ranking all templates.
+
+    Args:
+        step: gives the logits after one more token; fed C rows, one clip at a time.
+        start: the state before BOS, of B rows.
+        choices: long (C, L), BOS first, right-padded with PAD.
+        reorder: picks rows of a state.
+        batch_size: B.
+
+    Returns:
+        float64 (B, C) log-probabilities in nats; see `score_captions`.
+
+    Raises:
+        ValueError: if a caption does not begin with BOS.
+    """
+    likelihoods = choices.new_zeros((batch_size, len(choices)), dtype=torch.float64)
+    for clip in range(batch_size):
+        rows = torch.full((len(choices),), clip, device=choices.device)
+        likelihoods[clip] = score_captions(step, reorder(start, rows), choices)
+    return likelihoods
+
+
+def _allowed(logits: Tensor) -> Tensor:
+    """Rule out what is never said: float (B, V) logits to a copy of them."""
     allowed = logits.clone()
     allowed[:, list(NEVER_SAID)] = float("-inf")
-    return allowed.argmax(dim=1)
+    return allowed
+
+
+def _continued(scores: Tensor, log_probs: Tensor, is_finished: Tensor) -> Tensor:
+    """Score each beam with each next token.
+
+    Float64 (B, W), float64 (B, W, V) and bool (B, W) to float64 (B, W * V). A finished beam has
+    one way to go on: PAD, for nothing.
+    """
+    silence = log_probs.new_full((log_probs.shape[2],), float("-inf"))
+    silence[PAD] = 0.0
+    following = torch.where(is_finished[:, :, None], silence, log_probs)
+    return (scores[:, :, None] + following).flatten(1)
+
+
+def _best(scores: Tensor, number: int) -> tuple[Tensor, Tensor]:
+    """Give the largest scores of each row and where they stand; of equal ones the first first."""
+    if scores.shape[1] <= SORTED_SCORES:
+        ordered = scores.sort(dim=1, descending=True, stable=True)
+        return ordered.values[:, :number], ordered.indices[:, :number]
+    left = scores.clone()
+    chosen = []
+    for _ in range(number):  # `topk` promises no order among equals, and sorting takes far longer
+        index = left.argmax(dim=1, keepdim=True)
+        left.scatter_(1, index, float("-inf"))
+        chosen.append(index)
+    places = torch.cat(chosen, dim=1)
+    return scores.gather(1, places), places
+
+
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; expected 1 or more")

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from taskgrain.labels.template import CaptionParser
-from taskgrain.metrics.captions import CaptionCounts
+from taskgrain.metrics.captions import CaptionCounts, caption_tallies, count_clips
 
 PARSE = CaptionParser(
     [
@@ -28,12 +28,12 @@ def test_shares_are_those_counted_by_hand() -> None:
 
 def test_the_truth_said_back_is_right_in_everything() -> None:
     counts = CaptionCounts.of(TRUE, TRUE, parse=PARSE)
-    assert counts == CaptionCounts(3, 3, 3, 3, 5, 5)
+    assert counts == CaptionCounts(3, 3, 3, 3, 5, 5, num_words=15, num_true_words=15)
 
 
 def test_nonsense_is_wrong_in_everything() -> None:
     counts = CaptionCounts.of(["", "cup cup", "on on on"], TRUE, parse=PARSE)
-    assert counts == CaptionCounts(3, 0, 3, 0, 5, 0)
+    assert counts == CaptionCounts(3, 0, 3, 0, 5, 0, num_words=5, num_true_words=15)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 2, 3])
@@ -48,7 +48,8 @@ def test_counts_of_parts_add_up_to_those_of_the_whole(cut: int) -> None:
 
 def test_a_true_caption_that_fits_no_template_counts_for_exact_match_alone() -> None:
     odd = "something else happens"
-    assert CaptionCounts.of([odd], [odd], parse=PARSE) == CaptionCounts(num_clips=1, num_exact=1)
+    counts = CaptionCounts.of([odd], [odd], parse=PARSE)
+    assert counts == CaptionCounts(num_clips=1, num_exact=1, num_words=3, num_true_words=3)
 
 
 def test_shares_of_nothing_are_no_number() -> None:
@@ -61,3 +62,73 @@ def test_shares_of_nothing_are_no_number() -> None:
 def test_captions_and_clips_must_be_as_many() -> None:
     with pytest.raises(ValueError, match="1 captions for 2 clips"):
         CaptionCounts.of(["a"], ["a", "b"], parse=PARSE)
+
+
+def count(said: str, *true: str) -> CaptionCounts:
+    return CaptionCounts.of([said], [true], parse=PARSE)
+
+
+def test_letters_case_and_punctuation_make_no_difference() -> None:
+    assert count("Pushing a cup.", "pushing a  cup").num_exact == 1
+
+
+def test_a_caption_is_right_by_any_of_its_references() -> None:
+    counts = count("putting a cup on a box", "pushing a cup", "putting a cup on a box")
+    assert (counts.num_exact, counts.num_templates_right) == (1, 1)
+    assert (counts.num_objects, counts.num_objects_right) == (2, 2)
+    assert count("pushing a pen", "pushing a cup", "pushing a box").num_exact == 0
+
+
+@pytest.mark.parametrize(
+    ("said", "true", "is_wrong"),
+    [
+        ("pushing a cup from left to right", "pushing a cup from right to left", True),
+        ("pushing a cup from left to right", "pushing a cup from left to right", False),
+        ("pushing the left shoe from left to right", "pushing shoe from left to right", False),
+        ("pushing a cup", "pushing a cup from right to left", False),
+        ("moving a cup up", "moving a cup down", True),
+        ("lifting a cup up then letting it drop down", "lifting a cup up", False),
+        ("moving a cup away from a box", "moving a cup closer to a box", True),
+        ("putting a cup in front of a box", "putting a cup behind a box", True),
+        ("taking a cup out of a box", "putting a cup into a box", True),
+    ],
+)
+def test_a_direction_is_wrong_where_the_opposite_is_said(
+    said: str, true: str, is_wrong: bool
+) -> None:
+    counts = count(said, true)
+    assert (counts.num_directed, counts.num_directions_wrong) == (1, is_wrong)
+
+
+def test_a_direction_that_one_reference_allows_is_not_wrong() -> None:
+    left, right = "pushing a cup to the left", "pushing a cup to the right"
+    assert count(left, right, left).num_directions_wrong == 0
+    assert count(left, right, "pushing a cup").num_directions_wrong == 1
+    assert count(left, "pushing a cup").num_directed == 0
+
+
+def test_an_unknown_word_is_counted_and_never_right() -> None:
+    counts = count("pushing <unk>", "pushing unk", "pushing <unk>")
+    assert (counts.num_exact, counts.num_unknown, counts.num_words) == (0, 1, 2)
+    assert counts.unknown_rate == 0.5
+
+
+def test_lengths_are_compared_with_the_closest_reference() -> None:
+    assert count("pushing a cup", "pushing", "pushing the big cup").length_ratio == 0.75
+    assert count("pushing a cup", "a cup", "the big red cup").length_ratio == 1.5  # the shorter
+
+
+def test_a_clip_needs_a_true_caption() -> None:
+    with pytest.raises(ValueError, match="no true caption"):
+        CaptionCounts.of(["a"], [()], parse=PARSE)
+
+
+def test_tallies_of_clips_are_the_scores_of_their_sum() -> None:
+    said = ["pushing a cup from left to right", "putting a cup on a book", ""]
+    clips = count_clips(said, TRUE, parse=PARSE)
+    tallies = caption_tallies(clips)
+    total = sum(clips, CaptionCounts())
+    assert len(tallies) == 6
+    for name, tally in tallies.items():
+        expected = getattr(total, name.replace("-", "_"))
+        assert tally.value == pytest.approx(expected, nan_ok=True), name

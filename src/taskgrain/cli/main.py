@@ -18,6 +18,7 @@ from taskgrain.cli.labels import labels
 from taskgrain.cli.pack import pack
 from taskgrain.cli.render import render
 from taskgrain.cli.report import report
+from taskgrain.cli.score import score
 from taskgrain.cli.study import study
 from taskgrain.errors import StoppedError, TaskgrainError
 
@@ -49,7 +50,7 @@ def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for command in (study, report, describe, check, labels, pack):
+for command in (study, report, describe, score, check, labels, pack):
     app.command()(_stoppable(command))
 app.command("import")(_stoppable(import_dataset))
 app.command()(_stoppable(render))

@@ -1,58 +1,77 @@
-"""How many captions were right: as a whole, in their template, in each object."""
+"""How many captions were right: as a whole, in their template, in each object, in their direction.
+
+Shapes: N clips, C counts a clip.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from operator import add, attrgetter
 
-from taskgrain.labels.template import ParsedCaption
+import numpy as np
+
+from taskgrain.labels.template import ParsedCaption, words_of
+from taskgrain.labels.vocabulary import SPECIALS, UNK
+from taskgrain.metrics.direction import contradict, directions_of
+from taskgrain.metrics.tally import Tally, share_of
 
 Parse = Callable[[str], ParsedCaption | None]
+Captions = str | Sequence[str]  # of one clip: one caption, or several of which any may be said
+Words = tuple[str, ...]
+
+UNKNOWN = SPECIALS[UNK]
+_CAPTIONS_KEPT = 1 << 16  # many clips share captions, and each is looked at several times
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionCounts:
     """Counts over clips; they add with `+`.
 
+    Words are compared: upper case, punctuation and spaces make no difference. Where a clip has
+    several references, a caption is right if it is right by any of them; its objects are counted
+    by the reference that it fits best.
+
     An object is right where the prediction names the same words in the same slot, whatever its
     template, so that seeing the object and seeing the action are told apart. A prediction that
     fits no template has neither template nor objects right.
+
+    A direction is wrong where the caption says the opposite of every reference that says one:
+    "left to right" for "right to left". Saying no direction is no such error.
     """
 
     num_clips: int = 0
     num_exact: int = 0
-    num_parsed: int = 0  # clips whose true caption fits a template
+    num_parsed: int = 0  # clips of which a true caption fits a template
     num_templates_right: int = 0  # of those
     num_objects: int = 0  # slots of their true captions
     num_objects_right: int = 0
+    num_directed: int = 0  # clips of which a true caption says a direction
+    num_directions_wrong: int = 0  # of those
+    num_words: int = 0  # that were said
+    num_true_words: int = 0  # of the reference closest in length
+    num_unknown: int = 0  # words said as "<unk>"
 
     @classmethod
-    def of(cls, predicted: Sequence[str], true: Sequence[str], *, parse: Parse) -> CaptionCounts:
+    def of(
+        cls, predicted: Sequence[str], true: Sequence[Captions], *, parse: Parse
+    ) -> CaptionCounts:
         """Count captions.
 
         Args:
-            predicted: what was said, one caption a clip.
-            true: what is so, in the same order.
+            predicted: what was said, one caption a clip; an empty one is wrong in everything.
+            true: what is so, in the same order; one caption a clip, or several.
             parse: reads a caption's template and objects; None where no template fits.
 
         Raises:
-            ValueError: if there are not as many of one as of the other.
+            ValueError: if there are not as many of one as of the other, or a clip has no true
+                caption.
         """
-        if len(predicted) != len(true):
-            raise ValueError(f"{len(predicted)} captions for {len(true)} clips")
-        return sum(
-            (_count(said, meant, parse) for said, meant in zip(predicted, true, strict=True)), cls()
-        )
+        return sum(count_clips(predicted, true, parse=parse), cls())
 
     def __add__(self, other: CaptionCounts) -> CaptionCounts:
-        return CaptionCounts(
-            self.num_clips + other.num_clips,
-            self.num_exact + other.num_exact,
-            self.num_parsed + other.num_parsed,
-            self.num_templates_right + other.num_templates_right,
-            self.num_objects + other.num_objects,
-            self.num_objects_right + other.num_objects_right,
-        )
+        return CaptionCounts(*map(add, _numbers(self), _numbers(other)))
 
     @property
     def exact_match(self) -> float:
@@ -69,23 +88,115 @@ class CaptionCounts:
         """Share of object slots right; NaN where there are none."""
         return _share(self.num_objects_right, self.num_objects)
 
+    @property
+    def direction_errors(self) -> float:
+        """Share of the clips with a direction said the other way; NaN where there are none."""
+        return _share(self.num_directions_wrong, self.num_directed)
 
-def _count(said: str, meant: str, parse: Parse) -> CaptionCounts:
-    exact = int(said == meant)
-    truth, reading = parse(meant), parse(said)
-    if truth is None:
-        return CaptionCounts(num_clips=1, num_exact=exact)
-    objects = () if reading is None else reading.objects
-    # Slots beyond the shorter of the two are counted as wrong through num_objects.
-    right = sum(a == b for a, b in zip(objects, truth.objects, strict=False))
+    @property
+    def length_ratio(self) -> float:
+        """Words said for each that was to be said; NaN where there was none."""
+        return _share(self.num_words, self.num_true_words)
+
+    @property
+    def unknown_rate(self) -> float:
+        """Share of the words said that are "<unk>"; NaN where nothing was said."""
+        return _share(self.num_unknown, self.num_words)
+
+
+_numbers = attrgetter(*CaptionCounts.__slots__)
+
+
+def count_clips(
+    predicted: Sequence[str], true: Sequence[Captions], *, parse: Parse
+) -> list[CaptionCounts]:
+    """Count each clip by itself; see `CaptionCounts.of`."""
+    if len(predicted) != len(true):
+        raise ValueError(f"{len(predicted)} captions for {len(true)} clips")
+    return [
+        _count(said, (meant,) if isinstance(meant, str) else meant, parse)
+        for said, meant in zip(predicted, true, strict=True)
+    ]
+
+
+def caption_tallies(clips: Sequence[CaptionCounts]) -> dict[str, Tally]:
+    """Tally the scores of clips that were counted one by one, by name.
+
+    The names are exact-match, template-accuracy, object-accuracy, direction-errors, length-ratio
+    and unknown-rate; the values those of the properties of their sum.
+    """
+    counts = np.array(list(map(_numbers, clips)), np.float64).reshape(len(clips), -1)
+    column = dict(zip(CaptionCounts.__slots__, counts.T, strict=True))
+    return {
+        "exact-match": share_of(column["num_exact"], column["num_clips"]),
+        "template-accuracy": share_of(column["num_templates_right"], column["num_parsed"]),
+        "object-accuracy": share_of(column["num_objects_right"], column["num_objects"]),
+        "direction-errors": share_of(column["num_directions_wrong"], column["num_directed"]),
+        "length-ratio": share_of(column["num_words"], column["num_true_words"]),
+        "unknown-rate": share_of(column["num_unknown"], column["num_words"]),
+    }
+
+
+@lru_cache(maxsize=_CAPTIONS_KEPT)
+def spoken_words(caption: str) -> Words:
+    """Split a caption into words as `words_of` does; "<unk>" stays the unknown word."""
+    if UNKNOWN not in caption:
+        return words_of(caption)
+    pieces = caption.split(UNKNOWN)
+    words = [*words_of(pieces[0])]
+    for piece in pieces[1:]:
+        words += [UNKNOWN, *words_of(piece)]
+    return tuple(words)
+
+
+def _count(said: str, references: Sequence[str], parse: Parse) -> CaptionCounts:
+    if not references:
+        raise ValueError("a clip has no true caption; expected one or more")
+    words = spoken_words(said)
+    meant = [spoken_words(reference) for reference in references]
+    parsed, template, objects, right = _count_slots(said, references, parse)
+    directed, wrong = _count_directions(words, meant)
     return CaptionCounts(
         num_clips=1,
-        num_exact=exact,
-        num_parsed=1,
-        num_templates_right=int(reading is not None and reading.template == truth.template),
-        num_objects=len(truth.objects),
+        num_exact=int(words in meant and UNKNOWN not in words),
+        num_parsed=parsed,
+        num_templates_right=template,
+        num_objects=objects,
         num_objects_right=right,
+        num_directed=directed,
+        num_directions_wrong=wrong,
+        num_words=len(words),
+        num_true_words=min((abs(len(each) - len(words)), len(each)) for each in meant)[1],
+        num_unknown=words.count(UNKNOWN),
     )
+
+
+def _count_slots(said: str, references: Sequence[str], parse: Parse) -> tuple[int, int, int, int]:
+    """Count: parsed, template right, slots, slots right; slots of the reference that fits best."""
+    truths = [truth for truth in map(parse, references) if truth is not None]
+    if not truths:
+        return 0, 0, 0, 0
+    reading = parse(said)
+    template = int(
+        reading is not None and any(reading.template == each.template for each in truths)
+    )
+    objects = () if reading is None else reading.objects
+    # Slots beyond the shorter of the two are counted as wrong through the number of slots.
+    counted = [
+        (sum(a == b for a, b in zip(objects, truth.objects, strict=False)), len(truth.objects))
+        for truth in truths
+    ]
+    right, slots = max(counted, key=lambda pair: (pair[0] / max(pair[1], 1), pair[0]))
+    return 1, template, slots, right
+
+
+def _count_directions(said: Words, references: Sequence[Words]) -> tuple[int, int]:
+    """Count: whether a reference says a direction, and whether all that do are contradicted."""
+    directed = [directions for directions in map(directions_of, references) if directions]
+    if not directed:
+        return 0, 0
+    spoken = directions_of(said)
+    return 1, int(all(contradict(spoken, directions) for directions in directed))
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,0 +1,74 @@
+"""Intervals of scores by resampling the clips that they were counted on.
+
+Shapes: N clips, C counts a clip, R resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from taskgrain.metrics.tally import FloatArray, Tally
+from taskgrain.statistics.intervals import NUM_RESAMPLES, TAIL, Interval
+
+FEWEST_CLIPS = 30  # with fewer, a percentile interval is too narrow to be shown
+_CELLS_AT_ONCE = 1 << 21  # resamples * clips
+
+
+def clip_intervals(tallies: Mapping[str, Tally], *, seed: int) -> dict[str, Interval | None]:
+    """Give the 95 % interval of each score over other clips like these (percentile bootstrap).
+
+    All scores are resampled alike, from their counts of each clip; what was taken from all clips
+    together (the idf of CIDEr-D) is kept as it is. The interval says nothing about another training
+    run.
+
+    Args:
+        tallies: scores by name, of the same N clips.
+        seed: the resamples depend on it and on N, on nothing else.
+
+    Returns:
+        By name, an interval of kind "clips" with n = N. None where it would mislead: with fewer
+        than 30 clips that count, or where all have the same score, so that no resample differs.
+    """
+    sizes = {len(tally) for tally in tallies.values()}
+    if len(sizes) > 1:
+        raise ValueError(f"tallies are of {sorted(sizes)} clips; expected as many in each")
+    shown = {name: tally for name, tally in tallies.items() if _is_sound(tally)}
+    intervals: dict[str, Interval | None] = dict.fromkeys(tallies)
+    if not shown:
+        return intervals
+    totals = _resampled({id(tally.counts): tally.counts for tally in shown.values()}, seed)
+    for name, tally in shown.items():
+        scores = tally.formula(totals[id(tally.counts)])
+        scores = scores[~np.isnan(scores)]  # resamples without any clip that counts
+        low, high = np.quantile(scores, [TAIL, 1.0 - TAIL])
+        value = tally.value
+        # BLEU is no mean: its resamples may all lie on one side of it.
+        low, high = min(float(low), value), max(float(high), value)
+        intervals[name] = Interval("clips", value, low, high, len(tally))
+    return intervals
+
+
+def _is_sound(tally: Tally) -> bool:
+    scores = tally.of_clips
+    scores = scores[~np.isnan(scores)]  # of the clips that have something to count
+    return len(scores) >= FEWEST_CLIPS and bool((scores != scores[0]).any())
+
+
+def _resampled(counts: Mapping[int, FloatArray], seed: int) -> dict[int, FloatArray]:
+    """Sum the counts of each resample: float64 (N, C) to (R, C), each array once."""
+    table = np.concatenate(list(counts.values()), axis=1)
+    num_clips = len(table)
+    generator = np.random.default_rng(seed)
+    at_once = max(1, _CELLS_AT_ONCE // num_clips)
+    parts = []
+    for start in range(0, NUM_RESAMPLES, at_once):
+        rows = min(at_once, NUM_RESAMPLES - start)
+        drawn = generator.integers(num_clips, size=(rows, num_clips))
+        drawn += num_clips * np.arange(rows)[:, None]  # one row of weights a resample
+        weights = np.bincount(drawn.ravel(), minlength=rows * num_clips)
+        parts.append(weights.reshape(rows, num_clips).astype(np.float64) @ table)
+    columns = np.cumsum([array.shape[1] for array in counts.values()])[:-1]
+    split = np.split(np.concatenate(parts), columns, axis=1)
+    return dict(zip(counts, split, strict=True))

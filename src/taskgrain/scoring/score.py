@@ -1,0 +1,200 @@
+"""Score captions: the numbers, their intervals, the floors beside them, and when they mislead."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from taskgrain.labels.caption import CaptionForm
+from taskgrain.metrics.bleu import bleu
+from taskgrain.metrics.bootstrap import clip_intervals
+from taskgrain.metrics.captions import caption_tallies, count_clips, spoken_words
+from taskgrain.metrics.cider import cider_d
+from taskgrain.metrics.ngrams import TokenPairs
+from taskgrain.metrics.ptb import ptb_words
+from taskgrain.metrics.rouge import rouge_l
+from taskgrain.metrics.tally import Tally
+from taskgrain.scoring.caption_files import ReferenceClip, read_predictions, read_references
+from taskgrain.scoring.cautions import cautions
+from taskgrain.scoring.floors import floor_captions, training_unknown_rate
+from taskgrain.scoring.meteor import Meteor
+from taskgrain.scoring.reader import CaptionReader
+from taskgrain.statistics.intervals import Interval
+
+Tokenizer = Literal["ptb", "words"]
+TOKENIZERS: Mapping[Tokenizer, Callable[[str], tuple[str, ...]]] = {
+    "ptb": ptb_words,
+    "words": spoken_words,
+}
+CEILING = "first-reference"
+METEOR = "meteor"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSettings:
+    """How captions are compared.
+
+    `tokenizer` makes the words of BLEU, ROUGE-L, CIDEr-D and METEOR: as coco-caption does, or as a
+    vocabulary does. `form` is the grain that predictions and references are brought to first.
+    `seed` is of the resamples and of the random floor.
+    """
+
+    tokenizer: Tokenizer = "ptb"
+    form: CaptionForm = "full"
+    meteor: bool = False
+    meteor_jar: Path | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What some captions scored, and what stands beside it; NaN where nothing could be counted."""
+
+    values: Mapping[str, float]  # by score
+    intervals: Mapping[str, Interval | None]  # by score; None where it would mislead
+    floors: Mapping[str, Mapping[str, float]]  # by floor, by score
+    n: int  # clips
+    num_empty: int  # predictions without a word; they count as wrong
+    references_per_clip: float
+    mean_length: float  # words
+    mean_reference_length: float
+    training_unknown_rate: float  # share of the references' words that training lacks
+    settings: ScoreSettings
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        """Write as what `json.dumps` takes; NaN becomes None."""
+        return {
+            **_finite(self.values),
+            METEOR: _finite(self.values).get(METEOR),
+            "n": self.n,
+            "empty": self.num_empty,
+            "references-per-clip": self.references_per_clip,
+            "mean-length": self.mean_length,
+            "mean-reference-length": self.mean_reference_length,
+            "reference-unknown-rate": _finite({"": self.training_unknown_rate})[""],
+            "tokenizer": self.settings.tokenizer,
+            "form": self.settings.form,
+            "idf": "the references that are scored",
+            "floors": {name: _finite(values) for name, values in self.floors.items()},
+            "intervals": {
+                name: None if interval is None else [interval.low, interval.high]
+                for name, interval in self.intervals.items()
+            },
+            "interval-kind": "clips",
+            "warnings": list(self.warnings),
+        }
+
+
+def score_files(
+    predictions: Path,
+    references: Path,
+    *,
+    training: Path | None = None,
+    settings: ScoreSettings | None = None,
+) -> Scores:
+    """Score the captions of one file against those of another; see `caption_files`.
+
+    Args:
+        predictions: one caption for every clip that has references.
+        references: what is so.
+        training: what was learned from, for the floors and for words that could not be known.
+        settings: how captions are compared.
+
+    Raises:
+        ManifestError: if references or training captions cannot be read.
+        ResultError: if predictions cannot be read, or METEOR cannot run.
+    """
+    true = read_references(references)
+    said = read_predictions(predictions, true)
+    learned = None if training is None else read_references(training)
+    return score_clips(list(said.values()), true, training=learned, settings=settings)
+
+
+def score_clips(
+    said: Sequence[str],
+    references: Mapping[str, ReferenceClip],
+    *,
+    training: Mapping[str, ReferenceClip] | None = None,
+    settings: ScoreSettings | None = None,
+) -> Scores:
+    """Score one caption a clip, in the order of the references; see `score_files`."""
+    settings = settings or ScoreSettings()
+    training = training or {}
+    reader = CaptionReader([*references.values(), *training.values()])
+    true = [
+        tuple(reader.project(each, settings.form) for each in clip.captions)
+        for clip in references.values()
+    ]
+    floors = floor_captions(references, training, seed=settings.seed) if training else {}
+    everything = {"": said, **floors, CEILING: [clip.captions[0] for clip in references.values()]}
+    scorer = _Scorer(reader, true, settings)
+    tallies = {name: scorer.tally(captions) for name, captions in everything.items()}
+    values = {name: {key: each.value for key, each in of.items()} for name, of in tallies.items()}
+    if settings.meteor:
+        for name, score in scorer.meteor(everything).items():
+            values[name][METEOR] = score
+    words = [spoken_words(caption) for caption in said]
+    reference_words = [len(spoken_words(each)) for captions in true for each in captions]
+    scores = Scores(
+        values=values.pop(""),
+        intervals=clip_intervals(tallies[""], seed=settings.seed),
+        floors=values,
+        n=len(true),
+        num_empty=sum(not each for each in words),
+        references_per_clip=len(reference_words) / len(true),
+        mean_length=sum(map(len, words)) / len(words),
+        mean_reference_length=sum(reference_words) / len(reference_words),
+        training_unknown_rate=training_unknown_rate(references, training) if training else math.nan,
+        settings=settings,
+    )
+    num_unread = sum(all(reader(each) is None for each in captions) for captions in true)
+    warnings = cautions(
+        true,
+        ceiling=scores.floors[CEILING],
+        num_empty=scores.num_empty,
+        num_unread=num_unread,
+        has_floors=len(scores.floors) > 1,
+        has_intervals=any(scores.intervals.values()),
+    )
+    return replace(scores, warnings=warnings)
+
+
+class _Scorer:
+    """Scores captions of the same clips, several times."""
+
+    def __init__(
+        self, reader: CaptionReader, true: Sequence[tuple[str, ...]], settings: ScoreSettings
+    ) -> None:
+        self._reader = reader
+        self._true = true
+        self._settings = settings
+        self._split = lru_cache(maxsize=1 << 17)(TOKENIZERS[settings.tokenizer])
+        self._tokens = [[self._split(each) for each in captions] for captions in true]
+
+    def tally(self, said: Sequence[str]) -> dict[str, Tally]:
+        """Tally every score but METEOR."""
+        said = self._projected(said)
+        counted = caption_tallies(count_clips(said, self._true, parse=self._reader))
+        pairs = TokenPairs([self._split(caption) for caption in said], self._tokens)
+        four = {f"bleu-{order}": tally for order, tally in enumerate(bleu(pairs), start=1)}
+        return {**counted, **four, "rouge-l": rouge_l(pairs), "cider-d": cider_d(pairs)}
+
+    def meteor(self, said: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        """Compute METEOR of several sets of captions."""
+        with Meteor(self._settings.meteor_jar) as meteor:
+            return {
+                name: meteor.score(list(map(self._split, self._projected(captions))), self._tokens)
+                for name, captions in said.items()
+            }
+
+    def _projected(self, said: Sequence[str]) -> list[str]:
+        return [self._reader.project(caption, self._settings.form) for caption in said]
+
+
+def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
