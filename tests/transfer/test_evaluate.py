@@ -177,8 +177,75 @@ def test_too_few_support_clips_are_refused_before_any_fit(task: TargetTask) -> N
         evaluate(subject_of(task, gap=1), task, plan=replace(PLAN, shots=(13,)))
 
 
-def test_features_with_steps_must_be_read_out_first(task: TargetTask) -> None:
+def with_steps(subject: Subject, num_steps: int = 4) -> Subject:
+    """Spread each feature over steps that average to it."""
+    features = subject.features
+    noise = np.random.default_rng(1).normal(size=(len(features.clip_ids), num_steps, 16))
+    noise -= noise.mean(axis=1, keepdims=True)
+    steps = (features.features[:, None] + noise).astype(np.float32)
+    return replace(
+        subject,
+        features=FeatureSet(features.clip_ids, steps, {}),
+        step_standardiser=Standardiser.of(steps),
+    )
+
+
+def test_probes_that_do_not_read_steps_are_given_their_mean(task: TargetTask) -> None:
+    subject = subject_of(task, gap=5)
+    whole, steps = (evaluate(each, task, plan=PLAN) for each in (subject, with_steps(subject)))
+    for one, other in zip(whole.answers, steps.answers, strict=True):
+        assert np.mean(one.predicted == other.predicted) > 0.995  # the mean is rounded
+
+
+@pytest.mark.parametrize("probe", ["recurrent", "attentive"])
+def test_probes_that_read_steps_are_given_all_of_them(task: TargetTask, probe: ProbeName) -> None:
+    # Every clip has the same mean: only single steps tell its class.
+    subject = subject_of(task, gap=0)
+    labels = np.concatenate([task.support_labels, task.query_labels])
+    steps = np.zeros((len(labels), 4, 4), dtype=np.float32)
+    for clip, label in enumerate(labels):
+        steps[clip, 1, label] = 4.0
+        steps[clip, 2, label] = -4.0
+    steps += 0.3 * np.random.default_rng(0).normal(size=steps.shape).astype(np.float32)
+    told = replace(
+        subject,
+        features=FeatureSet(subject.features.clip_ids, steps, {}),
+        step_standardiser=Standardiser.of(steps),
+    )
+    plan = ProbePlan(probes=(probe,), shots=(1, 5), num_draws=2, seed=0)
+    evaluation = evaluate(told, task, plan=plan)
+    _, five = evaluation.answers
+    assert evaluation.scores(five).mean() > 0.9
+    assert five.chosen_on == "fixed in advance"
+    with pytest.raises(ValueError, match="at 1 shots needs the source's step_standardiser"):
+        evaluate(replace(told, step_standardiser=None), task, plan=plan)
+    with pytest.raises(ValueError, match=f"probe {probe} reads steps"):
+        evaluate(subject, task, plan=plan)
+
+
+def test_every_probe_answers_above_chance_and_says_what_it_chose(task: TargetTask) -> None:
+    names: tuple[ProbeName, ...] = ("k-nn", "ridge", "rbf-ridge", "logistic-regression-cv")
+    plan = ProbePlan(probes=names, shots=(1, 5), num_draws=4, seed=0)
+    evaluation = evaluate(subject_of(task, gap=1), task, plan=plan)
+    for answers in evaluation.answers:
+        assert evaluation.scores(answers).mean() > 0.5
+        assert answers.chosen is not None
+        assert (answers.chosen_on == "fixed in advance") == (answers.shots == 1)
+
+
+def test_a_target_of_one_class_is_refused(task: TargetTask) -> None:
+    lone = replace(
+        task,
+        class_names=("fork",),
+        support_labels=np.zeros_like(task.support_labels),
+        query_labels=np.zeros_like(task.query_labels),
+    )
+    with pytest.raises(ConfigError, match="target kitchenware: one class, fork; a probe needs"):
+        evaluate(subject_of(task, gap=1), lone, plan=PLAN)
+
+
+def test_a_scale_that_rounds_to_nothing_is_refused(task: TargetTask) -> None:
     subject = subject_of(task, gap=1)
-    steps = FeatureSet(subject.features.clip_ids, subject.features.features[:, None], {})
-    with pytest.raises(ValueError, match="read them out first"):
-        evaluate(replace(subject, features=steps), task, plan=PLAN)
+    tiny = replace(subject, standardiser=Standardiser(np.zeros(16), np.full(16, 1e-320)))
+    with np.errstate(over="ignore"), pytest.raises(ResultError, match="are not finite"):
+        evaluate(tiny, task, plan=PLAN)

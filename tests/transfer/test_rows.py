@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
 from taskgrain.results import Shots, find, select
+from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.student import paired_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
@@ -207,3 +208,42 @@ def test_the_floors_are_chance_and_the_commonest_class_of_the_pool() -> None:
     assert find(rows, control="majority", metric="top-1").value == pytest.approx(19 / 60)
     per_class = find(rows, control="majority", metric="mean-per-class")
     assert per_class.value == pytest.approx(19 / 20 / 3)
+
+
+def test_the_crossed_interval_is_given_where_it_holds_its_coverage() -> None:
+    labels = np.repeat(np.arange(6), 10)
+    pair = []
+    for source, accuracy in (("categories", 0.7), ("groups", 0.5)):
+        group = []
+        for seed in range(4):
+            generator = np.random.default_rng((seed, len(source)))
+            right = generator.random((5, len(labels))) < accuracy
+            predicted = np.where(right, labels, (labels + 1) % 6).astype(np.int16)
+            answers = (Answers("nearest-mean", 1, predicted, None, None),)
+            base = evaluation_of(source, seed=seed, accuracy=accuracy)
+            ids = tuple(f"q{index}" for index in range(len(labels)))
+            group.append(replace(base, labels=labels, clip_ids=ids, answers=answers))
+        pair.append(group)
+    fine, coarse = pair
+    bootstrap = ClipBootstrap(labels, seed=0)
+    rows = difference_rows(
+        [*fine, *coarse], [("categories", "groups")], study="q", bootstrap=bootstrap
+    )
+    row = find(rows, interval="crossed", metric="top-1")
+    expected = crossed_interval(
+        np.stack([
+            fine[seed].correct(fine[seed].answers[0]).astype(int)
+            - coarse[seed].correct(coarse[seed].answers[0])
+            for seed in range(4)
+        ]),
+        labels,
+        metric="top-1",
+    )  # fmt: skip
+    assert (row.value, row.low, row.high, row.p, row.seed) == (
+        *(expected.value, expected.low, expected.high, expected.p),
+        None,
+    )
+    two = difference_rows(
+        [*fine[:2], *coarse[:2]], [("categories", "groups")], study="q", bootstrap=bootstrap
+    )
+    assert not select(two, interval="crossed")

@@ -19,7 +19,17 @@ Part = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 
 RESERVED_TARGETS = ("source", "source-validation")  # the names of the source's own clips
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]
-Probe = Literal["nearest-mean", "logistic-regression"]
+Probe = Literal[
+    "nearest-mean",
+    "k-nn",
+    "ridge",
+    "rbf-ridge",
+    "logistic-regression",
+    "logistic-regression-cv",
+    "mlp",
+    "recurrent",
+    "attentive",
+]
 Control = Literal["majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"]
 
 

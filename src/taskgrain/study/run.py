@@ -24,6 +24,8 @@ from taskgrain.study.provenance import describe_run
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.targets import check_target
+from taskgrain.study.testing import FLAT_CONTROLS
+from taskgrain.transfer.probes import PROBES
 
 
 def run_study(
@@ -99,9 +101,21 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
                 'leave it out, as in sources = ["categories", "captions-full"]'
             ) from None
     _check_mirroring(study, manifest)
+    _check_probes(study)
     for target in study.targets:
         check_target(target, datasets[target.name].manifest(), None, study.transfer)
     return datasets
+
+
+def _check_probes(study: Study) -> None:
+    """Refuse controls that none of the probes could read."""
+    flat = [name for name in FLAT_CONTROLS if name in study.transfer.controls]
+    if flat and all(PROBES[name]().reads_steps for name in study.transfer.probes):
+        raise ConfigError(
+            f"transfer.probes: {', '.join(study.transfer.probes)} read the steps of a clip, which "
+            f"the control {flat[0]!r} has not; add a probe as nearest-mean, or leave it out of "
+            "transfer.controls"
+        )
 
 
 def _check_mirroring(study: Study, manifest: Manifest) -> None:

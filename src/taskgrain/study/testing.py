@@ -39,12 +39,13 @@ from taskgrain.transfer.features import (
     write_features,
 )
 from taskgrain.transfer.predictions import write_evaluation
-from taskgrain.transfer.probes import Standardiser
+from taskgrain.transfer.probes import PROBES, Standardiser
 
 EXTRACT_SECONDS = 1 / 500  # a clip through a frozen encoder in float32, one thread
 CALIBRATION_BATCHES = 30
 STATISTICS_CLIPS = 1000  # of the source: a mean is then within 3 % of a feature's deviation
 
+FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy")  # one vector a clip, no steps
 Kind = Literal["source", "random-encoder", "pixels", "motion-energy"]
 
 
@@ -189,19 +190,11 @@ def _told(worker: Worker, batches: Iterator[Batch]) -> Iterator[Batch]:
 
 def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Target) -> None:
     """Probe a subject's features on one target and its factors; write every answer."""
-    dataset = inputs.datasets[target.name]
-    subject = Subject(
-        source=key.source,
-        seed=key.seed,
-        readout=key.readout,
-        control=key.control,
-        features=mean_over_steps(read_features(inputs.folder.features(key.name, target.name))),
-        standardiser=Standardiser.of(
-            mean_over_steps(read_features(inputs.folder.features(key.name, SOURCE))).features
-        ),
-    )
-    transfer = inputs.study.transfer
-    plan = ProbePlan(transfer.probes, transfer.shots, transfer.draws, transfer.seed)
+    dataset, transfer = inputs.datasets[target.name], inputs.study.transfer
+    subject = _subject(inputs, key, target)
+    has_steps = subject.step_standardiser is not None
+    probes = tuple(name for name in transfer.probes if has_steps or not PROBES[name]().reads_steps)
+    plan = ProbePlan(probes, transfer.shots, transfer.draws, transfer.seed)
     for task in target_tasks(target, *opened(dataset)):
         cell = evaluation_name(key, task.name)
         write_evaluation(inputs.folder.predictions(cell), evaluate(subject, task, plan=plan))
@@ -212,6 +205,25 @@ def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Ta
             alone = ProbePlan((primary.probe,), (shots,), transfer.draws, transfer.seed)
             permuted = evaluate_permuted(subject, task, plan=alone)
             write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
+
+
+def _subject(inputs: Inputs, key: SubjectKey, target: Target) -> Subject:
+    """Read a subject's features; their steps are kept where a probe reads them."""
+    scored = read_features(inputs.folder.features(key.name, target.name))
+    source = read_features(inputs.folder.features(key.name, SOURCE))
+    wants_steps = any(PROBES[name]().reads_steps for name in inputs.study.transfer.probes)
+    steps = None
+    if wants_steps and scored.features.ndim == 3:
+        steps = Standardiser.of(source.features.reshape(-1, source.features.shape[-1]))
+    return Subject(
+        source=key.source,
+        seed=key.seed,
+        readout=key.readout,
+        control=key.control,
+        features=mean_over_steps(scored) if steps is None else scored,
+        standardiser=Standardiser.of(mean_over_steps(source).features),
+        step_standardiser=steps,
+    )
 
 
 EVALUATE_SECONDS = 3.0  # one subject on one task: 151 draws, two probes

@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from taskgrain.errors import ConfigError
 from taskgrain.results import Control, Shots
+from taskgrain.transfer.answer import Problems, answer_many
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
@@ -31,8 +33,9 @@ class Subject:
     seed: int | None  # of the encoder; None where there is no encoder
     readout: str
     control: Control | None
-    features: FeatureSet  # (N, D), of every clip of the target that could be decoded
-    standardiser: Standardiser  # of the same features on the source's training clips
+    features: FeatureSet  # (N, D) or (N, T', D), of every clip of the target that was decoded
+    standardiser: Standardiser  # of the features' means over steps, on the source's training clips
+    step_standardiser: Standardiser | None = None  # of every step; for probes that read steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,8 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
     """Fit every probe of the plan on every support draw and answer every scored clip.
 
     Features are standardised by the source's statistics at one or two shots, by the support's
-    otherwise. Computes on one thread, so that the bits do not depend on the machine's cores.
+    otherwise. Probes that read steps are given all of them, the others their mean. Computes on
+    one thread, so that the bits do not depend on the machine's cores.
 
     Args:
         subject: whose features; a feature is needed of each clip that did not fail.
@@ -93,9 +97,11 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
         plan: how it is asked.
 
     Raises:
-        ConfigError: naming task and class, if a class has fewer usable support clips than shots.
+        ConfigError: naming task and class, if a class has fewer usable support clips than shots,
+            or is the only one.
         ResultError: naming the clips without features; or if a probe does not converge.
-        ValueError: if the features still have their steps (N, T', D).
+        ValueError: if a probe reads steps and the features have none, or no standardiser of them
+            is there at one or two shots.
     """
     return _evaluate(subject, task, plan=plan, labels_of_draw=_true_labels)
 
@@ -132,8 +138,7 @@ def _evaluate(
     plan: ProbePlan,
     labels_of_draw: Callable[[Labels, int], Labels],
 ) -> Evaluation:
-    if subject.features.features.ndim != 2:
-        raise ValueError("features have steps; read them out first (mean_over_steps)")
+    _check(subject, task, plan)
     with threadpool_limits(limits=1):
         answers = tuple(
             each
@@ -157,6 +162,18 @@ def _evaluate(
     )
 
 
+def _check(subject: Subject, task: TargetTask, plan: ProbePlan) -> None:
+    """Refuse what no probe could answer, before any is fitted."""
+    if len(task.class_names) < 2:
+        raise ConfigError(
+            f"target {task.name}: one class, {', '.join(task.class_names)}; "
+            "a probe needs at least 2 to tell apart"
+        )
+    reading = [probe for probe in plan.probes if PROBES[probe]().reads_steps]
+    if subject.features.features.ndim == 2 and reading:
+        raise ValueError(f"probe {reading[0]} reads steps; expected features (N, T', D)")
+
+
 def _answer(
     subject: Subject,
     task: TargetTask,
@@ -168,25 +185,37 @@ def _answer(
     """Answer at one number of shots: one `Answers` a probe, in the plan's order."""
     draws = support_draws(task, num_shots=shots, num_draws=plan.num_draws, seed=plan.seed)
     usable, decoded = task.has_support, task.is_decoded
+    row_of = np.cumsum(usable) - 1  # index in the pool -> row among those with features
+    problems = Problems(
+        support=row_of[draws],
+        labels=np.stack(
+            [labels_of_draw(task.support_labels[draw], index) for index, draw in enumerate(draws)]
+        ),
+        query=None,
+        num_classes=len(task.class_names),
+    )
     pool = subject.features.of(_kept(task.support_ids, usable))
     query = subject.features.of(_kept(task.query_ids, decoded))
-    row_of = np.cumsum(usable) - 1  # index in the pool -> row among those with features
-    predicted = {
-        probe: np.full((len(draws), len(task.query_ids)), NO_ANSWER, dtype=np.int16)
-        for probe in plan.probes
-    }
     few = shots != "all" and shots < FEWEST_SHOTS_TO_STANDARDISE
-    for index, draw in enumerate(draws):
-        support = pool[row_of[draw]]
-        labels = labels_of_draw(task.support_labels[draw], index)
-        standardise = subject.standardiser if few else Standardiser.of(support)
-        support, scored = standardise(support), standardise(query)
-        for probe in plan.probes:
-            predicted[probe][index, decoded] = PROBES[probe]().fit(support, labels).predict(scored)
-    return tuple(
-        Answers(probe, shots, predicted[probe], PROBES[probe].chosen, PROBES[probe].chosen_on)
-        for probe in plan.probes
-    )
+    answers = []
+    for probe in plan.probes:
+        steps = PROBES[probe]().reads_steps
+        scale = (subject.step_standardiser if steps else subject.standardiser) if few else None
+        if few and scale is None:
+            raise ValueError(f"probe {probe} at {shots} shots needs the source's step_standardiser")
+        inputs = (pool, query) if steps else (_mean(pool), _mean(query))
+        answered = answer_many(probe, *inputs, problems=problems, standardiser=scale)
+        predicted = np.full((len(draws), len(task.query_ids)), NO_ANSWER, dtype=np.int16)
+        predicted[:, decoded] = answered.predicted
+        answers.append(Answers(probe, shots, predicted, answered.chosen, answered.chosen_on))
+    return tuple(answers)
+
+
+def _mean(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the steps of (N, T', D), summed in float64, as `mean_over_steps` does."""
+    if features.ndim == 2:
+        return features
+    return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
 def _kept(clip_ids: tuple[str, ...], keep: NDArray[np.bool_]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from taskgrain.errors import ResultError
 from taskgrain.results import ResultRow
 from taskgrain.statistics.alarm import permuted_label_interval
+from taskgrain.statistics.crossed import crossed_fault, crossed_interval
 from taskgrain.statistics.intervals import (
     CLIP_METRICS,
     ClipBootstrap,
@@ -100,8 +101,9 @@ def difference_rows(
     """Compare pairs of sources on the same clips, support draws and encoder seeds.
 
     A pair gives, for each probe, number of shots and metric: a row for every seed, with a "clips"
-    interval conditional on both encoders; and, from two seeds up, two rows without a seed for
-    the mean difference, "clips" (conditional on these encoders) and "seeds" (paired t test).
+    interval conditional on both encoders; and, from two seeds up, rows without a seed for the
+    mean difference: "clips" (conditional on these encoders), "seeds" (paired t test) and, where
+    `statistics.crossed` offers it, "crossed" (over seeds, draws, clips and classes).
 
     Args:
         evaluations: of one target, with true labels.
@@ -230,12 +232,30 @@ def _difference(
                 weights = clip_weights(bootstrap.category, metric=metric)
                 values = (a[index] @ weights).tolist(), (b[index] @ weights).tolist()
                 found += [(None, clips[-1]), (None, paired_interval(*values, kind="seeds"))]
+                found += [(None, each) for each in _crossed(first, second, answers, metric)]
             for seed, interval in found:
                 row = _row(
                     first[0], answers, study=study, metric=metric, interval=interval, versus=versus
                 )
                 rows.append(replace(row, seed=seed))
     return rows
+
+
+def _crossed(
+    first: Sequence[Evaluation],
+    second: Sequence[Evaluation],
+    answers: Answers,
+    metric: ClipMetric,
+) -> list[Interval]:
+    """Give the interval over seeds, draws, clips and classes, where it holds its coverage."""
+    labels = first[0].labels
+    if crossed_fault(labels, num_seeds=len(first), num_draws=len(answers.predicted)) is not None:
+        return []
+    right = [
+        np.stack([each.correct(_same(each, answers)) for each in group]).astype(np.int8)
+        for group in (first, second)
+    ]  # (seeds, draws, N) each
+    return [crossed_interval(right[0] - right[1], labels, metric=metric)]
 
 
 def _by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:

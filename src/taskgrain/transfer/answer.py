@@ -1,0 +1,143 @@
+"""Fit one probe on many small problems over the same features, and answer their queries.
+
+Shapes: S problems, N support clips, M clips of the pool, Q query clips, D width, K classes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.errors import ResultError
+from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
+from taskgrain.transfer.probes.linear import LinearScores
+
+BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what the caches hold
+FLOAT_BYTES = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problems:
+    """Which clips each problem learns from, as what, and which it answers."""
+
+    support: Labels  # (S, N), rows of the pool
+    labels: Labels  # (S, N) in 0..K-1; every problem has clips of every class
+    query: Labels | None  # (S, Q), rows of the scored clips; None: all of them, in each problem
+    num_classes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answered:
+    """The answers of one probe to every problem."""
+
+    predicted: NDArray[np.int16]  # (S, Q) in 0..K-1
+    chosen: str | None  # the hyper-parameter; where problems differ, each with its count
+    chosen_on: str | None
+
+
+def answer_many(
+    probe: ProbeName,
+    pool: NDArray[np.float32],
+    scored: NDArray[np.float32],
+    *,
+    problems: Problems,
+    standardiser: Standardiser | None,
+) -> Answered:
+    """Fit the probe on each problem and answer its query clips, some problems at a time.
+
+    How many are taken at a time is for speed and memory; the answers do not depend on it.
+
+    Args:
+        probe: its name.
+        pool: float32 (M, D) or (M, T', D), of the clips that can be learned from.
+        scored: float32, of the clips that are answered, in the same form.
+        problems: what is asked.
+        standardiser: of the features; None measures each problem's own support.
+
+    Raises:
+        ResultError: if standardised features are not finite, or a solver does not converge.
+    """
+    num_query = len(scored) if problems.query is None else problems.query.shape[1]
+    clips = problems.support.shape[1] + (0 if PROBES[probe]().is_linear else num_query)
+    block = max(1, BLOCK_BYTES // (FLOAT_BYTES * clips * int(np.prod(pool.shape[1:]))))
+    predicted = np.empty((len(problems.support), num_query), dtype=np.int16)
+    chosen: list[str | None] = []
+    chosen_on: str | None = None
+    learned, asked = pool.astype(np.float64), scored.astype(np.float64)
+    for start in range(0, len(predicted), block):
+        part = slice(start, start + block)
+        support = learned[problems.support[part]]
+        mean, scale = _scale_of(support) if standardiser is None else _shaped(standardiser)
+        support -= mean
+        support /= scale
+        fitted = PROBES[probe]().fit_many(
+            _finite(probe, support), problems.labels[part], num_classes=problems.num_classes
+        )
+        rows = None if problems.query is None else problems.query[part]
+        if isinstance(fitted, LinearScores):
+            predicted[part] = _linear_answers(probe, fitted.before(mean, scale), asked, rows)
+        else:
+            query = _finite(probe, ((asked[None] if rows is None else asked[rows]) - mean) / scale)
+            every = np.broadcast_to(query, (len(support), *query.shape[1:]))
+            predicted[part] = fitted.scores(every).argmax(axis=2)
+        chosen += fitted.chosen
+        chosen_on = fitted.chosen_on
+    return Answered(predicted, _summary(chosen), chosen_on)
+
+
+def _linear_answers(
+    probe: str, fitted: LinearScores, scored: Floats, rows: Labels | None
+) -> NDArray[np.int64]:
+    """Answer the rows (S, Q) of scored (M, D), or all of it in every problem: int64 (S, Q).
+
+    One problem at a time: its clips stay in the cache.
+    """
+    answers = []
+    for problem, (coef, intercept) in enumerate(zip(fitted.coef, fitted.intercept, strict=True)):
+        query = scored if rows is None else scored[rows[problem]]
+        answers.append(_finite(probe, query @ coef.T + intercept).argmax(axis=1))
+    return np.stack(answers)
+
+
+def _scale_of(support: Floats) -> tuple[Floats, Floats]:
+    """Measure each problem's support (S, N, D) or (S, N, T', D) as `Standardiser.of` does.
+
+    Returns:
+        Mean and scale, with one clip, and one step: (S, 1, D) or (S, 1, 1, D).
+    """
+    shape = (len(support), *(1,) * (support.ndim - 2), support.shape[-1])
+    flat = support.reshape(len(support), -1, support.shape[-1])
+    mean = flat.mean(axis=1)
+    centred = flat - mean[:, None]
+    deviation = np.sqrt(np.einsum("snd,snd->sd", centred, centred) / flat.shape[1])
+    varies = (flat != flat[:, :1]).any(axis=1)
+    return mean.reshape(shape), np.where(varies, deviation, 1.0).reshape(shape)
+
+
+def _shaped(standardiser: Standardiser) -> tuple[Floats, Floats]:
+    return standardiser.mean[None, None], standardiser.scale[None, None]
+
+
+def _finite(probe: str, values: Floats) -> Floats:
+    """Give the values back.
+
+    Raises:
+        ResultError: if one is not finite.
+    """
+    if not np.isfinite(values).all():
+        raise ResultError(
+            f"probe {probe}: standardised features are not finite; "
+            "do some vary by next to nothing where they were measured?"
+        )
+    return values
+
+
+def _summary(chosen: list[str | None]) -> str | None:
+    """Join what the problems chose: "C=0.1", or "C=0.1 (31), C=1 (19)", the commonest first."""
+    counted = Counter(each for each in chosen if each is not None).most_common()
+    if len(counted) < 2:
+        return counted[0][0] if counted else None
+    return ", ".join(f"{text} ({count})" for text, count in counted)

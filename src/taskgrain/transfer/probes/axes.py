@@ -1,0 +1,62 @@
+"""The principal axes of support features: coordinates in which the linear probes are solved.
+
+Both penalised linear probes keep their weights in the span of the support features, and neither
+changes under rotation. In these coordinates the features do not correlate, which makes ridge
+regression a division and gives logistic regression a good first guess of its curvature.
+
+Shapes: S problems, N support clips, D width, R = min(N, D) axes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from taskgrain.transfer.probes.arrays import Floats
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axes:
+    """Support features around their mean, rotated to where their covariance is diagonal."""
+
+    mean: Floats  # (S, 1, D)
+    coordinates: Floats  # (S, N, R) of the support
+    energy: Floats  # (S, R), sum of squares of each coordinate
+    # The basis (S, R, D) is mixing @ rows: with few clips, the product is never made.
+    mixing: Floats | None  # (S, R, N); None: the rows are the basis
+    rows: Floats  # (S, N, D), features around their mean, or (S, R, D)
+
+    def lift(self, weights: Floats) -> Floats:
+        """Turn weights of coordinates (S, K, R) into weights of features (S, K, D)."""
+        lifted: Floats = (weights if self.mixing is None else weights @ self.mixing) @ self.rows
+        return lifted
+
+
+def principal_axes(features: Floats) -> Axes:
+    """Find the axes of each problem's features (S, N, D).
+
+    Works on the smaller of the N x N and the D x D products. Axes whose energy is rounding are
+    given none.
+    """
+    mean = features.mean(axis=1, keepdims=True)
+    centred = features - mean
+    num_clips, width = features.shape[1:]
+    if num_clips > width:
+        energy, vectors = np.linalg.eigh(centred.swapaxes(1, 2) @ centred)
+        energy, length = _above_rounding(energy, num_clips)
+        vectors = vectors * (length > 0)[:, None]
+        return Axes(mean, centred @ vectors, energy, None, vectors.swapaxes(1, 2))
+    energy, vectors = np.linalg.eigh(centred @ centred.swapaxes(1, 2))
+    energy, length = _above_rounding(energy, num_clips)
+    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    mixing = (vectors * inverse[:, None]).swapaxes(1, 2)
+    return Axes(mean, vectors * length[:, None], energy, mixing, centred)
+
+
+def _above_rounding(energy: Floats, num_clips: int) -> tuple[Floats, Floats]:
+    """Give energies (S, R), nothing where they are rounding, and their square roots."""
+    kept = np.where(energy > energy[:, -1:] * (num_clips * EPSILON), energy, 0.0)
+    return kept, np.sqrt(kept)

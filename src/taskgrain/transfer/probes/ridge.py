@@ -1,0 +1,226 @@
+"""Least squares on class indicators: linear, and in the features of a Gaussian kernel.
+
+Shapes: S problems, N support clips, Q query clips, D width, R axes, K classes, G grid values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from taskgrain.errors import ResultError
+from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot
+from taskgrain.transfer.probes.axes import Axes, principal_axes
+from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
+from taskgrain.transfer.probes.estimator import Probe
+from taskgrain.transfer.probes.linear import LinearScores
+
+# Strengths of the penalty; of equal errors the stronger is taken. The linear ones count in widths:
+# a standardised clip's squared length is about D, so that they mean the same at every width.
+ALPHAS_PER_WIDTH = (100.0, 10.0, 1.0, 0.1, 0.01)
+FIXED_ALPHA_PER_WIDTH = 1.0
+KERNEL_ALPHAS = (10.0, 1.0, 0.1, 0.01)  # a clip's kernel with itself is 1
+SHARPNESS = (0.25, 1.0, 4.0)  # gamma times the mean squared distance of two support clips
+FIXED_KERNEL = (1.0, 0.1)  # sharpness, alpha
+MAX_KERNEL_CLIPS = 8192  # 0.5 GB a matrix of so many clips
+QUERY_BLOCK = 1024  # clips compared at a time: bounds the memory
+
+
+class Ridge(Probe):
+    """Ridge regression on +1 for the class and -1 for the others, as `RidgeClassifier` has it.
+
+    Minimises |Xw + b - t|^2 + alpha |w|^2 for each class. alpha is chosen from 100, 10, 1, 0.1
+    and 0.01 times D, by exact leave-one-out, where every class has five clips, and is D
+    otherwise. The scores halved and raised by one half estimate the classes' probabilities and
+    sum to 1; `predict_proba` gives them without the negative ones, scaled to sum to 1 again.
+    """
+
+    fitted_: LinearScores
+    is_linear: ClassVar[bool] = True
+
+    def __init__(self, alpha: float | None = None) -> None:
+        """Take alpha, positive, or None to choose it."""
+        self.alpha = alpha
+
+    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> LinearScores:
+        """Solve in the principal axes, where the whole grid costs a division each."""
+        _check_alpha(self.alpha)
+        axes = principal_axes(features)
+        target = 2.0 * one_hot(labels, num_classes) - 1.0  # (S, N, K)
+        moment = axes.coordinates.swapaxes(1, 2) @ target  # (S, R, K)
+        width = features.shape[2]
+        grid = np.array([each * width for each in ALPHAS_PER_WIDTH])
+        fixed = ALPHAS_PER_WIDTH.index(FIXED_ALPHA_PER_WIDTH)
+        if self.alpha is not None:
+            alpha, where = np.full(len(labels), float(self.alpha)), FIXED
+        else:
+            choice = Choice(np.full(len(labels), fixed), FIXED)
+            if may_choose(labels, num_classes):
+                errors = np.stack([_left_out(axes, target, moment, a) for a in grid], axis=1)
+                choice = choose(errors, labels, fixed=fixed, chosen_on=LEAVE_ONE_OUT)
+            alpha, where = grid[choice.index], choice.chosen_on
+        weights = moment / (axes.energy + alpha[:, None])[:, :, None]  # (S, R, K)
+        coef = axes.lift(weights.swapaxes(1, 2))  # (S, K, D)
+        intercept = target.mean(axis=1) - (coef @ axes.mean.swapaxes(1, 2))[:, :, 0]
+        chosen = tuple(f"alpha={each:g}" for each in alpha)
+        return LinearScores(coef, intercept, chosen, where)
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Clip the estimated probabilities at 0."""
+        return _clipped(scores)
+
+    @property
+    def coef_(self) -> Floats:
+        """Weights (K, D); for two classes those of the second, (1, D), as scikit-learn has it."""
+        coef = self.fitted_.coef[0]
+        return coef[1:] if len(coef) == 2 else coef
+
+    @property
+    def intercept_(self) -> Floats:
+        """Intercepts (K,); for two classes that of the second, (1,)."""
+        intercept = self.fitted_.intercept[0]
+        return intercept[1:] if len(intercept) == 2 else intercept
+
+
+class RbfRidge(Probe):
+    """Kernel ridge regression with exp(-gamma |x - y|^2), on +1 and -1 around their means.
+
+    gamma and alpha are chosen together by exact leave-one-out where every class has five clips
+    (gamma: 0.25, 1, 4 over the mean squared distance of two support clips; alpha: 10, 1, 0.1,
+    0.01); otherwise they are 1 over that distance, and 0.1. Probabilities are as `Ridge` has them.
+    """
+
+    fitted_: KernelScores
+
+    def __init__(self, sharpness: float | None = None, alpha: float | None = None) -> None:
+        """Take gamma in units of one over the mean squared distance, and alpha; None to choose."""
+        self.sharpness = sharpness
+        self.alpha = alpha
+
+    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> KernelScores:
+        """Solve every kernel of the grid by its eigenvectors.
+
+        Raises:
+            ResultError: if the kernel would not fit into memory.
+        """
+        _check_alpha(self.alpha)
+        _check_alpha(self.sharpness, "sharpness")
+        num_problems, num_clips = labels.shape
+        if num_clips > MAX_KERNEL_CLIPS:
+            raise ResultError(
+                f"rbf-ridge on {num_clips} support clips; expected at most {MAX_KERNEL_CLIPS}; "
+                "leave it out, or ask for fewer shots"
+            )
+        target = 2.0 * one_hot(labels, num_classes) - 1.0
+        mean = target.mean(axis=1)
+        target -= mean[:, None]
+        distance = _squared_distances(features, features)
+        distance[:, np.arange(num_clips), np.arange(num_clips)] = 0.0
+        typical = distance.sum(axis=(1, 2)) / (num_clips * (num_clips - 1))
+        unit = np.where(typical > 0, 1.0 / np.where(typical > 0, typical, 1.0), 1.0)  # (S,)
+        choose_here = may_choose(labels, num_classes)
+        sharpness = _grid(self.sharpness, SHARPNESS, FIXED_KERNEL[0], choose_here)
+        alphas = _grid(self.alpha, KERNEL_ALPHAS, FIXED_KERNEL[1], choose_here)
+        grid = [(each, alpha) for each in sharpness for alpha in alphas]
+        solved = [
+            solution
+            for each in sharpness
+            for solution in _kernel_solutions(distance, unit * each, target, alphas)
+        ]
+        index, where = np.zeros(num_problems, dtype=np.int64), FIXED
+        if len(grid) > 1:
+            errors = np.stack([error for _, error in solved], axis=1)
+            fixed = grid.index((self.sharpness or FIXED_KERNEL[0], self.alpha or FIXED_KERNEL[1]))
+            choice = choose(errors, labels, fixed=fixed, chosen_on=LEAVE_ONE_OUT)
+            index, where = choice.index, choice.chosen_on
+        dual = np.stack([solved[each][0][problem] for problem, each in enumerate(index)])
+        gamma = unit * np.array([grid[each][0] for each in index])
+        chosen = tuple(f"sharpness={grid[i][0]:g} alpha={grid[i][1]:g}" for i in index)
+        return KernelScores(features, dual, mean, gamma, chosen, where)
+
+    def probabilities(self, scores: Floats) -> Floats:
+        """Clip the estimated probabilities at 0."""
+        return _clipped(scores)
+
+    @property
+    def gamma_(self) -> float:
+        """The kernel's gamma."""
+        return float(self.fitted_.gamma[0])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelScores:
+    """Scores that are sums of the kernel with each support clip."""
+
+    support: Floats  # (S, N, D)
+    dual: Floats  # (S, N, K)
+    mean: Floats  # (S, K)
+    gamma: Floats  # (S,)
+    chosen: tuple[str, ...]
+    chosen_on: str
+
+    def scores(self, query: Floats) -> Floats:
+        """Score query (S, Q, D): float64 (S, Q, K)."""
+        parts = []
+        for start in range(0, query.shape[1], QUERY_BLOCK):
+            distance = _squared_distances(query[:, start : start + QUERY_BLOCK], self.support)
+            kernel = np.exp(-self.gamma[:, None, None] * distance)
+            parts.append(kernel @ self.dual + self.mean[:, None])
+        return np.concatenate(parts, axis=1)
+
+
+def _left_out(axes: Axes, target: Floats, moment: Floats, alpha: float) -> Floats:
+    """Give the mean squared error of each clip under the fit to the others: (S,).
+
+    The error of a clip that is left out is its residual over one minus its leverage.
+    """
+    inverse = 1.0 / (axes.energy + alpha)  # (S, R)
+    fitted = axes.coordinates @ (moment * inverse[:, :, None]) + target.mean(axis=1)[:, None]
+    leverage = (axes.coordinates**2 @ inverse[:, :, None]) + 1.0 / target.shape[1]  # (S, N, 1)
+    errors: Floats = (((target - fitted) / (1.0 - leverage)) ** 2).mean(axis=(1, 2))
+    return errors
+
+
+def _kernel_solutions(
+    distance: Floats, gamma: Floats, target: Floats, alphas: tuple[float, ...]
+) -> list[tuple[Floats, Floats]]:
+    """Solve (kernel + alpha) dual = target for each alpha: dual (S, N, K), left-out error (S,)."""
+    values, vectors = np.linalg.eigh(np.exp(-gamma[:, None, None] * distance))
+    moment = vectors.swapaxes(1, 2) @ target  # (S, N, K)
+    solutions = []
+    for alpha in alphas:
+        inverse = 1.0 / (np.maximum(values, 0.0) + alpha)  # (S, N)
+        dual = vectors @ (moment * inverse[:, :, None])
+        diagonal = vectors**2 @ inverse[:, :, None]  # of the inverse matrix, (S, N, 1)
+        solutions.append((dual, ((dual / diagonal) ** 2).mean(axis=(1, 2))))
+    return solutions
+
+
+def _squared_distances(one: Floats, other: Floats) -> Floats:
+    """Give |x - y|^2 between clips (S, Q, D) and (S, N, D): (S, Q, N), at least 0."""
+    middle = other.mean(axis=1, keepdims=True)  # distances are small differences without it
+    one, other = one - middle, other - middle
+    distance = (one**2).sum(axis=2)[:, :, None] + (other**2).sum(axis=2)[:, None]
+    distance -= 2.0 * (one @ other.swapaxes(1, 2))
+    return np.maximum(distance, 0.0, out=distance)
+
+
+def _grid(
+    given: float | None, grid: tuple[float, ...], fixed: float, choose_here: bool
+) -> tuple[float, ...]:
+    if given is not None:
+        return (given,)
+    return grid if choose_here else (fixed,)
+
+
+def _check_alpha(value: float | None, name: str = "alpha") -> None:
+    if value is not None and not value > 0:
+        raise ValueError(f"{name} is {value}; expected a positive number, or None to choose it")
+
+
+def _clipped(scores: Floats) -> Floats:
+    estimate = np.maximum(0.5 * (scores + 1.0), 0.0)  # sums to 1 or more: no division by 0
+    probs: Floats = estimate / estimate.sum(axis=-1, keepdims=True)
+    return probs

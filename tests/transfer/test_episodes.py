@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from taskgrain.errors import ConfigError
+from taskgrain.transfer import episodes
+from taskgrain.transfer.episodes import EpisodePlan, evaluate_episodes, sample_episodes
+from taskgrain.transfer.evaluate import NO_ANSWER, Subject
+from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.probes import PROBES, Standardiser
+from taskgrain.transfer.task import TargetTask
+
+PLAN = EpisodePlan(num_ways=3, num_shots=2, num_queries=4, num_episodes=20, seed=0)
+
+
+def task_of(
+    pool: list[int], scored: list[int], *, failed: frozenset[str] = frozenset()
+) -> TargetTask:
+    generator = np.random.default_rng(0)
+    support, query = (
+        generator.permutation(np.repeat(np.arange(len(each)), each)) for each in (pool, scored)
+    )
+    return TargetTask(
+        name="kitchenware",
+        class_names=tuple(f"class {index}" for index in range(len(pool))),
+        support_ids=tuple(f"s{index}" for index in range(len(support))),
+        support_labels=support,
+        query_ids=tuple(f"q{index}" for index in range(len(query))),
+        query_labels=query,
+        failed=failed,
+    )
+
+
+TASK = task_of([6, 7, 8, 9, 5], [9, 8, 7, 6, 5])
+
+
+def subject_of(task: TargetTask, *, gap: float) -> Subject:
+    generator = np.random.default_rng(3)
+    labels = np.concatenate([task.support_labels, task.query_labels])
+    means = gap * generator.normal(size=(len(task.class_names), 16))
+    features = (means[labels] + generator.normal(size=(len(labels), 16))).astype(np.float32)
+    clips = FeatureSet(task.support_ids + task.query_ids, features, {})
+    return Subject("categories", 0, "lstm-mean", None, clips, Standardiser.of(features))
+
+
+@given(seed=st.integers(0, 99), ways=st.integers(2, 5), shots=st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_an_episode_has_k_clips_and_q_others_of_w_different_classes(
+    seed: int, ways: int, shots: int
+) -> None:
+    plan = EpisodePlan(num_ways=ways, num_shots=shots, num_queries=5, num_episodes=4, seed=seed)
+    drawn = sample_episodes(TASK, plan=plan)
+    assert drawn.classes.shape == (4, ways)
+    for classes, support, query in zip(drawn.classes, drawn.support, drawn.query, strict=True):
+        assert len(set(classes.tolist())) == ways
+        assert len(set(support.tolist())) == ways * shots
+        assert len(set(query.tolist())) == ways * 5
+        assert TASK.support_labels[support].tolist() == np.repeat(classes, shots).tolist()
+        assert TASK.query_labels[query].tolist() == np.repeat(classes, 5).tolist()
+
+
+def test_an_episode_depends_on_the_seed_and_its_number_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = sample_episodes(TASK, plan=PLAN)
+    few = sample_episodes(TASK, plan=replace(PLAN, num_episodes=3))
+    assert np.array_equal(many.support[:3], few.support)
+    assert np.array_equal(many.query[:3], few.query)
+    monkeypatch.setattr(episodes, "BLOCK_NUMBERS", 1)
+    assert np.array_equal(sample_episodes(TASK, plan=PLAN).support, many.support)
+    other = sample_episodes(TASK, plan=replace(PLAN, seed=1))
+    assert not np.array_equal(other.support, many.support)
+
+
+def test_the_support_at_one_shot_is_part_of_that_at_five() -> None:
+    one = sample_episodes(TASK, plan=replace(PLAN, num_shots=1))
+    five = sample_episodes(TASK, plan=replace(PLAN, num_shots=5))
+    assert np.array_equal(one.classes, five.classes)
+    assert np.array_equal(one.query, five.query)
+    assert np.array_equal(one.support, five.support.reshape(20, 3, 5)[:, :, 0])
+
+
+def test_failed_support_clips_are_not_drawn_and_change_only_episodes_that_held_them() -> None:
+    before = sample_episodes(TASK, plan=PLAN)
+    lost = int(before.support[0, 0])
+    after = sample_episodes(replace(TASK, failed=frozenset({f"s{lost}"})), plan=PLAN)
+    held = (before.support == lost).any(axis=1)
+    assert 0 < held.sum() < 20
+    assert not (after.support == lost).any()
+    assert np.array_equal(before.support[~held], after.support[~held])
+    assert np.array_equal(before.query, after.query)
+
+
+def test_classes_and_clips_are_drawn_equally_often() -> None:
+    drawn = sample_episodes(TASK, plan=replace(PLAN, num_episodes=2000))
+    counts = np.bincount(drawn.classes.ravel(), minlength=5)
+    assert np.abs(counts - 1200).max() < 5 * np.sqrt(2000 * 0.6 * 0.4)
+    clips = np.bincount(drawn.support.ravel(), minlength=35)
+    expected = 1200 * 2 / np.array([6, 7, 8, 9, 5])[TASK.support_labels]
+    assert np.abs(clips - expected).max() < 5 * np.sqrt(expected.max())
+
+
+def test_the_answers_are_those_of_a_slow_obvious_loop() -> None:
+    task = replace(TASK, failed=frozenset({"s3", "q0", "q5", "q20"}))
+    subject = subject_of(task, gap=0.5)
+    row_of = dict(zip(subject.features.clip_ids, subject.features.features, strict=True))
+    for shots in (1, 3):
+        plan = replace(PLAN, num_shots=shots)
+        found = evaluate_episodes(subject, task, plan=plan, probe="logistic-regression")
+        drawn = sample_episodes(task, plan=plan)
+        truth = np.repeat(np.arange(3), 4)
+        right = []
+        for support, query in zip(drawn.support, drawn.query, strict=True):
+            learned = np.stack([row_of[f"s{index}"] for index in support])
+            scale = Standardiser.of(learned) if shots == 3 else subject.standardiser
+            probe = PROBES["logistic-regression"]()
+            probe.fit(scale(learned), np.repeat(np.arange(3), shots))
+            asked = np.stack([row_of[f"q{index}"] for index in query])
+            predicted = probe.predict(scale(asked))
+            lost = [f"q{index}" in task.failed for index in query]
+            right.append(np.where(lost, NO_ANSWER, predicted))
+        assert np.array_equal(found.predicted, np.stack(right))
+        assert found.accuracies == pytest.approx((np.stack(right) == truth).mean(axis=1))
+        assert (found.chosen, found.chosen_on) == ("C=0.1", "fixed in advance")
+    assert (found.predicted == NO_ANSWER).any()
+
+
+def test_separable_classes_are_always_right_and_the_same_bits_come_twice() -> None:
+    subject = subject_of(TASK, gap=20)
+    first, second = (
+        evaluate_episodes(subject, TASK, plan=PLAN, probe="nearest-mean") for _ in range(2)
+    )
+    assert first.accuracies.tolist() == [1.0] * 20
+    assert first.predicted.tobytes() == second.predicted.tobytes()
+
+
+def test_too_few_classes_with_clips_enough_are_named() -> None:
+    with pytest.raises(
+        ConfigError,
+        match=r"kitchenware: 2 classes have 8 usable support clips and 4 scored clips, 3 wanted; "
+        r"'class 4' has 5 and 5, 'class 0' has 6 and 9, 'class 1' has 7 and 8; ask for fewer",
+    ):
+        sample_episodes(TASK, plan=replace(PLAN, num_shots=8))
+    with pytest.raises(ConfigError, match=r"5 classes have 2 .* 6 wanted; ask for fewer ways"):
+        sample_episodes(TASK, plan=replace(PLAN, num_ways=6))
+
+
+def test_plans_and_features_without_meaning_are_refused() -> None:
+    with pytest.raises(ValueError, match="num_ways is 1"):
+        replace(PLAN, num_ways=1)
+    with pytest.raises(ValueError, match="num_shots is 0"):
+        replace(PLAN, num_shots=0)
+    subject = subject_of(TASK, gap=1)
+    with pytest.raises(ValueError, match="probe attentive reads steps"):
+        evaluate_episodes(subject, TASK, plan=PLAN, probe="attentive")
+    steps = subject.features.features[:, None].repeat(2, axis=1)
+    spread = replace(subject, features=FeatureSet(subject.features.clip_ids, steps, {}))
+    with pytest.raises(ValueError, match="needs their mean"):
+        evaluate_episodes(spread, TASK, plan=PLAN, probe="ridge")
+    with pytest.raises(ValueError, match="needs the source's step_standardiser"):
+        evaluate_episodes(spread, TASK, plan=PLAN, probe="attentive")
