@@ -37,11 +37,11 @@ def test_faults_are_named_up_to_ten_with_what_to_do_and_exit_code_1(
         check(tmp_path, quiet=True)
     assert ended.value.exit_code == 1
     said = capsys.readouterr().out
-    assert "FAULT  13 clips without their video (missing): bring the videos" in said
+    assert "FAULT  missing: clips without their video: 13; bring the videos" in said
     assert "         clip-09: videos/clip-09.webm: no such file" in said
     assert "clip-10" not in said
     assert "         ... and 3 more" in said
-    assert "FAULT  1 rows or files that cannot be read (malformed)" in said
+    assert "FAULT  malformed: rows or files that cannot be read: 1" in said
     assert f"         {tmp_path / 'validation.json'}:3: no" in said
     assert f"clips at fault are listed in {tmp_path / 'ledger.jsonl'}" in said
     assert "2 kinds of fault: mend what is named, and check again" in said

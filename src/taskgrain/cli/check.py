@@ -49,10 +49,10 @@ def _text(report: CheckReport) -> str:
         lines += [*_videos(report.videos), ""]
     for kind, found in report.faults.items():
         what, remedy = FAULTS[kind]
-        lines.append(f"FAULT  {found.count} {what} ({kind}): {remedy}")
+        lines.append(f"FAULT  {kind}: {what}: {found.count}; {remedy}")
         lines += _entries(found.entries(), found.count)
     for note, found in report.notes.items():
-        lines.append(f"note   {found.count} {NOTES[note]} ({note})")
+        lines.append(f"note   {note}: {NOTES[note]}: {found.count}")
         lines += _entries(found.entries(), found.count)
     if report.faults or report.notes:
         lines.append("")
