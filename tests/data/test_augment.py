@@ -84,10 +84,13 @@ def test_resized_crops_have_the_area_and_the_aspect_that_was_asked_for() -> None
         assert 0.8 <= columns / rows <= 1.2
 
 
-def test_a_crop_that_never_fits_is_the_whole_frame() -> None:
-    augmentation = Augmentation(crop_scale=(1.0, 1.0), crop_aspect=(3.0, 4.0))
-    window = draw_view(30, SAMPLING, augmentation, Drawing(0, 0, "c")).window
-    assert (window.rows, window.columns) == (slice(0, 40), slice(0, 56))
+def test_a_crop_that_never_fits_is_the_largest_of_the_aspect_in_the_middle() -> None:
+    wide = Augmentation(crop_scale=(1.0, 1.0), crop_aspect=(2.0, 4.0))
+    window = draw_view(30, SAMPLING, wide, Drawing(0, 0, "c")).window
+    assert (window.rows, window.columns) == (slice(10, 30), slice(0, 56))
+    narrow = Augmentation(crop_scale=(1.0, 1.0), crop_aspect=(0.25, 0.5))
+    window = draw_view(30, SAMPLING, narrow, Drawing(0, 0, "c")).window
+    assert (window.rows, window.columns) == (slice(0, 40), slice(14, 42))
 
 
 def test_half_of_the_clips_are_mirrored_where_half_is_asked_for() -> None:

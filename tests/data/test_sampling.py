@@ -61,6 +61,16 @@ def test_as_many_frames_as_stored_are_all_frames() -> None:
     np.testing.assert_array_equal(strided_frames(24, 24, 1, None), np.arange(24))
 
 
+@pytest.mark.parametrize(("stored", "wanted", "step"), [(5, 4, 1), (8, 4, 1), (60, 16, 2)])
+def test_every_place_of_a_strided_window_is_drawn(stored: int, wanted: int, step: int) -> None:
+    rng = np.random.default_rng(0)
+    starts = [int(strided_frames(stored, wanted, step, rng)[0]) for _ in range(4000)]
+    counts = np.bincount(starts)
+    places = stored - ((wanted - 1) * step + 1) + 1
+    assert len(counts) == places
+    assert counts.min() > 0.7 * 4000 / places
+
+
 def test_a_strided_window_without_a_draw_is_in_the_middle() -> None:
     np.testing.assert_array_equal(strided_frames(20, 5, 2, None), [5, 7, 9, 11, 13])
 

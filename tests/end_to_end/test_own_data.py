@@ -157,7 +157,7 @@ def test_action_groups_of_unknown_categories_are_refused_with_a_way_out(
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert "source 'action-groups' cannot be learned" in said
-    assert 'sources = ["categories", "captions-full"]' in said
+    assert "leave it out of sources" in said
 
 
 def test_too_few_clips_for_the_shots_are_refused_at_once(

@@ -145,3 +145,54 @@ def test_a_packed_store_of_other_frames_or_clips_is_refused(
     versus = ("--set", "primary.versus=captions-full")
     assert command(*run, *size, *levels, *sources, *versus) == 2
     assert "was packed from other clips" in capsys.readouterr().err
+
+
+def test_data_may_be_mended_until_something_was_computed(
+    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    three = ("--set", "transfer.shots=[1, 3]")
+    run = ("study", str(target_study(tmp_path)), *SMALL, *three, "--out", str(tmp_path / "run"))
+    for n in range(1, 10):
+        (folders / "nodding" / f"clip {n}.webm").unlink()
+    assert command(*run) == 2
+    assert "class 'nodding' has 1 usable support clips, 3 wanted" in capsys.readouterr().err
+    for n in range(1, 10):
+        shutil.copy(folders / "clapping" / f"clip {n}.webm", folders / "nodding")
+    assert command(*run) == 0
+    shutil.rmtree(folders / "nodding")
+    assert command(*run) == 2
+    assert "changed since this run began" in capsys.readouterr().err
+
+
+def test_what_check_finds_does_not_keep_a_stopped_study_from_going_on(
+    folders: Path, tmp_path: Path
+) -> None:
+    (folders / "nodding" / "clip 3.webm").write_bytes(b"no video")
+    out = tmp_path / "run"
+    run = ("study", str(target_study(tmp_path)), *SMALL, "--out", str(out))
+    assert command(*run) == 0
+    (out / "cells" / "results.done").unlink()  # as if it had been stopped before
+    assert command("check", str(folders), "--quiet") == 1
+    assert command(*run) == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ("data.mirror={}", "no training clip of"),
+        ("data.mirror={'wavin left' = 'wavin left'}", "did you mean 'waving left'"),
+        ("train.min_word_count=500", "lower train.min_word_count"),
+        ("transfer.probes=['recurrent']", "read the steps of a clip"),
+    ],
+)
+def test_what_could_only_fail_later_is_refused_at_once(
+    settings: str, said: str, folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = ("--set", settings, "--set", "sources=['categories', 'captions-full']")
+    versus = ("--set", "primary.versus=captions-full")
+    probe = ("--set", "primary.probe=recurrent") if "recurrent" in settings else ()
+    study = str(source_study(tmp_path))
+    out = tmp_path / "run"
+    assert command("study", study, *SMALL, *changes, *versus, *probe, "--out", str(out)) == 2
+    assert said in capsys.readouterr().err
+    assert not (out / "store").exists()

@@ -124,7 +124,12 @@ def _draw_crop(
             top = int(rng.integers(height - rows + 1))
             left = int(rng.integers(width - columns + 1))
             return slice(top, top + rows), slice(left, left + columns)
-    return slice(0, height), slice(0, width)
+    # The largest crop in the middle whose aspect is in the range, as torchvision falls back to.
+    narrowest, widest = augmentation.crop_aspect
+    rows = round(height / max(narrowest, 1.0))
+    columns = round(width * min(widest, 1.0))
+    top, left = (height - rows) // 2, (width - columns) // 2
+    return slice(top, top + rows), slice(left, left + columns)
 
 
 def _draw_colour(augmentation: Augmentation, rng: np.random.Generator) -> Colour:
@@ -165,7 +170,10 @@ def apply_view(
 
 
 def change_colour(video: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]:
-    """Change the colours of a whole clip alike: uint8 (T, H, W, 3) -> the same; values saturate."""
+    """Change the colours of a whole clip alike: uint8 (T, H, W, 3) -> the same.
+
+    The four changes are one affine map of RGB; values saturate at its end alone, not in between.
+    """
     luma = _YIQ[0]
     mean = float(video.reshape(-1, 3).mean(axis=0) @ luma) * colour.brightness
     scale = colour.brightness * colour.contrast

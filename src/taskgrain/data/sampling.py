@@ -90,7 +90,9 @@ def strided_frames(
         int64 (T,), never decreasing, values in 0 .. S - 1.
     """
     room = max(0.0, num_stored - ((num_frames - 1) * step + 1))
-    places = np.floor(_start(room, rng) + np.arange(num_frames) * step)
+    # A window of whole steps has room + 1 places, each as likely as the others.
+    start = _start(room, None) if rng is None else float(rng.random() * (room + 1))
+    places = np.floor(start + np.arange(num_frames) * step)
     return np.minimum(places.astype(np.int64), num_stored - 1)
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -11,14 +9,13 @@ from pathlib import Path
 
 from taskgrain.config.settings import Levels, SourceData, Study, Target
 from taskgrain.data.decode import Fit
-from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import CLIPS_PER_SHARD, FrameStore, write_shard
-from taskgrain.errors import ConfigError, RunError
+from taskgrain.errors import ConfigError
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.hierarchy import check_nesting
-from taskgrain.prepare.check_facts import stamp_of
+from taskgrain.labels.template import strip_brackets
 from taskgrain.prepare.packed import StoreFacts, fingerprint, open_store, read_facts
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.folder import RunFolder
@@ -48,7 +45,8 @@ class Dataset:
         manifest = read_manifest(self.root)
         if not self.levels:
             return manifest
-        taxonomy = manifest.taxonomy.with_levels(self.levels, where="data.levels")
+        where = f"data.levels for {self.root}"
+        taxonomy = manifest.taxonomy.with_levels(self.levels, where=where)
         return replace(manifest, taxonomy=taxonomy)
 
     def frames(self) -> FrameStore:
@@ -72,7 +70,7 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
 
     Raises:
         ManifestError: if a dataset of the user's own cannot be read.
-        RunError: if one has changed since the run began.
+        ConfigError: if a packed store holds other frames than the study wants.
     """
     datasets: dict[str, Dataset] = {}
     wanted: dict[str, SourceData | Target] = {SOURCE: study.data}
@@ -84,8 +82,6 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
         if world is not None and not (root / "factors.jsonl").is_file():
             write_annotations(root, plan(world))
         manifest = read_manifest(root)
-        if world is None:
-            _refuse_changed_data(folder, name, manifest)
         datasets[name] = _dataset(study, name, settings, manifest, folder.store(name))
     return datasets
 
@@ -136,7 +132,7 @@ def _refuse_other_store(
 def _by_category(levels: Levels) -> dict[str, dict[str, str]]:
     """Turn level -> name -> categories about: level -> category -> name."""
     turned = {
-        level: {category: name for name, listed in names.items() for category in listed}
+        level: {strip_brackets(each): name for name, listed in names.items() for each in listed}
         for level, names in levels.items()
     }
     check_nesting(turned, where="data.levels")
@@ -168,39 +164,3 @@ def prepare_shard(
         worker.advance(DRAW_SECONDS)
     height, width = dataset.store_size
     write_shard(dataset.store, number, records, height=height, width=width, fit=dataset.fit)
-
-
-def _refuse_changed_data(folder: RunFolder, name: str, manifest: Manifest) -> None:
-    """Compare the user's data with what the run began with."""
-    found = {"annotations": _annotations_sha256(manifest), **_videos(manifest)}
-    path = folder.root / "data" / f"{name}.json"
-    if not path.is_file():
-        write_text(path, json.dumps(found, indent=1) + "\n")
-        return
-    held = json.loads(path.read_text(encoding="utf-8"))
-    changed = [key for key in found if found[key] != held.get(key)]
-    if changed:
-        raise RunError(
-            f"{manifest.root}: its {' and '.join(changed)} changed since this run began; "
-            "choose another --out, or bring the old files back"
-        )
-
-
-def _annotations_sha256(manifest: Manifest) -> str:
-    """Hash what is said of the clips, whatever files said it."""
-    digest = hashlib.sha256()
-    for record in manifest.records:
-        said = (record.clip_id, record.split, record.template, record.placeholders)
-        also = (record.captions, record.file, record.excluded)
-        digest.update(json.dumps([*said, *also]).encode())
-    taxonomy, factors = manifest.taxonomy.to_json(), dict(manifest.factors)
-    digest.update(json.dumps([taxonomy, factors], sort_keys=True, default=dict).encode())
-    return digest.hexdigest()
-
-
-def _videos(manifest: Manifest) -> dict[str, object]:
-    """Count the clips and hash the sizes of their files; their content is not read."""
-    stamps = ((record.clip_id, stamp_of(record.path)) for record in manifest.records)
-    sizes = {clip_id: None if stamp is None else stamp.bytes for clip_id, stamp in stamps}
-    text = json.dumps(sizes, sort_keys=True)
-    return {"clips": len(manifest.records), "videos": hashlib.sha256(text.encode()).hexdigest()}

@@ -7,10 +7,10 @@ import os
 import time
 from pathlib import Path
 
-from taskgrain.config.settings import Study
+from taskgrain.config.settings import Source, Study
 from taskgrain.data.files import write_text
-from taskgrain.data.manifest import Manifest
-from taskgrain.errors import ConfigError, TaxonomyError
+from taskgrain.data.manifest import Manifest, Split
+from taskgrain.errors import ConfigError, TaxonomyError, nearest
 from taskgrain.jobs.executor import run_cells
 from taskgrain.jobs.lock import locked
 from taskgrain.jobs.progress import Reporter
@@ -19,6 +19,7 @@ from taskgrain.labels.symmetry import check_mirror_table
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
 from taskgrain.study.folder import RunFolder, claim, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
+from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.provenance import describe_run
 from taskgrain.study.settled import settle
@@ -64,9 +65,12 @@ def run_study(
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)
         if is_complete(folder):
+            if all(root.is_dir() for root in _own_roots(study)):
+                keep_to_data(folder, lay_out(study, folder))
             return out
         sweep(folder)
         datasets = lay_out_study(study, folder)
+        keep_to_data(folder, datasets)
         inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
@@ -75,6 +79,11 @@ def run_study(
         facts = describe_run(inputs, workers=workers, seconds=seconds)
         write_text(folder.provenance, json.dumps(facts, indent=1) + "\n")
     return out
+
+
+def _own_roots(study: Study) -> list[Path]:
+    roots = (study.data.root, *(target.root for target in study.targets))
+    return [root for root in roots if root is not None]
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -93,18 +102,38 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     datasets = lay_out(study, folder)
     manifest = datasets[SOURCE].manifest()
     for source in study.sources:
-        try:
-            source_task(source, manifest)
-        except TaxonomyError as error:
-            raise ConfigError(
-                f"source {source.name!r} cannot be learned from {datasets[SOURCE].root}: {error}; "
-                'leave it out, as in sources = ["categories", "captions-full"]'
-            ) from None
+        _check_source(source, manifest, study)
     _check_mirroring(study, manifest)
     _check_probes(study)
     for target in study.targets:
         check_target(target, datasets[target.name].manifest(), None, study.transfer)
     return datasets
+
+
+def _check_source(source: Source, manifest: Manifest, study: Study) -> None:
+    """Refuse a source that this dataset cannot teach.
+
+    Raises:
+        ConfigError: naming the source and what the dataset lacks.
+    """
+    try:
+        task = source_task(source, manifest, min_word_count=study.train.min_word_count)
+    except TaxonomyError as error:
+        raise ConfigError(
+            f"source {source.name!r} cannot be learned from {manifest.root}: {error}; leave it "
+            "out of sources"
+        ) from None
+    for split in (Split.TRAIN, Split.VALIDATION):
+        if not task.covered(manifest.split(split)):
+            raise ConfigError(
+                f"source {source.name!r} cannot be learned from {manifest.root}: no {split} clip "
+                f"has a name at level {source.classify!r}; leave it out of sources"
+            )
+    if task.vocabulary is not None and not task.vocabulary.words:
+        raise ConfigError(
+            f"source {source.name!r}: no word of the training captions comes "
+            f"{study.train.min_word_count} times; lower train.min_word_count"
+        )
 
 
 def _check_probes(study: Study) -> None:
@@ -120,11 +149,22 @@ def _check_probes(study: Study) -> None:
 
 def _check_mirroring(study: Study, manifest: Manifest) -> None:
     """Refuse a mirror table that is none, and mirroring that could never happen."""
+    known = manifest.taxonomy.categories
     check_mirror_table(study.data.mirror, where="data.mirror")
+    for name in study.data.mirror:
+        if name not in known:
+            raise ConfigError(
+                f"data.mirror: {name!r} is no category of {manifest.root}{nearest(name, known)}"
+            )
     images = mirror_images(study)
-    if images is not None and not any(name in images for name in manifest.taxonomy.categories):
+    if images is None:
+        return
+    training = manifest.split(Split.TRAIN)
+    tasks = (source_task(source, manifest, mirror=images) for source in study.sources)
+    if not any(example.mirrored for task in tasks for example in task.examples(training)):
         raise ConfigError(
-            f"augment.mirror is {study.augment.mirror}, but no category of {manifest.root} has a "
-            'known mirror image; name them in data.mirror ("Wave left" = "Wave right", '
-            '"Nod" = "Nod"), or set augment.mirror = 0'
+            f"augment.mirror is {study.augment.mirror:g}, but no training clip of {manifest.root} "
+            "has a mirror image that is known (its category in data.mirror, as "
+            '"Wave left" = "Wave right", "Nod" = "Nod"; its captions with words of direction '
+            "that can be exchanged); set augment.mirror = 0, or name the images"
         )
