@@ -113,6 +113,7 @@ def _write(
 def _text(comparison: Comparison) -> Iterator[str]:
     from taskgrain.compare.lines import probes_of
     from taskgrain.compare.notes import alarms_of, notes_of, preview_of
+    from taskgrain.report.words import printable
 
     for alarm in alarms_of(comparison):
         yield f"ALARM: {alarm}"
@@ -129,7 +130,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
         yield from _table(comparison, probe)
     yield ""
     for note in notes_of(comparison):
-        yield f"note: {note}"
+        yield f"note: {printable(note)}"
 
 
 def _table(comparison: Comparison, probe: str) -> Iterator[str]:

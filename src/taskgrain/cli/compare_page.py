@@ -108,7 +108,8 @@ def to_tables(comparison: Comparison) -> tuple[Table, ...]:
 
 def to_latex(comparison: Comparison) -> str:
     """Give the tables for LaTeX with booktabs, one after the other."""
-    return "\n".join(to_tex(table) for table in to_tables(comparison))
+    text = "\n".join(to_tex(table) for table in to_tables(comparison))
+    return text.replace("p < ", "$p <$ ")  # in text, some fonts of LaTeX print another sign
 
 
 def to_html(comparison: Comparison) -> str:

@@ -80,14 +80,19 @@ def _text(dataset: Path, found: CutSummary, *, written: bool) -> str:
     first, second = found.categories
     lines = [f"{found.task}: {first} and {second}, {found.frames_per_clip} frames a clip"]
     for split, use in (("train", "to fit on"), ("validation", "to score")):
-        lines.append(f"{split:<11} {found.clips[split]} clips of {found.files[split]} files, {use}")
-    used = sum(found.files.values())
+        files = _counted(found.files[split], "file")
+        lines.append(f"{split:<11} {found.clips[split]} clips of {files}, {use}")
+    used, still = sum(found.files.values()), _counted(found.still, "window")
     lines.append(
-        f"footage     {found.found} files: {used} used, {found.failed} failed, "
-        f"{found.truncated} truncated; {found.still} windows in which nothing moves passed over"
+        f"footage     {_counted(found.found, 'file')}: {used} used, {found.failed} failed, "
+        f"{found.truncated} truncated; {still} in which nothing moves passed over"
     )
     if found.unused:
         lines.append(list_problems([f"  not used  {text}" for text in found.unused]))
     lines.append(f"remains     {found.remains}")
     lines.append(f"written to {dataset}" if written else "nothing was written")
     return "\n".join(lines)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -12,6 +12,8 @@ import typer
 
 from taskgrain import __version__
 from taskgrain.cli.check import check
+from taskgrain.cli.compare import compare
+from taskgrain.cli.cut import cut
 from taskgrain.cli.describe import describe
 from taskgrain.cli.import_dataset import import_dataset
 from taskgrain.cli.labels import labels
@@ -50,7 +52,7 @@ def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for command in (study, report, describe, score, check, labels, pack):
+for command in (study, report, compare, describe, score, check, labels, pack, cut):
     app.command()(_stoppable(command))
 app.command("import")(_stoppable(import_dataset))
 app.command()(_stoppable(render))

@@ -1,0 +1,264 @@
+"""Paired differences from the primary source, their tests, and one Holm family around them.
+
+Shapes: S seeds, R draws, N scored clips, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+# scipy ships no types.
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from taskgrain.results import ResultRow, select
+from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interval
+from taskgrain.statistics.holm import holm
+from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
+from taskgrain.statistics.student import from_error
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.rows import difference_rows
+
+Floats = NDArray[np.float64]
+
+STUDY = "compare"
+ROUNDING = 1e-12  # of a sum of shares
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One tested difference: source minus primary, at one probe, number of shots and metric."""
+
+    row: ResultRow  # its `p` is uncorrected
+    # Crossed, conditional on these encoders, ...: the same difference with other intervals.
+    beside: tuple[ResultRow, ...]
+    p_holm: float | None  # None outside the family, or where nothing could be tested
+
+
+def differences(
+    first: Sequence[Evaluation],
+    primary: Sequence[Evaluation],
+    *,
+    bootstrap: ClipBootstrap,
+    groups: NDArray[np.int64] | None = None,
+) -> tuple[list[ResultRow], list[Finding]]:
+    """Compare a source with the primary on the same clips and draws, seed by seed.
+
+    With two seeds or more the test is the paired t over them; with one it is
+    `single_encoder_interval`, conditional on both encoders. A source with one encoder is held
+    against each of the other's seeds.
+
+    Args:
+        first: evaluations of the source, with true labels, one a seed.
+        primary: those of the primary, as many, unless either has one.
+        bootstrap: over the labels of the scored clips.
+        groups: int64 (N,) in 0..G-1, scored clips that were recorded together.
+
+    Returns:
+        All rows of differences, and the findings without their Holm correction.
+    """
+    count = max(len(first), len(primary))
+    ours, theirs = _repeated(first, count), _repeated(primary, count)
+    pair = (ours[0].source or "", theirs[0].source or "")
+    rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
+    found = []
+    for answers in ours[0].answers:
+        for metric in ("top-1", "mean-per-class"):
+            own = select(rows, probe=answers.probe, shots=answers.shots, metric=metric)
+            found.append(
+                _finding(own, ours, theirs, answers=answers, bootstrap=bootstrap, groups=groups)
+            )
+    extra = [row for each in found for row in each.beside if row not in rows]
+    tested = {_key(each.row): each.row for each in found}
+    return [*(tested.get(_key(row), row) for row in rows), *extra], found
+
+
+def correct(findings: Sequence[Finding], *, metric: ClipMetric) -> list[Finding]:
+    """Adjust by Holm the p values of all the differences of one metric: they are one family."""
+    tested = [each for each in findings if each.row.metric == metric and each.row.p is not None]
+    adjusted = holm([each.row.p for each in tested if each.row.p is not None])
+    of_row = {_key(each.row): p for each, p in zip(tested, adjusted, strict=True)}
+    return [replace(each, p_holm=of_row.get(_key(each.row))) for each in findings]
+
+
+def single_encoder_interval(
+    values: NDArray[np.int8],
+    category: NDArray[np.int64],
+    *,
+    metric: ClipMetric,
+    groups: NDArray[np.int64] | None = None,
+) -> Interval:
+    """Say by how much two encoders differ, over other clips of these classes and other draws.
+
+    A stratified t interval and test: the encoders and classes are held; the clips of each class
+    vary, and the support draws where there are several. What draws and clips share is in both
+    variances, which makes it a little too careful. Degrees of freedom by Satterthwaite. With
+    groups, these vary and not the clips for themselves: the sums of their deviations are taken.
+
+    Args:
+        values: int8 (R, N) of a draw and a clip, the difference of two answers: 1, 0 or -1.
+        category: int64 (N,), at least 2 clips of each.
+        metric: how clips are weighed.
+        groups: int64 (N,) in 0..G-1, clips that were recorded together; None: each for itself.
+
+    Returns:
+        Kind "clips"; p two-sided, without any spread 1 if the mean is zero, else 0.
+
+    Raises:
+        ValueError: if the groups are as few as what the classes fix of them.
+    """
+    weight = clip_weights(category, metric=metric)
+    scores = values.mean(axis=0, dtype=np.float64)  # (N,)
+    by_group = groups is not None and len(np.unique(groups)) < len(groups)
+    parts = _parts_of_groups if by_group else _parts_of_clips
+    variances = parts(scores, category, weight, groups)
+    if len(values) > 1:
+        of_draw = values @ weight  # (R,)
+        variances.append((float(of_draw.var(ddof=1)) / len(values), len(values) - 1))
+    value = float(scores @ weight)
+    value = 0.0 if abs(value) < ROUNDING else value  # scores that cancel
+    total = math.fsum(variance for variance, _ in variances)
+    if total < ROUNDING**2:
+        return from_error(value, 0.0, df=math.inf, n=len(scores), kind="clips")
+    df = total**2 / math.fsum(variance**2 / freedom for variance, freedom in variances)
+    return from_error(value, math.sqrt(total), df=df, n=len(scores), kind="clips")
+
+
+def free_groups(category: NDArray[np.int64], groups: NDArray[np.int64]) -> int:
+    """Count the degrees of freedom that groups leave: 0 where each class is in one group alone.
+
+    Deviations from the means of classes sum to zero over each class, and so over each set of
+    groups and classes that hang together: as many of the sums over groups are not free.
+
+    Args:
+        category: int64 (N,), of each clip.
+        groups: int64 (N,) in 0..G-1, each with clips.
+    """
+    names, inverse = np.unique(category, return_inverse=True)
+    size = int(groups.max()) + 1
+    links = coo_array(
+        (np.ones(len(groups)), (groups, size + inverse)), shape=(size + len(names),) * 2
+    )
+    return size - int(connected_components(links, directed=False, return_labels=False))
+
+
+def _parts_of_clips(
+    scores: Floats, category: NDArray[np.int64], weight: Floats, _: NDArray[np.int64] | None
+) -> list[tuple[float, int]]:
+    """Give each class's part of the variance, with its degrees of freedom."""
+    parts = []
+    for each in np.unique(category):
+        own = category == each
+        count = int(own.sum())
+        spread = float(scores[own].var(ddof=1))
+        parts.append((float(weight[own].sum()) ** 2 * spread / count, count - 1))
+    return parts
+
+
+def _parts_of_groups(
+    scores: Floats, category: NDArray[np.int64], weight: Floats, groups: NDArray[np.int64] | None
+) -> list[tuple[float, int]]:
+    """Give the variance of sums over groups, with its degrees of freedom."""
+    assert groups is not None, "taken only where there are groups"
+    _, inverse = np.unique(category, return_inverse=True)
+    means = np.bincount(inverse, scores) / np.bincount(inverse)
+    sums = np.bincount(groups, weight * (scores - means[inverse]))
+    size, free = len(sums), free_groups(category, groups)
+    if free < 1:
+        raise ValueError(f"{size} groups of {len(means)} classes leave nothing to judge by")
+    return [(float(sums @ sums) * size / free, free)]
+
+
+def crossed_classes(
+    category: NDArray[np.int64], *, num_seeds: int, num_draws: int
+) -> Classes | None:
+    """Say what a crossed interval takes classes for, or None where it cannot be given."""
+    kinds: tuple[Classes, ...] = ("random", "fixed")
+    for classes in kinds:
+        fault = crossed_fault(category, num_seeds=num_seeds, num_draws=num_draws, classes=classes)
+        if fault is None:
+            return classes
+    return None
+
+
+def _finding(
+    rows: Sequence[ResultRow],
+    ours: Sequence[Evaluation],
+    theirs: Sequence[Evaluation],
+    *,
+    answers: Answers,
+    bootstrap: ClipBootstrap,
+    groups: NDArray[np.int64] | None,
+) -> Finding:
+    """Make one finding of the rows of one probe, number of shots and metric."""
+    metric: ClipMetric = "top-1" if rows[0].metric == "top-1" else "mean-per-class"
+    if len(ours) == 1:
+        if not bootstrap.is_sound:
+            return Finding(rows[0], (), None)
+        if groups is not None and free_groups(bootstrap.category, groups) < 1:
+            row = replace(rows[0], interval=None, low=None, high=None)
+            return Finding(row, (), None)
+        values = _values(ours[0], theirs[0], answers)
+        found = single_encoder_interval(values, bootstrap.category, metric=metric, groups=groups)
+        # The bootstrap's interval holds the draws, and takes each clip for itself.
+        value = min(max(rows[0].value or 0.0, found.low), found.high)
+        row = replace(rows[0], value=value, low=found.low, high=found.high, p=found.p)
+        return Finding(row, (), None)
+    tested = next(row for row in rows if row.seed is None and row.interval == "seeds")
+    summary = [row for row in rows if row.seed is None]
+    crossed = [row for row in summary if row.interval == "crossed"]
+    if not crossed:  # of too few classes to speak of others
+        crossed = _crossed(tested, ours, theirs, answers=answers, category=bootstrap.category)
+    clips = [row for row in summary if row.interval == "clips"]
+    return Finding(tested, (*crossed, *clips), None)
+
+
+def _crossed(
+    tested: ResultRow,
+    ours: Sequence[Evaluation],
+    theirs: Sequence[Evaluation],
+    *,
+    answers: Answers,
+    category: NDArray[np.int64],
+) -> list[ResultRow]:
+    num_draws = len(answers.predicted)
+    classes = crossed_classes(category, num_seeds=len(ours), num_draws=num_draws)
+    if classes is None:
+        return []
+    pairs = zip(ours, theirs, strict=True)
+    values = np.stack([_values(one, other, answers) for one, other in pairs])  # (S, R, N)
+    metric: ClipMetric = "top-1" if tested.metric == "top-1" else "mean-per-class"
+    found = crossed_interval(values, category, metric=metric, classes=classes)
+    low, high = found.low, found.high
+    value = min(max(tested.value or 0.0, low), high)  # the same sum in another order
+    return [replace(tested, interval="crossed", value=value, low=low, high=high, p=found.p)]
+
+
+def _values(one: Evaluation, other: Evaluation, answers: Answers) -> NDArray[np.int8]:
+    """Subtract which answers were right: int8 (R, N)."""
+    ours, theirs = one.correct(_same(one, answers)), other.correct(_same(other, answers))
+    return ours.astype(np.int8) - theirs.astype(np.int8)
+
+
+def _same(evaluation: Evaluation, answers: Answers) -> Answers:
+    """Find the answers of the same probe at the same number of shots."""
+    return next(
+        each
+        for each in evaluation.answers
+        if (each.probe, each.shots) == (answers.probe, answers.shots)
+    )
+
+
+def _repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:
+    if len(evaluations) == count:
+        return list(evaluations)
+    return [replace(evaluations[0], seed=seed) for seed in range(count)]
+
+
+def _key(row: ResultRow) -> tuple[object, ...]:
+    return (row.source, row.versus, row.probe, row.shots, row.metric, row.seed, row.interval)

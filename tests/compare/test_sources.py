@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from taskgrain.compare.labels import LabelTable
+from taskgrain.compare.missing import check_coverage
+from taskgrain.compare.sources import SourceFiles, parse_sources, read_source
+from taskgrain.errors import ConfigError, ManifestError, ResultError
+from taskgrain.transfer.features import FeatureSet, write_features
+
+LABELS = LabelTable(Path("y.csv"), ("a", "b", "c"), ("x", "y", "x"), None)
+ONES = np.ones((3, 4), dtype=np.float32)
+
+
+def test_a_source_is_called_by_its_file_or_by_its_name(tmp_path: Path) -> None:
+    assert parse_sources(["runs/a.npz", "B = x=1.npz,y.npz"]) == (
+        SourceFiles("a", (Path("runs/a.npz"),)),
+        SourceFiles("B", (Path(" x=1.npz"), Path("y.npz"))),
+    )
+    odd = tmp_path / "lr=1,2.npz"
+    odd.touch()
+    assert parse_sources([str(odd), f"B={odd.with_name('b.npz')}"])[0] == SourceFiles(
+        "lr=1,2", (odd,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.npz"], "1 source; a comparison takes at least 2"),
+        (["x/a.npz", "y/a.npz"], "source a is given twice; name them: NAME=FILE"),
+        (["A=a.npz", "B=a.npz"], r"file .*a\.npz is given twice"),
+        (["A=a.npz", "=b.npz"], "no name for a source"),
+        (["A=a.npz", "B=b.npz,"], "a file is missing"),
+        (["A=a.npz", "b.npz,c.npz"], "several seeds of a source take a name"),
+        (["A=a.npz", "B\x1b=b.npz"], "no name for a source"),
+    ],
+)
+def test_sources_that_cannot_be_told_apart_are_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parse_sources(arguments)
+
+
+@pytest.mark.parametrize("clip", [["a", "b", "c"], [b"a", b"b", b"c"], [1, 2, 3]])
+def test_ids_may_be_text_bytes_or_numbers(tmp_path: Path, clip: list[object]) -> None:
+    np.savez(tmp_path / "s.npz", clip=np.array(clip), features=ONES.astype(np.float16))
+    found = read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS).seeds[0]
+    assert found.clip_ids in (("a", "b", "c"), ("1", "2", "3"))
+    assert found.features.dtype == np.float32
+
+
+def test_what_taskgrain_wrote_is_read(tmp_path: Path) -> None:
+    steps = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
+    write_features(tmp_path / "s.npz", FeatureSet(("c", "b", "z"), steps, {"readout": "x"}))
+    found = read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS)
+    assert found.seeds[0].clip_ids == ("c", "b", "z")
+    assert np.array_equal(found.seeds[0].features, steps)
+    assert not found.by_order
+
+
+def test_rows_without_ids_are_those_of_the_labels_only_if_there_are_as_many(tmp_path: Path) -> None:
+    np.save(tmp_path / "s.npy", ONES)
+    np.savez(tmp_path / "s.npz", ONES)
+    for name in ("s.npy", "s.npz"):
+        found = read_source(SourceFiles("s", (tmp_path / name,)), LABELS)
+        assert found.by_order
+        assert found.seeds[0].clip_ids == LABELS.clip_ids
+    np.save(tmp_path / "s.npy", ONES[:2])
+    with pytest.raises(ResultError, match=r"no entry 'clip' .* and 2 rows to the 3 of y\.csv"):
+        read_source(SourceFiles("s", (tmp_path / "s.npy",)), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"clip": np.array(["a", "b", "c"])}, "no entry 'features'; it has clip"),
+        ({"x": ONES, "y": ONES}, "no entry 'features'; it has x, y"),
+        ({"clip": np.array(["a", "b"]), "features": ONES}, r"clip is \(2,\) for 3 features"),
+        ({"clip": np.array([1.0, 2, 3]), "features": ONES}, "clip is float64; expected ids"),
+        ({"clip": np.array([b"\xff", b"b", b"c"]), "features": ONES}, "an id is not UTF-8"),
+        ({"clip": np.array(["a", "b", "a"]), "features": ONES}, "clip a has features twice"),
+        ({"features": ONES[0]}, r"features are \(4,\); expected \(N, D\)"),
+        ({"features": ONES[:, :0]}, r"features are \(3, 0\); expected"),
+        ({"features": ONES[:, :, None, None]}, r"features are \(3, 4, 1, 1\); expected"),
+        ({"features": ONES.astype(complex)}, "features are complex128; expected real numbers"),
+        ({"features": ONES * np.array([1, 1, np.nan, 1])}, r"s\.npz: the features of clip a are"),
+        ({"features": ONES.astype(np.float64) * 1e300}, "clip a are not finite"),
+    ],
+)
+def test_arrays_that_are_no_features_are_refused(
+    tmp_path: Path, arrays: dict[str, np.ndarray], message: str
+) -> None:
+    np.savez(tmp_path / "s.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(ResultError, match=message):
+        read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS)
+
+
+def test_seeds_of_one_source_have_one_width(tmp_path: Path) -> None:
+    np.save(tmp_path / "0.npy", ONES)
+    np.save(tmp_path / "1.npy", ONES[:, :3])
+    with pytest.raises(ResultError, match=r"1\.npy: features are \(N, 3\), those of .*\(N, 4\)"):
+        read_source(SourceFiles("s", (tmp_path / "0.npy", tmp_path / "1.npy")), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("clips", "hint"),
+    [
+        (("videos/a.mp4", "b.mp4"), "without folders and file endings they fit"),
+        (("x", "y"), r"labels like 'a'$"),
+    ],
+)
+def test_ids_that_never_meet_are_shown_beside_each_other(
+    tmp_path: Path, clips: tuple[str, ...], hint: str
+) -> None:
+    np.savez(tmp_path / "s.npz", clip=np.array(clips), features=ONES[:2])
+    source = read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS)
+    with pytest.raises(ManifestError, match=f"s: has features of no clip of y.csv; .*{hint}"):
+        check_coverage([source], LABELS)
+
+
+def test_leading_zeros_are_thought_of(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", clip=np.array([7]), features=ONES[:1])
+    source = read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS)
+    labels = LabelTable(Path("y.csv"), ("007", "008"), ("x", "y"), None)
+    with pytest.raises(ManifestError, match="without leading zeros they fit"):
+        check_coverage([source], labels)
+
+
+def test_sources_that_share_no_clip_are_refused(tmp_path: Path) -> None:
+    sources = []
+    for name, clip in (("s", "a"), ("t", "b")):
+        np.savez(tmp_path / f"{name}.npz", clip=np.array([clip]), features=ONES[:1])
+        sources.append(read_source(SourceFiles(name, (tmp_path / f"{name}.npz",)), LABELS))
+    with pytest.raises(ManifestError, match=r"y\.csv: no clip of it has features in every source"):
+        check_coverage(sources, LABELS)
