@@ -1,0 +1,260 @@
+"""Look through a folder of footage, and cut windows out of its files in bounded memory.
+
+Footage is seen at 12 frames a second, as `decode_clip` sees a clip, cut to the shape asked for.
+
+Shapes: S frames of a window, H W pixels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from taskgrain.data.container import (
+    FRAME_RATE,
+    DecodeLimits,
+    VideoFile,
+    open_video,
+    reason,
+)
+from taskgrain.data.frame_folder import file_bytes
+from taskgrain.data.framing import Framing, VideoFramer
+from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
+from taskgrain.errors import ClipError
+
+# Of what `open_video` reads; a dataset's own clips come as fewer kinds.
+SUFFIXES = (
+    *VIDEO_SUFFIXES,
+    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp", ".wmv"),
+)
+LIMITS = DecodeLimits(seconds=12 * 3600, coded_frames=12 * 3600 * 60, wall_seconds=4 * 3600)
+TOLD_FRAMES = 240  # of footage, from one word of progress to the next
+
+GRID = 8  # cells on a side, in which movement is looked for: noise of the camera averages out
+STILL_LEVELS = 4.0  # of 255; where no cell of a window changes by so much, nothing moves
+
+
+@dataclass(frozen=True, slots=True)
+class Footage:
+    """A file to cut clips from."""
+
+    path: Path
+    name: str  # below the folder, with slashes; bytes that are no text are escaped
+    num_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Windowing:
+    """What a window is."""
+
+    num_frames: int  # S, at 12 frames a second
+    height: int  # pixels
+    width: int
+    needs_new_frames: bool  # whether a window may not show a coded frame twice
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file of footage holds."""
+
+    sha: str  # of its bytes
+    num_frames: int  # at 12 frames a second; 0 where nothing could be decoded
+    starts: tuple[int, ...]  # frames at which usable windows begin; they do not overlap
+    num_still: int  # windows in which nothing moves
+    num_repeating: int  # windows that move, but repeat frames where none may be
+    truncated: bool
+    problem: str | None
+
+
+def find_footage(folder: Path) -> list[Footage]:
+    """List the videos anywhere below a folder, by name; nothing is opened.
+
+    Hidden files and folders, and links to folders, are passed over.
+
+    Raises:
+        ClipError: if there is no such folder, or no video in it.
+    """
+    if not folder.is_dir():
+        raise ClipError(f"{folder}: no such folder; expected one with videos in it")
+    found = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for file in files:
+            path = Path(parent) / file
+            if file.startswith(".") or split_name(file)[1] not in SUFFIXES or not path.is_file():
+                continue
+            name = path.relative_to(folder).as_posix()
+            shown = name.encode("utf-8", "backslashreplace").decode()
+            found.append(Footage(path, shown, path.stat().st_size))
+    if not found:
+        raise ClipError(f"{folder}: holds no video; expected files called *{', *'.join(SUFFIXES)}")
+    return sorted(found, key=lambda each: each.name)
+
+
+class _Regular:
+    """The coded frames of a file with the times k / 12 s, k in start .. stop - 1, of each.
+
+    A time belongs to the coded frame nearest to it, by the rule of `decode_clip`.
+    """
+
+    def __init__(self, video: VideoFile) -> None:
+        self._video = video
+        self.num_frames = 0  # times that were given up to now
+        self.end = 0.0  # of the last coded frame, in seconds
+        self.broken: str | None = None  # the decoder's complaint, where it gave up
+
+    def __iter__(self) -> Iterator[tuple[VideoFrame, int, int]]:
+        last: tuple[VideoFrame, float] | None = None
+        try:
+            for frame, at, duration in self._video.timed_frames():
+                if last is not None:
+                    stop = ceil((last[1] + at) / 2 * FRAME_RATE - 1e-6)
+                    yield from self._until(last[0], stop)
+                last, self.end = (frame, at), at + duration
+        except av.error.FFmpegError as error:
+            self.broken = reason(error)
+        if last is not None:
+            yield from self._until(last[0], max(1, round(self.end * FRAME_RATE)))
+
+    def _until(self, frame: VideoFrame, stop: int) -> Iterator[tuple[VideoFrame, int, int]]:
+        if stop > self.num_frames:
+            start, self.num_frames = self.num_frames, stop
+            yield frame, start, stop
+
+
+def look_at(path: Path, windowing: Windowing, tell: Callable[[float], None]) -> Look:
+    """Decode a whole file, and find the windows in which something moves; no frame is kept.
+
+    Args:
+        path: of the file.
+        windowing: what a window is.
+        tell: called now and then with the share of the file done since; may raise to stop.
+
+    Raises:
+        ClipError: if it cannot be decoded at all.
+    """
+    with open_video(path, limits=LIMITS) as video:
+        sha = _sha(path)
+        framer = _framer(path, video, windowing)
+        image = np.empty((windowing.height, windowing.width, 3), np.uint8)
+        frames, movement = _Regular(video), _Movement(windowing)
+        told = 0
+        for coded, start, stop in frames:
+            framer.write(coded, image)
+            movement.see(image, start, stop)
+            if stop - told >= TOLD_FRAMES:
+                declared = (video.declared_seconds or LIMITS.seconds) * FRAME_RATE
+                tell((stop - told) / declared)
+                told = stop
+        if not frames.num_frames:
+            why = f" ({frames.broken})" if frames.broken else ""
+            raise ClipError(f"{path}: no frame could be decoded{why}; expected a whole video")
+        problem = video.truncation(frames.num_frames, frames.end, frames.broken)
+    return Look(
+        sha=sha,
+        num_frames=frames.num_frames,
+        starts=tuple(movement.starts),
+        num_still=movement.num_still,
+        num_repeating=movement.num_repeating,
+        truncated=problem is not None,
+        problem=problem,
+    )
+
+
+def cut_windows(
+    path: Path, starts: Sequence[int], windowing: Windowing
+) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """Decode a file once more, and give its windows one after the other.
+
+    Args:
+        path: of the file.
+        starts: of windows that do not overlap, ascending.
+        windowing: what a window is.
+
+    Yields:
+        Each start with its frames, uint8 (S, H, W, 3), RGB; they hold until the next is asked for.
+
+    Raises:
+        ClipError: if the file ends before the last window does: it did not when it was looked at.
+    """
+    length = windowing.num_frames
+    frames = np.empty((length, windowing.height, windowing.width, 3), np.uint8)
+    image = np.empty(frames.shape[1:], np.uint8)
+    left = list(reversed(starts))
+    with open_video(path, limits=LIMITS) as video:
+        framer = _framer(path, video, windowing)
+        for coded, start, stop in _Regular(video):
+            if not left:
+                return
+            if stop <= left[-1]:
+                continue
+            framer.write(coded, image)
+            while left and stop > left[-1]:
+                first = left[-1]
+                frames[max(0, start - first) : stop - first] = image
+                if stop < first + length:
+                    break
+                yield left.pop(), frames
+    if left:
+        raise ClipError(
+            f"{path}: ends before {(left[0] + length) / FRAME_RATE:.1f} s, which it did not "
+            "before; leave the footage alone while it is cut, and choose another folder"
+        )
+
+
+class _Movement:
+    """Tells the windows in which something moves; one window at a time is remembered."""
+
+    def __init__(self, windowing: Windowing) -> None:
+        self.starts: list[int] = []
+        self.num_still = self.num_repeating = 0
+        self._length = windowing.num_frames
+        self._needs_new_frames = windowing.needs_new_frames
+        self._low: NDArray[np.float32] = np.empty((GRID, GRID), np.float32)
+        self._high = self._low
+        self._num_coded = 0  # frames that the window shows
+
+    def see(self, image: NDArray[np.uint8], start: int, stop: int) -> None:
+        """Take the frame of the times start .. stop - 1: uint8 (H, W, 3)."""
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
+        small = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
+        cells = np.asarray(small, np.float32)
+        for number in range(start // self._length, (stop - 1) // self._length + 1):
+            first, end = number * self._length, (number + 1) * self._length
+            if start <= first:
+                self._low = self._high = cells
+                self._num_coded = 0
+            self._low, self._high = np.minimum(self._low, cells), np.maximum(self._high, cells)
+            self._num_coded += 1
+            if stop >= end:
+                self._judge(first)
+
+    def _judge(self, first: int) -> None:
+        if float((self._high - self._low).max()) < STILL_LEVELS:
+            self.num_still += 1
+        elif self._needs_new_frames and self._num_coded < self._length:
+            self.num_repeating += 1
+        else:
+            self.starts.append(first)
+
+
+def _framer(path: Path, video: VideoFile, windowing: Windowing) -> VideoFramer:
+    framing = Framing(windowing.height, windowing.width, "crop")
+    return VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=LIMITS)
+
+
+def _sha(path: Path) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in file_bytes(path):
+        digest.update(piece)
+    return digest.hexdigest()
