@@ -19,7 +19,18 @@ from taskgrain.statistics.intervals import INTERVAL_KINDS, IntervalKind
 
 Shots = int | Literal["all"]
 Control = Literal[
-    "majority", "random-encoder", "pixels", "motion-energy", "permuted-labels", "chance"
+    "majority",
+    "random-encoder",
+    "pixels",
+    "motion-energy",
+    "permuted-labels",
+    "shuffled-time",
+    "first-frame",
+    "last-frame",
+    "first-and-last-frame",
+    "duration",
+    "byte-size",
+    "chance",
 ]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 Value = str | int | float | None

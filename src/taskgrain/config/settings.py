@@ -30,7 +30,19 @@ Probe = Literal[
     "recurrent",
     "attentive",
 ]
-Control = Literal["majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"]
+Control = Literal[
+    "majority",
+    "random-encoder",
+    "pixels",
+    "motion-energy",
+    "permuted-labels",
+    "shuffled-time",
+    "first-frame",
+    "last-frame",
+    "first-and-last-frame",
+    "duration",
+    "byte-size",
+]
 
 
 class Settings(BaseModel):

@@ -29,6 +29,12 @@ PURPOSE = {
     "motion-energy": "a grid of frame differences, with nothing learned",
     "pixels": "the raw pixels of the frames",
     "random-encoder": "the same encoder before any training",
+    "shuffled-time": "a trained encoder that reads the frames of each clip in a drawn order",
+    "first-frame": "the first frame alone, 12 x 12 pixels",
+    "last-frame": "the last frame alone, 12 x 12 pixels",
+    "first-and-last-frame": "the two outer frames, 12 x 12 pixels",
+    "duration": "how long a clip is, and nothing of what it shows",
+    "byte-size": "how large a file is, and nothing of what it shows",
     "permuted-labels": "the same features with the target's training labels shuffled",
 }
 
@@ -80,7 +86,10 @@ def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
         if control == "permuted-labels":
             yield from _permuted(lookup, question, alarms)
             continue
-        row = lookup.control(control, question)
+        # Read by the encoder that the study is about; the other controls have none.
+        primary = lookup.study.primary
+        source = primary.source if primary and control == "shuffled-time" else None
+        row = lookup.control(control, question, source=source)
         if row is not None and row.value is not None:
             yield Finding(control, control_words(control), _compared(lookup, question, row))
 

@@ -44,6 +44,11 @@ CONTROLS = {
     "random-encoder": "untrained encoder",
     "permuted-labels": "shuffled target labels",
     "shuffled-time": "shuffled frames",
+    "first-frame": "first frame",
+    "last-frame": "last frame",
+    "first-and-last-frame": "first and last frame",
+    "duration": "length of the clip",
+    "byte-size": "size of the file",
     "random-labels": "encoder trained on random labels",
 }
 INTERVALS = {

@@ -47,7 +47,7 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
             learned.append(_train(inputs, source.name, seed, checked))
             cells += [learned[-1], _score(inputs, source.name, seed, learned[-1])]
     for key in subjects(inputs):
-        trained = [f"train {key.source} seed {key.seed}"] if key.kind == "source" else []
+        trained = [f"train {key.source} seed {key.seed}"] if key.source is not None else []
         extract = _extract(inputs, key, [checked.name, *trained])
         cells.append(extract)
         cells += [_evaluate(inputs, key, target, extract) for target in inputs.study.targets]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -9,8 +10,9 @@ import torch
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
+from taskgrain.labels.caption import is_free, objects_of
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
-from taskgrain.labels.template import CaptionParser, words_of
+from taskgrain.labels.template import CaptionParser, ParsedCaption, strip_brackets, words_of
 from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.metrics.captions import CaptionCounts
@@ -71,7 +73,7 @@ def _scores(
     """Score head and decoder; a clip that could not be decoded is wrong for both."""
     records = task.covered(manifest.split(Split.VALIDATION))
     record_of = {record.clip_id: record for record in records}
-    parser = CaptionParser(sorted({record.template for record in manifest.records}))
+    truth = SpokenTruth(task, manifest)
     counts = CaptionCounts()
     accuracy: Accuracy | None = None
     in_groups: Accuracy | None = None
@@ -88,8 +90,7 @@ def _scores(
                 in_groups = grouped if in_groups is None else in_groups + grouped
         if model.decoder is not None and task.vocabulary is not None and task.form is not None:
             said = [task.vocabulary.decode(t) for t in say(model.decoder, features).tolist()]
-            true = [_words(captions_in(task.form, record_of[clip])[0]) for clip in batch.clip_ids]
-            counts += CaptionCounts.of(said, true, parse=parser.parse)
+            counts += truth.count(said, [record_of[clip] for clip in batch.clip_ids])
     share = num_decoded / len(records)
     return [*_head_scores(accuracy, in_groups, share), *_decoder_scores(counts, share)]
 
@@ -102,9 +103,42 @@ def _vocabulary_scores(task: SourceTask, records: Sequence[ClipRecord]) -> list[
     return [("decoder", "unknown-rate", task.vocabulary.coverage(captions).unknown_rate)]
 
 
-def _words(caption: str) -> str:
-    """Cut a caption as `Vocabulary.encode` does: what follows nobody could say."""
-    return " ".join(words_of(caption)[: MAX_TOKENS - 1])
+class SpokenTruth:
+    """What a source's decoder should have said, cut where it must stop (`Vocabulary.encode`).
+
+    The true template and objects are those of the annotation; only what was said is parsed.
+    """
+
+    def __init__(self, task: SourceTask, manifest: Manifest) -> None:
+        """Learn the templates of a dataset; the task has a caption form."""
+        assert task.form is not None
+        self._form = task.form
+        training = Counter(
+            self._template(record) for record in manifest.split(Split.TRAIN)
+        )
+        self._parser = CaptionParser(
+            [self._template(record) for record in manifest.records],
+            counts=training,
+            max_words=MAX_TOKENS - 1,
+            one_word_each=self._form != "full",
+        )
+
+    def count(self, said: Sequence[str], records: Sequence[ClipRecord]) -> CaptionCounts:
+        """Count what was said of some clips, one caption each."""
+        true = [" ".join(words_of(captions_in(self._form, r)[0])[: MAX_TOKENS - 1]) for r in records]
+        meant = [self._meaning(record) for record in records]
+        return CaptionCounts.of(said, true, parse=self._parser.parse, meant=meant)
+
+    def _template(self, record: ClipRecord) -> str:
+        """Give a clip's template; in captions without objects its brackets are words."""
+        return strip_brackets(record.template) if self._form == "template" else record.template
+
+    def _meaning(self, record: ClipRecord) -> ParsedCaption | None:
+        """Say what a clip's caption means; None for a free sentence, which is parsed."""
+        if is_free(record.template, record.caption):
+            return None
+        objects = objects_of(record.placeholders, self._form)
+        return self._parser.meaning(self._template(record), objects)
 
 
 def _group_accuracy(

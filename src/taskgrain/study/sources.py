@@ -6,16 +6,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
-
 from taskgrain.config.settings import Source
 from taskgrain.data.dataset import Example, Label, Tokens
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.errors import TaxonomyError
-from taskgrain.labels.caption import CaptionForm, caption_of
+from taskgrain.labels.caption import CaptionForm, captions_as, is_free
+from taskgrain.labels.entropy import entropy_bits
 from taskgrain.labels.symmetry import mirror
 from taskgrain.labels.taxonomy import Taxonomy
-from taskgrain.labels.template import fill, placeholder_count, strip_brackets, words_of
+from taskgrain.labels.template import strip_brackets, words_of
 from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
 
 
@@ -30,6 +29,7 @@ class SourceTask:
     vocabulary: Vocabulary | None
     classification_weight: float  # lambda: 1 classification alone, 0 captioning alone
     mirror: Mapping[str, str] = field(default_factory=dict)  # category -> its mirror image
+    templates: Mapping[str, str] = field(default_factory=dict)  # category -> with brackets
 
     @property
     def num_classes(self) -> int | None:
@@ -61,10 +61,20 @@ class SourceTask:
         ]
 
     def entropy_bits(self, records: Sequence[ClipRecord]) -> float:
-        """Bits that the source's label tells about a clip: the entropy over these clips."""
-        said = Counter(example.label for example in self.examples(records))
-        shares = np.array(list(said.values())) / said.total()
-        return float(-(shares * np.log2(shares)).sum()) + 0.0  # never -0.0
+        """Bits that the source's label tells about a clip: the entropy over these clips.
+
+        The label is the name at the source's level and the words of the first caption in its form,
+        whatever the decoder can say of them.
+        """
+        return entropy_bits(
+            Counter(
+                (
+                    None if self.level is None else self.taxonomy.name_of(r.category, self.level),
+                    () if self.form is None else words_of(captions_in(self.form, r)[0]),
+                )
+                for r in self.covered(records)
+            )
+        )
 
     def _label(self, record: ClipRecord, target_of: Mapping[str, int]) -> Label:
         target = target_of[record.category]
@@ -82,7 +92,13 @@ class SourceTask:
         """Label the mirror image; None where that cannot be known, or could not be said."""
         if not self.mirror:
             return None
-        image = mirror(record.template, record.placeholders, record.captions, self.mirror)
+        image = mirror(
+            record.template,
+            record.placeholders,
+            record.captions,
+            self.mirror,
+            templates=self.templates,
+        )
         if image is None or strip_brackets(image.template) not in target_of:
             return None
         target = target_of[strip_brackets(image.template)]
@@ -91,7 +107,7 @@ class SourceTask:
         if not label.captions or self.form is None:
             return Label(target)
         tokens = self._tokens(
-            _captions(self.form, image.template, image.placeholders, image.captions)
+            captions_as(self.form, image.template, image.placeholders, image.captions)
         )
         if _unknown(tokens) > _unknown(label.captions):  # "left" may be a word that was never read
             return None
@@ -104,13 +120,7 @@ def _unknown(captions: tuple[Tokens, ...]) -> int:
 
 def captions_in(form: CaptionForm, record: ClipRecord) -> tuple[str, ...]:
     """Write a clip's captions in a form; the annotators' own words where it is full."""
-    return _captions(form, record.template, record.placeholders, record.captions)
-
-
-def _captions(
-    form: CaptionForm, template: str, placeholders: Sequence[str], captions: tuple[str, ...]
-) -> tuple[str, ...]:
-    return captions if form == "full" else (caption_of(template, placeholders, form),)
+    return captions_as(form, record.template, record.placeholders, record.captions)
 
 
 def source_task(
@@ -138,7 +148,16 @@ def source_task(
     weight = source.classification_weight
     if weight is None:
         weight = 1.0 if form is None else 0.0
-    task = SourceTask(source.name, manifest.taxonomy, level, form, None, weight, mirror or {})
+    task = SourceTask(
+        source.name,
+        manifest.taxonomy,
+        level,
+        form,
+        vocabulary=None,
+        classification_weight=weight,
+        mirror=mirror or {},
+        templates={record.category: record.template for record in manifest.records},
+    )
     if form is None:
         return task
     training = task.covered(manifest.split(Split.TRAIN))
@@ -151,9 +170,7 @@ def source_task(
 def _refuse_free_captions(form: CaptionForm, training: Sequence[ClipRecord]) -> None:
     """Refuse to make a simpler caption from sentences that no template stands behind."""
     for record in training:
-        if placeholder_count(record.template):
-            continue
-        if words_of(record.caption) != words_of(fill(record.template, ())):
+        if is_free(record.template, record.caption):
             raise TaxonomyError(
                 f"the caption of clip {record.clip_id!r}, {record.caption!r}, is not made of its "
                 f"template {record.template!r}, so its form {form!r} is unknown; free sentences "

@@ -6,7 +6,7 @@ that nothing was learned for.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,13 +40,16 @@ from taskgrain.transfer.features import (
 )
 from taskgrain.transfer.predictions import write_evaluation
 from taskgrain.transfer.probes import PROBES, Standardiser
+from taskgrain.transfer.shortcuts import SHORTCUTS, ReadClips, Shortcut, shuffled_time
 
 EXTRACT_SECONDS = 1 / 500  # a clip through a frozen encoder in float32, one thread
 CALIBRATION_BATCHES = 30
 STATISTICS_CLIPS = 1000  # of the source: a mean is then within 3 % of a feature's deviation
 
-FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy")  # one vector a clip, no steps
-Kind = Literal["source", "random-encoder", "pixels", "motion-energy"]
+SHUFFLE_SEED = 0
+FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+"""Controls with one vector a clip, and no steps."""
+Kind = Literal["source", "random-encoder", "shuffled-time", "pixels", "motion-energy"] | Shortcut
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,8 @@ class SubjectKey:
             parts.append(f"seed-{self.seed}")
         if self.kind == "random-encoder":
             parts.append(self.readout)
+        if self.kind == "shuffled-time":
+            parts.append(self.kind)
         return "-".join(parts)
 
     @property
@@ -87,17 +92,23 @@ def subjects(inputs: Inputs) -> list[SubjectKey]:
             for readout in readouts
             for seed in study.seeds
         ]
-    if "pixels" in study.transfer.controls:
-        keys.append(SubjectKey("pixels", readout="flat"))
-    if "motion-energy" in study.transfer.controls:
-        keys.append(SubjectKey("motion-energy", readout="flat"))
+    if "shuffled-time" in study.transfer.controls:
+        keys += [
+            SubjectKey("shuffled-time", key.source, key.seed)
+            for key in keys
+            if key.kind == "source"
+        ]
+    flat: tuple[Kind, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+    keys += [SubjectKey(kind, readout="flat") for kind in flat if kind in study.transfer.controls]
     return keys
 
 
 def extract_features(worker: Worker, inputs: Inputs, key: SubjectKey) -> None:
     """Extract a subject's features of every dataset: once, deterministically, in float32."""
-    read, weights = _reader(inputs, key)
+    read, weights = _reader(worker, inputs, key)
     sampling = inputs.study.video.model_dump()
+    if key.kind == "shuffled-time":
+        sampling = {**sampling, "shuffled": SHUFFLE_SEED}
     for name, dataset in inputs.datasets.items():
         manifest, store = dataset.manifest(), dataset.frames()
         usable = [record for record in _extracted(name, manifest) if record.clip_id in store]
@@ -112,8 +123,7 @@ def extract_features(worker: Worker, inputs: Inputs, key: SubjectKey) -> None:
                 clip_ids=[record.clip_id for record in usable],
             ),
         }
-        batches = _told(worker, _in_order(inputs, usable, store).batches())
-        write_features(inputs.folder.features(key.name, name), read(batches, header))
+        write_features(inputs.folder.features(key.name, name), read(store, usable, header))
 
 
 def _extracted(name: str, manifest: Manifest) -> Sequence[ClipRecord]:
@@ -129,11 +139,29 @@ def _extracted(name: str, manifest: Manifest) -> Sequence[ClipRecord]:
     return [training[index] for index in sorted(drawn)]
 
 
-Read = Callable[[Iterable[Batch], dict[str, object]], FeatureSet]
-
-
-def _reader(inputs: Inputs, key: SubjectKey) -> tuple[Read, str]:
+def _reader(worker: Worker, inputs: Inputs, key: SubjectKey) -> tuple[ReadClips, str]:
     """Give the function that makes a subject's features, and the hash of its weights."""
+    shortcut = {str(name): read for name, read in SHORTCUTS.items()}.get(key.kind)
+    if shortcut is not None:
+        return shortcut, key.kind
+    read_batches, weights = _batch_reader(inputs, key)
+
+    def read(
+        store: FrameStore, records: Sequence[ClipRecord], header: Mapping[str, object]
+    ) -> FeatureSet:
+        batches = _told(worker, _in_order(inputs, records, store).batches())
+        if key.kind == "shuffled-time":
+            batches = shuffled_time(batches, seed=SHUFFLE_SEED)
+        return read_batches(batches, header)
+
+    return read, weights
+
+
+ReadBatches = Callable[[Iterable[Batch], Mapping[str, object]], FeatureSet]
+
+
+def _batch_reader(inputs: Inputs, key: SubjectKey) -> tuple[ReadBatches, str]:
+    """Give the function that makes features of batches, and the hash of its weights."""
     device = torch.device(inputs.device)
     plain: dict[str, Callable[[Tensor], Tensor]] = {
         "pixels": raw_pixels,
@@ -144,8 +172,7 @@ def _reader(inputs: Inputs, key: SubjectKey) -> tuple[Read, str]:
         return lambda b, header: collect(function, b, device=device, header=header), key.kind
     assert key.seed is not None, "an encoder has a seed"
     encoder = new_encoder(inputs, key.seed)[0].to(device)
-    if key.kind == "source":
-        assert key.source is not None
+    if key.source is not None:
         folder = inputs.checkpoint(key.source, key.seed)
         own = encoder if inputs.encoder_factory is not None else None
         encoder = load_model(folder, encoder=own)[0].encoder
@@ -173,7 +200,7 @@ def _calibrated(inputs: Inputs, encoder: nn.Module, key: SubjectKey) -> str:
     return file_sha256(path)
 
 
-def _in_order(inputs: Inputs, records: list[ClipRecord], store: FrameStore) -> ClipBatches:
+def _in_order(inputs: Inputs, records: Sequence[ClipRecord], store: FrameStore) -> ClipBatches:
     return ClipBatches(
         store,
         [Example(record.clip_id) for record in records],

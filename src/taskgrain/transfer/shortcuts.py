@@ -28,7 +28,7 @@ from taskgrain.transfer.controls import BRIGHTEST, PIXEL_SIZE
 from taskgrain.transfer.features import FeatureSet
 
 Shortcut = Literal["first-frame", "last-frame", "first-and-last-frame", "duration", "byte-size"]
-ReadShortcut = Callable[[FrameStore, Sequence[ClipRecord], Mapping[str, object]], FeatureSet]
+ReadClips = Callable[[FrameStore, Sequence[ClipRecord], Mapping[str, object]], FeatureSet]
 
 
 def outer_frames(
@@ -126,7 +126,7 @@ def shuffled_time(batches: Iterable[Batch], *, seed: int) -> Iterator[Batch]:
         yield replace(batch, video=batch.video[clips[:, None], index])
 
 
-SHORTCUTS: dict[Shortcut, ReadShortcut] = {
+SHORTCUTS: dict[Shortcut, ReadClips] = {
     "first-frame": partial(outer_frames, places=(0,)),
     "last-frame": partial(outer_frames, places=(-1,)),
     "first-and-last-frame": partial(outer_frames, places=(0, -1)),

@@ -1,0 +1,43 @@
+"""One small study with every probe, every control and three seeds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from taskgrain.cli.main import main
+from taskgrain.config.settings import Control, Probe
+from taskgrain.results import read_rows, select
+from tests.end_to_end.conftest import SMALL
+
+pytestmark = pytest.mark.slow
+
+
+def named(values: tuple[str, ...]) -> str:
+    return "[" + ", ".join(f'"{value}"' for value in values) + "]"
+
+
+def test_every_probe_and_every_control_gives_its_rows(tmp_path: Path) -> None:
+    probes, controls = get_args(Probe), get_args(Control)
+    changes = (
+        *("--set", f"transfer.probes={named(probes)}"),
+        *("--set", f"transfer.controls={named(controls)}"),
+        *("--set", "transfer.draws=5", "--set", "seeds=[0, 1, 2]", "--set", "train.epochs=1"),
+    )
+    main([*SMALL, *changes, "--out", str(tmp_path / "run")])
+    rows = read_rows(tmp_path / "run" / "results.jsonl")
+    for probe in probes:
+        assert select(rows, probe=probe, source="joint-full", control=None)
+    for control in controls:
+        found = select(rows, control=control, target="kitchenware")
+        assert found, control
+        has_source = control in ("shuffled-time", "permuted-labels")
+        assert {row.source is not None for row in found} == {has_source}
+    crossed = select(rows, interval="crossed", target="kitchenware")
+    assert {row.versus for row in crossed} == {"action-groups"}
+    reads_steps = select(rows, probe="recurrent", control="pixels")
+    assert not reads_steps
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "first and last frame" in page
