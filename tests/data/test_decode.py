@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +71,6 @@ def test_a_file_cut_anywhere_is_flagged_or_refused(tmp_path: Path, suffix: str) 
         "ffconcat version 1.0\nfile neighbour.webm\n",
         "#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1,\nneighbour.webm\n#EXT-X-ENDLIST\n",
         "not a video at all",
-        "",
     ],
 )
 def test_a_text_that_names_other_files_is_refused(tmp_path: Path, text: str) -> None:
@@ -83,6 +84,38 @@ def test_a_text_that_names_other_files_is_refused(tmp_path: Path, text: str) -> 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match=r"gone\.webm: no such file"):
         decode_clip(tmp_path / "gone.webm", height=32, width=32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("pipe", "not a regular file"),
+        ("device", "not a regular file"),
+        ("empty", "an empty file"),
+        ("kernel", "an empty file"),
+        ("dangling", "a link that leads to no file"),
+        ("large", "at most 1000000 are read"),
+    ],
+)
+def test_only_a_regular_file_of_bounded_size_is_opened(
+    tmp_path: Path, kind: str, said: str
+) -> None:
+    path = tmp_path / "clip.mp4"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind in ("empty", "large"):
+        with path.open("wb") as file:
+            file.truncate(1 << 40 if kind == "large" else 0)  # a hole without blocks
+    else:
+        target = {"device": "/dev/zero", "kernel": "/proc/self/environ", "dangling": "gone"}[kind]
+        path.symlink_to(target)
+    limits = DecodeLimits(file_bytes=1_000_000)
+    for look in (
+        lambda: decode_clip(path, height=8, width=8, limits=limits),
+        lambda: inspect_clip(path, limits),
+    ):
+        with pytest.raises(ClipError, match=said):
+            look()
 
 
 @pytest.mark.parametrize(
@@ -121,3 +154,31 @@ def test_a_sideways_clip_is_cut_as_it_is_displayed(tmp_path: Path) -> None:
     path = turn_sideways(write_video(tmp_path / "clip.mp4", frames), 90)
     shown = decode_clip(path, height=16, width=32, fit="crop").frames[3].mean(-1)
     assert shown.min() > 180
+
+
+# a, b, c, d of the display matrix, and what it makes of a picture.
+MIRRORS = {
+    "left to right": ((-1, 0, 0, 1), lambda frame: frame[:, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda frame: frame[::-1]),
+    "transposed": ((0, 1, 1, 0), lambda frame: frame.T),
+    "transverse": ((0, -1, -1, 0), lambda frame: frame[::-1, ::-1].T),
+}
+
+
+@pytest.mark.parametrize("mirror", MIRRORS)
+def test_a_mirrored_clip_is_shown_as_players_do(tmp_path: Path, mirror: str) -> None:
+    frames = np.full((6, 32, 64, 3), 40, np.uint8)
+    frames[:, :16, :32] = 230  # the top left quarter is bright
+    (a, b, c, d), mirrored = MIRRORS[mirror]
+    upright = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    matrix = struct.pack(">9i", a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    path = write_video(tmp_path / "clip.mp4", frames)
+    header, track = path.read_bytes().split(b"tkhd", 1)
+    path.write_bytes(header + b"tkhd" + track.replace(upright, matrix, 1))
+    expected = mirrored(frames[3].mean(-1))
+    height, width = expected.shape
+    for fit in FITS:
+        shown = decode_clip(path, height=height, width=width, fit=fit).frames[3].mean(-1)
+        assert np.abs(shown - expected).mean() < 10
+    facts = inspect_clip(path)
+    assert (facts.width, facts.height) == (width, height)

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image, ImageOps
 
 from taskgrain.data.decode import DecodeLimits, decode_clip
 from taskgrain.data.frame_folder import ORIENTATION, image_files
+from taskgrain.data.inspect import inspect_clip
 from taskgrain.errors import ClipError
 
 LEVELS = (20, 80, 140, 200)
@@ -153,3 +156,98 @@ def test_a_photograph_is_decoded_at_a_fraction_of_its_size(tmp_path: Path) -> No
     shown = decode_clip(path.parent, height=60, width=80).frames[0].astype(float)
     expected = np.linspace(0, 255, 80)
     assert np.abs(shown[30, :, 0] - expected).max() < 5
+
+
+@pytest.mark.parametrize("kind", ["device", "pipe", "dangling", "folder", "kernel", "large"])
+def test_what_is_no_regular_file_is_told_and_not_read(tmp_path: Path, kind: str) -> None:
+    folder = folder_of(tmp_path, ["1.png", "2.png", "4.png"])
+    path = folder / "3.png"
+    limits = DecodeLimits(image_bytes=10_000)
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "dangling":
+        path.symlink_to(folder / "gone.png")
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "kernel":
+        path.symlink_to("/proc/self/environ")
+    else:
+        with path.open("wb") as file:
+            file.truncate(1 << 40)  # a hole without blocks
+    clip, facts = (
+        decode_clip(folder, height=8, width=8, limits=limits),
+        inspect_clip(folder, limits),
+    )
+    assert clip.problem == facts.problem
+    assert (clip.problem or "").startswith("1 of 4 images cannot be read, first 3.png: ")
+    assert (len(clip.frames), facts.num_frames) == (3, 3)
+
+
+def test_a_folder_of_too_many_bytes_is_refused(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, ["1.png", "2.png", "3.png"])
+    with pytest.raises(ClipError, match="its images are over 100 bytes"):
+        decode_clip(folder, height=8, width=8, limits=DecodeLimits(file_bytes=100))
+
+
+def beside(tmp_path: Path, series: Sequence[str], *, num: int = 4) -> Path:
+    folder = tmp_path / "clip"
+    for index, name in enumerate(series):
+        for number in range(1, num + 1):
+            write_image(folder / name.replace("#", f"{number:05d}"), LEVELS[index])
+    return folder
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        ["img_#.jpg", "flow_x_#.jpg", "flow_y_#.jpg"],
+        ["image_#.png", "depth_#.png"],
+        ["#.jpg", "flow_x_#.jpg", "x_#.jpg"],
+        ["rgb_#.jpg", "other_#.jpg"],
+        ["FRAME#.PNG", "flow_frame#.png", "u#.png"],
+    ],
+)
+@pytest.mark.parametrize("num", [1, 4])
+def test_of_several_series_the_frames_are_taken(
+    tmp_path: Path, series: list[str], num: int
+) -> None:
+    folder = beside(tmp_path, series, num=num)
+    (folder / series[-1].replace("#", f"{num:05d}")).unlink()  # flow lies between two frames
+    clip, facts = decode_clip(folder, height=8, width=8), inspect_clip(folder)
+    assert levels(folder) == [LEVELS[0]] * num
+    assert (clip.problem, facts.num_frames) == (None, num)
+    assert clip.note == facts.note
+    if num > 1 or len(series) > 2:
+        assert "beside the frames are passed over" in (clip.note or "")
+
+
+def test_series_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+    folder = beside(tmp_path, ["left_#.png", "right_#.png"])
+    for look in (inspect_clip, lambda path: decode_clip(path, height=8, width=8)):
+        with pytest.raises(ClipError, match="left_# and right_#, and none is known"):
+            look(folder)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["a.png", "b.png", "c.png"],
+        ["a1.png", "b1.png", "c1.png"],
+        ["begin_1.png", "begin_2.png", "end_3.png", "end_4.png"],
+        ["1a.png", "1b.png", "2a.png", "2b.png"],
+        ["001_320.png", "002_320.png", "003_320.png"],
+        ["001_0.00.png", "002_0.05.png", "003_0.10.png", "004_0.15.png"],
+    ],
+)
+def test_other_names_are_one_clip(tmp_path: Path, names: list[str]) -> None:
+    clip = decode_clip(folder_of(tmp_path, names), height=8, width=8)
+    assert (len(clip.frames), clip.problem, clip.note) == (len(names), None, None)
+
+
+@pytest.mark.parametrize("name", ["{}_320.png", "cam2_{}_end7.png", "v1_{}.png", "{}_0.5s.png"])
+def test_a_gap_is_found_in_the_number_that_rises(tmp_path: Path, name: str) -> None:
+    names = [name.format(f"{number:03d}") for number in (1, 2, 3, 6, 7)]
+    clip = decode_clip(folder_of(tmp_path, names), height=8, width=8)
+    assert clip.problem == f"a gap in the numbering: {names[2]} is followed by {names[3]}"

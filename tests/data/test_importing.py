@@ -166,3 +166,38 @@ def test_an_outline_counts_what_would_be_written(source: Path) -> None:
     assert found.classes == {"train": 2, "validation": 2, "test": 0}
     assert (found.num_found, found.missing, found.problems) == (8, (), ())
     assert json.loads(json.dumps(found.to_json()))["videos"] == {"found": 8, "missing": 0}
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_importing_again_removes_what_the_source_has_lost_and_nothing_else(
+    source: Path, tmp_path: Path, copy: bool
+) -> None:
+    folder = tmp_path / "dataset"
+    (source / "hierarchy.csv").unlink()
+    (source / "list.csv").write_text(
+        "path,label\n" + "".join(f"wave/{n}.MP4,wave{n % 2}\n" for n in range(4))
+    )
+    write_dataset(read_manifest(source), folder, copy=copy)
+    (folder / "videos" / "mine.mp4").touch()
+    (source / "wave" / "0.MP4").unlink()  # its row stays
+    text = (source / "list.csv").read_text().replace("wave/1.MP4,wave1\n", "")
+    (source / "list.csv").write_text(text)
+    write_dataset(read_manifest(source), folder, copy=copy)
+    assert {path.name for path in (folder / "videos").iterdir()} == {
+        *("mine.mp4", "wave-2.mp4", "wave-3.mp4"),
+    }
+
+
+def test_what_a_stopped_import_left_is_known_to_the_next(source: Path, tmp_path: Path) -> None:
+    def stop(done: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(read_manifest(source), tmp_path / "dataset", advance=stop)
+    for path in source.glob("wave/*.MP4"):
+        path.unlink()
+    write_dataset(read_manifest(source), tmp_path / "dataset")
+    names = {path.name for path in (tmp_path / "dataset" / "videos").iterdir()}
+    assert names == {f"{record.clip_id}{record.path.suffix.lower()}"
+                     for record in read_manifest(source).records}  # fmt: skip

@@ -43,6 +43,19 @@ def test_a_line_about_a_file_of_another_size_is_stale(
     assert excluded(dataset, line) == ["cut" if holds else None, None, None]
 
 
+@pytest.mark.parametrize(
+    ("state", "seconds", "holds"),
+    [("failed", 0, True), ("failed", 1, False), ("failed", -1, False), ("excluded", 1, True)],
+)
+def test_a_line_about_a_file_of_another_time_is_stale_but_for_what_was_excluded(
+    dataset: Path, state: str, seconds: int, holds: bool
+) -> None:
+    now = (dataset / "videos" / "1.webm").stat().st_mtime_ns
+    line: dict[str, object] = {"clip": "1", "state": state, "problem": "cut", "bytes": 5}
+    line["changed"] = now + seconds * 10**9
+    assert excluded(dataset, line) == ["cut" if holds else None, None, None]
+
+
 def test_a_line_about_a_missing_file_holds_until_the_file_is_there(dataset: Path) -> None:
     line: dict[str, object] = {"clip": "2", "state": "failed", "problem": "missing", "bytes": None}
     assert excluded(dataset, line)[1] == "missing"
@@ -72,6 +85,7 @@ def test_the_last_line_of_a_clip_counts_and_unknown_clips_are_passed_over(datase
         '{"clip": "../1", "state": "failed", "problem": "x"}',
         '{"state": "failed", "problem": "x"}',
         '{"clip": "1", "state": "failed", "problem": "x", "bytes": "5"}',
+        '{"clip": "1", "state": "failed", "problem": "x", "bytes": 5, "changed": true}',
         '{"clip": "1", "state": "failed", "problem": "\\ud83d"}',
     ],
 )
@@ -87,6 +101,7 @@ def test_a_line_is_written_as_it_was_read(dataset: Path) -> None:
         LedgerLine("1", "failed", "why", 5, by_hand=False),
         LedgerLine("2", "failed", "why", None, by_hand=False),
         LedgerLine("3", "excluded", "why", None, by_hand=True),
+        LedgerLine("4", "failed", "why", 5, by_hand=False, changed=1_700_000_000_123_456_789),
     )
     text = "\n".join(json.dumps(line.to_json()) for line in lines)
     (dataset / "ledger.jsonl").write_text(text)
@@ -100,3 +115,10 @@ def test_a_folder_of_frames_has_the_bytes_of_its_files(tmp_path: Path) -> None:
     assert bytes_of(tmp_path / "7") == 7
     assert bytes_of(tmp_path / "8") is None
     assert bytes_of(tmp_path / "a\0b") is None
+
+
+def test_a_problem_that_is_no_text_is_escaped(dataset: Path) -> None:
+    line = LedgerLine("1", "failed", "\udcff.mp4: cut", 5, by_hand=False)
+    (dataset / "ledger.jsonl").write_text(json.dumps(line.to_json()))
+    (read,), problems = read_ledger(dataset)
+    assert (read.problem, problems) == ("\\udcff.mp4: cut", ())

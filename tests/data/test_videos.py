@@ -2,9 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import pytest
 
-from taskgrain.data.videos import index_videos, is_image_name, is_video_name, split_name
+from taskgrain.data.container import DEFAULT_LIMITS, FORMATS, open_video
+from taskgrain.data.videos import (
+    VIDEO_SUFFIXES,
+    index_videos,
+    is_image_name,
+    is_video_name,
+    printable,
+    split_name,
+    stored_as,
+)
+from tests.making import moving_square
 
 
 @pytest.mark.parametrize(
@@ -34,3 +45,53 @@ def test_the_order_of_the_listing_does_not_matter(tmp_path: Path) -> None:
     (tmp_path / "8.x").mkdir()
     assert index_videos(tmp_path) == {"7": "7.WEBM", "8.x": "8.x"}
     assert index_videos(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize(
+    ("form", "suffixes"),
+    [
+        ("mp4", {".mp4", ".m4v", ".mov", ".3gp", ".3g2"}),
+        ("matroska", {".mkv", ".webm"}),
+        ("avi", {".avi"}),
+        ("gif", {".gif"}),
+        ("mpegts", {".ts", ".mts", ".m2ts"}),
+        ("mpeg", {".mpg", ".mpeg", ".vob"}),
+        ("flv", {".flv"}),
+        ("ogg", {".ogv"}),
+        ("asf", {".asf", ".wmv"}),
+    ],
+)
+def test_every_kind_of_file_that_can_be_opened_counts_as_a_video(
+    form: str, suffixes: set[str]
+) -> None:
+    assert form in FORMATS.split(",")
+    assert suffixes <= set(VIDEO_SUFFIXES)
+    assert len(VIDEO_SUFFIXES) == len(set(VIDEO_SUFFIXES))
+
+
+@pytest.mark.parametrize("suffix", [".3gp", ".mpg", ".ts", ".flv", ".wmv"])
+def test_files_of_rarer_kinds_are_opened(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"1{suffix}"
+    form = {".wmv": "asf"}.get(suffix)
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream("mpeg2video" if suffix in (".mpg", ".ts") else "libx264", 25)
+        assert isinstance(stream, av.VideoStream)
+        stream.height = stream.width = 32
+        stream.pix_fmt = "yuv420p"
+        for image in moving_square(12):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode())
+    with open_video(path, limits=DEFAULT_LIMITS):
+        assert index_videos(tmp_path) == {"1": path.name}
+
+
+@pytest.mark.parametrize(("clip_id", "name"), [("\u00f6", "o\u0308"), ("o\u0308", "\u00f6")])
+def test_an_id_is_found_in_another_unicode_form(clip_id: str, name: str) -> None:
+    videos = {name: f"{name}.mp4", "a": "a.mp4"}
+    assert stored_as(videos, clip_id) == f"{name}.mp4"
+    assert stored_as({**videos, clip_id: "exact"}, clip_id) == "exact"
+    assert stored_as(videos, "\u00e4") is None
+
+
+def test_what_is_no_text_is_escaped_and_all_else_stays() -> None:
+    assert printable("\udcff\u00f6.mp4") == "\\udcff\u00f6.mp4"

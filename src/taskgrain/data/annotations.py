@@ -25,7 +25,7 @@ from taskgrain.data.json_rows import (
     row_lines,
 )
 from taskgrain.data.manifest import ClipRecord, Problem, ProblemKind, Reading, Split
-from taskgrain.data.videos import index_videos
+from taskgrain.data.videos import index_videos, stored_as
 from taskgrain.errors import nearest
 from taskgrain.labels.template import placeholder_count, strip_brackets
 
@@ -253,10 +253,12 @@ class _Reader:
         )
 
     def _file_of(self, clip_id: str) -> str:
-        return f"{self._folder}/{self._videos.get(clip_id) or f'{clip_id}.webm'}"
+        return f"{self._folder}/{stored_as(self._videos, clip_id) or f'{clip_id}.webm'}"
 
     def _new_template(self, row: Mapping[str, object]) -> _Template:
         text = _string(row, "template")
+        if not strip_brackets(text).strip():
+            raise BadRowError(f'template "{text}" names no category; expected words')
         problem = self._problem_of(strip_brackets(text))
         self._templates[text] = _Template(text, placeholder_count(text), problem)
         return self._templates[text]

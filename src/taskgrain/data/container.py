@@ -5,18 +5,33 @@ Seconds are counted from the first frame.
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import BinaryIO
 
 import av
+import numpy as np
+from av.buffer import Buffer
 from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
+from numpy.typing import NDArray
 
+from taskgrain.data.wholeness import (
+    STILL_SECONDS,
+    FileBytes,
+    Tally,
+    file_bytes_of,
+    missing_frames,
+    missing_seconds,
+)
 from taskgrain.errors import ClipError
 
 FRAME_RATE = 12  # frames per second: Something-Something's own, and of images without a rate
@@ -25,12 +40,11 @@ FRAME_RATE = 12  # frames per second: Something-Something's own, and of images w
 # opened (hazards measured: an ffconcat text named clip.mp4 made FFmpeg read its neighbours).
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf"
 
-EBML = b"\x1a\x45\xdf\xa3"  # begins every WebM and Matroska file
+COUNTED_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"  # knows the number of its frames
 
-# A file may end a little before its declared duration; more than both of these is a cut file.
-MISSING_SHARE = 0.1
-MISSING_FRAMES = 2
-STILL_SECONDS = 1.0  # a lone frame in a file that declares no more than this is a picture
+MOST_RESTARTS = 16  # of the reading of a file, after places where it cannot be read
+
+MATRIX = struct.Struct("=9i")  # a display matrix: 16.16 fixed point, the last column 2.30
 
 # A frame out of order steps back by a few frames; further back, a new timeline begins.
 RESTART_SECONDS = 1.0
@@ -45,6 +59,8 @@ class DecodeLimits:
     coded_frames: int = 432_000  # 7200 s at 60 frames per second
     wall_seconds: float = 600.0  # of decoding
     kept_bytes: int = 512 << 20  # of the frames given back; beyond it the frame rate is halved
+    file_bytes: int = 32 << 30  # of a video file, or of all images of a folder
+    image_bytes: int = 256 << 20  # of one image
 
     def check_size(self, path: Path, width: int, height: int) -> None:
         """Raise ClipError if a frame has too many pixels."""
@@ -82,23 +98,45 @@ def open_video(
         ClipError: if it is missing, is no video or breaks a limit; also for what goes wrong
             with the file while it is open.
     """
-    if not path.is_file():
-        raise ClipError(f"{path}: no such file; expected a video file")
+    problem = irregularity(path, most=limits.file_bytes)
+    if problem:
+        raise ClipError(f"{path}: {problem}; expected a video file")
     try:
-        with path.open("rb") as file, _open(path, file) as container:
-            yield VideoFile(path, container, limits, frame_rate)
+        with path.open("rb") as file:
+            held = file_bytes_of(file)
+            with _open(path, file, held) as container:
+                yield VideoFile(path, container, limits, frame_rate, held)
     except (av.error.FFmpegError, OSError) as error:
         raise ClipError(f"{path}: cannot be read as video: {reason(error)}") from error
 
 
-def _open(path: Path, file: BinaryIO) -> InputContainer:
+def irregularity(path: Path, *, most: int) -> str | None:
+    """Say why a path is not to be read, before it is opened; None for a file that may be.
+
+    A pipe would wait for ever and a device never end; links are followed. At most `most` bytes
+    are read of a file.
+    """
     try:
-        start = file.read(len(EBML))
-        file.seek(0)
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL
+        if path.is_symlink():
+            return f"a link that leads to no file ({reason(error)})"
+        return "no such file" if isinstance(error, FileNotFoundError) else reason(error)
+    if not S_ISREG(status.st_mode):
+        return "not a regular file"
+    if not status.st_size:  # also what the kernel shows as a file, which may have no end
+        return "an empty file"
+    if status.st_size > most:
+        return f"{status.st_size} bytes; at most {most} are read"
+    return None
+
+
+def _open(path: Path, file: BinaryIO, held: FileBytes) -> InputContainer:
+    try:
         return av.open(
             file,
             mode="r",
-            format="matroska" if start == EBML else None,  # spares a fifth of the opening
+            format="matroska" if held.is_ebml else None,  # spares a fifth of the opening
             options={"format_whitelist": FORMATS},
             metadata_errors="replace",  # titles of old files are in any encoding
         )
@@ -118,7 +156,12 @@ class VideoFile:
     """An open video file: its stream, what it declares, and its frames."""
 
     def __init__(
-        self, path: Path, container: InputContainer, limits: DecodeLimits, frame_rate: int
+        self,
+        path: Path,
+        container: InputContainer,
+        limits: DecodeLimits,
+        frame_rate: int,
+        held: FileBytes,
     ) -> None:
         """Choose the stream: the first that is no cover picture.
 
@@ -129,6 +172,7 @@ class VideoFile:
         self._container = container
         self._limits = limits
         self._frame_rate = frame_rate
+        self._held = held
         streams = [
             stream
             for stream in container.streams.video
@@ -155,23 +199,27 @@ class VideoFile:
             )
         aspect = self.stream.sample_aspect_ratio
         self.pixel_aspect = float(aspect) if aspect else 1.0  # width of a pixel over its height
+        self._tally = Tally(
+            video_index=self.stream.index,
+            is_dense=held.is_ebml or container.format.name == "flv",
+        )
 
     def timed_frames(self) -> Iterator[tuple[VideoFrame, float, float]]:
         """Yield each coded frame with its start and its duration, in seconds, never backwards.
 
+        What cannot be decoded is passed over; `problem` then tells of it.
+
         Raises:
             ClipError: when a limit is passed.
-            FFmpegError: where the file breaks off.
         """
-        limits, path = self._limits, self.path
+        limits, path, tally = self._limits, self.path, self._tally
         rate = self.stream.average_rate or self.stream.guessed_rate
         usual = float(1 / rate) if rate else 1.0 / self._frame_rate
         unit = self.stream.time_base
         ticks, per_second = (unit.numerator, unit.denominator) if unit else (0, 1)
-        started = time.monotonic()
         origin: float | None = None
         latest = -usual
-        for number, frame in enumerate(self._container.decode(self.stream), start=1):
+        for frame in self._frames():
             if frame.width * frame.height > limits.pixels:
                 limits.check_size(path, frame.width, frame.height)
             raw = frame.time
@@ -179,59 +227,144 @@ class VideoFile:
                 origin = raw if raw is not None else 0.0
             at = latest + usual if raw is None else raw - origin
             if at < latest:
-                if at < latest - RESTART_SECONDS:
+                sent = tally.packet_at
+                restarts = sent is None or sent - origin < latest - RESTART_SECONDS
+                if at < latest - RESTART_SECONDS and restarts:
                     origin += at - (latest + usual)
                     at = latest + usual
+                elif at < latest - RESTART_SECONDS or tally.num_bad:
+                    continue  # held back by what is lost, and too late now
                 else:
                     at = latest
             duration = frame.duration * ticks / per_second or usual
-            wall_seconds = time.monotonic() - started
-            if (
-                number > limits.coded_frames
-                or at + duration > limits.seconds
-                or wall_seconds > limits.wall_seconds
-            ):
-                limits.check_cost(path, number, at + duration, wall_seconds)
+            tally.succeed(raw, at + duration)
+            if tally.num_frames > limits.coded_frames or at + duration > limits.seconds:
+                limits.check_cost(path, tally.num_frames, at + duration, 0.0)
             latest = at
             yield frame, at, duration
 
-    def truncation(self, num_frames: int, end: float, broken: str | None) -> str | None:
-        """Say what a file lacks of what it declares; None if it is whole.
+    def _frames(self) -> Iterator[VideoFrame]:
+        """Decode packet by packet, so that one that is damaged does not end the clip."""
+        limits, tally, index = self._limits, self._tally, self.stream.index
+        started = time.monotonic()
+        for packet in self._packets():
+            wall_seconds = time.monotonic() - started
+            if wall_seconds > limits.wall_seconds or tally.num_bad > limits.coded_frames:
+                limits.check_cost(self.path, tally.num_bad, 0.0, wall_seconds)
+            tally.meet(packet)
+            if packet.stream_index != index:
+                continue
+            try:
+                frames = self.stream.decode(packet)
+            except av.error.EOFError:  # it was already told that there is no more
+                continue
+            except av.error.FFmpegError as error:
+                tally.miss(reason(error))
+                continue
+            while frames:  # held no longer than needed: the decoder uses their memory again
+                yield frames.pop(0)
 
-        Args:
-            num_frames: that it gave.
-            end: of the last one, in seconds.
-            broken: the decoder's complaint, where it gave up.
-        """
-        if broken:
-            return f"breaks off after {num_frames} frames: {broken}"
+    def _packets(self) -> Iterator[Packet[Stream]]:
+        """Yield the packets of every stream; the last ones are empty and end each stream."""
+        for _ in range(MOST_RESTARTS):
+            try:
+                yield from self._container.demux()
+            except av.error.FFmpegError as error:
+                self._tally.miss(reason(error))
+            else:
+                return
+
+    def nothing(self) -> ClipError:
+        """Make the error of a file that gave no frame."""
+        why = f" ({self._tally.why})" if self._tally.why else ""
+        return ClipError(f"{self.path}: no frame could be decoded{why}; expected a whole video")
+
+    def problem(self) -> str | None:
+        """Say what the file lacks of what it declares, once its frames are read; None if whole."""
+        return "; ".join(filter(None, (self._tally.damage, self._missing()))) or None
+
+    def _missing(self) -> str | None:
+        tally, held = self._tally, self._held
         declared = self.declared_seconds
-        still = num_frames == 1 and self.stream.frames <= 1 and (declared or 0) <= STILL_SECONDS
-        if declared is None or still:  # a still picture has no span to compare
+        if self._is_picture() and (declared or 0) <= STILL_SECONDS:
+            return held.problem  # it has no span to compare
+        # The times of Matroska and FLV need not begin at 0, from which their duration is counted.
+        end = max(tally.end, tally.video_end) if tally.is_dense else tally.end
+        if declared is None and self._container.duration:
+            # This may be the sound's; but where the file is cut, the sound ends early too.
+            declared = self._container.duration / av.time_base
+            end = max(tally.end, tally.latest)
+        missing = missing_seconds(declared, end) if declared is not None else None
+        if missing and declared is not None and tally.is_dense:
+            # Nor do these need to say how long the last frame stays.
+            missing = missing_seconds(declared, end, longest=tally.longest)
+        return missing or self._missing_frames() or tally.hole() or held.problem
+
+    def _is_picture(self) -> bool:
+        """Whether the one frame is all that the file holds, rather than all that is left of it."""
+        tally, held, counted = self._tally, self._held, self.stream.frames
+        if tally.num_frames > 1 or tally.num_packets > 1:
+            return False
+        if counted:
+            return counted == 1
+        # After a lone frame, Matroska has but an index and tags.
+        return held.state == "whole" and 2 * (tally.position or 0) >= held.size
+
+    def _missing_frames(self) -> str | None:
+        counted, rate = self.stream.frames, self.stream.average_rate
+        if self._container.format.name != COUNTED_FORMAT or not counted or not rate:
             return None
-        missing = declared - end
-        allowed = max(MISSING_SHARE * declared, MISSING_FRAMES / self._frame_rate)
-        if missing <= allowed:
-            return None
-        return f"truncated: {end:.2f} s of the declared {declared:.2f} s"
+        shown = counted - self._tally.num_discarded
+        if self.declared_seconds is not None:  # an edit list may show less than there is
+            shown = min(shown, round(self.declared_seconds * float(rate)))
+        return missing_frames(shown, self._tally.num_frames, rate=float(rate))
 
 
-def quarter_turns(frame: VideoFrame) -> int:
-    """Count the quarter turns, counter-clockwise, that bring a frame upright: 0 to 3."""
-    return round(frame.rotation / 90) % 4
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """What brings a frame upright: a mirror first, left to right, then quarter turns."""
+
+    mirrored: bool = False
+    turns: int = 0  # counter-clockwise, 0 to 3
+
+    def turn(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Give a view of the pixels, uint8 (H, W, 3), as they are displayed."""
+        if self.mirrored:
+            pixels = pixels[:, ::-1]
+        return np.rot90(pixels, self.turns) if self.turns else pixels
+
+
+def upright(frame: VideoFrame) -> Upright:
+    """Read off a frame how it is to be turned and mirrored, to the nearest quarter turn."""
+    side: Buffer | None = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[assignment]
+    if side is None:
+        return Upright()
+    data = bytes(side)
+    # The display's x is a x + c y and its y is b x + d y, of a pixel at x to the right, y down.
+    a, b, _, c, d, *_ = MATRIX.unpack(data)
+    if a * d == b * c:  # shows nothing
+        return Upright()
+    mirrored = a * d < b * c
+    if mirrored:
+        a, b = -a, -b
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Upright(mirrored, 0 if a + d > 0 else 2)
+    return Upright(mirrored, 3 if b - c > 0 else 1)
 
 
 def _declared_seconds(container: InputContainer, stream: VideoStream) -> float | None:
     if container.format.name == "avi" and stream.frames and stream.average_rate:
         # FFmpeg shortens the duration of a cut AVI to what is there; the header's count stays.
         return float(stream.frames / stream.average_rate)
+    # With sound in the file, what the whole file declares may be the sound's.
+    alone = len(container.streams) == 1
+    if container.format.name == "asf" and not alone:  # of each stream it declares the file's
+        return None
     if stream.duration and stream.time_base:
         return float(stream.duration * stream.time_base)
     tag = _tag_seconds(stream.metadata.get("DURATION", ""))
     if tag is not None:
         return tag
-    # With sound in the file, the container's duration may be the sound's.
-    alone = len(container.streams) == 1
     duration = container.duration if alone else None
     return duration / av.time_base if duration else None
 

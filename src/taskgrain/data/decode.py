@@ -13,7 +13,6 @@ from math import ceil
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import av
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,7 +21,6 @@ from taskgrain.data.container import (
     FRAME_RATE,
     DecodeLimits,
     open_video,
-    reason,
 )
 from taskgrain.data.frame_folder import FrameFolder
 from taskgrain.data.framing import Fit, Framing, VideoFramer, write_image
@@ -42,6 +40,7 @@ class DecodedClip:
     truncated: bool
     problem: str | None  # what is wrong with a truncated file
     frame_rate: float = FRAME_RATE  # of `frames`; halved where a long clip had to be thinned
+    note: str | None = None  # what of a folder of frames was passed over on purpose
 
 
 def decode_clip(
@@ -78,17 +77,12 @@ def decode_clip(
         framer = VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=limits)
         declared = video.declared_seconds or 0.0
         grid = _Grid(framer.write, framing, frame_rate, limits, expected=declared)
-        broken: str | None = None
-        try:
-            for frame, at, duration in video.timed_frames():
-                grid.add(frame, at, duration)
-        except av.error.FFmpegError as error:
-            broken = reason(error)
+        for frame, at, duration in video.timed_frames():
+            grid.add(frame, at, duration)
         frames = grid.finish()
         if not len(frames):
-            why = f" ({broken})" if broken else ""
-            raise ClipError(f"{path}: no frame could be decoded{why}; expected a whole video")
-        problem = video.truncation(len(frames), grid.end, broken)
+            raise video.nothing()
+        problem = video.problem()
     return DecodedClip(frames, problem is not None, problem, grid.frame_rate)
 
 
@@ -108,7 +102,7 @@ def _decode_folder(
     problem = folder.truncation()
     if not len(frames):
         raise ClipError(f"{path}: {problem}; expected frames as JPEG or PNG")
-    return DecodedClip(frames, problem is not None, problem, grid.frame_rate)
+    return DecodedClip(frames, problem is not None, problem, grid.frame_rate, folder.note)
 
 
 class _Grid(Generic[Coded]):

@@ -6,22 +6,20 @@ Shapes: H W pixels of an image.
 from __future__ import annotations
 
 import os
-import re
 import struct
 import time
 import warnings
 import zlib
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from taskgrain.data.container import FRAME_RATE, DecodeLimits, reason
+from taskgrain.data.container import FRAME_RATE, DecodeLimits, Upright, irregularity, reason
+from taskgrain.data.frame_series import choose_series, gap_in, natural
 from taskgrain.data.framing import Framing
 from taskgrain.errors import ClipError
 
@@ -34,10 +32,9 @@ BROKEN_IMAGE = (
 )
 PIECE = 1 << 20  # bytes read at a time
 ORIENTATION = 0x0112  # EXIF tag
-# Orientation -> mirrored left to right first, then counter-clockwise quarter turns.
 UPRIGHT = {
-    **{1: (False, 0), 2: (True, 0), 3: (False, 2), 4: (True, 2)},
-    **{5: (True, 1), 6: (False, 3), 7: (True, 3), 8: (False, 1)},
+    **{1: Upright(), 2: Upright(mirrored=True), 3: Upright(turns=2), 4: Upright(True, 2)},
+    **{5: Upright(True, 1), 6: Upright(turns=3), 7: Upright(True, 3), 8: Upright(turns=1)},
 }
 
 
@@ -55,12 +52,7 @@ def image_files(folder: Path) -> list[Path]:
         ]
     except OSError as error:
         raise ClipError(f"{folder}: cannot be read: {reason(error)}") from error
-    return sorted(paths, key=lambda path: (_natural(path.stem), path.name))
-
-
-def _natural(stem: str) -> list[str | int]:
-    parts = re.split(r"(\d+)", stem)  # text and number in turn, so that like meets like
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+    return sorted(paths, key=lambda path: (natural(path.stem), path.name))
 
 
 class FrameFolder:
@@ -70,10 +62,15 @@ class FrameFolder:
         """List the images.
 
         Raises:
-            ClipError: if there is none, or there are too many.
+            ClipError: if there is none, or there are too many, or it cannot be told which of
+                several series are the frames.
         """
         self.path = path
-        self.files = image_files(path)
+        series = choose_series(image_files(path))
+        if series.problem:
+            raise ClipError(f"{path}: {series.problem}")
+        self.files = series.files
+        self.note = series.note
         self.orientation = 1  # of the first image that could be read
         self._limits = limits
         self._unreadable: list[str] = []
@@ -97,9 +94,19 @@ class FrameFolder:
             ClipError: if an image is too large, or a limit is passed.
         """
         started = time.monotonic()
-        number = 0
+        number = num_bytes = 0
         for path in self.files:
             self._limits.check_cost(self.path, number, 0.0, time.monotonic() - started)
+            problem = irregularity(path, most=self._limits.image_bytes)
+            if problem:
+                self._unreadable.append(f"{path.name}: {problem}")
+                continue
+            num_bytes += path.stat().st_size
+            if num_bytes > self._limits.file_bytes:
+                raise ClipError(
+                    f"{self.path}: its images are over {self._limits.file_bytes} bytes; cut it "
+                    "into clips of a few seconds"
+                )
             try:
                 image, orientation = _read(path, framing, self._limits)
             except BROKEN_IMAGE as error:
@@ -122,7 +129,7 @@ class FrameFolder:
                 f"{len(self._unreadable)} of {len(self.files)} images cannot be read, "
                 f"first {self._unreadable[0]}"
             )
-        gap = _gap(self.files)
+        gap = gap_in(self.files)
         if gap:
             problems.append(gap)
         return "; ".join(problems) or None
@@ -137,14 +144,12 @@ def _read(
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             limits.check_size(path, image.width, image.height)
             orientation = image.getexif().get(ORIENTATION, 1)
-            mirrored, turns = UPRIGHT.get(orientation, UPRIGHT[1])
+            upright = UPRIGHT.get(orientation, UPRIGHT[1])
             if framing is not None:
-                height, width = framing.turned(turns).scaled_size(image.height, image.width)
+                height, width = framing.turned(upright.turns).scaled_size(image.height, image.width)
                 image.draft("RGB", (width, height))
             pixels = _rgb(image)
-    if mirrored:
-        pixels = pixels[:, ::-1]
-    return np.ascontiguousarray(np.rot90(pixels, turns)), orientation if turns or mirrored else 1
+    return np.ascontiguousarray(upright.turn(pixels)), orientation if orientation in UPRIGHT else 1
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
@@ -154,29 +159,20 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB"))
 
 
-def _gap(files: list[Path]) -> str | None:
-    """Find the first place where the numbers of the images jump by more than they usually do."""
-    numbers = [re.findall(r"\d+", path.stem) for path in files]
-    if len(files) < 3 or not all(numbers):
-        return None
-    steps = [int(after[-1]) - int(before[-1]) for before, after in pairwise(numbers)]
-    usual = Counter(steps).most_common(1)[0][0]
-    for step, (before, after) in zip(steps, pairwise(files), strict=True):
-        if step >= 2 * usual > 0:
-            return f"a gap in the numbering: {before.name} is followed by {after.name}"
-    return None
-
-
-def folder_bytes(files: list[Path]) -> Iterator[bytes]:
+def folder_bytes(files: list[Path], limits: DecodeLimits) -> Iterator[bytes]:
     """Yield what makes up a clip of images: each name, then its bytes in pieces."""
     for path in files:
         yield os.fsencode(path.name) + b"\0"
-        with suppress(OSError):  # already counted among those that cannot be read
+        if irregularity(path, most=limits.image_bytes):
+            continue  # already counted among those that cannot be read
+        with suppress(OSError):
             yield from file_bytes(path)
 
 
 def file_bytes(path: Path) -> Iterator[bytes]:
-    """Yield the bytes of a file in pieces."""
+    """Yield the bytes of a regular file in pieces, no more than it has when this begins."""
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        left = os.fstat(file.fileno()).st_size
+        while left > 0 and (piece := file.read(min(PIECE, left))):
+            left -= len(piece)
             yield piece

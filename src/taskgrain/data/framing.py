@@ -15,7 +15,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from taskgrain.data.container import DecodeLimits, quarter_turns
+from taskgrain.data.container import DecodeLimits, Upright, upright
 from taskgrain.errors import ClipError
 
 # "stretch" scales both sides as they come; "crop" scales until the frame as it is displayed covers
@@ -55,10 +55,10 @@ class VideoFramer:
         self._pixel_aspect = pixel_aspect
         self._limits = limits
         self._reformatter = VideoReformatter()  # one for all: making one costs more than using it
-        self._turns: int | None = None
+        self._upright: Upright | None = None
         self._height = self._width = 0  # pixels to which a whole frame is scaled
         self._cut: tuple[slice, slice] | None = None
-        self._coded_size = (0, 0)
+        self._coded_size = (0, 0)  # of the frame last measured
 
     def write(self, frame: VideoFrame, out: NDArray[np.uint8]) -> None:
         """Write a frame into `out`: uint8 (h, w, 3), RGB.
@@ -66,21 +66,22 @@ class VideoFramer:
         Raises:
             ClipError: if the shape of the frame would cost too much to scale.
         """
-        if (frame.height, frame.width) != self._coded_size:
-            self._measure(frame)
+        orientation = self._upright
+        if orientation is None or (frame.height, frame.width) != self._coded_size:
+            orientation = self._measure(frame)
         scaled = self._reformatter.reformat(
             frame, self._width, self._height, "rgb24", interpolation=AREA, threads=1
         )
         pixels = _pixels(scaled)
         if self._cut is not None:
             pixels = pixels[self._cut]
-        out[:] = np.rot90(pixels, self._turns) if self._turns else pixels
+        out[:] = orientation.turn(pixels)
 
-    def _measure(self, frame: VideoFrame) -> None:
+    def _measure(self, frame: VideoFrame) -> Upright:
         """Work out what becomes of frames of this size; the first says which side is up."""
-        if self._turns is None:
-            self._turns = quarter_turns(frame)
-        framing = self._framing.turned(self._turns)
+        if self._upright is None:
+            self._upright = upright(frame)
+        framing = self._framing.turned(self._upright.turns)
         height, width = framing.scaled_size(frame.height, frame.width * self._pixel_aspect)
         if height * width > self._limits.pixels and framing.fit == "crop":
             raise ClipError(
@@ -92,6 +93,7 @@ class VideoFramer:
         self._cut = cut if framing.fit == "crop" else None
         self._height, self._width = height, width
         self._coded_size = (frame.height, frame.width)
+        return self._upright
 
 
 def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:

@@ -13,10 +13,11 @@ from taskgrain.data.companions import FACTORS, HIERARCHY
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.ledger import LEDGER, bytes_of
 from taskgrain.data.manifest import ClipRecord, Manifest, Reading, Split
-from taskgrain.data.videos import index_videos, is_video_name, split_name
+from taskgrain.data.videos import index_videos, is_video_name, printable, split_name
 from taskgrain.errors import ManifestError
 
 MARK = Path(".taskgrain") / "import.json"  # says where a written dataset comes from
+PLACED = Path(".taskgrain") / "videos.json"  # names of the videos that imports put there
 COMPANIONS = (FACTORS, HIERARCHY, LEDGER)
 NUM_SHOWN = 5  # first rows, and missing videos
 
@@ -57,7 +58,7 @@ def outline(reading: Reading) -> Outline:
         classes[str(split)] = len({record.category for record in records})
     clips[str(Split.TEST)] += len(reading.test_ids)
     files = [record.file for record in reading.records] + list(reading.test_files)
-    missing = tuple(file for file in files if not (reading.root / file).exists())
+    missing = tuple(printable(file) for file in files if not (reading.root / file).exists())
     return Outline(
         reading.layout,
         clips,
@@ -65,8 +66,8 @@ def outline(reading: Reading) -> Outline:
         len(files) - len(missing),
         missing,
         reading.records[:NUM_SHOWN],
-        reading.notes,
-        tuple(map(str, reading.problems)),
+        tuple(map(printable, reading.notes)),
+        tuple(printable(str(problem)) for problem in reading.problems),
     )
 
 
@@ -80,7 +81,8 @@ def write_dataset(
     """Write a dataset into a folder that is empty, or that holds the same one, perhaps in part.
 
     Videos become relative links, and companions of the annotations (factors, hierarchy, ledger)
-    are copied. A video that is not there is left out; its row is written.
+    are copied. A video that is not there is left out; its row is written. What an earlier import
+    put there and this one does not is removed; nothing else is.
 
     Args:
         manifest: of the dataset.
@@ -95,15 +97,7 @@ def write_dataset(
     videos = folder / "videos"
     videos.mkdir(exist_ok=True)
     _sweep(videos)
-    held = index_videos(videos)
-    place = _Placing(videos, copy)
-    for number, (clip_id, source) in enumerate(_sources(manifest), start=1):
-        name = clip_id if not is_video_name(source.name) else clip_id + split_name(source.name)[1]
-        if held.get(clip_id, name) != name:
-            _remove(videos / held[clip_id])
-        place.put(source, name)
-        if advance is not None:
-            advance(number)
+    _place_videos(manifest, folder, copy=copy, advance=advance)
     for name in COMPANIONS:
         _copy_companion(manifest.root / name, folder / name)
     names = manifest.taxonomy.categories
@@ -116,6 +110,50 @@ def write_dataset(
     # Training comes last: without it the folder is no dataset.
     for split in (Split.VALIDATION, Split.TRAIN):
         write_text(folder / f"{split}.json", _rows(map(_row, manifest.split(split))))
+
+
+def _place_videos(
+    manifest: Manifest, folder: Path, *, copy: bool, advance: Callable[[int], None] | None
+) -> None:
+    videos = folder / "videos"
+    before = _placed(folder)
+    named = {_video_name(clip_id, source) for clip_id, source in _sources(manifest)}
+    # Before the first: an import that is stopped leaves nothing that the next does not know.
+    _write_placed(folder, before | named)
+    held = index_videos(videos)
+    place, placed = _Placing(videos, copy), set()
+    for number, (clip_id, source) in enumerate(_sources(manifest), start=1):
+        name = _video_name(clip_id, source)
+        if held.get(clip_id, name) != name:
+            _remove(videos / held[clip_id])
+        if place.put(source, name):
+            placed.add(name)
+        if advance is not None:
+            advance(number)
+    for name in before - placed:
+        _remove(videos / name)
+    _write_placed(folder, placed)
+
+
+def _video_name(clip_id: str, source: Path) -> str:
+    return clip_id if not is_video_name(source.name) else clip_id + split_name(source.name)[1]
+
+
+def _placed(folder: Path) -> set[str]:
+    """Read which videos earlier imports put there; none where nobody kept that."""
+    try:
+        names = json.loads((folder / PLACED).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return set()
+    return {
+        name
+        for name in (names if isinstance(names, list) else [])
+        if isinstance(name, str) and name and name == Path(name).name
+    }
+
+
+def _write_placed(folder: Path, names: set[str]) -> None:
+    write_text(folder / PLACED, json.dumps(sorted(names), ensure_ascii=False, indent=0) + "\n")
 
 
 def _claim(root: Path, folder: Path) -> None:
@@ -157,15 +195,17 @@ class _Placing:
         self._base = os.path.realpath(videos)
         self._parents: dict[Path, str] = {}  # as they are really called
 
-    def put(self, source: Path, name: str) -> None:
+    def put(self, source: Path, name: str) -> bool:
+        """Say whether there was a video to put there."""
         if not source.exists():
-            return
+            return False
         target = self._videos / name
         if not self._copy:
             self._link(source, target)
         elif not _is_copy(target, source):
             _remove(target)
             (_copy_folder if source.is_dir() else _copy_file)(source, target)
+        return True
 
     def _link(self, source: Path, target: Path) -> None:
         parent = self._parents.get(source.parent)

@@ -8,17 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import numpy as np
 
 from taskgrain.data.container import (
     DEFAULT_LIMITS,
     FRAME_RATE,
     DecodeLimits,
+    Upright,
     VideoFile,
     open_video,
-    quarter_turns,
-    reason,
+    upright,
 )
 from taskgrain.data.frame_folder import UPRIGHT, FrameFolder, file_bytes, folder_bytes
 from taskgrain.errors import ClipError
@@ -38,11 +37,12 @@ class ClipFacts:
     frame_rate: float | None  # coded frames per second; None for a single frame
     width: int  # pixels; with the aspect of the pixels, upright
     height: int
-    rotation: int  # degrees clockwise by which it is turned for display: 0, 90, 180 or 270
+    rotation: int  # degrees clockwise by which it is turned, after any mirroring: 0, 90, 180, 270
     is_variable_rate: bool
     truncated: bool
     problem: str | None  # what is wrong with a truncated clip
     sha: str  # BLAKE2b of the file's bytes, in hex; of a folder, of its images' names and bytes
+    note: str | None = None  # what of a folder of frames was passed over on purpose
 
 
 def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts:
@@ -61,22 +61,18 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
 def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
     starts = array("d")
     end = 0.0
-    width = height = turns = 0
-    broken: str | None = None
-    try:
-        for frame, at, duration in video.timed_frames():
-            if not starts:
-                width, height, turns = frame.width, frame.height, quarter_turns(frame)
-            starts.append(at)
-            end = at + duration
-    except av.error.FFmpegError as error:
-        broken = reason(error)
+    width = height = 0
+    orientation = Upright()
+    for frame, at, duration in video.timed_frames():
+        if not starts:
+            width, height, orientation = frame.width, frame.height, upright(frame)
+        starts.append(at)
+        end = at + duration
     if not starts:
-        why = f" ({broken})" if broken else ""
-        raise ClipError(f"{video.path}: no frame could be decoded{why}; expected a whole video")
-    problem = video.truncation(len(starts), end, broken)
+        raise video.nothing()
+    problem = video.problem()
     width = max(1, round(width * video.pixel_aspect))
-    if turns % 2:
+    if orientation.turns % 2:
         width, height = height, width
     frame_rate, is_variable = _rate(starts)
     return ClipFacts(
@@ -86,7 +82,7 @@ def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
         frame_rate=frame_rate,
         width=width,
         height=height,
-        rotation=-turns % 4 * 90,
+        rotation=-orientation.turns % 4 * 90,
         is_variable_rate=is_variable,
         truncated=problem is not None,
         problem=problem,
@@ -111,11 +107,12 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
         frame_rate=float(FRAME_RATE) if count > 1 else None,
         width=width,
         height=height,
-        rotation=-UPRIGHT[folder.orientation][1] % 4 * 90,
+        rotation=-UPRIGHT[folder.orientation].turns % 4 * 90,
         is_variable_rate=False,
         truncated=problem is not None,
         problem=problem,
-        sha=_digest(folder_bytes(folder.files)),
+        sha=_digest(folder_bytes(folder.files, limits)),
+        note=folder.note,
     )
 
 

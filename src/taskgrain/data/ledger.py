@@ -1,7 +1,8 @@
 """The ledger of a dataset: which clips cannot be used, or only in part, and why.
 
-`ledger.jsonl` lies beside the annotations: one line a clip, `{clip, state, problem, bytes}`.
-`taskgrain check` writes it; a line written by hand has no `bytes` and holds until it is removed.
+`ledger.jsonl` lies beside the annotations: one line a clip, `{clip, state, problem, bytes,
+changed}`. `taskgrain check` writes it; a line written by hand has no `bytes` and holds until it is
+removed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Literal, get_args
 from taskgrain.data.annotations import BadRowError, check_clip_id
 from taskgrain.data.json_rows import MalformedFileError, is_text, read_text
 from taskgrain.data.manifest import ClipRecord, Problem
+from taskgrain.data.videos import Stamp, printable, stamp_of
 
 LEDGER = "ledger.jsonl"
 
@@ -31,15 +33,19 @@ class LedgerLine:
     problem: str
     num_bytes: int | None  # of the video when it was checked; None where there was no file
     by_hand: bool  # without "bytes": holds whatever the file is now
+    changed: int | None = None  # the video's time, in nanoseconds since 1970; None: not known
 
     def to_json(self) -> dict[str, object]:
         """Give the keys and values of the line, in their order."""
         keys: dict[str, object] = {
             "clip": self.clip,
             "state": self.state,
-            "problem": self.problem,
+            "problem": printable(self.problem),
         }
-        return keys if self.by_hand else {**keys, "bytes": self.num_bytes}
+        if self.by_hand:
+            return keys
+        keys["bytes"] = self.num_bytes
+        return keys if self.changed is None else {**keys, "changed": self.changed}
 
 
 def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]]:
@@ -69,17 +75,24 @@ def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]
 
 def bytes_of(path: Path) -> int | None:
     """Size of a video file, or of all that a folder of frames holds; None where there is none."""
-    try:
-        if path.is_dir():
-            return sum(each.stat().st_size for each in path.iterdir())
-        return path.stat().st_size
-    except (OSError, ValueError):  # ValueError: a name with a NUL
-        return None
+    stamp = stamp_of(path)
+    return None if stamp is None else stamp.bytes
 
 
 def is_stale(line: LedgerLine, path: Path) -> bool:
-    """Whether the video at `path` has another size than the one that was checked."""
-    return not line.by_hand and line.num_bytes != bytes_of(path)
+    """Whether the video at `path` has another size or time than the one that was checked.
+
+    A copy of the dataset has other times: its broken clips are tried again, and fail again. What
+    somebody excluded is not tried for that; there the size alone counts.
+    """
+    if line.by_hand:
+        return False
+    stamp = stamp_of(path)
+    if stamp is None or line.num_bytes is None:
+        return stamp is not None or line.num_bytes is not None
+    if line.changed is None or line.state == "excluded":
+        return line.num_bytes != stamp.bytes
+    return Stamp(line.num_bytes, line.changed) != stamp
 
 
 def with_ledger(
@@ -118,7 +131,12 @@ def _line(written: str) -> LedgerLine:
         raise BadRowError(f'"state" of "{clip}" is none of {", ".join(STATES)}')
     if not isinstance(problem, str) or not problem.strip() or not is_text(problem):
         raise BadRowError(f'no "problem" in the line of "{clip}"; expected why, as a string')
-    num_bytes = row.get("bytes")
-    if num_bytes is not None and (not isinstance(num_bytes, int) or isinstance(num_bytes, bool)):
-        raise BadRowError(f'"bytes" of "{clip}" is no whole number')
-    return LedgerLine(clip, state, problem, num_bytes, by_hand="bytes" not in row)
+    num_bytes, changed = (_whole_number(row, key) for key in ("bytes", "changed"))
+    return LedgerLine(clip, state, problem, num_bytes, "bytes" not in row, changed)
+
+
+def _whole_number(row: Mapping[str, object], key: str) -> int | None:
+    value = row.get(key)
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool)):
+        raise BadRowError(f'"{key}" of "{row["clip"]}" is no whole number')
+    return value

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from taskgrain.data.decode import FRAME_RATE, DecodedClip, Fit, decode_clip
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.manifest import ClipRecord
+from taskgrain.data.videos import printable
 from taskgrain.errors import ClipError, RunError
 
 FORMAT = 2
@@ -124,7 +125,7 @@ def _row(record: ClipRecord, state: State, problem: str | None) -> dict[str, obj
     row: dict[str, object] = {"id": record.clip_id, "frames": 0, "state": state}
     if problem:
         # The file's name is enough: a store may move, and equal stores are equal bytes.
-        row["problem"] = problem.replace(str(record.path), record.path.name)
+        row["problem"] = printable(problem.replace(str(record.path), record.path.name))
     return row
 
 

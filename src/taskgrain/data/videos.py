@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-VIDEO_SUFFIXES = (".webm", ".mp4", ".mkv", ".avi", ".mov", ".m4v", ".gif")
+# Every kind of file whose container `data.container` opens: what is left out here would vanish
+# from a dataset without a word. Where one id has several files, the first kind goes first.
+VIDEO_SUFFIXES = (
+    *(".webm", ".mp4", ".mkv", ".avi", ".mov", ".m4v", ".gif"),
+    *(".3gp", ".3g2", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
+    *(".flv", ".f4v", ".ogv", ".wmv", ".asf", ".qt", ".mj2"),
+)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
 
 _RANK = {suffix: rank for rank, suffix in enumerate(VIDEO_SUFFIXES)}
@@ -34,6 +44,75 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def printable(text: str) -> str:
+    """Escape what cannot be written as UTF-8: bytes of a file name that are no text, as `\\udcff`.
+
+    All that is said of a file passes here, before it is printed or written; a name by which a
+    file is opened stays as it is.
+    """
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def unicode_forms(name: str) -> tuple[str, ...]:
+    """Give the other ways in which file systems write a name: letters with their marks, or apart.
+
+    A name without such letters has none.
+    """
+    if name.isascii():
+        return ()
+    forms = (unicodedata.normalize("NFC", name), unicodedata.normalize("NFD", name))
+    return tuple(form for form in forms if form != name)
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """By what a file is known to be the same as before, without reading it."""
+
+    bytes: int
+    changed: int  # nanoseconds since 1970
+
+
+def stamp_of(path: Path) -> Stamp | None:
+    """Look at a clip's file, or at all that its folder of frames holds; None if there is none.
+
+    A folder's time is the latest of its own and what it holds.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISDIR(found.st_mode):
+            return Stamp(found.st_size, found.st_mtime_ns)
+        size, changed = 0, found.st_mtime_ns
+        with os.scandir(path) as entries:
+            for entry in entries:
+                held = _stat(entry)
+                size += held.st_size
+                changed = max(changed, held.st_mtime_ns)
+    except (OSError, ValueError):  # ValueError: a name with a NUL
+        return None
+    return Stamp(size, changed)
+
+
+def _stat(entry: os.DirEntry[str]) -> os.stat_result:
+    """Look at what a folder holds; of a link that leads nowhere, at the link itself."""
+    try:
+        return entry.stat()
+    except OSError:
+        return entry.stat(follow_symlinks=False)
+
+
+def stored_as(videos: Mapping[str, str], clip_id: str) -> str | None:
+    """Find in what `index_videos` gave the file of a clip, in whatever Unicode form it is named."""
+    found = videos.get(clip_id)
+    if found is None:
+        found = next((videos[form] for form in unicode_forms(clip_id) if form in videos), None)
+    return found
+
+
+def suffix_rank(name: str) -> int:
+    """Say which of several files of one clip goes first: the lowest."""
+    return _RANK.get(split_name(name)[1], _FOLDER_RANK)
 
 
 def index_videos(folder: Path) -> dict[str, str]:

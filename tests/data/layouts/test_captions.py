@@ -113,3 +113,15 @@ def test_rows_of_a_header_alone_are_no_dataset(tmp_path: Path) -> None:
     (tmp_path / "captions.csv").write_text("id,caption\n")
     (problem,) = read_dataset(tmp_path).problems
     assert "holds no clip" in problem.text
+
+
+def test_an_id_is_first_looked_for_in_videos(tmp_path: Path) -> None:
+    for file in ("thumbs_small/0.mp4", "videos/0.mp4", "videos/0.webm", "x/1.mp4", "y/1.mp4"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
+    (tmp_path / "captions.csv").write_text("id,caption\n0,a man waves\n1,she waves\n")
+    reading = read_dataset(tmp_path)
+    assert [record.file for record in reading.records] == ["videos/0.webm"]
+    (problem,) = reading.problems
+    assert problem.where == f"{tmp_path / 'captions.csv'}:3"
+    assert "ambiguous: x/1.mp4 and y/1.mp4" in problem.text

@@ -80,8 +80,39 @@ def test_one_folder_above_the_classes_is_looked_through(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "files", [["videos/1.mp4", "videos/2.mp4"], ["a/1.jpg", "b/1.jpg"], ["1.mp4"], ["v/1/1.jpg"]]
+    ("files", "stray"),
+    [
+        (["Train/a/1.mp4", "Train/b/2.mp4", "Validation/a/1.mp4", "samples/x.mp4"], "samples"),
+        (["train/a/1.mp4", "val/a/1.mp4", "test/a/1.mp4", "extra/a/1.mp4"], "extra"),
+        (["train/a/1.mp4", "test/1.mp4", "extra/1.mp4"], "extra"),
+        (["v/train/a/1.mp4", "v/val/a/1.mp4", "v/extra/b/1.mp4"], "v/extra"),
+    ],
 )
+def test_a_folder_beside_the_splits_is_left_out_and_named(
+    tmp_path: Path, files: list[str], stray: str
+) -> None:
+    reading = read_dataset(touch(tmp_path, *files))
+    assert {record.category for record in reading.records} <= {"a", "b"}
+    assert not any(record.file.startswith(f"{stray}/") for record in reading.records)
+    assert len(reading.records) + len(reading.test_ids) == len(files) - 1
+    assert any(f"1 clips lie beside the folders of the splits, in {stray}" in note
+               for note in reading.notes)  # fmt: skip
+
+
+def test_a_class_called_train_with_folders_needs_a_second_split_to_be_one(tmp_path: Path) -> None:
+    root = touch(tmp_path, "train/phone/1.mp4", "car/phone/1.mp4")
+    assert {record.category for record in read_manifest(root).records} == {"train", "car"}
+
+
+@pytest.mark.parametrize("files", [["videos/1.mp4", "videos/2.mp4"], ["v/1/1.jpg"]])
+def test_one_class_is_too_few(tmp_path: Path, files: list[str]) -> None:
+    touch(tmp_path, *files)
+    name = files[0].split("/")[0]
+    with pytest.raises(ManifestError, match=rf"holds clips \({name}\): one class is not enough"):
+        read_manifest(tmp_path)
+
+
+@pytest.mark.parametrize("files", [["a/1.jpg", "b/1.jpg"], ["1.mp4"]])
 def test_clips_without_class_folders_are_no_dataset(tmp_path: Path, files: list[str]) -> None:
     touch(tmp_path, *files)
     with pytest.raises(ManifestError, match="none of the other layouts"):
@@ -192,3 +223,10 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (root / "b" / "closed").chmod(0)
     with pytest.raises(ManifestError, match=r"closed: cannot be read"):
         read_manifest(root)
+
+
+def test_a_folder_without_words_names_no_category(tmp_path: Path) -> None:
+    reading = read_dataset(touch(tmp_path, "a/1.mp4", "[]/1.mp4", "b/1.mp4"))
+    assert {record.category for record in reading.records} == {"a", "b"}
+    (problem,) = reading.problems
+    assert "names no category" in problem.text

@@ -96,3 +96,48 @@ def test_a_path_out_of_the_folder_is_refused(tmp_path: Path, path: str) -> None:
     (tmp_path / "train.csv").write_text(f"path,label\n{path},a\n")
     (problem,) = read_dataset(tmp_path).problems
     assert problem.where == f"{tmp_path / 'train.csv'}:2"
+
+
+def test_a_path_that_is_not_there_is_never_another_clip_of_that_name(tmp_path: Path) -> None:
+    touch(tmp_path, "running/001.mp4", "videos/jumping/002.mp4", "deep/er/003.mp4")
+    rows = "walking/001.mp4,walking\nrunning/001.mp4,running\njumping/002.mp4,jumping\n"
+    (tmp_path / "train.csv").write_text(f"path,label\n{rows}003.mp4,running\n")
+    reading = read_dataset(tmp_path)
+    held = {record.file: record.category for record in reading.records}
+    assert held == {
+        "walking/001.mp4": "walking",
+        "running/001.mp4": "running",
+        "videos/jumping/002.mp4": "jumping",
+        "deep/er/003.mp4": "running",
+    }
+    assert reading.problems == ()
+
+
+def test_a_name_of_several_clips_is_ambiguous(tmp_path: Path) -> None:
+    touch(tmp_path, "running/001.mp4", "walking/001.mp4")
+    (tmp_path / "train.csv").write_text("path,label\n001.mp4,walking\n")
+    (problem,) = read_dataset(tmp_path).problems
+    assert problem.where == f"{tmp_path / 'train.csv'}:2"
+    assert "ambiguous: running/001.mp4 and walking/001.mp4" in problem.text
+
+
+@pytest.mark.parametrize(
+    ("written", "on_disk"),
+    [
+        ("\u00f6ffnen/\u00fc.mp4", "o\u0308ffnen/u\u0308.mp4"),
+        ("o\u0308ffnen/u\u0308.mp4", "\u00f6ffnen/\u00fc.mp4"),
+        ("\u00fc.mp4", "o\u0308ffnen/u\u0308.mp4"),
+        ("back\\slash.mp4", "back\\slash.mp4"),
+        ("back\\slash.mp4", "videos/back\\slash.mp4"),
+        ("back\\slash.mp4", "back/slash.mp4"),
+    ],
+)
+def test_a_clip_is_found_as_the_file_system_writes_its_name(
+    tmp_path: Path, written: str, on_disk: str
+) -> None:
+    touch(tmp_path, on_disk, "b/other.mp4")
+    text = f"path,label,split\n{written},a,train\nb/other.mp4,b,val\n"
+    (tmp_path / "list.csv").write_text(text, encoding="utf-8")
+    first, _ = read_manifest(tmp_path).records
+    assert first.file == on_disk
+    assert first.path.exists()

@@ -1,12 +1,14 @@
 """A folder for each class: `CLASS/clip.mp4`, or `train/CLASS/clip.mp4` and `validation/...`.
 
 A clip is a video file or a folder of frames, at any depth below its class; the class is called as
-its folder is. Clips of a `test` folder may lie in no class folder.
+its folder is. Clips of a `test` folder may lie in no class folder. What lies beside the folders of
+splits belongs to none of them and is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 
@@ -27,15 +29,26 @@ def recognises(root: Path) -> bool:
     return len(holding) > 1
 
 
+def only_class(root: Path) -> str | None:
+    """Name the one folder that holds clips; None where there are several, or none."""
+    holding = _folders_with_clips(root)
+    return holding[0].name if len(holding) == 1 else None
+
+
 def read(root: Path, options: LayoutOptions) -> Reading:
     """Walk the folders; a clip that lies in none is left out, with a note."""
     paths = [tuple(file.split("/")) for file in find_clips(root)]
     above = _above(paths)
     has_splits = _has_splits([path[above:] for path in paths])
-    clips, left_out = [], []
+    clips: list[FoundClip] = []
+    left_out: list[str] = []
+    beside: Counter[str] = Counter()
     for path in paths:
         file, inner = "/".join(path), path[above:]
         split = split_named(inner[0]) if has_splits else None
+        if has_splits and split is None and len(inner) > 1:
+            beside["/".join(path[: above + 1])] += 1
+            continue
         inner = inner[1:] if has_splits else inner
         category = inner[0] if len(inner) > 1 else None
         if (category is None and split is not Split.TEST) or not inner:
@@ -44,9 +57,20 @@ def read(root: Path, options: LayoutOptions) -> Reading:
             clips.append(FoundClip(file, f"{root}/{file}", category, split))
     notes = []
     if left_out:
-        named = ", ".join(left_out[:NUM_SHOWN]) + (", ..." if len(left_out) > NUM_SHOWN else "")
-        notes.append(f"{len(left_out)} clips lie in no class folder and are left out ({named})")
+        notes.append(
+            f"{len(left_out)} clips lie in no class folder and are left out ({_first(left_out)})"
+        )
+    if beside:
+        notes.append(
+            f"{beside.total()} clips lie beside the folders of the splits, in {_first(beside)}, "
+            "and are left out: no split is called so"
+        )
     return reading_of(root, NAME, clips, options, notes=notes)
+
+
+def _first(names: Collection[str]) -> str:
+    shown = ", ".join(islice(names, NUM_SHOWN))
+    return shown + (", ..." if len(names) > NUM_SHOWN else "")
 
 
 def _folders_with_clips(folder: Path) -> list[Path]:
@@ -64,8 +88,12 @@ def _above(paths: Iterable[tuple[str, ...]]) -> int:
 
 
 def _has_splits(paths: Iterable[tuple[str, ...]]) -> bool:
-    """Whether the upper folders are splits: all are called so, and one is for training."""
+    """Whether the upper folders are splits: there is one for training, with folders of classes.
+
+    Beside folders of other names a second split has to be there, too: one folder may be called
+    "train" after what it shows. Where it holds clips itself, it is a class.
+    """
     deep = [path for path in paths if len(path) > 1]
     splits = {split_named(path[0]) for path in deep}
     has_classes = any(len(path) > 2 and split_named(path[0]) is Split.TRAIN for path in deep)
-    return None not in splits and has_classes
+    return has_classes and (None not in splits or len(splits) > 2)

@@ -15,7 +15,7 @@ from taskgrain.data.json_rows import is_text
 from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.videos import is_video_name, split_name
-from taskgrain.labels.template import CaptionParser, fill, placeholder_count
+from taskgrain.labels.template import CaptionParser, fill, placeholder_count, strip_brackets
 
 SPLIT_NAMES: Mapping[str, Split] = {
     **dict.fromkeys(("train", "training"), Split.TRAIN),
@@ -216,6 +216,8 @@ def _record(root: Path, clip: FoundClip, parsers: _Parsers) -> ClipRecord:
     assert clip.clip_id is not None
     assert clip.split is not None
     template = check_name(clip.category, "category")
+    if not strip_brackets(template).strip():
+        raise BadRowError(f'template "{template}" names no category; expected words')
     captions = tuple(dict.fromkeys(check_name(text, "caption") for text in clip.captions))
     placeholders = clip.placeholders
     if placeholders is None and captions:

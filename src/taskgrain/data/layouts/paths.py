@@ -12,15 +12,21 @@ MAX_PATH_BYTES = 1000
 
 
 def clip_path(written: str, root: Path, index: ClipIndex) -> str:
-    """Find the clip that a list means: by its path below `root` or `root/videos`, or by its name.
+    """Find the clip that a list means: by its path below `root` or `root/videos`.
 
-    A clip that is not there gets the path as it is written; it is then missing.
+    A name without a folder is looked for everywhere; a path is not, as another folder of a clip is
+    often another class. A clip that is not there gets the path as it is written; it is then
+    missing.
 
     Raises:
-        BadRowError: if the path leads out of `root`, or can be no path.
+        BadRowError: if the path leads out of `root`, or can be no path, or if several clips have
+            the name.
     """
     if not is_text(written) or "\0" in written or len(written.encode()) > MAX_PATH_BYTES:
         raise BadRowError(f"{written[:60]!r} cannot be a path")
+    found = index.at(written)  # a file may have a backslash in its name
+    if found is not None:
+        return found
     windows = PureWindowsPath(written) if "\\" in written else None
     path = PurePosixPath(windows.as_posix() if windows else written)
     if path.is_absolute() and path.is_relative_to(root.absolute()):
@@ -30,4 +36,7 @@ def clip_path(written: str, root: Path, index: ClipIndex) -> str:
     file = path.as_posix()
     if not path.name or len(path.name.encode()) > 255:
         raise BadRowError(f"{written[:60]!r} cannot be a path")
-    return index.at(file) or index.named(path.name) or file
+    found = index.at(file)
+    if found is None and len(path.parts) == 1:
+        found = index.named(file)
+    return found or file

@@ -17,7 +17,7 @@ from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.layouts.tables import read_pairs
 from taskgrain.data.layouts.tree import first_folder
 from taskgrain.data.manifest import Problem, Reading, Split
-from taskgrain.data.videos import index_videos
+from taskgrain.data.videos import index_videos, stored_as
 
 FOLDERS = ("", "labels", "annotations")
 
@@ -54,7 +54,7 @@ class TwentyBn:
                     problems.append(Problem("missing-file", str(path), "no such file"))
                 continue
             for where, clip_id, category in _rows(path, categories, split, problems):
-                file = f"{below}/{held.get(clip_id, clip_id)}"
+                file = f"{below}/{stored_as(held, clip_id) or clip_id}"
                 clips.append(FoundClip(file, where, category, split, clip_id=clip_id))
         return reading_of(root, self.layout, clips, options, problems)
 
