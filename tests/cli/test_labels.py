@@ -26,7 +26,7 @@ def test_the_hierarchy_the_words_and_the_bits_are_printed(
         "1  a bottle of water -> water",
         "1  a bottle of water -> bottle",
         "contrastive groups",
-        "2 training clips (100.0%) have labels that can be mirrored",
+        "2 training clips (100.0%) have labels that can be mirrored by the table of Something-",
     ):
         assert line in said
     assert "       1        1    Pushing something from left to right" in said
@@ -41,3 +41,14 @@ def test_json_is_one_object(data: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert set(said["vocabulary"]) >= {"template", "simplified", "full"}
     assert len(said["simplifications"]["last-word"]["most_frequent"]) == 1
     assert said["chain"] == ["action-group", "category"]
+
+
+def test_free_sentences_are_said_to_be_some(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[object] = [{**row("1", "Nodding"), "label": "a man says yes"}, row("2", "Waving")]
+    labels(write_annotations(tmp_path, rows, [row("3", "Nodding")]))
+    said = capsys.readouterr().out
+    assert "captions are free sentences" in said
+    assert "simplified  " not in said
+    assert "a study's own data.mirror is not counted" in said

@@ -63,6 +63,32 @@ CYRILLIC_CUP = "\u0441u\u0440"  # "cup" but for its "u"
         ("\uff43\uff55\uff50", "cup"),  # full width
         ("cafe\u0301 table", "table"),
         ("\u0447\u0430\u0448\u043a\u0430", "\u0447\u0430\u0448\u043a\u0430"),  # a Russian cup
+        ("bottle containing water", "bottle"),
+        ("box containing pens", "box"),
+        ("cup having water", "cup"),
+        ("bag carrying books", "bag"),
+        ("a man wearing a hat", "man"),
+        ("man wearing hat", "man"),
+        ("plate carrying fruit", "plate"),
+        ("lid covering pot", "lid"),
+        ("coin stuck to wall", "coin"),
+        ("pens tied together", "pens"),
+        ("phone charging", "phone"),
+        ("phone charging cable", "cable"),
+        ("cup covered", "cup"),
+        ("cup covered, on a table", "cup"),
+        ("covered box", "box"),
+        ("oil painting", "painting"),
+        ("pair of scissors", "scissors"),
+        ("bunch of keys", "keys"),
+        ("a sheet of paper", "paper"),
+        ("a stack of sheets of paper", "paper"),
+        ("slice of bread", "bread"),
+        ("a deck of cards", "cards"),
+        ("card deck", "deck"),
+        ("sheet", "sheet"),
+        ("a glass of water", "glass"),
+        ("a packet of crisps", "packet"),
         ("2", "2"),
         ("two", "two"),
         ("red", "red"),
@@ -98,7 +124,24 @@ def test_the_last_word_is_the_paper_s_rule() -> None:
     assert last_word("...") == "..."
 
 
-WORDS = ["a", "one", "of", "red", "and", ",", "cup", "piece", "up", "to", "'s", "2", "left"]
+WORDS = [
+    "a",
+    "one",
+    "of",
+    "sheet",
+    "covered",
+    "charging",
+    "red",
+    "and",
+    ",",
+    "cup",
+    "piece",
+    "up",
+    "to",
+    "'s",
+    "2",
+    "left",
+]
 PLACEHOLDERS = st.one_of(
     st.text(max_size=40),
     st.text(alphabet="ab cup'\u2019.,-(s)one of\u0441\u0130\u03a3\ufb01\u00bd", max_size=30),

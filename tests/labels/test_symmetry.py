@@ -72,7 +72,7 @@ OBJECTS = st.sampled_from(
 WORDS = st.sampled_from(
     [
         *("left", "right", "Left", "RIGHT", "rIght", "from", "to", "the", "hand", "side", "and"),
-        *("out", "over", "clockwise", "cup", "pushing", ",", "-"),
+        *("out", "over", "clockwise", "cup", "pushing", ",", "-", "he", "moves", "turning", "very"),
     ]
 )
 FREE = st.lists(WORDS, max_size=8).map(" ".join)
@@ -131,6 +131,62 @@ def test_a_table_of_one_s_own_knows_what_words_alone_do_not() -> None:
     assert mirror("Turning Hand Clockwise", [], ["it turns clockwise"], GESTURES) is None
     image = mirror("wave_left", [], ["wave left"], GESTURES)
     assert image == MirroredLabel("wave_right", (), ("wave right",))
+
+
+CLOCKWISE = "Turning [something] clockwise"
+ANTICLOCKWISE = "Turning [thing] anticlockwise"
+TURNS = {
+    strip_brackets(CLOCKWISE): strip_brackets(ANTICLOCKWISE),
+    strip_brackets(ANTICLOCKWISE): strip_brackets(CLOCKWISE),
+}
+TEMPLATES = {strip_brackets(each): each for each in (CLOCKWISE, ANTICLOCKWISE)}
+
+
+def turned(template: str, *placeholders: str, caption: str) -> MirroredLabel | None:
+    image = mirror(template, placeholders, [caption], TURNS, templates=TEMPLATES)
+    if image is not None:
+        again = mirror(
+            image.template, image.placeholders, image.captions, TURNS, templates=TEMPLATES
+        )
+        assert again == MirroredLabel(template, placeholders, (caption,))
+    return image
+
+
+def test_a_template_that_the_table_alone_knows_has_the_brackets_of_the_dataset() -> None:
+    said = "Turning my left shoe clockwise."
+    assert turned(CLOCKWISE, "my left shoe", caption=said) == MirroredLabel(
+        ANTICLOCKWISE, ("my right shoe",), ("Turning my right shoe anticlockwise.",)
+    )
+    assert turned(CLOCKWISE, "a cup", caption="a cup turns clockwise") is None
+    assert mirror(CLOCKWISE, ["a cup"], [], TURNS) is None
+
+
+def test_placeholders_whose_order_is_unknown_are_not_mirrored() -> None:
+    one, other = "Passing [cup] clockwise past [box]", "Passing [box] counterclockwise past [cup]"
+    table = {strip_brackets(one): strip_brackets(other), strip_brackets(other): strip_brackets(one)}
+    templates = {strip_brackets(each): each for each in (one, other)}
+    assert mirror(one, ["a", "b"], [], table, templates=templates) is None
+    same = "Passing [cup] counterclockwise past [box]"
+    table = {strip_brackets(one): strip_brackets(same), strip_brackets(same): strip_brackets(one)}
+    templates = {strip_brackets(each): each for each in (one, same)}
+    image = mirror(one, ["a", "b"], [], table, templates=templates)
+    assert image == MirroredLabel(same, ("a", "b"), ())
+
+
+def test_plain_sentences_are_mirrored_and_come_back() -> None:
+    captions = (
+        "he swipes left",
+        "Moves to the LEFT very fast",
+        "a man on the left throws the ball to the man on the right",
+    )
+    image = mirror("Nod", [], captions, {"Nod": "Nod"})
+    assert image is not None
+    assert image.captions == (
+        "he swipes right",
+        "Moves to the RIGHT very fast",
+        "a man on the right throws the ball to the man on the left",
+    )
+    assert mirror("Nod", [], image.captions, {"Nod": "Nod"}) == MirroredLabel("Nod", (), captions)
 
 
 @pytest.mark.parametrize("category", ["Wave left", "Turn clockwise"])

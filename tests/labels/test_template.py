@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -7,10 +10,12 @@ from hypothesis import strategies as st
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.template import (
     CaptionParser,
+    ParsedCaption,
     fill,
     fixed_parts,
     placeholder_count,
     strip_brackets,
+    word_spans,
     words_of,
 )
 
@@ -85,7 +90,10 @@ def own_words(template: str) -> int:
 def test_two_templates_alone_are_read_as_another() -> None:
     others = {}
     for template in TEMPLATES:
-        parsed = PARSER.parse(fill(template, ["cup"] * placeholder_count(template)))
+        objects = ["cup"] * placeholder_count(template)
+        if "[number of] [something]" in template:
+            objects[0] = "two"
+        parsed = PARSER.parse(fill(template, objects))
         assert parsed is not None
         if parsed.template != template:
             others[template] = parsed.template
@@ -107,3 +115,122 @@ def test_the_template_with_more_words_of_its_own_wins() -> None:
 def test_a_sentence_of_no_template_is_not_read() -> None:
     assert CaptionParser(["Pushing [something]"]).parse("a cat sleeps") is None
     assert CaptionParser(["Pushing [something]"]).parse("pushing") is None
+
+
+STACK = "Putting [number of] [something] onto [something]"
+ONTO = "Putting [something] onto [something]"
+THREE = "Putting [something], [something] and [something] on the table"
+SOFT = "Poking a hole into [something soft]"
+UNPLUG = "Plugging [something] into [something] but pulling it right out as you remove your hand"
+SAID = CaptionParser(TEMPLATES, max_words=13)
+
+
+@pytest.mark.parametrize(
+    ("caption", "template", "objects"),
+    [
+        ("putting a red cup onto a box", ONTO, ("a red cup", "a box")),
+        ("putting two cups onto a box", STACK, ("two", "cups", "a box")),
+        ("putting a few red cups onto a box", STACK, ("a few", "red cups", "a box")),
+        ("putting 3 cups onto a box", STACK, ("3", "cups", "a box")),
+    ],
+)
+def test_a_number_is_what_tells_two_templates_apart(
+    caption: str, template: str, objects: tuple[str, ...]
+) -> None:
+    for parser in (PARSER, SAID):
+        assert parser.parse(caption) == ParsedCaption(template, objects)
+
+
+def test_placeholders_of_one_word_each_are_found_where_they_fit() -> None:
+    parser = CaptionParser(TEMPLATES, one_word_each=True)
+    said = parser.parse("putting pen book and cup on the table")
+    assert said == ParsedCaption(THREE, ("pen", "book", "cup"))
+    assert parser.parse("putting a pen onto the box") == ParsedCaption(ONTO, ("a pen", "the box"))
+
+
+def test_templates_with_the_same_words_have_the_name_of_the_commoner() -> None:
+    counts = {SOFT: 9, "Poking a hole into [some substance]": 1}
+    parser = CaptionParser(TEMPLATES, counts=counts)
+    for template in counts:
+        caption = fill(template, ["some foam"])
+        assert parser.parse(caption) == parser.meaning(template, ["Some foam!"])
+        assert parser.parse(caption) == ParsedCaption(SOFT, ("some foam",))
+
+
+def test_a_caption_that_was_cut_is_compared_with_templates_cut_alike() -> None:
+    whole = fill(UNPLUG, ["a cable", "a socket"])
+    cut = " ".join(words_of(whole)[:13])
+    assert cut.endswith("right out as you")
+    expected = ParsedCaption(UNPLUG, ("a cable", "a socket"))
+    assert SAID.parse(cut) == SAID.parse(whole) == expected
+    assert SAID.meaning(UNPLUG, ["A cable", "a socket"]) == expected
+    shorter = PARSER.parse(cut)  # it cannot know that the caption was cut
+    assert shorter is not None
+    assert shorter.template == "Plugging [something] into [something]"
+
+
+def test_objects_that_are_cut_off_are_not_asked_for() -> None:
+    nine, eleven = "a b c d e f g h i", "a b c d e f g h i j k"
+    plug = "Plugging [something] into [something]"
+    assert SAID.meaning(plug, [nine, "x y z"]).objects == (nine, "x y")
+    assert SAID.meaning(plug, [eleven, "x y z"]).objects == (eleven,)
+    assert SAID.meaning(plug, [f"{eleven} l m", "x"]).objects == (f"{eleven} l",)
+
+
+@given(st.sampled_from(TEMPLATES), st.data())
+@settings(max_examples=80, deadline=None)
+def test_a_reading_of_a_cut_caption_begins_with_its_words(
+    template: str, data: st.DataObject
+) -> None:
+    objects = [data.draw(NOUNS) for _ in range(placeholder_count(template))]
+    said = " ".join(words_of(fill(template, objects))[:13])
+    parsed, meant = SAID.parse(said), SAID.meaning(template, objects)
+    assert parsed is not None
+    for reading in (parsed, meant):
+        missing = placeholder_count(reading.template) - len(reading.objects)
+        filled = words_of(fill(reading.template, [*reading.objects, *["x"] * missing]))
+        assert filled[: len(said.split())] == tuple(said.split())
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        ("re\u0301sume\u0301 paper", ("r\u00e9sum\u00e9", "paper")),
+        ("r\u00e9sum\u00e9 paper", ("r\u00e9sum\u00e9", "paper")),
+        ("\u0130stanbul!", ("i\u0307stanbul",)),
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0915\u092a",  # "Hindi cup"
+            ("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0915\u092a"),
+        ),
+        ("l\u2019e\u0301te\u0301", ("l'\u00e9t\u00e9",)),
+        ("\u0301 cup", ("cup",)),  # a mark without a letter is no word
+        ("wave_left, it's 3 o'clock", ("wave", "left", "it's", "3", "o'clock")),
+    ],
+)
+def test_marks_belong_to_their_word(caption: str, words: tuple[str, ...]) -> None:
+    assert words_of(caption) == words
+    assert len(word_spans(caption)) == len(words)
+
+
+OLD_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+
+
+@given(st.text(st.characters(max_codepoint=0x17F), max_size=30))
+@settings(max_examples=80, deadline=None)
+def test_latin_words_are_those_that_stored_vocabularies_have(caption: str) -> None:
+    if "\u0130" not in caption:
+        assert words_of(caption) == tuple(OLD_WORD.findall(caption.lower()))
+
+
+@given(st.text(max_size=20))
+@settings(max_examples=80, deadline=None)
+def test_words_are_split_once(caption: str) -> None:
+    words = words_of(caption)
+    assert words_of(" ".join(words)) == words
+    assert words_of(unicodedata.normalize("NFD", caption)) == words
+
+
+def test_a_caption_with_marks_is_read_back() -> None:
+    parser = CaptionParser(["Pushing [something] up"])
+    parsed = parser.parse("Pushing re\u0301sume\u0301s up")
+    assert parsed == ParsedCaption("Pushing [something] up", ("r\u00e9sum\u00e9s",))

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from taskgrain.labels.template import CaptionParser
+from taskgrain.labels.template import CaptionParser, ParsedCaption
 from taskgrain.metrics.captions import CaptionCounts, caption_tallies, count_clips
 
 PARSE = CaptionParser(
@@ -132,3 +132,33 @@ def test_tallies_of_clips_are_the_scores_of_their_sum() -> None:
     for name, tally in tallies.items():
         expected = getattr(total, name.replace("-", "_"))
         assert tally.value == pytest.approx(expected, nan_ok=True), name
+
+
+THREE = "Putting [something], [something] and [something] on the table"
+TWO = "Putting [something] and [something] on the table"
+ALIKE = CaptionParser([TWO, THREE])
+
+
+def test_the_annotation_says_what_a_true_caption_means() -> None:
+    true = "putting a pen, a book and a cup on the table"
+    meant = ALIKE.meaning(THREE, ["a pen", "a book", "a cup"])
+    counts = CaptionCounts.of([true], [true], parse=ALIKE.parse, meant=[meant])
+    assert counts.template_accuracy == 1.0
+    assert (counts.num_objects, counts.num_objects_right) == (3, 3)
+    said = "putting a pen and a book on the table"  # read as the other template
+    counts = CaptionCounts.of([said], [true], parse=ALIKE.parse, meant=[meant])
+    assert counts.template_accuracy == 0.0
+    assert (counts.num_objects, counts.num_objects_right) == (3, 2)
+
+
+def test_a_clip_stays_in_the_denominator_where_no_template_fits_its_caption() -> None:
+    meant = [ParsedCaption("Pushing [something]", ("cup",)), None]
+    true = ["shoving the cup", "a cat sleeps"]
+    counts = CaptionCounts.of(["pushing cup", "a cat"], true, parse=PARSE, meant=meant)
+    assert (counts.num_parsed, counts.num_templates_right) == (1, 1)
+    assert (counts.num_objects, counts.num_objects_right) == (1, 1)
+
+
+def test_meanings_are_those_of_the_clips() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        CaptionCounts.of(["a"], ["a"], parse=PARSE, meant=[])

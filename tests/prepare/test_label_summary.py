@@ -145,3 +145,12 @@ def test_fewer_than_one_is_no_threshold(manifest: Manifest) -> None:
 def test_finer_grains_never_tell_less(summary: LabelSummary) -> None:
     bits = summary.entropy_bits
     assert bits[ACTION_GROUP] <= bits[CATEGORY] <= bits["simplified"] <= bits["full"] <= log2(4)
+
+
+def test_free_sentences_have_the_forms_that_a_study_can_learn(tmp_path: Path) -> None:
+    rows: list[object] = [{**row("1", "Nodding"), "label": "a man says yes"}, row("2", "Waving")]
+    manifest = read_manifest(write_annotations(tmp_path, rows, [row("3", "Nodding")]))
+    summary = summarise_labels(manifest)
+    assert list(summary.forms) == ["full"]
+    assert set(summary.entropy_bits) == {CATEGORY, "full"}
+    assert summary.to_json()["mirror_table"] == "something-something-v2"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from taskgrain.labels.caption import CaptionForm
 from taskgrain.scoring.caption_files import ReferenceClip
 from taskgrain.scoring.floors import floor_captions, training_unknown_rate
 from taskgrain.scoring.score import ScoreSettings, score_clips, score_files
@@ -207,3 +208,18 @@ def test_scoring_loads_no_torch() -> None:
     code = "import sys, taskgrain.scoring.score as s; print('torch' in sys.modules, s.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "taskgrain.scoring.score"]
+
+
+@pytest.mark.parametrize("form", ["full", "simplified", "template"])
+def test_captions_with_the_same_words_keep_the_template_of_their_clip(form: CaptionForm) -> None:
+    references = {
+        "1": clip("Putting [something], [something] and [something] on the table", "x", "y", "z"),
+        "2": clip("Putting [something] and [something] on the table", "x y", "z"),
+        "3": clip("Poking a hole into [something soft]", "a cake"),
+        "4": clip("Poking a hole into [some substance]", "a cake"),
+    }
+    said = first_captions(references)
+    scores = score_clips(said, references, settings=ScoreSettings(form=form))
+    for name in ("exact-match", "template-accuracy", "object-accuracy"):
+        if not (form == "template" and name == "object-accuracy"):
+            assert scores.values[name] == 1.0, name

@@ -9,6 +9,7 @@ from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.symmetry import SSV2_MIRROR
+from taskgrain.prepare.label_summary import summarise_labels
 from taskgrain.study.sources import source_task
 from tests.making import PRETEND, PULL, PUSH, row, write_annotations
 
@@ -138,3 +139,41 @@ def test_free_sentences_have_the_full_form_alone(tmp_path: Path) -> None:
     with pytest.raises(TaxonomyError, match="not made of its template"):
         source_task(named("captions-simplified"), manifest)
     assert source_task(named("captions-full"), manifest).vocabulary is not None
+
+
+def test_a_mirror_table_of_one_s_own_knows_the_templates_of_the_dataset(tmp_path: Path) -> None:
+    one, other = "Turning [something] clockwise", "Turning [something] anticlockwise"
+    rows: list[object] = [row("1", one, "a cup"), row("2", other, "a cup")]
+    manifest = read_manifest(write_annotations(tmp_path, rows, [row("3", one, "a box")]))
+    first, second = (record.category for record in manifest.split(Split.TRAIN))
+    task = source_task(named("joint-full"), manifest, mirror={first: second, second: first})
+    examples = task.examples(manifest.split(Split.TRAIN))
+    assert examples[0].mirrored == examples[1].label
+    assert examples[1].mirrored == examples[0].label
+
+
+def test_entropy_is_that_of_the_words_whatever_the_vocabulary(tmp_path: Path) -> None:
+    long = "a cup and a pen and a box and a ball and a"
+    rows: list[object] = [
+        {**row("1", "Nodding"), "label": f"{long} spoon"},
+        {**row("2", "Nodding"), "label": f"{long} fork"},
+        {**row("3", "Nodding"), "label": "A man nods."},
+        {**row("4", "Nodding"), "label": "a man nods"},
+    ]
+    manifest = read_manifest(write_annotations(tmp_path, rows, [row("5", "Nodding")]))
+    records = manifest.split(Split.TRAIN)
+    for min_count in (1, 9):
+        task = source_task(named("captions-full"), manifest, min_word_count=min_count)
+        assert task.entropy_bits(records) == pytest.approx(1.5)
+    assert summarise_labels(manifest).entropy_bits["full"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize("source", LADDER[:4], ids=lambda source: source.name)
+def test_a_study_and_the_summary_of_labels_tell_the_same_bits(
+    manifest: Manifest, source: Source
+) -> None:
+    bits = summarise_labels(manifest).entropy_bits
+    grain = source.classify or source.caption
+    assert grain is not None
+    task = source_task(source, manifest, min_word_count=3)
+    assert task.entropy_bits(manifest.split(Split.TRAIN)) == pytest.approx(bits[grain])

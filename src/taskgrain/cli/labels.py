@@ -59,7 +59,10 @@ def _text(data: Path, summary: LabelSummary) -> Iterator[str]:
     yield ""
     yield f"{len(summary.contrastive_groups)} contrastive groups of Something-Something are there"
     share = summary.mirrored / summary.train if summary.train else 0.0
-    yield f"{summary.mirrored} training clips ({share:.1%}) have labels that can be mirrored"
+    yield (
+        f"{summary.mirrored} training clips ({share:.1%}) have labels that can be mirrored by the "
+        "table of Something-Something; a study's own data.mirror is not counted"
+    )
 
 
 def _tree(branches: Sequence[Branch], depth: int) -> Iterator[str]:
@@ -75,6 +78,8 @@ def _vocabulary(summary: LabelSummary) -> Iterator[str]:
         f"vocabulary of words seen {summary.min_count} times or more in training "
         "(captions said whole; words unknown; captions cut)"
     )
+    if "template" not in summary.forms:
+        yield "captions are free sentences, which no template stands behind: the form full alone"
     yield f"{'caption form':<24} {'words':>7} {'train':>24} {'validation':>24}"
     for form, held in summary.forms.items():
         yield f"{form:<24} {held.words:>7} {_cover(held.train):>24} {_cover(held.validation):>24}"

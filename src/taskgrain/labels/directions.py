@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from taskgrain.labels.simplify import latin
-from taskgrain.labels.template import word_spans, words_of
+from taskgrain.labels.template import normal, word_spans, words_of
 
 _ENDINGS = ("", "most", "ward", "wards", "hand", "handed", "side", "sided")
 _MIRRORED = {
@@ -29,10 +29,58 @@ _SIDED = _set(
     "upper lower top bottom most handed sided ward wards"
 )
 _NO_SIDES = _set("up down out in")  # "right side up"
-_POINTING = _set("to from toward towards on at")
+_POINTING = _set("to from toward towards on at by")
 _OWNING = _set("the my your his her its their our far top bottom upper lower")
+# Before "left shoe" these show that no verb stands there. "This left half of it" may have one.
+_ARTICLES = _OWNING | _set("a an small big")
+_PREPOSITIONS = _POINTING | _set("in with using into onto of for against behind near between")
+_BEING = _set("is are was were am be been being")
 # What may follow a side that a preposition points to: "to the right of", "on the left while".
-_FOLLOWING = _set("to of and or while then with until so but from across along using in on onto by")
+_GOING_ON = _set("and or while then with until so but")
+_FOLLOWING = _GOING_ON | _set("to of from across along using in on onto by")
+_MANNER = _set(
+    "slowly quickly gently carefully slightly rapidly smoothly suddenly steadily repeatedly "
+    "swiftly gradually briefly finally immediately continuously completely very fast again once "
+    "twice too quite"
+)
+# Behind these "moves left" may be moves that are left, or a part of a relative clause.
+_COUNTING = _OWNING | _set(
+    "a an no some any many more few several all one two three four five six seven eight nine ten "
+    "has have had having there with of only"
+)
+_RELATIVE = _set("who that which what whoever whatever whom")
+_SUBJECTS = _set("he she they we i who")
+_PRONOUNS = _SUBJECTS | _set("it you")
+_CONTRACTED = _PRONOUNS | _RELATIVE | _set("there here")
+_LINKING = _set("and then while as when but so or if before after because until where")
+
+
+def _forms(verb: str) -> set[str]:
+    """Conjugate a regular verb."""
+    stem = verb[:-1] if verb.endswith("e") else verb
+    third = verb + ("es" if verb.endswith(("o", "s", "sh", "ch")) else "s")
+    return {verb, third, f"{stem}ing", f"{stem}ed"}
+
+
+# "comes right", "looks right" and "turns out right" say no side, so they are none of these.
+_MOTIONS = _set(
+    "went swung slid panning panned dragging dragged spinning spun running ran drove stepping "
+    "stepped swept bent"
+).union(
+    *map(
+        _forms,
+        _set(
+            "go move swipe slide turn push pull swing tilt lean walk roll drift shift scroll "
+            "rotate steer veer head point face glance step jump float travel wave kick bend "
+            "flick sweep crawl swerve nudge sway bounce dash skate pan drag spin run drive"
+        ),
+    ),
+)
+# Verbs of a clause whose subject ends with a side: "the man on the left throws".
+_PREDICATES = _MOTIONS | _set(
+    "is are was were has does can will throws catches picks puts takes holds lifts drops raises "
+    "gives shows touches opens closes stands sits walks hits plays waves claps starts stops"
+)
 
 
 def swap_sides(text: str) -> str:
@@ -109,20 +157,74 @@ def _says_side(words: Sequence[str], position: int) -> bool:
 
 def _is_side(words: Sequence[str], position: int) -> bool:
     """Whether the "left" or "right" at a position is a side by the words around it."""
-    before, after = words[:position], words[position + 1 :]
+    before, after = list(words[:position]), list(words[position + 1 :])
     if after and after[0] in _SIDED:
-        return not (after[0] == "side" and len(after) > 1 and after[1] in _NO_SIDES)
+        is_posture = after[0] == "side" and len(after) > 1 and after[1] in _NO_SIDES
+        return not is_posture and _is_of_a_thing(words, position)
     if len(after) > 1 and after[0] == "to" and after[1] in _BARE:  # "left to right"
+        return not before or before[-1] not in _SUBJECTS
+    if len(before) > 1 and before[-1] in ("and", "or", "then") and before[-2] in _BARE:
+        return _may_end(after) and _is_side(words, position - 2)
+    if len(after) > 2 and after[0] in ("and", "or") and after[1] in _BARE and after[2] in _SIDED:
+        return _is_of_a_thing(words, position)  # "right and left hand"
+    return _is_pointed_to(before, after) or (_is_moved_to(before) and _may_end(after, _GOING_ON))
+
+
+def _is_of_a_thing(words: Sequence[str], position: int) -> bool:
+    """Whether the side before "shoe" says which one, where "a man left shoes behind" does not."""
+    before, thing = words[:position], words[position + 1]
+    if not before or before[-1] in _ARTICLES:
         return True
-    if after and after[0] not in _FOLLOWING:
+    if before[-1] in _PREPOSITIONS:
+        return not _RELATIVE.intersection(before)  # "the man who came in left half of it"
+    if before[-1].endswith("'s"):  # "the man's left hand", but "the man's left shoes there"
+        return before[-1][:-2] not in _CONTRACTED and not thing.endswith(("s", "half"))
+    if before[-1].endswith("ing"):  # "raising left hand", "is raising left hand"
+        return len(before) == 1 or before[-2] in _BEING
+    if before[-1] in ("and", "or"):  # "right and left hand", "right hand and left hand"
+        other = next(
+            (n for n in (position - 2, position - 3) if n >= 0 and words[n] in _BARE), None
+        )
+        return other is not None and _is_of_a_thing(words, other)
+    return False
+
+
+def _is_pointed_to(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether a preposition points to the side: "to the left", "at far right", "with the left"."""
+    bare = list(before)
+    while bare and bare[-1] in _OWNING:
+        bare.pop()
+    is_owned = len(bare) < len(before)
+    if not bare:
+        return is_owned and not after  # "my left"
+    if bare[-1] == "with":
+        return is_owned and _may_end(after, _GOING_ON)
+    if bare[-1] not in _POINTING or (bare[-1] == "by" and not is_owned):
         return False
-    if len(before) > 1 and before[-1] in ("and", "or") and before[-2] in _BARE:
-        return _is_side(words, position - 2)
-    owned = bool(before) and before[-1] in _OWNING
-    while before and before[-1] in _OWNING:
-        before = before[:-1]
-    is_pointed_to = bool(before) and before[-1] in _POINTING
-    return is_pointed_to or (owned and not after and not before)
+    is_subject = bare[-1] in ("on", "at") and len(bare) > 1 and bool(after)
+    return _may_end(after) or (is_subject and after[0] in _PREDICATES)
+
+
+def _is_moved_to(before: Sequence[str]) -> bool:
+    """Whether a verb of motion, its adverb or its pronoun stands right before the side."""
+    bare = list(before)
+    while bare and bare[-1] in _MANNER:
+        bare.pop()
+    if bare and bare[-1] in ("it", "him", "them"):
+        bare.pop()
+    if not bare or bare[-1] not in _MOTIONS or _RELATIVE.intersection(bare):
+        return False
+    rest = bare[:-1]
+    if rest and rest[-1] in _PRONOUNS:  # "the shoes he moved left with her"
+        return len(rest) == 1 or rest[-2] in _LINKING
+    if rest and rest[-1] in _BEING:  # "is moving left", but "there are turns left"
+        return bare[-1].endswith(("ing", "ed"))
+    return not rest or rest[-1] not in _COUNTING
+
+
+def _may_end(after: Sequence[str], following: frozenset[str] = _FOLLOWING) -> bool:
+    """Whether a phrase may end before these words; what else follows may be what it is about."""
+    return not after or after[0] in following or after[0] in _MANNER
 
 
 def _says_no_side(text: str) -> bool:
@@ -133,7 +235,7 @@ def _says_no_side(text: str) -> bool:
 
 def _words(text: str) -> list[str]:
     """Give the words where `word_spans` finds them, in lower case."""
-    return [text[start:end].lower().replace("\u2019", "'") for start, end in word_spans(text)]
+    return [normal(text[start:end]).replace("\u2019", "'") for start, end in word_spans(text)]
 
 
 def _cased(word: str, like: str) -> str:

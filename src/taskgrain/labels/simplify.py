@@ -44,7 +44,8 @@ _DESCRIBING = _set(
     "outside over past per through to toward towards under underneath until up upon upside via "
     "with within without away which who whom whose where when while is are was were be been being "
     "has have had cannot can't could would does do did not isn't doesn't don't so because but "
-    "filled made kept lying laying standing sitting hanging holding"
+    "filled made kept lying laying standing sitting hanging holding containing having carrying "
+    "wearing covering including showing supporting touching stuck tied covered attached placed put"
 )
 _CONJUNCTIONS = _set("and or")
 _ADJECTIVES = _set(
@@ -56,15 +57,25 @@ _ADJECTIVES = _set(
     "different identical various single double transparent clear plastic wooden metal certain "
     "unbendable tearable unknown alone available"
 )
+_NO_NOUNS = _DESCRIBING | _DETERMINERS | _CONJUNCTIONS | {_PAUSE}
 _PRONOUNS = _set("something anything nothing everything someone somebody anyone anybody somewhere")
-# "a piece of paper" is paper, where "a bottle of water" is a bottle.
-_AMOUNTS = _set(
-    "lot lots couple number amount plenty pair pairs piece pieces bit bits kind kinds type types "
-    "sort sorts variety"
+# Words that count, portion or gather give way to what they are of: "a sheet of paper" is paper.
+# A container or a part is a thing of its own: "a bottle of water" is a bottle.
+_MEASURES = _set(
+    "lot lots couple number amount plenty pair pairs kind kinds type types sort sorts variety "
+    "piece pieces bit bits slice slices sheet sheets strip strips chunk chunks lump lumps block "
+    "blocks bar bars loaf roll rolls scrap scraps crumb crumbs drop drops bunch bunches set sets "
+    "stack stacks pile piles heap heaps group groups bundle bundles row rows collection deck "
+    "handful handfuls"
 )
+# What ends like a participle; behind a noun all else is one: "phone charging", "cup covered".
 _NO_PARTICIPLES = _set(
     "ring earring string spring thing things king wing swing sling building painting drawing "
-    "ceiling clothing pudding wrapping stocking railing bed seed shed sled weed reed"
+    "ceiling clothing pudding wrapping stocking railing bearing bedding bowling casing coating "
+    "cutting dressing dumpling earing evening fitting filling flooring frosting icing "
+    "lettering lighting lightning lining morning packing parking piping plating "
+    "seasoning shaving stuffing topping tubing wedding wiring writing bed seed shed sled weed reed "
+    "feed speed breed"
 )
 
 
@@ -78,17 +89,19 @@ def last_word(placeholder: str) -> str:
 def head_noun(placeholder: str) -> str:
     """Simplify a placeholder to the noun that it is about: "a bottle of water" -> "bottle".
 
-    It is the last noun before what describes it from behind ("of water", "with a lid", "that is
-    full"); of things joined by "and" the first; what an amount is of ("two pieces of paper" ->
-    "paper"). A plural stays one. Letters that only look Latin become Latin. Where no noun is found
-    it is the last adjective or the last word; without any word, the placeholder itself.
+    It is the last noun before what describes it from behind ("of water", "with a lid", "containing
+    pens", "that is full"); of things joined by "and" the first. What a measure is of stands for it
+    ("two pieces of paper" and "a sheet of paper" are paper, "a bunch of keys" keys): a word that
+    counts, portions or gathers. A container or a part stands for itself. A plural stays one.
+    Letters that only look Latin become Latin. Where no noun is found it is the last adjective or
+    the last word; without any word, the placeholder itself.
     """
     words = _words(placeholder)
     noun = otherwise = ""
     for word, following in zip(words, [*words[1:], ""], strict=False):
         if word in _ADJECTIVES:
             otherwise = word
-        elif word == "of" and noun in _AMOUNTS:
+        elif word == "of" and noun in _MEASURES:
             noun, otherwise = "", noun
         elif _is_noun(word, following, is_first=not noun):
             noun = word
@@ -145,5 +158,5 @@ def _is_noun(word: str, following: str, *, is_first: bool) -> bool:
     if word[0].isdigit() or word.endswith("'s"):
         return False
     is_participle = word.endswith(("ing", "ed")) and word not in _NO_PARTICIPLES
-    goes_on = following in _DESCRIBING or following in _DETERMINERS
-    return is_first or not (is_participle and goes_on)  # "paper folded in half"
+    is_compound = bool(following) and following not in _NO_NOUNS  # "phone charging cable"
+    return is_first or not is_participle or is_compound

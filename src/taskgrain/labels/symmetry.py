@@ -26,6 +26,7 @@ from taskgrain.labels.template import (
     fill,
     fixed_parts,
     placeholder_count,
+    placeholder_names,
     strip_brackets,
     word_spans,
     words_of,
@@ -63,7 +64,12 @@ class MirroredLabel:
 
 
 def mirror(
-    template: str, placeholders: Sequence[str], captions: Sequence[str], table: Mapping[str, str]
+    template: str,
+    placeholders: Sequence[str],
+    captions: Sequence[str],
+    table: Mapping[str, str],
+    *,
+    templates: Mapping[str, str] | None = None,
 ) -> MirroredLabel | None:
     """Label the mirror image of a clip; None where its label cannot be known.
 
@@ -78,14 +84,18 @@ def mirror(
         placeholders: what fills each bracket.
         captions: as they were annotated, any number.
         table: category -> category of its mirror image; see `check_mirror_table`.
+        templates: category -> its template, for images that the table alone knows ("Turning
+            [something] clockwise" -> "Turning [something] anticlockwise"): they are refused where
+            it has brackets and this lacks it. The placeholders keep their order; of the captions
+            those in the words of the template can be mirrored then.
 
     Raises:
         ValueError: if the template has another number of brackets.
     """
     label = MirroredLabel(template, tuple(placeholders), tuple(captions))
-    image = _image(label, table)
+    image = _image(label, table, templates or {})
     # What does not come back was not understood: odd case, a table that is no involution.
-    if image is None or _image(image, table) != label:
+    if image is None or _image(image, table, templates or {}) != label:
         return None
     return image
 
@@ -135,8 +145,10 @@ def reverse_time(template: str, placeholders: Sequence[str]) -> tuple[str, tuple
     return reversed_template, tuple(placeholders)
 
 
-def _image(label: MirroredLabel, table: Mapping[str, str]) -> MirroredLabel | None:
-    template = _template_image(label.template, table)
+def _image(
+    label: MirroredLabel, table: Mapping[str, str], templates: Mapping[str, str]
+) -> MirroredLabel | None:
+    template = _template_image(label.template, table, templates)
     if template is None:
         return None
     placeholders: list[str] = []
@@ -157,23 +169,33 @@ def _image(label: MirroredLabel, table: Mapping[str, str]) -> MirroredLabel | No
     return MirroredLabel(template, tuple(placeholders), tuple(captions))
 
 
-def _template_image(template: str, table: Mapping[str, str]) -> str | None:
+def _template_image(
+    template: str, table: Mapping[str, str], templates: Mapping[str, str]
+) -> str | None:
     category = strip_brackets(template)
     target = table.get(category)
-    return None if target is None else _towards(template, category, target)
+    if target is None:
+        return None
+    return _towards(template, category, target, templates.get(target, target))
 
 
 @lru_cache(maxsize=1024)
-def _towards(template: str, category: str, target: str) -> str | None:
-    """Write the template of the category `target`; None where that cannot be told."""
+def _towards(template: str, category: str, target: str, target_template: str) -> str | None:
+    """Write the template of the category `target`; None where that cannot be told.
+
+    `target_template` is its template in the dataset; by the table alone, the category.
+    """
     if target == category and has_unknown_word(words_of(category)):
         return None
     swapped = swap_sides(template)
     if strip_brackets(swapped) == target:
         return swapped
-    if target == category or placeholder_count(template):
-        return None  # "left" that stays left, or no telling where the image has its brackets
-    return target  # by the table alone: "Turning clockwise" -> "Turning counterclockwise"
+    if target == category:
+        return None  # "left" that stays left
+    names, others = placeholder_names(template), placeholder_names(target_template)
+    # One placeholder is the other; of several only equal names tell that their order is kept.
+    is_same = len(names) == len(others) and (len(names) <= 1 or names == others)
+    return target_template if is_same else None
 
 
 @dataclass(frozen=True, slots=True)

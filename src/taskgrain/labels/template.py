@@ -7,15 +7,21 @@ A template is a category's sentence with placeholders in brackets, as Something-
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 # A dataset has far more rows than templates; the bound holds what a hostile one can fill.
 _TEMPLATES_KEPT = 4096
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]]*)\]")
-_WORD = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*", re.UNICODE)
+_COUNTED = "number of"  # what Something-Something writes in the brackets of a number
+_NUMBER = (
+    r"(\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|dozen|couple|few|several|"
+    r"multiple|both|(?:a )?(?:couple of|pair of|lot of|number of|bunch of|few|dozen))"
+)
 
 
 @lru_cache(maxsize=_TEMPLATES_KEPT)
@@ -27,7 +33,13 @@ def strip_brackets(template: str) -> str:
 @lru_cache(maxsize=_TEMPLATES_KEPT)
 def placeholder_count(template: str) -> int:
     """Count the bracketed placeholders of a template."""
-    return len(_PLACEHOLDER.findall(template))
+    return len(placeholder_names(template))
+
+
+@lru_cache(maxsize=_TEMPLATES_KEPT)
+def placeholder_names(template: str) -> tuple[str, ...]:
+    """Give what stands in the brackets of a template, in order: "something", "number of"."""
+    return tuple(_PLACEHOLDER.findall(template))
 
 
 @lru_cache(maxsize=_TEMPLATES_KEPT)
@@ -54,13 +66,41 @@ def fill(template: str, placeholders: Sequence[str]) -> str:
 
 
 def words_of(caption: str) -> tuple[str, ...]:
-    """Split a caption into lower-case words; punctuation is dropped, "doesn't" stays one word."""
-    return tuple(word.replace("\u2019", "'") for word in _WORD.findall(caption.lower()))
+    """Split a caption into lower-case words; punctuation is dropped, "doesn't" stays one word.
+
+    Accents and vowel signs belong to their word, however they are encoded: words are in Unicode's
+    composed form (NFC).
+    """
+    text = normal(caption)
+    return tuple(word.replace("\u2019", "'") for word in _words_in(text).findall(text))
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Say where each word stands, as (start, end); upper and lower case as they are."""
-    return [match.span() for match in _WORD.finditer(text)]
+    """Say where each word stands, as (start, end); the text stays as it is."""
+    return [match.span() for match in _words_in(text).finditer(text)]
+
+
+def normal(text: str) -> str:
+    """Write in lower case and in Unicode's composed form (NFC), so that equal words are equal."""
+    if text.isascii():
+        return text.lower()
+    # Twice: lower case brings combining marks of its own ("\u0130").
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).lower())
+
+
+def _words_in(text: str) -> re.Pattern[str]:
+    """Give the pattern of a word; `re` knows letters, but not the marks that combine with them."""
+    if text.isascii():
+        return _word_pattern("")
+    return _word_pattern("".join(sorted({c for c in text if unicodedata.category(c)[0] == "M"})))
+
+
+@lru_cache(maxsize=256)
+def _word_pattern(marks: str) -> re.Pattern[str]:
+    if not marks:
+        return re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*")
+    part = rf"[^\W_](?:[^\W_]|[{re.escape(marks)}])*"
+    return re.compile(rf"{part}(?:['\u2019]{part})*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,32 +115,133 @@ class CaptionParser:
     """Read a caption back into its template and objects; for scoring what a decoder said.
 
     Where several templates fit, the one with the most words of its own wins, so that "moving cup
-    closer to box" is never read as "moving something" with a long object.
+    closer to box" is never read as "moving something" with a long object. Of those with equally
+    many, one whose number is a number ("[number of]") goes first, then the one with fewer
+    placeholders, the commoner, and the first by name. Templates with the same words of their own
+    cannot be told apart: all of them are read as the first of those.
     """
 
-    def __init__(self, templates: Sequence[str]) -> None:
-        """Prepare to recognise these templates (with brackets)."""
-        rules = [
-            (sum(len(words_of(part)) for part in fixed_parts(template)), template)
-            for template in templates
-        ]
-        # Ties by name, so that the order of the templates cannot matter.
-        ordered = sorted(rules, key=lambda rule: (-rule[0], rule[1]))
-        self._rules = [(template, _pattern(template)) for _, template in ordered]
+    def __init__(
+        self,
+        templates: Sequence[str],
+        *,
+        counts: Mapping[str, int] | None = None,
+        max_words: int | None = None,
+        one_word_each: bool = False,
+    ) -> None:
+        """Prepare to recognise these templates (with brackets).
+
+        Args:
+            templates: in any order.
+            counts: template -> training clips, to prefer the commoner.
+            max_words: what says as many may have been cut there, and is compared with templates
+                that are cut too; further words are left out. None where nothing is cut.
+            one_word_each: whether placeholders are simplified; what has one word in each fits
+                better than what has more.
+        """
+        counts = counts or {}
+        ordered = sorted(
+            set(templates), key=lambda name: (placeholder_count(name), -counts.get(name, 0), name)
+        )
+        self._first: dict[tuple[str, ...], str] = {}
+        for template in ordered:
+            self._first.setdefault(_own_parts(template), template)
+        self._max_words = max_words
+        self._one_word_each = one_word_each
 
     def parse(self, caption: str) -> ParsedCaption | None:
         """Parse a caption, or None where no template fits."""
-        text = " ".join(words_of(caption))
-        for template, pattern in self._rules:
-            match = pattern.fullmatch(text)
+        words = words_of(caption)[: self._max_words]
+        is_cut = self._max_words is not None and len(words) == self._max_words
+        text = " ".join(words)
+        for rule in self._rules_when_cut if is_cut else self._rules:
+            match = rule.pattern.fullmatch(text)
             if match:
-                return ParsedCaption(template, match.groups())
+                return ParsedCaption(rule.template, match.groups())
         return None
 
+    def meaning(self, template: str, objects: Sequence[str]) -> ParsedCaption:
+        """Write a template and its objects, known from elsewhere, as `parse` would.
 
-def _pattern(template: str) -> re.Pattern[str]:
-    parts = [" ".join(words_of(part)) for part in fixed_parts(template)]
-    pieces = [re.escape(parts[0])]
-    for part in parts[1:]:
-        pieces += ["(.+?)", re.escape(part)]
-    return re.compile(" ".join(piece for piece in pieces if piece))
+        Objects become words; those that nobody could say before the cut are left out. Templates
+        that cannot be told apart have one name.
+        """
+        parts = _own_parts(template)
+        room = self._max_words
+        said: list[str] = []
+        for part, each in zip(parts, objects, strict=False):
+            words = words_of(each)
+            if room is not None:
+                room -= len(part.split())
+                if room <= 0:
+                    break
+                words = words[:room]
+                room -= len(words)
+            said.append(" ".join(words))
+        return ParsedCaption(self._first.get(parts, template), tuple(said))
+
+    @cached_property
+    def _rules(self) -> list[_Rule]:
+        return _in_order(
+            rule
+            for parts, template in self._first.items()
+            for rule in self._rules_of(template, list(_tokens(template, parts)), is_cut=False)
+        )
+
+    @cached_property
+    def _rules_when_cut(self) -> list[_Rule]:
+        """The whole templates, and each cut after every word or placeholder."""
+        cut = (
+            rule
+            for parts, template in self._first.items()
+            for tokens in [list(_tokens(template, parts))]
+            for end in range(1, len(tokens))
+            for rule in self._rules_of(template, tokens[:end], is_cut=True)
+        )
+        first: dict[str, _Rule] = {}
+        for rule in _in_order([*self._rules, *cut]):
+            first.setdefault(rule.pattern.pattern, rule)
+        return list(first.values())
+
+    def _rules_of(self, template: str, tokens: Sequence[str], *, is_cut: bool) -> Iterator[_Rule]:
+        """Give the strict rule of a template, where there is one, and the loose one."""
+        own = sum(token not in _SLOTS for token in tokens)
+        loose = [_ANY if token in _SLOTS else re.escape(token) for token in tokens]
+        strict = [_SLOTS.get(token, re.escape(token)) for token in tokens]
+        if self._one_word_each:
+            strict = [r"(\S+)" if token in _SLOTS else re.escape(token) for token in tokens]
+        if strict != loose:
+            yield _Rule(template, re.compile(" ".join(strict)), own, is_cut, False)
+        yield _Rule(template, re.compile(" ".join(loose)), own, is_cut, True)
+
+
+class _Rule(NamedTuple):
+    template: str
+    pattern: re.Pattern[str]
+    own_words: int
+    is_cut: bool
+    is_loose: bool
+
+
+_ANY = "(.+?)"
+_SLOTS = {"[]": _ANY, "[#]": _NUMBER}
+"""What stands for a placeholder among a template's words, and what it is to hold."""
+
+
+def _in_order(rules: Iterable[_Rule]) -> list[_Rule]:
+    """Sort by what fits better; otherwise the order stays."""
+    return sorted(rules, key=lambda rule: (-rule.own_words, rule.is_cut, rule.is_loose))
+
+
+@lru_cache(maxsize=_TEMPLATES_KEPT)
+def _own_parts(template: str) -> tuple[str, ...]:
+    """Give a template's own words, in the parts between its placeholders."""
+    return tuple(" ".join(words_of(part)) for part in fixed_parts(template))
+
+
+def _tokens(template: str, parts: Sequence[str]) -> Iterator[str]:
+    """Give a template's words in order, with a mark for each placeholder."""
+    yield from parts[0].split()
+    for inside, part in zip(placeholder_names(template), parts[1:], strict=True):
+        yield "[#]" if inside.lower() == _COUNTED else "[]"
+        yield from part.split()

@@ -35,7 +35,8 @@ class CaptionCounts:
 
     An object is right where the prediction names the same words in the same slot, whatever its
     template, so that seeing the object and seeing the action are told apart. A prediction that
-    fits no template has neither template nor objects right.
+    fits no template has neither template nor objects right; one that is a true caption word for
+    word has both, even where other templates fit it too.
 
     A direction is wrong where the caption says the opposite of every reference that says one:
     "left to right" for "right to left". Saying no direction is no such error.
@@ -43,7 +44,7 @@ class CaptionCounts:
 
     num_clips: int = 0
     num_exact: int = 0
-    num_parsed: int = 0  # clips of which a true caption fits a template
+    num_parsed: int = 0  # clips of which a true template is known
     num_templates_right: int = 0  # of those
     num_objects: int = 0  # slots of their true captions
     num_objects_right: int = 0
@@ -55,7 +56,12 @@ class CaptionCounts:
 
     @classmethod
     def of(
-        cls, predicted: Sequence[str], true: Sequence[Captions], *, parse: Parse
+        cls,
+        predicted: Sequence[str],
+        true: Sequence[Captions],
+        *,
+        parse: Parse,
+        meant: Sequence[ParsedCaption | None] | None = None,
     ) -> CaptionCounts:
         """Count captions.
 
@@ -63,12 +69,15 @@ class CaptionCounts:
             predicted: what was said, one caption a clip; an empty one is wrong in everything.
             true: what is so, in the same order; one caption a clip, or several.
             parse: reads a caption's template and objects; None where no template fits.
+            meant: what the first true caption of each clip means by its annotation, written as
+                `parse` writes it; None for a clip, or for all, where only the words are known,
+                which are parsed.
 
         Raises:
             ValueError: if there are not as many of one as of the other, or a clip has no true
                 caption.
         """
-        return sum(count_clips(predicted, true, parse=parse), cls())
+        return sum(count_clips(predicted, true, parse=parse, meant=meant), cls())
 
     def __add__(self, other: CaptionCounts) -> CaptionCounts:
         return CaptionCounts(*map(add, _numbers(self), _numbers(other)))
@@ -80,7 +89,7 @@ class CaptionCounts:
 
     @property
     def template_accuracy(self) -> float:
-        """Share of templates right; NaN where no true caption fits a template."""
+        """Share of templates right; NaN where no true template is known."""
         return _share(self.num_templates_right, self.num_parsed)
 
     @property
@@ -108,14 +117,19 @@ _numbers = attrgetter(*CaptionCounts.__slots__)
 
 
 def count_clips(
-    predicted: Sequence[str], true: Sequence[Captions], *, parse: Parse
+    predicted: Sequence[str],
+    true: Sequence[Captions],
+    *,
+    parse: Parse,
+    meant: Sequence[ParsedCaption | None] | None = None,
 ) -> list[CaptionCounts]:
     """Count each clip by itself; see `CaptionCounts.of`."""
+    meant = [None] * len(true) if meant is None else meant
     if len(predicted) != len(true):
         raise ValueError(f"{len(predicted)} captions for {len(true)} clips")
     return [
-        _count(said, (meant,) if isinstance(meant, str) else meant, parse)
-        for said, meant in zip(predicted, true, strict=True)
+        _count(said, (captions,) if isinstance(captions, str) else captions, parse, meaning)
+        for said, captions, meaning in zip(predicted, true, meant, strict=True)
     ]
 
 
@@ -149,12 +163,20 @@ def spoken_words(caption: str) -> Words:
     return tuple(words)
 
 
-def _count(said: str, references: Sequence[str], parse: Parse) -> CaptionCounts:
+def _count(
+    said: str, references: Sequence[str], parse: Parse, meaning: ParsedCaption | None
+) -> CaptionCounts:
     if not references:
         raise ValueError("a clip has no true caption; expected one or more")
     words = spoken_words(said)
     meant = [spoken_words(reference) for reference in references]
-    parsed, template, objects, right = _count_slots(said, references, parse)
+    meanings = [meaning or parse(references[0]), *map(parse, references[1:])]
+    # What is said is read by the annotation of a caption with the same words.
+    known = (truth for each, truth in zip(meant, meanings, strict=True) if each == words and truth)
+    reading = next(known, None) or parse(said)
+    parsed, template, objects, right = _count_slots(
+        reading, [truth for truth in meanings if truth is not None]
+    )
     directed, wrong = _count_directions(words, meant)
     return CaptionCounts(
         num_clips=1,
@@ -171,12 +193,12 @@ def _count(said: str, references: Sequence[str], parse: Parse) -> CaptionCounts:
     )
 
 
-def _count_slots(said: str, references: Sequence[str], parse: Parse) -> tuple[int, int, int, int]:
+def _count_slots(
+    reading: ParsedCaption | None, truths: Sequence[ParsedCaption]
+) -> tuple[int, int, int, int]:
     """Count: parsed, template right, slots, slots right; slots of the reference that fits best."""
-    truths = [truth for truth in map(parse, references) if truth is not None]
     if not truths:
         return 0, 0, 0, 0
-    reading = parse(said)
     template = int(
         reading is not None and any(reading.template == each.template for each in truths)
     )

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import log2
+from itertools import chain as joined
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
-from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm, caption_of
+from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm, captions_as, is_free
 from taskgrain.labels.contrastive import CONTRASTIVE_GROUPS
+from taskgrain.labels.entropy import entropy_bits
 from taskgrain.labels.grains import Grains
 from taskgrain.labels.simplify import SIMPLIFICATIONS
 from taskgrain.labels.symmetry import SSV2_MIRROR, mirror
 from taskgrain.labels.taxonomy import CATEGORY, Taxonomy
+from taskgrain.labels.template import words_of
 from taskgrain.labels.vocabulary import Coverage, build_vocabulary
+
+MIRROR_TABLE = "something-something-v2"
+"""What `LabelSummary.mirrored` is counted by: the packaged table; a study may bring its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +88,11 @@ class LabelSummary:
     levels: Mapping[str, LevelSummary]  # from fine to coarse
     chain: tuple[str, ...]  # the levels that nest, from coarse to fine: those of the tree
     tree: tuple[Branch, ...]
-    forms: Mapping[CaptionForm, FormSummary]
+    forms: Mapping[CaptionForm, FormSummary]  # those that a study can learn
     entropy_bits: Mapping[str, float]  # grain -> bits that it tells about a training clip
     simplifications: Mapping[str, RuleSummary]
     contrastive_groups: tuple[tuple[str, ...], ...]  # categories of each group that is there
-    mirrored: int  # training clips whose labels may be mirrored
+    mirrored: int  # training clips whose labels may be mirrored by MIRROR_TABLE
     train: int  # clips
     validation: int
 
@@ -104,6 +109,7 @@ class LabelSummary:
             "simplifications": {name: asdict(rule) for name, rule in self.simplifications.items()},
             "contrastive_groups": [list(group) for group in self.contrastive_groups],
             "mirrored": self.mirrored,
+            "mirror_table": MIRROR_TABLE,
         }
 
 
@@ -127,12 +133,10 @@ def summarise_labels(manifest: Manifest, *, min_count: int = 1, top: int = 10) -
     chain = nested_levels(taxonomy, levels)
     by_category = (_categories(train), _categories(validation))
     forms, bits = {}, {level: _level_bits(taxonomy, level, by_category[0]) for level in levels}
-    for form in CAPTION_FORMS:
-        said = list(_captions(form, train))
-        forms[form] = _form(said, list(_captions(form, validation)), min_count)
-        # Of several captions of a clip its label is the first.
-        label = (r.caption for r in train) if form == "full" else said
-        bits[form] = entropy_bits(Counter(label))
+    for form in _forms(train):
+        said = [_captions(form, record) for record in train]
+        forms[form] = _form(said, [_captions(form, record) for record in validation], min_count)
+        bits[form] = entropy_bits(Counter(words_of(captions[0]) for captions in said))
     return LabelSummary(
         min_count=min_count,
         levels={level: _level(taxonomy, level, *by_category) for level in levels},
@@ -213,20 +217,25 @@ def _branches(
     )
 
 
-def _form(train: Sequence[str], validation: Sequence[str], min_count: int) -> FormSummary:
-    vocabulary = build_vocabulary(train, min_count=min_count)
+def _forms(train: Iterable[ClipRecord]) -> tuple[CaptionForm, ...]:
+    """Give the caption forms that a study can learn: sentences without a template have one."""
+    is_any_free = any(is_free(record.template, record.caption) for record in train)
+    return ("full",) if is_any_free else CAPTION_FORMS
+
+
+def _form(
+    train: Iterable[Sequence[str]], validation: Iterable[Sequence[str]], min_count: int
+) -> FormSummary:
+    """Sum up the captions of clips, every one of each."""
+    learned, held_out = list(joined.from_iterable(train)), list(joined.from_iterable(validation))
+    vocabulary = build_vocabulary(learned, min_count=min_count)
     return FormSummary(
-        len(vocabulary.words), vocabulary.coverage(train), vocabulary.coverage(validation)
+        len(vocabulary.words), vocabulary.coverage(learned), vocabulary.coverage(held_out)
     )
 
 
-def _captions(form: CaptionForm, records: Iterable[ClipRecord]) -> Iterator[str]:
-    """Give the captions of clips in a form: every annotated one where it is full."""
-    for record in records:
-        if form == "full":
-            yield from record.captions
-        else:
-            yield caption_of(record.template, record.placeholders, form)
+def _captions(form: CaptionForm, record: ClipRecord) -> tuple[str, ...]:
+    return captions_as(form, record.template, record.placeholders, record.captions)
 
 
 def _level_bits(taxonomy: Taxonomy, level: str, train: Counter[str]) -> float:
@@ -237,14 +246,6 @@ def _level_bits(taxonomy: Taxonomy, level: str, train: Counter[str]) -> float:
         if name is not None:
             names[name] += clips
     return entropy_bits(names)
-
-
-def entropy_bits(counts: Counter[str]) -> float:
-    """Entropy of what was counted, in bits; 0 where nothing was."""
-    total = counts.total()
-    if not total:
-        return 0.0
-    return log2(total) - sum(count * log2(count) for count in counts.values()) / total
 
 
 def _simplifications(records: Iterable[ClipRecord], top: int) -> dict[str, RuleSummary]:

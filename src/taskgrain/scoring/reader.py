@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from taskgrain.labels.caption import CaptionForm, caption_of
+from taskgrain.labels.caption import CaptionForm, caption_of, is_free, objects_of
 from taskgrain.labels.template import CaptionParser, ParsedCaption, fixed_parts, words_of
 from taskgrain.metrics.captions import spoken_words
 from taskgrain.scoring.caption_files import ReferenceClip
@@ -15,42 +15,57 @@ class CaptionReader:
 
     def __init__(self, clips: Iterable[ReferenceClip]) -> None:
         """Learn the templates of clips, and what their annotated captions mean."""
-        self._known: dict[tuple[str, ...], ParsedCaption | None] = {}
-        templates: dict[str, None] = {}
-        for clip in clips:
-            if clip.template is not None:
-                templates[clip.template] = None
-                objects = tuple(" ".join(words_of(each)) for each in clip.placeholders)
-                self._known.setdefault(
-                    spoken_words(clip.captions[0]), ParsedCaption(clip.template, objects)
-                )
+        clips = list(clips)
+        templates = {clip.template: None for clip in clips if clip.template is not None}
         self.has_templates = bool(templates)
         self._parsers = _by_first_word(templates)
+        self._known: dict[tuple[str, ...], ParsedCaption | None] = {}
+        for clip in clips:
+            meaning = self.meaning(clip)
+            if meaning is not None:
+                self._known.setdefault(spoken_words(clip.captions[0]), meaning)
 
     def __call__(self, caption: str) -> ParsedCaption | None:
         """Parse a caption; None where no template fits."""
         words = spoken_words(caption)
         if words not in self._known:
-            first = words[0] if words else ""
-            parser = self._parsers.get(first) or self._parsers[""]
-            self._known[words] = parser.parse(" ".join(words))
+            self._known[words] = self._parser(words).parse(" ".join(words))
         return self._known[words]
 
-    def project(self, caption: str, form: CaptionForm) -> str:
+    def meaning(self, clip: ReferenceClip) -> ParsedCaption | None:
+        """Say what a clip's first caption means by its annotation; None where that is unknown."""
+        if clip.template is None or is_free(clip.template, clip.captions[0]):
+            return None
+        parser = self._parser(words_of(fixed_parts(clip.template)[0]))
+        return parser.meaning(clip.template, clip.placeholders)
+
+    def project(self, caption: str, form: CaptionForm, meaning: ParsedCaption | None = None) -> str:
         """Write a caption in another form; as it is where no template fits.
 
         Object words are simplified by the same rule on both sides, so captions of sources of
         different grain are compared at the coarser of the two.
+
+        Args:
+            caption: as it was said or annotated.
+            form: to write it in.
+            meaning: what it means, where that is known and need not be read.
         """
-        parsed = self(caption)
+        parsed = meaning or self(caption)
         if parsed is None or form == "full":
             return caption
         projected = caption_of(parsed.template, parsed.objects, form)
-        objects = tuple(caption_of("[object]", [each], form) for each in parsed.objects)
         # What it means is known: reading it anew might find the objects elsewhere.
-        meaning = ParsedCaption(parsed.template, () if form == "template" else objects)
-        self._known.setdefault(spoken_words(projected), meaning)
+        self._known.setdefault(spoken_words(projected), at_form(parsed, form))
         return projected
+
+    def _parser(self, words: Sequence[str]) -> CaptionParser:
+        """Give the parser of the templates that can begin with a caption's first word."""
+        return self._parsers.get(words[0] if words else "") or self._parsers[""]
+
+
+def at_form(meaning: ParsedCaption, form: CaptionForm) -> ParsedCaption:
+    """Say what a caption means once it is written in another form."""
+    return ParsedCaption(meaning.template, objects_of(meaning.objects, form))
 
 
 def _by_first_word(templates: Iterable[str]) -> Mapping[str, CaptionParser]:

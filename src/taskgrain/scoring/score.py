@@ -22,7 +22,7 @@ from taskgrain.scoring.caption_files import ReferenceClip, read_predictions, rea
 from taskgrain.scoring.cautions import cautions
 from taskgrain.scoring.floors import floor_captions, training_unknown_rate
 from taskgrain.scoring.meteor import Meteor
-from taskgrain.scoring.reader import CaptionReader
+from taskgrain.scoring.reader import CaptionReader, at_form
 from taskgrain.statistics.intervals import Interval
 
 Tokenizer = Literal["ptb", "words"]
@@ -126,13 +126,10 @@ def score_clips(
     settings = settings or ScoreSettings()
     training = training or {}
     reader = CaptionReader([*references.values(), *training.values()])
-    true = [
-        tuple(reader.project(each, settings.form) for each in clip.captions)
-        for clip in references.values()
-    ]
+    scorer = _Scorer(reader, list(references.values()), settings)
+    true = scorer.true
     floors = floor_captions(references, training, seed=settings.seed) if training else {}
     everything = {"": said, **floors, CEILING: [clip.captions[0] for clip in references.values()]}
-    scorer = _Scorer(reader, true, settings)
     tallies = {name: scorer.tally(captions) for name, captions in everything.items()}
     values = {name: {key: each.value for key, each in of.items()} for name, of in tallies.items()}
     if settings.meteor:
@@ -168,18 +165,30 @@ class _Scorer:
     """Scores captions of the same clips, several times."""
 
     def __init__(
-        self, reader: CaptionReader, true: Sequence[tuple[str, ...]], settings: ScoreSettings
+        self, reader: CaptionReader, references: Sequence[ReferenceClip], settings: ScoreSettings
     ) -> None:
         self._reader = reader
-        self._true = true
+        self._references = references
+        self._form: CaptionForm = settings.form
         self._settings = settings
         self._split = lru_cache(maxsize=1 << 17)(TOKENIZERS[settings.tokenizer])
-        self._tokens = [[self._split(each) for each in captions] for captions in true]
+        meanings = [reader.meaning(clip) for clip in references]
+        self._meant = [meaning and at_form(meaning, self._form) for meaning in meanings]
+        self.true = [
+            (
+                reader.project(clip.captions[0], self._form, meaning),
+                *(reader.project(each, self._form) for each in clip.captions[1:]),
+            )
+            for clip, meaning in zip(references, meanings, strict=True)
+        ]
+        self._tokens = [[self._split(each) for each in captions] for captions in self.true]
 
     def tally(self, said: Sequence[str]) -> dict[str, Tally]:
         """Tally every score but METEOR."""
         said = self._projected(said)
-        counted = caption_tallies(count_clips(said, self._true, parse=self._reader))
+        counted = caption_tallies(
+            count_clips(said, self.true, parse=self._reader, meant=self._meant)
+        )
         pairs = TokenPairs([self._split(caption) for caption in said], self._tokens)
         four = {f"bleu-{order}": tally for order, tally in enumerate(bleu(pairs), start=1)}
         return {**counted, **four, "rouge-l": rouge_l(pairs), "cider-d": cider_d(pairs)}
@@ -193,7 +202,18 @@ class _Scorer:
             }
 
     def _projected(self, said: Sequence[str]) -> list[str]:
-        return [self._reader.project(caption, self._settings.form) for caption in said]
+        return [
+            self._project(caption, clip, true)
+            for caption, clip, true in zip(said, self._references, self.true, strict=True)
+        ]
+
+    def _project(self, caption: str, clip: ReferenceClip, true: Sequence[str]) -> str:
+        """Bring what was said to the form; what is a reference word for word becomes the same."""
+        words = spoken_words(caption)
+        for each, projected in zip(clip.captions, true, strict=True):
+            if self._form != "full" and spoken_words(each) == words:
+                return projected
+        return self._reader.project(caption, self._form)
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:

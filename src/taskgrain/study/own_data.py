@@ -10,8 +10,8 @@ from pathlib import Path
 from taskgrain.data.files import write_text
 from taskgrain.data.ledger import read_ledger
 from taskgrain.data.manifest import Manifest
+from taskgrain.data.videos import stamp_of
 from taskgrain.errors import RunError
-from taskgrain.prepare.check_facts import stamp_of
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.folder import RunFolder
 

@@ -10,7 +10,7 @@ import torch
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
-from taskgrain.labels.caption import is_free, objects_of
+from taskgrain.labels.caption import CaptionForm, is_free, objects_of
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.labels.template import CaptionParser, ParsedCaption, strip_brackets, words_of
 from taskgrain.labels.vocabulary import MAX_TOKENS
@@ -73,7 +73,7 @@ def _scores(
     """Score head and decoder; a clip that could not be decoded is wrong for both."""
     records = task.covered(manifest.split(Split.VALIDATION))
     record_of = {record.clip_id: record for record in records}
-    truth = SpokenTruth(task, manifest)
+    truth = None if task.form is None else SpokenTruth(task.form, manifest)
     counts = CaptionCounts()
     accuracy: Accuracy | None = None
     in_groups: Accuracy | None = None
@@ -88,7 +88,7 @@ def _scores(
             grouped = _group_accuracy(task, log_probs, batch.target)
             if grouped is not None:
                 in_groups = grouped if in_groups is None else in_groups + grouped
-        if model.decoder is not None and task.vocabulary is not None and task.form is not None:
+        if model.decoder is not None and task.vocabulary is not None and truth is not None:
             said = [task.vocabulary.decode(t) for t in say(model.decoder, features).tolist()]
             counts += truth.count(said, [record_of[clip] for clip in batch.clip_ids])
     share = num_decoded / len(records)
@@ -104,18 +104,15 @@ def _vocabulary_scores(task: SourceTask, records: Sequence[ClipRecord]) -> list[
 
 
 class SpokenTruth:
-    """What a source's decoder should have said, cut where it must stop (`Vocabulary.encode`).
+    """What a decoder should have said of clips, cut where it must stop (`Vocabulary.encode`).
 
     The true template and objects are those of the annotation; only what was said is parsed.
     """
 
-    def __init__(self, task: SourceTask, manifest: Manifest) -> None:
-        """Learn the templates of a dataset; the task has a caption form."""
-        assert task.form is not None
-        self._form = task.form
-        training = Counter(
-            self._template(record) for record in manifest.split(Split.TRAIN)
-        )
+    def __init__(self, form: CaptionForm, manifest: Manifest) -> None:
+        """Learn the templates of a dataset, whose captions are said in a form."""
+        self._form: CaptionForm = form
+        training = Counter(self._template(record) for record in manifest.split(Split.TRAIN))
         self._parser = CaptionParser(
             [self._template(record) for record in manifest.records],
             counts=training,
@@ -125,7 +122,9 @@ class SpokenTruth:
 
     def count(self, said: Sequence[str], records: Sequence[ClipRecord]) -> CaptionCounts:
         """Count what was said of some clips, one caption each."""
-        true = [" ".join(words_of(captions_in(self._form, r)[0])[: MAX_TOKENS - 1]) for r in records]
+        true = [
+            " ".join(words_of(captions_in(self._form, r)[0])[: MAX_TOKENS - 1]) for r in records
+        ]
         meant = [self._meaning(record) for record in records]
         return CaptionCounts.of(said, true, parse=self._parser.parse, meant=meant)
 

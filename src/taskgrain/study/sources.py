@@ -156,7 +156,7 @@ def source_task(
         vocabulary=None,
         classification_weight=weight,
         mirror=mirror or {},
-        templates={record.category: record.template for record in manifest.records},
+        templates={each.category: each.template for each in manifest.records} if mirror else {},
     )
     if form is None:
         return task
