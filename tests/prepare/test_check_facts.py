@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskgrain.data.ledger import bytes_of
+from taskgrain.data.videos import stamp_of
 from taskgrain.errors import StoppedError
-from taskgrain.prepare.check_facts import FactsFolder, FileFacts, inspect_bucket, stamp_of
+from taskgrain.prepare.check_facts import FactsFolder, FileFacts, inspect_bucket
 from tests.making import moving_square, write_video
 
 

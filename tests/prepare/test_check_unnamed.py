@@ -14,6 +14,7 @@ def test_videos_that_no_row_names_are_found_below_every_folder(tmp_path: Path) -
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
     (tmp_path / "videos" / "loop").symlink_to(tmp_path)
+    (tmp_path / "videos" / "itself").symlink_to("itself")
     named = NamedFiles(["videos/1.webm", "frames/6"])
     found = [Path(file).name for file in unnamed_videos(tmp_path, named)]
     assert {"2.MP4", "4.mkv"} <= set(found)

@@ -183,13 +183,12 @@ def test_a_dataset_that_cannot_be_written_names_out(
     faulty: Path, report: CheckReport, tmp_path: Path
 ) -> None:
     root = Path(shutil.copytree(faulty, tmp_path / "copy"))
-    state = shutil.move(root / ".taskgrain" / "check", tmp_path / "out")
     shutil.rmtree(root / ".taskgrain")
     (root / ".taskgrain").touch()  # root may write anywhere, but not into a file
     before = (root / "ledger.jsonl").read_bytes()
     with pytest.raises(RunError, match="choose with --out"):
         check(root)
-    elsewhere = check(root, out=Path(state))
+    elsewhere = check(root, out=tmp_path / "out")
     assert elsewhere.ledger == str(tmp_path / "out" / "ledger.jsonl")
     assert json.loads((tmp_path / "out" / "ledger.jsonl").read_text().splitlines()[0]) == BY_HAND
     assert (root / "ledger.jsonl").read_bytes() == before
@@ -266,9 +265,109 @@ def test_a_check_that_is_killed_goes_on_to_the_same_report(tmp_path: Path) -> No
     assert {**report.to_json(), **CHANGING} == {**whole.to_json(), **CHANGING}
     for path in (tmp_path / "whole").rglob("*.jsonl"):
         relative = path.relative_to(tmp_path / "whole")
-        held = root if relative.name == "ledger.jsonl" else facts
-        assert (held / relative).read_bytes() == path.read_bytes()
+        assert (root / relative).read_bytes() == path.read_bytes()
     assert not list(facts.rglob(".*.tmp"))
 
 
 CHANGING = dict.fromkeys(("seconds", "inspected", "known", "ledger"))
+
+
+def test_files_of_the_users_own_in_out_stay_as_they_are(tiny_dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results"
+    own = ("marks/m.txt", "under-way/u.txt", "timings.jsonl", "notes/.draft.tmp", "facts-1-4/f")
+    for name in own:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(name)
+    assert check(tiny_dataset, out).ledger is None
+    assert check(tiny_dataset, out).known == 8
+    assert [(out / name).read_text() for name in own] == list(own)
+
+
+def test_a_ledger_in_out_that_this_check_did_not_write_is_refused(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "results"
+    out.mkdir()
+    (out / "ledger.jsonl").write_text("my own")
+    with pytest.raises(RunError, match=r"ledger\.jsonl is not as a check .* move it away"):
+        check(tiny_dataset, out)
+    assert [path.name for path in out.iterdir()] == ["ledger.jsonl"]
+    (out / "ledger.jsonl").unlink()
+    video = tiny_dataset / "videos" / "1.webm"
+    whole = video.read_bytes()
+    video.write_bytes(b"no video")
+    assert check(tiny_dataset, out).ledger == str(out / "ledger.jsonl")
+    written = (out / "ledger.jsonl").read_text()
+    (out / "ledger.jsonl").write_text(written + "by hand")
+    with pytest.raises(RunError, match="choose another folder"):
+        check(tiny_dataset, out)
+    (out / "ledger.jsonl").write_text(written)
+    video.write_bytes(whole)
+    assert check(tiny_dataset, out).is_sound
+    assert not (out / "ledger.jsonl").exists()
+
+
+def test_two_datasets_do_not_share_one_out(tiny_dataset: Path, tmp_path: Path) -> None:
+    check(tiny_dataset, tmp_path / "out")
+    other = shutil.copytree(tiny_dataset, tmp_path / "other")
+    with pytest.raises(RunError, match=r"holds the check of .*my clips; choose another"):
+        check(other, tmp_path / "out")
+    check(other)
+    with pytest.raises(RunError, match="holds a check of its own"):
+        check(tiny_dataset, other)
+    assert check(other, other).known == 8  # the dataset itself is the usual place
+
+
+def test_a_file_name_that_is_no_text_is_escaped_wherever_it_is_said(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for name in ("a", "b"):
+        write_video(root / name / "1.mp4", moving_square(20))
+    try:
+        (root / "b" / os.fsdecode(b"\xff.mp4")).write_bytes(b"no video")
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    report = check(root)
+    (entry,) = report.faults["undecodable"].entries()
+    assert r"\udcff.mp4" in str(entry.text)
+    assert json.dumps(report.to_json(), ensure_ascii=False).encode()
+    again = check(root)
+    assert (again.inspected, again.known) == (0, 3)
+    assert "ledger" not in again.faults
+    assert sum(record.excluded is not None for record in read_manifest(root).records) == 1
+
+
+def test_test_clips_are_looked_for_where_the_layout_has_them(tmp_path: Path) -> None:
+    for name in ("train/a/1", "train/b/2", "val/a/3", "test/4"):
+        write_video(tmp_path / f"{name}.mp4", moving_square(20 + int(name[-1])))
+    report = check(tmp_path)
+    assert report.clips["test"] == 1
+    assert report.inspected == 4
+    assert not report.notes.keys() & {"missing-test", "unnamed-video"}
+
+
+def test_a_video_replaced_by_one_of_equal_size_is_tried_again(tiny_dataset: Path) -> None:
+    video = tiny_dataset / "videos" / "1.webm"
+    whole = video.read_bytes()
+    video.write_bytes(bytes(len(whole)))
+    check(tiny_dataset)
+    assert read_manifest(tiny_dataset).records[1].excluded is not None
+    time_before = video.stat().st_mtime_ns
+    video.write_bytes(whole)
+    os.utime(video, ns=(time_before + 10**9, time_before + 10**9))
+    assert read_manifest(tiny_dataset).records[1].excluded is None
+
+
+def test_links_that_lead_nowhere_or_round_in_a_circle_do_not_stop_a_check(
+    tiny_dataset: Path,
+) -> None:
+    (tiny_dataset / "loop").symlink_to("loop")
+    (tiny_dataset / "videos" / "back").symlink_to("..")
+    (tiny_dataset / "nowhere").symlink_to("gone")
+    assert check(tiny_dataset).is_sound
+
+
+def test_a_line_by_hand_of_an_unknown_clip_is_noted(tiny_dataset: Path) -> None:
+    (tiny_dataset / "ledger.jsonl").write_text(json.dumps({**BY_HAND, "clip": "hiden"}) + "\n")
+    report = check(tiny_dataset)
+    assert report.is_sound
+    assert named(report)["unknown-clip"] == ["hiden"]

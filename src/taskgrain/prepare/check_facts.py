@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import stat
 import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,8 @@ from typing import Literal
 
 from taskgrain.data.files import atomic_path
 from taskgrain.data.inspect import inspect_clip
+from taskgrain.data.videos import Stamp as Stamp
+from taskgrain.data.videos import stamp_of
 from taskgrain.errors import ClipError
 from taskgrain.jobs.executor import Worker
 
@@ -25,14 +26,6 @@ FORMAT = 1  # of the facts; others are not read
 CLIPS_PER_BUCKET = 64
 LEAST_BUCKETS = 16  # few clips are spread too, so that all workers end together
 INSPECT_SECONDS = 0.005  # a small clip on one thread, for the progress
-
-
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """By what a file is known to be the same as before, without reading it."""
-
-    bytes: int
-    changed: int  # nanoseconds since 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +50,6 @@ class FileFacts:
     def stamp(self) -> Stamp:
         """The file's size and time when it was inspected."""
         return Stamp(self.bytes, self.changed)
-
-
-def stamp_of(path: Path) -> Stamp | None:
-    """Look at a clip's file, or at all that its folder of frames holds; None if there is none.
-
-    Bytes are those of `ledger.bytes_of`; a folder's time is the latest of its own and what it
-    holds.
-    """
-    try:
-        found = path.stat()
-        if not stat.S_ISDIR(found.st_mode):
-            return Stamp(found.st_size, found.st_mtime_ns)
-        size, changed = 0, found.st_mtime_ns
-        with os.scandir(path) as entries:
-            for entry in entries:
-                held = entry.stat()
-                size += held.st_size
-                changed = max(changed, held.st_mtime_ns)
-    except (OSError, ValueError):  # ValueError: a name with a NUL
-        return None
-    return Stamp(size, changed)
 
 
 @dataclass(frozen=True, slots=True)

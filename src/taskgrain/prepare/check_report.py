@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from taskgrain.data.manifest import ProblemKind
+from taskgrain.data.videos import printable
 
 NOTED = 10  # entries kept of a note; faults are kept whole
 
@@ -46,6 +47,7 @@ NoteKind = Literal[
     "rotated",
     "missing-test",
     "unnamed-video",
+    "unknown-clip",
 ]
 NOTES: Mapping[NoteKind, str] = {
     "excluded": "clips that the ledger leaves out by hand",
@@ -60,6 +62,7 @@ NOTES: Mapping[NoteKind, str] = {
     "rotated": "clips filmed sideways; they are turned upright",
     "missing-test": "test clips without their video",
     "unnamed-video": "video files that no row names",
+    "unknown-clip": "clips that only a line of the ledger names",
 }
 """Kind -> what was found. None of these makes a dataset unsound."""
 
@@ -83,7 +86,8 @@ class Finding:
     def add(self, place: int, name: str, text: str | None = None) -> None:
         """Add a thing that stands at a place of the dataset."""
         self.count += 1
-        self._entries.append((place, Entry(name, text)))
+        said = None if text is None else printable(text)
+        self._entries.append((place, Entry(printable(name), said)))
         if self.limit is not None and len(self._entries) > 20 * self.limit:
             self._entries = self._sorted()
 

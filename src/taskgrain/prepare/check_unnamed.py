@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.data.videos import is_video_name
+from taskgrain.data.videos import is_folder, is_video_name
 
 
 class NamedFiles:
@@ -33,21 +33,29 @@ def _hash(file: str) -> int:
 def unnamed_videos(root: Path, named: NamedFiles) -> Iterator[str]:
     """Yield every video file below `root` that is not named, in no order.
 
-    Hidden files and folders are passed over; a folder of frames that is named is not entered.
+    Hidden files and folders are passed over, and so is what cannot be read; a folder of frames
+    that is named is not entered.
     """
     folders = [""]
     entered: set[tuple[int, int]] = set()  # a link may lead back to where it stands
     while folders:
         folder = folders.pop()
-        with os.scandir(root / folder) as entries:
-            for entry in entries:
-                file = f"{folder}/{entry.name}" if folder else entry.name
-                if entry.name.startswith(".") or file in named:
-                    continue
-                if entry.is_dir():
-                    found = entry.stat()
-                    if (found.st_dev, found.st_ino) not in entered:
-                        entered.add((found.st_dev, found.st_ino))
-                        folders.append(file)
-                elif is_video_name(entry.name):
-                    yield file
+        for entry in _entries(root / folder):
+            file = f"{folder}/{entry.name}" if folder else entry.name
+            if entry.name.startswith(".") or file in named:
+                continue
+            if is_folder(entry):
+                found = entry.stat()
+                if (found.st_dev, found.st_ino) not in entered:
+                    entered.add((found.st_dev, found.st_ino))
+                    folders.append(file)
+            elif is_video_name(entry.name):
+                yield file
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError:
+        return []

@@ -16,7 +16,7 @@ import numpy as np
 from taskgrain.data.ledger import LEDGER, LedgerLine
 from taskgrain.data.manifest import Reading, Split
 from taskgrain.data.opening import read_dataset
-from taskgrain.data.videos import index_videos
+from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import RunError
 from taskgrain.jobs.executor import Cell, run_cells
 from taskgrain.jobs.lock import locked
@@ -27,9 +27,9 @@ from taskgrain.prepare.check_facts import (
     FactsFolder,
     FileFacts,
     inspect_bucket,
-    stamp_of,
 )
 from taskgrain.prepare.check_ledger import HeldLedger
+from taskgrain.prepare.check_place import CheckPlace
 from taskgrain.prepare.check_report import CheckReport, FaultKind, LevelCounts, VideoCounts
 from taskgrain.prepare.check_tally import (
     ContentTally,
@@ -43,8 +43,6 @@ from taskgrain.prepare.check_tally import (
 from taskgrain.prepare.check_texts import Texts
 from taskgrain.prepare.check_unnamed import NamedFiles, unnamed_videos
 
-STATE = Path(".taskgrain", "check")  # below a dataset; what was found in each file
-
 
 def check_dataset(
     root: Path, *, out: Path | None = None, workers: int | None = None, quiet: bool = False
@@ -55,33 +53,39 @@ def check_dataset(
 
     Args:
         root: of the dataset, in any layout that `read_dataset` knows.
-        out: folder for what is kept between checks and for the ledger; None puts them into the
-            dataset itself.
+        out: folder for the ledger and, in `.taskgrain/check`, for what is kept between checks;
+            of one dataset alone. None puts them into the dataset itself.
         workers: processes, one thread each; None is one a core. Never changes what is found.
         quiet: whether to keep silent.
 
     Raises:
         ManifestError: if nothing can be read.
-        RunError: if the folder cannot be written, or another process checks the same dataset.
+        RunError: if the folder cannot be written, if `out` holds the check of another dataset or
+            a ledger that this check did not write, or if another process checks the same dataset.
         StoppedError: after Ctrl-C; the same call goes on from there.
     """
     started = time.monotonic()
     findings, ledger = Findings(), HeldLedger.below(root)
     read = _read(root, ledger, findings)
     clips = read.clips
-    state = _make_state(root, out)
-    with locked(state), sigterm_stops():
-        facts = FactsFolder.sized(state, len(clips.ids))
+    place = CheckPlace.of(root, out)
+    place.make()
+    with locked(place.state), sigterm_stops():
+        place.claim()
+        facts = FactsFolder.sized(place.state, len(clips.ids))
         work = _plan(facts, clips, root)
         workers = workers or os.cpu_count() or 1
         run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
         lines, videos = _tally(clips, facts, work.missing, findings)
-        for place, file in enumerate(sorted(unnamed_videos(root, NamedFiles(clips.files)))):
-            findings.note("unnamed-video", place, file)
-        written = ledger.write((out or root) / LEDGER, lines)
+        for number, file in enumerate(sorted(unnamed_videos(root, NamedFiles(clips.files)))):
+            findings.note("unnamed-video", number, file)
+        if place.source is None and not ledger.is_readable:
+            written: Path | None = place.ledger  # a line that cannot be read may be by hand
+        else:
+            written = place.write_ledger(ledger.text(lines))
     return CheckReport(
-        data=str(root),
+        data=printable(str(root)),
         layout=read.layout,
         clips={split.value: clips.splits.count(split) for split in Split},
         levels=read.levels,
@@ -90,7 +94,7 @@ def check_dataset(
         notes=findings.notes,
         inspected=work.num_stale,
         known=work.num_known,
-        ledger=None if written is None else str(written),
+        ledger=None if written is None else printable(str(written)),
         seconds=time.monotonic() - started,
     )
 
@@ -111,6 +115,10 @@ def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
         findings.fault(problem.kind, place, problem.where, problem.text)
     levels = count_levels(reading, findings)
     note_captions(reading, findings)
+    known = {*(record.clip_id for record in reading.records), *reading.test_ids}
+    for place, line in enumerate(ledger.by_hand.values()):
+        if line.clip not in known:
+            findings.note("unknown-clip", place, line.clip, line.problem)
     return _Read(reading.layout, levels, _Clips.of(reading, ledger.by_hand))
 
 
@@ -134,13 +142,8 @@ class _Clips:
         }
         files = [record.file for record in reading.records]
         splits = [record.split for record in reading.records]
-        # Test clips lie beside the others.
-        folder = Path(files[0]).parent if files else Path("videos")
-        videos = index_videos(reading.root / folder) if reading.test_ids else {}
-        for clip_id in reading.test_ids:
-            name = videos.get(clip_id) or f"{clip_id}.webm"
-            files.append((folder / name).as_posix())
         ids += reading.test_ids
+        files += reading.test_files
         splits += [Split.TEST] * len(reading.test_ids)
         return cls(Texts(ids), Texts(files), splits, excluded, len(reading.records))
 
@@ -223,19 +226,6 @@ def run_inspection(facts: FactsFolder, cells: Sequence[Cell], *, workers: int, q
     (state / "timings.jsonl").unlink(missing_ok=True)
 
 
-def _make_state(root: Path, out: Path | None) -> Path:
-    state = out or root / STATE
-    try:
-        state.mkdir(parents=True, exist_ok=True)
-        (state / ".lock").open("a+").close()
-    except OSError as error:
-        raise RunError(
-            f"{state}: cannot be written ({error.strerror}); choose with --out a folder for what "
-            "the check keeps and for its ledger"
-        ) from error
-    return state
-
-
 def _tally(
     clips: _Clips, facts: FactsFolder, missing: set[int], findings: Findings
 ) -> tuple[list[LedgerLine], VideoCounts | None]:
@@ -254,7 +244,9 @@ def _tally(
             kind: FaultKind = "undecodable" if found.state == "failed" else "truncated"
             problem = found.problem or "no reason is known"
             findings.fault(kind, place, clip_id, problem)
-            line = LedgerLine(clip_id, found.state, problem, found.bytes, by_hand=False)
+            line = LedgerLine(
+                clip_id, found.state, problem, found.bytes, by_hand=False, changed=found.changed
+            )
             lines.append((place, line))
         if found.state != "failed" and usual is not None:
             note_odd(found, usual, place, clip_id, findings)

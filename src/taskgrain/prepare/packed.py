@@ -7,16 +7,17 @@ import json
 import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from contextlib import suppress
+from dataclasses import asdict, dataclass, fields, replace
 from math import ceil
 from pathlib import Path
 from typing import Literal
 
 from taskgrain.data.decode import Fit
 from taskgrain.data.files import atomic_path, write_text
-from taskgrain.data.ledger import bytes_of
 from taskgrain.data.manifest import ClipRecord, Split
 from taskgrain.data.store import CLIPS_PER_SHARD, Encoding, FrameStore, shard_index
+from taskgrain.data.videos import stamp_of
 from taskgrain.errors import RunError
 
 FORMAT = 1
@@ -106,6 +107,13 @@ class PackedClip:
     file: str  # relative to the dataset's root
     bytes: int | None  # of the file; None where there was none
     excluded: str | None  # by the dataset's ledger
+    changed: int | None = None  # the file's time, in nanoseconds since 1970; None: not known
+
+    def may_differ(self, now: PackedClip) -> bool:
+        """Whether the clip may be another now than the one whose frames were packed."""
+        if self.changed is None:  # nor was it in stores of before
+            return replace(now, changed=None) != self
+        return now != self
 
     def record(self, root: Path) -> ClipRecord:
         """Give as much of the clip's record as decoding it needs."""
@@ -117,7 +125,9 @@ class PackedClip:
 def clips_of(records: Sequence[ClipRecord]) -> Iterator[PackedClip]:
     """Say what each clip is now, in the order of the annotations."""
     for record in records:
-        yield PackedClip(record.clip_id, record.file, bytes_of(record.path), record.excluded)
+        stamp = stamp_of(record.path)
+        size, changed = (None, None) if stamp is None else (stamp.bytes, stamp.changed)
+        yield PackedClip(record.clip_id, record.file, size, record.excluded, changed)
 
 
 def fingerprint(records: Sequence[ClipRecord]) -> str:
@@ -141,7 +151,7 @@ def read_clips(folder: Path, offset: int = 0) -> Iterator[PackedClip]:
     """Yield the clips that a store is packed from, from a place in the list on.
 
     Raises:
-        RunError: if the list is not whole.
+        RunError: if the list cannot be read.
     """
     path = folder / "clips.jsonl"
     try:
@@ -151,8 +161,16 @@ def read_clips(folder: Path, offset: int = 0) -> Iterator[PackedClip]:
                 yield PackedClip(**json.loads(line))
     except (OSError, ValueError, TypeError) as error:
         raise RunError(
-            f"{path}: cannot be read ({error}); remove the folder, and pack again"
+            f"{path}: cannot be read ({error}); give its `taskgrain pack` command with --verify"
         ) from error
+
+
+def readable_clips(folder: Path) -> list[PackedClip]:
+    """Read the clips up to the first that cannot be read; all of them where the list is whole."""
+    clips: list[PackedClip] = []
+    with suppress(RunError):
+        clips.extend(read_clips(folder))
+    return clips
 
 
 def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib.metadata import version
-from itertools import islice
+from itertools import islice, takewhile
 from math import ceil
 from pathlib import Path
 from typing import Literal
@@ -29,6 +29,7 @@ from taskgrain.data.store import (
     verify_shard,
     write_shard,
 )
+from taskgrain.data.videos import printable
 from taskgrain.errors import ClipError, ManifestError, RunError
 from taskgrain.jobs.executor import Cell, Worker, run_cells
 from taskgrain.jobs.lock import locked
@@ -94,7 +95,8 @@ def pack_dataset(
         folder: of the store; made if it is not there.
         settings: how frames are kept; a store that was begun keeps to its own.
         workers: processes, one thread each; None is one a core. Never changes a byte.
-        verify: recompute the checksums of what is there, and pack damaged shards again.
+        verify: recompute the checksums of what is there, and pack damaged shards again; mend a
+            list of clips that is not whole.
         quiet: whether to keep silent.
 
     Raises:
@@ -106,11 +108,11 @@ def pack_dataset(
     workers = workers or os.cpu_count() or 1
     records = read_manifest(root).records
     with _held(folder), sigterm_stops():
-        facts = _claim(folder, root, records, settings)
+        facts, mended = _claim(folder, root, records, settings, verify)
         del records  # the store knows its clips: what is kept here does not grow with their number
         work = _Packing(folder, root, facts, workers, quiet)
         with _state(folder):
-            damaged = work.verify() if verify else ()
+            damaged = (*mended, *work.verify()) if verify else ()
             num_packed = work.pack()
     return _summary(folder, damaged, num_packed, time.monotonic() - started)
 
@@ -180,7 +182,7 @@ def _verify(worker: Worker, folder: Path, shard: int, verdict: Path) -> None:
     problem = verify_shard(folder, shard)
     if problem is not None:
         _remove(folder, shard)
-    write_text(verdict, problem or "")
+    write_text(verdict, printable(problem or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,15 +239,20 @@ def _state(folder: Path) -> Iterator[None]:
 
 
 def _claim(
-    folder: Path, root: Path, records: Sequence[ClipRecord], settings: PackSettings
-) -> StoreFacts:
-    """Take the store that is there, where it fits; begin one in an empty folder."""
+    folder: Path, root: Path, records: Sequence[ClipRecord], settings: PackSettings, verify: bool
+) -> tuple[StoreFacts, tuple[str, ...]]:
+    """Take the store that is there, where it fits; begin one in an empty folder.
+
+    Returns:
+        The store's facts, and what was mended in its list of clips.
+    """
     clips = list(clips_of(records))
     if (folder / "store.json").is_file():
         facts = packed.read_facts(folder)
         _refuse_other_settings(folder, facts, settings)
+        mended = _mend_clips(folder, root, facts, records, clips) if verify else ()
         _adopt_changes(folder, root, facts, clips)
-        return facts
+        return facts, mended
     ours = (".lock", STATE, "clips.jsonl")
     names = sorted(path.name for path in folder.iterdir() if path.name not in ours)
     others = [name for name in names if not name.endswith(".tmp")]
@@ -259,7 +266,7 @@ def _claim(
     facts = _begin(records, settings)
     packed.write_clips(folder, clips)
     packed.write_facts(folder, facts)  # last: a store is begun once it says what it is
-    return facts
+    return facts, ()
 
 
 def _begin(records: Sequence[ClipRecord], settings: PackSettings) -> StoreFacts:
@@ -323,18 +330,50 @@ def _adopt_changes(
 ) -> None:
     """Refuse other clips; drop the shards of those whose video or exclusion has changed."""
     held = list(packed.read_clips(folder))
+    if len(held) != facts.clips:
+        raise RunError(
+            f"{folder / 'clips.jsonl'}: {len(held)} clips, expected {facts.clips}; give the "
+            "command with --verify"
+        )
     if [(clip.clip, clip.file) for clip in held] != [(clip.clip, clip.file) for clip in clips]:
         raise RunError(
             f"{folder} was packed from other annotations than {root} has now: "
             f"{packed.difference(held, clips)}; choose another folder, or remove it"
         )
     pairs = enumerate(zip(held, clips, strict=True))
-    changed = {place // facts.clips_per_shard for place, (old, new) in pairs if old != new}
+    changed = {place // facts.clips_per_shard for place, (old, new) in pairs if old.may_differ(new)}
     for shard in sorted(changed):
         _remove(folder, shard)
     if changed:
         # After the shards: a process killed in between finds the same change again.
         packed.write_clips(folder, clips)
+
+
+def _mend_clips(
+    folder: Path,
+    root: Path,
+    facts: StoreFacts,
+    records: Sequence[ClipRecord],
+    clips: Sequence[PackedClip],
+) -> tuple[str, ...]:
+    """Write the list of clips anew where it is not whole; drop the shards that it says nothing of.
+
+    Their frames may be those of videos that have changed since: nobody can tell any more.
+    """
+    held = packed.readable_clips(folder)
+    if len(held) == facts.clips:
+        return ()
+    if packed.fingerprint(records) != facts.fingerprint:
+        raise RunError(
+            f"{folder / 'clips.jsonl'} is not whole, and {root} has other annotations than the "
+            "store was packed from; give it those, or remove the folder and pack again"
+        )
+    same = (a.clip == b.clip and a.file == b.file for a, b in zip(held, clips, strict=False))
+    known = sum(takewhile(bool, same))
+    for shard in range(known // facts.clips_per_shard, facts.shards):
+        _remove(folder, shard)
+    packed.write_clips(folder, [*held[:known], *clips[known:]])
+    return (f"{folder / 'clips.jsonl'}: {known} of {facts.clips} clips could be read",)
 
 
 def _summary(

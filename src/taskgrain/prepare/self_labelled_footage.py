@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
@@ -25,18 +24,12 @@ from taskgrain.data.container import (
     DecodeLimits,
     VideoFile,
     open_video,
-    reason,
 )
 from taskgrain.data.frame_folder import file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
 from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
 from taskgrain.errors import ClipError
 
-# Of what `open_video` reads; a dataset's own clips come as fewer kinds.
-SUFFIXES = (
-    *VIDEO_SUFFIXES,
-    *(".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".ogv", ".3gp", ".wmv"),
-)
 LIMITS = DecodeLimits(seconds=12 * 3600, coded_frames=12 * 3600 * 60, wall_seconds=4 * 3600)
 TOLD_FRAMES = 240  # of footage, from one word of progress to the next
 
@@ -91,13 +84,19 @@ def find_footage(folder: Path) -> list[Footage]:
         folders[:] = [name for name in folders if not name.startswith(".")]
         for file in files:
             path = Path(parent) / file
-            if file.startswith(".") or split_name(file)[1] not in SUFFIXES or not path.is_file():
+            if (
+                file.startswith(".")
+                or split_name(file)[1] not in VIDEO_SUFFIXES
+                or not path.is_file()
+            ):
                 continue
             name = path.relative_to(folder).as_posix()
             shown = name.encode("utf-8", "backslashreplace").decode()
             found.append(Footage(path, shown, path.stat().st_size))
     if not found:
-        raise ClipError(f"{folder}: holds no video; expected files called *{', *'.join(SUFFIXES)}")
+        raise ClipError(
+            f"{folder}: holds no video; expected files called *{', *'.join(VIDEO_SUFFIXES)}"
+        )
     return sorted(found, key=lambda each: each.name)
 
 
@@ -111,18 +110,14 @@ class _Regular:
         self._video = video
         self.num_frames = 0  # times that were given up to now
         self.end = 0.0  # of the last coded frame, in seconds
-        self.broken: str | None = None  # the decoder's complaint, where it gave up
 
     def __iter__(self) -> Iterator[tuple[VideoFrame, int, int]]:
         last: tuple[VideoFrame, float] | None = None
-        try:
-            for frame, at, duration in self._video.timed_frames():
-                if last is not None:
-                    stop = ceil((last[1] + at) / 2 * FRAME_RATE - 1e-6)
-                    yield from self._until(last[0], stop)
-                last, self.end = (frame, at), at + duration
-        except av.error.FFmpegError as error:
-            self.broken = reason(error)
+        for frame, at, duration in self._video.timed_frames():
+            if last is not None:
+                stop = ceil((last[1] + at) / 2 * FRAME_RATE - 1e-6)
+                yield from self._until(last[0], stop)
+            last, self.end = (frame, at), at + duration
         if last is not None:
             yield from self._until(last[0], max(1, round(self.end * FRAME_RATE)))
 
@@ -157,9 +152,8 @@ def look_at(path: Path, windowing: Windowing, tell: Callable[[float], None]) -> 
                 tell((stop - told) / declared)
                 told = stop
         if not frames.num_frames:
-            why = f" ({frames.broken})" if frames.broken else ""
-            raise ClipError(f"{path}: no frame could be decoded{why}; expected a whole video")
-        problem = video.truncation(frames.num_frames, frames.end, frames.broken)
+            raise video.nothing()
+        problem = video.problem()
     return Look(
         sha=sha,
         num_frames=frames.num_frames,
