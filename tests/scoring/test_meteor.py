@@ -50,9 +50,16 @@ def test_a_jar_that_fails_is_quoted(tmp_path: Path) -> None:
 
 @pytest.mark.slow  # Java reads the table of paraphrases first
 @pytest.mark.skipif(shutil.which("java") is None, reason="no Java")
-def test_meteor_is_that_of_pycocoevalcap() -> None:
+@pytest.mark.parametrize("folder", ["plain", "with a space, and \u00e4"])
+def test_meteor_is_that_of_pycocoevalcap_wherever_its_jar_lies(folder: str, tmp_path: Path) -> None:
     pytest.importorskip("pycocoevalcap.meteor.meteor")
-    with Meteor() as meteor:
+    home = tmp_path / folder
+    (home / "data").mkdir(parents=True)
+    jar = find_jar(None)
+    shutil.copyfile(jar, home / jar.name)
+    for table in (jar.parent / "data").iterdir():
+        (home / "data" / table.name).symlink_to(table)
+    with Meteor(home / jar.name) as meteor:
         score = meteor.score(
             [ptb_words(each) for each in SAID], [[ptb_words(one) for one in each] for each in TRUE]
         )

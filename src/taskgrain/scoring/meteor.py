@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import IO
+from urllib.parse import quote
 
 from taskgrain.errors import ResultError
 from taskgrain.metrics.ngrams import Tokens
@@ -45,14 +46,16 @@ class Meteor:
                 "METEOR needs Java, and no `java` was found; install a Java runtime (Debian: "
                 "apt-get install default-jre-headless), or leave METEOR out"
             )
+        self._java = java
         self._jar = find_jar(jar)
-        self._command = (java, "-Xmx2G", "-jar", str(self._jar), *_ARGUMENTS)
 
     def __enter__(self) -> Meteor:
         self._complaints = tempfile.TemporaryFile()
+        self._elsewhere = tempfile.TemporaryDirectory()
+        jar = _plain_path(self._jar, Path(self._elsewhere.name))
         self._process = subprocess.Popen(
-            self._command,
-            cwd=self._jar.parent,
+            (self._java, "-Xmx2G", "-jar", str(jar), *_ARGUMENTS),
+            cwd=jar.parent,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._complaints,
@@ -74,6 +77,7 @@ class Meteor:
                     stream.close()
             except BrokenPipeError:  # what was not read yet is of no use
                 continue
+        self._elsewhere.cleanup()
 
     def score(self, candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> float:
         """Give METEOR of some clips together, 0 to 1.
@@ -150,3 +154,17 @@ def find_jar(jar: Path | None = None) -> Path:
 
 def _text(words: Tokens) -> str:
     return " ".join(word for word in words if word != _SEPARATOR)
+
+
+def _plain_path(jar: Path, elsewhere: Path) -> Path:
+    """Give the jar a path that METEOR can find its data from.
+
+    It looks for them by the URL of the jar, in which a space or an umlaut is quoted twice; and a
+    link to the jar is resolved. So the jar is copied, and its data are linked beside it.
+    """
+    if quote(str(jar)) == str(jar):
+        return jar
+    copy = elsewhere / jar.name
+    shutil.copyfile(jar, copy)
+    (elsewhere / "data").symlink_to(jar.parent / "data")
+    return copy
