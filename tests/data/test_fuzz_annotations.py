@@ -149,6 +149,7 @@ FEW = settings(
 )
 
 
+@pytest.mark.slow
 @FEW
 @given(ROWS)
 def test_strange_rows_are_named_with_their_line(tmp_path: Path, rows: list[object]) -> None:
@@ -157,6 +158,7 @@ def test_strange_rows_are_named_with_their_line(tmp_path: Path, rows: list[objec
         read_manifest(tmp_path)
 
 
+@pytest.mark.slow
 @FEW
 @given(ROWS)
 def test_strange_lines_beside_good_ones_are_problems(tmp_path: Path, rows: list[object]) -> None:

@@ -105,6 +105,7 @@ def test_a_worker_that_dies_is_named_with_its_cell(tmp_path: Path, busy: bool) -
         run_cells(cells, workers=2, monitor=Listener())
 
 
+@pytest.mark.slow
 def test_every_worker_computes_with_one_thread(tmp_path: Path) -> None:
     run_cells(
         [cell(tmp_path, "count", partial(threads, path=tmp_path / "n"))],

@@ -157,6 +157,7 @@ def test_a_lone_surrogate_and_control_characters_do_not_stop_the_report(complete
     assert "a\N{REPLACEMENT CHARACTER}b" in write_report(folder).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_equal_runs_give_equal_bytes(complete: Run, tmp_path: Path) -> None:
     first = write_report(complete.write())
     before = {path: path.read_bytes() for path in _written(first.parent)}

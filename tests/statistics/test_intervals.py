@@ -25,6 +25,7 @@ def test_the_values_are_the_plain_means() -> None:
     assert top.n == per_class.n == len(UNBALANCED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", CLIP_METRICS)
 def test_the_interval_agrees_with_resampling_one_clip_at_a_time(metric: ClipMetric) -> None:
     category = np.repeat(np.arange(4), [5, 10, 15, 20])
@@ -76,6 +77,7 @@ def test_kept_or_drawn_again_the_resamples_are_the_same(monkeypatch: pytest.Monk
     assert (again.low, again.high) == pytest.approx((kept[0].low, kept[0].high), abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kept", [True, False])
 def test_memory_is_a_byte_a_clip_and_resample_at_most(
     kept: bool, monkeypatch: pytest.MonkeyPatch

@@ -71,6 +71,7 @@ def fit(
     )
 
 
+@pytest.mark.slow
 def test_one_batch_is_learned_by_heart_class_and_caption(tmp_path: Path) -> None:
     result = fit(make_model(), tmp_path, *[make_batch()] * 5, options=replace(OPTIONS, epochs=30))
     first, *_, last = read_records(tmp_path / "epochs.jsonl")
