@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
 HEAD = """# Settings of a study
 
-Written from `taskgrain.config.settings` by `python -m tests.test_docs`; a test keeps it so.
+Written from `taskgrain.config` by `python -m tests.test_docs`; a test keeps it so.
 
 | key | type | default | meaning |
 |---|---|---|---|

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from taskgrain.config.learning import LADDER
 from taskgrain.config.load import differences, load_study, packaged_studies, study_to_toml
-from taskgrain.config.settings import LADDER
 from taskgrain.errors import ConfigError
 
 

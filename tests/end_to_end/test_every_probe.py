@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from taskgrain.cli.main import main
-from taskgrain.config.settings import Control, Probe
+from taskgrain.config.testing import Control, Probe
 from taskgrain.results import read_rows, select
 from tests.end_to_end.conftest import SMALL
 

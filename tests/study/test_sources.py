@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.config.settings import LADDER, Source
+from taskgrain.config.learning import LADDER, Source
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import TaxonomyError

@@ -14,7 +14,8 @@ from typing import Union, get_args, get_origin
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from taskgrain.config.settings import LADDER, Study
+from taskgrain.config.learning import LADDER
+from taskgrain.config.settings import Study
 from taskgrain.errors import ConfigError, list_problems, nearest
 
 Table = dict[str, object]

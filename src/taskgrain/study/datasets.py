@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 
-from taskgrain.config.settings import Levels, SourceData, Study, Target
+from taskgrain.config.clips import Levels, SourceData, Target
+from taskgrain.config.settings import Study
 from taskgrain.data.decode import Fit
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest

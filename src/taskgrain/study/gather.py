@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from taskgrain.config.settings import Target
+from taskgrain.config.clips import Target
 from taskgrain.data.files import write_text
 from taskgrain.jobs.executor import Worker
 from taskgrain.results import ResultRow, read_rows, write_rows

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from torch import nn
 
-from taskgrain.config.settings import Source, Study
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
 from taskgrain.data.augment import Augmentation
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.symmetry import SSV2_MIRROR

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from taskgrain.config.settings import Target
+from taskgrain.config.clips import Target
 from taskgrain.data.store import DECODE_SECONDS, shard_index
 from taskgrain.jobs.executor import Cell, Facts, Worker
 from taskgrain.prepare.rendering import DRAW_SECONDS

@@ -7,7 +7,8 @@ import os
 import time
 from pathlib import Path
 
-from taskgrain.config.settings import Source, Study
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.errors import ConfigError, TaxonomyError, nearest

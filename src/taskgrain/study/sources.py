@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from taskgrain.config.settings import Source
+from taskgrain.config.learning import Source
 from taskgrain.data.dataset import Example, Label, Tokens
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.errors import TaxonomyError

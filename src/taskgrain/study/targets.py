@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.config.settings import Target, Transfer
+from taskgrain.config.clips import Target
+from taskgrain.config.testing import Transfer
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, nearest

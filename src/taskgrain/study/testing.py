@@ -13,7 +13,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from taskgrain.config.settings import Control, Target
+from taskgrain.config.clips import Target
+from taskgrain.config.testing import Control
 from taskgrain.data.batch import Batch
 from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.manifest import ClipRecord, Manifest, Split

@@ -1,0 +1,65 @@
+"""Settings of how frozen features are tested, and of the comparison that answers the question."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from taskgrain.config.base import Name, Settings
+
+Shots = Annotated[int, Field(ge=1)] | Literal["all"]
+Probe = Literal[
+    "nearest-mean",
+    "k-nn",
+    "ridge",
+    "rbf-ridge",
+    "logistic-regression",
+    "logistic-regression-cv",
+    "mlp",
+    "recurrent",
+    "attentive",
+]
+Control = Literal[
+    "majority",
+    "random-encoder",
+    "pixels",
+    "motion-energy",
+    "permuted-labels",
+    "shuffled-time",
+    "first-frame",
+    "last-frame",
+    "first-and-last-frame",
+    "duration",
+    "byte-size",
+]
+
+
+class Transfer(Settings):
+    """How frozen features are tested."""
+
+    probes: tuple[Probe, ...] = Field(
+        ("nearest-mean", "logistic-regression"), min_length=1, description="probes to fit"
+    )
+    shots: tuple[Shots, ...] = Field(
+        (1, 5, 10, "all"), min_length=1, description="support clips a class"
+    )
+    draws: int = Field(50, ge=2, description="support draws at each number of shots")
+    seed: int = Field(0, ge=0, description="seed of the support draws")
+    controls: tuple[Control, ...] = Field(
+        ("majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"),
+        description="what would show a result to be false",
+    )
+
+
+class Primary(Settings):
+    """The one comparison that answers the study's question, fixed before the run."""
+
+    source: Name = Field(description="the finer source")
+    versus: Name = Field(description="the source it is compared with")
+    target: Name = Field(description="the target task")
+    probe: Probe = Field("logistic-regression", description="the probe that is compared")
+    shots: Shots = Field(5, description="support clips a class")
+    metric: Literal["top-1", "mean-per-class"] = Field(
+        "mean-per-class", description="the metric that is compared"
+    )
