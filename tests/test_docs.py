@@ -35,8 +35,9 @@ def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
         key = prefix + (field.alias or name)
         inner = table_of(field.annotation)
         if inner is not None:
-            is_list = get_origin(field.annotation) is tuple
-            yield from rows(inner, f"{key}{'[]' if is_list else ''}.")
+            several = "[]" if get_origin(field.annotation) is tuple else ""
+            several = ".NAME" if get_origin(field.annotation) is Mapping else several
+            yield from rows(inner, f"{key}{several}.")
         else:
             default = "required" if field.is_required() else f"`{json.dumps(shown(field))}`"
             kind = words(field.annotation).replace("|", "\\|")

@@ -30,6 +30,7 @@ Control = Literal[
     "first-and-last-frame",
     "duration",
     "byte-size",
+    "random-labels",
     "chance",
 ]
 CONTROLS: tuple[Control, ...] = get_args(Control)

@@ -66,7 +66,7 @@ def test_a_folder_in_a_study_file_is_meant_from_where_the_file_stands(tmp_path: 
         ('sources=["categorie"]', "did you mean 'categories'"),
         ("targets=[{name='a/b'}]", r"targets\[0\]\.name"),
         ("primary.source=foo", "primary.source is 'foo'; this study has action-groups"),
-        ("primary.shots=7", "not among transfer.shots"),
+        ("primary.shots=7", "primary.shots is 7; this study has 1, 5"),
         ("video.height=65", "does not fit into stored frames"),
         ("seeds=[1, 1]", "seeds names 1 twice"),
         ("transfer.shots=[5, 5]", "transfer.shots names 5 twice"),

@@ -75,6 +75,9 @@ class Target(Settings):
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     support: int = Field(390, ge=2, description="clips in the pool that support draws come from")
     scored: int = Field(1105, ge=2, description="clips that are scored")
+    few_shot: Path | None = Field(
+        None, description="published few-shot list of root's clips: they and its classes are used"
+    )
     factors: tuple[Part, ...] = Field(
         (), description="factors of factors.jsonl to read out beside the category"
     )

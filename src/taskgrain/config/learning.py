@@ -2,42 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from taskgrain.config.base import Name, Part, Settings
 from taskgrain.labels.caption import CaptionForm
 
-Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
-
-
-class Encoder(Settings):
-    """The two-channel encoder; a channel without widths is absent."""
-
-    spatial_widths: Widths = Field((8, 24, 48, 64), description="2D layers, first to last")
-    temporal_widths: Widths = Field((8, 24, 48, 64), description="3D layers, first to last")
-    lstm_width: int = Field(128, ge=1, le=4096, description="units of the LSTM in each direction")
-
-    @model_validator(mode="after")
-    def _has_a_channel(self) -> Self:
-        if not self.spatial_widths and not self.temporal_widths:
-            raise ValueError("both channels are without layers; give at least one its widths")
-        return self
-
 
 class Train(Settings):
     """How each source is learned; the same for all of them."""
 
     epochs: int = Field(10, ge=1, description="passes over the training clips")
-    batch_size: int = Field(16, ge=2, description="clips of an optimiser step")
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="peak of the one-cycle schedule")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW; not on norms and biases")
+    batch_size: int = Field(16, ge=2, description="clips of a forward pass")
+    accumulate: int = Field(1, ge=1, description="batches of an optimiser step")
+    optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="how weights move")
+    learning_rate: float = Field(2e-3, gt=0, le=1, description="the highest of the schedule")
+    momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
+    weight_decay: float = Field(0.01, ge=0, description="not on norms and biases")
+    schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = Field(
+        "one-cycle", description="of the learning rate, over all steps or by validation (plateau)"
+    )
+    plateau_factor: float = Field(0.1, gt=0, lt=1, description="plateau: rate times this ...")
+    plateau_patience: int = Field(
+        2, ge=0, description="plateau: ... after so many epochs without a better score"
+    )
+    least_learning_rate: float = Field(
+        1e-8, gt=0, description="plateau: training ends when the rate falls below"
+    )
+    early_stopping: int | None = Field(
+        None, ge=1, description="end after so many epochs without a better score; absent: never"
+    )
+    max_gradient_norm: float = Field(
+        1.0, ge=0, description="longer gradients are scaled down to it; 0: never"
+    )
+    balanced: bool = Field(
+        False, description="draw clips so that every class of the head comes equally often"
+    )
+    padding: Literal["masked", "counted"] = Field(
+        "masked", description="whether the caption loss counts the padding after the end"
+    )
+    words: Literal["taskgrain", "paper"] = Field(
+        "taskgrain", description="how captions become words; paper: upper case, A to Z alone"
+    )
     min_word_count: int = Field(
         1, ge=1, description="words rarer than this in training captions become <unk>"
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto", description="of the convolutions; auto is bf16 where the processor has it"
+    )
+    tensorboard: bool = Field(
+        False, description="also write TensorBoard's files beside each checkpoint (extra tracking)"
     )
 
 
@@ -54,11 +69,29 @@ class Source(Settings):
         lt=1,
         description="lambda of the joint loss; only where a source does both",
     )
+    encoder: Part | None = Field(
+        None, description="the encoder of that name in [encoders]; absent: [encoder]"
+    )
+    warm_start: str | None = Field(
+        None, description="source of this study, or checkpoint folder, whose weights it begins with"
+    )
+    warm_start_parts: Literal["encoder", "all"] = Field(
+        "encoder", description="which weights: the encoder's alone, or head and decoder too"
+    )
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing is learned: the encoder's features are tested as they come."""
+        return self.classify is None and self.caption is None
 
     @model_validator(mode="after")
     def _has_a_task(self) -> Self:
-        if self.classify is None and self.caption is None:
-            raise ValueError('a source needs "classify", "caption" or both')
+        if self.is_frozen and self.encoder is None:
+            raise ValueError(
+                'a source needs "classify", "caption" or both, or an "encoder" from elsewhere'
+            )
+        if self.warm_start is None and self.warm_start_parts != "encoder":
+            raise ValueError('"warm_start_parts" needs "warm_start"')
         joint = self.classify is not None and self.caption is not None
         if joint and self.classification_weight is None:
             raise ValueError('a source that classifies and captions needs "lambda"')

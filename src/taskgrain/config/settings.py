@@ -5,13 +5,15 @@ Modules below never see these: `study` turns them into plain arguments.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Settings
+from taskgrain.config.base import Name, Part, Settings
 from taskgrain.config.clips import RESERVED_TARGETS, Augment, SourceData, Target, Video
-from taskgrain.config.learning import LADDER, Encoder, Source, Train
+from taskgrain.config.learning import LADDER, Source, Train
+from taskgrain.config.networks import Decoder, Encoder
 from taskgrain.config.testing import Primary, Transfer
 
 
@@ -26,12 +28,19 @@ class Study(Settings):
     data: SourceData = SourceData()
     video: Video = Video()
     encoder: Encoder = Encoder()
+    encoders: Mapping[Part, Encoder] = Field(
+        {}, description="others, by the name that a source's encoder gives"
+    )
+    decoder: Decoder = Decoder()
     train: Train = Train()
     augment: Augment = Augment()
     sources: tuple[Source, ...] = Field(LADDER, min_length=1, description="what encoders learn")
     targets: tuple[Target, ...] = Field(min_length=1, description="where features are tested")
     transfer: Transfer = Transfer()
     primary: Primary
+    family: tuple[Primary, ...] = Field(
+        (), description="further primary endpoints; Holm corrects over all of them"
+    )
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 
     @model_validator(mode="after")
@@ -42,6 +51,9 @@ class Study(Settings):
             ("seeds", self.seeds),
             ("transfer.shots", self.transfer.shots),
             ("transfer.probes", self.transfer.probes),
+            ("transfer.readouts", self.transfer.readouts),
+            ("transfer.batch_norm", self.transfer.batch_norm),
+            ("transfer.episodes.shots", self.transfer.episodes.shots),
         ):
             twice = [value for value in values if values.count(value) > 1]
             if twice:
@@ -52,21 +64,52 @@ class Study(Settings):
         return self
 
     @model_validator(mode="after")
-    def _primary_is_measured(self) -> Self:
-        primary = self.primary
-        sources = [source.name for source in self.sources]
-        targets = [target.name for target in self.targets]
-        for key, name, known in (
-            ("primary.source", primary.source, sources),
-            ("primary.versus", primary.versus, sources),
-            ("primary.target", primary.target, targets),
-        ):
-            if name not in known:
-                raise ValueError(f"{key} is {name!r}; this study has {', '.join(known)}")
-        if primary.source == primary.versus:
-            raise ValueError(f"primary compares {primary.source!r} with itself")
-        if primary.shots not in self.transfer.shots:
-            raise ValueError(f"primary.shots is {primary.shots}, not among transfer.shots")
-        if primary.probe not in self.transfer.probes:
-            raise ValueError(f"primary.probe is {primary.probe!r}, not in transfer.probes")
+    def _sources_find_what_they_name(self) -> Self:
+        names = [source.name for source in self.sources]
+        for index, source in enumerate(self.sources):
+            if source.encoder is not None and source.encoder not in self.encoders:
+                raise ValueError(
+                    f"source {source.name!r} wants the encoder {source.encoder!r}; "
+                    f"encoders has {', '.join(self.encoders) or 'none'}"
+                )
+            if source.is_frozen and self.encoder_of(source).network == "two-channel":
+                raise ValueError(
+                    f"source {source.name!r} learns nothing, and its encoder was never trained"
+                )
+            if source.warm_start in names[index:]:
+                raise ValueError(
+                    f"source {source.name!r} begins with the weights of {source.warm_start!r}, "
+                    "which must stand before it"
+                )
         return self
+
+    def encoder_of(self, source: Source) -> Encoder:
+        """Give the settings of a source's encoder."""
+        return self.encoder if source.encoder is None else self.encoders[source.encoder]
+
+    @model_validator(mode="after")
+    def _endpoints_are_measured(self) -> Self:
+        self._check_endpoint("primary", self.primary)
+        for index, endpoint in enumerate(self.family):
+            self._check_endpoint(f"family[{index}]", endpoint)
+            if endpoint in (self.primary, *self.family[:index]):
+                raise ValueError(f"family[{index}] is there twice")
+        return self
+
+    def _check_endpoint(self, where: str, endpoint: Primary) -> None:
+        """Refuse a comparison of what the study does not measure."""
+        transfer = self.transfer
+        sources = tuple(source.name for source in self.sources)
+        for key, value, known in (
+            ("source", endpoint.source, sources),
+            ("versus", endpoint.versus, sources),
+            ("target", endpoint.target, tuple(target.name for target in self.targets)),
+            ("shots", endpoint.shots, transfer.shots),
+            ("probe", endpoint.probe, transfer.probes),
+            ("readout", endpoint.readout, transfer.readouts),
+        ):
+            if value not in known:
+                has = ", ".join(str(each) for each in known)
+                raise ValueError(f"{where}.{key} is {value!r}; this study has {has}")
+        if endpoint.source == endpoint.versus:
+            raise ValueError(f"{where} compares {endpoint.source!r} with itself")

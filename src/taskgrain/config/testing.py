@@ -32,7 +32,23 @@ Control = Literal[
     "first-and-last-frame",
     "duration",
     "byte-size",
+    "random-labels",
 ]
+Readout = Literal[
+    "lstm-mean", "lstm-last", "lstm-steps", "channels-mean", "spatial-mean", "temporal-mean"
+]
+"""What of an encoder is tested: after the LSTM, or one channel or both before it."""
+
+
+class Episodes(Settings):
+    """N-way K-shot episodes beside the support draws; none unless asked for."""
+
+    ways: int = Field(5, ge=2, description="classes of an episode")
+    shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 5), description="support clips a class"
+    )
+    queries: int = Field(15, ge=1, description="scored clips a class")
+    number: int = Field(0, ge=0, description="episodes at each number of shots; 600 are usual")
 
 
 class Transfer(Settings):
@@ -46,6 +62,19 @@ class Transfer(Settings):
     )
     draws: int = Field(50, ge=2, description="support draws at each number of shots")
     seed: int = Field(0, ge=0, description="seed of the support draws")
+    readouts: tuple[Readout, ...] = Field(
+        ("lstm-mean",), min_length=1, description="what of each encoder is tested"
+    )
+    batch_norm: tuple[Literal["source", "target"], ...] = Field(
+        ("source",),
+        min_length=1,
+        description="whose BatchNorm statistics: the source's, or re-estimated on the target's "
+        "support clips without their labels",
+    )
+    checkpoint: Literal["last", "best"] = Field(
+        "last", description="of each source: last, so that all had equal steps, or its own best"
+    )
+    episodes: Episodes = Episodes()
     controls: tuple[Control, ...] = Field(
         ("majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"),
         description="what would show a result to be false",
@@ -63,3 +92,4 @@ class Primary(Settings):
     metric: Literal["top-1", "mean-per-class"] = Field(
         "mean-per-class", description="the metric that is compared"
     )
+    readout: Readout = Field("lstm-mean", description="what of the encoders is compared")

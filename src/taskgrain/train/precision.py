@@ -9,14 +9,14 @@ import torch
 
 from taskgrain.errors import ConfigError
 
-Precision = Literal["bf16", "fp32"]
+Precision = Literal["bf16", "fp16", "fp32"]
 CPU_FACTS = Path("/proc/cpuinfo")
 # x86 processors and ARM ones name their bfloat16 arithmetic so.
 NATIVE_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def resolve_precision(
-    requested: Literal["auto", "bf16", "fp32"], *, device: torch.device
+    requested: Literal["auto", "bf16", "fp16", "fp32"], *, device: torch.device
 ) -> Precision:
     """Turn "auto" into bf16 where the processor computes it natively, else into fp32.
 
