@@ -21,7 +21,7 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.predict import Description, ModelDescription, Predictor, Ranking
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import new_encoder
+from taskgrain.study.networks import own_encoder
 from taskgrain.study.sources import captions_in
 from taskgrain.tabletop.dataset import redraw
 from taskgrain.tabletop.factors import Factor
@@ -67,7 +67,7 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
     return [
         Predictor.from_checkpoint(
             inputs.checkpoint(source.name, seed),
-            encoder=None if inputs.encoder_factory is None else new_encoder(inputs, seed)[0],
+            encoder=own_encoder(inputs, seed),
             device=inputs.device,
         )
         for source in inputs.study.sources

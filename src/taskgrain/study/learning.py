@@ -4,35 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from taskgrain.data.dataset import ClipBatches
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import StoppedError
 from taskgrain.jobs.executor import Facts, Worker
 from taskgrain.losses import LossWeights
-from taskgrain.models.build import EncoderShape, add_readouts, build_encoder, compact_shape
+from taskgrain.models.build import add_readouts
 from taskgrain.predict import ModelDescription
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, mirror_images
+from taskgrain.study.networks import new_encoder
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.train.loop import Splits, TrainingOptions, Watch, train
 
 PASS_SECONDS = 1 / 190  # a clip forward, backward and in the optimizer; one thread, float32
-
-
-def new_encoder(inputs: Inputs, seed: int) -> tuple[nn.Module, EncoderShape | None]:
-    """Make the untrained encoder of a seed, and the shape that rebuilds it where we can."""
-    if inputs.encoder_factory is not None:
-        return inputs.encoder_factory(seed), None
-    settings = inputs.study.encoder
-    shape = compact_shape(
-        spatial_widths=settings.spatial_widths,
-        temporal_widths=settings.temporal_widths,
-        lstm_width=settings.lstm_width,
-    )
-    return build_encoder(shape, seed), shape
 
 
 def task_of(inputs: Inputs, name: str, manifest: Manifest) -> SourceTask:
@@ -54,7 +40,7 @@ def train_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> Facts:
     dataset, settings = inputs.datasets[SOURCE], inputs.study.train
     manifest, store = dataset.manifest(), dataset.frames()
     task = task_of(inputs, name, manifest)
-    encoder, shape = new_encoder(inputs, seed)
+    encoder, shape = new_encoder(inputs, name, seed)
     vocabulary = task.vocabulary
     model = add_readouts(
         encoder,

@@ -21,7 +21,8 @@ from taskgrain.predict import load_model
 from taskgrain.results import ResultRow, write_rows
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import evaluation_batches, new_encoder, task_of
+from taskgrain.study.learning import evaluation_batches, task_of
+from taskgrain.study.networks import own_encoder
 from taskgrain.study.sources import SourceTask, captions_in
 from taskgrain.train.run_log import EpochRecord, read_records
 from taskgrain.train.validate import say
@@ -34,8 +35,7 @@ def score_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> None:
     dataset = inputs.datasets[SOURCE]
     manifest, store = dataset.manifest(), dataset.frames()
     task = task_of(inputs, name, manifest)
-    encoder = None if inputs.encoder_factory is None else new_encoder(inputs, seed)[0]
-    model, _ = load_model(inputs.checkpoint(name, seed), encoder=encoder)
+    model, _ = load_model(inputs.checkpoint(name, seed), encoder=own_encoder(inputs, seed))
     records = task.covered(manifest.split(Split.VALIDATION))
     scores = _scores(inputs, task, model.to(inputs.device), manifest, store)
     scores += _vocabulary_scores(task, records)

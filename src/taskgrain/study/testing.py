@@ -25,7 +25,7 @@ from taskgrain.models.weights import save_weights
 from taskgrain.predict import load_model
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import new_encoder
+from taskgrain.study.networks import new_encoder, own_encoder
 from taskgrain.study.targets import target_tasks
 from taskgrain.train.calibrate import calibrate_batch_norm
 from taskgrain.transfer.controls import motion_energy, raw_pixels
@@ -172,13 +172,12 @@ def _batch_reader(inputs: Inputs, key: SubjectKey) -> tuple[ReadBatches, str]:
         function = plain[key.kind]
         return lambda b, header: collect(function, b, device=device, header=header), key.kind
     assert key.seed is not None, "an encoder has a seed"
-    encoder = new_encoder(inputs, key.seed)[0].to(device)
     if key.source is not None:
         folder = inputs.checkpoint(key.source, key.seed)
-        own = encoder if inputs.encoder_factory is not None else None
-        encoder = load_model(folder, encoder=own)[0].encoder
+        encoder = load_model(folder, encoder=own_encoder(inputs, key.seed))[0].encoder
         weights = file_sha256(folder / "model.safetensors")
     else:
+        encoder = new_encoder(inputs, None, key.seed)[0].to(device)
         weights = _calibrated(inputs, encoder, key)
     readout: Readout = "channels-mean" if key.readout == "channels-mean" else "lstm-mean"
     return (
