@@ -103,3 +103,14 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_study(str(path))
+
+
+def test_folders_of_a_packaged_study_are_meant_from_where_the_command_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "studies" / "mine.toml"
+    mine.parent.mkdir()
+    mine.write_text('extends = "paper-ssv2"\nname = "mine"\n', encoding="utf-8")
+    for study in (load_study("paper-ssv2"), load_study(str(mine))):
+        assert study.data.root == tmp_path / "something-something-v2"

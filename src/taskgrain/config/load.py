@@ -94,7 +94,8 @@ def _read(name: str, beside: Path, depth: int) -> Table:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {error}") from None
     parent = table.pop("extends", None)
-    folder = path.parent if isinstance(path, Path) else beside
+    # A packaged study names folders of whoever gives the command, not of this package.
+    folder = Path.cwd() if name in packaged_studies() else Path(str(path)).parent
     _resolve_roots(table, folder)
     if parent is None:
         return table
