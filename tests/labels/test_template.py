@@ -15,7 +15,9 @@ from taskgrain.labels.template import (
     fixed_parts,
     placeholder_count,
     strip_brackets,
+    template_as,
     word_spans,
+    words_as,
     words_of,
 )
 
@@ -234,3 +236,41 @@ def test_a_caption_with_marks_is_read_back() -> None:
     parser = CaptionParser(["Pushing [something] up"])
     parsed = parser.parse("Pushing re\u0301sume\u0301s up")
     assert parsed == ParsedCaption("Pushing [something] up", ("r\u00e9sum\u00e9s",))
+
+
+@pytest.mark.parametrize(
+    ("caption", "words"),
+    [
+        (
+            "Pushing a cup, so it doesn't fall",
+            ("PUSHING", "A", "CUP", "SO", "IT", "DOESNT", "FALL"),
+        ),
+        ("2 left-to-right cups", ("LEFTTORIGHT", "CUPS")),
+        ("caf\u00e9  \u0441up", ("CAF", "UP")),  # the second word begins with a Cyrillic letter
+        ("12 !", ()),
+    ],
+)
+def test_the_papers_words_are_upper_case_letters_alone(
+    caption: str, words: tuple[str, ...]
+) -> None:
+    assert words_as("paper", caption) == words
+    assert words_as("taskgrain", caption) == words_of(caption)
+
+
+@given(st.text(max_size=40))
+def test_the_papers_words_are_a_text_filtered_by_its_letters(text: str) -> None:
+    kept = "".join(c for c in text.upper() if c.isspace() or c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+    assert words_as("paper", text) == tuple(kept.split())
+    assert words_as("paper", " ".join(words_as("paper", text))) == words_as("paper", text)
+
+
+def test_captions_in_the_papers_words_are_read_back() -> None:
+    parser = CaptionParser([template_as("paper", template) for template in TEMPLATES])
+    template = BRACKETED["Poking something so lightly that it doesn't or almost doesn't move"]
+    said = " ".join(words_as("paper", fill(template, ["a child's cup"])))
+    assert said == "POKING A CHILDS CUP SO LIGHTLY THAT IT DOESNT OR ALMOST DOESNT MOVE"
+    assert parser.parse(said) == ParsedCaption(template_as("paper", template), ("a childs cup",))
+    assert PARSER.parse(said) != ParsedCaption(template, ("a childs cup",))
+    assert template_as("taskgrain", template) == template
+    for each in TEMPLATES:
+        assert placeholder_count(template_as("paper", each)) == placeholder_count(each)

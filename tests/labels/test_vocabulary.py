@@ -93,3 +93,21 @@ def test_a_vocabulary_is_stable_under_its_own_words(captions: list[str], min_cou
 def test_nothing_after_the_end_is_said() -> None:
     vocabulary = Vocabulary(("cup",))
     assert vocabulary.decode([BOS, 4, EOS, 4, 4]) == "cup"
+
+
+def test_the_papers_vocabulary_is_that_of_its_words() -> None:
+    captions = ["Pushing 2 cups", "it doesn't push cups"]
+    vocabulary = build_vocabulary(captions, rule="paper")
+    assert vocabulary.words == ("CUPS", "DOESNT", "IT", "PUSH", "PUSHING")
+    assert (
+        vocabulary.decode(vocabulary.encode("It doesn't, push. 3 mugs")) == "IT DOESNT PUSH <unk>"
+    )
+    assert build_vocabulary(captions, rule="paper", min_count=2).words == ("CUPS",)
+    assert vocabulary.coverage(captions).unknown_rate == 0.0
+    assert build_vocabulary(captions).coverage(captions).coverage == 1.0
+    assert vocabulary != Vocabulary(vocabulary.words)
+
+
+def test_a_word_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="the vocabulary has 'cup' twice"):
+        Vocabulary(("cup", "mug", "cup"))

@@ -115,10 +115,20 @@ def replace_words(text: str, words: Sequence[str]) -> str:
 
 def sides_of(words: Sequence[str]) -> tuple[str, ...]:
     """Give the sides that lower-case words say, in order: "left" or "right" each."""
+    return tuple(_side(word) for position, word in enumerate(words) if _says_side(words, position))
+
+
+def clear_sides_of(words: Sequence[str]) -> tuple[str, ...]:
+    """Give only the sides of `sides_of` that the words around them show to be sides.
+
+    "To the left", "left of", "the left cup", "pushing a cup left"; but not "the man left", "what is
+    left of it", "right away", where a verb, a remainder or a manner is meant.
+    """
     return tuple(
-        "left" if word.startswith("left") else "right"
+        _side(word)
         for position, word in enumerate(words)
         if _says_side(words, position)
+        if word not in _BARE or _is_side(words, position) or _is_placed(words, position)
     )
 
 
@@ -146,6 +156,10 @@ def is_understood(text: str) -> bool:
     return all(_is_side(words, position) for position, word in enumerate(words) if word in _BARE)
 
 
+def _side(word: str) -> str:
+    return "left" if word.startswith("left") else "right"
+
+
 def _says_side(words: Sequence[str], position: int) -> bool:
     """Whether a word says left or right, and not only "right out" or "right away"."""
     if words[position] not in _BARE:
@@ -168,6 +182,18 @@ def _is_side(words: Sequence[str], position: int) -> bool:
     if len(after) > 2 and after[0] in ("and", "or") and after[1] in _BARE and after[2] in _SIDED:
         return _is_of_a_thing(words, position)  # "right and left hand"
     return _is_pointed_to(before, after) or (_is_moved_to(before) and _may_end(after, _GOING_ON))
+
+
+def _is_placed(words: Sequence[str], position: int) -> bool:
+    """Whether "left" or "right" is surely a place or a way, though perhaps not whose."""
+    before, after = list(words[:position]), list(words[position + 1 :])
+    if before and before[-1] in _OWNING:  # "the left cup", and not "a cup right on the table"
+        return True
+    if _RELATIVE.intersection(before) or (before and before[-1] in (_BEING | _SUBJECTS)):
+        return False
+    if after and after[0] == "of":  # "a cup left of a box"
+        return True
+    return bool(_MOTIONS.intersection(before)) and _may_end(after, _GOING_ON)
 
 
 def _is_of_a_thing(words: Sequence[str], position: int) -> bool:

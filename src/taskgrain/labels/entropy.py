@@ -12,7 +12,7 @@ Label = TypeVar("Label", bound=Hashable)
 def entropy_bits(counts: Mapping[Label, int]) -> float:
     """Entropy of what was counted, in bits; 0 where nothing was.
 
-    A clip whose label is a caption counts under the words (`words_of`) of its first caption, all
+    A clip whose label is a caption counts under the words (`words_as`) of its first caption, all
     of them: case and punctuation tell nothing, and no vocabulary or limit leaves a word out.
 
     Args:

@@ -11,12 +11,18 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import NamedTuple
+from typing import Literal, NamedTuple
+
+Words = Literal["taskgrain", "paper"]
+"""How a caption becomes words: by `words_of`, or as the authors' code made them."""
+WORDS: tuple[Words, ...] = ("taskgrain", "paper")
 
 # A dataset has far more rows than templates; the bound holds what a hostile one can fill.
 _TEMPLATES_KEPT = 4096
 
 _PLACEHOLDER = re.compile(r"\[([^\[\]]*)\]")
+_BRACKETED = re.compile(r"(\[[^\[\]]*\])")
+_NO_LATIN_LETTER = re.compile(r"[^A-Z]")
 _COUNTED = "number of"  # what Something-Something writes in the brackets of a number
 _NUMBER = (
     r"(\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|dozen|couple|few|several|"
@@ -73,6 +79,33 @@ def words_of(caption: str) -> tuple[str, ...]:
     """
     text = normal(caption)
     return tuple(word.replace("\u2019", "'") for word in _words_in(text).findall(text))
+
+
+def words_as(rule: Words, caption: str) -> tuple[str, ...]:
+    """Split a caption into words by a rule.
+
+    "paper" is that of the authors' code: upper case, and of each word the letters A to Z alone, so
+    that "doesn't" is DOESNT and "2 cups" is CUPS.
+    """
+    if rule == "taskgrain":
+        return words_of(caption)
+    said = (_NO_LATIN_LETTER.sub("", word) for word in caption.upper().split())
+    return tuple(word for word in said if word)
+
+
+def template_as(rule: Words, template: str) -> str:
+    """Write a template so that `words_of` finds the words of a rule in it, in lower case.
+
+    So `CaptionParser` reads captions made by any rule. What stands in its brackets stays.
+    """
+    if rule == "taskgrain":
+        return template
+    pieces = _BRACKETED.split(template)  # those in brackets have an odd index
+    said = (
+        piece if index % 2 else " ".join(words_as(rule, piece))
+        for index, piece in enumerate(pieces)
+    )
+    return " ".join(piece for piece in said if piece)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:

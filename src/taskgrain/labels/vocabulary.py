@@ -11,11 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from taskgrain.labels.template import words_of
+from taskgrain.labels.template import Words, words_as
 
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
-MAX_TOKENS = 14  # words and EOS; the paper's fixed length, BOS not counted
+# Words and EOS; the paper's fixed length, BOS not counted. (The authors' code: at most 12 and EOS.)
+MAX_TOKENS = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,13 @@ class Vocabulary:
     """The V words that captions are made of; built from training captions, kept for ever."""
 
     words: tuple[str, ...]  # without the four specials, alphabetical
+    rule: Words = "taskgrain"  # that made them of captions
+
+    def __post_init__(self) -> None:
+        """Refuse a word with two indices."""
+        if len(self._index) != len(self.words):
+            twice = next(word for word, n in Counter(self.words).items() if n > 1)
+            raise ValueError(f"the vocabulary has {twice!r} twice; expected every word once")
 
     def __len__(self) -> int:
         return len(SPECIALS) + len(self.words)
@@ -64,7 +72,7 @@ class Vocabulary:
 
     def encode(self, caption: str) -> tuple[int, ...]:
         """Turn a caption into BOS, its words, EOS; a longer one loses its last words, not EOS."""
-        words = words_of(caption)[: MAX_TOKENS - 1]
+        words = words_as(self.rule, caption)[: MAX_TOKENS - 1]
         return (BOS, *(self._index.get(word, UNK) for word in words), EOS)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -83,7 +91,7 @@ class Vocabulary:
         """Count what it can say of these captions."""
         num_tokens = num_unknown = num_captions = num_whole = num_cut = 0
         for caption in captions:
-            words = words_of(caption)
+            words = words_as(self.rule, caption)
             said = words[: MAX_TOKENS - 1]
             unknown = sum(word not in self._index for word in said)
             num_captions += 1
@@ -94,7 +102,9 @@ class Vocabulary:
         return Coverage(num_tokens, num_unknown, num_captions, num_whole, num_cut)
 
 
-def build_vocabulary(captions: Iterable[str], *, min_count: int = 1) -> Vocabulary:
+def build_vocabulary(
+    captions: Iterable[str], *, min_count: int = 1, rule: Words = "taskgrain"
+) -> Vocabulary:
     """Collect the words seen at least `min_count` times in the training captions."""
-    counts = Counter(word for caption in captions for word in words_of(caption))
-    return Vocabulary(tuple(sorted(word for word, n in counts.items() if n >= min_count)))
+    counts = Counter(word for caption in captions for word in words_as(rule, caption))
+    return Vocabulary(tuple(sorted(word for word, n in counts.items() if n >= min_count)), rule)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskgrain.labels.directions import sides_of
+from taskgrain.labels.directions import clear_sides_of
 
 # Each pair of words with opposite meanings, and what else says the same.
 _OPPOSITES = (
@@ -29,13 +29,16 @@ Directions = dict[int, tuple[object, ...]]
 
 
 def directions_of(words: Sequence[str]) -> Directions:
-    """Read the directions that lower-case words say; nothing where they say none."""
+    """Read the directions that lower-case words say; nothing where they say none.
+
+    Left and right are sides where the words around them show it: "the man left" goes nowhere.
+    """
     said: Directions = {}
     for word in words:
         if word in _POLE_OF:
             axis, pole = _POLE_OF[word]
             said[axis] = (*said.get(axis, ()), pole)
-    if sides := sides_of(words):
+    if sides := clear_sides_of(words):
         said[_SIDES] = sides
     return said
 
