@@ -13,7 +13,7 @@ from torch import Tensor
 
 from taskgrain.decoding import BeamSettings, beam, greedy
 from taskgrain.labels.vocabulary import BOS, EOS, MAX_TOKENS
-from taskgrain.models.caption_decoder import CaptionDecoder, DecoderState
+from taskgrain.models.caption_decoder import CaptionDecoder, reorder
 
 CLIPS, STEPS, WIDTH, VOCABULARY, ROUNDS = 64, 12, 256, 2000, 7
 
@@ -44,16 +44,12 @@ def carrying(decoder: CaptionDecoder, features: Tensor) -> Tensor:
     return greedy(decoder.step, start, batch_size=len(features), device=features.device)
 
 
-def rows_of(state: DecoderState, rows: Tensor) -> DecoderState:
-    return DecoderState(state.condition[rows], state.hidden[:, rows], state.cell[:, rows])
-
-
 def searching(decoder: CaptionDecoder, features: Tensor) -> Tensor:
     return beam(
         decoder.step,
         decoder.start(features),
         BeamSettings(width=5),
-        reorder=rows_of,
+        reorder=reorder,
         batch_size=len(features),
         device=features.device,
     )

@@ -12,6 +12,7 @@ from taskgrain.decoding import (
     BeamSettings,
     beam,
     greedy,
+    score_alternatives,
     score_captions,
     score_choices,
 )
@@ -253,3 +254,41 @@ def test_every_choice_is_as_probable_as_scored_alone() -> None:
         alone = likelihoods(model, clip, [trimmed(caption[1:]) for caption in captions])
         assert torch.allclose(found[clip], alone, rtol=0, atol=1e-12)
     assert len({tuple(row) for row in found.tolist()}) == 3
+
+
+ALTERNATIVES = [
+    (0, [BOS, 4, 5, EOS]),
+    (0, [BOS, 4, 5, 3, EOS]),
+    (2, [BOS, 4, 5, EOS]),
+    (0, [BOS, 5, EOS]),
+    (2, [BOS, EOS]),
+]
+
+
+def score_of_each(model: Chain) -> Tensor:
+    rows = [[*caption, *[PAD] * (5 - len(caption))] for _, caption in ALTERNATIVES]
+    clips = torch.tensor([clip for clip, _ in ALTERNATIVES])
+    return score_alternatives(model, model.start(), torch.tensor(rows), clips, reorder=rows_of)
+
+
+def test_alternatives_of_clips_are_as_probable_as_scored_alone() -> None:
+    found = score_of_each(Chain(clips=3, vocabulary=6, seed=4))
+    for row, (clip, caption) in enumerate(ALTERNATIVES):
+        alone = likelihoods(Chain(clips=3, vocabulary=6, seed=4), clip, [caption[1:]])
+        assert float(found[row].sum()) == pytest.approx(float(alone[0]), abs=1e-12)
+        assert (found[row] != 0).sum() == len(caption) - 1  # a token each, nothing at padding
+
+
+def test_a_beginning_that_alternatives_share_is_computed_once() -> None:
+    model = Chain(clips=3, vocabulary=6, seed=4)
+    score_of_each(model)
+    # BOS of two clips; of clip 0 "4" and "5", of clip 2 "4"; "4 5" of each; "4 5 3" of clip 0.
+    assert model.rows == 2 + 3 + 2 + 1
+
+
+def test_alternatives_need_their_beginning() -> None:
+    model = Chain(clips=1, vocabulary=6, seed=4)
+    with pytest.raises(ValueError, match="BOS first"):
+        score_alternatives(
+            model, model.start(), torch.tensor([[4, EOS]]), torch.tensor([0]), reorder=rows_of
+        )

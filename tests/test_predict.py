@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -11,26 +12,46 @@ from taskgrain.errors import CheckpointError, ClipError
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, taxonomy_of
-from taskgrain.labels.vocabulary import build_vocabulary
-from taskgrain.models.build import build_model, compact_shape
+from taskgrain.labels.vocabulary import Vocabulary, build_vocabulary
+from taskgrain.models.build import (
+    COMPACT_DECODER,
+    DecoderShape,
+    EncoderShape,
+    add_readouts,
+    build_encoder,
+    build_model,
+    compact_shape,
+)
+from taskgrain.models.elsewhere.opening import WantedNetwork, open_encoder
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription, Predictor
+from taskgrain.predict import ModelDescription, Predictor, load_model
 from tests.making import moving_square, write_video
 
 TAXONOMY = taxonomy_of(sorted(BRACKETED)[:20])
 VOCABULARY = build_vocabulary(["pushing a small red cup from left to right"])
 SHAPE = compact_shape(spatial_widths=(4, 4), temporal_widths=(4, 4), lstm_width=8)
+SAMPLING = FrameSampling(8, 36, 36, 32, 32)
+ATTENTIVE = DecoderShape(5, 6, 2, attention=True, first_weights="torch")
 
 
-def checkpoint(folder: Path, level: str | None, form: CaptionForm | None) -> Path:
-    vocabulary = None if form is None else VOCABULARY
+def checkpoint(
+    folder: Path,
+    level: str | None,
+    form: CaptionForm | None,
+    *,
+    vocabulary: Vocabulary = VOCABULARY,
+    decoder_shape: DecoderShape = COMPACT_DECODER,
+    sampling: FrameSampling = SAMPLING,
+) -> Path:
+    said = None if form is None else vocabulary
     description = ModelDescription(
-        "tiny", 3, SHAPE, TAXONOMY, level, form, vocabulary, FrameSampling(8, 36, 36, 32, 32)
+        "tiny", 3, SHAPE, TAXONOMY, level, form, said, sampling, decoder_shape
     )
     model = build_model(
         SHAPE,
         num_classes=None if level is None else len(TAXONOMY.names(level)),
-        vocabulary_size=None if vocabulary is None else len(vocabulary),
+        vocabulary_size=None if said is None else len(said),
+        decoder_shape=decoder_shape,
         seed=3,
     )
     folder.mkdir()
@@ -108,8 +129,22 @@ def test_a_clip_that_is_no_video_is_refused(tmp_path: Path) -> None:
         ({"taxonomy": None}, "stored taxonomy"),
         ({"caption": "sung"}, "caption is 'sung'"),
         ({"sampling": {"num_frames": 3}}, "missing"),
-        ({"encoder": {"spatial": 1}}, "encoder shape"),
-        ({"vocabulary": ["one", "word"]}, "does not fit|shape|size"),
+        ({"encoder": {"spatial": 1}}, "stored shape: pixels is None"),
+        ({"encoder": {**SHAPE.to_json(), "lstm_width": 0}}, "describes no network: hidden_size"),
+        ({"vocabulary": None}, "vocabulary is no list of words"),
+        ({"vocabulary": ["cup", "cup"]}, "the vocabulary has 'cup' twice"),
+        (
+            {"vocabulary": ["one", "word"]},
+            r"weight decoder.words.weight has shape \(13, 64\); expected \(6, 64\)",
+        ),
+        ({"caption": None}, "caption is None"),
+        ({"level": "species"}, "no level 'species'"),
+        ({"words": "latin"}, "words is 'latin', none of taskgrain, paper"),
+        ({"decoder": {"word_width": 64}}, "stored shape: lstm_width is None"),
+        (
+            {"decoder": {**COMPACT_DECODER.to_json(), "attention": True}},
+            "weight decoder.lstm.weight_ih_l0 has shape",
+        ),
         ({"encoder": None}, "encoder of your own"),
     ],
 )
@@ -126,3 +161,115 @@ def test_a_damaged_description_is_refused_by_name(
 def test_a_folder_that_is_no_checkpoint_says_what_one_is(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"expected a checkpoint folder with model\.json"):
         Predictor.from_checkpoint(tmp_path)
+
+
+def test_a_decoder_of_another_shape_and_its_words_come_back(tmp_path: Path) -> None:
+    vocabulary = build_vocabulary(["it doesn't fall"], rule="paper")
+    folder = checkpoint(
+        tmp_path / "a", None, "full", vocabulary=vocabulary, decoder_shape=ATTENTIVE
+    )
+    model, description = load_model(folder)
+    assert description.decoder_shape == ATTENTIVE
+    assert description.vocabulary == vocabulary
+    assert vocabulary.words == ("DOESNT", "FALL", "IT")
+    assert model.decoder is not None
+    assert model.decoder.attention is not None
+    clips = [moving_square(20, size=36), moving_square(9, size=36)[::-1]]
+    together = Predictor(model, description, "cpu").describe(clips, ["a", "b"])
+    alone = Predictor.from_checkpoint(folder).describe(clips[1:], ["b"])
+    assert together[1] == alone[0]
+    assert together[1].caption is not None
+    assert set(together[1].caption.split()) <= {*vocabulary.words, "<unk>"}
+
+
+def test_a_checkpoint_from_before_decoders_had_shapes_is_read(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "a", None, "full")
+    clip = [moving_square(20, size=36)]
+    now = Predictor.from_checkpoint(folder).describe(clip, ["a"])
+    path = folder / "model.json"
+    stored = json.loads(path.read_text())
+    del stored["decoder"], stored["words"]
+    path.write_text(json.dumps(stored))
+    assert ModelDescription.read(path).decoder_shape == COMPACT_DECODER
+    assert Predictor.from_checkpoint(folder).describe(clip, ["a"]) == now
+
+
+@pytest.mark.slow
+def test_an_encoder_from_elsewhere_is_rebuilt_from_its_shape(tmp_path: Path) -> None:
+    if find_spec("torchvision") is None:
+        pytest.skip("torchvision is not installed")
+    encoder, shape = open_encoder(
+        WantedNetwork("torchvision", "resnet18", weights="random", single_frame=True), seed=3
+    )
+    folder = tmp_path / "a"
+    folder.mkdir()
+    description = ModelDescription("tiny", 3, shape, TAXONOMY, CATEGORY, None, None, SAMPLING)
+    model = add_readouts(encoder, num_classes=20, vocabulary_size=None, seed=3).eval()
+    save_weights(model, folder / "model.safetensors")
+    (folder / "model.json").write_text(json.dumps(description.to_json()))
+    clips, names = [moving_square(20, size=36)], ["a"]
+    assert Predictor.from_checkpoint(folder).describe(clips, names) == Predictor(
+        model, description, "cpu"
+    ).describe(clips, names)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("narrower", r"weight encoder\.spatial\.layers\.0\.0\.weight has shape"),
+        ("one channel", r"weight encoder\.temporal\.layers\.0\.0\.weight is missing"),
+        ("no decoder", r"weight decoder\.condition\.weight is missing"),
+        ("no head", r"weight head\.linear\.\w+ is not part of this model"),
+        ("cut off", "not a whole safetensors file"),
+        ("gone", "no such file"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused_by_the_first_that_does_not_fit(
+    tmp_path: Path, change: str, said: str
+) -> None:
+    num_words = len(VOCABULARY)
+    others: dict[str, tuple[EncoderShape, int | None]] = {
+        "narrower": (compact_shape(spatial_widths=(3, 4), temporal_widths=(4, 4)), num_words),
+        "one channel": (compact_shape(spatial_widths=(4, 4), temporal_widths=()), num_words),
+        "no decoder": (SHAPE, None),
+        "no head": (SHAPE, num_words),
+    }
+    level = None if change == "no head" else CATEGORY
+    folder = checkpoint(tmp_path / "a", level, "full")
+    path = folder / "model.safetensors"
+    if change in others:
+        shape, vocabulary_size = others[change]
+        other = build_model(shape, num_classes=20, vocabulary_size=vocabulary_size, seed=0)
+        save_weights(other, path)
+    elif change == "cut off":
+        path.write_bytes(path.read_bytes()[:-9])
+    else:
+        path.unlink()
+    with pytest.raises(CheckpointError, match=said) as caught:
+        load_model(folder)
+    assert str(path) in str(caught.value)
+
+
+def test_an_encoder_of_ones_own_that_is_another_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "a", CATEGORY, None)
+    wider = compact_shape(spatial_widths=(4, 5), temporal_widths=(4, 4), lstm_width=8)
+    with pytest.raises(CheckpointError, match=r"weight encoder\.spatial\.layers\.1\.0\.weight"):
+        load_model(folder, encoder=build_encoder(wider, 0))
+
+
+def test_a_clip_shorter_than_the_window_repeats_its_last_frame(tmp_path: Path) -> None:
+    sampling = FrameSampling(8, 36, 36, 32, 32, stride=1)
+    predictor = Predictor.from_checkpoint(
+        checkpoint(tmp_path / "a", CATEGORY, "full", sampling=sampling)
+    )
+    short = moving_square(20, size=36)[:3]
+    padded = np.concatenate([short, np.repeat(short[-1:], 5, axis=0)])
+    said = predictor.describe([short, padded], ["a", "a"])
+    assert said[0] == said[1]
+
+
+def test_a_clip_with_fewer_frames_than_are_seen_shows_some_twice(tmp_path: Path) -> None:
+    predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "a", CATEGORY, "full"))
+    short = moving_square(20, size=36)[:2]
+    said = predictor.describe([short, np.repeat(short, 4, axis=0)], ["a", "a"])
+    assert said[0] == said[1]

@@ -159,8 +159,7 @@ def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
     Raises:
         ValueError: if a caption does not begin with BOS.
     """
-    if captions.ndim != 2 or bool((captions[:, :1] != BOS).any()):
-        raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
+    _check_begun(captions)
     total = torch.zeros(captions.shape[0], dtype=torch.float64, device=captions.device)
     state = start
     for token, following in zip(captions.T[:-1], captions.T[1:], strict=True):
@@ -171,13 +170,50 @@ def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
     return total
 
 
+def score_alternatives(
+    step: Step[State], start: State, captions: Tensor, clips: Tensor, *, reorder: Reorder[State]
+) -> Tensor:
+    """Say how probable several captions of each clip are; beginnings are computed once.
+
+    Args:
+        step: gives the logits after one more token; fed each beginning that captions of a clip
+            share as one row, and none that has ended.
+        start: the state before BOS, of B rows.
+        captions: long (R, L), BOS first, right-padded with PAD.
+        clips: long (R,), the row of `start` that each caption is of.
+        reorder: picks rows of a state.
+
+    Returns:
+        float64 (R, L - 1): the log-probability in nats of each token after BOS, among those that
+        can be said; 0 at padding. The sums of the rows are what `score_captions` gives.
+
+    Raises:
+        ValueError: if a caption does not begin with BOS.
+    """
+    _check_begun(captions)
+    found = torch.zeros(captions[:, 1:].shape, dtype=torch.float64, device=captions.device)
+    num_tokens = int(captions.max()) + 1 if captions.numel() else 1
+    state, beginning = start, clips.clone()  # (R,), the row of the state that a caption goes on
+    for place, (token, following) in enumerate(zip(captions.T[:-1], captions.T[1:], strict=True)):
+        goes_on = following != PAD
+        if not bool(goes_on.any()):
+            break
+        keys = beginning[goes_on] * num_tokens + token[goes_on]
+        rows, row_of = keys.unique(return_inverse=True)
+        logits, state = step(rows % num_tokens, reorder(state, rows // num_tokens))
+        log_probs = _allowed(logits.double()).log_softmax(dim=1)
+        found[goes_on, place] = log_probs[row_of, following[goes_on]]
+        beginning[goes_on] = row_of
+    return found
+
+
 def score_choices(
     step: Step[State], start: State, choices: Tensor, *, reorder: Reorder[State], batch_size: int
 ) -> Tensor:
-    """Say how probable each of the same captions is for each clip; for ranking all templates.
+    """Say how probable each of the same captions is for each clip.
 
     Args:
-        step: gives the logits after one more token; fed C rows, one clip at a time.
+        step: gives the logits after one more token; fed C rows at most, one clip at a time.
         start: the state before BOS, of B rows.
         choices: long (C, L), BOS first, right-padded with PAD.
         reorder: picks rows of a state.
@@ -191,9 +227,15 @@ def score_choices(
     """
     likelihoods = choices.new_zeros((batch_size, len(choices)), dtype=torch.float64)
     for clip in range(batch_size):
-        rows = torch.full((len(choices),), clip, device=choices.device)
-        likelihoods[clip] = score_captions(step, reorder(start, rows), choices)
+        clips = torch.full((len(choices),), clip, device=choices.device)
+        scores = score_alternatives(step, start, choices, clips, reorder=reorder)
+        likelihoods[clip] = scores.sum(dim=1)
     return likelihoods
+
+
+def _check_begun(captions: Tensor) -> None:
+    if captions.ndim != 2 or bool((captions[:, :1] != BOS).any()):
+        raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
 
 
 def _allowed(logits: Tensor) -> Tensor:

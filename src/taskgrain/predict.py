@@ -6,7 +6,7 @@ Shapes: S stored frames of a clip, T frames that the model sees, H W pixels.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,9 +21,11 @@ from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
 from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
+from taskgrain.labels.template import WORDS
 from taskgrain.labels.vocabulary import Vocabulary
-from taskgrain.models.build import EncoderShape, add_readouts, build_encoder
+from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
 from taskgrain.models.model import SourceModel
+from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
 from taskgrain.models.weights import load_weights
 from taskgrain.train.precision import usable_device
 
@@ -36,12 +38,13 @@ class ModelDescription:
 
     source: str
     seed: int
-    shape: EncoderShape | None  # None for an encoder of the user's own
+    shape: EncoderRecipe | None  # None for an encoder of the user's own
     taxonomy: Taxonomy
     level: str | None  # what the head tells apart
     form: CaptionForm | None  # what the decoder says
     vocabulary: Vocabulary | None
     sampling: FrameSampling
+    decoder_shape: DecoderShape = COMPACT_DECODER  # not looked at where nothing is said
 
     def to_json(self) -> dict[str, object]:
         """Write as what `json.dumps` takes."""
@@ -50,10 +53,12 @@ class ModelDescription:
             "source": self.source,
             "seed": self.seed,
             "encoder": None if self.shape is None else self.shape.to_json(),
+            "decoder": None if self.vocabulary is None else self.decoder_shape.to_json(),
             "taxonomy": self.taxonomy.to_json(),
             "level": self.level,
             "caption": self.form,
             "vocabulary": None if self.vocabulary is None else list(self.vocabulary.words),
+            "words": None if self.vocabulary is None else self.vocabulary.rule,
             "sampling": asdict(self.sampling),
         }
 
@@ -83,24 +88,43 @@ class ModelDescription:
     def _of(cls, stored: dict[str, object]) -> ModelDescription:
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             raise ValueError(f"its format is not {FORMAT}")
-        encoder, words, form = stored["encoder"], stored["vocabulary"], stored["caption"]
-        sampling = stored["sampling"]
-        if not isinstance(sampling, dict) or not isinstance(encoder, dict | None):
-            raise ValueError("encoder and sampling are not JSON objects")
-        if form is not None and form not in CAPTION_FORMS:
-            raise ValueError(f"caption is {form!r}, none of {', '.join(CAPTION_FORMS)}")
-        if not isinstance(words, list | None):
-            raise ValueError("vocabulary is no list of words")
+        encoder, decoder = stored["encoder"], stored.get("decoder")
+        sampling, level = stored["sampling"], stored["level"]
+        if not (
+            isinstance(sampling, dict)
+            and isinstance(encoder, dict | None)
+            and isinstance(decoder, dict | None)
+        ):
+            raise ValueError("encoder, decoder and sampling are not JSON objects")
+        taxonomy = Taxonomy.from_json(stored["taxonomy"])
+        if level is not None:
+            taxonomy.names(str(level))  # refuses a level that it lacks
+        form, vocabulary = _spoken(stored)
         return cls(
             source=str(stored["source"]),
             seed=int(str(stored["seed"])),
-            shape=None if encoder is None else EncoderShape.from_json(encoder),
-            taxonomy=Taxonomy.from_json(stored["taxonomy"]),
-            level=None if stored["level"] is None else str(stored["level"]),
+            shape=None if encoder is None else recipe_from_json(encoder),
+            taxonomy=taxonomy,
+            level=None if level is None else str(level),
             form=form,
-            vocabulary=None if words is None else Vocabulary(tuple(map(str, words))),
+            vocabulary=vocabulary,
             sampling=FrameSampling(**sampling),
+            decoder_shape=COMPACT_DECODER if decoder is None else DecoderShape.from_json(decoder),
         )
+
+
+def _spoken(stored: Mapping[str, object]) -> tuple[CaptionForm | None, Vocabulary | None]:
+    """Read what the decoder says, and in which words; older files name no rule for them."""
+    form, words, rule = stored["caption"], stored["vocabulary"], stored.get("words")
+    if form is None and words is None:
+        return None, None
+    if form not in CAPTION_FORMS:
+        raise ValueError(f"caption is {form!r}, none of {', '.join(CAPTION_FORMS)}")
+    if not isinstance(words, list):
+        raise ValueError("vocabulary is no list of words")
+    if rule is not None and rule not in WORDS:
+        raise ValueError(f"words is {rule!r}, none of {', '.join(WORDS)}")
+    return form, Vocabulary(tuple(map(str, words)), "taskgrain" if rule is None else rule)
 
 
 def load_model(
@@ -116,21 +140,31 @@ def load_model(
         CheckpointError: if either file is missing, malformed or does not fit.
     """
     description = ModelDescription.read(folder / "model.json")
-    if encoder is None:
-        if description.shape is None:
-            raise CheckpointError(
-                f"{folder}: was trained with an encoder of your own; pass one as encoder="
-            )
-        encoder = build_encoder(description.shape, seed=0)
+    if encoder is None and description.shape is None:
+        raise CheckpointError(
+            f"{folder}: was trained with an encoder of your own; pass one as encoder="
+        )
+    try:
+        model = _untrained(description, encoder)
+    except ValueError as error:  # as of an LSTM without units
+        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {error}") from error
+    load_weights(model, folder / "model.safetensors")
+    return model.eval(), description
+
+
+def _untrained(description: ModelDescription, encoder: nn.Module | None) -> SourceModel:
+    """Build what a description describes, on its own encoder or on a given one."""
     level, vocabulary = description.level, description.vocabulary
-    model = add_readouts(
+    if encoder is None:
+        assert description.shape is not None, "an encoder of the user's own is given"
+        encoder = build_from(description.shape, seed=0)
+    return add_readouts(
         encoder,
         num_classes=None if level is None else len(description.taxonomy.names(level)),
         vocabulary_size=None if vocabulary is None else len(vocabulary),
+        decoder_shape=description.decoder_shape,
         seed=0,
     )
-    load_weights(model, folder / "model.safetensors")
-    return model.eval(), description
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +208,11 @@ class Predictor:
         """Load a checkpoint folder; the arguments and errors are those of `load_model`."""
         model, description = load_model(Path(folder), encoder=encoder)
         return cls(model, description, device)
+
+    @property
+    def model(self) -> SourceModel:
+        """The network itself, in eval mode, on the device."""
+        return self._model
 
     def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
         """Describe a video file.

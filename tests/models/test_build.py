@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,15 +9,21 @@ from torch import Tensor
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import (
+    COMPACT_DECODER,
+    PAPER_DECODER,
+    DecoderShape,
     EncoderShape,
+    FirstWeights,
     add_readouts,
     build_encoder,
     build_model,
     compact_shape,
     paper_shape,
 )
+from taskgrain.models.caption_decoder import WORD_SCALE
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
+ATTENTIVE = DecoderShape(word_width=5, lstm_width=6, num_layers=2, attention=True)
 
 
 def bits(module: torch.nn.Module) -> dict[str, Tensor]:
@@ -87,17 +94,64 @@ def test_a_shape_survives_json(shape: EncoderShape) -> None:
         ("dropout", None, "dropout is None; expected a number"),
         ("pixels", 3, "pixels is 3; expected a JSON object"),
         ("spatial", {"layers": 1}, "layers is 1; expected a list"),
-        ("temporal", {"layers": [], "reduction": "sum"}, "reduction is 'sum'"),
         (
             "temporal",
-            {"layers": [{"width": 3, "stride": [1, 2]}], "reduction": "max"},
-            r"expected an integer|stride is \[1, 2\]; expected three integers",
+            {"layers": [], "temporal_kernel": 3, "frame_stride": 1, "reduction": "sum"},
+            "reduction is 'sum'; expected 'max' or 'mean'",
+        ),
+        (
+            "temporal",
+            {"layers": [{"width": 3, "stride": [1, 2]}]},
+            r"stride is \[1, 2\]; expected three integers, 1 or more",
+        ),
+        (
+            "temporal",
+            {"layers": [{"width": 3, "stride": [1, 2, 2], "padding": [0, -1, 0]}]},
+            r"padding is \[0, -1, 0\]; expected three integers, 0 or more",
         ),
     ],
 )
 def test_a_malformed_shape_is_refused(key: str, value: object, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
         EncoderShape.from_json({**TINY.to_json(), key: value})
+
+
+@pytest.mark.parametrize("shape", [COMPACT_DECODER, PAPER_DECODER, ATTENTIVE])
+def test_the_shape_of_a_decoder_survives_json(shape: DecoderShape) -> None:
+    assert DecoderShape.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("word_width", -1, "word_width is -1; expected an integer, 0 or more"),
+        ("attention", 1, "attention is 1; expected true or false"),
+        ("first_weights", "he", "first_weights is 'he'; expected 'scaled' or 'torch'"),
+    ],
+)
+def test_a_malformed_shape_of_a_decoder_is_refused(key: str, value: object, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        DecoderShape.from_json({**COMPACT_DECODER.to_json(), key: value})
+
+
+def test_the_decoder_is_built_as_its_shape_says() -> None:
+    model = build_model(TINY, num_classes=None, vocabulary_size=9, decoder_shape=ATTENTIVE, seed=3)
+    decoder = model.decoder
+    assert decoder is not None
+    assert decoder.words.weight.shape == (9, 5)
+    assert (decoder.num_layers, decoder.lstm.hidden_size) == (2, 6)
+    assert decoder.lstm.input_size == 5 + 6 + 16  # word, condition, what attention finds
+    assert decoder.attention is not None
+
+
+def test_first_weights_are_scaled_or_torchs_own() -> None:
+    def words(first_weights: FirstWeights) -> Tensor:
+        shape = replace(COMPACT_DECODER, first_weights=first_weights)
+        model = build_model(TINY, num_classes=None, vocabulary_size=9, decoder_shape=shape, seed=3)
+        assert model.decoder is not None
+        return model.decoder.words.weight
+
+    assert torch.equal(words("scaled"), words("torch") * WORD_SCALE)
 
 
 class OwnEncoder(torch.nn.Module):

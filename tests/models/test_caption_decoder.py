@@ -4,15 +4,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.decoding import BeamSettings, beam, greedy, score_captions, score_choices
+from taskgrain.labels.vocabulary import MAX_TOKENS
+from taskgrain.models.caption_decoder import CONDITION_GAIN, WORD_SCALE, CaptionDecoder, reorder
 
 CAPTION = torch.tensor([[1, 5, 6, 7, 2, 0], [1, 8, 2, 0, 0, 0]])
 
 
-def make_decoder(num_layers: int = 2) -> CaptionDecoder:
+def make_decoder(num_layers: int = 2, *, attention: bool = False) -> CaptionDecoder:
     torch.manual_seed(0)
     return CaptionDecoder(
-        5, vocabulary_size=11, word_width=3, lstm_width=7, num_layers=num_layers
+        5,
+        vocabulary_size=11,
+        word_width=3,
+        lstm_width=7,
+        num_layers=num_layers,
+        attention=attention,
     ).eval()
 
 
@@ -20,9 +27,10 @@ def make_features() -> Tensor:
     return torch.randn(2, 4, 5, generator=torch.Generator().manual_seed(0))
 
 
+@pytest.mark.parametrize("attention", [False, True])
 @pytest.mark.parametrize("num_layers", [1, 2])
-def test_step_by_step_gives_the_teacher_forced_logits(num_layers: int) -> None:
-    decoder, features = make_decoder(num_layers), make_features()
+def test_step_by_step_gives_the_teacher_forced_logits(num_layers: int, attention: bool) -> None:
+    decoder, features = make_decoder(num_layers, attention=attention), make_features()
     forced = decoder(features, CAPTION)
     assert forced.shape == (2, 5, 11)
     state = decoder.start(features)
@@ -75,3 +83,112 @@ def test_the_papers_sizes_are_only_arguments() -> None:
     lstm = 4 * 1024 * (256 + 1024 + 1024) + 4 * 1024 * (1024 + 1024) + 4 * 4 * 1024
     expected = 1024 * 1025 + 100 * 256 + lstm + 100 * 1025
     assert sum(p.numel() for p in decoder.parameters()) == expected
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_the_decoder_is_its_formula_written_out(attention: bool) -> None:
+    decoder, features = make_decoder(attention=attention), make_features()
+    with torch.no_grad():
+        assert torch.allclose(decoder(features, CAPTION), slow(decoder, features), atol=1e-5)
+
+
+@torch.no_grad()
+def slow(decoder: CaptionDecoder, features: Tensor) -> Tensor:
+    """Clip by clip, word by word, layer by layer; gates in torch's order i, f, g, o."""
+    weights = dict(decoder.lstm.named_parameters())
+    clips = []
+    for clip, caption in zip(features, CAPTION, strict=True):
+        seen = [decoder.condition.weight @ step + decoder.condition.bias for step in clip]
+        condition = torch.stack([each.clamp(min=0) for each in seen]).mean(0)
+        hidden, cell = [condition] * decoder.num_layers, [condition] * decoder.num_layers
+        logits = []
+        for token in caption[:-1]:
+            below = torch.cat([decoder.words.weight[token], condition])
+            if decoder.attention is not None:
+                memory = decoder.attention.remember(clip[None])
+                below = torch.cat([below, decoder.attention(hidden[-1][None], memory)[0]])
+            for layer in range(decoder.num_layers):
+                gates = weights[f"weight_ih_l{layer}"] @ below + weights[f"bias_ih_l{layer}"]
+                gates = gates + weights[f"weight_hh_l{layer}"] @ hidden[layer]
+                gates = gates + weights[f"bias_hh_l{layer}"]
+                enter, forget, new, leave = gates.chunk(4)
+                cell[layer] = forget.sigmoid() * cell[layer] + enter.sigmoid() * new.tanh()
+                hidden[layer] = leave.sigmoid() * cell[layer].tanh()
+                below = hidden[layer]
+            logits.append(decoder.out.weight @ below + decoder.out.bias)
+        clips.append(torch.stack(logits))
+    return torch.stack(clips)
+
+
+def test_attention_looks_at_steps_that_the_condition_does_not_tell_apart() -> None:
+    decoder = make_decoder(attention=True)
+    with torch.no_grad():
+        decoder.condition.weight.zero_()
+    features = make_features()
+    before, after = decoder(features, CAPTION), decoder(features * 3, CAPTION)
+    assert not torch.allclose(before, after)
+    before[:, -1].sum().backward()
+    assert decoder.attention is not None
+    for name, weight in decoder.attention.named_parameters():
+        assert weight.grad is not None, name
+        assert bool((weight.grad != 0).any()), name
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_a_reordered_state_goes_on_as_its_rows_would(attention: bool) -> None:
+    decoder, features = make_decoder(attention=attention), make_features()
+    _, state = decoder.step(CAPTION[:, 0], decoder.start(features))
+    rows = torch.tensor([1, 0, 1])
+    expected, _ = decoder.step(CAPTION[:, 1], state)
+    logits, after = decoder.step(CAPTION[rows, 1], reorder(state, rows))
+    assert torch.allclose(logits, expected[rows], atol=1e-6)
+    assert (after.memory is None) is not attention
+
+
+@pytest.mark.parametrize("attention", [False, True])
+def test_a_decoder_can_be_searched_and_scored(attention: bool) -> None:
+    decoder, features = make_decoder(attention=attention), make_features()
+    start, device = decoder.start(features), torch.device("cpu")
+    with torch.inference_mode():
+        said = greedy(decoder.step, start, batch_size=2, device=device)
+        narrow, wide = (
+            beam(
+                decoder.step,
+                start,
+                BeamSettings(width, max_tokens=MAX_TOKENS),
+                reorder=reorder,
+                batch_size=2,
+                device=device,
+            )
+            for width in (1, 6)
+        )
+        assert torch.equal(narrow, said)
+        of_choices = score_choices(decoder.step, start, CAPTION, reorder=reorder, batch_size=2)
+        for clip in range(2):
+            alone = decoder.start(features[clip : clip + 1])
+            for choice in range(2):
+                single = score_captions(decoder.step, alone, CAPTION[choice : choice + 1])
+                assert float(of_choices[clip, choice]) == pytest.approx(float(single), abs=1e-5)
+
+        def likelihood(caption: Tensor) -> Tensor:
+            first = torch.ones((2, 1), dtype=torch.long)
+            return score_captions(decoder.step, start, torch.cat([first, caption], dim=1))
+
+        assert bool((likelihood(wide) >= likelihood(said) - 1e-6).all())
+
+
+def test_what_is_said_of_a_clip_does_not_depend_on_its_neighbours() -> None:
+    decoder, features = make_decoder(attention=True), make_features()
+    together = decoder(features, CAPTION)
+    alone = decoder(features[1:], CAPTION[1:])
+    assert torch.allclose(together[1:], alone, atol=1e-6)
+
+
+def test_first_weights_are_torchs_own_unless_the_clip_is_to_be_heard() -> None:
+    decoder, scaled = make_decoder(), make_decoder()
+    scaled.let_features_speak()
+    assert torch.equal(scaled.words.weight, decoder.words.weight * WORD_SCALE)
+    # torch draws from within 1 / sqrt(D), He et al. from within sqrt(6 / D).
+    expected = decoder.condition.weight * CONDITION_GAIN * 6**0.5
+    assert torch.allclose(scaled.condition.weight, expected)
+    assert torch.equal(scaled.out.weight, decoder.out.weight)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -55,6 +57,32 @@ def test_the_papers_encoder_has_the_papers_parameter_counts(
     assert (count(encoder.lstm), count(encoder.out)) == (lstm, out)
     assert count(encoder) == total
     assert encoder.width == 1024
+
+
+@pytest.mark.slow
+def test_the_papers_encoder_gives_the_papers_sizes_at_its_own_frames() -> None:
+    # The last column of the table of docs/paper.md; what the sixth layer's pool of 6 x 6 leaves is
+    # what our channel takes the largest of.
+    sizes = [(48, 48, 48), (48, 24, 24), (48, 12, 12), (48, 10, 10), (48, 8, 8), (48, 6, 6)]
+    widths = [32, 64, 128, 256, 256, 256]
+    encoder = build_encoder(paper_shape(32, 32), 0).eval()
+    found: dict[str, list[tuple[int, ...]]] = {"spatial": [], "temporal": []}
+
+    def remember(name: str) -> Callable[[torch.nn.Module, object, Tensor], None]:
+        return lambda _module, _inputs, maps: found[name].append(tuple(maps.shape))
+
+    for name, channel in (("spatial", encoder.spatial), ("temporal", encoder.temporal)):
+        assert channel is not None
+        for layer in channel.layers:
+            layer.register_forward_hook(remember(name))
+    video = make_video(1, 48, 96)
+    with torch.inference_mode():
+        features = encoder(video)
+        assert encoder.channel_features(video).shape == (1, 48, 512)
+    assert features.shape == (1, 48, 1024)
+    expected = [(1, width, *size) for width, size in zip(widths, sizes, strict=True)]
+    for name in ("spatial", "temporal"):
+        assert found[name] == [*expected, *expected]  # two passes
 
 
 def test_the_papers_channels_end_in_one_number_a_plane_and_frame() -> None:
@@ -192,3 +220,17 @@ def test_a_channel_reduces_what_the_layers_leave(reduction: str) -> None:
     expected = maps.max(3).values if reduction == "max" else maps.mean(3)
     assert maps.shape == (2, 3, 4, 16)
     assert torch.allclose(seen, expected.transpose(1, 2))
+
+
+@torch.inference_mode()
+def test_the_widths_of_the_channels_divide_what_is_read_before_the_lstm() -> None:
+    encoder, video = every_frame_encoder(), make_video()
+    assert encoder.channel_widths == (5, 6)
+    seen = encoder.channel_features(video)
+    assert torch.equal(encoder.from_channels(seen), encoder(video))
+    reversed_seen = encoder.channel_features(video.flip(1))
+    spatial = seen[:, :, : encoder.channel_widths[0]]
+    torch.testing.assert_close(spatial.flip(1), reversed_seen[:, :, :5])
+    assert not torch.allclose(seen.flip(1)[:, :, 5:], reversed_seen[:, :, 5:])
+    flat = build_encoder(compact_shape(temporal_widths=()), 0)
+    assert flat.channel_widths == (64, 0)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import build_encoder, compact_shape
-from taskgrain.models.weights import load_weights, save_weights
+from taskgrain.models.weights import load_part, load_weights, save_weights
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
@@ -98,3 +98,35 @@ def test_a_failed_save_leaves_the_old_weights(tmp_path: Path) -> None:
         save_weights(broken, path)
     assert_same(before, load_file(path))
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def two_parts() -> nn.ModuleDict:
+    return nn.ModuleDict({"encoder": nn.Linear(2, 3), "head": nn.Linear(3, 4)})
+
+
+def test_a_part_is_taken_whole_and_the_rest_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    stored, part = two_parts(), nn.Linear(2, 3)
+    save_weights(stored, path)
+    assert load_part(part, path, "encoder.") == ("head.bias", "head.weight")
+    assert_same(bits(part), bits(stored["encoder"]))
+
+
+@pytest.mark.parametrize(
+    ("part", "prefix", "message"),
+    [
+        (nn.Linear(2, 4), "encoder.", r"encoder\.weight has shape \(3, 2\); expected \(4, 2\)"),
+        (nn.Linear(2, 3), "decoder.", r"weight decoder\.weight is missing"),
+        (nn.Linear(2, 3, bias=False), "encoder.", r"encoder\.bias is not part of this model"),
+        (nn.Linear(2, 3).half(), "encoder.", r"encoder\.weight is F32; expected F16"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_refused_whole(
+    tmp_path: Path, part: nn.Module, prefix: str, message: str
+) -> None:
+    path = tmp_path / "model.safetensors"
+    save_weights(two_parts(), path)
+    before = bits(part)
+    with pytest.raises(CheckpointError, match=message):
+        load_part(part, path, prefix)
+    assert_same(before, bits(part))

@@ -47,6 +47,9 @@ class Encoder(Settings):
     recurrent: bool = Field(
         False, description="of a network from elsewhere: an LSTM over its steps, as lstm_width says"
     )
+    single_frame: bool = Field(
+        False, description="of an image network: it sees the middle frame of a clip alone"
+    )
 
     @model_validator(mode="after")
     def _is_one_network(self) -> Self:
@@ -58,6 +61,10 @@ class Encoder(Settings):
         if not self.model:
             raise ValueError(f'network = "{self.network}" needs "model", the name of its network')
         _refuse_set(self, TWO_CHANNEL, "belongs to the two-channel network")
+        if not self.recurrent:
+            _refuse_set(self, ("lstm_width",), 'needs "recurrent", without which there is no LSTM')
+        if self.single_frame and (self.recurrent or self.network != "torchvision"):
+            raise ValueError('"single_frame" is for an image network of torchvision, without LSTM')
         return self
 
 
@@ -65,7 +72,7 @@ TWO_CHANNEL = (
     *("layers", "spatial_widths", "temporal_widths", "feature_width", "dropout"),
     *("pixel_mean", "pixel_deviation"),
 )
-ELSEWHERE = ("model", "weights", "recurrent")
+ELSEWHERE = ("model", "weights", "recurrent", "single_frame")
 
 
 def _refuse_set(encoder: Encoder, keys: tuple[str, ...], why: str) -> None:

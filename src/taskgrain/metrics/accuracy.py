@@ -30,6 +30,12 @@ class Accuracy:
         return cls(nothing, nothing, nothing, k)
 
     @classmethod
+    def missed(cls, target: Tensor, num_classes: int, *, k: int = TOP_K) -> Accuracy:
+        """Count clips of which nothing was said, long (B,) their classes: wrong, each of them."""
+        nothing = (0,) * num_classes
+        return cls(_by_class(target.cpu(), num_classes), nothing, nothing, k)
+
+    @classmethod
     def of(cls, scores: Tensor, target: Tensor, *, k: int = TOP_K) -> Accuracy:
         """Count one batch.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -18,12 +19,24 @@ from taskgrain.models.encoder import Pixels, TwoChannelEncoder
 from taskgrain.models.heads import ClassificationHead
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.seeds import derive_seed
-from taskgrain.models.shape_json import channel_from_json, entry_of, number_of, whole_number_of
+from taskgrain.models.shape_json import (
+    channel_from_json,
+    choice_of,
+    entry_of,
+    number_of,
+    truth_of,
+    whole_number_of,
+)
 
+Layers = Literal["compact", "paper"]
+FirstWeights = Literal["scaled", "torch"]
+FIRST_WEIGHTS: tuple[FirstWeights, ...] = ("scaled", "torch")
 INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
 SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
 COMPACT_WIDTHS = (8, 24, 48, 64)
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
+COMPACT_FRAME_STRIDE = 4  # of the spatial channel: as many steps as the 3D layers leave
+PAPER_POOLED = 3  # layers that are padded and halve height and width; the later ones do neither
 COMPACT_PIXELS = Pixels(mean=120.0, deviation=60.0)
 PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
 
@@ -63,15 +76,69 @@ class EncoderShape:
 
 @dataclass(frozen=True, slots=True)
 class DecoderShape:
-    """The sizes of a `CaptionDecoder`, its vocabulary apart."""
+    """All that it takes to make a `CaptionDecoder`, its vocabulary apart."""
 
     word_width: int
     lstm_width: int
     num_layers: int
+    attention: bool = False  # over the encoder's steps, anew before each word
+    first_weights: FirstWeights = "scaled"  # as `let_features_speak`, or as torch draws them
+
+    def to_json(self) -> dict[str, object]:
+        """Give what `json.dumps` takes and `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, object]) -> DecoderShape:
+        """Read what `to_json` gave.
+
+        Raises:
+            CheckpointError: if an entry is missing or is not what it should be.
+        """
+        return cls(
+            word_width=whole_number_of(entries, "word_width"),
+            lstm_width=whole_number_of(entries, "lstm_width"),
+            num_layers=whole_number_of(entries, "num_layers"),
+            attention=truth_of(entries, "attention"),
+            first_weights=choice_of(entries, "first_weights", FIRST_WEIGHTS),
+        )
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1)
-PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2)
+PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2, first_weights="torch")
+
+
+def spatial_channel(widths: tuple[int, ...], layers: Layers) -> ChannelShape:
+    """Lay out the 2D channel, which sees one frame a step; without widths there is none.
+
+    Args:
+        widths: of the layers, first to last.
+        layers: "compact": each halves height and width by its stride, and every fourth frame is
+            looked at. "paper": every frame; the first three layers are padded and pooled, the
+            later ones neither, and of the pixels that remain the largest counts (docs/paper.md).
+    """
+    if layers == "paper":
+        return ChannelShape(_paper_layers(widths, 0), SPATIAL, reduction="max")
+    flat = tuple(ConvLayer(width, stride=(1, 2, 2), padding=(0, 1, 1)) for width in widths)
+    return ChannelShape(flat, SPATIAL, frame_stride=COMPACT_FRAME_STRIDE)
+
+
+def temporal_channel(widths: tuple[int, ...], layers: Layers) -> ChannelShape:
+    """Lay out the 3D channel, whose kernels span three frames; without widths there is none.
+
+    Args:
+        widths: of the layers, first to last.
+        layers: "compact": each halves height and width by its stride, the first two the frames
+            too. "paper": as the spatial channel's, and no frame is left out.
+    """
+    if layers == "paper":
+        return ChannelShape(_paper_layers(widths, 1), TEMPORAL, reduction="max")
+    strides = (*COMPACT_TEMPORAL_STRIDES, *(1 for _ in widths))
+    deep = (
+        ConvLayer(width, stride=(stride, 2, 2))
+        for width, stride in zip(widths, strides, strict=False)
+    )
+    return ChannelShape(tuple(deep), TEMPORAL)
 
 
 def compact_shape(
@@ -80,20 +147,10 @@ def compact_shape(
     temporal_widths: tuple[int, ...] = COMPACT_WIDTHS,
     lstm_width: int = 128,
 ) -> EncoderShape:
-    """Give the small encoder that trains on a CPU; 16 frames become 4 steps.
-
-    The first two layers of the temporal channel take every second frame each; the spatial channel
-    looks at every fourth. Each layer halves height and width. No widths: no such channel.
-    """
-    strides = (*COMPACT_TEMPORAL_STRIDES, *(1 for _ in temporal_widths))
-    flat = tuple(ConvLayer(width, stride=(1, 2, 2), padding=(0, 1, 1)) for width in spatial_widths)
-    deep = tuple(
-        ConvLayer(width, stride=(stride, 2, 2))
-        for width, stride in zip(temporal_widths, strides, strict=False)
-    )
+    """Give the small encoder that trains on a CPU; 16 frames become 4 steps."""
     return EncoderShape(
-        spatial=ChannelShape(flat, SPATIAL, frame_stride=4),
-        temporal=ChannelShape(deep, TEMPORAL),
+        spatial=spatial_channel(spatial_widths, "compact"),
+        temporal=temporal_channel(temporal_widths, "compact"),
         lstm_width=lstm_width,
         feature_width=0,
         dropout=0.0,
@@ -109,13 +166,18 @@ def paper_shape(k2: int, k3: int) -> EncoderShape:
         k3: base width of the temporal channel, likewise.
     """
     return EncoderShape(
-        spatial=ChannelShape(_paper_layers(k2, 0) if k2 else (), SPATIAL, reduction="max"),
-        temporal=ChannelShape(_paper_layers(k3, 1) if k3 else (), TEMPORAL, reduction="max"),
+        spatial=spatial_channel(paper_widths(k2), "paper"),
+        temporal=temporal_channel(paper_widths(k3), "paper"),
         lstm_width=512,
         feature_width=1024,
         dropout=0.5,
         pixels=PAPER_PIXELS,
     )
+
+
+def paper_widths(k: int) -> tuple[int, ...]:
+    """Give the widths of a channel of the authors' code from its base width; none of 0."""
+    return (k, 2 * k, 4 * k, 8 * k, 8 * k, 8 * k) if k else ()
 
 
 def build_encoder(shape: EncoderShape, seed: int) -> TwoChannelEncoder:
@@ -186,23 +248,22 @@ def add_readouts(
                 word_width=decoder_shape.word_width,
                 lstm_width=decoder_shape.lstm_width,
                 num_layers=decoder_shape.num_layers,
+                attention=decoder_shape.attention,
             )
             _initialise(decoder, derive_seed(seed, "decoder"))
-            decoder.let_features_speak()
+            if decoder_shape.first_weights == "scaled":
+                decoder.let_features_speak()
     return SourceModel(encoder, head=head, decoder=decoder)
 
 
-def _paper_layers(k: int, temporal_padding: int) -> tuple[ConvLayer, ...]:
-    same = (temporal_padding, 1, 1)
-    valid = (temporal_padding, 0, 0)
+def _paper_layers(widths: tuple[int, ...], temporal_padding: int) -> tuple[ConvLayer, ...]:
+    same, valid = (temporal_padding, 1, 1), (temporal_padding, 0, 0)
     # What the last pool leaves of 96 x 96 pixels is one number; the channel's reduction does it.
-    return (
-        ConvLayer(k, padding=same, pool=(1, 2, 2)),
-        ConvLayer(2 * k, padding=same, pool=(1, 2, 2)),
-        ConvLayer(4 * k, padding=same, pool=(1, 2, 2)),
-        ConvLayer(8 * k, padding=valid),
-        ConvLayer(8 * k, padding=valid),
-        ConvLayer(8 * k, padding=valid),
+    return tuple(
+        ConvLayer(width, padding=same, pool=(1, 2, 2))
+        if index < PAPER_POOLED
+        else ConvLayer(width, padding=valid)
+        for index, width in enumerate(widths)
     )
 
 

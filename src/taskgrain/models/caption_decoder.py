@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from taskgrain.models.attention import AdditiveAttention, Memory
+
 MIN_TOKENS = 2  # BOS and something to predict
 WORD_SCALE = 0.1  # of torch's embeddings, which have deviation 1
 CONDITION_GAIN = 4.0  # over the initialisation of He et al. for ReLU
@@ -24,6 +26,17 @@ class DecoderState:
     condition: Tensor  # float (B, P), what the decoder knows of the clip
     hidden: Tensor  # float (R, B, P)
     cell: Tensor  # float (R, B, P)
+    memory: Memory | None = None  # what attention looks at; None without attention
+
+
+def reorder(state: DecoderState, rows: Tensor) -> DecoderState:
+    """Pick rows of a state: long (N,), in that order; they may repeat. For `taskgrain.decoding`."""
+    return DecoderState(
+        state.condition[rows],
+        hidden=state.hidden[:, rows],
+        cell=state.cell[:, rows],
+        memory=None if state.memory is None else state.memory.rows(rows),
+    )
 
 
 class CaptionDecoder(nn.Module):
@@ -31,6 +44,8 @@ class CaptionDecoder(nn.Module):
 
     As in the authors' code: p = mean over the steps of ReLU(Linear(features)); an LSTM that
     starts from h0 = c0 = p in every layer; its input is the word's embedding with p beside it.
+    With attention there stands beside both what the last layer's h, as the words so far left it,
+    finds in the steps of the clip (see `AdditiveAttention`; the authors' own variant is unknown).
     """
 
     def __init__(
@@ -41,6 +56,7 @@ class CaptionDecoder(nn.Module):
         word_width: int,
         lstm_width: int,
         num_layers: int = 2,
+        attention: bool = False,
     ) -> None:
         super().__init__()
         self.vocabulary_size = vocabulary_size
@@ -48,9 +64,17 @@ class CaptionDecoder(nn.Module):
         self.condition = nn.Linear(width, lstm_width)
         self.words = nn.Embedding(vocabulary_size, word_width)
         self.lstm = nn.LSTM(
-            word_width + lstm_width, lstm_width, num_layers=num_layers, batch_first=True
+            word_width + lstm_width + (width if attention else 0),
+            lstm_width,
+            num_layers=num_layers,
+            batch_first=True,
         )
         self.out = nn.Linear(lstm_width, vocabulary_size)
+        self.attention = (
+            AdditiveAttention(width, query_width=lstm_width, inner_width=lstm_width)
+            if attention
+            else None
+        )
 
     @torch.no_grad()
     def let_features_speak(self) -> None:
@@ -94,7 +118,8 @@ class CaptionDecoder(nn.Module):
         """
         condition = self.condition(features).relu().mean(dim=1)  # (B, P)
         first = condition.expand(self.num_layers, -1, -1).contiguous()  # (R, B, P)
-        return DecoderState(condition, hidden=first, cell=first)
+        memory = None if self.attention is None else self.attention.remember(features)
+        return DecoderState(condition, hidden=first, cell=first, memory=memory)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
         """Take one more token; what came before is in the state and is not computed again.
@@ -113,5 +138,25 @@ class CaptionDecoder(nn.Module):
         """Feed tokens: long (B, t); give float (B, t, V) logits and the state after them."""
         condition = state.condition[:, None].expand(-1, tokens.shape[1], -1)
         inputs = torch.cat([self.words(tokens), condition], dim=2)  # (B, t, E + P)
+        if state.memory is not None:
+            return self._attend(inputs, state, state.memory)
         said, (hidden, cell) = self.lstm(inputs, (state.hidden, state.cell))
         return self.out(said), DecoderState(state.condition, hidden=hidden, cell=cell)
+
+    def _attend(
+        self, inputs: Tensor, state: DecoderState, memory: Memory
+    ) -> tuple[Tensor, DecoderState]:
+        """Go on word by word, since what a word looks for depends on those before it.
+
+        Float (B, t, E + P) inputs to float (B, t, V) logits and the state after them.
+        """
+        assert self.attention is not None, "only attention leaves a memory"
+        hidden, cell, said = state.hidden, state.cell, []
+        for word in inputs.unbind(dim=1):
+            found = self.attention(hidden[-1], memory)  # (B, D)
+            step, (hidden, cell) = self.lstm(
+                torch.cat([word, found], dim=1)[:, None], (hidden, cell)
+            )
+            said.append(step)
+        logits = self.out(torch.cat(said, dim=1))
+        return logits, DecoderState(state.condition, hidden=hidden, cell=cell, memory=memory)

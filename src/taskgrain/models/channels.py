@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 Reduction = Literal["max", "mean"]
 NUM_PLANES = 3  # red, green, blue
+KERNEL_PIXELS = 3  # height and width of every kernel
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,20 @@ class ChannelShape:
     def width(self) -> int:
         """D_c, the features a step; 0 when the channel is absent."""
         return self.layers[-1].width if self.layers else 0
+
+    def layers_that_fit(self, height: int, width: int) -> int:
+        """Count the layers, first to last, that frames of so many pixels leave something for."""
+        sizes: tuple[int, ...] = (height, width)
+        for index, layer in enumerate(self.layers):
+            sizes = tuple(
+                ((size + 2 * padding - KERNEL_PIXELS) // stride + 1) // pool
+                for size, stride, padding, pool in zip(
+                    sizes, layer.stride[1:], layer.padding[1:], layer.pool[1:], strict=True
+                )
+            )
+            if min(sizes) < 1:
+                return index
+        return len(self.layers)
 
 
 class Channel(nn.Module):
@@ -92,7 +107,7 @@ def _layer(num_planes: int, layer: ConvLayer, *, temporal_kernel: int) -> nn.Seq
         nn.Conv3d(
             num_planes,
             layer.width,
-            (temporal_kernel, 3, 3),
+            (temporal_kernel, KERNEL_PIXELS, KERNEL_PIXELS),
             stride=layer.stride,
             padding=layer.padding,
         ),

@@ -81,7 +81,18 @@ class TwoChannelEncoder(nn.Module):
         Raises:
             ValueError: if the video is not uint8 (B, T, H, W, 3).
         """
-        seen = self.channel_features(video)
+        return self.from_channels(self.channel_features(video))
+
+    @property
+    def channel_widths(self) -> tuple[int, int]:
+        """Give D_s and D_t; 0 for a channel that is absent."""
+        spatial, temporal = (
+            0 if channel is None else channel.width for channel in (self.spatial, self.temporal)
+        )
+        return spatial, temporal
+
+    def from_channels(self, seen: Tensor) -> Tensor:
+        """Read what the channels see: float32 (B, T', D_s + D_t) -> float32 (B, T', D)."""
         with torch.autocast(seen.device.type, enabled=False):
             steps, _ = self.lstm(seen)  # (B, T', 2 * lstm_width)
             return self.out(steps)

@@ -1,20 +1,22 @@
-"""Reading the stored shape of an encoder: every entry is checked where it is read."""
+"""Reading the stored shape of a network: every entry is checked where it is read."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.channels import ChannelShape, ConvLayer, Reduction
 
-REDUCTIONS: dict[object, Reduction] = {"max": "max", "mean": "mean"}
+Choice = TypeVar("Choice", bound=str)
+REDUCTIONS: tuple[Reduction, ...] = ("max", "mean")
 
 
 def entry_of(entries: Mapping[str, object], key: str) -> Mapping[str, object]:
     """Give the JSON object under a key, or raise CheckpointError."""
     value = entries.get(key)
     if not isinstance(value, Mapping):
-        raise CheckpointError(f"encoder shape: {key} is {value!r}; expected a JSON object")
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected a JSON object")
     return value
 
 
@@ -22,7 +24,7 @@ def number_of(entries: Mapping[str, object], key: str) -> float:
     """Give the number under a key, or raise CheckpointError."""
     value = entries.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise CheckpointError(f"encoder shape: {key} is {value!r}; expected a number")
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected a number")
     return float(value)
 
 
@@ -30,44 +32,58 @@ def whole_number_of(entries: Mapping[str, object], key: str) -> int:
     """Give the integer, 0 or more, under a key, or raise CheckpointError."""
     value = entries.get(key)
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise CheckpointError(f"encoder shape: {key} is {value!r}; expected an integer, 0 or more")
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected an integer, 0 or more")
     return value
+
+
+def truth_of(entries: Mapping[str, object], key: str) -> bool:
+    """Give the truth value under a key, or raise CheckpointError."""
+    value = entries.get(key)
+    if not isinstance(value, bool):
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected true or false")
+    return value
+
+
+def choice_of(entries: Mapping[str, object], key: str, known: tuple[Choice, ...]) -> Choice:
+    """Give the one of the known names that stands under a key, or raise CheckpointError."""
+    value = entries.get(key)
+    for name in known:
+        if value == name:
+            return name
+    expected = " or ".join(map(repr, known))
+    raise CheckpointError(f"stored shape: {key} is {value!r}; expected {expected}")
 
 
 def channel_from_json(entries: Mapping[str, object]) -> ChannelShape:
     """Read the shape of a channel, or raise CheckpointError."""
     layers = entries.get("layers")
     if not isinstance(layers, list | tuple):
-        raise CheckpointError(f"encoder shape: layers is {layers!r}; expected a list")
-    reduction = REDUCTIONS.get(entries.get("reduction"))
-    if reduction is None:
-        raise CheckpointError(
-            f"encoder shape: reduction is {entries.get('reduction')!r}; expected 'max' or 'mean'"
-        )
+        raise CheckpointError(f"stored shape: layers is {layers!r}; expected a list")
     return ChannelShape(
         layers=tuple(_layer(layer) for layer in layers),
         temporal_kernel=whole_number_of(entries, "temporal_kernel"),
         frame_stride=whole_number_of(entries, "frame_stride"),
-        reduction=reduction,
+        reduction=choice_of(entries, "reduction", REDUCTIONS),
     )
 
 
 def _layer(layer: object) -> ConvLayer:
     if not isinstance(layer, Mapping):
-        raise CheckpointError(f"encoder shape: a layer is {layer!r}; expected a JSON object")
+        raise CheckpointError(f"stored shape: a layer is {layer!r}; expected a JSON object")
     return ConvLayer(
         width=whole_number_of(layer, "width"),
-        stride=_triple(layer, "stride"),
-        padding=_triple(layer, "padding"),
-        pool=_triple(layer, "pool"),
+        stride=_triple(layer, "stride", least=1),
+        padding=_triple(layer, "padding", least=0),
+        pool=_triple(layer, "pool", least=1),
     )
 
 
-def _triple(layer: Mapping[str, object], key: str) -> tuple[int, int, int]:
+def _triple(layer: Mapping[str, object], key: str, *, least: int) -> tuple[int, int, int]:
     value = layer.get(key)
-    if not isinstance(value, list | tuple) or len(value) != 3:
-        raise CheckpointError(f"encoder shape: {key} is {value!r}; expected three integers")
-    time, height, width = value
-    if not all(isinstance(size, int) for size in (time, height, width)):
-        raise CheckpointError(f"encoder shape: {key} is {value!r}; expected three integers")
-    return (time, height, width)
+    if isinstance(value, list | tuple) and len(value) == 3:
+        time, height, width = value
+        if all(isinstance(size, int) and size >= least for size in value):
+            return (time, height, width)
+    raise CheckpointError(
+        f"stored shape: {key} is {value!r}; expected three integers, {least} or more"
+    )

@@ -13,6 +13,9 @@ from torch import Tensor, nn
 from taskgrain.data.files import atomic_path
 from taskgrain.errors import CheckpointError
 
+LeftOut = tuple[str, ...]
+"""Names of stored weights that were not taken."""
+
 DTYPE_NAMES = {
     torch.float64: "F64",
     torch.float32: "F32",
@@ -53,8 +56,31 @@ def load_weights(module: nn.Module, path: Path) -> None:
             module; it names the first weight that does. The module is then as it was.
     """
     expected = module.state_dict()
-    _check_header(expected, path)
+    _check_header(expected, path, prefix="")
     module.load_state_dict(read_tensors(path), strict=True)
+
+
+def load_part(module: nn.Module, path: Path, prefix: str) -> LeftOut:
+    """Fill a module with one part of stored weights; that part fits wholly, or nothing is done.
+
+    Args:
+        module: a part of a model, such as its encoder.
+        path: weights of a whole model.
+        prefix: what the names of the part begin with there, as "encoder.".
+
+    Returns:
+        The names of the stored weights that are no part of it, in alphabetical order.
+
+    Raises:
+        CheckpointError: as `load_weights`, comparing the weights under the prefix alone.
+    """
+    expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
+    left_out = _check_header(expected, path, prefix)
+    stored = read_tensors(path)
+    module.load_state_dict(
+        {name.removeprefix(prefix): stored[name] for name in expected}, strict=True
+    )
+    return left_out
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -77,8 +103,12 @@ def to_store(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
-def _check_header(expected: Mapping[str, Tensor], path: Path) -> None:
-    """Compare names, shapes and dtypes without reading any weight."""
+def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> LeftOut:
+    """Compare names, shapes and dtypes without reading any weight; give names without the prefix.
+
+    Raises:
+        CheckpointError: naming the first weight that differs.
+    """
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
             found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -95,8 +125,9 @@ def _check_header(expected: Mapping[str, Tensor], path: Path) -> None:
                         f"{path}: weight {name} is {dtype}; expected {DTYPE_NAMES[tensor.dtype]}"
                     )
             for name in found:
-                if name not in expected:
+                if name.startswith(prefix) and name not in expected:
                     raise CheckpointError(f"{path}: weight {name} is not part of this model")
+            return tuple(sorted(name for name in found if not name.startswith(prefix)))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:

@@ -1,0 +1,1 @@
+"""Encoders from elsewhere: networks of torchvision and Hugging Face behind our contract."""

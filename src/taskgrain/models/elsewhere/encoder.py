@@ -1,0 +1,126 @@
+"""A network from elsewhere behind our contract: uint8 video in, features of each step out.
+
+Shapes: B clips, T frames, T' steps, H W pixels given, h w pixels that the network sees, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from taskgrain.data.sampling import spread_frames
+from taskgrain.models.elsewhere.shape import NUM_PLANES, NetworkShape
+
+WHITE = 255.0  # grey level that counts as 1
+# What is computed together without gradients: VGG16 keeps 26 MB of a frame in one layer.
+FRAMES_AT_ONCE = 16
+CLIPS_AT_ONCE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Trunk:
+    """A network without its head, as `NetworkEncoder` calls it."""
+
+    network: nn.Module  # float (N, 3, h, w) -> (N, D), or float (B, T, 3, h, w) -> (B, T', D)
+    width: int  # D
+    reads: Literal["frames", "clips"]
+
+
+class NetworkEncoder(nn.Module):
+    """Show a network what it was trained to see; an LSTM over its steps where one is wanted.
+
+    Clips are scaled to the network's own size (bilinear, antialiased) and normalised as its
+    publishers say. A network that takes a fixed number of frames gets so many, spread over the
+    clip; of a shorter clip some come twice.
+    """
+
+    def __init__(self, trunk: Trunk, shape: NetworkShape) -> None:
+        super().__init__()
+        if shape.single_frame and trunk.reads != "frames":
+            raise ValueError(f"{shape.model} reads clips; a single frame is for an image network")
+        self.network = trunk.network
+        self._reads = trunk.reads
+        self._preparation = shape.preparation
+        self._single_frame = shape.single_frame
+        self.lstm = (
+            nn.LSTM(trunk.width, shape.lstm_width, batch_first=True, bidirectional=True)
+            if shape.lstm_width
+            else None
+        )
+        self.width = 2 * shape.lstm_width or trunk.width
+        # (level / 255 - mean) / deviation as one product and one difference. The shape has the
+        # numbers; they are no weights.
+        deviation = torch.tensor(shape.preparation.deviation).view(NUM_PLANES, 1, 1)
+        mean = torch.tensor(shape.preparation.mean).view(NUM_PLANES, 1, 1)
+        self._scale: Tensor
+        self._offset: Tensor
+        self.register_buffer("_scale", 1 / (WHITE * deviation), persistent=False)
+        self.register_buffer("_offset", mean / deviation, persistent=False)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Encode clips; under autocast the network computes in the lower precision.
+
+        Args:
+            video: uint8 (B, T, H, W, 3), RGB.
+
+        Returns:
+            float32 (B, T', D): T' is T for an image network, 1 for a single frame, and what the
+            network leaves of a clip otherwise.
+
+        Raises:
+            ValueError: if the video is not uint8 (B, T, H, W, 3).
+        """
+        if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != NUM_PLANES:
+            raise ValueError(
+                f"video is {video.dtype} {tuple(video.shape)}; expected uint8 (B, T, H, W, 3)"
+            )
+        video = self._chosen_frames(video)
+        if self._reads == "frames":
+            frames = video.flatten(0, 1)  # (B * T, H, W, 3)
+            steps = self._in_parts(lambda part: self.network(self._prepare(part)), frames)
+            steps = steps.unflatten(0, video.shape[:2])  # (B, T, D)
+        else:
+            steps = self._in_parts(self._read_clips, video)
+        if self.lstm is None:
+            return steps
+        with torch.autocast(steps.device.type, enabled=False):
+            return self.lstm(steps)[0]
+
+    def _chosen_frames(self, video: Tensor) -> Tensor:
+        num_frames = video.shape[1]
+        if self._single_frame:
+            return video[:, num_frames // 2].unsqueeze(1)
+        wanted = self._preparation.num_frames
+        if wanted is None or wanted == num_frames:
+            return video
+        return video[:, torch.from_numpy(spread_frames(num_frames, wanted, None)).to(video.device)]
+
+    def _in_parts(self, read: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
+        """Read so many items at once as memory allows.
+
+        All of them where a BatchNorm takes them together, or where gradients keep them anyway.
+        """
+        is_normalising = any(module.training for module in self.network.modules())
+        if is_normalising or torch.is_grad_enabled():
+            return read(items).float()
+        size = FRAMES_AT_ONCE if self._reads == "frames" else CLIPS_AT_ONCE
+        return torch.cat([read(part).float() for part in items.split(size)])
+
+    def _read_clips(self, video: Tensor) -> Tensor:
+        frames = self._prepare(video.flatten(0, 1))
+        return self.network(frames.unflatten(0, video.shape[:2]))  # (B, T', D)
+
+    def _prepare(self, frames: Tensor) -> Tensor:
+        """Turn uint8 (N, H, W, 3) into what the network sees: float (N, 3, h, w)."""
+        planes = frames.permute(0, 3, 1, 2).float()
+        size = (self._preparation.height, self._preparation.width)
+        if planes.shape[2:] != size:
+            planes = F.interpolate(
+                planes, size=size, mode="bilinear", antialias=True, align_corners=False
+            )
+        return planes.mul_(self._scale).sub_(self._offset)

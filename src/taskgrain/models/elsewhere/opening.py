@@ -1,0 +1,112 @@
+"""Open an encoder from elsewhere, with the weights that its makers trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from taskgrain.errors import ConfigError
+from taskgrain.models.elsewhere import huggingface, torchvision
+from taskgrain.models.elsewhere.building import as_encoder, build_network
+from taskgrain.models.elsewhere.encoder import NetworkEncoder
+from taskgrain.models.elsewhere.shape import Library, NetworkShape
+from taskgrain.models.elsewhere.stored import (
+    huggingface_config,
+    huggingface_folder,
+    huggingface_processor,
+    load_huggingface,
+    load_torchvision,
+    torchvision_file,
+)
+
+Weights = Literal["cached", "download", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedNetwork:
+    """What is asked for; `NetworkShape` is what is then known of it."""
+
+    network: Library
+    model: str  # torchvision's name, or a Hugging Face model's name or folder
+    weights: Weights = "cached"  # as on this machine, fetched if need be, or drawn
+    single_frame: bool = False  # whether it sees the middle frame alone
+    lstm_width: int = 0  # of an LSTM over its steps, in each direction; 0 leaves it out
+
+
+def open_encoder(wanted: WantedNetwork, seed: int) -> tuple[NetworkEncoder, NetworkShape]:
+    """Open an encoder; the seed is that of its LSTM, and of all weights where they are random.
+
+    Nothing is fetched unless `wanted.weights` is "download".
+
+    Raises:
+        ConfigError: if there is no such network, its library is not installed, its files are not
+            on this machine, or a single frame is wanted of a network that takes clips.
+        CheckpointError: if its weights are not whole.
+    """
+    shape = shape_of(wanted)
+    if wanted.weights == "random":
+        return build_network(shape, seed), shape
+    return as_encoder(shape, _pretrained(wanted, shape), seed), shape
+
+
+def make_ready(wanted: WantedNetwork) -> None:
+    """Find all files that a network needs, and fetch them where that is wanted.
+
+    Raises:
+        ConfigError: as `open_encoder`, before a weight is read.
+    """
+    shape_of(wanted)
+    if wanted.network == "torchvision" and wanted.weights != "random":
+        address = torchvision.published_address(wanted.model)
+        torchvision_file(address, download=wanted.weights == "download")
+
+
+def shape_of(wanted: WantedNetwork) -> NetworkShape:
+    """Say all that it takes to build a network, without its weights.
+
+    Raises:
+        ConfigError: as `open_encoder`.
+    """
+    config: dict[str, object] = {}
+    if wanted.network == "torchvision":
+        preparation = torchvision.published_preparation(wanted.model)
+    else:
+        folder = huggingface_folder(wanted.model, download=wanted.weights == "download")
+        config = huggingface.stored_config(huggingface_config(folder))
+        processor = huggingface_processor(folder)
+        preparation = huggingface.preparation_of(wanted.model, config, processor)
+    if wanted.single_frame and not is_image_network(wanted):
+        raise ConfigError(
+            f"{wanted.model} takes clips, not single frames; single_frame is for an image network "
+            "of torchvision, as resnet50"
+        )
+    return NetworkShape(
+        network=wanted.network,
+        model=wanted.model,
+        config=config,
+        preparation=preparation,
+        single_frame=wanted.single_frame,
+        lstm_width=wanted.lstm_width,
+    )
+
+
+def is_image_network(wanted: WantedNetwork) -> bool:
+    """Whether a network reads frame by frame."""
+    return wanted.network == "torchvision" and wanted.model not in torchvision.VIDEO_LAYERS
+
+
+def _pretrained(wanted: WantedNetwork, shape: NetworkShape) -> nn.Module:
+    download = wanted.weights == "download"
+    if wanted.network == "huggingface":
+        folder = huggingface_folder(wanted.model, download=download)
+        unused = huggingface.UNUSED_PARTS.get(str(shape.config["model_type"]))
+        config = huggingface.library_config(shape.config)
+        return load_huggingface(config, folder, unused_part=unused)
+    path = torchvision_file(torchvision.published_address(wanted.model), download=download)
+    with torch.random.fork_rng(devices=[]):  # building draws weights that are overwritten
+        network = torchvision.new_network(wanted.model)
+    load_torchvision(network, path)
+    return network

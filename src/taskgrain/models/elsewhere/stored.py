@@ -1,0 +1,247 @@
+"""Pretrained weights on this machine, where the two libraries keep them; fetched only if asked.
+
+Nothing here runs code of a file: torchvision's weights are unpickled as tensors alone, Hugging
+Face's are safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from urllib.error import URLError
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from taskgrain.errors import CheckpointError, ConfigError
+from taskgrain.models.elsewhere.huggingface import LibraryConfig
+from taskgrain.models.elsewhere.installed import transformers_library
+
+# What is fetched of a model on the hub: no pickle, no code, no second copy in another format.
+WANTED_FILES = (
+    *("config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
+    *("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"),
+)
+PREPARATION_FILES: Mapping[str, tuple[str, ...]] = {
+    "video_preprocessor_config.json": (),
+    "preprocessor_config.json": (),
+    "processor_config.json": ("video_processor", "image_processor"),
+}
+"""Where a Hugging Face model says how its clips are prepared, and under which of the keys."""
+
+ASK = 'say weights = "download" in a study, --download to `taskgrain features`'
+
+
+def torchvision_file(address: str, *, download: bool) -> Path:
+    """Find the weights of an address where torch.hub keeps them (`TORCH_HOME`).
+
+    Args:
+        address: of torchvision's own weights.
+        download: whether to fetch them if they are not there.
+
+    Raises:
+        ConfigError: if they are not there and not to be fetched, or cannot be.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    if path.is_file():
+        return path
+    if not download:
+        raise ConfigError(
+            f"{path}: no such file, and weights are fetched only if asked for: put {address} "
+            f"there, or {ASK}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = re.search(r"-([0-9a-f]{8,})\.", path.name)  # torch.hub's names end in their own hash
+    try:
+        torch.hub.download_url_to_file(
+            address, str(path), name and name[1], progress=sys.stderr.isatty()
+        )
+    except (URLError, OSError, RuntimeError) as error:
+        raise ConfigError(
+            f"{address} cannot be fetched ({error}); fetch it elsewhere and put it at {path}"
+        ) from error
+    return path
+
+
+def load_torchvision(network: nn.Module, path: Path) -> None:
+    """Fill a whole network with torchvision's own weights; names and shapes are compared first.
+
+    Raises:
+        CheckpointError: if the file holds no tensors, or differs from the network; it names the
+            first weight that does. The network is then as it was.
+    """
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        said = str(error).partition("\n")[0]
+        raise CheckpointError(
+            f"{path}: not a whole file of weights ({said}); remove it and fetch it again"
+        ) from error
+    if not isinstance(stored, Mapping) or not all(map(torch.is_tensor, stored.values())):
+        raise CheckpointError(f"{path}: holds no weights by their names")
+    expected = network.state_dict()
+    check_weights(expected, {name: tuple(tensor.shape) for name, tensor in stored.items()}, path)
+    # Files older than the counter that BatchNorm keeps for itself do without it.
+    counters = {name: expected[name] for name in expected if _is_counter(name)}
+    network.load_state_dict({**counters, **stored}, strict=True)
+
+
+def check_weights(
+    expected: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]], path: Path
+) -> None:
+    """Compare names and shapes.
+
+    Raises:
+        CheckpointError: naming the first weight that is missing, superfluous or of another shape.
+    """
+    for name, tensor in expected.items():
+        if name not in found:
+            if _is_counter(name):
+                continue
+            raise CheckpointError(f"{path}: weight {name} is missing")
+        if found[name] != tuple(tensor.shape):
+            raise CheckpointError(
+                f"{path}: weight {name} has shape {found[name]}; expected {tuple(tensor.shape)}"
+            )
+    for name in found:
+        if name not in expected:
+            raise CheckpointError(f"{path}: weight {name} is not part of this network")
+
+
+def _is_counter(name: str) -> bool:
+    return name.endswith("num_batches_tracked")
+
+
+def huggingface_folder(model: str, *, download: bool) -> Path:
+    """Find a Hugging Face model: a folder, or a name of the hub in its cache (`HF_HOME`).
+
+    Raises:
+        ConfigError: if it is not on this machine and not to be fetched, or cannot be.
+    """
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(
+            snapshot_download(
+                model, local_files_only=not download, allow_patterns=list(WANTED_FILES)
+            )
+        )
+    except HFValidationError:
+        raise ConfigError(
+            f"{model!r} is neither a folder nor a name of the Hugging Face hub, as "
+            "facebook/vjepa2-vitl-fpc64-256"
+        ) from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        if download:
+            said = str(error).partition("\n")[0]
+            raise ConfigError(f"{model} cannot be fetched from the hub: {said}") from error
+        raise ConfigError(
+            f"{model} is neither a folder nor in Hugging Face's cache on this machine, and "
+            f"weights are fetched only if asked for: {ASK}"
+        ) from error
+
+
+def huggingface_config(folder: Path) -> dict[str, object]:
+    """Read a model's own config.json.
+
+    Raises:
+        ConfigError: if there is none, or it does not say what kind of model it is.
+    """
+    config = _json(folder / "config.json")
+    if config is None:
+        raise ConfigError(f"{folder}: no config.json; expected a model as save_pretrained saves it")
+    return config
+
+
+def huggingface_processor(folder: Path) -> dict[str, object] | None:
+    """Read how a model's clips are prepared; None where its folder does not say."""
+    for name, keys in PREPARATION_FILES.items():
+        stored = _json(folder / name)
+        if stored is None:
+            continue
+        if not keys:
+            return stored
+        for key in keys:
+            part = stored.get(key)
+            if isinstance(part, dict):
+                return part
+    return None
+
+
+def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | None) -> nn.Module:
+    """Load a model with its pretrained weights from a folder, as safetensors.
+
+    Weights that the model does not have, as those of a classifier or of a decoder that it was
+    trained with, are left where they are.
+
+    Args:
+        config: of the model.
+        folder: with its weights.
+        unused_part: of the model, whose weights may be absent.
+
+    Raises:
+        CheckpointError: if there are no weights, or one is missing or of another shape.
+    """
+    library = transformers_library()
+    try:
+        with _quiet(library):
+            network, said = library.AutoModel.from_pretrained(
+                str(folder),
+                config=config,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                dtype=torch.float32,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # so that the first of them can be named
+            )
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
+        said_first = str(error).partition("\n")[0]
+        raise CheckpointError(f"{folder}: weights cannot be read: {said_first}") from error
+    for mismatch in said["mismatched_keys"]:
+        name, found, expected = mismatch[:3]
+        raise CheckpointError(
+            f"{folder}: weight {name} has shape {tuple(found)}; expected {tuple(expected)}"
+        )
+    for name in sorted(said["missing_keys"]):
+        if unused_part is None or not name.startswith(f"{unused_part}."):
+            raise CheckpointError(f"{folder}: weight {name} is missing")
+    assert isinstance(network, nn.Module)
+    return network
+
+
+@contextmanager
+def _quiet(library: ModuleType) -> Iterator[None]:
+    """Keep transformers' bar and its table of left-out weights off the terminal."""
+    logging = library.utils.logging
+    level, has_bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if has_bar:
+            logging.enable_progress_bar()
+
+
+def _json(path: Path) -> dict[str, object] | None:
+    if not path.is_file():
+        return None
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: not JSON: {error}") from error
+    if not isinstance(stored, dict):
+        raise ConfigError(f"{path}: expected a JSON object")
+    return stored

@@ -1,0 +1,141 @@
+"""Networks of torchvision: image classifiers frame by frame, video classifiers step by step.
+
+Shapes: N images, B clips, T frames, T' steps, h w pixels, D width.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+from torch import Tensor, nn
+
+from taskgrain.errors import ConfigError, nearest
+from taskgrain.models.elsewhere.encoder import Trunk
+from taskgrain.models.elsewhere.installed import torchvision_models
+from taskgrain.models.elsewhere.shape import Preparation, planes_of
+
+# Families whose last Linear layer is the classifier. Left out: those with classifiers beside it
+# (GoogLeNet, Inception), without a Linear one (SqueezeNet), or stored under other names (DenseNet).
+IMAGE_FAMILIES = (
+    *("alexnet", "convnext", "efficientnet", "maxvit", "mnasnet", "mobilenet", "regnet", "resnet"),
+    *("resnext", "shufflenet", "swin", "vgg", "vit_b", "vit_l", "wide_resnet"),
+)
+
+
+class MapsOverTime(nn.Module):
+    """The maps that a video network leaves, averaged over space and not over time."""
+
+    def __init__(self, layers: nn.Module) -> None:
+        super().__init__()
+        self.layers = layers
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map float (B, T, 3, h, w) to (B, T', D)."""
+        maps = self.layers(frames.transpose(1, 2))  # (B, D, T', h', w')
+        return maps.mean(dim=(3, 4)).transpose(1, 2)
+
+
+class PatchesLast(nn.Module):
+    """What `SwinTransformer3d` leaves, (B, T', h', w', D), laid out as maps (B, D, T', h', w')."""
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Move the width from the last place to the second."""
+        return patches.permute(0, 4, 1, 2, 3)
+
+
+def _of_residual(network: nn.Module) -> nn.Sequential:
+    names = ("stem", "layer1", "layer2", "layer3", "layer4")
+    return nn.Sequential(*(network.get_submodule(name) for name in names))
+
+
+def _of_s3d(network: nn.Module) -> nn.Sequential:
+    return nn.Sequential(network.get_submodule("features"))
+
+
+def _of_swin(network: nn.Module) -> nn.Sequential:
+    names = ("patch_embed", "pos_drop", "features", "norm")
+    return nn.Sequential(*(network.get_submodule(name) for name in names), PatchesLast())
+
+
+VIDEO_LAYERS: Mapping[str, Callable[[nn.Module], nn.Sequential]] = {
+    "r3d_18": _of_residual,
+    "mc3_18": _of_residual,
+    "r2plus1d_18": _of_residual,
+    "s3d": _of_s3d,
+    "swin3d_t": _of_swin,
+    "swin3d_s": _of_swin,
+    "swin3d_b": _of_swin,
+}
+"""What of each video network is left when pooling and classifier are taken off."""
+
+VIDEO_WIDTHS: Mapping[str, int] = {"s3d": 1024, "swin3d_t": 768, "swin3d_s": 768, "swin3d_b": 1024}
+RESIDUAL_WIDTH = 512
+
+
+def known_models() -> tuple[str, ...]:
+    """Name the networks that can be used here."""
+    models = torchvision_models()
+    images = models.list_models(module=models)
+    usable = [name for name in images if re.match("|".join(IMAGE_FAMILIES), name)]
+    return (*usable, *VIDEO_LAYERS)
+
+
+def check_model(model: str) -> None:
+    """Refuse the name of a network that is not there, or whose head cannot be taken off.
+
+    Raises:
+        ConfigError: naming one that is.
+    """
+    known = known_models()
+    if model not in known:
+        raise ConfigError(
+            f"torchvision: no network {model!r} here{nearest(model, known)}; those whose features "
+            f"can be read begin with {', '.join((*IMAGE_FAMILIES, *VIDEO_LAYERS))}"
+        )
+
+
+def new_network(model: str) -> nn.Module:
+    """Build a whole network, its classifier too, with weights of torch's generator as it stands."""
+    check_model(model)
+    return torchvision_models().get_model(model)
+
+
+def trunk_of(model: str, network: nn.Module) -> Trunk:
+    """Take the head off a network.
+
+    Of an image network the features are what its classifier, the last Linear layer, reads: the
+    average over space for most, the second layer of 4096 for VGG, the class token for ViT. Of a
+    video network they are its last maps, averaged over space alone.
+    """
+    if model in VIDEO_LAYERS:
+        layers = VIDEO_LAYERS[model](network)
+        return Trunk(MapsOverTime(layers), VIDEO_WIDTHS.get(model, RESIDUAL_WIDTH), "clips")
+    linear = [(name, each) for name, each in network.named_modules() if isinstance(each, nn.Linear)]
+    name, classifier = linear[-1]
+    network.set_submodule(name, nn.Identity())
+    return Trunk(network, classifier.in_features, "frames")
+
+
+def published_address(model: str) -> str:
+    """Give the address of torchvision's own weights of a network."""
+    check_model(model)
+    return str(torchvision_models().get_model_weights(model).DEFAULT.url)
+
+
+def published_preparation(model: str) -> Preparation:
+    """Read how torchvision's own weights of a network want its clips."""
+    check_model(model)
+    preset = torchvision_models().get_model_weights(model).DEFAULT.transforms()
+    crop = [*preset.crop_size, *preset.crop_size][:2]
+    scaled = [*preset.resize_size, *preset.resize_size][:2]
+    return Preparation(
+        height=crop[0],
+        width=crop[1],
+        scaled_height=scaled[0],
+        scaled_width=scaled[1],
+        keeps_aspect=len(preset.resize_size) == 1,
+        mean=planes_of(preset.mean),
+        deviation=planes_of(preset.std),
+        num_frames=None,
+    )

@@ -1,0 +1,41 @@
+"""What a checkpoint's encoder is rebuilt from: our own shape, or that of one from elsewhere.
+
+`study.networks` makes an encoder from elsewhere with its pretrained weights by
+`taskgrain.models.elsewhere.opening.open_encoder(wanted, seed)`, where `wanted` is a
+`WantedNetwork(network, model, weights, single_frame, lstm_width)`; it gives the encoder and its
+`NetworkShape`. Everything else needs only what is here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import nn
+
+from taskgrain.models.build import EncoderShape, build_encoder
+from taskgrain.models.elsewhere.building import build_network
+from taskgrain.models.elsewhere.shape import NetworkShape
+
+EncoderRecipe = EncoderShape | NetworkShape
+
+
+def recipe_from_json(entries: Mapping[str, object]) -> EncoderRecipe:
+    """Read what the `to_json` of either shape gave; "network" is there for one from elsewhere.
+
+    Raises:
+        CheckpointError: if an entry is missing or is not what it should be.
+    """
+    if "network" in entries:
+        return NetworkShape.from_json(entries)
+    return EncoderShape.from_json(entries)
+
+
+def build_from(recipe: EncoderRecipe, seed: int) -> nn.Module:
+    """Build an encoder with the weights of a seed; no file is read, no network asked.
+
+    Raises:
+        ConfigError: if a network from elsewhere needs a library that is not installed.
+    """
+    if isinstance(recipe, NetworkShape):
+        return build_network(recipe, seed)
+    return build_encoder(recipe, seed)
