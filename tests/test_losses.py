@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 
 from taskgrain.errors import RunError
-from taskgrain.losses import LossSums, LossTerms, LossWeights, check_finite, joint_loss
+from taskgrain.losses import (
+    LossSums,
+    LossTerms,
+    LossWeights,
+    check_finite,
+    count_tokens,
+    joint_loss,
+    padding_as_ends,
+    weights_of_parts,
+)
 from taskgrain.models.model import ModelOutput
 
 BOTH = LossWeights(classification=0.25, captioning=0.75)
@@ -71,6 +80,60 @@ def test_captioning_is_a_mean_over_tokens_and_classification_over_clips() -> Non
     terms = loss_of(output, [0, 1, 2])
     assert values(terms) == pytest.approx((sum(named) / 3, sum(spoken) / NUM_TOKENS))
     assert (terms.num_clips, terms.num_tokens) == (3, NUM_TOKENS)
+
+
+@pytest.mark.parametrize("weights", [(0.0, 1.0), (0.3, 0.7), (1.0, 0.0), (2.0, 5.0)])
+def test_the_loss_is_what_a_slow_sum_over_clips_and_words_gives(
+    weights: tuple[float, float],
+) -> None:
+    output = make_output()
+    assert output.log_probs is not None
+    assert output.token_logits is not None
+    named, spoken = [], []
+    for clip in range(3):
+        named.append(-float(output.log_probs[clip, TARGET[clip]]))
+        for step, word in enumerate(CAPTION[clip, 1:].tolist()):
+            if word != 0:
+                scores = [math.exp(float(logit)) for logit in output.token_logits[clip, step]]
+                spoken.append(-math.log(scores[word] / sum(scores)))
+    expected = weights[0] * sum(named) / len(named) + weights[1] * sum(spoken) / len(spoken)
+    total, _ = joint_loss(output, target=TARGET, caption=CAPTION, weights=LossWeights(*weights))
+    assert float(total) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("parts", [[[0, 1], [2]], [[0], [2], [1]], [[2, 1, 0]]])
+def test_the_losses_of_parts_add_up_to_the_loss_of_the_whole(parts: list[list[int]]) -> None:
+    output = make_output()
+    whole, _ = joint_loss(output, target=TARGET, caption=CAPTION, weights=BOTH)
+    sizes = [(len(part), count_tokens(CAPTION[part])) for part in parts]
+    assert sum(tokens for _, tokens in sizes) == NUM_TOKENS
+    added = 0.0
+    for part, weights in zip(parts, weights_of_parts(BOTH, sizes), strict=True):
+        total, _ = joint_loss(
+            rows(output, part), target=TARGET[part], caption=CAPTION[part], weights=weights
+        )
+        added += float(total)
+    assert added == pytest.approx(float(whole))
+
+
+def test_one_part_has_the_weights_of_the_whole_to_the_bit() -> None:
+    assert weights_of_parts(BOTH, [(7, 31)]) == [BOTH]
+    alone = LossWeights(classification=1.0, captioning=0.0)
+    assert weights_of_parts(alone, [(3, 0), (1, 0)]) == [LossWeights(0.75, 0), LossWeights(0.25, 0)]
+
+
+def test_counted_padding_is_an_end_that_is_predicted_at_every_position() -> None:
+    ends = padding_as_ends(CAPTION)
+    assert ends.tolist() == [[1, 4, 5, 2, 2], [1, 4, 2, 2, 2], [1, 5, 4, 5, 2]]
+    assert count_tokens(ends) == 3 * 4
+    output = make_output()
+    assert output.token_logits is not None
+    log_probs = output.token_logits.log_softmax(2)
+    spoken = [-float(log_probs[row, step, ends[row, step + 1]]) for row in range(3)
+              for step in range(4)]  # fmt: skip
+    terms = loss_of(output, [0, 1, 2], ends)
+    assert values(terms)[1] == pytest.approx(sum(spoken) / 12)
+    assert values(terms)[1] != pytest.approx(values(loss_of(output, [0, 1, 2]))[1])
 
 
 def test_the_order_of_the_clips_does_not_matter() -> None:

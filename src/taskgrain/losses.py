@@ -6,6 +6,7 @@ Shapes: B clips, K classes, L caption tokens, V vocabulary.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from taskgrain.errors import RunError
-from taskgrain.labels.vocabulary import PAD
+from taskgrain.labels.vocabulary import EOS, PAD
 from taskgrain.models.model import ModelOutput
 
 
@@ -110,9 +111,46 @@ def joint_loss(
     if weights.captioning > 0:
         captioning = _captioning_loss(output.token_logits, caption)
         total = total + weights.captioning * captioning
-        num_tokens = int((caption[:, 1:] != PAD).sum())
+        num_tokens = count_tokens(caption)
     num_clips = 0 if classification is None else len(target)
     return total, LossTerms(classification, captioning, num_clips, num_tokens)
+
+
+def weights_of_parts(weights: LossWeights, parts: Sequence[tuple[int, int]]) -> list[LossWeights]:
+    """Weigh the parts of a batch so that their losses add up to the loss of the whole.
+
+    Each clip then counts as much as any other of the whole, and each token likewise, however
+    clips and tokens are spread over the parts.
+
+    Args:
+        weights: of the whole.
+        parts: clips and tokens of each part, as `LossTerms` counts them; tokens may be 0
+            in all parts where captioning has no weight.
+    """
+    num_clips = sum(clips for clips, _ in parts)
+    num_tokens = sum(tokens for _, tokens in parts)
+    return [
+        LossWeights(
+            weights.classification * (clips / num_clips),
+            weights.captioning * (tokens / num_tokens) if num_tokens else weights.captioning,
+        )
+        for clips, tokens in parts
+    ]
+
+
+def count_tokens(caption: Tensor) -> int:
+    """Count the tokens of long (B, L) that are to be predicted: all but BOS and padding."""
+    return int((caption[:, 1:] != PAD).sum())
+
+
+def padding_as_ends(caption: Tensor) -> Tensor:
+    """Turn the padding of long (B, L) into ends, which are predicted and counted as words are.
+
+    The authors' code does so: after its end a caption ends again at every position, up to the
+    fixed length, and every one of the L - 1 positions counts alike. The decoder is fed those ends
+    too. Captions are not to be cut to the longest of a batch beforehand.
+    """
+    return caption.masked_fill(caption == PAD, EOS)
 
 
 def check_finite(terms: LossTerms, *, step: int, clip_ids: tuple[str, ...]) -> None:

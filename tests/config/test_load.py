@@ -71,6 +71,7 @@ def test_a_folder_in_a_study_file_is_meant_from_where_the_file_stands(tmp_path: 
         ("seeds=[1, 1]", "seeds names 1 twice"),
         ("transfer.shots=[5, 5]", "transfer.shots names 5 twice"),
         ("primary.versus=categories", "with itself"),
+        ('transfer.batch_norm=["target"]', 'batch_norm needs "source"'),
         ('targets=[{name="source"}]', "cannot be called 'source'"),
         ("sources=[{name='x'}]", 'needs "classify", "caption" or both'),
         ("sources=[{name='x', caption='full', lambda=0.5}]", '"lambda" belongs to'),

@@ -9,6 +9,7 @@ from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.symmetry import SSV2_MIRROR
+from taskgrain.labels.template import WORDS
 from taskgrain.prepare.label_summary import summarise_labels
 from taskgrain.study.sources import source_task
 from tests.making import PRETEND, PULL, PUSH, row, write_annotations
@@ -177,3 +178,37 @@ def test_a_study_and_the_summary_of_labels_tell_the_same_bits(
     assert grain is not None
     task = source_task(source, manifest, min_word_count=3)
     assert task.entropy_bits(manifest.split(Split.TRAIN)) == pytest.approx(bits[grain])
+
+
+def test_a_source_speaks_in_the_papers_words(tmp_path: Path) -> None:
+    train: list[object] = [
+        row("1", PUSH, "a child's cup"),
+        row("2", PUSH.replace("left to right", "right to left"), "a childs cup"),
+    ]
+    manifest = read_manifest(write_annotations(tmp_path, train, [row("3", PUSH, "a box")]))
+    records = manifest.split(Split.TRAIN)
+    mirrored = {
+        record.category: other.category
+        for record, other in zip(records, records[::-1], strict=True)
+    }
+    task = source_task(named("captions-full"), manifest, words="paper", mirror=mirrored)
+    assert task.words == "paper"
+    assert task.vocabulary is not None
+    examples = task.examples(records)
+    assert [task.vocabulary.decode(each.label.captions[0]) for each in examples] == [
+        "PUSHING A CHILDS CUP FROM LEFT TO RIGHT",
+        "PUSHING A CHILDS CUP FROM RIGHT TO LEFT",
+    ]
+    assert examples[0].mirrored == examples[1].label
+    assert source_task(named("categories"), manifest, words="paper").words == "taskgrain"
+
+
+def test_entropy_is_that_of_the_words_of_the_rule(tmp_path: Path) -> None:
+    rows: list[object] = [row("1", PUSH, "a child's cup"), row("2", PUSH, "2 a childs cup")]
+    manifest = read_manifest(write_annotations(tmp_path, rows, [row("3", PUSH, "a box")]))
+    records = manifest.split(Split.TRAIN)
+    ours, theirs = (
+        source_task(named("captions-full"), manifest, words=words).entropy_bits(records)
+        for words in WORDS
+    )
+    assert (ours, theirs) == (1.0, 0.0)

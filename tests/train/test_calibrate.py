@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from taskgrain.models.build import build_encoder, compact_shape
-from taskgrain.train.calibrate import calibrate_batch_norm
+from taskgrain.train.calibrate import calibrate_batch_norm, has_batch_norm
 
 SHAPE = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
@@ -72,3 +72,9 @@ def test_calibrating_on_nothing_is_refused_and_changes_nothing() -> None:
     after = encoder.state_dict()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
     assert encoder.training
+
+
+def test_norms_are_found_wherever_they_stand() -> None:
+    assert has_batch_norm(build_encoder(SHAPE, 0))
+    assert has_batch_norm(nn.Sequential(nn.Sequential(nn.BatchNorm2d(3))))
+    assert not has_batch_norm(nn.Sequential(nn.LayerNorm(3), nn.GroupNorm(1, 3)))

@@ -16,7 +16,8 @@ from taskgrain.losses import LossWeights
 from taskgrain.models.build import add_readouts, build_model, compact_shape
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import load_weights
-from taskgrain.train.loop import Splits, TrainingOptions, TrainingResult, Watch, train
+from taskgrain.train.loop import Splits, TrainingResult, Watch, train
+from taskgrain.train.options import TrainingOptions
 from taskgrain.train.run_log import read_records
 
 BOTH = LossWeights(classification=0.5, captioning=0.5)
@@ -72,8 +73,12 @@ def fit(
 
 
 @pytest.mark.slow
-def test_one_batch_is_learned_by_heart_class_and_caption(tmp_path: Path) -> None:
-    result = fit(make_model(), tmp_path, *[make_batch()] * 5, options=replace(OPTIONS, epochs=30))
+@pytest.mark.parametrize("counts_padding", [False, True])
+def test_one_batch_is_learned_by_heart_class_and_caption(
+    tmp_path: Path, counts_padding: bool
+) -> None:
+    options = replace(OPTIONS, epochs=30, counts_padding=counts_padding)
+    result = fit(make_model(), tmp_path, *[make_batch()] * 5, options=options)
     first, *_, last = read_records(tmp_path / "epochs.jsonl")
     assert first.validation["exact-match"] == 0.0
     assert last.validation == {"top-1": 1.0, "exact-match": 1.0}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from taskgrain.errors import ConfigError
 from taskgrain.train.precision import cpu_flags, has_native_bf16, resolve_precision
 
 CPU = torch.device("cpu")
@@ -11,6 +12,13 @@ CPU = torch.device("cpu")
 def test_what_is_asked_for_is_given() -> None:
     assert resolve_precision("bf16", device=CPU) == "bf16"
     assert resolve_precision("fp32", device=CPU) == "fp32"
+
+
+@pytest.mark.parametrize("device", ["cpu", "mps"])
+def test_fp16_is_refused_where_there_is_no_cuda(device: str) -> None:
+    assert resolve_precision("fp16", device=torch.device("cuda")) == "fp16"
+    with pytest.raises(ConfigError, match=rf'"fp16", which is for CUDA .* computes on {device}'):
+        resolve_precision("fp16", device=torch.device(device))
 
 
 def test_auto_is_bf16_exactly_where_the_processor_has_it() -> None:

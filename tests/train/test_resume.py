@@ -1,7 +1,8 @@
-"""Also the program that the tests below kill: python test_resume.py FOLDER KILL_AT_STEP."""
+"""Also the program that the tests below kill: test_resume.py FOLDER KILL_AT_STEP RENAMES HOW."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -19,8 +20,10 @@ from taskgrain.errors import CheckpointError, RunError
 from taskgrain.losses import LossWeights
 from taskgrain.models.build import build_model, compact_shape
 from taskgrain.models.model import SourceModel
-from taskgrain.train.loop import Splits, TrainingOptions, TrainingResult, Watch, train
+from taskgrain.train.loop import Splits, TrainingResult, Watch, train
+from taskgrain.train.options import TrainingOptions
 from taskgrain.train.run_log import read_records
+from taskgrain.train.schedule import PlateauRule
 
 STEPS_PER_EPOCH, EPOCHS = 4, 3
 OPTIONS = TrainingOptions(
@@ -31,6 +34,22 @@ OPTIONS = TrainingOptions(
     seed=5,
     share_every=2,
 )
+
+RULE = PlateauRule(factor=0.5, patience=0, least_lr=1e-4)
+HOW: dict[str, TrainingOptions] = {
+    "usual": OPTIONS,
+    "adam-plateau": replace(OPTIONS, optimizer="adam", schedule="plateau", plateau=RULE),
+    "sgd-cosine": replace(OPTIONS, optimizer="sgd", schedule="cosine", weight_decay=0.1),
+    "sgd-without-momentum": replace(
+        OPTIONS, optimizer="sgd", momentum=0.0, schedule="constant", max_gradient_norm=0.0
+    ),
+    "accumulated": replace(OPTIONS, accumulate=3, epochs=4, share_every=1),
+    "ending-early": replace(
+        OPTIONS, schedule="constant", early_stopping=1, epochs=9, counts_padding=True
+    ),
+    "fp16": replace(OPTIONS, precision="fp16", optimizer="sgd", schedule="plateau", plateau=RULE),
+}
+"""Every optimizer, every schedule, and what else has a state or changes what a step is."""
 
 
 class TinyBatches:
@@ -124,6 +143,72 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
         assert (result.status, result.step) == ("stopped", stop)
     _, result = run(tmp_path)
     assert result.status == "finished"
+    assert_same_run(uninterrupted, tmp_path)
+
+
+@pytest.mark.parametrize("how", [how for how in HOW if how != "usual"])
+def test_every_way_of_training_resumes_to_the_bit(tmp_path: Path, how: str) -> None:
+    options = HOW[how]
+    _, whole = run(tmp_path / "whole", options=options)
+    assert whole.status == "finished"
+    stops = [step for step in (2, 3, 5, 6) if step < whole.step]
+    assert len(stops) > 1
+    for stop in stops:
+        _, result = run(tmp_path / "parts", options=options, watch=StopAt(stop).watch())
+        assert (result.status, result.step) == ("stopped", stop)
+    _, result = run(tmp_path / "parts", options=options)
+    assert (result.status, result.step) == ("finished", whole.step)
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_run_that_ended_early_is_finished_and_stays_so(tmp_path: Path) -> None:
+    options = HOW["ending-early"]
+    _, first = run(tmp_path, options=options)
+    assert first.status == "finished"
+    assert first.best_epoch is not None
+    assert first.step == (first.best_epoch + 1) * STEPS_PER_EPOCH < first.num_steps == 36
+    before = (tmp_path / "training.json").stat().st_mtime_ns
+    _, again = run(tmp_path, options=options)
+    assert (again.status, again.step) == ("finished", first.step)
+    assert (tmp_path / "training.json").stat().st_mtime_ns == before
+
+
+def test_a_plateau_lowers_the_rate_and_then_ends_training(tmp_path: Path) -> None:
+    rule = PlateauRule(factor=0.1, patience=0, least_lr=1e-3)
+    options = replace(OPTIONS, schedule="plateau", plateau=rule, epochs=30)
+    _, result = run(tmp_path, options=options)
+    records = read_records(tmp_path / "epochs.jsonl")
+    rates = [record.lr for record in records]
+    assert rates == sorted(rates, reverse=True)
+    assert sorted(set(rates), reverse=True) == pytest.approx([1e-2, 1e-3])
+    assert result.status == "finished"
+    assert result.step == len(records) * STEPS_PER_EPOCH < result.num_steps
+
+
+def test_steps_of_several_batches_are_fewer(tmp_path: Path) -> None:
+    _, result = run(tmp_path, options=HOW["accumulated"])
+    assert (result.step, result.num_steps) == (8, 8)  # 3 + 1 batches an epoch, 4 epochs
+    assert [record.clip_passes for record in read_records(tmp_path / "epochs.jsonl")] == [
+        16,
+        32,
+        48,
+        64,
+    ]
+
+
+def test_a_state_of_before_there_were_these_options_goes_on(
+    uninterrupted: Path, tmp_path: Path
+) -> None:
+    run(tmp_path, watch=StopAt(6).watch())
+    path = tmp_path / "training.json"
+    entries = json.loads(path.read_text())
+    known = {"epochs", "weights", "peak_lr", "weight_decay", "seed", "precision", "device"}
+    known |= {"max_gradient_norm", "share_every", "steps_per_epoch"}
+    settings = {key: value for key, value in entries["settings"].items() if key in known}
+    assert len(settings) == len(known) < len(entries["settings"])
+    del entries["plateau"], entries["scaler"]
+    path.write_text(json.dumps({**entries, "settings": settings}))
+    run(tmp_path)
     assert_same_run(uninterrupted, tmp_path)
 
 
@@ -221,6 +306,21 @@ def test_a_killed_run_ends_with_the_same_bits(uninterrupted: Path, tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", ["adam-plateau", "accumulated"])
+def test_killed_twice_in_an_epoch_every_way_of_training_ends_with_the_same_bits(
+    tmp_path: Path, how: str
+) -> None:
+    _, whole = run(tmp_path / "whole", options=HOW[how])
+    first = 2 if how == "accumulated" else 5  # steps that no epoch ends with
+    for kill_at in (first, first + (2 if how == "accumulated" else 1)):
+        assert kill_at < whole.step
+        killed = run_elsewhere(tmp_path / "parts", kill_at, how=how)
+        assert killed.returncode == -signal.SIGKILL
+    assert run_elsewhere(tmp_path / "parts", 0, how=how).returncode == 0
+    assert_same_run(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("num_renames", [5, 7, 8, 9])
 def test_a_run_killed_while_it_saves_ends_with_the_same_bits(
     uninterrupted: Path, tmp_path: Path, num_renames: int
@@ -234,18 +334,18 @@ def test_a_run_killed_while_it_saves_ends_with_the_same_bits(
 
 
 def run_elsewhere(
-    folder: Path, kill_at: int, num_renames: int = 0
+    folder: Path, kill_at: int, num_renames: int = 0, how: str = "usual"
 ) -> subprocess.CompletedProcess[bytes]:
     """Train in a process of its own, which kills itself at a step or after so many renames."""
     return subprocess.run(
-        [sys.executable, __file__, str(folder), str(kill_at), str(num_renames)],
+        [sys.executable, __file__, str(folder), str(kill_at), str(num_renames), how],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         check=False,
         timeout=120,
     )
 
 
-def main(folder: Path, kill_at: int, num_renames: int) -> None:
+def main(folder: Path, kill_at: int, num_renames: int, how: str) -> None:
     rename = Path.replace
     count = 0
 
@@ -263,8 +363,8 @@ def main(folder: Path, kill_at: int, num_renames: int) -> None:
 
     if num_renames:
         Path.replace = counted  # type: ignore[method-assign,assignment]
-    run(folder, options=replace(OPTIONS, save_seconds=0.0), watch=Watch(progress=see))
+    run(folder, options=replace(HOW[how], save_seconds=0.0), watch=Watch(progress=see))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

@@ -1,10 +1,155 @@
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import pytest
 import torch
+from torch import Tensor, nn
 
-from taskgrain.losses import LossTerms, LossWeights
-from taskgrain.train.step import Shares, gradient_shares, reproducible, without_padding
+from taskgrain.data.batch import Batch
+from taskgrain.errors import RunError
+from taskgrain.losses import LossSums, LossTerms, LossWeights
+from taskgrain.models.build import add_readouts
+from taskgrain.models.model import SourceModel
+from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
+from taskgrain.train.precision import Precision, make_scaler
+from taskgrain.train.step import (
+    Shares,
+    StepOptions,
+    gradient_shares,
+    reproducible,
+    train_step,
+    without_padding,
+)
+
+CPU = torch.device("cpu")
+
+
+class Pooled(nn.Module):
+    """An encoder without norms: its features of a clip depend on no other."""
+
+    width = 4
+
+    def __init__(self, factor: float = 1.0) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+        self.factor = factor
+
+    def forward(self, video: Tensor) -> Tensor:
+        features: Tensor = self.linear(video.float().mean((2, 3)) / 255)
+        return features * self.factor
+
+
+def make_model(factor: float = 1.0) -> SourceModel:
+    torch.manual_seed(0)
+    return add_readouts(Pooled(factor), num_classes=3, vocabulary_size=9, seed=0)
+
+
+def make_batch() -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    caption = torch.tensor(
+        [[1, 4, 5, 6, 7, 2], [1, 2, 0, 0, 0, 0], [1, 4, 2, 0, 0, 0], [1, 8, 4, 2, 0, 0]]
+    )
+    video = torch.randint(0, 256, (4, 2, 5, 5, 3), dtype=torch.uint8, generator=generator)
+    return Batch(("a", "b", "c", "d"), video, torch.tensor([0, 1, 2, 0]), caption)
+
+
+def part(batch: Batch, rows: slice) -> Batch:
+    return Batch(batch.clip_ids[rows], batch.video[rows], batch.target[rows], batch.caption[rows])
+
+
+def descent_of(model: SourceModel, precision: Precision = "fp32") -> Descent:
+    descent = Descent(
+        make_optimizer(model, weight_decay=0, kind="sgd"), make_scaler(precision, device=CPU)
+    )
+    set_lr(descent.optimizer, 0.5)
+    return descent
+
+
+def step_on(
+    model: SourceModel,
+    batches: Sequence[Batch],
+    descent: Descent,
+    *,
+    precision: Precision = "fp32",
+    counts_padding: bool = False,
+) -> tuple[LossSums, Shares]:
+    options = StepOptions(LossWeights(0.25, 0.75), 0, 0.0, CPU, precision, counts_padding)
+    return train_step(
+        model, batches, descent=descent, step=7, options=options, measures_shares=False
+    )
+
+
+def weights_after(cuts: list[slice], counts_padding: bool) -> tuple[dict[str, Tensor], LossSums]:
+    model, batch = make_model(), make_batch()
+    batches = [part(batch, cut) for cut in cuts]
+    sums, _ = step_on(model, batches, descent_of(model), counts_padding=counts_padding)
+    return model.state_dict(), sums
+
+
+@pytest.mark.parametrize("counts_padding", [False, True])
+@pytest.mark.parametrize(
+    "cuts",
+    [
+        [slice(0, 1), slice(1, 4)],
+        [slice(0, 2), slice(2, 4)],
+        [slice(3, 4), slice(0, 1), slice(1, 3)],
+    ],
+)
+def test_several_batches_move_the_weights_as_one_does(
+    cuts: list[slice], counts_padding: bool
+) -> None:
+    whole, whole_sums = weights_after([slice(0, 4)], counts_padding)
+    parts, part_sums = weights_after(cuts, counts_padding)
+    untouched = make_model().state_dict()
+    assert any(not torch.allclose(untouched[name], value) for name, value in whole.items())
+    for name, value in whole.items():
+        assert torch.allclose(value, parts[name], atol=1e-6), name
+    assert part_sums.num_tokens == whole_sums.num_tokens == (20 if counts_padding else 11)
+    assert part_sums.captioning == pytest.approx(whole_sums.captioning)
+    assert part_sums.classification == pytest.approx(whole_sums.classification)
+
+
+def test_an_overflow_under_fp16_is_no_loss_that_is_no_number() -> None:
+    model = make_model(factor=1e-3)
+    descent = descent_of(model, "fp16")
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    descent.scaler.load_state_dict({**descent.scaler.state_dict(), "scale": 2.0**127})
+    sums, _ = step_on(model, [make_batch()], descent, precision="fp16")
+    assert math.isfinite(sums.captioning_nats)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert descent.scaler.get_scale() == 2.0**126
+    descent.scaler.load_state_dict({**descent.scaler.state_dict(), "scale": 2.0**16})
+    step_on(model, [make_batch()], descent, precision="fp16")
+    assert any(not torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_gradient_that_always_overflows_stops_the_run_with_its_clips() -> None:
+    model = make_model()
+    descent = descent_of(model, "fp16")
+    next(model.encoder.parameters()).register_hook(lambda gradient: gradient * math.inf)
+    for _ in range(26):  # from 2**16 down to 2**-10
+        step_on(model, [make_batch()], descent, precision="fp16")
+    with pytest.raises(RunError, match=r"step 7: the gradient overflows float16 .* a, b, c, d"):
+        step_on(model, [make_batch()], descent, precision="fp16")
+
+
+def test_an_infinite_gradient_stops_a_run_of_full_precision() -> None:
+    model = make_model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    next(model.encoder.parameters()).register_hook(lambda gradient: gradient * math.inf)
+    two = [part(make_batch(), slice(0, 2)), part(make_batch(), slice(2, 4))]
+    with pytest.raises(RunError, match=r"step 7: the gradient is .* a, b, c, d"):
+        step_on(model, two, descent_of(model))
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_loss_that_is_no_number_names_the_clips_of_its_batch_alone() -> None:
+    model = make_model(factor=math.nan)
+    two = [part(make_batch(), slice(0, 2)), part(make_batch(), slice(2, 4))]
+    with pytest.raises(RunError, match=r"step 7: the classification loss is nan.*: a, b$"):
+        step_on(model, two, descent_of(model))
 
 
 def test_shares_are_the_norms_of_the_weighted_gradients() -> None:

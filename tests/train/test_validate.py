@@ -6,6 +6,7 @@ import torch
 from taskgrain.labels.vocabulary import UNK
 from taskgrain.losses import LossSums, LossWeights
 from taskgrain.models.build import build_model, compact_shape
+from taskgrain.train.step import StepOptions
 from taskgrain.train.validate import Validation, is_exact, validate
 
 
@@ -43,8 +44,6 @@ def test_a_model_without_clips_is_not_scored(is_training: bool) -> None:
         validate(
             model,
             [],
-            weights=LossWeights(1, 0),
-            device=torch.device("cpu"),
-            precision="fp32",
+            options=StepOptions(LossWeights(1, 0), 0, 1.0, torch.device("cpu"), "fp32"),
         )
     assert model.training == is_training

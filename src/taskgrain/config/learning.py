@@ -21,7 +21,9 @@ class Train(Settings):
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.01, ge=0, description="not on norms and biases")
     schedule: Literal["one-cycle", "cosine", "plateau", "constant"] = Field(
-        "one-cycle", description="of the learning rate, over all steps or by validation (plateau)"
+        "one-cycle",
+        description="of the rate: over all steps (cosine: after a twentieth of rising), or by "
+        "validation (plateau)",
     )
     plateau_factor: float = Field(0.1, gt=0, lt=1, description="plateau: rate times this ...")
     plateau_patience: int = Field(
@@ -49,11 +51,22 @@ class Train(Settings):
         1, ge=1, description="words rarer than this in training captions become <unk>"
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
-        "auto", description="of the convolutions; auto is bf16 where the processor has it"
+        "auto",
+        description="of the convolutions; auto is bf16 where the processor has it; fp16 is for "
+        "CUDA devices",
     )
     tensorboard: bool = Field(
         False, description="also write TensorBoard's files beside each checkpoint (extra tracking)"
     )
+
+    @model_validator(mode="after")
+    def _plateau_has_room(self) -> Self:
+        if self.schedule == "plateau" and self.least_learning_rate >= self.learning_rate:
+            raise ValueError(
+                f"the rate begins at {self.learning_rate:g}, not above least_learning_rate, "
+                f"{self.least_learning_rate:g}, where training ends"
+            )
+        return self
 
 
 class Source(Settings):

@@ -127,9 +127,14 @@ def _resolve_roots(table: Table, folder: Path) -> None:
     data, targets = table.get("data"), table.get("targets")
     sections = [data, *targets] if isinstance(targets, list) else [data]
     for section in sections:
-        for key in ("root", "store"):
+        for key in ("root", "store", "few_shot"):
             if isinstance(section, dict) and isinstance(section.get(key), str):
                 section[key] = str((folder / section[key]).resolve())
+    sources = table.get("sources")
+    for source in sources if isinstance(sources, list) else []:
+        begins_with = source.get("warm_start") if isinstance(source, dict) else None
+        if isinstance(begins_with, str) and "/" in begins_with:  # otherwise it names a source
+            source["warm_start"] = str((folder / begins_with).resolve())
 
 
 def _merge(base: Table, change: Mapping[str, object]) -> Table:

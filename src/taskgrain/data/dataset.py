@@ -5,8 +5,9 @@ Shapes: B clips, T frames, H W pixels, L caption tokens.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 
 import numpy as np
@@ -39,11 +40,25 @@ class Example:
     mirrored: Label | None = None  # None where the clip must not be mirrored
 
 
+@dataclass(frozen=True, slots=True)
+class Variation:
+    """What each epoch of training has of its own: the order of the clips, and what is seen of them.
+
+    Balanced, an epoch is as long as ever, but every class comes equally often (within one clip):
+    of a large class some clips are drawn, a small one comes round again and again, its clips
+    cut anew each time.
+    """
+
+    seed: int  # all is drawn from it and from the epoch
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    is_balanced: bool = False
+
+
 class ClipBatches:
     """Examples as batches of nearly equal size, so that no last batch is too small to normalise.
 
-    With a seed, each epoch has its own order and augmentation; without one, the order of the
-    examples, the centre of each clip and its first caption, for evaluation.
+    Without a variation, for evaluation: the order of the examples, the centre of each clip and
+    its first caption.
     """
 
     def __init__(
@@ -53,51 +68,62 @@ class ClipBatches:
         sampling: FrameSampling,
         *,
         batch_size: int,
-        seed: int | None = None,
-        augmentation: Augmentation | None = None,
+        variation: Variation | None = None,
     ) -> None:
         """Take the examples whose clips the store holds.
 
         Raises:
-            ValueError: if the batch size is below 1, no clip is left, or clips would be augmented
-                without a seed.
+            ValueError: if the batch size is below 1, no clip is left, or classes are to be
+                balanced and a clip has none.
         """
         if batch_size < 1:
             raise ValueError(f"batch_size is {batch_size}, expected at least 1")
-        if seed is None and augmentation is not None:
-            raise ValueError("an augmentation needs the seed that it is drawn from")
         self.examples = [example for example in examples if example.clip_id in store]
         if not self.examples:
             raise ValueError("no clip of these examples could be decoded")
         self.sampling = sampling
         self.steps_per_epoch = ceil(len(self.examples) / batch_size)
         self._store = store
-        self._seed = seed
-        self._augmentation = augmentation or Augmentation()
+        self._variation = variation
+        self._targets = np.array([example.label.target for example in self.examples], np.int64)
+        if variation is not None and variation.is_balanced and (self._targets < 0).any():
+            raise ValueError("a clip without a class cannot be balanced against others")
         has_captions = any(example.label.captions for example in self.examples)
         self._length = MAX_TOKENS + 1 if has_captions else 0  # BOS and at most MAX_TOKENS
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from the given step on (a resumed epoch is the same)."""
-        order = np.arange(len(self.examples))
-        if self._seed is not None:
-            order = generator_for(self._seed, epoch, "order").permutation(order)
-        for chosen in np.array_split(order, self.steps_per_epoch)[first_step:]:
-            yield self._batch([self.examples[index] for index in chosen], epoch)
+        order = self._order(epoch)
+        again = _times_before(order)
+        for places in np.array_split(np.arange(len(order)), self.steps_per_epoch)[first_step:]:
+            drawn = [(self.examples[order[place]], again[place]) for place in places]
+            yield self._batch(drawn, epoch)
 
-    def _batch(self, chosen: Sequence[Example], epoch: int) -> Batch:
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """Give the examples' indices in the order of an epoch: int64 (N,)."""
+        in_place = np.arange(len(self.examples))
+        if self._variation is None:
+            return in_place
+        rng = generator_for(self._variation.seed, epoch, "order")
+        if self._variation.is_balanced:
+            return rng.permutation(_balanced(self._targets, rng))
+        return rng.permutation(in_place)
+
+    def _batch(self, drawn: Sequence[tuple[Example, int]], epoch: int) -> Batch:
+        chosen = [example for example, _ in drawn]
         sampling = self.sampling
         shape = (len(chosen), sampling.num_frames, sampling.height, sampling.width, 3)
         video = np.empty(shape, np.uint8)
         target = np.empty(len(chosen), np.int64)
         caption = np.full((len(chosen), self._length), PAD, np.int64)
-        for row, example in enumerate(chosen):
-            if self._seed is None:
+        for row, (example, again) in enumerate(drawn):
+            if self._variation is None:
                 video[row], label = self._centre(example.clip_id), example.label
                 picked = 0
             else:
-                drawing = Drawing(self._seed, epoch, example.clip_id)
-                video[row], label = self._varied(example, drawing)
+                name = f"{example.clip_id}/again-{again}" if again else example.clip_id
+                drawing = Drawing(self._variation.seed, epoch, name)
+                video[row], label = self._varied(example, self._variation.augmentation, drawing)
                 picked = _pick(len(label.captions), drawing)
             target[row] = label.target
             if label.captions:
@@ -114,15 +140,45 @@ class ClipBatches:
         window = central_window(self._store.num_frames(clip_id), self.sampling)
         return self._store.read(clip_id, window.frames, window.rows, window.columns)
 
-    def _varied(self, example: Example, drawing: Drawing) -> tuple[NDArray[np.uint8], Label]:
+    def _varied(
+        self, example: Example, augmentation: Augmentation, drawing: Drawing
+    ) -> tuple[NDArray[np.uint8], Label]:
         """Give a clip as training sees it in this epoch, and the label of what is then seen."""
         num_stored = self._store.num_frames(example.clip_id)
-        view = draw_view(num_stored, self.sampling, self._augmentation, drawing)
+        view = draw_view(num_stored, self.sampling, augmentation, drawing)
         mirrored = example.mirrored if view.is_mirrored else None
         window = view.window
         cut = self._store.read(example.clip_id, window.frames, window.rows, window.columns)
         seen = apply_view(cut, view, self.sampling, mirrors=mirrored is not None)
         return seen, mirrored or example.label
+
+
+def _balanced(targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw N of N clips, int64 (N,), so that every class comes as often as any other, or once more.
+
+    Args:
+        targets: (N,), the class of each clip.
+        rng: of the epoch.
+    """
+    classes = np.unique(targets)
+    each, left = divmod(len(targets), len(classes))
+    once_more = set(rng.choice(classes, left, replace=False).tolist())
+    drawn: list[NDArray[np.int64]] = []
+    for index in classes.tolist():
+        members = np.flatnonzero(targets == index)
+        rounds, rest = divmod(each + (index in once_more), len(members))
+        drawn += [np.tile(members, rounds), rng.permutation(members)[:rest]]
+    return np.concatenate(drawn)
+
+
+def _times_before(order: NDArray[np.int64]) -> list[int]:
+    """Say of each place of an order how often its clip came before."""
+    seen: Counter[int] = Counter()
+    times: list[int] = []
+    for index in order.tolist():
+        times.append(seen[index])
+        seen[index] += 1
+    return times
 
 
 def _pick(num_captions: int, drawing: Drawing) -> int:

@@ -3,22 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
-from taskgrain.data.dataset import ClipBatches
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
+from taskgrain.data.dataset import ClipBatches, Variation
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
-from taskgrain.errors import StoppedError
+from taskgrain.errors import ConfigError, StoppedError
 from taskgrain.jobs.executor import Facts, Worker
 from taskgrain.losses import LossWeights
-from taskgrain.models.build import add_readouts
-from taskgrain.predict import ModelDescription
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, mirror_images
-from taskgrain.study.networks import new_encoder
+from taskgrain.study.networks import new_model
 from taskgrain.study.sources import SourceTask, source_task
-from taskgrain.train.loop import Splits, TrainingOptions, Watch, train
+from taskgrain.study.warm_start import begin_with, check_warm_start, is_source_name
+from taskgrain.train.loop import Splits, Watch, train
+from taskgrain.train.options import TrainingOptions
+from taskgrain.train.schedule import PlateauRule
+from taskgrain.train.tensorboard import require_tensorboard
 
 PASS_SECONDS = 1 / 190  # a clip forward, backward and in the optimizer; one thread, float32
+
+
+def check_training(study: Study) -> None:
+    """Refuse settings of training that could only fail in a later cell.
+
+    Raises:
+        ConfigError: naming the setting or the source.
+        CheckpointError: if a source is to begin with a checkpoint that does not fit.
+    """
+    if study.train.tensorboard:
+        require_tensorboard()
+    for source in study.sources:
+        if study.train.balanced and source.classify is None and not source.is_frozen:
+            raise ConfigError(
+                f"train.balanced: source {source.name!r} has no classes to balance; leave it out "
+                "of sources, or set train.balanced = false"
+            )
+        check_warm_start(study, source)
+
+
+def warm_start_source(inputs: Inputs, name: str) -> str | None:
+    """Name the source whose checkpoint of the same seed a source begins with; None if none."""
+    warm_start = inputs.source(name).warm_start
+    return warm_start if warm_start is not None and is_source_name(warm_start) else None
 
 
 def task_of(inputs: Inputs, name: str, manifest: Manifest) -> SourceTask:
@@ -27,6 +57,7 @@ def task_of(inputs: Inputs, name: str, manifest: Manifest) -> SourceTask:
         inputs.source(name),
         manifest,
         min_word_count=inputs.study.train.min_word_count,
+        words=inputs.study.train.words,
         mirror=mirror_images(inputs.study),
     )
 
@@ -37,23 +68,76 @@ def train_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> Facts:
     Returns:
         "data_share": of this call's seconds, those spent waiting for batches.
     """
+    task = task_of(inputs, name, inputs.datasets[SOURCE].manifest())
+    folder = inputs.folder.checkpoint(name, seed)
+    return learn(worker, inputs, task, seed=seed, folder=folder, encoder_of=name)
+
+
+def learn(
+    worker: Worker,
+    inputs: Inputs,
+    task: SourceTask,
+    *,
+    seed: int,
+    folder: Path,
+    encoder_of: str | None,
+) -> Facts:
+    """Train an encoder on a task, with the settings of the study; resumes from its folder.
+
+    Args:
+        worker: told of the work done, and asked whether to stop.
+        inputs: of the study; its source clips are learned from.
+        task: what is learned.
+        seed: of the weights, of the order of the clips and of what is varied of them.
+        folder: for the checkpoints and the state; of this training alone.
+        encoder_of: source whose encoder is trained, from the weights that this source begins
+            with; None for the study's own, untrained.
+
+    Returns:
+        "data_share": of this call's seconds, those spent waiting for batches.
+
+    Raises:
+        StoppedError: when the worker was asked to stop; the same call goes on from there.
+        CheckpointError: if the weights that the source begins with do not fit.
+    """
     dataset, settings = inputs.datasets[SOURCE], inputs.study.train
     manifest, store = dataset.manifest(), dataset.frames()
-    task = task_of(inputs, name, manifest)
-    encoder, shape = new_encoder(inputs, name, seed)
-    vocabulary = task.vocabulary
-    model = add_readouts(
-        encoder,
-        num_classes=task.num_classes,
-        vocabulary_size=None if vocabulary is None else len(vocabulary),
-        seed=seed,
-    )
+    model, description = new_model(inputs, task, encoder_of=encoder_of, seed=seed)
+    describe = description.to_json()
+    if encoder_of is not None and inputs.source(encoder_of).warm_start is not None:
+        checkpoint, parts = _begun_from(inputs, inputs.source(encoder_of), seed)
+        describe["warm_start"] = begin_with(model, description, checkpoint, parts)
     splits = Splits(
         training=_batches(inputs, task, store, manifest.split(Split.TRAIN), seed),
         validation=_batches(inputs, task, store, manifest.split(Split.VALIDATION), None),
     )
-    weight = task.classification_weight
-    options = TrainingOptions(
+    result = train(
+        model,
+        splits=splits,
+        options=_options(inputs, task, seed),
+        folder=folder,
+        describe=describe,
+        watch=_Progress(worker, settings.batch_size * settings.accumulate * PASS_SECONDS).watch(),
+    )
+    if result.status == "stopped":
+        raise StoppedError
+    return {"data_share": round(result.data_seconds / result.seconds, 4)}
+
+
+def _begun_from(
+    inputs: Inputs, source: Source, seed: int
+) -> tuple[Path, Literal["encoder", "all"]]:
+    """Find the checkpoint folder that a source begins with, and what it takes of it."""
+    assert source.warm_start is not None
+    earlier = warm_start_source(inputs, source.name)
+    folder = Path(source.warm_start) if earlier is None else inputs.checkpoint(earlier, seed)
+    return folder, source.warm_start_parts
+
+
+def _options(inputs: Inputs, task: SourceTask, seed: int) -> TrainingOptions:
+    """Turn the settings of a study into the options of the loop."""
+    settings, weight = inputs.study.train, task.classification_weight
+    return TrainingOptions(
         epochs=settings.epochs,
         weights=LossWeights(classification=weight, captioning=1 - weight),
         peak_lr=settings.learning_rate,
@@ -61,21 +145,18 @@ def train_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> Facts:
         seed=seed,
         precision=inputs.precision,
         device=inputs.device,
+        optimizer=settings.optimizer,
+        momentum=settings.momentum,
+        schedule=settings.schedule,
+        plateau=PlateauRule(
+            settings.plateau_factor, settings.plateau_patience, settings.least_learning_rate
+        ),
+        early_stopping=settings.early_stopping,
+        accumulate=settings.accumulate,
+        max_gradient_norm=settings.max_gradient_norm,
+        counts_padding=settings.padding == "counted",
+        tensorboard=settings.tensorboard,
     )
-    description = ModelDescription(
-        name, seed, shape, task.taxonomy, task.level, task.form, vocabulary, inputs.sampling
-    )
-    result = train(
-        model,
-        splits=splits,
-        options=options,
-        folder=inputs.folder.checkpoint(name, seed),
-        describe=description.to_json(),
-        watch=_Progress(worker, settings.batch_size * PASS_SECONDS).watch(),
-    )
-    if result.status == "stopped":
-        raise StoppedError
-    return {"data_share": round(result.data_seconds / result.seconds, 4)}
 
 
 class _Progress:
@@ -109,12 +190,12 @@ def _batches(
     seed: int | None,
 ) -> ClipBatches:
     """Batch the clips that could be decoded; in the seed's order, or for evaluation without."""
-    usable = [record for record in records if record.clip_id in store]
+    usable, settings = [record for record in records if record.clip_id in store], inputs.study.train
+    variation = None if seed is None else Variation(seed, inputs.augmentation, settings.balanced)
     return ClipBatches(
         store,
         task.examples(usable),
         inputs.sampling,
-        batch_size=inputs.study.train.batch_size,
-        seed=seed,
-        augmentation=None if seed is None else inputs.augmentation,
+        batch_size=settings.batch_size,
+        variation=variation,
     )

@@ -1,30 +1,88 @@
-"""The encoders of a study: from its settings, or from a function of the user's own."""
+"""The networks of a study: from its settings, or from a function of the user's own."""
 
 from __future__ import annotations
 
+from itertools import count
+
 from torch import nn
 
-from taskgrain.config.networks import Encoder
-from taskgrain.models.build import EncoderShape, build_encoder, compact_shape
+from taskgrain.config.networks import Decoder, Encoder
+from taskgrain.config.settings import Study
+from taskgrain.errors import ConfigError, list_problems
+from taskgrain.models.build import (
+    DecoderShape,
+    EncoderShape,
+    add_readouts,
+    build_encoder,
+    spatial_channel,
+    temporal_channel,
+)
+from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
+from taskgrain.models.encoder import Pixels
+from taskgrain.models.model import SourceModel
+from taskgrain.models.recipes import EncoderRecipe
+from taskgrain.predict import ModelDescription
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.sources import SourceTask
+
+
+def new_model(
+    inputs: Inputs, task: SourceTask, *, encoder_of: str | None, seed: int
+) -> tuple[SourceModel, ModelDescription]:
+    """Make the untrained model of a task, and the description that its checkpoints carry.
+
+    Args:
+        inputs: of the study.
+        task: what the model is to say of a clip.
+        encoder_of: source whose encoder it has; None for the study's own.
+        seed: of the weights.
+    """
+    encoder, shape = new_encoder(inputs, encoder_of, seed)
+    decoder_shape, vocabulary = decoder_shape_of(inputs.study.decoder), task.vocabulary
+    model = add_readouts(
+        encoder,
+        num_classes=task.num_classes,
+        vocabulary_size=None if vocabulary is None else len(vocabulary),
+        decoder_shape=decoder_shape,
+        seed=seed,
+    )
+    return model, ModelDescription(
+        source=task.name,
+        seed=seed,
+        shape=shape,
+        taxonomy=task.taxonomy,
+        level=task.level,
+        form=task.form,
+        vocabulary=vocabulary,
+        sampling=inputs.sampling,
+        decoder_shape=decoder_shape,
+    )
 
 
 def new_encoder(
     inputs: Inputs, source: str | None, seed: int
-) -> tuple[nn.Module, EncoderShape | None]:
-    """Make a source's untrained encoder of a seed, and the shape that rebuilds it where we can.
+) -> tuple[nn.Module, EncoderRecipe | None]:
+    """Make a source's encoder of a seed before any training, and what rebuilds it where we can.
+
+    Our own is then untrained; one from elsewhere has the weights that its settings ask for.
 
     Args:
         inputs: of the study.
         source: whose encoder; None for the study's own, which controls are measured with.
-        seed: of the weights.
+        seed: of the weights that are drawn.
+
+    Raises:
+        ConfigError: if an encoder from elsewhere, its library or its weights are not there.
+        CheckpointError: if such weights are not whole.
     """
     if inputs.encoder_factory is not None:
         return inputs.encoder_factory(seed), None
     study = inputs.study
     settings = study.encoder if source is None else study.encoder_of(inputs.source(source))
-    shape = shape_of(settings)
-    return build_encoder(shape, seed), shape
+    if settings.network == "two-channel":
+        shape = shape_of(settings)
+        return build_encoder(shape, seed), shape
+    return open_encoder(_wanted(settings), seed)
 
 
 def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
@@ -34,8 +92,77 @@ def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
 
 def shape_of(settings: Encoder) -> EncoderShape:
     """Turn settings into the shape of the two-channel encoder."""
-    return compact_shape(
-        spatial_widths=settings.spatial_widths,
-        temporal_widths=settings.temporal_widths,
+    return EncoderShape(
+        spatial=spatial_channel(settings.spatial_widths, settings.layers),
+        temporal=temporal_channel(settings.temporal_widths, settings.layers),
         lstm_width=settings.lstm_width,
+        feature_width=settings.feature_width,
+        dropout=settings.dropout,
+        pixels=Pixels(settings.pixel_mean, settings.pixel_deviation),
     )
+
+
+def _wanted(settings: Encoder) -> WantedNetwork:
+    assert settings.network != "two-channel", "it is none from elsewhere"
+    assert settings.model is not None, "its settings were refused without one"
+    return WantedNetwork(
+        settings.network,
+        settings.model,
+        weights=settings.weights,
+        single_frame=settings.single_frame,
+        lstm_width=settings.lstm_width if settings.recurrent else 0,
+    )
+
+
+def decoder_shape_of(settings: Decoder) -> DecoderShape:
+    """Turn settings into the shape of the caption decoder."""
+    return DecoderShape(
+        word_width=settings.word_width,
+        lstm_width=settings.lstm_width,
+        num_layers=settings.num_layers,
+        attention=settings.attention,
+        first_weights=settings.first_weights,
+    )
+
+
+def check_networks(study: Study) -> None:
+    """Refuse encoders whose layers would leave nothing of the frames.
+
+    Raises:
+        ConfigError: naming the encoder, the layer, and frames that are large enough.
+    """
+    named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
+    for where, settings in {"encoder": study.encoder, **named}.items():
+        if settings.network == "two-channel":
+            _check_pixels(where, shape_of(settings), study.video.height, study.video.width)
+
+
+def make_networks_ready(study: Study) -> None:
+    """Find the files of every encoder from elsewhere, and fetch what is to be fetched, once.
+
+    Raises:
+        ConfigError: naming every encoder whose library or weights are not there.
+    """
+    named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
+    problems = []
+    for where, settings in {"encoder": study.encoder, **named}.items():
+        if settings.network == "two-channel":
+            continue
+        try:
+            make_ready(_wanted(settings))
+        except ConfigError as error:
+            problems.append(f"{where}: {error}")
+    if problems:
+        raise ConfigError(list_problems(problems))
+
+
+def _check_pixels(where: str, shape: EncoderShape, height: int, width: int) -> None:
+    for name, channel in (("spatial", shape.spatial), ("temporal", shape.temporal)):
+        fitting, wanted = channel.layers_that_fit(height, width), len(channel.layers)
+        if fitting < wanted:
+            least = next(size for size in count(1) if channel.layers_that_fit(size, size) == wanted)
+            raise ConfigError(
+                f"{where}: frames of {height} x {width} pixels are too small for its {name} "
+                f"channel: nothing is left of them in layer {fitting + 1} of {wanted}; give "
+                f"video.height and video.width {least} pixels or more, or leave layers out"
+            )

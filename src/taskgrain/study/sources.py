@@ -14,7 +14,7 @@ from taskgrain.labels.caption import CaptionForm, captions_as, is_free
 from taskgrain.labels.entropy import entropy_bits
 from taskgrain.labels.symmetry import mirror
 from taskgrain.labels.taxonomy import Taxonomy
-from taskgrain.labels.template import strip_brackets, words_of
+from taskgrain.labels.template import Words, strip_brackets, words_as
 from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
 
 
@@ -30,6 +30,12 @@ class SourceTask:
     classification_weight: float  # lambda: 1 classification alone, 0 captioning alone
     mirror: Mapping[str, str] = field(default_factory=dict)  # category -> its mirror image
     templates: Mapping[str, str] = field(default_factory=dict)  # category -> with brackets
+    taught: Mapping[str, str] = field(default_factory=dict)  # clip -> category, if not its own
+
+    @property
+    def words(self) -> Words:
+        """How its captions become words; ours where it says nothing."""
+        return "taskgrain" if self.vocabulary is None else self.vocabulary.rule
 
     @property
     def num_classes(self) -> int | None:
@@ -64,20 +70,20 @@ class SourceTask:
         """Bits that the source's label tells about a clip: the entropy over these clips.
 
         The label is the name at the source's level and the words of the first caption in its form,
-        whatever the decoder can say of them.
+        by the rule of its vocabulary, whatever the decoder can say of them.
         """
         return entropy_bits(
             Counter(
                 (
                     None if self.level is None else self.taxonomy.name_of(r.category, self.level),
-                    () if self.form is None else words_of(captions_in(self.form, r)[0]),
+                    () if self.form is None else words_as(self.words, captions_in(self.form, r)[0]),
                 )
                 for r in self.covered(records)
             )
         )
 
     def _label(self, record: ClipRecord, target_of: Mapping[str, int]) -> Label:
-        target = target_of[record.category]
+        target = target_of[self.taught.get(record.clip_id, record.category)]
         if self.vocabulary is None or self.form is None:
             return Label(target)
         return Label(target, self._tokens(captions_in(self.form, record)))
@@ -128,6 +134,7 @@ def source_task(
     manifest: Manifest,
     *,
     min_word_count: int = 1,
+    words: Words = "taskgrain",
     mirror: Mapping[str, str] | None = None,
 ) -> SourceTask:
     """Lay a source over a dataset; the vocabulary comes from the training clips alone.
@@ -136,6 +143,7 @@ def source_task(
         source: its settings.
         manifest: the dataset.
         min_word_count: words rarer than this in the training captions are unknown.
+        words: how captions become words.
         mirror: category -> its mirror image, where training may mirror clips.
 
     Raises:
@@ -164,7 +172,8 @@ def source_task(
     if form != "full":
         _refuse_free_captions(form, training)
     captions = [caption for record in training for caption in captions_in(form, record)]
-    return replace(task, vocabulary=build_vocabulary(captions, min_count=min_word_count))
+    vocabulary = build_vocabulary(captions, min_count=min_word_count, rule=words)
+    return replace(task, vocabulary=vocabulary)
 
 
 def _refuse_free_captions(form: CaptionForm, training: Sequence[ClipRecord]) -> None:

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
+def has_batch_norm(encoder: nn.Module) -> bool:
+    """Whether an encoder has a BatchNorm, whose statistics could be re-estimated."""
+    return any(isinstance(module, _BatchNorm) for module in encoder.modules())
+
+
 @torch.no_grad()
 def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
     """Re-estimate the statistics of every BatchNorm as the mean over batches, in float32.

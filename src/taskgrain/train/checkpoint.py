@@ -25,7 +25,8 @@ TENSORS, ENTRIES = "training.safetensors", "training.json"
 PREVIOUS = "previous-"
 DIGEST = "tensors_sha256"
 FORMAT, FORMAT_KEY = 1, "format"
-MOMENTS, STEP = ("exp_avg", "exp_avg_sq"), "step"  # what AdamW keeps of a parameter
+MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # what Adam and SGD keep of a parameter
+STEP = "step"  # Adam's count of updates
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,8 @@ def capture(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{name}.{key}"] = value
+            if isinstance(value, Tensor):  # without momentum SGD keeps a None
+                tensors[f"optimizer.{name}.{key}"] = value
     return tensors
 
 

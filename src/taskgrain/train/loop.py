@@ -3,31 +3,34 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
 import torch
-from torch.optim import AdamW
 
 from taskgrain.data.batch import Batch
 from taskgrain.data.files import write_text
-from taskgrain.errors import CheckpointError, RunError
-from taskgrain.losses import LossSums, LossWeights
+from taskgrain.errors import CheckpointError
+from taskgrain.losses import LossSums
 from taskgrain.models.model import SourceModel, check_encoder
 from taskgrain.models.weights import save_weights
 from taskgrain.train.checkpoint import TrainingState, capture, load_state, restore, save_state
 from taskgrain.train.memory import kept_memory
-from taskgrain.train.optimizer import make_optimizer, one_cycle_lr, set_lr
+from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
+from taskgrain.train.options import TrainingOptions, refuse_other_settings, settings_of
 from taskgrain.train.position import Position
-from taskgrain.train.precision import Precision
+from taskgrain.train.precision import make_scaler
 from taskgrain.train.run_log import EpochRecord, append_record, drop_records_after
+from taskgrain.train.schedule import lr_at
 from taskgrain.train.step import Shares, StepOptions, reproducible, train_step
+from taskgrain.train.tensorboard import TensorBoardLog
 from taskgrain.train.validate import Validation, validate
 
-LOG = "epochs.jsonl"
+LOG, BOARD = "epochs.jsonl", "tensorboard"
 
 
 class Batches(Protocol):
@@ -48,22 +51,6 @@ class Splits:
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingOptions:
-    """How to train; all but `save_seconds` belongs to what a result came from."""
-
-    epochs: int
-    weights: LossWeights
-    peak_lr: float
-    weight_decay: float
-    seed: int  # of dropout; weights and clips have their own
-    precision: Precision = "fp32"
-    device: str = "cpu"
-    max_gradient_norm: float = 1.0
-    share_every: int = 25  # steps from one measurement of the gradient shares to the next
-    save_seconds: float = 300.0  # at most this much work is lost when the process is killed
-
-
-@dataclass(frozen=True, slots=True)
 class Watch:
     """Who looks on: told of every step done since the start of the run, and asked to stop."""
 
@@ -77,7 +64,7 @@ class TrainingResult:
 
     status: Literal["finished", "stopped"]
     step: int  # steps done since the start of the run
-    num_steps: int  # of the whole run
+    num_steps: int  # of the whole run, were it not ended early
     best_epoch: int | None  # 1 is the first; None before the first validation
     best_score: float | None  # the mean of the source's validation scores in that epoch
     seconds: float  # that this call took
@@ -89,7 +76,7 @@ class _Run:
     """What the functions below share."""
 
     model: SourceModel
-    optimizer: AdamW
+    descent: Descent
     splits: Splits
     options: TrainingOptions
     folder: Path
@@ -98,10 +85,30 @@ class _Run:
     started: float
     saved: float
     data_seconds: float = 0.0
+    board: TensorBoardLog | None = None
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(self.splits.training.steps_per_epoch / self.options.accumulate)
 
     @property
     def num_steps(self) -> int:
-        return self.options.epochs * self.splits.training.steps_per_epoch
+        return self.options.epochs * self.steps_per_epoch
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the last epoch is done; an early end is decided between epochs alone."""
+        position, options = self.position, self.options
+        if position.step >= self.num_steps:
+            return True
+        if position.best_epoch is None:
+            return False
+        epoch = position.step // self.steps_per_epoch  # epochs done
+        waited = epoch - position.best_epoch
+        if options.early_stopping is not None and waited >= options.early_stopping:
+            return True
+        lowers = options.schedule == "plateau"
+        return lowers and position.plateau.is_over(options.peak_lr, options.plateau)
 
     def result(self, status: Literal["finished", "stopped"]) -> TrainingResult:
         return TrainingResult(
@@ -127,7 +134,8 @@ def train(
     """Train a model, or go on where the folder's state stands.
 
     However often a run is stopped or killed, its weights end with the same bits. The folder gets
-    `best/` and `last/` (model.safetensors and model.json), `epochs.jsonl`, and the state.
+    `best/` and `last/` (model.safetensors and model.json), `epochs.jsonl`, and the state;
+    `tensorboard/` where the options ask for it.
 
     Args:
         model: as built from its seed; it ends on the device, with the last weights.
@@ -140,6 +148,7 @@ def train(
     Raises:
         RunError: if a loss is not finite, or the folder holds a run with other options.
         CheckpointError: if the folder's state is damaged or does not fit the model.
+        ConfigError: if TensorBoard is asked for and not installed.
         ValueError: if the encoder does not keep its contract, or the batches theirs.
     """
     watch = watch or Watch()
@@ -147,28 +156,36 @@ def train(
         run = _open(model, splits, options, folder, describe)
         if run.position.step:
             watch.progress(run.position.step)
-        steps_per_epoch = splits.training.steps_per_epoch
-        while run.position.step < run.num_steps:
-            epoch = run.position.step // steps_per_epoch
-            for batch in _timed(run, epoch):
-                _train_on(run, batch)
-                watch.progress(run.position.step)
-                if run.position.step % steps_per_epoch == 0:
-                    continue  # the epoch is over: it is validated before anything is saved
-                if watch.should_stop():
-                    _save(run)
-                    return run.result("stopped")
-                if time.monotonic() - run.saved >= options.save_seconds:
-                    _save(run)
-            if run.position.step != (epoch + 1) * steps_per_epoch:
-                raise ValueError(
-                    f"epoch {epoch} ended at step {run.position.step}; "
-                    f"expected {steps_per_epoch} steps an epoch"
-                )
-            _end_epoch(run, epoch + 1)
-            if run.position.step < run.num_steps and watch.should_stop():
+        try:
+            return _go_on(run, watch)
+        finally:
+            if run.board is not None:
+                run.board.close()
+
+
+def _go_on(run: _Run, watch: Watch) -> TrainingResult:
+    """Train from where the run stands to its end, or until the watch asks to stop."""
+    while not run.is_over:
+        epoch = run.position.step // run.steps_per_epoch
+        for batches in _groups(run, epoch):
+            _train_on(run, batches)
+            watch.progress(run.position.step)
+            if run.position.step % run.steps_per_epoch == 0:
+                continue  # the epoch is over: it is validated before anything is saved
+            if watch.should_stop():
+                _save(run)
                 return run.result("stopped")
-        return run.result("finished")
+            if time.monotonic() - run.saved >= run.options.save_seconds:
+                _save(run)
+        if run.position.step != (epoch + 1) * run.steps_per_epoch:
+            raise ValueError(
+                f"epoch {epoch} ended at step {run.position.step}; "
+                f"expected {run.steps_per_epoch} steps an epoch"
+            )
+        _end_epoch(run, epoch + 1)
+        if not run.is_over and watch.should_stop():
+            return run.result("stopped")
+    return run.result("finished")
 
 
 def _open(
@@ -180,69 +197,97 @@ def _open(
 ) -> _Run:
     """Prepare a run, from the folder's state where there is one."""
     now = time.monotonic()
-    model.to(torch.device(options.device)).train()
-    optimizer = make_optimizer(model, weight_decay=options.weight_decay)
+    device = torch.device(options.device)
+    model.to(device).train()
+    descent = Descent(
+        make_optimizer(
+            model,
+            weight_decay=options.weight_decay,
+            kind=options.optimizer,
+            momentum=options.momentum,
+        ),
+        make_scaler(options.precision, device=device),
+    )
     run = _Run(
-        model, optimizer, splits, options, folder, describe, Position(), started=now, saved=now
+        model, descent, splits, options, folder, describe, Position(), started=now, saved=now
     )
     state = load_state(folder)
     if state is not None:
-        _refuse_other_settings(run, state.entries)
+        begun_with, given = state.entries.get("settings"), settings_of(options, run.steps_per_epoch)
+        refuse_other_settings(begun_with, given, folder)
         run.position = Position.from_json(state.entries, folder)
-        restore(model, optimizer, state.tensors)
+        restore(model, descent.optimizer, state.tensors)
+        _restore_scaler(run, state.entries.get("scaler"))
     drop_records_after(folder / LOG, run.position.step)
+    if options.tensorboard and not run.is_over:
+        run.board = TensorBoardLog(folder / BOARD, step=run.position.step)
     return run
 
 
-def _timed(run: _Run, epoch: int) -> Iterator[Batch]:
-    """Give the rest of an epoch's batches, and count the time that they are waited for."""
-    first_step = run.position.step % run.splits.training.steps_per_epoch
-    batches = run.splits.training.batches(epoch, first_step)
+def _restore_scaler(run: _Run, stored: object) -> None:
+    if not run.descent.scaler.is_enabled():
+        return
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{run.folder}: the training state does not say its loss scale")
+    run.descent.scaler.load_state_dict(stored)
+
+
+def _groups(run: _Run, epoch: int) -> Iterator[list[Batch]]:
+    """Give the rest of an epoch's batches, those of a step together; time what is waited for."""
+    first_step = run.position.step % run.steps_per_epoch
+    batches = run.splits.training.batches(epoch, first_step * run.options.accumulate)
+    group: list[Batch] = []
     is_first = True
     while True:
         asked = time.monotonic()
         batch = next(batches, None)
         run.data_seconds += time.monotonic() - asked
         if batch is None:
-            return
+            break
         if is_first:
             check_encoder(run.model.encoder, batch.video[:1].to(run.options.device))
             is_first = False
-        yield batch
+        group.append(batch)
+        if len(group) == run.options.accumulate:
+            yield group
+            group = []
+    if group:
+        yield group
 
 
-def _train_on(run: _Run, batch: Batch) -> None:
-    position, options = run.position, run.options
-    set_lr(run.optimizer, _lr(run, position.step))
-    step_in_epoch = position.step % run.splits.training.steps_per_epoch
+def _train_on(run: _Run, batches: list[Batch]) -> None:
+    position = run.position
+    set_lr(run.descent.optimizer, _lr(run, position.step))
+    step_in_epoch = position.step % run.steps_per_epoch
     sums, shares = train_step(
         run.model,
-        batch,
-        optimizer=run.optimizer,
+        batches,
+        descent=run.descent,
         step=position.step,
-        options=StepOptions(
-            options.weights,
-            options.seed,
-            options.max_gradient_norm,
-            torch.device(options.device),
-            options.precision,
-        ),
-        measures_shares=step_in_epoch % options.share_every == 0,
+        options=_step_options(run.options),
+        measures_shares=step_in_epoch % run.options.share_every == 0,
     )
     position.sums, position.shares = position.sums + sums, position.shares + shares
-    position.clip_passes += len(batch.clip_ids)
+    position.clip_passes += sum(len(batch.clip_ids) for batch in batches)
     position.step += 1
+
+
+def _step_options(options: TrainingOptions) -> StepOptions:
+    return StepOptions(
+        options.weights,
+        options.seed,
+        options.max_gradient_norm,
+        torch.device(options.device),
+        options.precision,
+        options.counts_padding,
+    )
 
 
 def _end_epoch(run: _Run, epoch: int) -> None:
     """Score the model, keep it, log the epoch, save the state; in that order (see `train`)."""
     position, options = run.position, run.options
     validation = validate(
-        run.model,
-        run.splits.validation.batches(0),
-        weights=options.weights,
-        device=torch.device(options.device),
-        precision=options.precision,
+        run.model, run.splits.validation.batches(0), options=_step_options(options)
     )
     # Of equal epochs the first is kept.
     is_best = position.best_score is None or validation.score > position.best_score
@@ -252,6 +297,10 @@ def _end_epoch(run: _Run, epoch: int) -> None:
     for name in ("last", "best") if is_best else ("last",):
         _keep(run, run.folder / name, record)
     append_record(run.folder / LOG, record)
+    if run.board is not None:
+        run.board.append(record)
+    if options.schedule == "plateau":
+        position.plateau = position.plateau.after(validation.score, options.plateau)
     position.sums, position.shares = LossSums(), Shares()
     _save(run)
 
@@ -291,34 +340,16 @@ def _keep(run: _Run, folder: Path, record: EpochRecord) -> None:
 
 
 def _save(run: _Run) -> None:
-    entries = {"settings": _settings(run), **run.position.to_json()}
-    save_state(run.folder, TrainingState(capture(run.model, run.optimizer), entries))
+    entries = {
+        "settings": settings_of(run.options, run.steps_per_epoch),
+        "scaler": run.descent.scaler.state_dict(),
+        **run.position.to_json(),
+    }
+    save_state(run.folder, TrainingState(capture(run.model, run.descent.optimizer), entries))
     run.saved = time.monotonic()
 
 
 def _lr(run: _Run, step: int) -> float:
-    return one_cycle_lr(step, num_steps=run.num_steps, peak_lr=run.options.peak_lr)
-
-
-def _settings(run: _Run) -> dict[str, object]:
-    """What must not change while a run is resumed."""
-    options = asdict(run.options)
-    del options["save_seconds"]
-    options["device"] = torch.device(run.options.device).type
-    return {**options, "steps_per_epoch": run.splits.training.steps_per_epoch}
-
-
-def _refuse_other_settings(run: _Run, entries: Mapping[str, object]) -> None:
-    stored, now = entries.get("settings"), _settings(run)
-    if not isinstance(stored, dict):
-        raise CheckpointError(f"{run.folder}: the training state does not say its settings")
-    differences = [
-        f"{key} was {stored.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted({*stored, *now})
-        if stored.get(key) != now.get(key)
-    ]
-    if differences:
-        raise RunError(
-            f"{run.folder}: this training was begun with other settings: "
-            f"{'; '.join(differences)}. Choose another folder, or the old settings"
-        )
+    options = run.options
+    lr = lr_at(step, schedule=options.schedule, num_steps=run.num_steps, peak_lr=options.peak_lr)
+    return run.position.plateau.lowered(lr, options.plateau)

@@ -1,61 +1,99 @@
-"""AdamW, and a learning rate that is a function of the step alone."""
+"""What moves the weights: AdamW, Adam or SGD, and the scaler that fp16 needs."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from torch import nn
-from torch.optim import AdamW
+import torch
+from torch import Tensor, nn
+from torch.amp import GradScaler
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.optim import SGD, Adam, AdamW, Optimizer
 
-WARM_UP_SHARE = 0.3  # of all steps
-START_DIVISOR = 25.0  # the first step's rate is peak_lr / START_DIVISOR
-END_DIVISOR = 1e4  # the last step's is that, divided again by END_DIVISOR
+OptimizerKind = Literal["adamw", "adam", "sgd"]
 MATRIX_DIMENSIONS = 2
+LEAST_SCALE = 2.0**-10  # of the loss under fp16; it begins at 2**16 and is halved at each overflow
 
 
-def make_optimizer(model: nn.Module, *, weight_decay: float) -> AdamW:
-    """Make AdamW over a model's parameters, in the order of their names in the model.
+@dataclass(frozen=True, slots=True)
+class Descent:
+    """An optimizer, and the scaler of its loss; a scaler that is not enabled does nothing."""
+
+    optimizer: Optimizer
+    scaler: GradScaler
+
+    def update(self, parameters: Sequence[nn.Parameter], *, max_norm: float) -> float:
+        """Move the weights along their gradients, of which longer ones are scaled down first.
+
+        Under fp16 an overflown gradient moves nothing, and the next loss is scaled less.
+
+        Args:
+            parameters: those of the model.
+            max_norm: of the whole gradient; 0 lets it be as long as it is.
+
+        Returns:
+            The norm of the gradient before it was scaled down; where it is not finite, no weight
+            was moved.
+        """
+        self.scaler.unscale_(self.optimizer)
+        norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
+        found = float(norm)
+        if self.scaler.is_enabled() or torch.isfinite(norm):
+            if max_norm > 0:
+                clip_grads_with_norm_(parameters, max_norm, norm)
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        return found
+
+    def scaled(self, loss: Tensor) -> Tensor:
+        """Scale a loss, float (), before its gradient is taken."""
+        scaled: Tensor = self.scaler.scale(loss)
+        return scaled
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether even a loss that is hardly scaled overflows float16."""
+        return self.scaler.is_enabled() and self.scaler.get_scale() < LEAST_SCALE
+
+
+def make_optimizer(
+    model: nn.Module, *, weight_decay: float, kind: OptimizerKind = "adamw", momentum: float = 0.9
+) -> Optimizer:
+    """Make an optimizer over a model's parameters, in the order of their names in the model.
 
     Weight decay holds for matrices and kernels; norms and biases, which have one dimension, are
-    left alone. The learning rate is set at every step; see `one_cycle_lr`.
+    left alone. AdamW takes it off the weights, the others add it to the gradient (L2). The
+    learning rate is set at every step.
+
+    Args:
+        model: parameters that need no gradient are left out.
+        weight_decay: 0 or more.
+        kind: "adam" is the paper's.
+        momentum: of sgd alone, 0 to 1.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     decayed = [parameter for parameter in trained if parameter.ndim >= MATRIX_DIMENSIONS]
     plain = [parameter for parameter in trained if parameter.ndim < MATRIX_DIMENSIONS]
     groups = [
-        {"params": decayed, "weight_decay": weight_decay},
-        {"params": plain, "weight_decay": 0.0},
+        group
+        for group in (
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        )
+        if group["params"]
     ]
-    return AdamW([group for group in groups if group["params"]], lr=0.0)
+    match kind:
+        case "adamw":
+            return AdamW(groups, lr=0.0)
+        case "adam":
+            return Adam(groups, lr=0.0)
+        case "sgd":
+            return SGD(groups, lr=0.0, momentum=momentum)
 
 
-def set_lr(optimizer: AdamW, lr: float) -> None:
+def set_lr(optimizer: Optimizer, lr: float) -> None:
     """Set the learning rate of the next step."""
     for group in optimizer.param_groups:
         group["lr"] = lr
-
-
-def one_cycle_lr(step: int, *, num_steps: int, peak_lr: float) -> float:
-    """Give the learning rate of a step: up along a cosine, then down along a longer one.
-
-    Args:
-        step: 0 to num_steps - 1.
-        num_steps: of the whole run.
-        peak_lr: the highest rate.
-
-    Raises:
-        ValueError: if the run has no such step.
-    """
-    if not 0 <= step < num_steps:
-        raise ValueError(f"step is {step}; expected 0 to {num_steps - 1}")
-    first = peak_lr / START_DIVISOR
-    last = first / END_DIVISOR
-    top = WARM_UP_SHARE * (num_steps - 1)
-    if step < top:
-        return _cosine(first, peak_lr, step / top)
-    return _cosine(peak_lr, last, (step - top) / max(num_steps - 1 - top, 1))
-
-
-def _cosine(start: float, end: float, share: float) -> float:
-    """Go from start to end along half a cosine; share is 0 to 1."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

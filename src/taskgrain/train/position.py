@@ -8,6 +8,7 @@ from pathlib import Path
 
 from taskgrain.errors import CheckpointError
 from taskgrain.losses import LossSums
+from taskgrain.train.schedule import Plateau
 from taskgrain.train.step import Shares
 
 SUMS = {
@@ -26,6 +27,7 @@ class Position:
     shares: Shares = field(default_factory=Shares)  # likewise
     best_epoch: int | None = None  # 1 is the first
     best_score: float | None = None
+    plateau: Plateau = field(default_factory=Plateau)  # moved on by the schedule of that name alone
 
     def to_json(self) -> dict[str, object]:
         """Give what `json.dumps` takes and `from_json` reads; floats keep every bit."""
@@ -40,7 +42,7 @@ class Position:
         """
         sums = _numbers(entries, "sums", folder)
         shares = _numbers(entries, "shares", folder)
-        best_epoch, best_score = entries.get("best_epoch"), entries.get("best_score")
+        best_epoch = entries.get("best_epoch")
         return cls(
             step=_whole(entries, "step", folder),
             clip_passes=_whole(entries, "clip_passes", folder),
@@ -54,8 +56,26 @@ class Position:
                 shares["classification"], shares["captioning"], int(shares["num_measured"])
             ),
             best_epoch=best_epoch if isinstance(best_epoch, int) else None,
-            best_score=best_score if isinstance(best_score, float) else None,
+            best_score=_score(entries, "best_score"),
+            plateau=_plateau(entries, folder),
         )
+
+
+def _plateau(entries: Mapping[str, object], folder: Path) -> Plateau:
+    """Read a plateau; states of before there was one have none."""
+    found = entries.get("plateau")
+    if not isinstance(found, Mapping):
+        return Plateau()
+    return Plateau(
+        best=_score(found, "best"),
+        bad_epochs=_whole(found, "bad_epochs", folder),
+        num_reductions=_whole(found, "num_reductions", folder),
+    )
+
+
+def _score(entries: Mapping[str, object], key: str) -> float | None:
+    value = entries.get(key)
+    return value if isinstance(value, float) else None
 
 
 def _whole(entries: Mapping[str, object], key: str, folder: Path) -> int:

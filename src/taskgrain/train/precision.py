@@ -1,4 +1,4 @@
-"""Which number format the convolutions compute in, decided once before a run."""
+"""Which number format the encoder computes in, decided once before a run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch.amp import GradScaler
 
 from taskgrain.errors import ConfigError
 
 Precision = Literal["bf16", "fp16", "fp32"]
+AUTOCAST: dict[Precision, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
 CPU_FACTS = Path("/proc/cpuinfo")
 # x86 processors and ARM ones name their bfloat16 arithmetic so.
 NATIVE_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
@@ -22,10 +24,24 @@ def resolve_precision(
 
     Elsewhere bf16 is emulated, and was measured ten times slower than fp32. What is asked for
     by name is given as it is.
+
+    Raises:
+        ConfigError: if fp16 is asked for where there is no CUDA device.
     """
+    if requested == "fp16" and device.type != "cuda":
+        raise ConfigError(
+            f'train.precision is "fp16", which is for CUDA devices; this run computes on '
+            f'{device.type}: choose "auto", "fp32" or "bf16", or --device cuda'
+        )
     if requested != "auto":
         return requested
     return "bf16" if has_native_bf16(device) else "fp32"
+
+
+def make_scaler(precision: Precision, *, device: torch.device) -> GradScaler:
+    """Make what scales the loss, so that small gradients survive fp16; off in other formats."""
+    is_needed = precision == "fp16"
+    return GradScaler(device.type if is_needed else "cpu", enabled=is_needed)
 
 
 def usable_device(name: str) -> torch.device:

@@ -6,22 +6,30 @@ Shapes: B clips, T' steps, D width, L caption tokens.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.utils import clip_grad_norm_
-from torch.optim import AdamW
 
 from taskgrain.data.batch import Batch
 from taskgrain.errors import RunError
 from taskgrain.labels.vocabulary import PAD
-from taskgrain.losses import LossSums, LossTerms, LossWeights, check_finite, joint_loss
+from taskgrain.losses import (
+    LossSums,
+    LossTerms,
+    LossWeights,
+    check_finite,
+    count_tokens,
+    joint_loss,
+    padding_as_ends,
+    weights_of_parts,
+)
 from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
-from taskgrain.train.precision import Precision
+from taskgrain.train.optimizer import LEAST_SCALE, Descent
+from taskgrain.train.precision import AUTOCAST, Precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,7 @@ class StepOptions:
     max_gradient_norm: float
     device: torch.device
     precision: Precision
+    counts_padding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,50 +62,88 @@ class Shares:
 
 def train_step(
     model: SourceModel,
-    batch: Batch,
+    batches: Sequence[Batch],
     *,
-    optimizer: AdamW,
+    descent: Descent,
     step: int,
     options: StepOptions,
     measures_shares: bool,
 ) -> tuple[LossSums, Shares]:
-    """Change the weights once.
+    """Change the weights once, by the gradient of several batches as if they were one.
 
-    All that is random inside the step, dropout, comes from (seed, step): nothing depends on
-    the steps that this process has seen before.
+    Classification is a mean over the clips of all of them, captioning over their tokens; only
+    BatchNorm sees each batch by itself. All that is random inside the step, dropout, comes from
+    (seed, step): nothing depends on the steps that this process has seen before.
+
+    Args:
+        model: on the options' device.
+        batches: at least one; of a size that fits into memory.
+        descent: what moves the weights.
+        step: of the run.
+        options: the same for all steps.
+        measures_shares: whether to compare the terms' gradients, on the first batch.
 
     Raises:
-        RunError: if loss or gradient is not finite; no weight was changed then.
+        RunError: if loss or gradient is not finite; no weight was changed then. Under fp16 a
+            gradient may overflow: the step is then left out, and the run stops only where
+            that goes on however little the loss is scaled.
     """
     torch.manual_seed(derive_seed(options.seed, "step", step))
-    caption = without_padding(batch.caption).to(options.device)
-    features = encode(model, batch.video.to(options.device), precision=options.precision)
-    total, terms = joint_loss(
-        model.read_out(features, caption),
-        target=batch.target.to(options.device),
-        caption=caption,
-        weights=options.weights,
-    )
-    check_finite(terms, step=step, clip_ids=batch.clip_ids)
-    shares = gradient_shares(terms, features, options.weights) if measures_shares else Shares()
-    optimizer.zero_grad()
-    total.backward()
-    norm = float(clip_grad_norm_(model.parameters(), options.max_gradient_norm))
-    if not math.isfinite(norm):
+    captions = [as_learned(batch.caption, options.counts_padding) for batch in batches]
+    parts = [
+        (len(batch.clip_ids), count_tokens(caption))
+        for batch, caption in zip(batches, captions, strict=True)
+    ]
+    sums, shares = LossSums(), Shares()
+    descent.optimizer.zero_grad()
+    for index, weights in enumerate(weights_of_parts(options.weights, parts)):
+        batch, caption = batches[index], captions[index].to(options.device)
+        features = encode(model, batch.video.to(options.device), precision=options.precision)
+        total, terms = joint_loss(
+            model.read_out(features, caption),
+            target=batch.target.to(options.device),
+            caption=caption,
+            weights=weights,
+        )
+        check_finite(terms, step=step, clip_ids=batch.clip_ids)
+        if measures_shares and index == 0:
+            shares = gradient_shares(terms, features, options.weights)
+        descent.scaled(total).backward()
+        sums = sums + LossSums.of(terms)
+    norm = descent.update(list(model.parameters()), max_norm=options.max_gradient_norm)
+    _check_gradient(norm, descent, step, batches)
+    return sums, shares
+
+
+def _check_gradient(norm: float, descent: Descent, step: int, batches: Sequence[Batch]) -> None:
+    """Stop a run whose gradient is no number, unless a smaller scale of the loss may mend it."""
+    clips = ", ".join(clip_id for batch in batches for clip_id in batch.clip_ids)
+    if not descent.scaler.is_enabled() and not math.isfinite(norm):
         raise RunError(
             f"step {step}: the gradient is {norm} though the loss is finite; no weight was "
-            f"changed. Lower the learning rate, or look at the clips: {', '.join(batch.clip_ids)}"
+            f"changed. Lower the learning rate, or look at the clips: {clips}"
         )
-    optimizer.step()
-    return LossSums.of(terms), shares
+    if descent.is_lost:
+        raise RunError(
+            f"step {step}: the gradient overflows float16 even where the loss is scaled by "
+            f"{LEAST_SCALE}; no weight was changed. Train in fp32 or bf16, or look at the "
+            f"clips: {clips}"
+        )
 
 
 def encode(model: SourceModel, video: Tensor, *, precision: Precision) -> Tensor:
     """Encode video: uint8 (B, T, H, W, 3), in the run's precision, as float32 (B, T', D)."""
-    is_bf16 = precision == "bf16"
-    with torch.autocast(video.device.type, dtype=torch.bfloat16, enabled=is_bf16):
+    dtype = AUTOCAST.get(precision)
+    with torch.autocast(
+        video.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None
+    ):
         features: Tensor = model.encoder(video)
     return features.float()
+
+
+def as_learned(caption: Tensor, counts_padding: bool) -> Tensor:
+    """Give captions, long (B, L), as the loss takes them: padding as ends, or cut away."""
+    return padding_as_ends(caption) if counts_padding else without_padding(caption)
 
 
 def without_padding(caption: Tensor) -> Tensor:

@@ -15,12 +15,11 @@ from torch.nn import functional as F
 from taskgrain.data.batch import Batch
 from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import PAD, UNK
-from taskgrain.losses import LossSums, LossWeights, joint_loss
+from taskgrain.losses import LossSums, joint_loss
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.models.caption_decoder import CaptionDecoder
 from taskgrain.models.model import SourceModel
-from taskgrain.train.precision import Precision
-from taskgrain.train.step import encode, without_padding
+from taskgrain.train.step import StepOptions, as_learned, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +42,21 @@ def validate(
     model: SourceModel,
     batches: Iterable[Batch],
     *,
-    weights: LossWeights,
-    device: torch.device,
-    precision: Precision,
+    options: StepOptions,
 ) -> Validation:
-    """Score a model in eval mode; it is put back into the mode it was in.
+    """Score a model in eval mode, its losses as training has them; it is put back into its mode.
 
     Raises:
         ValueError: if there is no clip.
     """
+    weights, device = options.weights, options.device
     was_training = model.training
     model.eval()
     sums, accuracy, num_exact, num_clips = LossSums(), None, 0, 0
     for batch in batches:
-        caption = without_padding(batch.caption).to(device)
+        caption = as_learned(batch.caption, options.counts_padding).to(device)
         target = batch.target.to(device)
-        features = encode(model, batch.video.to(device), precision=precision)
+        features = encode(model, batch.video.to(device), precision=options.precision)
         output = model.read_out(features, caption)
         _, terms = joint_loss(output, target=target, caption=caption, weights=weights)
         sums = sums + LossSums.of(terms)
@@ -68,7 +66,7 @@ def validate(
             accuracy = counted if accuracy is None else accuracy + counted
         if weights.captioning > 0 and model.decoder is not None:
             said = say(model.decoder, features)
-            num_exact += int(is_exact(said, caption[:, 1:]).sum())
+            num_exact += int(is_exact(said, batch.caption[:, 1:].to(device)).sum())
     model.train(was_training)
     if num_clips == 0:
         raise ValueError("there is no validation clip to score a model on")

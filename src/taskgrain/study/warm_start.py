@@ -1,0 +1,170 @@
+"""Training that begins with the weights of another: of an earlier source, or of any checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from pathlib import Path
+from typing import Literal
+
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
+from taskgrain.errors import CheckpointError, ConfigError, nearest
+from taskgrain.models.model import SourceModel
+from taskgrain.models.weights import load_part, load_weights
+from taskgrain.predict import ModelDescription
+from taskgrain.study.networks import shape_of
+from taskgrain.transfer.features import file_sha256
+
+MODEL, WEIGHTS, ENCODER = "model.json", "model.safetensors", "encoder."
+
+
+def is_source_name(warm_start: str) -> bool:
+    """Whether a warm start names a source of the study; a folder is written with a slash."""
+    return "/" not in warm_start and "\\" not in warm_start
+
+
+def begin_with(
+    model: SourceModel,
+    description: ModelDescription,
+    checkpoint: Path,
+    parts: Literal["encoder", "all"],
+) -> dict[str, object]:
+    """Give a new model the weights of a checkpoint: those of its encoder, or all of them.
+
+    What is taken fits wholly, or the model stays as it was.
+
+    Args:
+        model: with the weights of its seed, which head and decoder keep where the encoder's
+            alone are taken.
+        description: of the model.
+        checkpoint: folder with model.json and model.safetensors.
+        parts: "all" wants the same classes and the same words, in the same order.
+
+    Returns:
+        What model.json says of it: whose weights, their digest, and the names of those left out.
+
+    Raises:
+        CheckpointError: naming the first thing that does not fit.
+    """
+    held, path = ModelDescription.read(checkpoint / MODEL), checkpoint / WEIGHTS
+    refuse_other_encoder(held, description.to_json()["encoder"], checkpoint)
+    left_out: Sequence[str] = ()
+    if parts == "all":
+        _refuse_other_labels(held, description, checkpoint)
+        load_weights(model, path)
+    else:
+        left_out = load_part(model.encoder, path, ENCODER)
+    return {
+        "source": held.source,
+        "seed": held.seed,
+        "parts": parts,
+        "weights_sha256": file_sha256(path),
+        "left_out": list(left_out),
+    }
+
+
+def check_warm_start(study: Study, source: Source) -> None:
+    """Refuse a warm start that could only fail when training begins.
+
+    Raises:
+        ConfigError: naming the source, and what it cannot begin with.
+        CheckpointError: if the folder it begins with holds no checkpoint, or another encoder's.
+    """
+    if source.warm_start is None:
+        return
+    where = f"source {source.name!r}: warm_start = {source.warm_start!r}"
+    if source.is_frozen:
+        raise ConfigError(f"{where}, but nothing is learned; leave it out")
+    if not is_source_name(source.warm_start):
+        folder = Path(source.warm_start)
+        held = ModelDescription.read(folder / MODEL)
+        if not (folder / WEIGHTS).is_file():
+            raise CheckpointError(f"{folder / WEIGHTS}: no such file")
+        settings = study.encoder_of(source)
+        if settings.network == "two-channel":
+            refuse_other_encoder(held, shape_of(settings).to_json(), folder)
+        return
+    known = [other.name for other in study.sources]
+    if source.warm_start not in known:
+        raise ConfigError(
+            f"{where} is no source of this study{nearest(source.warm_start, known)}; "
+            "a folder is written with a slash, as ./NAME"
+        )
+    _check_earlier(study, source, study.sources[known.index(source.warm_start)], where)
+
+
+def _check_earlier(study: Study, source: Source, earlier: Source, where: str) -> None:
+    """Compare a source with the earlier source of the study whose weights it wants."""
+    if earlier.is_frozen:
+        raise ConfigError(f"{where} learns nothing, and has no checkpoint")
+    if study.encoder_of(source) != study.encoder_of(earlier):
+        raise ConfigError(f"{where} has another encoder; give both the same")
+    if source.warm_start_parts == "all" and (source.classify, source.caption) != (
+        earlier.classify,
+        earlier.caption,
+    ):
+        raise ConfigError(
+            f"{where} learns another task, so head and decoder do not fit; set warm_start_parts = "
+            '"encoder"'
+        )
+
+
+def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -> None:
+    """Compare encoders as model.json describes them; dropout, which is no weight, may differ.
+
+    Strides and pooling have no weights that would tell them apart. An encoder of the user's own,
+    described by None, is known by its weights alone.
+
+    Raises:
+        CheckpointError: naming the first entry that differs.
+    """
+    found = held.to_json()["encoder"]
+    if found is None or wanted is None:
+        return
+    difference = _difference(found, wanted, "encoder")
+    if difference is not None:
+        raise CheckpointError(f"{folder / MODEL}: is of another encoder: {difference}")
+
+
+def _refuse_other_labels(
+    held: ModelDescription, description: ModelDescription, folder: Path
+) -> None:
+    """Compare what head and decoder say.
+
+    Raises:
+        CheckpointError: naming the first class, word or other entry that differs.
+    """
+    found, wanted = _labels(held), _labels(description)
+    difference = _difference(found, wanted, "")
+    if difference is not None:
+        raise CheckpointError(
+            f"{folder / MODEL}: {difference}; begin with the encoder alone, or with a checkpoint "
+            "of the same classes and words"
+        )
+
+
+def _labels(description: ModelDescription) -> dict[str, object]:
+    """Give what stands behind the numbers that head and decoder give."""
+    level, vocabulary = description.level, description.vocabulary
+    return {
+        "level": level,
+        "class": [] if level is None else list(description.taxonomy.names(level)),
+        "caption": description.form,
+        "words": None if vocabulary is None else vocabulary.rule,
+        "word": [] if vocabulary is None else list(vocabulary.words),
+    }
+
+
+def _difference(found: object, wanted: object, where: str) -> str | None:
+    """Phrase the first difference of two pieces of JSON; None where there is none."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        keys = [key for key in {**found, **wanted} if key != "dropout"]
+        pairs = [(found.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
+    elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
+        joined = enumerate(zip_longest(found, wanted))
+        pairs = [(one, other, f"{where} {index}") for index, (one, other) in joined]
+    else:
+        return None if found == wanted else f"{where} is {found!r}; expected {wanted!r}"
+    said = (_difference(*pair) for pair in pairs)
+    return next((each for each in said if each is not None), None)

@@ -1,0 +1,82 @@
+"""How to train, as plain values; what of them a resumed run must share with its beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+
+import torch
+
+from taskgrain.errors import CheckpointError, RunError
+from taskgrain.losses import LossWeights
+from taskgrain.train.optimizer import OptimizerKind
+from taskgrain.train.precision import Precision
+from taskgrain.train.schedule import USUAL_RULE, PlateauRule, Schedule
+
+CHANGES_NO_NUMBER = ("save_seconds", "tensorboard")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How to train; all but `CHANGES_NO_NUMBER` belongs to what a result came from."""
+
+    epochs: int  # at most: a plateau or early stopping may end training before
+    weights: LossWeights
+    peak_lr: float
+    weight_decay: float
+    seed: int  # of dropout; weights and clips have their own
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    optimizer: OptimizerKind = "adamw"
+    momentum: float = 0.9  # of sgd
+    schedule: Schedule = "one-cycle"
+    plateau: PlateauRule = USUAL_RULE  # of the schedule of that name
+    early_stopping: int | None = None  # epochs without a better score; None never stops early
+    accumulate: int = 1  # batches of a step; an epoch's last step may have fewer
+    max_gradient_norm: float = 1.0  # 0 lets gradients be as long as they are
+    counts_padding: bool = False  # in the caption loss; see `losses.padding_as_ends`
+    share_every: int = 25  # steps from one measurement of the gradient shares to the next
+    tensorboard: bool = False  # also write each epoch into the folder's `tensorboard/`
+    save_seconds: float = 300.0  # at most this much work is lost when the process is killed
+
+
+def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
+    """Give, as JSON takes it, what must not change while a run is resumed."""
+    settings = asdict(options)
+    for name in CHANGES_NO_NUMBER:
+        del settings[name]
+    settings["device"] = torch.device(options.device).type
+    return {**settings, "steps_per_epoch": steps_per_epoch}
+
+
+def refuse_other_settings(stored: object, now: Mapping[str, object], folder: Path) -> None:
+    """Compare the settings of a training state with those of the run that would go on from it.
+
+    Raises:
+        CheckpointError: if the state holds no settings.
+        RunError: naming every difference.
+    """
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{folder}: the training state does not say its settings")
+    # A state of before an option existed was trained as the option's default says.
+    then = {**_defaults(), **stored}
+    differences = [
+        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*then, *now})
+        if then.get(key) != now.get(key)
+    ]
+    if differences:
+        raise RunError(
+            f"{folder}: this training was begun with other settings: "
+            f"{'; '.join(differences)}. Choose another folder, or the old settings"
+        )
+
+
+def _defaults() -> dict[str, object]:
+    defaults = {
+        field.name: field.default
+        for field in fields(TrainingOptions)
+        if field.default is not MISSING and field.name not in CHANGES_NO_NUMBER
+    }
+    return {**defaults, "plateau": asdict(USUAL_RULE)}

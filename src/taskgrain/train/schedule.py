@@ -1,0 +1,109 @@
+"""The learning rate of each step: functions of the step alone, and a plateau that scores move."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Schedule = Literal["one-cycle", "cosine", "plateau", "constant"]
+
+WARM_UP_SHARE = 0.3  # of all steps, one cycle
+START_DIVISOR = 25.0  # the first step's rate is peak_lr / START_DIVISOR
+END_DIVISOR = 1e4  # the last step's is that, divided again by END_DIVISOR
+COSINE_WARM_UP_SHARE = 0.05  # of all steps
+BETTER = 1e-4  # a score is better if above the best by this share of it, as in torch
+ROUNDING = 1e-9  # relative: 1e-4 * 0.1**4 is not below 1e-8
+
+
+def lr_at(step: int, *, schedule: Schedule, num_steps: int, peak_lr: float) -> float:
+    """Give the learning rate of a step, before any plateau has lowered it.
+
+    Args:
+        step: 0 to num_steps - 1.
+        schedule: its shape; flat for "constant", and for "plateau".
+        num_steps: of the whole run, were it never ended early.
+        peak_lr: the highest rate.
+
+    Raises:
+        ValueError: if the run has no such step.
+    """
+    if not 0 <= step < num_steps:
+        raise ValueError(f"step is {step}; expected 0 to {num_steps - 1}")
+    return _RATES[schedule](step, num_steps, peak_lr)
+
+
+@dataclass(frozen=True, slots=True)
+class PlateauRule:
+    """When the rate is lowered, and when so far that training ends."""
+
+    factor: float = 0.1
+    patience: int = 2  # epochs without a better score that are borne
+    least_lr: float = 1e-8  # training ends when the rate falls below
+
+
+USUAL_RULE = PlateauRule()
+
+
+@dataclass(frozen=True, slots=True)
+class Plateau:
+    """What validation scores have made of the rate: torch's ReduceLROnPlateau, mode "max".
+
+    Without torch's `eps`, which would never let a rate of 1e-8 fall.
+    """
+
+    best: float | None = None
+    bad_epochs: int = 0  # since the best, or since the rate was last lowered
+    num_reductions: int = 0
+
+    def after(self, score: float, rule: PlateauRule) -> Plateau:
+        """Hear the validation score of one more epoch, 0 to 1."""
+        if self.best is None or score > self.best * (1 + BETTER):
+            return Plateau(score, 0, self.num_reductions)
+        if self.bad_epochs + 1 > rule.patience:
+            return Plateau(self.best, 0, self.num_reductions + 1)
+        return Plateau(self.best, self.bad_epochs + 1, self.num_reductions)
+
+    def lowered(self, lr: float, rule: PlateauRule) -> float:
+        """Lower a rate as often as scores asked for it."""
+        return lr * rule.factor**self.num_reductions
+
+    def is_over(self, lr: float, rule: PlateauRule) -> bool:
+        """Whether a rate has fallen below the least."""
+        return self.lowered(lr, rule) < rule.least_lr * (1 - ROUNDING)
+
+
+def _one_cycle(step: int, num_steps: int, peak_lr: float) -> float:
+    """Go up along a cosine, then down along a longer one."""
+    first = peak_lr / START_DIVISOR
+    last = first / END_DIVISOR
+    top = WARM_UP_SHARE * (num_steps - 1)
+    if step < top:
+        return _half_cosine(first, peak_lr, step / top)
+    return _half_cosine(peak_lr, last, (step - top) / max(num_steps - 1 - top, 1))
+
+
+def _cosine(step: int, num_steps: int, peak_lr: float) -> float:
+    """Go up along a line that begins above 0, then down along a cosine that would end at 0."""
+    warm_up = round(COSINE_WARM_UP_SHARE * num_steps)
+    if step < warm_up:
+        return peak_lr * (step + 1) / (warm_up + 1)
+    return _half_cosine(peak_lr, 0.0, (step - warm_up) / (num_steps - warm_up))
+
+
+def _flat(step: int, num_steps: int, peak_lr: float) -> float:
+    return peak_lr
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    """Go from start to end along half a cosine; share is 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+_RATES: dict[Schedule, Callable[[int, int, float], float]] = {
+    "one-cycle": _one_cycle,
+    "cosine": _cosine,
+    "plateau": _flat,
+    "constant": _flat,
+}

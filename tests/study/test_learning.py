@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import pytest
+
+from taskgrain.config.learning import Train
+from taskgrain.config.load import load_study
+from taskgrain.errors import ConfigError
+from taskgrain.study.learning import check_training
+
+
+def test_the_packaged_studies_can_be_trained() -> None:
+    for name in ("smoke", "quick", "granularity", "paper-ssv2", "paper-ssv2-ours"):
+        check_training(load_study(name))
+
+
+def test_balancing_without_classes_names_the_source() -> None:
+    check_training(load_study("smoke", ["train.balanced=true"]))  # all of its sources classify
+    study = load_study("quick", ["train.balanced=true"])
+    with pytest.raises(ConfigError, match=r"train\.balanced: source 'captions-\S+' has no classes"):
+        check_training(study)
+
+
+def test_tensorboard_is_looked_for_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    study = load_study("smoke", ["train.tensorboard=true"])
+    check_training(study)
+    monkeypatch.setattr("taskgrain.train.tensorboard.find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"train\.tensorboard: .* tensorboard is not installed"):
+        check_training(study)
+
+
+def test_a_plateau_needs_room_below_its_rate() -> None:
+    with pytest.raises(ConfigError, match=r"begins at 1e-08, not above least_learning_rate, 1e-08"):
+        load_study("smoke", ["train.schedule=plateau", "train.learning_rate=1e-8"])
+    assert Train(schedule="constant", learning_rate=1e-8).learning_rate == 1e-8
