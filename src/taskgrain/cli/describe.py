@@ -12,6 +12,8 @@ import typer
 if TYPE_CHECKING:
     from taskgrain.predict import Description, Ranking
 
+ANIMATION = ".webp"
+
 
 def describe(
     checkpoint: Annotated[
@@ -19,6 +21,10 @@ def describe(
     ],
     clips: Annotated[list[Path], typer.Argument(help="video files")],
     top: Annotated[int, typer.Option(min=1, help="classes to name")] = 5,
+    saliency: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.webp", help="draw what each word rests on, for one clip"),
+    ] = None,
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,
 ) -> None:
@@ -30,6 +36,8 @@ def describe(
     from taskgrain.errors import ClipError
     from taskgrain.predict import Predictor
 
+    if saliency is not None:
+        _check_saliency(saliency, clips)
     predictor = Predictor.from_checkpoint(checkpoint, device=device)
     failed = 0
     for path in clips:
@@ -39,17 +47,45 @@ def describe(
             failed += 1
             print(f"taskgrain: {error}", file=sys.stderr)
             continue
-        print(json.dumps(said.to_json(), ensure_ascii=False) if as_json else _text(said))
+        if saliency is not None:
+            from taskgrain.saliency.clip import draw_explanation
+
+            draw_explanation(predictor, path, saliency)
+        if as_json:
+            drawn = {} if saliency is None else {"saliency": str(saliency)}
+            print(json.dumps({**said.to_json(), **drawn}, ensure_ascii=False))
+        else:
+            print(_text(said, predictor.description.level, saliency))
     if failed:
         raise typer.Exit(2)
 
 
-def _text(said: Description) -> str:
+def _check_saliency(out: Path, clips: list[Path]) -> None:
+    if len(clips) > 1:
+        raise typer.BadParameter(
+            f"{len(clips)} clips for one picture; give one clip, and a command for each of the "
+            "others",
+            param_hint="--saliency",
+        )
+    if out.suffix.lower() != ANIMATION:
+        raise typer.BadParameter(
+            f"{out} is to be an animated WebP; expected a name that ends in {ANIMATION}",
+            param_hint="--saliency",
+        )
+
+
+def _text(said: Description, level: str | None, saliency: Path | None) -> str:
+    from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
+
     lines = [said.clip]
     caption = "(not trained for captions)" if said.caption is None else f'"{said.caption}"'
     lines.append(f"  caption     {caption}")
-    lines += _ranking("groups", said.groups)
+    # What stands under "groups" are the classes of the head's own level, where that is coarser.
+    coarse = "groups" if level in (None, CATEGORY, ACTION_GROUP) else level
+    lines += _ranking(coarse, said.groups)
     lines += _ranking("categories", said.categories)
+    if saliency is not None:
+        lines.append(f"  saliency    {saliency}")
     return "\n".join(lines)
 
 

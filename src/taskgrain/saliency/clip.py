@@ -1,0 +1,130 @@
+"""A video file in, a picture of what its description rests on out.
+
+Shapes: T frames that the model sees, H W pixels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from taskgrain.data.decode import decode_clip
+from taskgrain.data.inspect import inspect_clip
+from taskgrain.data.sampling import FrameSampling, central_window, see
+from taskgrain.decoding import greedy
+from taskgrain.labels.vocabulary import BOS, EOS, PAD
+from taskgrain.models.model import SourceModel
+from taskgrain.predict import ModelDescription, Predictor
+from taskgrain.saliency.grad_cam import (
+    SPATIAL,
+    ClassTarget,
+    Saliency,
+    Target,
+    WordTarget,
+    explain,
+)
+from taskgrain.saliency.picture import Panel, write_animation
+
+PANEL_HEIGHT = 144  # pixels
+WIDEST = 2.5  # times the height: what is wider is drawn narrower than it is
+
+
+def draw_explanation(predictor: Predictor, clip: Path, out: Path) -> Saliency:
+    """Draw what speaks for the most probable class and for each word of the caption of a clip.
+
+    Args:
+        predictor: with a `TwoChannelEncoder`.
+        clip: a video file, or a folder of images.
+        out: the animated WebP to write.
+
+    Returns:
+        What is drawn: the class first, then the words; each where there is one.
+
+    Raises:
+        ClipError: if the clip cannot be decoded.
+        CheckpointError: if the encoder is of another kind.
+    """
+    sampling = predictor.description.sampling
+    stored = decode_clip(
+        clip, height=sampling.store_height, width=sampling.store_width, fit=sampling.fit
+    )
+    video = torch.from_numpy(see(stored.frames, sampling))
+    targets = targets_of(predictor.model, predictor.description, video)
+    found = explain(predictor.model, video, targets)
+    places = central_window(len(stored.frames), sampling).frames
+    seconds = float(places[-1] - places[0]) / max(1, len(places) - 1) / stored.frame_rate
+    level = predictor.description.level
+    panels = (
+        Panel(clip.name, f"{len(places)} frames", None),
+        *(_panel(found, index, target, level) for index, target in enumerate(targets)),
+    )
+    shown = _shown(clip, sampling, places, stored.frame_rate)
+    write_animation(out, shown, panels, frame_seconds=seconds)
+    return found
+
+
+@torch.inference_mode()
+def targets_of(
+    model: SourceModel, description: ModelDescription, video: Tensor
+) -> tuple[Target, ...]:
+    """Give what a model says of a clip, uint8 (T, H, W, 3): its class, then its words."""
+    features = model.encoder(video[None].to(next(model.parameters()).device)).float()
+    targets: list[Target] = []
+    if model.head is not None and description.level is not None:
+        best = int(model.head(features).argmax())
+        targets.append(ClassTarget(description.taxonomy.names(description.level)[best], best))
+    if model.decoder is not None and description.vocabulary is not None:
+        start = model.decoder.start(features)
+        said = greedy(model.decoder.step, start, batch_size=1, device=features.device)[0]
+        words = [token for token in said.tolist() if token not in (EOS, PAD)]
+        targets += [
+            WordTarget(description.vocabulary.decode([word]), (BOS, *words[: place + 1]))
+            for place, word in enumerate(words)
+        ]
+    return tuple(targets)
+
+
+def _panel(found: Saliency, index: int, target: Target, level: str | None) -> Panel:
+    is_word = isinstance(target, WordTarget)
+    # A class's probability is in the text: there it is scaled to a sum of 1 over the classes.
+    notes = [f"p {np.exp(found.log_probs[index]):.2f}" if is_word else f"{level}"]
+    if found.peak[index] == 0:
+        notes.append("nothing speaks for it")
+    elif len(found.channels) > 1:
+        notes.append(f"{found.share(SPATIAL)[index]:.0%} spatial")
+    return Panel(target.name, ", ".join(notes), found.maps[index], is_word=is_word)
+
+
+def _shown(
+    clip: Path, sampling: FrameSampling, places: NDArray[np.int64], frame_rate: float
+) -> NDArray[np.uint8]:
+    """Decode the frames that the model saw again, larger and in the clip's own aspect.
+
+    `places` int64 (T,) counts stored frames, `frame_rate` of them a second; gives uint8
+    (T, h, w, 3), what the model saw of the clip and no more.
+    """
+    width = PANEL_HEIGHT * sampling.width / sampling.height
+    if sampling.fit == "stretch":
+        facts = inspect_clip(clip)
+        width *= facts.width / sampling.store_width * sampling.store_height / facts.height
+    width = round(min(max(width, PANEL_HEIGHT / WIDEST), PANEL_HEIGHT * WIDEST))
+    larger = replace(
+        sampling,
+        store_height=round(PANEL_HEIGHT * sampling.store_height / sampling.height),
+        store_width=round(width * sampling.store_width / sampling.width),
+        height=PANEL_HEIGHT,
+        width=width,
+    )
+    decoded = decode_clip(
+        clip, height=larger.store_height, width=larger.store_width, fit=larger.fit
+    )
+    # Of a very long clip larger frames are fewer.
+    at = (places * (decoded.frame_rate / frame_rate)).astype(np.int64)
+    window = central_window(len(decoded.frames), larger)
+    at = np.minimum(at, len(decoded.frames) - 1)
+    return decoded.frames[at, window.rows, window.columns]

@@ -1,0 +1,203 @@
+"""Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) over both channels of the encoder.
+
+A target y is a log-probability in nats. For a plane k of a channel's last convolution and a step t
+of the channel, a[k, t] is the mean over the step's cells of dy / dA[k, t]; the map is
+ReLU(sum over k of a[k, t] A[k, t]). The paper has one a[k] for an image; a step of a clip is an
+image of its own to the LSTM, so it has its own here. Where the channel takes the mean of its cells,
+a[k, t] A[k, t] sums over the cells to the slope times what the LSTM is given: nats in both
+channels, which therefore add up as they are.
+
+Shapes: K targets, T frames, H W pixels, T' steps, T_c h w cells and D_c width of a channel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from taskgrain.errors import CheckpointError
+from taskgrain.labels.vocabulary import BOS
+from taskgrain.models.channels import Channel
+from taskgrain.models.encoder import TwoChannelEncoder
+from taskgrain.models.model import SourceModel
+from taskgrain.saliency.places import spread
+
+SPATIAL, TEMPORAL = "spatial", "temporal"
+
+
+@dataclass(frozen=True, slots=True)
+class ClassTarget:
+    """The log-probability of a class: the mean over the steps, as the head says it, or of one."""
+
+    name: str
+    index: int  # 0 to the number of classes - 1
+    step: int | None = None  # 0 .. T' - 1
+
+
+@dataclass(frozen=True, slots=True)
+class WordTarget:
+    """The log-probability of a word of a caption, given the words before it."""
+
+    name: str
+    tokens: tuple[int, ...]  # BOS and what was said, up to the word itself
+
+
+Target = ClassTarget | WordTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Saliency:
+    """What of a clip speaks for each target; what speaks against it is left out.
+
+    The channels are scaled together, so that their sum is 1 where a target's evidence is greatest,
+    and 0 all over where nothing speaks for it. So the channels compare, and so do the frames;
+    targets compare by `peak`.
+    """
+
+    names: tuple[str, ...]
+    log_probs: NDArray[np.float64]  # (K,), of the targets, nats
+    peak: NDArray[np.float32]  # (K,), what 1 stands for: nats a pixel of a frame
+    channels: Mapping[str, NDArray[np.float32]]  # "spatial", "temporal": (K, T, H, W), 0 to 1
+
+    @property
+    def maps(self) -> NDArray[np.float32]:
+        """Both channels together: float32 (K, T, H, W), 0 to 1."""
+        together = np.sum(list(self.channels.values()), axis=0, dtype=np.float32)
+        return np.minimum(together, np.float32(1))
+
+    def share(self, channel: str) -> NDArray[np.float64]:
+        """Give a channel's share of the evidence: float64 (K,), 0 to 1; NaN where there is none."""
+        total = {
+            name: maps.sum(axis=(1, 2, 3), dtype=np.float64) for name, maps in self.channels.items()
+        }
+        with np.errstate(invalid="ignore"):
+            return total[channel] / sum(total.values())
+
+
+def explain(model: SourceModel, video: Tensor, targets: Sequence[Target]) -> Saliency:
+    """Map what speaks for each target; the model computes as when tested and is left as it was.
+
+    Args:
+        model: with a `TwoChannelEncoder`, on any device; one of its channels may be absent.
+        video: uint8 (T, H, W, 3), RGB, one clip.
+        targets: K >= 1 of them.
+
+    Raises:
+        CheckpointError: if the encoder is of another kind: its maps lie elsewhere.
+        ValueError: if there is no target, or one that the model cannot say.
+    """
+    encoder = model.encoder
+    if not isinstance(encoder, TwoChannelEncoder):
+        raise CheckpointError(
+            f"the encoder is a {type(encoder).__name__}; explanations read the maps of the "
+            "two-channel encoder"
+        )
+    if not targets:
+        raise ValueError("no targets; expected at least one class or word to explain")
+    channels = {SPATIAL: encoder.spatial, TEMPORAL: encoder.temporal}
+    present = {name: channel for name, channel in channels.items() if channel is not None}
+    device = encoder.pixel_mean.device
+    with _as_tested(model, device):
+        maps, features = _watch(encoder, present, video.to(device))
+        scores = torch.stack([_score(model, features, target) for target in targets])
+        slopes = [
+            torch.autograd.grad(score, list(maps.values()), retain_graph=True) for score in scores
+        ]
+        cells = {
+            name: _weighted(seen, [each[index] for each in slopes])
+            for index, (name, seen) in enumerate(maps.items())
+        }
+    clip = (video.shape[0], video.shape[1], video.shape[2])
+    evidence = {name: spread(cells[name], channel, clip) for name, channel in present.items()}
+    together = np.sum(list(evidence.values()), axis=0, dtype=np.float32)
+    peak = together.max(axis=(1, 2, 3))
+    scale = np.divide(1, peak, out=np.zeros_like(peak), where=peak > 0)[:, None, None, None]
+    return Saliency(
+        names=tuple(target.name for target in targets),
+        log_probs=scores.detach().cpu().numpy(),
+        peak=peak,
+        channels={name: np.minimum(maps * scale, 1) for name, maps in evidence.items()},
+    )
+
+
+@contextmanager
+def _as_tested(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """Compute with gradients, in eval mode and full precision, whatever the caller had set."""
+    was_training = {module: module.training for module in model.modules()}
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.enable_grad())
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        # cuDNN gives no gradients of an LSTM in eval mode.
+        stack.enter_context(torch.backends.cudnn.flags(enabled=False))
+        model.eval()
+        try:
+            yield
+        finally:
+            for module, mode in was_training.items():
+                module.training = mode
+
+
+def _watch(
+    encoder: TwoChannelEncoder, channels: Mapping[str, Channel], video: Tensor
+) -> tuple[dict[str, Tensor], Tensor]:
+    """Encode a clip: give float (1, D_c, T_c, h, w) maps a channel and (1, T', D) features.
+
+    The maps are where gradients end: no convolution is gone back through.
+    """
+    maps: dict[str, Tensor] = {}
+
+    def keep(name: str, seen: Tensor) -> Tensor:
+        maps[name] = seen.detach().requires_grad_()
+        return maps[name]
+
+    with ExitStack() as hooks:
+        for name, channel in channels.items():
+            handle = channel.layers.register_forward_hook(
+                lambda _module, _inputs, seen, name=name: keep(name, seen)
+            )
+            hooks.callback(handle.remove)
+        features = encoder(video[None]).float()
+    return maps, features
+
+
+def _score(model: SourceModel, features: Tensor, target: Target) -> Tensor:
+    """Give a target's log-probability: float64 (), or its slope would be 0 from p = 1 - 6e-8 on."""
+    if isinstance(target, WordTarget):
+        return _word_score(model, features, target)
+    if model.head is None:
+        raise ValueError(f"{target.name!r} is a class, but the model has no head")
+    num_steps, num_classes = features.shape[1], model.head.num_classes
+    if not 0 <= target.index < num_classes:
+        raise ValueError(f"class {target.index}: expected 0 to {num_classes - 1}")
+    if target.step is not None and not 0 <= target.step < num_steps:
+        raise ValueError(f"step {target.step}: expected 0 to {num_steps - 1}")
+    log_probs = model.head.linear(features).double().log_softmax(dim=2)[0, :, target.index]  # (T',)
+    return log_probs.mean() if target.step is None else log_probs[target.step]
+
+
+def _word_score(model: SourceModel, features: Tensor, target: WordTarget) -> Tensor:
+    if model.decoder is None:
+        raise ValueError(f"{target.name!r} is a word, but the model has no decoder")
+    size = model.decoder.vocabulary_size
+    is_said = len(target.tokens) > 1 and target.tokens[0] == BOS
+    if not is_said or not all(0 <= token < size for token in target.tokens):
+        raise ValueError(
+            f"tokens {target.tokens}: expected BOS ({BOS}) and what was said, each below {size}"
+        )
+    caption = torch.tensor([target.tokens], device=features.device)  # (1, L)
+    logits = model.decoder(features, caption)[0, -1]  # (V,)
+    return logits.double().log_softmax(dim=0)[target.tokens[-1]]
+
+
+def _weighted(maps: Tensor, slopes: Sequence[Tensor]) -> NDArray[np.float32]:
+    """Weigh the planes of (1, D_c, T_c, h, w) maps by K slopes of that shape: (K, T_c, h, w)."""
+    weights = torch.cat(list(slopes)).mean((3, 4))  # (K, D_c, T_c)
+    seen = torch.einsum("kdt,dthw->kthw", weights, maps.detach()[0]).relu()
+    return seen.cpu().numpy()

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from taskgrain.cli.main import main
+from taskgrain.data.sampling import FrameSampling
+from taskgrain.labels.caption import CaptionForm
+from taskgrain.labels.ssv2 import BRACKETED
+from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy, taxonomy_of
+from taskgrain.labels.vocabulary import build_vocabulary
+from taskgrain.models.build import build_model, compact_shape
+from taskgrain.models.weights import save_weights
+from taskgrain.predict import ModelDescription
+from tests.making import moving_square, write_video
+
+CATEGORIES = taxonomy_of(sorted(BRACKETED)[:20])
+HAND = "hand"  # a level of the dataset's own
+TAXONOMY = Taxonomy(
+    CATEGORIES.categories, {**CATEGORIES.levels, HAND: ("one hand",) * 12 + ("both hands",) * 8}
+)
+VOCABULARY = build_vocabulary(["pushing a small red cup from left to right"])
+SHAPE = compact_shape(spatial_widths=(4, 4), temporal_widths=(4, 4), lstm_width=8)
+
+
+def checkpoint(folder: Path, level: str | None, form: CaptionForm | None) -> Path:
+    vocabulary = None if form is None else VOCABULARY
+    description = ModelDescription(
+        "tiny", 3, SHAPE, TAXONOMY, level, form, vocabulary, FrameSampling(8, 36, 36, 32, 32)
+    )
+    model = build_model(
+        SHAPE,
+        num_classes=None if level is None else len(TAXONOMY.names(level)),
+        vocabulary_size=None if vocabulary is None else len(vocabulary),
+        seed=3,
+    )
+    folder.mkdir()
+    save_weights(model, folder / "model.safetensors")
+    (folder / "model.json").write_text(json.dumps(description.to_json()))
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_video(tmp_path / "clip.webm", moving_square(20, size=48)[:, :36])
+
+
+@pytest.mark.parametrize(
+    ("level", "named"), [(CATEGORY, "groups"), (ACTION_GROUP, "groups"), (HAND, HAND)]
+)
+def test_classes_stand_under_the_name_of_their_level(
+    tmp_path: Path, clip: Path, level: str, named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["describe", str(checkpoint(tmp_path / "a", level, None)), str(clip), "--top", "2"])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == [str(clip), "  caption     (not trained for captions)"]
+    assert lines[2].startswith(f"  {named:<11} ")
+    assert lines[2].endswith(tuple(TAXONOMY.names(ACTION_GROUP if named == "groups" else level)))
+    assert lines[4].startswith("  categories ")
+    assert ("(not trained for these)" in lines[4]) == (level != CATEGORY)
+
+
+def test_a_picture_of_what_the_words_rest_on_is_written(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = checkpoint(tmp_path / "a", CATEGORY, "full"), tmp_path / "new" / "out.webp"
+    main(["describe", str(folder), str(clip), "--saliency", str(out), "--json"])
+    said = json.loads(capsys.readouterr().out)
+    assert said["saliency"] == str(out)
+    assert [path.name for path in out.parent.iterdir()] == ["out.webp"]
+    num_words = len(said["caption"].split())
+    assert num_words >= 1
+    with Image.open(out) as image:
+        frames = [np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(image)]
+    assert len(frames) == 8
+    # Panels of 4 x 3, four in a row: the clip, the class, the words.
+    assert frames[0].shape[1] == 14 + min(4, 2 + num_words) * (192 + 14)
+    assert any(not np.array_equal(frames[0], frame) for frame in frames[1:])
+
+
+def test_without_json_the_picture_is_named(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = checkpoint(tmp_path / "a", ACTION_GROUP, None), tmp_path / "out.webp"
+    main(["describe", str(folder), str(clip), "--saliency", str(out)])
+    assert capsys.readouterr().out.splitlines()[-1] == f"  saliency    {out}"
+    assert out.is_file()
+
+
+@pytest.mark.parametrize(
+    ("clips", "out", "said"),
+    [
+        (["clip.webm", "clip.webm"], "out.webp", "2 clips for one picture; give one clip"),
+        (["clip.webm"], "out.gif", "expected a name that ends in .webp"),
+    ],
+)
+def test_a_picture_that_cannot_be_is_refused_before_anything_is_done(
+    clips: list[str], out: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["describe", "nowhere", *clips, "--saliency", out])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_clip_that_cannot_be_read_gives_no_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "clip.webm").write_text("no video")
+    folder, out = checkpoint(tmp_path / "a", CATEGORY, None), tmp_path / "out.webp"
+    with pytest.raises(SystemExit) as stopped:
+        main(["describe", str(folder), str(tmp_path / "clip.webm"), "--saliency", str(out)])
+    assert stopped.value.code == 2
+    assert "not a video" in capsys.readouterr().err
+    assert not out.exists()
