@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -42,7 +41,9 @@ def study(
     settings = load_study(name, overrides or [])
     folder = out if out is not None else Path("runs") / settings.name
     if dry_run:
-        _print_plan(settings, workers, as_json=as_json)
+        from taskgrain.cli.study_plan import print_plan
+
+        print_plan(settings, workers, as_json=as_json)
     elif clean:
         _clean(settings, folder)
     else:
@@ -63,35 +64,6 @@ def _run(
         print(json.dumps({"run": str(folder), "report": str(page), "answer": answer}))
     else:
         print(f"{answer}\n\nThe report: {page}")
-
-
-def _print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
-    import os
-    from collections import Counter, defaultdict
-
-    from taskgrain.study.folder import RunFolder
-    from taskgrain.study.inputs import Inputs
-    from taskgrain.study.plan import plan_cells, total_seconds
-    from taskgrain.study.run import lay_out_study
-
-    workers = workers or os.cpu_count() or 1
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = RunFolder(Path(scratch))
-        datasets = lay_out_study(settings, folder)
-        cells = plan_cells(Inputs(settings, folder, datasets, None, "cpu", "fp32"))
-    seconds: defaultdict[str, float] = defaultdict(float)
-    for cell in cells:
-        seconds[cell.name.split()[0]] += cell.cost
-    number = Counter(cell.name.split()[0] for cell in cells)
-    total = total_seconds(cells, workers)
-    if as_json:
-        steps = [{"step": k, "cells": number[k], "seconds": v} for k, v in seconds.items()]
-        print(json.dumps({"steps": steps, "workers": workers, "seconds": total}))
-        return
-    print(f"{settings.name}: {settings.question}\n")
-    for step, cost in seconds.items():
-        print(f"  {step:<10} {number[step]:>5} cells  {cost / 60:>7.1f} min on one thread")
-    print(f"\nabout {total / 60:.0f} min with {workers} workers at the speed of two AVX2 cores")
 
 
 def _clean(settings: Study, folder: Path) -> None:

@@ -1,0 +1,247 @@
+"""What a study would cost, from its settings alone: parameters, arithmetic, memory, time, disk.
+
+Nothing is computed: the networks run on tensors without content, and what they would do is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
+from taskgrain.data.decode import FRAME_RATE
+from taskgrain.data.manifest import Manifest, Split
+from taskgrain.labels.ssv2 import OFFICIAL_INDEX
+from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
+from taskgrain.labels.vocabulary import MAX_TOKENS
+from taskgrain.models.build import add_readouts
+from taskgrain.models.model import SourceModel
+from taskgrain.study.datasets import SOURCE, Dataset
+from taskgrain.study.folder import RunFolder
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.networks import decoder_shape_of, new_encoder
+from taskgrain.study.sources import source_task
+
+ASSUMED_WORDS = 3000  # of a vocabulary that cannot be counted before the captions are there
+ASSUMED_SECONDS = 4.0  # of a clip that is not there yet
+BACKWARD = 2  # times the forward pass: one product for the weights, one for what lies below
+MOMENTS = 2  # numbers that Adam keeps of each parameter; sgd one
+UTILISATION = 0.2  # of a GPU's peak, assumed; the CPU reached a quarter of its own (docs/log.md)
+PEAK_TFLOPS: Mapping[str, float] = {
+    "T4": 65.0,
+    "V100": 125.0,
+    "RTX 3090": 71.0,
+    "RTX 4090": 165.0,
+    "A100": 312.0,
+    "H100": 989.0,
+}
+"""Dense half-precision products, float32 sums, 10^12 a second: from the vendor's data sheets."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCost:
+    """What one encoder of a source takes."""
+
+    source: str
+    encoder_parameters: int
+    head_parameters: int
+    decoder_parameters: int
+    forward_gflops: float  # a clip; a product and its sum are two operations
+    training_gflops: float  # a clip, forward and backward; 0 where nothing is learned
+    batch_gigabytes: (
+        float  # weights, gradients, moments, what backward needs; float32
+    )
+    clips: int  # learned from in an epoch
+    steps: int  # of the optimiser, if no schedule ends training before
+
+
+@dataclass(frozen=True, slots=True)
+class StudyCost:
+    """What a study takes, and what was assumed."""
+
+    clips: Mapping[str, int]  # dataset -> clips
+    sources: tuple[SourceCost, ...]
+    num_seeds: int
+    store_gigabytes: float  # all datasets, raw frames
+    hours: Mapping[str, float]  # GPU -> hours of training, all sources and seeds on one
+    assumptions: tuple[str, ...]
+
+
+def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
+    """Count what a study would take.
+
+    Args:
+        study: its settings.
+        datasets: where they lie; None if they are not there yet: clips are then counted as
+            data.train, data.validation, and each target's support and scored say.
+    """
+    manifest = None if datasets is None else datasets[SOURCE].manifest()
+    study = _with_drawn_weights(study)
+    inputs = Inputs(study, RunFolder(Path()), datasets or {}, None, "cpu", "fp32")
+    clips = _clips(study, datasets)
+    sources = tuple(_source_cost(inputs, source, manifest) for source in study.sources)
+    num_seeds = len(study.seeds)
+    operations = sum(
+        each.training_gflops * 1e9 * each.clips * study.train.epochs * num_seeds for each in sources
+    )
+    hours = {
+        name: operations / (peak * 1e12 * UTILISATION) / 3600 for name, peak in PEAK_TFLOPS.items()
+    }
+    return StudyCost(
+        clips, sources, num_seeds, _store_gigabytes(study, clips), hours, _assumptions(manifest)
+    )
+
+
+def _with_drawn_weights(study: Study) -> Study:
+    """Leave the weights of networks from elsewhere where they are: only their shapes count."""
+    drawn = {
+        name: each
+        if each.network == "two-channel"
+        else each.model_copy(update={"weights": "random"})
+        for name, each in study.encoders.items()
+    }
+    return study.model_copy(update={"encoders": drawn})
+
+
+def _assumptions(manifest: Manifest | None) -> tuple[str, ...]:
+    assumed = [f"GPUs reach {UTILISATION:.0%} of their half-precision peak (assumed, not measured)"]
+    assumed.append(f"stored clips last {ASSUMED_SECONDS:g} s at {FRAME_RATE:g} frames a second")
+    if manifest is None:
+        assumed.append("the data is not there: clips as the settings say, labels as in ")
+        assumed[-1] += f"Something-Something v2, {ASSUMED_WORDS} words"
+    return tuple(assumed)
+
+
+def _clips(study: Study, datasets: Mapping[str, Dataset] | None) -> dict[str, int]:
+    if datasets is not None:
+        return {name: dataset.num_clips for name, dataset in datasets.items()}
+    clips = {SOURCE: study.data.train + study.data.validation}
+    return {**clips, **{each.name: each.support + each.scored for each in study.targets}}
+
+
+def _store_gigabytes(study: Study, clips: Mapping[str, int]) -> float:
+    frames = ASSUMED_SECONDS * FRAME_RATE
+    pixels = study.video.store_height * study.video.store_width
+    return sum(clips.values()) * frames * pixels * 3 / 1e9
+
+
+def _source_cost(inputs: Inputs, source: Source, manifest: Manifest | None) -> SourceCost:
+    study = inputs.study
+    num_classes, num_words, num_clips = _sizes(study, source, manifest)
+    counted = _count(inputs, source, num_classes, num_words)
+    parameters = {
+        name: sum(each.numel() for each in part.parameters()) if part is not None else 0
+        for name, part in (
+            ("encoder", counted.model.encoder),
+            ("head", counted.model.head),
+            ("decoder", counted.model.decoder),
+        )
+    }
+    num_parameters = sum(parameters.values())
+    kept = 1 if study.train.optimizer == "sgd" else MOMENTS
+    held = 4 * num_parameters * (2 + kept)  # bytes: weights, gradients, moments
+    if source.is_frozen:
+        num_clips, held = 0, 4 * num_parameters
+    batches = ceil(num_clips / study.train.batch_size)
+    activations = 0 if source.is_frozen else counted.saved_bytes * study.train.batch_size
+    return SourceCost(
+        source.name,
+        encoder_parameters=parameters["encoder"],
+        head_parameters=parameters["head"],
+        decoder_parameters=parameters["decoder"],
+        forward_gflops=counted.flops / 1e9,
+        training_gflops=0.0 if source.is_frozen else counted.flops * (1 + BACKWARD) / 1e9,
+        batch_gigabytes=(held + activations) / 1e9,
+        clips=num_clips,
+        steps=ceil(batches / study.train.accumulate) * study.train.epochs,
+    )
+
+
+def _sizes(
+    study: Study, source: Source, manifest: Manifest | None
+) -> tuple[int | None, int | None, int]:
+    """Give a source's classes, words with the specials, and training clips."""
+    if source.is_frozen:
+        return None, None, 0
+    if manifest is None:
+        taxonomy, level = taxonomy_of(OFFICIAL_INDEX), source.classify
+        if level is not None and level not in taxonomy.levels:
+            level = CATEGORY  # a level of the user's own has fewer classes
+        num_classes = None if level is None else len(taxonomy.names(level))
+        return num_classes, None if source.caption is None else ASSUMED_WORDS, study.data.train
+    task = source_task(
+        source, manifest, min_word_count=study.train.min_word_count, words=study.train.words
+    )
+    num_words = None if task.vocabulary is None else len(task.vocabulary)
+    return task.num_classes, num_words, len(task.covered(manifest.split(Split.TRAIN)))
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What one clip takes in one forward pass."""
+
+    model: SourceModel
+    flops: int
+    saved_bytes: int  # kept for the backward pass
+
+
+def _count(
+    inputs: Inputs, source: Source, num_classes: int | None, num_words: int | None
+) -> _Counted:
+    """Run a model on one clip without content; count its arithmetic and what it keeps."""
+    video, study = inputs.study.video, inputs.study
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        model = add_readouts(
+            new_encoder(inputs, source.name, seed=0)[0],
+            num_classes=num_classes,
+            vocabulary_size=num_words,
+            decoder_shape=decoder_shape_of(study.decoder),
+            seed=0,
+        )
+        clip = torch.empty((1, video.num_frames, video.height, video.width, 3), dtype=torch.uint8)
+        caption = torch.ones((1, MAX_TOKENS + 1), dtype=torch.long)
+        weights = {id(each) for each in model.parameters()}
+        saved: dict[int, Tensor] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            if id(tensor) not in weights:
+                saved[id(tensor.untyped_storage())] = tensor
+            return tensor
+
+        recurrent = _RecurrentFlops(model)
+        counter = FlopCounterMode(display=False)
+        with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            model(clip, caption)
+        recurrent.remove()
+        saved_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    return _Counted(model, counter.get_total_flops() + recurrent.flops, saved_bytes)
+
+
+class _RecurrentFlops:
+    """Counts the products of LSTMs, which torch's counter passes over where they are one kernel."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.flops = 0
+        self._hooks = [
+            module.register_forward_hook(self._add)
+            for module in model.modules()
+            if isinstance(module, nn.LSTM)
+        ]
+
+    def _add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        num_steps = inputs[0].shape[0] * inputs[0].shape[1]
+        weights = sum(each.numel() for each in module.parameters() if each.ndim == 2)
+        self.flops += 2 * weights * num_steps
+
+    def remove(self) -> None:
+        """Take the hooks off again."""
+        for hook in self._hooks:
+            hook.remove()

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+from math import ceil, prod
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from taskgrain.cli.main import main
+from taskgrain.config.load import load_study
+from taskgrain.models.build import add_readouts, build_encoder
+from taskgrain.study.cost import UTILISATION, estimate
+from taskgrain.study.networks import decoder_shape_of, shape_of
+
+SMALL = [
+    "video.num_frames=8",
+    "video.height=32",
+    "video.width=32",
+    "encoder.spatial_widths=[4, 6]",
+    "encoder.temporal_widths=[4, 6]",
+    "encoder.lstm_width=8",
+    'sources=["categories", "joint-full"]',
+    "primary.versus=joint-full",
+]
+
+
+def slow_count(model: nn.Module, clip: Tensor, caption: Tensor) -> int:
+    """Count products and sums layer by layer, on a pass that really happens."""
+    total = 0
+
+    def add(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, nn.Conv3d):
+            total += 2 * output.numel() * layer.in_channels * prod(layer.kernel_size)
+        elif isinstance(layer, nn.Linear):
+            total += 2 * output.numel() * layer.in_features
+        elif isinstance(layer, nn.LSTM):
+            ways = 2 if layer.bidirectional else 1
+            size = 4 * layer.hidden_size * (layer.input_size + layer.hidden_size)
+            total += 2 * inputs[0].shape[0] * inputs[0].shape[1] * ways * size
+
+    for module in model.modules():
+        if isinstance(module, nn.Conv3d | nn.Linear | nn.LSTM):
+            module.register_forward_hook(add)
+    with torch.no_grad():
+        model.eval()(clip, caption)
+    return total
+
+
+def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
+    study = load_study("quick", SMALL)
+    cost = estimate(study, None)
+    categories, joint = cost.sources
+    model = add_readouts(
+        build_encoder(shape_of(study.encoder), 0),
+        num_classes=174,
+        vocabulary_size=3000,
+        decoder_shape=decoder_shape_of(study.decoder),
+        seed=0,
+    )
+    clip = torch.zeros((1, 8, 32, 32, 3), dtype=torch.uint8)
+    expected = slow_count(model, clip, torch.ones((1, 15), dtype=torch.long))
+    assert joint.forward_gflops == pytest.approx(expected / 1e9)
+    assert joint.training_gflops == pytest.approx(3 * expected / 1e9)
+    parameters = joint.encoder_parameters + joint.head_parameters + joint.decoder_parameters
+    assert parameters == sum(each.numel() for each in model.parameters())
+    assert categories.decoder_parameters == 0
+    assert categories.forward_gflops < joint.forward_gflops
+    steps = ceil(study.data.train / study.train.batch_size) * study.train.epochs
+    assert joint.steps == steps
+    operations = sum(each.training_gflops for each in cost.sources) * 1e9 * 3000 * 10
+    assert cost.hours["A100"] == pytest.approx(operations / (312e12 * UTILISATION) / 3600)
+    assert cost.clips == {"source": 3400, "kitchenware": 1495}
+
+
+def test_the_papers_study_is_planned_without_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    main(["study", "paper-ssv2", "--dry-run", "--json"])
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["steps"] is None
+    assert plan["missing"] == [str(tmp_path / "something-something-v2")]
+    cost = plan["cost"]
+    assert cost["clips"]["source"] == 168_913 + 24_777
+    of_source = {each["source"]: each for each in cost["sources"]}
+    assert {each["encoder_parameters"] for each in cost["sources"]} == {11_528_384}  # paper.md
+    assert of_source["action-groups"]["head_parameters"] == 1025 * 50
+    assert of_source["categories"]["head_parameters"] == 1025 * 174
+    assert of_source["categories"]["steps"] == ceil(168_913 / 16) * 200
+    assert min(cost["hours"].values()) > 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_embedded_world_is_planned_with_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["study", "smoke", "--dry-run"])
+    text = capsys.readouterr().out
+    for word in ("prepare", "train", "results", "parameters", "hours of training on one GPU"):
+        assert word in text
