@@ -1,83 +1,158 @@
 from __future__ import annotations
 
-from pathlib import Path
+import csv
+import json
+from dataclasses import replace
 
 import pytest
 
-from taskgrain.data.manifest import Manifest, Split
-from taskgrain.data.opening import read_manifest
-from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
-from taskgrain.labels.template import words_of
-from taskgrain.labels.vocabulary import MAX_TOKENS
-from taskgrain.study.source_scores import SpokenTruth
-from taskgrain.study.sources import captions_in
-from tests.making import row, write_annotations
+from taskgrain.config.load import load_study
+from taskgrain.errors import StoppedError
+from taskgrain.models.weights import save_weights
+from taskgrain.results import ResultRow, find, read_rows
+from taskgrain.scoring.score import score_files
+from taskgrain.study.datasets import lay_out, prepare_shard, shards
+from taskgrain.study.folder import RunFolder
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.learning import task_of
+from taskgrain.study.networks import new_model
+from taskgrain.study.source_scores import score_source
+from tests.making import moving_square, row, write_annotations, write_video
 
-UNPLUG = "Plugging [something] into [something] but pulling it right out as you remove your hand"
-ONTO = "Putting [something] onto [something]"
-NUMBER = "Putting [number of] [something] onto [something]"
-TWO = "Putting [something] and [something] on the table"
-THREE = "Putting [something], [something] and [something] on the table"
-SOFT, SUBSTANCE = "Poking a hole into [something soft]", "Poking a hole into [some substance]"
-UPRIGHT = (
-    "Putting [something that cannot actually stand upright] upright on the table, so it falls "
-    "on its side"
-)
+UP, PRETEND = "Picking [something] up", "Pretending to pick [something] up"
+COVER, UNCOVER = "Covering [something] with [something]", "Uncovering [something]"
+TEMPLATES = (UP, PRETEND, COVER, UNCOVER)
+BROKEN = "9"  # of the validation clips 8 to 15
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> Manifest:
-    rows: list[object] = [
-        row("1", UNPLUG, "a cable", "a socket"),
-        row("2", "Plugging [something] into [something]", "a cable", "the long white wall socket"),
-        row("3", NUMBER, "two", "red cups", "a box"),
-        row("4", ONTO, "a red cup", "a box"),
-        row("5", THREE, "a pen", "a book", "a cup"),
-        row("6", TWO, "a pen", "a book"),
-        row("7", SOFT, "some foam"),
-        row("8", SUBSTANCE, "some clay"),
-        row("9", UPRIGHT, "a thin pen"),
-        row("10", SUBSTANCE, "a very big lump of clay that is on the old kitchen table"),
-    ]
-    train = [{**each, "id": f"t{each['id']}"} for each in rows if isinstance(each, dict)]
-    return read_manifest(write_annotations(tmp_path, list(train), rows))
+class Calm:
+    def report(self, cost: float) -> None: ...
+
+    def advance(self, cost: float) -> None: ...
+
+    def stopping(self) -> bool:
+        return False
 
 
-@pytest.mark.parametrize("form", CAPTION_FORMS)
-def test_the_truth_said_back_is_right_in_everything(manifest: Manifest, form: CaptionForm) -> None:
-    records = manifest.split(Split.VALIDATION)
-    said = [
-        " ".join(words_of(captions_in(form, record)[0])[: MAX_TOKENS - 1]) for record in records
-    ]
-    counts = SpokenTruth(form, manifest).count(said, records)
-    assert counts.num_parsed == len(records)
-    assert counts.exact_match == counts.template_accuracy == 1.0
-    assert counts.num_objects == counts.num_objects_right
-    assert counts.num_objects == (0 if form == "template" else 18)
+class Hurried(Calm):
+    def advance(self, cost: float) -> None:
+        raise StoppedError
 
 
-@pytest.mark.parametrize(
-    ("clip", "said", "template", "objects"),
-    [
-        ("1", "plugging a wire into a socket but pulling it right out as you", 1, 1),
-        ("2", "plugging a cable into a socket but pulling it right out as you", 0, 1),
-        ("3", "putting three cups onto a box", 1, 1),
-        ("4", "putting a blue cup onto a box", 1, 1),
-        ("4", "putting two cups onto a box", 0, 0),
-        ("7", "poking a hole into some clay", 1, 0),
-    ],
-)
-def test_what_is_said_of_one_template_is_taken_for_no_other(
-    manifest: Manifest, clip: str, said: str, template: int, objects: int
-) -> None:
-    record = next(each for each in manifest.records if each.clip_id == clip)
-    counts = SpokenTruth("full", manifest).count([said], [record])
-    assert (counts.num_templates_right, counts.num_objects_right) == (template, objects)
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
+    """Lay out a study of tiny clips, one of them broken, with untrained checkpoints."""
+    root = tmp_path_factory.mktemp("scores")
+    rows: list[object] = [row(str(n), TEMPLATES[n % 4]) for n in range(16)]
+    data = write_annotations(root / "data", rows[:8], rows[8:])
+    for n in range(16):
+        write_video(data / "videos" / f"{n}.webm", moving_square(9 + n))
+    (data / "videos" / f"{BROKEN}.webm").write_bytes(b"no video")
+    (root / "study.toml").write_text(
+        'extends = "smoke"\nname = "tiny"\n'
+        'sources = ["action-groups", "categories", "joint-full", "captions-simplified"]\n'
+        f'[data]\nroot = "{data}"\n[[targets]]\nname = "mine"\nroot = "{data}"\n'
+        '[primary]\ntarget = "mine"\nshots = 1\n[transfer]\nshots = [1]\n'
+    )
+    study = load_study(root / "study.toml")
+    folder = RunFolder(root / "run")
+    inputs = Inputs(study, folder, lay_out(study, folder), None, "cpu", "fp32")
+    source = inputs.datasets["source"]
+    for number, records, plans in shards(source):
+        prepare_shard(Calm(), source, number, records, plans)
+    for settings in study.sources:
+        task = task_of(inputs, settings.name, source.manifest())
+        model, description = new_model(inputs, task, encoder_of=settings.name, seed=0)
+        checkpoint = inputs.checkpoint(settings.name, 0)
+        checkpoint.mkdir(parents=True)
+        save_weights(model, checkpoint / "model.safetensors")
+        (checkpoint / "model.json").write_text(json.dumps(description.to_json()))
+    return inputs
 
 
-def test_a_free_sentence_has_no_template(tmp_path: Path) -> None:
-    rows: list[object] = [{**row("1", "Nodding"), "label": "a man says yes"}, row("2", "Waving")]
-    manifest = read_manifest(write_annotations(tmp_path, rows, [row("3", "Nodding")]))
-    truth = SpokenTruth("full", manifest)
-    counts = truth.count(["a man says yes", "waving"], manifest.split(Split.TRAIN))
-    assert (counts.num_exact, counts.num_parsed, counts.num_templates_right) == (2, 1, 1)
+def rows_of(inputs: Inputs, name: str) -> tuple[ResultRow, ...]:
+    score_source(Calm(), inputs, name, 0)
+    return read_rows(inputs.folder.rows(f"score-{name}-seed-0"))
+
+
+def test_a_source_of_both_tasks_is_scored_in_all_ways(inputs: Inputs) -> None:
+    rows = rows_of(inputs, "joint-full")
+    metrics = {row.metric for row in rows if row.control is None}
+    assert metrics >= {
+        *("top-1", "top-5", "mean-per-class", "group-accuracy", "contrastive"),
+        *("errors-within-groups", "errors-between-groups", "contrastive-floor"),
+        *("exact-match", "template-accuracy", "object-accuracy", "bleu-4", "rouge-l", "cider-d"),
+        *("exact-match-at-simplified", "exact-match-at-template", "length-ratio"),
+        *("template-ranking", "template-ranking-top-5", "template-ranking-with-objects"),
+        *("unknown-rate", "entropy-bits"),
+    }
+    assert {row.control for row in rows} == {
+        None,
+        *("commonest-word", "commonest-caption", "same-category", "blind-decoder"),
+    }
+    assert {(row.n, row.failed) for row in rows} == {(8, 1)}
+    parts = [find(rows, metric=name).value for name in ("errors-within-groups", "top-1")]
+    between = find(rows, metric="errors-between-groups").value
+    assert sum(value or 0.0 for value in (*parts, between)) == pytest.approx(1.0)
+
+
+def test_the_captions_are_what_taskgrain_score_reads(inputs: Inputs) -> None:
+    rows = rows_of(inputs, "joint-full")
+    path = inputs.folder.captions("joint-full", 0)
+    said = {each["id"]: each["caption"] for each in json.loads(path.read_text())}
+    assert list(said) == [str(n) for n in range(8, 16)]
+    assert said[BROKEN] == ""
+    root = inputs.datasets["source"].root
+    apart = score_files(path, root / "validation.json", training=root / "train.json")
+    for metric in ("exact-match", "bleu-4", "rouge-l", "cider-d"):
+        found = find(rows, metric=metric, control=None).value
+        assert found == pytest.approx(apart.values[metric], abs=1e-12), metric
+        for floor in ("commonest-word", "same-category"):
+            beside = find(rows, metric=metric, control=floor).value
+            assert beside == pytest.approx(apart.floors[floor][metric], abs=1e-12), metric
+
+
+def test_confusions_hold_every_clip(inputs: Inputs) -> None:
+    rows = rows_of(inputs, "categories")
+    path = inputs.folder.confusions("categories", 0)
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert sum(int(line["count"]) for line in lines) == 8
+    assert sum(int(line["count"]) for line in lines if not line["predicted"]) == 1
+    right = sum(int(line["count"]) for line in lines if line["true"] == line["predicted"])
+    assert find(rows, metric="top-1").value == right / 8
+    assert not inputs.folder.captions("categories", 0).exists()
+
+
+def test_a_source_of_groups_is_asked_for_categories(inputs: Inputs) -> None:
+    rows = rows_of(inputs, "action-groups")
+    read = find(rows, metric="categories-linear")
+    assert (read.probe, read.chosen, read.chosen_on) == ("linear", "C=0.1", "fixed in advance")
+    assert read.value is not None
+    assert 0.0 <= read.value <= 7 / 8  # the broken clip is wrong
+    floor = find(rows, metric="categories-floor")
+    assert (floor.probe, floor.n, floor.failed) == ("head", 8, 1)
+
+
+def test_scoring_again_gives_the_same_bytes(inputs: Inputs) -> None:
+    name = "captions-simplified"
+    files = (inputs.folder.captions(name, 0), inputs.folder.rows(f"score-{name}-seed-0"))
+    rows_of(inputs, name)
+    before = [path.read_bytes() for path in files]
+    rows_of(inputs, name)
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_any_batch_size_gives_the_same_scores(inputs: Inputs) -> None:
+    name = "joint-full"
+    rows = rows_of(inputs, name)
+    train = inputs.study.train.model_copy(update={"batch_size": 3})
+    study = inputs.study.model_copy(update={"train": train})
+    others = rows_of(replace(inputs, study=study), name)
+    for one, other in zip(rows, others, strict=True):
+        assert other.value == pytest.approx(one.value, abs=1e-6), one.metric
+
+
+def test_a_stop_ends_scoring_at_a_safe_point(inputs: Inputs) -> None:
+    with pytest.raises(StoppedError):
+        score_source(Hurried(), inputs, "categories", 0)

@@ -1,181 +1,206 @@
-"""The cells that score a source at its own task: what its head and its decoder get right."""
+"""The cells that score a source at its own task: what its head and its decoder get right.
+
+The metrics by what is read: of the head top-1, top-5, mean-per-class, group-accuracy,
+accuracy-at-LEVEL, errors-within-groups, errors-between-groups, contrastive, contrastive-floor,
+categories-floor; by a linear read-out categories-linear; of the decoder exact-match,
+template-accuracy, object-accuracy, direction-errors, length-ratio, bleu-4, rouge-l, cider-d,
+exact-match-at-FORM, template-ranking, template-ranking-top-5, template-ranking-with-objects,
+unknown-rate; gain-last-epoch of both; and entropy-bits.
+
+Shapes: B clips of a batch, N clips, K classes, T' encoder steps, D width.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
-from taskgrain.labels.caption import CaptionForm, is_free, objects_of
-from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
-from taskgrain.labels.template import CaptionParser, ParsedCaption, strip_brackets, words_of
-from taskgrain.labels.vocabulary import MAX_TOKENS
-from taskgrain.metrics.accuracy import Accuracy
-from taskgrain.metrics.captions import CaptionCounts
-from taskgrain.models.model import SourceModel
+from taskgrain.labels.taxonomy import CATEGORY
+from taskgrain.metrics.across_grains import HeadAnswers
+from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.predict import load_model
-from taskgrain.results import ResultRow, write_rows
+from taskgrain.results import write_rows
+from taskgrain.study.caption_scores import CaptionScores
+from taskgrain.study.coarse_readout import mean_features, read_out_categories, read_out_clips
 from taskgrain.study.datasets import SOURCE
+from taskgrain.study.head_scores import HeadScores
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
 from taskgrain.study.networks import own_encoder
+from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.sources import SourceTask, captions_in
+from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.run_log import EpochRecord, read_records
 from taskgrain.train.validate import say
 
-SOURCE_VALIDATION = "source-validation"
-
 
 def score_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> None:
-    """Score a trained source on its own validation clips; write the rows."""
-    dataset = inputs.datasets[SOURCE]
+    """Score a trained source on its own validation clips.
+
+    Writes the rows, `captions/NAME-seed-N.json` where it has a decoder (what `taskgrain score`
+    reads) and `confusions/NAME-seed-N.csv` where it has a head.
+    """
+    dataset, folder = inputs.datasets[SOURCE], inputs.folder
     manifest, store = dataset.manifest(), dataset.frames()
     task = task_of(inputs, name, manifest)
     model, _ = load_model(inputs.checkpoint(name, seed), encoder=own_encoder(inputs, seed))
-    records = task.covered(manifest.split(Split.VALIDATION))
-    scores = _scores(inputs, task, model.to(inputs.device), manifest, store)
-    scores += _vocabulary_scores(task, records)
-    scores += _gains(read_records(inputs.folder.checkpoint(name, seed) / "epochs.jsonl"))
-    scores.append((None, "entropy-bits", task.entropy_bits(manifest.split(Split.TRAIN))))
+    own = _OwnClips(worker, inputs, task, manifest, store)
+    answers = own.ask(model.to(inputs.device))
+    scores: list[Score] = []
+    if model.head is not None:
+        head = HeadScores(task, answers.of_head(), own.records, own.training)
+        scores += head.scores()
+        if task.level != CATEGORY:
+            scores += own.read_out(model, answers)
+        write_text(folder.confusions(name, seed), head.confusions_csv())
+    if model.decoder is not None:
+        scores += own.caption_scores(answers)
+        write_text(folder.captions(name, seed), _captions_json(own.records, answers.said))
+    scores += _gains(read_records(folder.checkpoint(name, seed) / "epochs.jsonl"))
+    bits = task.entropy_bits(manifest.split(Split.TRAIN))
+    scores.append(Score(metric="entropy-bits", value=bits))
     states = {entry.clip_id: entry.state for entry in store.ledger}
-    found = [states.get(record.clip_id, "whole") for record in records]
-    write_rows(
-        inputs.folder.rows(f"score-{name}-seed-{seed}"),
-        [
-            ResultRow(
-                study=inputs.study.name,
-                source=name,
-                seed=seed,
-                target=SOURCE_VALIDATION,
-                probe=probe,
-                metric=metric,
-                value=value,
-                n=len(records),
-                failed=found.count("failed"),
-                truncated=found.count("truncated"),
-            )
-            for probe, metric, value in scores
-        ],
-    )
+    scored = Scored(inputs.study.name, name, seed, own.records, states)
+    write_rows(folder.rows(f"score-{name}-seed-{seed}"), scored.rows(scores))
 
 
-Score = tuple[str | None, str, float]  # probe, metric, value
+@dataclass(slots=True)
+class _Answers:
+    """What a model said of N clips; nothing of those that could not be decoded."""
+
+    target: Tensor  # long (N,), -1 where it does not classify
+    log_probs: Tensor  # float (N, K), 0 where nothing was said; K = 0 without a head
+    features: NDArray[np.float32]  # (N, D), means over the steps; D = 0 where nobody needs them
+    said: list[str]  # captions; "" where nothing was said
+    is_decoded: NDArray[np.bool_]  # (N,)
+    ranking: TemplateRanking | None  # None without a decoder or templates
+
+    def of_head(self) -> HeadAnswers:
+        """Give what the head said."""
+        return HeadAnswers(self.log_probs, self.target, torch.from_numpy(self.is_decoded))
 
 
-@torch.inference_mode()
-def _scores(
-    inputs: Inputs, task: SourceTask, model: SourceModel, manifest: Manifest, store: FrameStore
-) -> list[Score]:
-    """Score head and decoder; a clip that could not be decoded is wrong for both."""
-    records = task.covered(manifest.split(Split.VALIDATION))
-    record_of = {record.clip_id: record for record in records}
-    truth = None if task.form is None else SpokenTruth(task.form, manifest)
-    counts = CaptionCounts()
-    accuracy: Accuracy | None = None
-    in_groups: Accuracy | None = None
-    num_decoded = 0
-    for batch in evaluation_batches(inputs, task, store, records).batches():
-        features = model.encoder(batch.video.to(inputs.device)).float()
-        num_decoded += len(batch.clip_ids)
-        if model.head is not None:
-            log_probs = model.head(features).cpu()
-            seen = Accuracy.of(log_probs, batch.target)
-            accuracy = seen if accuracy is None else accuracy + seen
-            grouped = _group_accuracy(task, log_probs, batch.target)
-            if grouped is not None:
-                in_groups = grouped if in_groups is None else in_groups + grouped
-        if model.decoder is not None and task.vocabulary is not None and truth is not None:
-            said = [task.vocabulary.decode(t) for t in say(model.decoder, features).tolist()]
-            counts += truth.count(said, [record_of[clip] for clip in batch.clip_ids])
-    share = num_decoded / len(records)
-    return [*_head_scores(accuracy, in_groups, share), *_decoder_scores(counts, share)]
+class _OwnClips:
+    """The validation clips that a source covers, and what is asked of them."""
 
+    def __init__(
+        self,
+        worker: Worker,
+        inputs: Inputs,
+        task: SourceTask,
+        manifest: Manifest,
+        store: FrameStore,
+    ) -> None:
+        self._worker = worker
+        self._inputs = inputs
+        self._task = task
+        self._manifest = manifest
+        self._store = store
+        self.records = task.covered(manifest.split(Split.VALIDATION))
+        self.training = task.covered(manifest.split(Split.TRAIN))
+        covered = {record.clip_id for record in self.records}
+        self._ranked = [each for each in ranked_clips(manifest) if each.clip_id in covered]
 
-def _vocabulary_scores(task: SourceTask, records: Sequence[ClipRecord]) -> list[Score]:
-    """Say which share of the words to be said the decoder has never read."""
-    if task.vocabulary is None or task.form is None:
-        return []
-    captions = [captions_in(task.form, record)[0] for record in records]
-    return [("decoder", "unknown-rate", task.vocabulary.coverage(captions).unknown_rate)]
+    @torch.inference_mode()
+    def ask(self, model: SourceModel) -> _Answers:
+        """Look at every clip once: head, captions, templates."""
+        task, row_of = self._task, {r.clip_id: row for row, r in enumerate(self.records)}
+        ranked = {record.clip_id for record in self._ranked}
+        answers = self._nothing(model)
+        for batch in evaluation_batches(self._inputs, task, self._store, self.records).batches():
+            self._worker.advance(0.0)
+            rows = [row_of[clip] for clip in batch.clip_ids]
+            features = model.encoder(batch.video.to(self._inputs.device)).float()  # (B, T', D)
+            answers.is_decoded[rows] = True
+            if model.head is not None:
+                answers.log_probs[rows] = model.head(features).cpu()
+            if answers.features.shape[1]:
+                answers.features[rows] = features.mean(dim=1).cpu().numpy()
+            if model.decoder is None or task.vocabulary is None:
+                continue
+            for row, tokens in zip(rows, say(model.decoder, features).tolist(), strict=True):
+                answers.said[row] = task.vocabulary.decode(tokens)
+            if answers.ranking is not None:
+                chosen = [n for n, clip in enumerate(batch.clip_ids) if clip in ranked]
+                some = [self.records[rows[n]] for n in chosen]
+                answers.ranking.rank(model.decoder, features[chosen], some)
+        return answers
 
-
-class SpokenTruth:
-    """What a decoder should have said of clips, cut where it must stop (`Vocabulary.encode`).
-
-    The true template and objects are those of the annotation; only what was said is parsed.
-    """
-
-    def __init__(self, form: CaptionForm, manifest: Manifest) -> None:
-        """Learn the templates of a dataset, whose captions are said in a form."""
-        self._form: CaptionForm = form
-        training = Counter(self._template(record) for record in manifest.split(Split.TRAIN))
-        self._parser = CaptionParser(
-            [self._template(record) for record in manifest.records],
-            counts=training,
-            max_words=MAX_TOKENS - 1,
-            one_word_each=self._form != "full",
+    def _nothing(self, model: SourceModel) -> _Answers:
+        """Give the answers before anything is asked."""
+        task, num_clips = self._task, len(self.records)
+        examples = task.examples(self.records)
+        is_read_out = task.level not in (None, CATEGORY)
+        ranking = None
+        if task.form is not None and task.vocabulary is not None and self._ranked:
+            ranking = ranking_of(task.form, task.vocabulary, self._manifest)
+        return _Answers(
+            torch.tensor([example.label.target for example in examples]),
+            torch.zeros(num_clips, task.num_classes or 0),
+            np.zeros((num_clips, encoder_width(model.encoder) if is_read_out else 0), np.float32),
+            [""] * num_clips,
+            np.zeros(num_clips, np.bool_),
+            ranking,
         )
 
-    def count(self, said: Sequence[str], records: Sequence[ClipRecord]) -> CaptionCounts:
-        """Count what was said of some clips, one caption each."""
-        true = [
-            " ".join(words_of(captions_in(self._form, r)[0])[: MAX_TOKENS - 1]) for r in records
+    def read_out(self, model: SourceModel, answers: _Answers) -> list[Score]:
+        """Score a linear read-out of categories on features that learned groups alone."""
+        usable = [r for r in read_out_clips(self.training) if r.clip_id in self._store]
+        category_of = {record.clip_id: record.category for record in usable}
+        if len(set(category_of.values())) < 2:
+            return []
+        clips: list[str] = []
+        parts: list[NDArray[np.float32]] = []
+        batches = evaluation_batches(self._inputs, self._task, self._store, usable).batches()
+        for clip_ids, features in mean_features(model.encoder, batches, self._inputs.device):
+            self._worker.advance(0.0)
+            clips += clip_ids
+            parts.append(features)
+        learned = [category_of[clip] for clip in clips]
+        read = read_out_categories(np.concatenate(parts), learned, answers.features)
+        is_right = np.array([record.category for record in self.records]) == np.array(read.said)
+        return [
+            Score(
+                probe="linear",
+                metric="categories-linear",
+                value=float((is_right & answers.is_decoded).mean()),
+                chosen=read.chosen,
+                chosen_on=read.chosen_on,
+            )
         ]
-        meant = [self._meaning(record) for record in records]
-        return CaptionCounts.of(said, true, parse=self._parser.parse, meant=meant)
 
-    def _template(self, record: ClipRecord) -> str:
-        """Give a clip's template; in captions without objects its brackets are words."""
-        return strip_brackets(record.template) if self._form == "template" else record.template
-
-    def _meaning(self, record: ClipRecord) -> ParsedCaption | None:
-        """Say what a clip's caption means; None for a free sentence, which is parsed."""
-        if is_free(record.template, record.caption):
-            return None
-        objects = objects_of(record.placeholders, self._form)
-        return self._parser.meaning(self._template(record), objects)
-
-
-def _group_accuracy(
-    task: SourceTask, log_probs: torch.Tensor, target: torch.Tensor
-) -> Accuracy | None:
-    """Score float (B, K) on action groups: the probabilities of a group's categories add up."""
-    if task.level != CATEGORY or ACTION_GROUP not in task.taxonomy.levels:
-        return None
-    index = torch.from_numpy(task.taxonomy.index_of(ACTION_GROUP))  # (K,)
-    probs = log_probs.softmax(dim=1)
-    num_groups = len(task.taxonomy.names(ACTION_GROUP))
-    of_group = torch.zeros(len(probs), num_groups).index_add_(1, index, probs)
-    return Accuracy.of(of_group, index[target])
+    def caption_scores(self, answers: _Answers) -> list[Score]:
+        """Score what was said, how the templates rank, and which words could not be said."""
+        task = self._task
+        assert task.form is not None, "a decoder speaks in a form"
+        assert task.vocabulary is not None, "a decoder speaks in words"
+        of_captions = CaptionScores(task.form, self._manifest, self.records, task.words)
+        forms = [each.caption for each in self._inputs.study.sources if each.caption is not None]
+        scores = of_captions.of_source(answers.said, answers.is_decoded.tolist(), forms)
+        if answers.ranking is not None:
+            scores += answers.ranking.scores(self._ranked)
+        first = [captions_in(task.form, record)[0] for record in self.records]
+        unknown = task.vocabulary.coverage(first).unknown_rate
+        return [*scores, Score(probe="decoder", metric="unknown-rate", value=unknown)]
 
 
-def _head_scores(
-    accuracy: Accuracy | None, in_groups: Accuracy | None, share: float
-) -> list[Score]:
-    scores: list[Score] = []
-    if accuracy is not None:
-        scores += [
-            ("head", "top-1", accuracy.top_1 * share),
-            ("head", "top-5", accuracy.top_k * share),
-        ]
-    if in_groups is not None:
-        scores.append(("head", "group-accuracy", in_groups.top_1 * share))
-    return scores
-
-
-def _decoder_scores(counts: CaptionCounts, share: float) -> list[Score]:
-    scores: list[Score] = []
-    if counts.num_clips:
-        scores.append(("decoder", "exact-match", counts.exact_match * share))
-    if counts.num_parsed:
-        scores.append(("decoder", "template-accuracy", counts.template_accuracy * share))
-    if counts.num_objects:
-        scores.append(("decoder", "object-accuracy", counts.object_accuracy * share))
-    return scores
+def _captions_json(records: Sequence[ClipRecord], said: Sequence[str]) -> str:
+    """Write captions as `taskgrain score` reads them, one clip a line."""
+    rows = (
+        json.dumps({"id": record.clip_id, "caption": caption}, ensure_ascii=False)
+        for record, caption in zip(records, said, strict=True)
+    )
+    return "[\n" + ",\n".join(rows) + "\n]\n"
 
 
 def _gains(records: Sequence[EpochRecord]) -> list[Score]:
@@ -187,5 +212,5 @@ def _gains(records: Sequence[EpochRecord]) -> list[Score]:
     for probe, metric in (("head", "top-1"), ("decoder", "exact-match")):
         now, then = last.get(metric), before.get(metric)
         if now is not None and then is not None:
-            gains.append((probe, "gain-last-epoch", now - then))
+            gains.append(Score(probe=probe, metric="gain-last-epoch", value=now - then))
     return gains

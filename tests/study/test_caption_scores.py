@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from taskgrain.data.manifest import Manifest, Split
+from taskgrain.data.opening import read_manifest
+from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
+from taskgrain.scoring.caption_files import ReferenceClip
+from taskgrain.scoring.score import score_clips
+from taskgrain.study.caption_scores import CaptionScores, blind
+from taskgrain.study.score_rows import Score
+from taskgrain.study.sources import captions_in
+from tests.making import row, write_annotations
+
+RIGHT = "Pushing [something] from left to right"
+LEFT = "Pushing [something] from right to left"
+ONTO = "Putting [something] onto [something]"
+THINGS = ("a red cup", "a small box", "a pen", "an old book", "a red ball")
+
+
+def make(tmp_path: Path, num_clips: int = 40) -> Manifest:
+    templates = (RIGHT, LEFT, ONTO)
+    rows: list[object] = [
+        row(
+            str(n),
+            templates[n % 3],
+            *[THINGS[(n + k) % 5] for k in range(templates[n % 3].count("["))],
+        )
+        for n in range(2 * num_clips)
+    ]
+    return read_manifest(write_annotations(tmp_path, rows[:num_clips], rows[num_clips:]))
+
+
+def scored(
+    manifest: Manifest, form: CaptionForm, said: list[str], *, missing: int | None = None
+) -> dict[tuple[str | None, str], Score]:
+    records = manifest.split(Split.VALIDATION)
+    is_decoded = [n != missing for n in range(len(records))]
+    found = CaptionScores(form, manifest, records).of_source(said, is_decoded, [form])
+    assert len({(score.control, score.metric) for score in found}) == len(found)
+    return {(score.control, score.metric): score for score in found}
+
+
+def truth(manifest: Manifest, form: CaptionForm) -> list[str]:
+    return [captions_in(form, record)[0] for record in manifest.split(Split.VALIDATION)]
+
+
+@pytest.mark.parametrize("form", CAPTION_FORMS)
+def test_the_truth_is_right_at_every_grain(tmp_path: Path, form: CaptionForm) -> None:
+    manifest = make(tmp_path)
+    scores = scored(manifest, form, truth(manifest, form))
+    own = {metric: score for (control, metric), score in scores.items() if control is None}
+    for metric, score in own.items():
+        if metric not in ("cider-d", "direction-errors") and not math.isnan(score.value):
+            assert score.value == pytest.approx(1.0), metric
+    assert own["direction-errors"].value == 0.0
+    at = {metric for metric in own if metric.startswith("exact-match-at-")}
+    assert at == {
+        "full": {"exact-match-at-simplified", "exact-match-at-template"},
+        "template": set(),
+    }.get(form, {"exact-match-at-template"})
+
+
+def test_scores_are_those_of_taskgrain_score(tmp_path: Path) -> None:
+    manifest = make(tmp_path)
+    said = truth(manifest, "full")
+    said[0], said[3], said[5] = "pushing a cup", "", said[4]
+    scores = scored(manifest, "full", said)
+    records = manifest.split(Split.VALIDATION)
+    references = {
+        record.clip_id: ReferenceClip(record.captions, record.template, record.placeholders)
+        for record in records
+    }
+    apart = score_clips(said, references)
+    for metric in ("exact-match", "object-accuracy", "bleu-4", "rouge-l", "cider-d"):
+        found, interval = scores[None, metric], apart.intervals[metric]
+        assert found.value == pytest.approx(apart.values[metric], abs=1e-12), metric
+        assert interval is not None
+        assert found.interval is not None
+        assert found.interval.low == pytest.approx(interval.low, abs=1e-12)
+        assert found.interval.kind == "clips"
+
+
+def test_floors_stand_beside_every_score(tmp_path: Path) -> None:
+    manifest = make(tmp_path)
+    scores = scored(manifest, "full", truth(manifest, "full"))
+    controls = ("commonest-word", "commonest-caption", "same-category", "blind-decoder")
+    for control in controls:
+        assert scores[control, "bleu-4"].value < scores[None, "bleu-4"].value
+        assert scores[control, "exact-match"].value < 1.0
+        assert scores[control, "exact-match"].interval is None
+    for control in ("commonest-word", "same-category"):
+        assert scores[control, "template-accuracy"].value == 1.0
+    assert scores["blind-decoder", "template-accuracy"].value < 0.7
+    assert scores["blind-decoder", "direction-errors"].value > 0.0
+    bare = scored(manifest, "template", truth(manifest, "template"))
+    assert {control for control, _ in bare} == {None, "commonest-caption", "blind-decoder"}
+
+
+def test_coarser_forms_of_other_sources_are_scored_too(tmp_path: Path) -> None:
+    manifest = make(tmp_path)
+    said = [text.replace("small box", "big box") for text in truth(manifest, "full")]
+    records = manifest.split(Split.VALIDATION)
+    found = CaptionScores("full", manifest, records).of_source(
+        said, [True] * len(said), ["simplified-head-noun", "full"]
+    )
+    values = {score.metric: score.value for score in found if score.control is None}
+    assert values["exact-match"] < 1.0
+    assert values["exact-match-at-simplified"] == 1.0
+    assert values["exact-match-at-simplified-head-noun"] == 1.0
+    assert values["exact-match-at-template"] == 1.0
+
+
+def test_any_caption_of_a_clip_is_right(tmp_path: Path) -> None:
+    rows: list[object] = [
+        {**row(str(n), RIGHT, THINGS[n % 5]), "captions": ["a hand pushes a thing"]}
+        for n in range(6)
+    ]
+    manifest = read_manifest(write_annotations(tmp_path, rows[:3], rows[3:]))
+    scores = scored(manifest, "full", ["a hand pushes a thing"] * 3)
+    assert scores[None, "exact-match"].value == 1.0
+    assert scores[None, "bleu-4"].value == pytest.approx(1.0)
+    assert scores[None, "exact-match-at-simplified"].value == 1.0
+
+
+def test_free_sentences_have_no_coarser_form(tmp_path: Path) -> None:
+    rows: list[object] = [{**row(str(n), "Nodding"), "label": f"he nods {n}"} for n in range(6)]
+    manifest = read_manifest(write_annotations(tmp_path, rows[:3], rows[3:]))
+    scores = scored(manifest, "full", truth(manifest, "full"))
+    assert scores[None, "exact-match"].value == 1.0
+    assert not any(metric.startswith("exact-match-at-") for _, metric in scores)
+    assert math.isnan(scores[None, "template-accuracy"].value)
+
+
+def test_a_clip_that_was_not_decoded_is_wrong_and_lends_nobody_its_caption(
+    tmp_path: Path,
+) -> None:
+    manifest = make(tmp_path)
+    said = truth(manifest, "full")
+    said[7] = ""
+    scores = scored(manifest, "full", said, missing=7)
+    assert scores[None, "exact-match"].value == 39 / 40
+    is_decoded = [n != 7 for n in range(40)]
+    shuffled = blind(said, is_decoded)
+    assert shuffled[7] == ""
+    assert sorted(shuffled) == sorted(said)
+
+
+@pytest.mark.parametrize("num_clips", [2, 3, 50])
+def test_no_clip_keeps_its_own_caption_before_the_blind(num_clips: int) -> None:
+    said = [f"caption {n}" for n in range(num_clips)]
+    shuffled = blind(said, [True] * num_clips)
+    assert sorted(shuffled) == sorted(said)
+    assert all(own != other for own, other in zip(said, shuffled, strict=True))
+    assert shuffled == blind(said, [True] * num_clips)
+
+
+def test_one_decoded_clip_has_no_blind_decoder(tmp_path: Path) -> None:
+    manifest = make(tmp_path, num_clips=1)
+    controls = {control for control, _ in scored(manifest, "full", ["a cup"])}
+    assert "blind-decoder" not in controls
