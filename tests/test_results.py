@@ -35,7 +35,7 @@ ROW = ResultRow(
 def test_the_columns_are_the_published_ones_in_their_order() -> None:
     assert ", ".join(COLUMNS) == (
         "study, source, seed, target, probe, readout, shots, metric, value, interval, low, high, "
-        "n, failed, truncated, draws, versus, p, chosen, chosen_on, control"
+        "n, failed, truncated, draws, versus, p, chosen, chosen_on, control, p_holm"
     )
 
 
@@ -152,3 +152,38 @@ def test_find_names_the_missing_row_and_what_ambiguous_ones_differ_in() -> None:
         find([ROW, replace(ROW, seed=1)], source="categories")
     with pytest.raises(ValueError, match="'shot' is no column"):
         find([ROW], shot=5)
+
+
+def test_results_of_a_version_without_the_corrected_p_are_still_read(tmp_path: Path) -> None:
+    path = tmp_path / "results.jsonl"
+    write_rows(path, [ROW])
+    record = json.loads(path.read_text())
+    del record["p_holm"]
+    path.write_text(json.dumps(record) + "\n")
+    assert read_rows(path) == (ROW,)
+    del record["p"]
+    path.write_text(json.dumps(record) + "\n")
+    with pytest.raises(ResultError, match="no column 'p'"):
+        read_rows(path)
+
+
+def test_a_corrected_p_comes_back_and_is_never_below_its_own(tmp_path: Path) -> None:
+    tested = replace(ROW, versus="groups", interval="seeds", p=0.02, p_holm=0.04)
+    write_rows(tmp_path / "rows", [tested])
+    assert read_rows(tmp_path / "rows") == (tested,)
+    with pytest.raises(ValueError, match="a correction never lowers it"):
+        replace(tested, p_holm=0.01)
+    with pytest.raises(ValueError, match="a correction never lowers it"):
+        replace(ROW, p_holm=0.5)
+
+
+@pytest.mark.parametrize("metric", ["5-way-accuracy", "20-way-accuracy", "accuracy-at-ten-class"])
+def test_names_that_are_made_of_numbers_and_levels_are_fractions_too(metric: str) -> None:
+    assert replace(ROW, metric=metric, interval="episodes").metric == metric
+    with pytest.raises(ValueError, match=f"{metric} is 1.5; expected 0 to 1"):
+        replace(ROW, metric=metric, value=1.5, high=1.6)
+
+
+def test_a_size_that_could_be_found_may_exceed_one() -> None:
+    plain = replace(ROW, interval=None, low=None, high=None)
+    assert replace(plain, metric="detectable-difference", value=1.7).value == 1.7

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,6 +33,10 @@ Control = Literal[
     "byte-size",
     "random-labels",
     "chance",
+    "commonest-word",
+    "commonest-caption",
+    "same-category",
+    "blind-decoder",
 ]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 Value = str | int | float | None
@@ -46,7 +51,28 @@ FRACTION_METRICS = (
     "object-accuracy",
     "group-accuracy",
     "unknown-rate",
+    "categories-floor",
+    "categories-linear",
+    "contrastive",
+    "contrastive-floor",
+    "errors-within-groups",
+    "errors-between-groups",
+    "direction-errors",
+    "bleu-4",
+    "rouge-l",
+    "template-ranking",
+    "template-ranking-top-5",
+    "template-ranking-with-objects",
+    "exact-match-at-simplified",
+    "exact-match-at-simplified-head-noun",
+    "exact-match-at-template",
 )
+EPISODE_METRIC = re.compile(r"([0-9]+)-way-accuracy")
+"""Mean accuracy of N-way K-shot episodes, with N; a fraction too."""
+DETECTABLE = "detectable-difference"
+"""The smallest mean difference that as many seeds find with a power of .8."""
+TREND = "trend"
+"""The gain for each step from a classification level to the next finer one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +83,8 @@ class ResultRow:
     counts those that end early. A row with `versus` is the difference `source` minus `versus`.
     A row with a source and no seed summarises all its seeds. The interval is absent where
     nothing was resampled. `chosen` is the hyper-parameter and `chosen_on` where it was chosen.
+    `p` is uncorrected; `p_holm` is the same p after Holm's correction over all endpoints of the
+    study, on the "seeds" row of each endpoint and nowhere else.
 
     Raises:
         ValueError: for a value that is not finite, a fraction outside its range, an interval that
@@ -84,6 +112,7 @@ class ResultRow:
     chosen: str | None = None
     chosen_on: str | None = None
     control: Control | None = None
+    p_holm: float | None = None
 
     def __post_init__(self) -> None:
         for check in (_name_fault, _count_fault, _value_fault, _interval_fault):
@@ -94,7 +123,14 @@ class ResultRow:
 
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 REQUIRED_TEXT = ("study", "target", "metric")
-NUMBERS = ("value", "low", "high", "p")
+NUMBERS = ("value", "low", "high", "p", "p_holm")
+LATER_COLUMNS = ("p_holm",)  # results of older versions lack them
+
+
+def is_fraction(metric: str) -> bool:
+    """Say whether a metric's values are fractions, and its differences within -1 to 1."""
+    is_open = metric.startswith("accuracy-at-") or EPISODE_METRIC.fullmatch(metric) is not None
+    return metric in FRACTION_METRICS or is_open
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
@@ -188,9 +224,13 @@ def _value_fault(row: ResultRow) -> str | None:
         number = getattr(row, name)
         if number is not None and not math.isfinite(number):
             return f"{name} is {number}; expected a finite number or nothing"
-    if row.p is not None and not 0.0 <= row.p <= 1.0:
-        return f"p is {row.p}; expected 0 to 1"
-    if row.value is not None and row.metric in FRACTION_METRICS:
+    for name in ("p", "p_holm"):
+        number = getattr(row, name)
+        if number is not None and not 0.0 <= number <= 1.0:
+            return f"{name} is {number}; expected 0 to 1"
+    if row.p_holm is not None and (row.p is None or row.p_holm < row.p):
+        return f"p_holm is {row.p_holm} to a p of {row.p}; a correction never lowers it"
+    if row.value is not None and is_fraction(row.metric):
         lowest = 0.0 if row.versus is None else -1.0
         if not lowest <= row.value <= 1.0:
             return f"{row.metric} is {row.value}; expected {lowest:g} to 1"
@@ -229,7 +269,7 @@ def _row_of(line: str) -> ResultRow:
     if not isinstance(record, dict):
         raise ValueError("expected a JSON object")
     for name in COLUMNS:
-        if name not in record:
+        if name not in record and name not in LATER_COLUMNS:
             raise ValueError(f"no column {name!r}")
     for name in record:
         if name not in COLUMNS:
@@ -257,6 +297,7 @@ def _row_of(line: str) -> ResultRow:
         chosen=_optional_text(record, "chosen"),
         chosen_on=_optional_text(record, "chosen_on"),
         control=cast("Control | None", _optional_text(record, "control")),
+        p_holm=_number(record, "p_holm"),
     )
 
 
@@ -287,7 +328,7 @@ def _shots(record: Mapping[str, object]) -> Shots | None:
 
 
 def _number(record: Mapping[str, object], name: str) -> float | None:
-    value = record[name]
+    value = record.get(name)  # an older file has not every number
     if value is None:
         return None
     if not isinstance(value, int | float) or isinstance(value, bool):

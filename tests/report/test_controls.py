@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from taskgrain.report.controls import alarm_rows, findings, missing_controls
+from taskgrain.report.controls import alarm_phrase, alarm_rows, findings, missing_controls
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.words import plain
 from taskgrain.results import ResultRow
@@ -77,3 +77,26 @@ def test_shuffled_labels_are_read_in_top_1_where_the_studys_metric_has_no_row(
     other = control("permuted-labels", 0.3, source="action-groups", metric="top-1", p=0.5)
     (finding,) = findings(make_lookup(wrong, other, right))
     assert "scores 10.0" in plain(finding.sentence)
+
+
+def test_the_alarm_names_what_rang_loudest(make_lookup: MakeLookup, control: Make) -> None:
+    chance = control("chance", 1 / 13, **CHANCE)
+    leaks = [
+        control("permuted-labels", value, source=name, p=p)
+        for name, value, p in (("categories", 0.4, 1e-6), ("captions-full", 0.5, 1e-9))
+    ]
+    said = plain(alarm_phrase(make_lookup(chance, *leaks)))
+    assert "in 2 of 2 tests (p < 0.001 after correction)" in said
+    assert "“captions-full” reach 50.0\N{NO-BREAK SPACE}% where chance is 7.7" in said
+    assert "(p < 0.0001)" in said
+    assert plain(alarm_phrase(make_lookup(chance))) == ""
+
+
+def test_an_encoder_of_random_labels_is_a_control(
+    make_lookup: MakeLookup, row: Make, control: Make
+) -> None:
+    lookup = make_lookup(row(0.4), control("random-labels", 0.2))
+    (finding,) = findings(lookup)
+    assert finding.title == "encoder trained on random labels"
+    assert "categories that were shuffled over the clips. It scores 20.0" in plain(finding.sentence)
+    assert "encoder trained on random labels" in missing_controls(make_lookup(row(0.4)))

@@ -88,3 +88,30 @@ def test_a_source_with_a_very_long_name_is_shortened_in_figures_only(
     assert drawing is not None
     assert name not in drawing.svg
     assert name in drawing.alternative
+
+
+def test_a_frozen_source_is_drawn_with_a_mark_and_colour_of_its_own(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    frozen = '[[sources]]\nname = "resnet"\nencoder = "resnet"\n'
+    lookup = make_lookup(row(0.4), row(0.5, source="resnet"), study=frozen)
+    palette = palette_of(lookup)
+    assert (palette.kind("resnet"), palette.marker("resnet")) == ("frozen", "^")
+    drawing = ladder_figure(lookup)
+    assert drawing is not None
+    assert COLOURS["frozen-0"].light in drawing.svg
+    assert "var(--frozen-0)" in drawing.inline
+
+
+def test_a_line_joins_levels_of_one_encoder_and_no_encoders(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    ladder = make_lookup(row(0.4), row(0.5, source="action-groups"))
+    other = '[[sources]]\nname = "2D"\nclassify = "category"\nencoder = "spatial"\n'
+    encoders = make_lookup(row(0.4), row(0.5, source="action-groups"), study=other)
+    joined, apart = ladder_figure(ladder), ladder_figure(encoders)
+    assert joined is not None
+    assert apart is not None
+    assert (joined.title, apart.title) == ("The ladder", "Every source")
+    assert "A line joins" in joined.caption
+    assert "A line joins" not in apart.caption

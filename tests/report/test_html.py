@@ -245,3 +245,57 @@ def test_failed_clips_are_announced_at_the_top_and_listed(complete: Run) -> None
     text = page_of(complete).text
     assert text.index("up to 2 clips of one measurement failed") < text.index("Ladder")
     assert "k-9" in text
+
+
+def test_an_alarm_is_the_first_thing_under_the_title(
+    complete: Run, row: Callable[..., ResultRow]
+) -> None:
+    assert "Alarm." not in page_of(complete).text
+    leak = {"control": "permuted-labels", "interval": "draws", "p": 1e-9}
+    complete.rows = [*complete.rows, row(0.4, **leak)]
+    complete.ledger = [{"clip": "k-9", "dataset": "a", "split": "train", "problem": "no frame"}]
+    page = page_of(complete)
+    _, _, below = page.text.partition("study made-up")
+    assert " ".join(below.split()).startswith(
+        "How fine should labels be? Alarm. The control with shuffled target labels scores above "
+    )
+    tags = [tag for tag, _ in page.elements]
+    following = page.elements[tags.index("h1") + 1][1]
+    assert following == {"class": "warning alarm", "role": "alert"}
+    assert page.text.index("Alarm.") < page.text.index("Not every clip was whole")
+    assert page.text.index("Not every clip was whole") < page.text.index("Within one drawn world")
+
+
+def test_what_a_study_may_add_stands_in_the_page_with_the_rows_numbers(
+    complete: Run, row: Callable[..., ResultRow]
+) -> None:
+    over = {"seed": None, "interval": "seeds", "p": 0.0123, "p_holm": 0.0246}
+    own = {"target": "source-validation", "readout": None, "shots": None, "draws": None}
+    added = [
+        row(0.0321, versus="action-groups", **over),
+        row(0.0432, versus="action-groups", metric="detectable-difference", width=None, seed=None),
+        row(0.0543, source=None, metric="trend", width=None),
+        row(0.6543, metric="5-way-accuracy", interval="episodes"),
+        row(0.3654, readout="channels-mean"),
+        row(0.2765, **own, probe="linear", metric="categories-linear"),
+        row(0.1876, **own, probe="decoder", metric="bleu-4", control="blind-decoder"),
+    ]
+    complete.rows = [*complete.rows, *added]
+    folder = complete.write()
+    page = Page(write_report(folder).read_text(encoding="utf-8"))
+    shown = {found["data-value"] for _, found in page.elements if "data-value" in found}
+    for made in added:
+        assert str(made.value) in shown, made.metric
+    assert {"0.0123", "0.0246"} <= shown
+    tables = {path.stem for path in (folder / "tables").glob("*.tex")}
+    assert {"endpoints", "trend", "readouts", "grains", "captions"} <= tables
+    assert "episodes-5-way-logistic-regression" in tables
+
+
+def test_sources_of_several_encoders_are_not_said_to_have_one(minimal: Run) -> None:
+    assert "trained the same encoder on the same clips" in page_of(minimal).text
+    minimal.study += '[[sources]]\nname = "other"\nclassify = "category"\nencoder = "x"\n'
+    text = page_of(minimal).text
+    assert "trained the same encoder" not in text
+    assert "they differ in their encoders" in text
+    assert "Does a finer grain transfer better?" not in text

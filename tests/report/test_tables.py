@@ -8,14 +8,18 @@ from collections.abc import Callable
 import pytest
 
 from taskgrain.report.lookup import Lookup
-from taskgrain.report.tables import Table, best_of, tex, to_csv, to_tex
+from taskgrain.report.source_tables import source_table
+from taskgrain.report.tables import Table, best_of, cell_of, tex, to_csv, to_tex
 from taskgrain.report.transfer_tables import (
     all_rows_csv,
+    episode_tables,
     other_rows,
-    source_table,
+    readout_table,
     transfer_tables,
 )
+from taskgrain.report.words import MINUS
 from taskgrain.results import COLUMNS, ResultRow
+from tests.report.conftest import STUDY
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
@@ -118,3 +122,79 @@ def test_a_difference_is_never_shown_as_a_sources_accuracy(
     (made,) = transfer_tables(make_lookup(difference(0.1), row(0.4)))
     shown = {line.header: line.cells[0].shown for line in made.blocks[0].lines}
     assert shown["categories"] == "40.0"
+
+
+def test_read_outs_are_columns_at_the_primary_endpoints_probe_and_shots(
+    make_lookup: MakeLookup, row: Make, difference: Make, control: Make
+) -> None:
+    norms = "channels-mean+target-norm"
+    rows = (
+        row(0.4),
+        row(0.5, readout="channels-mean"),
+        row(0.6, readout=norms),
+        row(0.9, readout=norms, shots=1),
+        row(0.3, source="action-groups", readout=norms),
+        difference(0.3, readout=norms),
+        control("random-encoder", 0.2, readout="channels-mean"),
+    )
+    metric = 'metric = "mean-per-class"'
+    study = STUDY.replace(metric, f'{metric}\nreadout = "lstm-mean"')
+    table = readout_table(make_lookup(*rows, study=study))
+    assert [column.label for column in table.columns] == [
+        "LSTM, mean of its steps",
+        "both channels before the LSTM",
+        "both channels before the LSTM; norms of the target",
+    ]
+    sources, differences, controls = table.blocks
+    shown = {line.header: [cell.shown for cell in line.cells] for line in sources.lines}
+    assert shown["categories"] == ["40.0", "50.0", "60.0"]
+    assert shown["action-groups"] == ["", "", "30.0"]
+    assert [cell.shown for cell in differences.lines[0].cells] == ["", "", "+30.0"]
+    assert [cell.shown for cell in controls.lines[0].cells] == ["", "20.0", ""]
+    assert readout_table(make_lookup(row(0.4))).is_empty
+
+
+def test_the_transfer_table_reads_sources_as_the_primary_endpoint_does(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    study = STUDY.replace('metric = "mean-per-class"', 'metric = "mean-per-class"\nreadout = "x"')
+    rows = (row(0.4), row(0.4, seed=1), row(0.6, readout="x"), row(0.3, source="action-groups"))
+    (made,) = transfer_tables(make_lookup(*rows, study=study))
+    shown = {line.header: line.cells[0].shown for line in made.blocks[0].lines}
+    assert shown["categories"] == "60.0"
+    assert shown["action-groups"] == ""
+
+
+def test_episodes_have_a_table_of_their_own_with_their_own_chance(
+    make_lookup: MakeLookup, row: Make, difference: Make, control: Make
+) -> None:
+    asked = {"metric": "5-way-accuracy", "interval": "episodes"}
+    free = {"probe": None, "readout": None, "shots": None, "width": None}
+    lookup = make_lookup(
+        row(0.4),
+        control("chance", 1 / 13, **free, metric="top-1"),
+        control("majority", 1 / 12, **free),
+        row(0.7, **asked),
+        row(0.6, **asked, shots=2),
+        difference(0.1, **asked),
+        control("chance", 0.2, **free, metric="5-way-accuracy"),
+        control("pixels", 0.3, **asked),
+    )
+    (table,) = episode_tables(lookup)
+    assert table.title == "5-way episodes, logistic regression"
+    assert [column.label for column in table.columns] == ["2", "5"]
+    sources, differences, controls = (
+        {line.header: [cell.shown for cell in line.cells] for line in block.lines}
+        for block in table.blocks
+    )
+    assert sources["categories"] == ["60.0", "70.0"]
+    assert differences == {"categories": ["", "+10.0"]}
+    assert controls == {"chance": ["20.0"], "raw pixels": ["", "30.0"]}
+    (transfer,) = transfer_tables(lookup)
+    assert [column.label for column in transfer.columns] == ["5"]
+    assert episode_tables(make_lookup(row(0.4))) == ()
+
+
+def test_an_interval_below_zero_is_not_written_with_a_dash(row: Make) -> None:
+    assert cell_of(row(0.4)).interval == "37.0\N{EN DASH}43.0"
+    assert cell_of(row(0.02)).interval == f"{MINUS}1.0, 5.0"

@@ -247,3 +247,17 @@ def test_the_crossed_interval_is_given_where_it_holds_its_coverage() -> None:
         [*fine[:2], *coarse[:2]], [("categories", "groups")], study="q", bootstrap=bootstrap
     )
     assert not select(two, interval="crossed")
+
+
+def test_equal_read_outs_are_paired_and_one_that_a_source_lacks_gives_no_row() -> None:
+    pair = [FINE[0], COARSE[0]]
+    before = [replace(each, readout="channels-mean") for each in pair]
+    alone = replace(FINE[0], readout="spatial-mean")
+    rows = difference_rows(
+        [*pair, *before, alone], [("categories", "groups")], study="q", bootstrap=BOOTSTRAP
+    )
+    assert {row.readout for row in rows} == {"lstm-mean", "channels-mean"}
+    none = difference_rows(
+        [alone, COARSE[0]], [("categories", "groups")], study="q", bootstrap=BOOTSTRAP
+    )
+    assert none == []

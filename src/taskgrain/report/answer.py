@@ -20,6 +20,7 @@ from taskgrain.report.words import (
     count_words,
     interval_words,
     metric_words,
+    p_said,
     percent_number,
     points_number,
     probe_words,
@@ -28,6 +29,7 @@ from taskgrain.report.words import (
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import CONFIDENCE
+from taskgrain.statistics.power import LEVEL
 
 SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be claimed")
 
@@ -55,8 +57,9 @@ class Answer:
 def answer(lookup: Lookup) -> Answer:
     """Answer the study's question from its primary endpoint, and from nothing else.
 
-    With rows over all seeds, one of them decides. With only one row a seed, "better" and "worse"
-    need every seed's interval to leave out 0 on the same side.
+    With rows over all seeds, one of them decides, and "better" and "worse" also need a p below .05
+    after Holm's correction over all endpoints. With only one row a seed, they need every seed's
+    interval to leave out 0 on the same side.
     """
     primary = lookup.study.primary
     if primary is None:
@@ -78,28 +81,39 @@ def answer(lookup: Lookup) -> Answer:
                 key=lambda row: row.seed or 0,
             )
         )
-    verdict = _verdict(rows)
+    tested = lookup.tested(primary)
+    p_holm = None if tested is None else tested.p_holm
+    verdict = _verdict(rows, p_holm)
     is_preview = _is_preview(lookup, primary, best)
     finer = is_finer(lookup, primary.source, primary.versus)
     return Answer(
         verdict,
-        (*_claim(verdict, primary, finer=finer), *_numbers(lookup, primary, rows)),
+        (
+            *_claim(verdict, primary, finer=finer),
+            *_numbers(lookup, primary, rows),
+            *_corrected(lookup, rows, p_holm),
+        ),
         (*_limits(lookup, primary, best), *_alignment(lookup, primary, verdict, finer=finer)),
         is_preview,
     )
 
 
 def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
-    """Say whether both are classification levels, and source stands later on the ladder."""
-    kinds = {facts.name: facts.kind for facts in lookup.study.sources}
-    if kinds.get(source) != "classification" or kinds.get(versus) != "classification":
+    """Say whether both classify, and the source's level stands later on the ladder."""
+    facts = {each.name: each for each in lookup.study.sources}
+    pair = [facts.get(name) for name in (source, versus)]
+    if any(each is None or each.kind != "classification" for each in pair):
         return False
+    if len({each.classify for each in pair if each is not None}) < 2:
+        return False  # of encoders, say, at one level
     return lookup.sources.index(source) > lookup.sources.index(versus)
 
 
-def _verdict(rows: tuple[ResultRow, ...]) -> Verdict:
+def _verdict(rows: tuple[ResultRow, ...], p_holm: float | None) -> Verdict:
     if any(row.low is None or row.high is None for row in rows):
         return Verdict.NO_INTERVAL
+    if p_holm is not None and p_holm >= LEVEL:
+        return Verdict.UNSEPARATED
     if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
         return Verdict.BETTER
     if all(is_separated(row) and (row.high or 0.0) < 0 for row in rows):
@@ -169,6 +183,19 @@ def _one_difference(row: ResultRow) -> Phrase:
     return (*difference, *interval, ", and the interval includes 0.")
 
 
+def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None) -> Phrase:
+    """Say what the correction over all endpoints left, where there are several or it decides."""
+    if p_holm is None:
+        return ()
+    number = 1 + len(lookup.study.family)
+    overruled = p_holm >= LEVEL and all(map(is_separated, rows))
+    if number < 2 and not overruled:
+        return ()
+    over = f", corrected by Holm over {number} endpoints" if number > 1 else ""
+    verdict = f", which is not below {LEVEL:g}" if overruled else ""
+    return (" The paired t test over seeds gives ", p_said(p_holm), f"{over}{verdict}.")
+
+
 def _absent(primary: Primary) -> Phrase:
     return (
         f"No answer yet: the run holds no row for the primary endpoint, “{primary.source}” "
@@ -211,6 +238,9 @@ def _alignment(
     """Say what a target that asks for what the finer labels tell can show, and whether it did."""
     if world_of(lookup.study, primary.target) != "kitchenware":
         return ()
+    labels = {(s.classify, s.caption) for s in lookup.study.sources if s.name in _pair(primary)}
+    if len(labels) == 1:  # encoders are compared here, and no labels
+        return ()
     aligned = "The target asks for what the fine labels say (an aligned target)"
     if not finer:
         return ((f"{aligned}, so this is a positive control.",),)
@@ -222,6 +252,10 @@ def _alignment(
             "out. Look at what the sources learned before reading anything into it.",
         ),
     )
+
+
+def _pair(primary: Primary) -> tuple[str, str]:
+    return primary.source, primary.versus
 
 
 def _value(row: ResultRow) -> float:

@@ -9,11 +9,11 @@ from taskgrain.report.lookup import Lookup, Question, question_of
 from taskgrain.report.run_folder import RunFolder
 from taskgrain.report.transfer_tables import ladder_question
 from taskgrain.report.words import (
-    Number,
     Phrase,
     control_words,
     count_words,
     metric_words,
+    p_said,
     percent_number,
     probe_words,
     shots_words,
@@ -22,13 +22,17 @@ from taskgrain.report.words import (
 from taskgrain.results import ResultRow
 from taskgrain.statistics.alarm import ALARM_LEVEL, is_alarm
 
-EXPECTED = ("chance", "majority", "motion-energy", "pixels", "random-encoder", "permuted-labels")
+EXPECTED = (
+    *("chance", "majority", "motion-energy", "pixels"),
+    *("random-encoder", "random-labels", "shuffled-time", "permuted-labels"),
+)
 PURPOSE = {
     "chance": "guessing",
     "majority": "always answering the most frequent category, without looking",
     "motion-energy": "a grid of frame differences, with nothing learned",
     "pixels": "the raw pixels of the frames",
     "random-encoder": "the same encoder before any training",
+    "random-labels": "the same encoder, trained on categories that were shuffled over the clips",
     "shuffled-time": "a trained encoder that reads the frames of each clip in a drawn order",
     "first-frame": "the first frame alone, 12 x 12 pixels",
     "last-frame": "the last frame alone, 12 x 12 pixels",
@@ -148,7 +152,7 @@ def _permuted(
     if chance is not None and chance.value is not None:
         sentence = (*sentence, "; chance is ", percent_number(chance.value))
     if here.p is not None:
-        sentence = (*sentence, "; p = ", Number(here.p, f"{here.p:.2g}"))
+        sentence = (*sentence, "; ", p_said(here.p))
     checked = count_words(len(rows), "row")
     rule = f"p < {ALARM_LEVEL:g} after correction"
     verdict = f". No alarm in {checked} (it rings at {rule})."
@@ -169,16 +173,34 @@ def alarm_rows(lookup: Lookup) -> tuple[ResultRow, ...]:
     return tuple(row for row in rows if row.p is not None and is_alarm(row.p, family=len(rows)))
 
 
+def alarm_phrase(lookup: Lookup) -> Phrase:
+    """Return what stands first of all where shuffled labels score above chance; else nothing."""
+    rows = [row for row in lookup.rows if row.control == "permuted-labels" and row.p is not None]
+    alarms = alarm_rows(lookup)
+    if not alarms:
+        return ()
+    worst = min(alarms, key=lambda row: 1.0 if row.p is None else row.p)
+    assert worst.value is not None, "the lookup keeps only rows with a value"
+    assert worst.p is not None, "an alarm has a p"
+    chance = lookup.chance(worst.target, worst.metric)
+    against: Phrase = ()
+    if chance is not None and chance.value is not None:
+        against = (" where chance is ", percent_number(chance.value))
+    return (
+        "The control with shuffled target labels scores above chance in "
+        f"{len(alarms)} of {count_words(len(rows), 'test')} (p < {ALARM_LEVEL:g} after "
+        f"correction): features of “{worst.source}” reach ",
+        percent_number(worst.value),
+        *against,
+        f" on {worst.target} (",
+        p_said(worst.p),
+        "). Something leaks: do not use the numbers of this run.",
+    )
+
+
 def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
     """Return what stands at the top of the page before the answer is believed."""
     warnings: list[Phrase] = []
-    if alarm_rows(lookup):
-        warnings.append(
-            (
-                "The control with shuffled target labels scores above chance. Something leaks: "
-                "do not use the numbers of this run.",
-            )
-        )
     if unusable := _unusable(run):
         warnings.append((unusable,))
     unmeasured = [

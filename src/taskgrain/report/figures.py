@@ -12,14 +12,18 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from taskgrain.report.drawing import Drawing, drawing_style, ease, to_svg
-from taskgrain.report.lookup import Lookup, Question, unique
+from taskgrain.report.lookup import Lookup, Question, is_ladder, unique
 from taskgrain.report.palette import COLOURS, source_colours
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.transfer_tables import ladder_question, main_metric, target_title
 from taskgrain.report.words import control_words, metric_words, printable, probe_words, shots_words
 from taskgrain.results import ResultRow
 
-LADDER_CONTROLS = ("random-encoder", "pixels", "motion-energy")
+LADDER_CONTROLS = ("random-encoder", "random-labels", "pixels", "motion-energy")
+LADDER_LINE = (
+    "A line joins classification levels only: captions and joint sources are other tasks, with no "
+    "place on it. "
+)
 MAX_PANELS = 6
 COLUMNS = 3
 WIDTH = 10.4  # inches at 72 points: the page's text width
@@ -28,7 +32,7 @@ LEGEND_LETTERS = 125  # that fit into a line of the legend
 MAX_NAME = 30  # letters of a source's name in a figure; the tables have all of it
 GAP = 0.45  # between the kinds of sources, in rows
 DODGE = 0.055  # between the sources of one number of shots, in steps of the axis
-MARKERS = {"classification": "o", "captioning": "s", "joint": "D"}
+MARKERS = {"classification": "o", "captioning": "s", "joint": "D", "frozen": "^"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
     controls = [name for name in LADDER_CONTROLS if name in lookup.controls()]
     shots = shots_words(panels[0].shots)
     metric, probe = metric_words(panels[0].metric), probe_words(panels[0].probe)
+    has_line = is_ladder(lookup.study)
     with drawing_style():
         rows = -(-len(panels) // COLUMNS)
         height = rows * (1.2 + 0.3 * (len(heights) + len(controls)))
@@ -81,11 +86,10 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
         svg = to_svg(figure, name="ladder")
     return Drawing(
         name="ladder",
-        title="The ladder",
+        title="The ladder" if has_line else "Every source",
         caption=(
             f"{metric.capitalize()} of frozen features, {shots}, {probe}; points with intervals. "
-            "A line joins classification levels only: captions and joint sources are other tasks, "
-            "with no place on it. Grey: controls; dotted: chance."
+            f"{LADDER_LINE if has_line else ''}Grey: controls; dotted: chance."
         ),
         alternative=_describe(lookup, panels),
         svg=svg,
@@ -112,7 +116,7 @@ def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, palette: Palett
         for source, row in rows.items()
         if row is not None and row.value is not None and palette.kind(source) == "classification"
     ]
-    if len(classified) > 1:
+    if len(classified) > 1 and is_ladder(lookup.study):
         axes.plot(*zip(*classified, strict=True), color=COLOURS["control"].light, lw=1.2, zorder=1)
     for source, row in rows.items():
         _point(

@@ -15,6 +15,7 @@ from taskgrain.data.files import write_text
 from taskgrain.report.answer import answer
 from taskgrain.report.clips import shelves
 from taskgrain.report.controls import (
+    alarm_phrase,
     control_question,
     findings,
     missing_controls,
@@ -22,19 +23,26 @@ from taskgrain.report.controls import (
     warnings_of,
 )
 from taskgrain.report.drawing import Drawing
+from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
-from taskgrain.report.lookup import Lookup
+from taskgrain.report.lookup import Lookup, has_one_origin, is_ladder
 from taskgrain.report.palette import source_colours, variables
 from taskgrain.report.run_folder import RunFolder, read_run_folder
 from taskgrain.report.settings_view import GLOSSARY, command_of, is_kitchenware, run_facts
+from taskgrain.report.source_tables import (
+    caption_table,
+    gradient_table,
+    grain_table,
+    source_table,
+)
 from taskgrain.report.tables import Table, to_csv, to_tex
 from taskgrain.report.transfer_tables import (
     MAX_OTHER_ROWS,
     all_rows_csv,
-    gradient_table,
+    episode_tables,
     other_rows,
     other_table,
-    source_table,
+    readout_table,
     transfer_tables,
 )
 
@@ -46,8 +54,14 @@ MAX_LEDGER_ROWS = 200
 class Parts:
     """Everything that the page shows and that is also written as files of its own."""
 
+    endpoints: Table
     transfer: tuple[Table, ...]
+    readouts: Table
+    trend: Table
+    episodes: tuple[Table, ...]
     sources: Table
+    grains: Table
+    captions: Table
     gradients: Table
     ladder: Drawing | None
     shots: Drawing | None
@@ -56,7 +70,10 @@ class Parts:
     @property
     def tables(self) -> tuple[Table, ...]:
         """Return the tables that hold anything."""
-        tables = (*self.transfer, self.sources, self.gradients)
+        tables = (
+            *(self.endpoints, *self.transfer, self.readouts, self.trend, *self.episodes),
+            *(self.sources, self.grains, self.captions, self.gradients),
+        )
         return tuple(table for table in tables if not table.is_empty)
 
     @property
@@ -94,8 +111,14 @@ def write_report(run_dir: Path | str) -> Path:
 def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
     """Build the tables and figures of a run."""
     return Parts(
+        endpoints=endpoint_table(lookup),
         transfer=transfer_tables(lookup),
+        readouts=readout_table(lookup),
+        trend=trend_table(lookup),
+        episodes=episode_tables(lookup),
         sources=source_table(lookup),
+        grains=grain_table(lookup),
+        captions=caption_table(lookup),
         gradients=gradient_table(lookup, run.curves),
         ladder=ladder_figure(lookup),
         shots=shots_figure(lookup),
@@ -125,6 +148,9 @@ def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, objec
         "study": run.study,
         "answer": answer(lookup),
         "warnings": warnings_of(run, lookup),
+        "alarm": alarm_phrase(lookup),
+        "is_ladder": is_ladder(run.study),
+        "has_one_origin": has_one_origin(run.study),
         "parts": parts,
         "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
         "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),

@@ -1,19 +1,21 @@
 """Finding the row that a table cell, a point of a figure or a sentence needs.
 
 Several rows can answer one question: one a seed, one over all seeds, one a read-out. The rule is
-written here once: the study's main read-out first, then an interval that varies the seeds, then the
-row over all seeds, then the lowest seed. No number is ever computed from two rows.
+written here once: the primary endpoint's read-out (the commonest, where it names none), of its
+rows first an interval that varies the seeds, then the row over all seeds, then the lowest seed. No
+number is ever computed from two rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from taskgrain.report.run_folder import Primary, StudyFacts
-from taskgrain.results import ResultRow
+from taskgrain.results import DETECTABLE, EPISODE_METRIC, TREND, ResultRow
+from taskgrain.statistics.intervals import CLIP_METRICS
 
 SOURCE_VALIDATION = "source-validation"
 SEED_INTERVALS = ("crossed", "seeds")
@@ -30,6 +32,12 @@ class Question:
     probe: str | None = None
     shots: Shots = None
     metric: str = "top-1"
+    readout: str | None = None  # None: the study's main one
+
+    @property
+    def anyhow(self) -> Question:
+        """Return the same question at any read-out."""
+        return replace(self, readout=None)
 
 
 class Lookup:
@@ -52,34 +60,27 @@ class Lookup:
         self.targets = unique(row.target for row in self.transfer_rows)
         self.probes = self._probe_order()
         self.shots = sorted_shots(
-            row.shots for row in self.transfer_rows if row.control is None and row.probe
+            row.shots
+            for row in self.transfer_rows
+            if row.control is None and row.probe and row.metric in CLIP_METRICS
         )
         self.readout = self._main_readout()
 
     def is_asked(self, question: Question) -> bool:
         """Say whether any source or difference has a row for the question."""
-        return question in self._rows_of
+        return question.anyhow in self._rows_of
 
     def measured(self, source: str, question: Question) -> ResultRow | None:
         """Return the row of a source, or None."""
-        return self._best(
-            row
-            for row in self._rows_of.get(question, ())
-            if row.source == source and row.versus is None
-        )
+        return self._best(self._asked(source, None, question))
 
     def difference(self, source: str, versus: str, question: Question) -> ResultRow | None:
         """Return the row of source minus versus, or None."""
         return self._best(self.differences(source, versus, question))
 
     def differences(self, source: str, versus: str, question: Question) -> tuple[ResultRow, ...]:
-        """Return every row of source minus versus at the main read-out, else at any."""
-        found = tuple(
-            row
-            for row in self._rows_of.get(question, ())
-            if row.source == source and row.versus == versus
-        )
-        return tuple(row for row in found if row.readout == self.readout) or found
+        """Return every row of source minus versus."""
+        return self._asked(source, versus, question)
 
     def control(
         self,
@@ -97,8 +98,10 @@ class Lookup:
             if source in (None, row.source) and readout in (None, row.readout)
             if row.target == question.target
         ]
-        # Shuffled labels are tested in top-1 whatever the study's metric is.
-        rows = [row for row in rows if row.metric == question.metric] or rows
+        same_metric = [row for row in rows if row.metric == question.metric]
+        # Chance and shuffled labels have a row in one accuracy, whatever the study's metric is.
+        either = [row for row in rows if {row.metric, question.metric} <= set(CLIP_METRICS)]
+        rows = same_metric or either
         exact = [row for row in rows if (row.probe, row.shots) == (question.probe, question.shots)]
         same_shots = [row for row in rows if row.probe is None and row.shots == question.shots]
         same_probe = [row for row in rows if row.probe == question.probe and row.shots is None]
@@ -109,11 +112,13 @@ class Lookup:
         """Return the target's chance row, or None."""
         rows = [row for row in self._rows_of_control.get("chance", ()) if row.target == target]
         # Uniform guessing scores 1 / K by either accuracy, so one row serves both.
-        return self._best([row for row in rows if row.metric == metric] or rows)
+        either = [row for row in rows if {row.metric, metric} <= set(CLIP_METRICS)]
+        return self._best([row for row in rows if row.metric == metric] or either)
 
     def controls(self) -> tuple[str, ...]:
-        """Return the names of the controls that were run, chance first."""
-        return tuple(sorted(self._rows_of_control, key=lambda name: name != "chance"))
+        """Return the names of the controls that were run on targets, chance first."""
+        names = unique(row.control for row in self.transfer_rows if row.control is not None)
+        return tuple(sorted(names, key=lambda name: name != "chance"))
 
     def control_sources(self, control: str) -> tuple[str, ...]:
         """Return the sources that a control was run on, in the ladder's order."""
@@ -126,6 +131,34 @@ class Lookup:
         """Return the read-outs of a control, the main one first."""
         found = unique(row.readout for row in self._rows_of_control.get(control, ()))
         return tuple(sorted(found, key=lambda name: name != self.readout))
+
+    def readouts(self) -> tuple[str, ...]:
+        """Return the read-outs of the sources' features, the main one first."""
+        found = unique(
+            row.readout for row in self.transfer_rows if row.control is None and row.readout
+        )
+        return tuple(sorted(found, key=lambda name: name != self.readout))
+
+    def episode_metrics(self) -> tuple[str, ...]:
+        """Return the metrics of N-way episodes, as "5-way-accuracy"."""
+        found = unique(row.metric for row in self.transfer_rows)
+        return tuple(name for name in found if EPISODE_METRIC.fullmatch(name))
+
+    def trends(self) -> tuple[ResultRow, ...]:
+        """Return the slopes over classification levels, in the run's order."""
+        return tuple(row for row in self.transfer_rows if row.metric == TREND)
+
+    def detectable(self, endpoint: Primary) -> ResultRow | None:
+        """Return the smallest difference that the endpoint's seeds would find, or None."""
+        main = self.study.primary.metric if self.study.primary else endpoint.metric
+        metric = DETECTABLE if endpoint.metric == main else f"{DETECTABLE}-{endpoint.metric}"
+        asked = replace(question_of(endpoint), metric=metric)
+        return self.difference(endpoint.source, endpoint.versus, asked)
+
+    def tested(self, endpoint: Primary) -> ResultRow | None:
+        """Return the endpoint's row with the paired t test over seeds, or None."""
+        found = self.differences(endpoint.source, endpoint.versus, question_of(endpoint))
+        return next((row for row in found if row.interval == "seeds" and row.seed is None), None)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the (source, versus) pairs of all transfer differences in ladder order."""
@@ -144,6 +177,22 @@ class Lookup:
         """Return the encoder seeds that rows of these sources exist for, else the study's."""
         found = {row.seed for row in self.rows if row.source in names and row.seed is not None}
         return tuple(sorted(found)) or self.study.seeds
+
+    def _asked(self, source: str, versus: str | None, question: Question) -> tuple[ResultRow, ...]:
+        """Return the rows at the question's read-out, else the study's main one.
+
+        Any other will do only where neither the question nor the primary endpoint names one.
+        """
+        found = tuple(
+            row
+            for row in self._rows_of.get(question.anyhow, ())
+            if row.source == source and row.versus == versus
+        )
+        wanted = question.readout or self.readout
+        exact = tuple(row for row in found if row.readout in (None, wanted))
+        primary = self.study.primary
+        is_named = question.readout or (primary is not None and primary.readout)
+        return exact if is_named else exact or found
 
     def _best(self, rows: Iterable[ResultRow]) -> ResultRow | None:
         return min(rows, key=self._preference, default=None)
@@ -169,6 +218,8 @@ class Lookup:
         return tuple(sorted(found, key=lambda name: name != primary))
 
     def _main_readout(self) -> str | None:
+        if self.study.primary is not None and self.study.primary.readout is not None:
+            return self.study.primary.readout
         counts = Counter(
             row.readout for row in self.transfer_rows if row.control is None and row.readout
         )
@@ -177,7 +228,9 @@ class Lookup:
 
 def question_of(primary: Primary) -> Question:
     """Return the question that the primary endpoint asks."""
-    return Question(primary.target, primary.probe, primary.shots, primary.metric)
+    return Question(
+        primary.target, primary.probe, primary.shots, primary.metric, readout=primary.readout
+    )
 
 
 def base_target(target: str) -> str:
@@ -189,6 +242,17 @@ def world_of(study: StudyFacts, target: str) -> str | None:
     """Return the embedded world that a target is drawn from; None for the user's own data."""
     worlds = {facts.name: facts.world for facts in study.targets}
     return worlds.get(base_target(target))
+
+
+def has_one_origin(study: StudyFacts) -> bool:
+    """Say whether the sources differ in their labels alone: one encoder, no weights of another."""
+    return len({source.origin for source in study.sources}) < 2
+
+
+def is_ladder(study: StudyFacts) -> bool:
+    """Say whether sources classify different levels with one encoder: a line joins them."""
+    levels = [source.classify for source in study.sources if source.kind == "classification"]
+    return len(levels) > 1 and len(set(levels)) == len(levels) and has_one_origin(study)
 
 
 def is_separated(row: ResultRow) -> bool:

@@ -1,8 +1,8 @@
 """The colours of the report, once: figures are drawn in the light ones, the page swaps in the dark.
 
-Kinds of sources have hues (classification blue, captioning amber, joint green); the place on the
-ladder within a kind is the shade. Every light colour is distinct, so that it can be found again in
-a drawn figure and replaced by its CSS variable.
+Kinds of sources have hues (classification blue, captioning amber, joint green, frozen violet); the
+place on the ladder within a kind is the shade. Every light colour is distinct, so that it can be
+found again in a drawn figure and replaced by its CSS variable.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ COLOURS = {
     "joint-0": Colour("#3f9d78", "#8fdcbb"),
     "joint-1": Colour("#14674a", "#43ad84"),
     "joint-2": Colour("#0b3f2d", "#2b7d5d"),
+    "frozen-0": Colour("#8f76c4", "#c9b8f0"),
+    "frozen-1": Colour("#5d3f9e", "#9d82d8"),
+    "frozen-2": Colour("#38236a", "#7a5fb8"),
 }
 SHADES = 3
 

@@ -22,18 +22,25 @@ Json = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class SourceFacts:
-    """One source of the study: which level it classifies, which caption form it says."""
+    """One source of the study: which level it classifies, which caption form it says.
+
+    `origin` is the encoder's name and the weights that it began with, each None where it is the
+    study's own and new: sources of equal origin differ in what their labels say alone.
+    """
 
     name: str
     classify: str | None = None
     caption: str | None = None
     classification_weight: float | None = None  # lambda
+    origin: tuple[str | None, str | None] = (None, None)
 
     @property
     def kind(self) -> str:
-        """Return "classification", "captioning" or "joint"."""
+        """Return "classification", "captioning", "joint", or "frozen" where nothing is learned."""
         if self.classify and self.caption:
             return "joint"
+        if not self.classify and not self.caption:
+            return "frozen"
         return "captioning" if self.caption else "classification"
 
 
@@ -48,7 +55,7 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """The primary endpoint: which difference answers the study's question."""
+    """An endpoint; the primary one is the difference that answers the study's question."""
 
     source: str
     versus: str
@@ -56,6 +63,7 @@ class Primary:
     probe: str | None = None
     shots: int | str | None = None
     metric: str = "top-1"
+    readout: str | None = None  # studies of older versions name none
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class StudyFacts:
     name: str = "study"
     question: str = ""
     primary: Primary | None = None
+    family: tuple[Primary, ...] = ()
     seeds: tuple[int, ...] = ()
     sources: tuple[SourceFacts, ...] = ()
     targets: tuple[TargetFacts, ...] = ()
@@ -176,6 +185,11 @@ def read_study(path: Path) -> StudyFacts:
         name=_text(settings, "name") or "study",
         question=_text(settings, "question") or "",
         primary=_primary(_mapping(settings.get("primary"))),
+        family=tuple(
+            endpoint
+            for each in _mappings(settings.get("family"))
+            if (endpoint := _primary(each)) is not None
+        ),
         seeds=tuple(seed for seed in _sequence(settings.get("seeds")) if isinstance(seed, int)),
         sources=tuple(map(_source, _mappings(settings.get("sources")))),
         targets=tuple(map(_target, _mappings(settings.get("targets")))),
@@ -219,6 +233,7 @@ def _primary(primary: Json) -> Primary | None:
         probe=_text(primary, "probe"),
         shots=shots if isinstance(shots, int | str) else None,
         metric=_text(primary, "metric") or "top-1",
+        readout=_text(primary, "readout"),
     )
 
 
@@ -228,6 +243,7 @@ def _source(source: Json) -> SourceFacts:
         classify=_text(source, "classify"),
         caption=_text(source, "caption"),
         classification_weight=_number(source.get("lambda")),
+        origin=(_text(source, "encoder"), _text(source, "warm_start")),
     )
 
 

@@ -17,6 +17,13 @@ GLOSSARY = (
     ("target", "The new task on which the frozen features are tested."),
     ("features", "What the trained encoder makes of a clip; frozen, nothing in it changes here."),
     ("probe", "A small model fitted on frozen features: it shows what they hold."),
+    ("read-out", "What of an encoder is tested: after its LSTM, or one channel or both before it."),
+    (
+        "endpoint",
+        "A comparison that the study file names before the run; the first is the primary one.",
+    ),
+    ("p, Holm", "p after a correction that keeps one false claim among all endpoints rare."),
+    ("episode", "A small task drawn from a target: a few categories, a few support clips of each."),
     ("shots", "Labelled target clips for each category that the probe may learn from."),
     ("support draw", "One random choice of those clips; all sources get the same draws."),
     (

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from taskgrain.report.answer import answer
+from taskgrain.report.controls import alarm_phrase
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
 from taskgrain.report.words import plain
@@ -13,9 +14,14 @@ from taskgrain.report.words import plain
 def summarise(run_dir: Path) -> str:
     """Say a run's answer and its limits, as the report's first lines do.
 
+    Where shuffled labels score above chance, a line says so before all else.
+
     Raises:
         ResultError: if results.jsonl is absent, or a file of the folder is malformed.
     """
     run = read_run_folder(run_dir)
-    found = answer(Lookup(run.study, run.rows))
-    return " ".join(plain(phrase) for phrase in (found.sentence, *found.limits))
+    lookup = Lookup(run.study, run.rows)
+    found = answer(lookup)
+    said = " ".join(plain(phrase) for phrase in (found.sentence, *found.limits))
+    alarm = plain(alarm_phrase(lookup))
+    return f"ALARM. {alarm}\n\n{said}" if alarm else said

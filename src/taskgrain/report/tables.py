@@ -112,7 +112,8 @@ def cell_of(row: ResultRow | None, *, is_best: bool = False, columns: int = 1) -
             format_value(row.metric, bound, is_difference=is_difference)
             for bound in (row.low, row.high)
         )
-        interval = f"{low}, {high}" if is_difference else f"{low}\N{EN DASH}{high}"
+        has_sign = is_difference or row.low < 0  # a dash between two minus signs is unreadable
+        interval = f"{low}, {high}" if has_sign else f"{low}\N{EN DASH}{high}"
     return Cell(
         shown=format_value(row.metric, row.value, is_difference=is_difference),
         value=row.value,
@@ -134,6 +135,7 @@ def note_of(row: ResultRow) -> str:
         f"seed {row.seed}" if row.seed is not None else "",
         f"interval over {row.interval}" if row.interval and row.low is not None else "",
         f"p = {row.p:.2g}" if row.p is not None else "",
+        f"after Holm {row.p_holm:.2g}" if row.p_holm is not None else "",
         f"read-out {row.readout}" if row.readout else "",
         f"{row.failed} failed" if row.failed else "",
         f"{row.truncated} truncated" if row.truncated else "",

@@ -1,4 +1,4 @@
-"""Which rows stand in which table."""
+"""The tables of transfer: which rows stand where."""
 
 from __future__ import annotations
 
@@ -8,48 +8,32 @@ from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields, replace
 
 from taskgrain.report.lookup import (
-    SOURCE_VALIDATION,
     Lookup,
     Question,
     base_target,
+    is_ladder,
+    sorted_shots,
     unique,
 )
-from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, best_of, cell_of
 from taskgrain.report.words import (
     control_words,
     metric_words,
-    percent,
     printable,
     probe_words,
+    readout_words,
+    shots_words,
 )
 from taskgrain.results import ResultRow
 
-STILL_IMPROVING = 0.01  # a gain of more than one point in the last epoch: training was cut short
-STILL_IMPROVING_MARK = "\N{NORTH EAST ARROW}"
-SOURCE_METRICS = (
-    "entropy-bits",
-    "top-1",
-    "group-accuracy",
-    "exact-match",
-    "template-accuracy",
-    "object-accuracy",
-    "unknown-rate",
-    "gain-last-epoch",
-)
-SOURCE_LABELS = (
-    "label bits a clip",
-    "top-1",
-    "group",
-    "exact match",
-    "template",
-    "objects",
-    "unknown words",
-    "last-epoch gain",
-)
 MAX_OTHER_ROWS = 300
 LADDER_SHOTS = 5  # where the study names no primary endpoint
 ABSENT_SOURCE = "-"
+ENCODER_CONTROLS = ("random-encoder", "random-labels", "shuffled-time")
+_CELLS = (
+    "in percent with its interval below; differences in percentage points. Bold only where a "
+    "source's interval lies above every other source's."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +46,12 @@ class View:
 
     def questions(self) -> tuple[Question, ...]:
         """Return one question a column: targets in order, shots within."""
+        own = (row for row in self.lookup.transfer_rows if row.metric == self.metric)
+        asked = sorted_shots(row.shots for row in own if row.control is None)
         questions = (
             Question(target, self.probe, shots, self.metric)
             for target in self.lookup.targets
-            for shots in self.lookup.shots
+            for shots in asked
         )
         return tuple(question for question in questions if self.lookup.is_asked(question))
 
@@ -107,19 +93,10 @@ def transfer_tables(lookup: Lookup) -> tuple[Table, ...]:
 def _transfer_table(view: View) -> Table:
     lookup = view.lookup
     questions = view.questions()
-    blocks = [
-        Block("Sources, coarse to fine", tuple(_source_lines(lookup, questions))),
-        *_difference_blocks(lookup, questions),
-        Block("Controls", tuple(_control_lines(lookup, questions))),
-    ]
     return Table(
         name=f"transfer-{file_name(view.probe)}",
         title=f"Transfer accuracy, {probe_words(view.probe)}",
-        caption=(
-            f"{metric_words(view.metric).capitalize()} in percent with its interval below; "
-            "differences in percentage points. Bold only where a source's interval lies above "
-            "every other source's."
-        ),
+        caption=f"{metric_words(view.metric).capitalize()} {_CELLS}",
         corner="source",
         columns=tuple(
             Column(
@@ -128,8 +105,92 @@ def _transfer_table(view: View) -> Table:
             )
             for question in questions
         ),
+        blocks=_blocks(lookup, questions),
+    )
+
+
+def episode_tables(lookup: Lookup) -> tuple[Table, ...]:
+    """Return one table a probe and number of ways, where the study asked for episodes."""
+    views = (
+        View(lookup, probe, metric)
+        for metric in lookup.episode_metrics()
+        for probe in lookup.probes
+    )
+    return tuple(table for table in map(_episode_table, views) if not table.is_empty)
+
+
+def _episode_table(view: View) -> Table:
+    questions = view.questions()
+    ways = view.metric.split("-", maxsplit=1)[0]
+    return Table(
+        name=f"episodes-{ways}-way-{file_name(view.probe)}",
+        title=f"{ways}-way episodes, {probe_words(view.probe)}",
+        caption=(
+            f"Mean accuracy over episodes of {ways} categories each, shots being support clips of "
+            f"a category; the same episodes for every source; {_CELLS}"
+        ),
+        corner="source",
+        columns=tuple(
+            Column(str(question.shots), f"{question.target}: shots") for question in questions
+        ),
+        blocks=_blocks(view.lookup, questions),
+    )
+
+
+def readout_table(lookup: Lookup) -> Table:
+    """Return each source by how its features were read, at the primary endpoint's probe and shots.
+
+    Empty where the sources were read in one way.
+    """
+    readouts = lookup.readouts()
+    blocks: list[Block] = []
+    for target in lookup.targets if len(readouts) > 1 else ():
+        asked = ladder_question(lookup, target)
+        if asked is None:
+            continue
+        questions = tuple(replace(asked, readout=readout) for readout in readouts)
+        title = target_title(lookup, target)
+        blocks.append(Block(title, tuple(_source_lines(lookup, questions))))
+        blocks += (
+            Block(f"{title}: {block.title[0].lower()}{block.title[1:]}", block.lines)
+            for block in _difference_blocks(lookup, questions)
+        )
+        blocks.append(Block(f"{title}: controls", tuple(_encoder_controls(lookup, questions))))
+    asked = ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
+    setting = "" if asked is None else f", {shots_words(asked.shots)}, {probe_words(asked.probe)}"
+    return Table(
+        name="readouts",
+        title="How the features were read",
+        caption=f"{metric_words(main_metric(lookup)).capitalize()}{setting}, {_CELLS}",
+        corner="source",
+        columns=tuple(Column(readout_words(readout)) for readout in readouts),
         blocks=tuple(block for block in blocks if block.lines),
     )
+
+
+def _encoder_controls(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[Line]:
+    """Yield the controls that are encoders, read as each question asks."""
+    for control in ENCODER_CONTROLS:
+        for source in lookup.control_sources(control) or (None,):
+            rows = [
+                lookup.control(control, ask, source=source, readout=ask.readout)
+                for ask in questions
+            ]
+            if any(rows):
+                header = ", ".join(filter(None, (control_words(control), source)))
+                yield Line(header, tuple(map(cell_of, rows)))
+
+
+def _blocks(lookup: Lookup, questions: tuple[Question, ...]) -> tuple[Block, ...]:
+    blocks = [
+        Block(
+            "Sources, coarse to fine" if is_ladder(lookup.study) else "Sources",
+            tuple(_source_lines(lookup, questions)),
+        ),
+        *_difference_blocks(lookup, questions),
+        Block("Controls", tuple(_control_lines(lookup, questions))),
+    ]
+    return tuple(block for block in blocks if block.lines)
 
 
 def _source_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[Line]:
@@ -163,8 +224,9 @@ def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Itera
 
 
 def _control_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[Line]:
+    has_readouts = len(lookup.readouts()) > 1  # a table of their own has the others
     for control in lookup.controls():
-        readouts = lookup.control_readouts(control)
+        readouts = lookup.control_readouts(control)[: 1 if has_readouts else None]
         for source in lookup.control_sources(control) or (None,):
             for readout in readouts:
                 rows = [
@@ -174,7 +236,7 @@ def _control_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[
                 if not any(rows):
                     continue
                 of_source = source if source in lookup.sources else None
-                of_readout = readout if len(readouts) > 1 else None
+                of_readout = readout_words(readout) if readout and len(readouts) > 1 else None
                 metrics = {row.metric for row in rows if row is not None and control != "chance"}
                 other = "/".join(sorted(metrics - {questions[0].metric}))
                 parts = (control_words(control), of_source, of_readout, other)
@@ -190,88 +252,6 @@ def _merged(rows: list[ResultRow | None]) -> Iterator[Cell]:
             end += 1
         yield cell_of(rows[start], columns=end - start)
         start = end
-
-
-def source_table(lookup: Lookup) -> Table:
-    """Return each source's own validation scores."""
-    shown = [
-        (metric, label)
-        for metric, label in zip(SOURCE_METRICS, SOURCE_LABELS, strict=True)
-        if any(row.metric == metric for row in lookup.rows if row.target == SOURCE_VALIDATION)
-    ]
-    lines = (
-        Line(source, tuple(_source_cell(lookup, source, metric) for metric, _ in shown), key=source)
-        for source in lookup.sources
-    )
-    return Table(
-        name="sources",
-        title="What each source learned of its own task",
-        caption=(
-            "Scores on the source's own validation clips, percent; label bits are the entropy of "
-            "what a clip's label says. Top-1 is over each source's own classes, so it is no "
-            "ladder: fewer classes are easier. The arrow marks a source that still gained more "
-            "than one point in its last epoch: it was not done learning. "
-            f"{_seed_words(lookup)}"
-        ),
-        corner="source",
-        columns=tuple(Column(label) for _, label in shown),
-        blocks=(Block("", tuple(lines)),) if shown else (),
-    )
-
-
-def _seed_words(lookup: Lookup) -> str:
-    seeds = {row.seed for row in lookup.rows if row.target == SOURCE_VALIDATION}
-    if len(seeds) < 2 or None in seeds:
-        return ""
-    return f"Of {len(seeds)} seeds the first is shown; the others are in tables/results.csv."
-
-
-def _source_cell(lookup: Lookup, source: str, metric: str) -> Cell:
-    found = (
-        lookup.measured(source, Question(SOURCE_VALIDATION, probe, None, metric))
-        for probe in ("head", "decoder", None)
-    )
-    # A joint source gains twice, in classes and in captions: the larger gain is shown.
-    row = max(
-        (row for row in found if row is not None), key=lambda row: row.value or 0.0, default=None
-    )
-    cell = cell_of(row)
-    if row is None or metric != "gain-last-epoch" or (row.value or 0.0) <= STILL_IMPROVING:
-        return cell
-    note = f"still improving, {cell.note}".rstrip(", ")
-    return replace(cell, shown=f"{cell.shown} {STILL_IMPROVING_MARK}", note=note)
-
-
-def gradient_table(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Table:
-    """Return the classification term's share of the gradient at the encoder, for joint sources."""
-    lines = []
-    for source in lookup.study.sources:
-        points = [point for point in curves if point.source == source.name and point.shares]
-        if source.kind != "joint" or not points:
-            continue
-        first_seed = min(point.seed for point in points)
-        own = sorted((p for p in points if p.seed == first_seed), key=lambda point: point.epoch)
-        weight = source.classification_weight
-        cells = [Cell("" if weight is None else f"{weight:g}"), *map(_share, (own[0], own[-1]))]
-        lines.append(Line(source.name, tuple(cells), key=source.name))
-    return Table(
-        name="gradient-shares",
-        title="Who moves the encoder in joint training",
-        caption=(
-            "Classification's share of the gradient at the encoder, percent; captioning has the "
-            "rest. Lambda weighs the losses; the shares say what that weight came to."
-        ),
-        corner="joint source",
-        columns=(Column("lambda"), Column("first epoch"), Column("last epoch")),
-        blocks=(Block("", tuple(lines)),) if lines else (),
-    )
-
-
-def _share(point: CurvePoint) -> Cell:
-    share = point.shares.get("classification")
-    if share is None:
-        return Cell()
-    return Cell(percent(share), share, note=f"seed {point.seed}", origin="curves")
 
 
 def other_rows(lookup: Lookup, shown: tuple[Table, ...]) -> tuple[ResultRow, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
+from taskgrain.results import DETECTABLE, EPISODE_METRIC, TREND
+
 ABSENT = "n/a"
 MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
@@ -23,6 +25,7 @@ PROBES = {
     "attentive": "attentive pooling",
     "head": "the source's own head",
     "decoder": "the source's own decoder",
+    "linear": "a linear read-out of the source's frozen features",
 }
 METRICS = {
     "top-1": "top-1 accuracy",
@@ -35,6 +38,27 @@ METRICS = {
     "unknown-rate": "words of the captions that training never showed",
     "gain-last-epoch": "gain in the last epoch",
     "entropy-bits": "label entropy, bits a clip",
+    "accuracy-at-": "accuracy at the level ",
+    "categories-floor": "categories, by each group's commonest",
+    "categories-linear": "categories, by a linear read-out",
+    "contrastive": "contrastive groups",
+    "contrastive-floor": "contrastive groups, by the commonest category",
+    "errors-within-groups": "errors within the true group",
+    "errors-between-groups": "errors into other groups",
+    "exact-match-at-": "exact match in the form ",
+    "direction-errors": "captions with a wrong direction",
+    "bleu-1": "BLEU-1",
+    "bleu-2": "BLEU-2",
+    "bleu-3": "BLEU-3",
+    "bleu-4": "BLEU-4",
+    "rouge-l": "ROUGE-L",
+    "cider-d": "CIDEr-D",
+    "length-ratio": "length ratio",
+    "template-ranking": "template ranked first",
+    "template-ranking-top-5": "template ranked among five",
+    "template-ranking-with-objects": "template ranked first, by all words",
+    TREND: "gain per level step",
+    DETECTABLE: "smallest difference that would be found",
 }
 CONTROLS = {
     "chance": "chance",
@@ -50,14 +74,33 @@ CONTROLS = {
     "duration": "length of the clip",
     "byte-size": "size of the file",
     "random-labels": "encoder trained on random labels",
+    "blind-decoder": "blind decoder",
+    "commonest-caption": "commonest caption",
+    "commonest-word": "true template, commonest word",
+    "same-category": "random caption of the same category",
 }
+READOUTS = {
+    "lstm-mean": "LSTM, mean of its steps",
+    "lstm-last": "LSTM, last step",
+    "lstm-steps": "LSTM, all steps",
+    "channels-mean": "both channels before the LSTM",
+    "spatial-mean": "2D channel before the LSTM",
+    "temporal-mean": "3D channel before the LSTM",
+}
+TARGET_NORM = "+target-norm"  # at the end of a read-out's name
 INTERVALS = {
     "clips": "over test clips, these encoders held fixed",
     "draws": "over support draws, these encoders and test clips held fixed",
     "seeds": "over encoder seeds",
     "crossed": "over seeds, support draws, test clips and classes together",
+    "episodes": "over episodes, these encoders held fixed",
 }
 IN_BITS = frozenset({"entropy-bits"})
+IN_SCORES = frozenset(
+    {"bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d", "length-ratio"}
+)
+SMALLEST_P = 1e-4  # below, p values are not told apart
+IN_POINTS = frozenset({"gain-last-epoch", TREND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +135,11 @@ def points(value: float) -> str:
 def bits(value: float) -> str:
     """Print a number of bits with two decimals."""
     return f"{value:.2f}".replace("-", MINUS)
+
+
+def score(value: float) -> str:
+    """Print a caption score with three decimals, as `taskgrain score` does."""
+    return f"{value:.3f}".replace("-", MINUS)
 
 
 def percent_number(value: float) -> Number:
@@ -135,13 +183,35 @@ def probe_words(probe: str | None) -> str:
 
 
 def metric_words(metric: str) -> str:
-    """Return a metric's name in words."""
-    return METRICS.get(metric, printable(metric))
+    """Return a metric's name in words; those that end in a level, a form or a number too."""
+    if episodes := EPISODE_METRIC.fullmatch(metric):
+        return f"{episodes[1]}-way accuracy in episodes"
+    if metric in METRICS:
+        return METRICS[metric]
+    start = next((key for key in METRICS if key.endswith("-") and metric.startswith(key)), None)
+    return printable(metric if start is None else METRICS[start] + metric.removeprefix(start))
 
 
 def control_words(control: str) -> str:
     """Return a control's name in words."""
     return CONTROLS.get(control, printable(control))
+
+
+def readout_words(readout: str) -> str:
+    """Return a read-out's name in words."""
+    plain_name = readout.removesuffix(TARGET_NORM)
+    said = READOUTS.get(plain_name, printable(plain_name))
+    return said if plain_name == readout else f"{said}; norms of the target"
+
+
+def p_words(p: float) -> str:
+    """Print a p value with two digits; "< 0.0001" where it is smaller."""
+    return "< 0.0001" if p < SMALLEST_P else f"{p:.2g}"
+
+
+def p_said(p: float) -> Number:
+    """Return a p value for running text: "p = 0.012", "p < 0.0001"."""
+    return Number(p, f"p {p_words(p)}" if p < SMALLEST_P else f"p = {p_words(p)}")
 
 
 def interval_words(interval: str | None) -> str:
@@ -158,4 +228,8 @@ def format_value(metric: str, value: float, *, is_difference: bool = False) -> s
     """Print a row's value as its metric asks."""
     if metric in IN_BITS:
         return bits(value)
-    return points(value) if is_difference or metric == "gain-last-epoch" else percent(value)
+    if metric in IN_SCORES:
+        return score(value)
+    if metric.startswith(DETECTABLE):  # a size: it has no sign
+        return percent(value)
+    return points(value) if is_difference or metric in IN_POINTS else percent(value)

@@ -41,6 +41,21 @@ def trend_interval(
     at = np.asarray(range(values.shape[1]) if positions is None else positions, dtype=np.float64)
     if at.shape != (values.shape[1],) or not (np.diff(at) > 0.0).all():
         raise ValueError(f"positions are {at.tolist()}; expected {values.shape[1]} rising numbers")
+    found = slopes(values, at.tolist()).tolist()
+    return paired_interval(found, [0.0] * len(found), kind="seeds")
+
+
+def slopes(values: NDArray[np.float64], positions: Sequence[float]) -> NDArray[np.float64]:
+    """Lay a least-squares line through each seed's values and give its slope.
+
+    Args:
+        values: float64 (S, L).
+        positions: (L,), where the levels stand, not all in one place.
+
+    Returns:
+        float64 (S,), in the unit of the values per unit of the positions.
+    """
+    at = np.asarray(positions, dtype=np.float64)
     centred = at - at.mean()
-    slopes = values @ centred / (centred @ centred)  # (S,)
-    return paired_interval(slopes.tolist(), [0.0] * len(slopes), kind="seeds")
+    found: NDArray[np.float64] = values @ centred / (centred @ centred)
+    return found

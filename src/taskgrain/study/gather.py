@@ -7,20 +7,21 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from taskgrain.config.clips import Target
+from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.jobs.executor import Worker
+from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.episodes import read_episode_answers
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.targets import target_tasks
-from taskgrain.study.testing import (
-    SubjectKey,
-    evaluation_name,
-    has_permuted_control,
-    opened,
-    subjects,
-)
+from taskgrain.study.subjects import SubjectKey, subjects
+from taskgrain.study.targets import episode_plans, target_tasks
+from taskgrain.study.testing import evaluation_name, has_permuted_control, opened
 from taskgrain.train.run_log import read_records
+from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
+from taskgrain.transfer.episode_rows import episode_rows
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rows import (
     clip_rows,
@@ -30,6 +31,7 @@ from taskgrain.transfer.rows import (
     seed_rows,
 )
 from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.trend_rows import nested_order, trend_rows
 
 BOOTSTRAP_SEED = 0
 
@@ -39,19 +41,30 @@ def gather(worker: Worker, inputs: Inputs) -> None:
     study, folder = inputs.study, inputs.folder
     rows: list[ResultRow] = []
     for source in study.sources:
+        if source.is_frozen:  # nothing was learned, so nothing of its own is scored
+            continue
         for seed in study.seeds:
             rows += read_rows(folder.rows(f"score-{source.name}-seed-{seed}"))
     keys = subjects(inputs)
+    ladder = nested_ladder(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
-        for task in target_tasks(target, *opened(inputs.datasets[target.name])):
-            rows += _task_rows(inputs, keys, target, task)
+        tasks = target_tasks(target, *opened(inputs.datasets[target.name]))
+        for task in tasks:
+            rows += _task_rows(inputs, keys, target, task, ladder)
             worker.advance(1.0)
+        rows += _episode_rows(inputs, keys, target, tasks[0])
+    asked = endpoints(study)
+    rows = [*correct_endpoints(rows, asked), *detectable_rows(rows, asked)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
     write_rows(folder.results, rows)
 
 
 def _task_rows(
-    inputs: Inputs, keys: list[SubjectKey], target: Target, task: TargetTask
+    inputs: Inputs,
+    keys: list[SubjectKey],
+    target: Target,
+    task: TargetTask,
+    ladder: list[str],
 ) -> list[ResultRow]:
     study, folder = inputs.study, inputs.folder
     bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED)
@@ -70,21 +83,72 @@ def _task_rows(
         *floors,
         *clip_rows(evaluations, study=study.name, bootstrap=bootstrap),
         *seed_rows(evaluations, study=study.name),
-        *difference_rows(
-            evaluations, compared_pairs(inputs), study=study.name, bootstrap=bootstrap
-        ),
+        *difference_rows(evaluations, compared_pairs(study), study=study.name, bootstrap=bootstrap),
+        *trend_rows(evaluations, ladder, study=study.name, metric=study.primary.metric),
         *permuted_rows(permuted, study=study.name),
     ]
 
 
-def compared_pairs(inputs: Inputs) -> list[tuple[str, str]]:
-    """List the differences that are reported: each source against the primary's coarser one."""
-    versus = inputs.study.primary.versus
-    return [(source.name, versus) for source in inputs.study.sources if source.name != versus]
+def _episode_rows(
+    inputs: Inputs, keys: list[SubjectKey], target: Target, task: TargetTask
+) -> list[ResultRow]:
+    """Give the rows of a target's episodes; none unless the study asks for episodes."""
+    study = inputs.study
+    if not episode_plans(target, study.transfer):
+        return []
+    answers = [each for key in keys for each in read_episode_answers(inputs, key, task)]
+    return episode_rows(answers, compared_pairs(study), study=study.name)
+
+
+def compared_pairs(study: Study) -> list[tuple[str, str]]:
+    """List the differences that are reported.
+
+    Each source against the primary's coarser one, then what else the family compares.
+    """
+    versus = study.primary.versus
+    pairs = [(source.name, versus) for source in study.sources if source.name != versus]
+    pairs += [(endpoint.source, endpoint.versus) for endpoint in study.family]
+    return list(dict.fromkeys(pairs))
+
+
+def endpoints(study: Study) -> list[Endpoint]:
+    """List the primary endpoint and its family: what Holm corrects together."""
+    return [
+        Endpoint(
+            source=each.source,
+            versus=each.versus,
+            target=each.target,
+            probe=each.probe,
+            shots=each.shots,
+            metric=each.metric,
+            readout=each.readout,
+        )
+        for each in (study.primary, *study.family)
+    ]
+
+
+def nested_ladder(study: Study, taxonomy: Taxonomy) -> list[str]:
+    """Name the sources that a trend is tested over, from coarse to fine.
+
+    They classify and nothing else, all clips, with the study's own encoder and from new weights,
+    so that only the level differs; of several at one level the first. Empty where the levels do
+    not nest.
+    """
+    of_level: dict[str, str] = {}
+    for source in study.sources:
+        is_plain = source.caption is None and source.encoder is None and source.warm_start is None
+        if source.classify is not None and is_plain:
+            of_level.setdefault(source.classify, source.name)
+    index_of = {level: taxonomy.index_of(level) for level in of_level}
+    whole = [level for level in of_level if (index_of[level] >= 0).all()]
+    order = nested_order([index_of[level] for level in whole])
+    return [] if order is None else [of_level[whole[position]] for position in order]
 
 
 def _curves(inputs: Inputs) -> Iterator[str]:
     for source in inputs.study.sources:
+        if source.is_frozen:
+            continue
         for seed in inputs.study.seeds:
             log = inputs.folder.checkpoint(source.name, seed) / "epochs.jsonl"
             for record in read_records(log):

@@ -21,6 +21,7 @@ from taskgrain.statistics.intervals import (
 )
 from taskgrain.statistics.student import mean_interval, paired_interval
 from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
+from taskgrain.transfer.pairing import by_subject, paired_by_readout
 from taskgrain.transfer.task import TargetTask
 
 PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that answers one class
@@ -45,7 +46,9 @@ def clip_rows(
         scores = np.stack([evaluation.scores(answers) for answers in evaluation.answers])
         of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
         rows += [
-            _row(evaluation, answers, study=study, metric=metric, interval=of_metric[metric][index])
+            row_of(
+                evaluation, answers, study=study, metric=metric, interval=of_metric[metric][index]
+            )
             for index, answers in enumerate(evaluation.answers)
             for metric in CLIP_METRICS
         ]
@@ -68,7 +71,7 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
             accuracies = np.round(evaluation.correct(answers) @ weights, 12)  # (draws,)
             interval = permuted_label_interval(accuracies.tolist(), chance=decoded / num_classes)
             rows.append(
-                _row(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=interval)
+                row_of(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=interval)
             )
     return rows
 
@@ -79,14 +82,14 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
     Rows have no seed; `n` stays the number of scored clips of each seed.
     """
     rows = []
-    for group in _by_subject(evaluations):
+    for group in by_subject(evaluations):
         if len(group) < 2:
             continue
         for answers in group[0].answers:
             for metric in CLIP_METRICS:
-                values = [_value(each, _same(each, answers), metric) for each in group]
+                values = [metric_value(each, answers_like(each, answers), metric) for each in group]
                 interval = mean_interval(values, kind="seeds")
-                row = _row(group[0], answers, study=study, metric=metric, interval=interval)
+                row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
                 rows.append(replace(row, seed=None))
     return rows
 
@@ -103,7 +106,8 @@ def difference_rows(
     A pair gives, for each probe, number of shots and metric: a row for every seed, with a "clips"
     interval conditional on both encoders; and, from two seeds up, rows without a seed for the
     mean difference: "clips" (conditional on these encoders), "seeds" (paired t test) and, where
-    `statistics.crossed` offers it, "crossed" (over seeds, draws, clips and classes).
+    `statistics.crossed` offers it, "crossed" (over seeds, draws, clips and classes). Equal
+    read-outs are paired: one that either source lacks gives no row.
 
     Args:
         evaluations: of one target, with true labels.
@@ -115,14 +119,10 @@ def difference_rows(
         ResultError: if a source of a pair has no evaluation, or lacks a seed that the other has.
         ValueError: if the bootstrap is over other clips.
     """
-    groups = [group for group in _by_subject(evaluations) if group[0].control is None]
+    groups = [group for group in by_subject(evaluations) if group[0].control is None]
     rows = []
     for source, versus in pairs:
-        firsts = [group for group in groups if group[0].source == source]
-        if not firsts:
-            raise ResultError(f"source {source!r} has not been evaluated on this target")
-        for first in firsts:
-            second = _counterpart(first, groups, versus)
+        for first, second in paired_by_readout(groups, source, versus):
             rows += _difference(first, second, study=study, bootstrap=bootstrap)
     return _shown(rows, bootstrap)
 
@@ -168,7 +168,7 @@ def _shown(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRow]:
     ]
 
 
-def _row(
+def row_of(
     evaluation: Evaluation,
     answers: Answers,
     *,
@@ -177,6 +177,7 @@ def _row(
     interval: Interval,
     versus: str | None = None,
 ) -> ResultRow:
+    """Give the row of a value: what was measured, its interval, and the counts behind it."""
     return ResultRow(
         study=study,
         source=evaluation.source,
@@ -215,8 +216,8 @@ def _difference(
         if evaluation.clip_ids != first[0].clip_ids:
             raise ValueError(f"{evaluation.source} was scored on other clips: nothing to pair")
     compared, versus = first[0].answers, second[0].source
-    a = np.array([[each.scores(_same(each, kind)) for each in first] for kind in compared])
-    b = np.array([[each.scores(_same(each, kind)) for each in second] for kind in compared])
+    a = np.array([[each.scores(answers_like(each, kind)) for each in first] for kind in compared])
+    b = np.array([[each.scores(answers_like(each, kind)) for each in second] for kind in compared])
     over_seeds = (a - b).mean(axis=1, keepdims=True)  # (answers, 1, N)
     scores = np.concatenate([a - b, over_seeds], axis=1)  # (answers, seeds + 1, N)
     of_metric = {
@@ -234,7 +235,7 @@ def _difference(
                 found += [(None, clips[-1]), (None, paired_interval(*values, kind="seeds"))]
                 found += [(None, each) for each in _crossed(first, second, answers, metric)]
             for seed, interval in found:
-                row = _row(
+                row = row_of(
                     first[0], answers, study=study, metric=metric, interval=interval, versus=versus
                 )
                 rows.append(replace(row, seed=seed))
@@ -252,42 +253,18 @@ def _crossed(
     if crossed_fault(labels, num_seeds=len(first), num_draws=len(answers.predicted)) is not None:
         return []
     right = [
-        np.stack([each.correct(_same(each, answers)) for each in group]).astype(np.int8)
+        np.stack([each.correct(answers_like(each, answers)) for each in group]).astype(np.int8)
         for group in (first, second)
     ]  # (seeds, draws, N) each
     return [crossed_interval(right[0] - right[1], labels, metric=metric)]
 
 
-def _by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """Group evaluations that differ in the seed alone, in the order of their first."""
-    groups: dict[tuple[str | None, ...], list[Evaluation]] = {}
-    for each in evaluations:
-        key = (each.source, each.readout, each.control, each.target)
-        groups.setdefault(key, []).append(each)
-    return list(groups.values())
+def answers_like(evaluation: Evaluation, answers: Answers) -> Answers:
+    """Find the answers of the same probe at the same number of shots.
 
-
-def _counterpart(
-    first: Sequence[Evaluation], groups: Sequence[Sequence[Evaluation]], versus: str
-) -> list[Evaluation]:
-    """Find `versus` read in the same way, its seeds in the order of the first's."""
-    of_seed = {
-        each.seed: each
-        for group in groups
-        for each in group
-        if (each.source, each.readout) == (versus, first[0].readout)
-    }
-    seeds = [each.seed for each in first]
-    if set(seeds) != set(of_seed):
-        raise ResultError(
-            f"{first[0].source} has seeds {seeds}, {versus} has {list(of_seed)} "
-            f"(read by {first[0].readout}); a paired difference needs the same"
-        )
-    return [of_seed[seed] for seed in seeds]
-
-
-def _same(evaluation: Evaluation, answers: Answers) -> Answers:
-    """Find the answers of the same probe at the same number of shots."""
+    Raises:
+        ResultError: if the evaluation has none.
+    """
     for each in evaluation.answers:
         if (each.probe, each.shots) == (answers.probe, answers.shots):
             return each
@@ -297,7 +274,8 @@ def _same(evaluation: Evaluation, answers: Answers) -> Answers:
     )
 
 
-def _value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
+def metric_value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
+    """Give an accuracy of one evaluation, in [0, 1]."""
     weights: NDArray[np.float64] = clip_weights(evaluation.labels, metric=metric)
     return min(1.0, float(evaluation.scores(answers) @ weights))  # never a last bit over 1
 

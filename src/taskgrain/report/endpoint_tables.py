@@ -1,0 +1,115 @@
+"""The tables of what the study was asked: its endpoints, and the trend over nested levels."""
+
+from __future__ import annotations
+
+from taskgrain.report.lookup import Lookup, question_of
+from taskgrain.report.run_folder import Primary
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
+from taskgrain.report.transfer_tables import main_metric, target_title
+from taskgrain.report.words import (
+    MINUS,
+    metric_words,
+    p_words,
+    probe_words,
+    readout_words,
+    shots_words,
+)
+from taskgrain.results import ResultRow
+from taskgrain.statistics.power import LEVEL, POWER
+
+
+def endpoint_table(lookup: Lookup) -> Table:
+    """Return every endpoint with its test, its correction, and what would have been found.
+
+    Empty where the study names no endpoint but the primary one, and its seeds gave no test.
+    """
+    primary = lookup.study.primary
+    endpoints = (() if primary is None else (primary,)) + lookup.study.family
+    is_tested = any(lookup.tested(endpoint) is not None for endpoint in endpoints)
+    blocks: tuple[Block, ...] = ()
+    if is_tested or len(endpoints) > 1:
+        lines = tuple(_line(lookup, endpoint) for endpoint in endpoints)
+        blocks = (Block("Primary", lines[:1]), Block("Further", lines[1:]))
+    family = f"all {len(endpoints)}" if len(endpoints) > 1 else "the only one"
+    return Table(
+        name="endpoints",
+        title="The endpoints, named before the run",
+        caption=(
+            "Differences in percentage points over encoder seeds; p of the paired t test, and "
+            f"after Holm's correction over {family}: below {LEVEL:g} a difference is claimed. "
+            "Detectable is the smallest difference that so many seeds find "
+            f"{100 * POWER:.0f} % of the time: it says how much the study could see, and tests "
+            "nothing. Every other difference of this page is secondary."
+        ),
+        corner="endpoint",
+        columns=tuple(map(Column, ("difference", "p", "p, Holm", "detectable"))),
+        blocks=tuple(block for block in blocks if block.lines),
+    )
+
+
+def _line(lookup: Lookup, endpoint: Primary) -> Line:
+    row = lookup.tested(endpoint)
+    if row is None:
+        row = lookup.difference(endpoint.source, endpoint.versus, question_of(endpoint))
+    tested = row if row is not None and row.interval == "seeds" else None
+    return Line(
+        f"{endpoint.source} {MINUS} {endpoint.versus}: {setting_of(endpoint)}",
+        (
+            cell_of(row),
+            _p_cell(tested, None if tested is None else tested.p),
+            _p_cell(tested, None if tested is None else tested.p_holm),
+            cell_of(lookup.detectable(endpoint)),
+        ),
+    )
+
+
+def _p_cell(row: ResultRow | None, p: float | None) -> Cell:
+    if row is None or p is None:
+        return Cell()
+    return Cell(shown=p_words(p), value=p, note=note_of(row))
+
+
+def setting_of(endpoint: Primary) -> str:
+    """Return where an endpoint is read, in words."""
+    readout = "" if endpoint.readout in (None, "lstm-mean") else readout_words(endpoint.readout)
+    parts = (
+        endpoint.target,
+        shots_words(endpoint.shots),
+        probe_words(endpoint.probe),
+        metric_words(endpoint.metric),
+        readout,
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def trend_table(lookup: Lookup) -> Table:
+    """Return the gain for each step to the next finer level; empty where the run has no slopes."""
+    rows: dict[tuple[str, str | None, object], ResultRow] = {}
+    own = [row for row in lookup.trends() if row.readout == lookup.readout]
+    for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
+        rows.setdefault((row.target, row.probe, row.shots), row)
+    asked = list(dict.fromkeys((row.target, row.shots) for row in own))
+    lines = []
+    for probe in lookup.probes:
+        found = [rows.get((target, probe, shots)) for target, shots in asked]
+        if any(found):
+            lines.append(Line(probe_words(probe), tuple(map(cell_of, found))))
+        if any(row is not None and row.p is not None for row in found):
+            p_cells = (_p_cell(row, None if row is None else row.p) for row in found)
+            lines.append(Line(f"p, {probe_words(probe)}", tuple(p_cells)))
+    return Table(
+        name="trend",
+        title="A trend over nested levels",
+        caption=(
+            f"Gain in {metric_words(main_metric(lookup))} for each step from a classification "
+            "level to the next finer one, percentage points: a straight line a seed, and its "
+            "interval and p over the seeds, not corrected. Captions and joint sources have no "
+            "place on it. A slope may come from one step alone: the differences between "
+            "neighbours say which."
+        ),
+        corner="probe",
+        columns=tuple(
+            Column(str(shots), f"{target_title(lookup, target)}: shots") for target, shots in asked
+        ),
+        blocks=(Block("", tuple(lines)),) if lines else (),
+    )

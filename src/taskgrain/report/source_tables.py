@@ -1,0 +1,242 @@
+"""The tables of what each source learned of its own task."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from taskgrain.report.lookup import SOURCE_VALIDATION, Lookup, Question, unique
+from taskgrain.report.run_folder import CurvePoint
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
+from taskgrain.report.words import control_words, metric_words, percent
+from taskgrain.results import Control, ResultRow
+
+STILL_IMPROVING = 0.01  # a gain of more than one point in the last epoch: training was cut short
+STILL_IMPROVING_MARK = "\N{NORTH EAST ARROW}"
+SOURCE_METRICS = (
+    "entropy-bits",
+    "top-1",
+    "group-accuracy",
+    "exact-match",
+    "template-accuracy",
+    "object-accuracy",
+    "unknown-rate",
+    "gain-last-epoch",
+)
+SOURCE_LABELS = (
+    "label bits a clip",
+    "top-1",
+    "group",
+    "exact match",
+    "template",
+    "objects",
+    "unknown words",
+    "last-epoch gain",
+)
+GRAIN_METRICS = (
+    *("mean-per-class", "top-5", "accuracy-at-", "categories-floor", "categories-linear"),
+    *("contrastive", "contrastive-floor", "errors-within-groups", "errors-between-groups"),
+)
+CAPTION_METRICS = (
+    *("exact-match", "exact-match-at-", "template-accuracy", "object-accuracy"),
+    *("direction-errors", "template-ranking", "template-ranking-top-5"),
+    "template-ranking-with-objects",
+    *("bleu-4", "rouge-l", "cider-d", "length-ratio"),
+)
+"""A name that ends in a hyphen stands for all that begin with it."""
+LABELS = {
+    "mean-per-class": "mean over classes",
+    "top-5": "top-5",
+    "accuracy-at-": "at ",
+    "categories-floor": "categories, floor",
+    "categories-linear": "categories, linear",
+    "contrastive": "contrastive",
+    "contrastive-floor": "contrastive, floor",
+    "errors-within-groups": "errors in the group",
+    "errors-between-groups": "errors across groups",
+    "exact-match": "exact match",
+    "exact-match-at-": "exact, ",
+    "template-accuracy": "template",
+    "object-accuracy": "objects",
+    "direction-errors": "wrong direction",
+    "template-ranking": "ranked first",
+    "template-ranking-top-5": "ranked in five",
+    "template-ranking-with-objects": "first, all words",
+}
+"""What a narrow column is called; others have their name in words."""
+CLASS_PROBES = ("head", "linear")
+Key = tuple[str, Control | None, str]  # source, control, metric
+
+
+def source_table(lookup: Lookup) -> Table:
+    """Return each source's own validation scores."""
+    shown = [
+        (metric, label)
+        for metric, label in zip(SOURCE_METRICS, SOURCE_LABELS, strict=True)
+        if any(row.metric == metric for row in lookup.rows if row.target == SOURCE_VALIDATION)
+    ]
+    lines = (
+        Line(source, tuple(_source_cell(lookup, source, metric) for metric, _ in shown), key=source)
+        for source in lookup.sources
+    )
+    kept = tuple(line for line in lines if any(cell.shown for cell in line.cells))
+    return Table(
+        name="sources",
+        title="What each source learned of its own task",
+        caption=(
+            "Scores on the source's own validation clips, percent; label bits are the entropy of "
+            "what a clip's label says. Top-1 is over each source's own classes, so it is no "
+            "ladder: fewer classes are easier. The arrow marks a source that still gained more "
+            "than one point in its last epoch: it was not done learning. "
+            f"{_seed_words(lookup)}"
+        ),
+        corner="source",
+        columns=tuple(Column(label) for _, label in shown),
+        blocks=(Block("", kept),) if kept else (),
+    )
+
+
+def grain_table(lookup: Lookup) -> Table:
+    """Return what the heads get right at other grains than their own."""
+    rows = _own_rows(lookup, CLASS_PROBES)
+    metrics = _in_order([key[2] for key in rows], GRAIN_METRICS)
+    lines = []
+    for source in lookup.sources:
+        cells = tuple(cell_of(rows.get((source, None, metric))) for metric in metrics)
+        if any(cell.shown for cell in cells):
+            lines.append(Line(source, cells, key=source))
+    if set(metrics) <= {"top-5"}:  # a run of an older version: nothing is said of other grains
+        lines = []
+    return Table(
+        name="grains",
+        title="Classification across grains",
+        caption=(
+            "Percent of the source's own validation clips. At a coarser level the probabilities "
+            "of a name's categories add up. What a coarse source says of categories: by the "
+            "commonest training category of the name that it gives (a floor), and by a linear "
+            "read-out fitted on its frozen features. Contrastive: within groups of categories that "
+            "are easily taken for one another; its floor always gives the commonest. Errors: of "
+            "all clips, "
+            f"within the true action group or into another. {_seed_words(lookup)}"
+        ),
+        corner="source",
+        columns=tuple(map(_column, metrics)),
+        blocks=(Block("", tuple(lines)),) if lines else (),
+    )
+
+
+def caption_table(lookup: Lookup) -> Table:
+    """Return the scores of every source's captions, with the floors beside them."""
+    rows = _own_rows(lookup, ("decoder",))
+    metrics = _in_order([key[2] for key in rows], CAPTION_METRICS)
+    controls = unique(key[1] for key in rows if key[1] is not None)
+    blocks = []
+    for source in lookup.sources:
+        lines = []
+        for control in (None, *controls):
+            cells = tuple(cell_of(rows.get((source, control, metric))) for metric in metrics)
+            if any(cell.shown for cell in cells):
+                is_source = control is None
+                header = source if control is None else control_words(control)
+                lines.append(Line(header, cells, key=source if is_source else ""))
+        if lines:
+            blocks.append(Block("", tuple(lines)))
+    if not controls and set(metrics) <= set(SOURCE_METRICS):  # the table above has them all
+        blocks = []
+    floors = (
+        "Below each source what would be said without looking at the clips, scored alike; the "
+        "blind decoder is the source's own, shown other clips. "
+    )
+    return Table(
+        name="captions",
+        title="What the captions are worth",
+        caption=(
+            "Percent of the source's own validation clips, at the caption form that it says; "
+            "BLEU, ROUGE-L, CIDEr-D and the length ratio in their own units. Ranked: where the "
+            "true template stands among all of them, by the decoder's likelihood. "
+            f"{floors if controls else ''}{_seed_words(lookup)}"
+        ),
+        corner="source",
+        columns=tuple(map(_column, metrics)),
+        blocks=tuple(blocks),
+    )
+
+
+def _column(metric: str) -> Column:
+    start = next((key for key in LABELS if _is_named(metric, key)), None)
+    if start is None:
+        return Column(metric_words(metric))
+    return Column(LABELS[start] + metric.removeprefix(start))
+
+
+def _is_named(metric: str, name: str) -> bool:
+    return metric == name or (name.endswith("-") and metric.startswith(name))
+
+
+def _own_rows(lookup: Lookup, probes: tuple[str, ...]) -> dict[Key, ResultRow]:
+    """Return the rows on source clips by whom and what, of several seeds the lowest."""
+    found: dict[Key, ResultRow] = {}
+    own = (row for row in lookup.rows if row.target == SOURCE_VALIDATION and row.probe in probes)
+    for row in sorted(own, key=lambda row: row.seed or 0):
+        if row.source is not None:
+            found.setdefault((row.source, row.control, row.metric), row)
+    return found
+
+
+def _in_order(found: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the metrics that are known, in that order; a name with a hyphen at its end is many."""
+    return unique(name for wanted in known for name in found if _is_named(name, wanted))
+
+
+def _seed_words(lookup: Lookup) -> str:
+    seeds = {row.seed for row in lookup.rows if row.target == SOURCE_VALIDATION}
+    if len(seeds) < 2 or None in seeds:
+        return ""
+    return f"Of {len(seeds)} seeds the first is shown; the others are in tables/results.csv."
+
+
+def _source_cell(lookup: Lookup, source: str, metric: str) -> Cell:
+    found = (
+        lookup.measured(source, Question(SOURCE_VALIDATION, probe, None, metric))
+        for probe in ("head", "decoder", None)
+    )
+    # A joint source gains twice, in classes and in captions: the larger gain is shown.
+    row = max(
+        (row for row in found if row is not None), key=lambda row: row.value or 0.0, default=None
+    )
+    cell = cell_of(row)
+    if row is None or metric != "gain-last-epoch" or (row.value or 0.0) <= STILL_IMPROVING:
+        return cell
+    note = f"still improving, {cell.note}".rstrip(", ")
+    return replace(cell, shown=f"{cell.shown} {STILL_IMPROVING_MARK}", note=note)
+
+
+def gradient_table(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Table:
+    """Return the classification term's share of the gradient at the encoder, for joint sources."""
+    lines = []
+    for source in lookup.study.sources:
+        points = [point for point in curves if point.source == source.name and point.shares]
+        if source.kind != "joint" or not points:
+            continue
+        first_seed = min(point.seed for point in points)
+        own = sorted((p for p in points if p.seed == first_seed), key=lambda point: point.epoch)
+        weight = source.classification_weight
+        cells = [Cell("" if weight is None else f"{weight:g}"), *map(_share, (own[0], own[-1]))]
+        lines.append(Line(source.name, tuple(cells), key=source.name))
+    return Table(
+        name="gradient-shares",
+        title="Who moves the encoder in joint training",
+        caption=(
+            "Classification's share of the gradient at the encoder, percent; captioning has the "
+            "rest. Lambda weighs the losses; the shares say what that weight came to."
+        ),
+        corner="joint source",
+        columns=(Column("lambda"), Column("first epoch"), Column("last epoch")),
+        blocks=(Block("", tuple(lines)),) if lines else (),
+    )
+
+
+def _share(point: CurvePoint) -> Cell:
+    share = point.shares.get("classification")
+    if share is None:
+        return Cell()
+    return Cell(percent(share), share, note=f"seed {point.seed}", origin="curves")

@@ -1,0 +1,151 @@
+"""N-way K-shot episodes turned into rows of results: values, intervals, differences, chance.
+
+Shapes: E episodes, the same ones for every subject; S encoder seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.results import ResultRow
+from taskgrain.statistics.intervals import Interval
+from taskgrain.statistics.student import mean_interval, paired_interval
+from taskgrain.transfer.episodes import EpisodeAnswers
+from taskgrain.transfer.pairing import by_subject, paired_by_readout
+
+Group = Sequence[EpisodeAnswers]
+
+
+def episode_rows(
+    found: Sequence[EpisodeAnswers], pairs: Sequence[tuple[str, str]], *, study: str
+) -> list[ResultRow]:
+    """Give the rows of one target's episodes, for each probe and number of shots.
+
+    Every subject has a row for each seed with an interval of kind "episodes" (Student's t over
+    episodes, conditional on the encoder and on the clips that they are drawn from) and, from two
+    seeds up, one without a seed over the "seeds". A pair of sources has a row for every seed,
+    paired by episode; and from two seeds up two without a seed: conditional on these encoders,
+    and the paired t test over seeds. Then chance, 1 / ways.
+
+    Args:
+        found: answers of one target, from the same episodes.
+        pairs: (source, versus) for the differences source - versus; equal read-outs are paired.
+        study: its name.
+
+    Returns:
+        Rows of metric "5-way-accuracy", say, whose `draws` is the number of episodes and whose n
+        counts the clips that queries are drawn from. A single episode gives no interval.
+
+    Raises:
+        ResultError: if a source of a pair is not there, or lacks a seed that the other has.
+        ValueError: if a pair was not asked as many episodes.
+    """
+    rows: list[ResultRow] = []
+
+    def add(first: Group, intervals: list[tuple[int | None, Interval]], versus: str | None) -> None:
+        rows.extend(
+            _row(first[0], study, seed=seed, interval=interval, versus=versus)
+            for seed, interval in intervals
+        )
+
+    for probe, shots in dict.fromkeys((each.probe, each.shots) for each in found):
+        asked = [each for each in found if (each.probe, each.shots) == (probe, shots)]
+        groups = by_subject(asked)
+        for group in groups:
+            add(group, _levels(group), None)
+        of_sources = [group for group in groups if group[0].control is None]
+        for source, versus in pairs:
+            for first, second in paired_by_readout(of_sources, source, versus):
+                add(first, _differences(first, second), versus)
+    return [*rows, *_chance(found, study)]
+
+
+def _levels(group: Group) -> list[tuple[int | None, Interval]]:
+    """Measure one subject: each seed over its episodes, then the mean over the seeds."""
+    found: list[tuple[int | None, Interval]] = [
+        (each.seed, _over_episodes(each.accuracies)) for each in group
+    ]
+    if len(group) > 1:
+        means = [float(each.accuracies.mean()) for each in group]
+        found.append((None, mean_interval(means, kind="seeds")))
+    return found
+
+
+def _differences(first: Group, second: Group) -> list[tuple[int | None, Interval]]:
+    """Compare two sources, seed by seed and over the seeds."""
+    if len({each.accuracies.shape for each in (*first, *second)}) > 1:
+        raise ValueError(
+            f"{first[0].source} and {second[0].source} were not asked as many episodes"
+        )
+    ours = np.stack([each.accuracies for each in first])  # (S, E)
+    theirs = np.stack([each.accuracies for each in second])
+    found: list[tuple[int | None, Interval]] = [
+        (each.seed, _over_episodes(row)) for each, row in zip(first, ours - theirs, strict=True)
+    ]
+    if len(first) > 1:
+        means = ours.mean(axis=1).tolist(), theirs.mean(axis=1).tolist()
+        found.append((None, _over_episodes((ours - theirs).mean(axis=0))))
+        found.append((None, paired_interval(*means, kind="seeds")))
+    return found
+
+
+def _over_episodes(values: NDArray[np.float64]) -> Interval:
+    """Give the mean of float64 (E,) with its t interval; of one episode the value alone."""
+    if len(values) < 2:
+        value = float(values.mean())
+        return Interval("episodes", value, value, value, len(values))
+    return mean_interval(values.tolist(), kind="episodes")
+
+
+def _chance(found: Group, study: str) -> list[ResultRow]:
+    of_ways = {each.num_ways: each for each in found}
+    return [
+        ResultRow(
+            study=study,
+            target=each.target,
+            metric=f"{num_ways}-way-accuracy",
+            value=1.0 / num_ways,
+            n=each.n,
+            failed=each.failed,
+            truncated=each.truncated,
+            control="chance",
+        )
+        for num_ways, each in of_ways.items()
+    ]
+
+
+def _row(
+    answers: EpisodeAnswers,
+    study: str,
+    *,
+    seed: int | None,
+    interval: Interval,
+    versus: str | None,
+) -> ResultRow:
+    has_interval = interval.n > 1
+    return ResultRow(
+        study=study,
+        source=answers.source,
+        seed=seed,
+        target=answers.target,
+        probe=answers.probe,
+        readout=answers.readout,
+        shots=answers.shots,
+        metric=f"{answers.num_ways}-way-accuracy",
+        value=interval.value,
+        interval=interval.kind if has_interval else None,
+        low=interval.low if has_interval else None,
+        high=interval.high if has_interval else None,
+        n=answers.n,
+        failed=answers.failed,
+        truncated=answers.truncated,
+        draws=len(answers.predicted),
+        versus=versus,
+        p=interval.p,
+        chosen=answers.chosen,
+        chosen_on=answers.chosen_on,
+        control=answers.control,
+    )

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from taskgrain.errors import ResultError
+from taskgrain.results import ResultRow, find, select
+from taskgrain.statistics.holm import holm
+from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.statistics.power import minimum_detectable_difference
+from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.rows import difference_rows
+
+LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
+ACCURACY = {"fine": 0.8, "middle": 0.7, "coarse": 0.5}
+PRIMARY = Endpoint(
+    source="fine",
+    versus="coarse",
+    target="kitchenware",
+    probe="nearest-mean",
+    shots=5,
+    metric="mean-per-class",
+    readout="lstm-mean",
+)
+FAMILY = (
+    PRIMARY,
+    replace(PRIMARY, source="middle"),
+    replace(PRIMARY, versus="middle", metric="top-1"),
+)
+PAIRS = [("fine", "coarse"), ("middle", "coarse"), ("fine", "middle")]
+
+
+def evaluation_of(source: str, seed: int) -> Evaluation:
+    generator = np.random.default_rng((seed, len(source)))
+
+    def answers(probe: str) -> Answers:
+        right = generator.random((4, len(LABELS))) < ACCURACY[source]
+        predicted = np.where(right, LABELS, (LABELS + 1) % 3).astype(np.int16)
+        return Answers(probe, 5, predicted, "C=0.1", "fixed in advance")
+
+    return Evaluation(
+        source=source,
+        seed=seed,
+        readout="lstm-mean",
+        control=None,
+        target="kitchenware",
+        class_names=("fork", "knife", "spoon"),
+        clip_ids=tuple(f"q{index}" for index in range(len(LABELS))),
+        labels=LABELS,
+        failed=1,
+        truncated=2,
+        answers=(answers("nearest-mean"), answers("ridge")),
+    )
+
+
+def rows_of(num_seeds: int) -> list[ResultRow]:
+    evaluations = [evaluation_of(source, seed) for source in ACCURACY for seed in range(num_seeds)]
+    bootstrap = ClipBootstrap(LABELS, seed=0)
+    return difference_rows(evaluations, PAIRS, study="quick", bootstrap=bootstrap)
+
+
+ROWS = rows_of(3)
+
+
+def test_the_endpoints_alone_get_a_corrected_p_on_their_rows_over_seeds() -> None:
+    corrected = correct_endpoints(ROWS, FAMILY)
+    assert [replace(row, p_holm=None) for row in corrected] == ROWS
+    found = [row for row in corrected if row.p_holm is not None]
+    assert {(row.source, row.versus, row.metric) for row in found} == {
+        ("fine", "coarse", "mean-per-class"),
+        ("middle", "coarse", "mean-per-class"),
+        ("fine", "middle", "top-1"),
+    }
+    assert {(row.interval, row.seed, row.probe) for row in found} == {
+        ("seeds", None, "nearest-mean")
+    }
+    p = [row.p for row in found if row.p is not None]
+    assert len(set(p)) == 3
+    assert [row.p_holm for row in found] == list(holm(p))
+
+
+def test_a_primary_endpoint_alone_is_corrected_by_nothing() -> None:
+    (row,) = [row for row in correct_endpoints(ROWS, FAMILY[:1]) if row.p_holm is not None]
+    assert row.p_holm == row.p
+
+
+def test_a_larger_family_never_lowers_a_p() -> None:
+    alone = find(correct_endpoints(ROWS, FAMILY[:1]), source="fine", versus="coarse", **AT)
+    among = find(correct_endpoints(ROWS, FAMILY), source="fine", versus="coarse", **AT)
+    assert (among.p_holm or 0.0) > (alone.p_holm or 0.0)
+
+
+AT: dict[str, str | int | None] = {
+    "probe": "nearest-mean",
+    "metric": "mean-per-class",
+    "seed": None,
+    "interval": "seeds",
+}
+
+
+def test_one_seed_gives_no_p_and_no_detectable_difference() -> None:
+    rows = rows_of(1)
+    assert correct_endpoints(rows, FAMILY) == rows
+    assert detectable_rows(rows, FAMILY) == []
+
+
+def test_a_family_of_which_one_was_not_tested_is_refused() -> None:
+    absent = replace(PRIMARY, readout="channels-mean")
+    with pytest.raises(ResultError, match=r"fine minus coarse .*channels-mean.*no test over"):
+        correct_endpoints(ROWS, (*FAMILY, absent))
+
+
+def test_the_detectable_difference_comes_from_the_spread_of_the_paired_differences() -> None:
+    first, second, third = detectable_rows(ROWS, FAMILY)
+    each = select(
+        ROWS, source="fine", versus="coarse", probe="nearest-mean", metric="mean-per-class"
+    )
+    differences = [row.value for row in each if row.seed is not None if row.value is not None]
+    assert len(differences) == 3
+    mean = sum(differences) / 3
+    sd = (sum((value - mean) ** 2 for value in differences) / 2) ** 0.5
+    assert first.value == pytest.approx(minimum_detectable_difference(sd, num_seeds=3))
+    assert first.value == pytest.approx(3.263 * sd, rel=1e-3)
+    assert (first.source, first.versus, first.metric) == ("fine", "coarse", "detectable-difference")
+    assert (first.seed, first.interval, first.p, first.p_holm) == (None, None, None, None)
+    assert (first.n, first.failed, first.truncated, first.draws) == (60, 1, 2, 4)
+    assert second.source == "middle"
+    assert third.metric == "detectable-difference-top-1"
