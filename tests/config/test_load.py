@@ -115,3 +115,19 @@ def test_folders_of_a_packaged_study_are_meant_from_where_the_command_is_given(
     mine.write_text('extends = "paper-ssv2"\nname = "mine"\n', encoding="utf-8")
     for study in (load_study("paper-ssv2"), load_study(str(mine))):
         assert study.data.root == tmp_path / "something-something-v2"
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        ("{network='torchvision', model='resnet18', recurrent=true}", "an LSTM that was never"),
+        ("{temporal_widths=[]}", "learns nothing, and its encoder was never trained"),
+        ("{model='resnet18'}", "\"model\" belongs to a network from elsewhere"),
+        ("{network='torchvision'}", 'needs "model"'),
+        ("{network='torchvision', model='vgg16', dropout=0.5}", '"dropout" belongs to the two-'),
+    ],
+)
+def test_an_encoder_that_could_not_serve_is_refused(network: str, said: str) -> None:
+    frozen = "sources=['action-groups', 'categories', {name='frozen', encoder='other'}]"
+    with pytest.raises(ConfigError, match=said):
+        load_study("quick", [frozen, f"encoders={{other={network}}}"])

@@ -76,6 +76,11 @@ class Study(Settings):
                 raise ValueError(
                     f"source {source.name!r} learns nothing, and its encoder was never trained"
                 )
+            if source.is_frozen and self.encoder_of(source).recurrent:
+                raise ValueError(
+                    f"source {source.name!r} learns nothing, and would be read through an LSTM "
+                    "that was never trained; leave out recurrent (the probe recurrent reads steps)"
+                )
             if source.warm_start in names[index:]:
                 raise ValueError(
                     f"source {source.name!r} begins with the weights of {source.warm_start!r}, "
