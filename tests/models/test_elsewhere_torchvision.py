@@ -5,6 +5,7 @@ import importlib.util
 import socket
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.build import add_readouts
 from taskgrain.models.elsewhere import installed, torchvision
 from taskgrain.models.elsewhere.encoder import NetworkEncoder
-from taskgrain.models.elsewhere.opening import WantedNetwork, open_encoder
+from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.elsewhere.stored import torchvision_file
 from taskgrain.models.model import check_encoder
 from taskgrain.models.recipes import build_from, recipe_from_json
@@ -340,3 +341,11 @@ def test_the_encoder_is_our_contract() -> None:
     encoder, _ = open_encoder(WantedNetwork("torchvision", "resnet18", "random"), seed=0)
     assert isinstance(encoder, NetworkEncoder)
     assert encoder.width == 512
+
+
+def test_what_a_network_needs_is_looked_for_before_it_is_needed(torch_home: Path) -> None:
+    make_ready(replace(RESNET, weights="random"))
+    with pytest.raises(ConfigError, match=r"resnet18-f37072fd\.pth: no such file"):
+        make_ready(RESNET)
+    weights_file(torch_home).write_bytes(b"read later")
+    make_ready(RESNET)

@@ -27,6 +27,7 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import (
     check_networks,
     decoder_shape_of,
+    make_networks_ready,
     new_encoder,
     new_model,
     shape_of,
@@ -214,3 +215,22 @@ def test_a_network_from_elsewhere_is_opened_as_its_settings_say() -> None:
     with torch.no_grad():
         features = encoder(torch.zeros(1, 2, 48, 48, 3, dtype=torch.uint8))
     assert features.shape == (1, 2, 12)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("torchvision") is None, reason="needs torchvision")
+def test_weights_that_are_nowhere_are_named_all_at_once_before_the_first_cell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    encoders = {
+        "image": {"network": "torchvision", "model": "resnet18"},
+        "clip": {"network": "torchvision", "model": "r3d_18"},
+        "drawn": {"network": "torchvision", "model": "r3d_18", "weights": "random"},
+    }
+    with pytest.raises(ConfigError) as caught:
+        make_networks_ready(with_settings(encoders=encoders))
+    lines = str(caught.value).split("\n")
+    assert len(lines) == 2
+    assert lines[0].startswith(f"encoders.image: {tmp_path}")
+    assert "r3d_18-b3b3357e.pth: no such file" in lines[1]

@@ -16,6 +16,7 @@ from taskgrain.transfer.features import (
     fingerprint,
     mean_over_steps,
     read_features,
+    read_header,
     write_features,
 )
 
@@ -74,6 +75,16 @@ def test_the_mean_over_steps_is_read_out_once() -> None:
     assert mean.features.dtype == np.float32
     assert np.allclose(mean.features, STEPS.mean(axis=1), atol=1e-6)
     assert mean_over_steps(mean) is mean
+
+
+def test_a_header_is_read_alone_and_none_of_what_is_no_such_file(tmp_path: Path) -> None:
+    write_features(tmp_path / "a.npz", SET)
+    assert read_header(tmp_path / "a.npz") == SET.header
+    assert read_header(tmp_path / "b.npz") is None
+    (tmp_path / "c.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
+    assert read_header(tmp_path / "c.npz") is None
+    write_arrays(tmp_path / "d.npz", {"features": STEPS})
+    assert read_header(tmp_path / "d.npz") is None
 
 
 @pytest.mark.parametrize(

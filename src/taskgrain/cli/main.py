@@ -15,6 +15,8 @@ from taskgrain.cli.check import check
 from taskgrain.cli.compare import compare
 from taskgrain.cli.cut import cut
 from taskgrain.cli.describe import describe
+from taskgrain.cli.export import export
+from taskgrain.cli.features import features
 from taskgrain.cli.import_dataset import import_dataset
 from taskgrain.cli.labels import labels
 from taskgrain.cli.pack import pack
@@ -52,7 +54,10 @@ def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for command in (study, report, compare, describe, score, check, labels, pack, cut):
+for command in (
+    *(study, report, compare, features, describe, score),
+    *(check, labels, pack, cut, export),
+):
     app.command()(_stoppable(command))
 app.command("import")(_stoppable(import_dataset))
 app.command()(_stoppable(render))

@@ -20,12 +20,16 @@ READABLE_FILE = 0o644 << 16  # zip keeps the mode in the upper half
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def write_arrays(path: Path, arrays: Arrays) -> None:
+def write_arrays(path: Path, arrays: Arrays, *, flush: bool = True) -> None:
     """Write named arrays as an `.npz`, all of it or nothing, in the order given.
 
-    `numpy.savez` would stamp every entry with the time, and pickle what it cannot store.
+    `numpy.savez` would stamp every entry with the time, and pickle what it cannot store. `flush`
+    is that of `atomic_path`.
     """
-    with atomic_path(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive:
+    with (
+        atomic_path(path, flush=flush) as partial,
+        zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED) as archive,
+    ):
         for name, array in arrays.items():
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=ZIP_EPOCH)
             entry.create_system = UNIX
@@ -34,8 +38,8 @@ def write_arrays(path: Path, arrays: Arrays) -> None:
                 npy_format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
-    """Read every array of an `.npz`.
+def read_arrays(path: Path, *, only: str | None = None) -> dict[str, NDArray[np.generic]]:
+    """Read every array of an `.npz`, or only the one of a name, if it is there.
 
     Raises:
         ResultError: if there is no such file, or it is no archive of plain arrays.
@@ -46,7 +50,8 @@ def read_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
                 raise ResultError(f"{path}: not an .npz of plain arrays")
             stream.seek(0)
             with np.load(stream, allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
+                names = [name for name in archive.files if only in (None, name)]
+                return {name: archive[name] for name in names}
     except FileNotFoundError:
         raise ResultError(f"{path}: no such file") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:

@@ -119,6 +119,17 @@ def read_features(path: Path) -> FeatureSet:
         raise ResultError(f"{path}: {error}") from None
 
 
+def read_header(path: Path) -> dict[str, object] | None:
+    """Read where features came from, and nothing else; None where no such features lie.
+
+    What cannot be read is as good as absent: whoever asks would make it anew.
+    """
+    try:
+        return _read_header(read_arrays(path, only="header")["header"])
+    except (ResultError, KeyError, ValueError):
+        return None
+
+
 def fingerprint(
     *, weights_sha256: str, preprocessing: Mapping[str, object], clip_ids: Sequence[str]
 ) -> str:

@@ -1,0 +1,159 @@
+"""`taskgrain features`: clips in, an encoder's features of them out."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Self
+
+import typer
+
+if TYPE_CHECKING:
+    from taskgrain.extraction.writing import Outcome
+
+LINE_SECONDS = 15.0  # between two lines about how far it is
+
+
+class ReadoutChoice(StrEnum):
+    """What of an encoder is read."""
+
+    LSTM_MEAN = "lstm-mean"
+    LSTM_LAST = "lstm-last"
+    LSTM_STEPS = "lstm-steps"
+    CHANNELS_MEAN = "channels-mean"
+    SPATIAL_MEAN = "spatial-mean"
+    TEMPORAL_MEAN = "temporal-mean"
+
+
+class SplitChoice(StrEnum):
+    """Which clips of a dataset."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    ALL = "all"
+
+
+def features(
+    encoder: Annotated[
+        str,
+        typer.Argument(
+            help="checkpoint folder, torchvision:resnet18, huggingface:NAME_OR_FOLDER, pixels or "
+            "motion-energy"
+        ),
+    ],
+    data: Annotated[Path, typer.Argument(help="dataset, or any folder of videos")],
+    out: Annotated[Path, typer.Argument(help="OUT.npz, as `taskgrain compare` reads it")],
+    readout: Annotated[
+        ReadoutChoice, typer.Option(help="what of the encoder is read")
+    ] = ReadoutChoice.LSTM_MEAN,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="keep every step instead of their mean")
+    ] = False,
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, max=512, help="of a clip, where the encoder takes any [default: 16]"),
+    ] = None,
+    split: Annotated[SplitChoice, typer.Option(help="of a dataset")] = SplitChoice.ALL,
+    download: Annotated[
+        bool, typer.Option("--download", help="fetch published weights that are not there")
+    ] = False,
+    random_weights: Annotated[
+        int | None, typer.Option(min=0, help="draw a published network's weights from this seed")
+    ] = None,
+    device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
+    batch_size: Annotated[int, typer.Option(min=1, help="clips read together")] = 8,
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
+) -> None:
+    """Write an encoder's features of every clip; each video is decoded once.
+
+    Clips that cannot be read are named on standard error and in the file's header, and have no
+    features. A stopped run goes on where it was when the same command is given again.
+    """
+    from taskgrain.data.manifest import Split
+    from taskgrain.errors import ConfigError
+    from taskgrain.extraction.clips import list_clips
+    from taskgrain.extraction.readers import Wanted, open_reader
+    from taskgrain.extraction.writing import Extraction, write_clip_features
+
+    if download and random_weights is not None:
+        raise ConfigError("--download fetches what --random-weights does not use; give one of them")
+    clips = list_clips(data, None if split is SplitChoice.ALL else Split(split.value))
+    wanted = Wanted(
+        encoder,
+        readout.value,
+        frames,
+        "random" if random_weights is not None else "download" if download else "cached",
+        random_weights or 0,
+        device,
+    )
+    reader = open_reader(wanted)
+    extraction = Extraction(encoder, str(data), clips, steps, batch_size)
+    with _Progress(len(clips.clips), quiet=quiet) as progress:
+        outcome = write_clip_features(
+            reader, extraction, out, tell=progress.tell, advance=progress.advance
+        )
+    for clip, problem in outcome.failed.items():
+        print(f"taskgrain: {clip}: {problem}", file=sys.stderr)
+    print(json.dumps(outcome.to_json(), ensure_ascii=False) if as_json else _text(outcome))
+
+
+def _text(outcome: Outcome) -> str:
+    kept = "x".join(map(str, outcome.shape[1:]))
+    lines = [f"{outcome.out}: {kept} features of {_counted(outcome.shape[0], 'clip')}"]
+    if outcome.failed or outcome.truncated:
+        lines.append(f"{len(outcome.failed)} failed and {len(outcome.truncated)} truncated")
+    lines.append(f"in {outcome.seconds:.1f} s")
+    return "\n".join(lines)
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+
+
+class _Progress:
+    """A bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet."""
+
+    def __init__(self, num_clips: int, *, quiet: bool) -> None:
+        from rich.console import Console
+        from rich.progress import Progress
+
+        self._quiet = quiet
+        self._num_clips = num_clips
+        self._done = 0
+        self._has_bar = not quiet and sys.stderr.isatty()
+        self._last_line = time.monotonic()
+        console = Console(stderr=True)
+        self._bar = Progress(console=console, disable=not self._has_bar, transient=True)
+        self._task = self._bar.add_task("clips", total=num_clips)
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def tell(self, line: str) -> None:
+        """Say what was found where the features go."""
+        if not self._quiet:
+            print(f"taskgrain: {line}", file=sys.stderr)
+
+    def advance(self, clips: int) -> None:
+        """Count clips as done."""
+        self._done += clips
+        self._bar.advance(self._task, clips)
+        now = time.monotonic()
+        if not self._quiet and not self._has_bar and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            print(f"{self._done} of {self._num_clips} clips", file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Features of any clips by any encoder, as the file that `taskgrain compare` reads."""
