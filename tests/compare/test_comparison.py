@@ -232,7 +232,7 @@ def test_the_written_sides_divide_the_clips_again_as_they_were(
 
 
 def test_recordings_stay_together_and_the_reader_is_told(folder: Path, tmp_path: Path) -> None:
-    group_of = {clip: f"r{int(clip[5:]) // 10}" for clip in CLIPS}  # two clips of each class
+    group_of = {clip: f"r{int(clip[5:]) // 5}" for clip in CLIPS}  # a clip of each class
     groups = tmp_path / "g.csv"
     groups.write_text("".join(f"{c},{g}\n" for c, g in group_of.items()), encoding="utf-8")
     found = run(folder, "weak=weak0.npz", "strong=strong0.npz", groups=groups)
@@ -244,10 +244,17 @@ def test_recordings_stay_together_and_the_reader_is_told(folder: Path, tmp_path:
     notes = "\n".join(notes_of(found))
     assert "divided by group" in notes
     assert "without --groups" not in notes
-    assert "intervals over clips take each for itself: they are too narrow" in notes
+    assert "over groups: other groups of clips of these classes, as other recordings" in notes
     assert "t over other groups x draws, these encoders held" in notes
-    lines = [line for line in lines_of(found, "ridge") if line.part == "difference"]
-    assert [line.over for line in lines] == ["groups x draws"]
+    lines = [line for line in lines_of(found, "ridge") if line.part != "control"]
+    assert [line.over for line in lines] == ["groups", "groups", "groups x draws"]
+    write_rows_and_sides(found, tmp_path)
+    alone = run(folder, "weak=weak0.npz", "strong=strong0.npz", labels=tmp_path / "sides.csv")
+    for row in select(found.rows, interval="clips", versus=None):
+        same = find(alone.rows, source=row.source, probe=row.probe, shots=row.shots,
+                    metric=row.metric, interval="clips", versus=None)  # fmt: skip
+        assert same.value == row.value
+        assert row.source == "strong" or (same.low, same.high) != (row.low, row.high)
 
 
 def test_one_scored_recording_of_each_class_is_nothing_to_judge_by(
@@ -258,7 +265,9 @@ def test_one_scored_recording_of_each_class_is_nothing_to_judge_by(
     groups.write_text("".join(f"{c},{g}\n" for c, g in group_of.items()), encoding="utf-8")
     found = run(folder, "weak=weak0.npz", "strong=strong0.npz", groups=groups)
     assert all((each.row.interval, each.row.p) == (None, None) for each in found.findings)
-    assert "no difference was tested: too few groups are scored" in notes_of(found)
+    assert all(row.interval != "clips" for row in found.rows)
+    notes = "\n".join(notes_of(found))
+    assert "no interval or test over groups: too few are scored, or too unequal: one may" in notes
 
 
 def test_few_draws_or_none_leave_the_control_out_and_say_so(folder: Path) -> None:
@@ -341,7 +350,7 @@ def test_few_scored_clips_of_a_class_have_no_interval_and_the_reader_is_told(
     few = dict.fromkeys(CLIPS, "train") | dict.fromkeys(scored[:8], "test")
     labels = write_labels(tmp_path / "y.csv", CLIPS, splits=few)
     found = run(folder, "weak=weak0.npz", "strong=strong0.npz", labels=labels)
-    assert not found.is_sound
+    assert not found.bootstrap.is_sound
     assert all(row.interval != "clips" for row in found.rows)
     assert all(each.p_holm is None for each in found.findings)
     said = "no interval or test over clips: a class has fewer than 5 scored clips"

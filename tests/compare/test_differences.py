@@ -16,6 +16,7 @@ from taskgrain.compare.differences import (
 )
 from taskgrain.results import select
 from taskgrain.statistics.crossed import crossed_interval
+from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.transfer.evaluate import Answers, Evaluation
 
@@ -55,7 +56,7 @@ def single_encoder_p(
     category: NDArray[np.int64],
     *,
     metric: ClipMetric,
-    groups: NDArray[np.int64] | None = None,
+    groups: GroupSums | None = None,
 ) -> float:
     found = single_encoder_interval(values, category, metric=metric, groups=groups)
     assert found.p is not None
@@ -191,6 +192,7 @@ def test_clips_of_one_recording_are_not_taken_each_for_itself(spans_classes: boo
     category = np.repeat(np.arange(3), 40)
     # Ten recordings of each class, or of all together: clips 0, 10, 20, ... are of one.
     groups = np.arange(120) % 10 + (0 if spans_classes else 10 * category)
+    of_groups = GroupSums(category, groups)
     num_tests = 400
     naive, by_group = 0, 0
     for _ in range(num_tests):
@@ -198,19 +200,29 @@ def test_clips_of_one_recording_are_not_taken_each_for_itself(spans_classes: boo
         right = luck + 0.5 * generator.normal(size=(2, 120)) > 0
         values = (right[0].astype(np.int8) - right[1].astype(np.int8))[None]
         naive += single_encoder_p(values, category, metric="top-1") < 0.05
-        by_group += single_encoder_p(values, category, metric="top-1", groups=groups) < 0.05
+        by_group += single_encoder_p(values, category, metric="top-1", groups=of_groups) < 0.05
     assert naive / num_tests > 0.2
     assert 0.02 < by_group / num_tests < 0.05 + 3 * np.sqrt(0.05 * 0.95 / num_tests)
 
 
 def test_groups_of_one_clip_are_clips() -> None:
     values = np.random.default_rng(1).integers(-1, 2, size=(4, len(CATEGORY))).astype(np.int8)
-    alone = np.random.default_rng(2).permutation(len(CATEGORY))
-    assert single_encoder_interval(
-        values, CATEGORY, metric="top-1", groups=alone
-    ) == single_encoder_interval(values, CATEGORY, metric="top-1")
-    with pytest.raises(ValueError, match="5 groups of 5 classes leave nothing to judge by"):
-        single_encoder_interval(values, CATEGORY, metric="top-1", groups=CATEGORY)
+    alone = GroupSums(CATEGORY, np.random.default_rng(2).permutation(len(CATEGORY)))
+    by_group = single_encoder_interval(values, CATEGORY, metric="top-1", groups=alone)
+    by_clip = single_encoder_interval(values, CATEGORY, metric="top-1")
+    assert (by_group.low, by_group.high, by_group.p) == pytest.approx(
+        (by_clip.low, by_clip.high, by_clip.p),
+        rel=0.01,  # the degrees of freedom are those of classes that spread alike
+    )
+
+
+def test_nothing_is_tested_over_too_few_groups_of_a_class() -> None:
+    ours, theirs = random_evaluations("b", 1, share=0.9), random_evaluations("a", 1, share=0.4)
+    for groups, is_tested in ((CATEGORY, False), (np.arange(len(CATEGORY)) // 2, True)):
+        bootstrap = ClipBootstrap(CATEGORY, seed=0, groups=groups)
+        _, found = differences(ours, theirs, bootstrap=bootstrap)
+        assert [each.row.p is not None for each in found] == [is_tested] * 2
+        assert [each.row.interval for each in found] == ["clips" if is_tested else None] * 2
 
 
 def test_of_few_classes_the_crossed_interval_holds_them() -> None:
@@ -230,8 +242,34 @@ def test_of_few_classes_the_crossed_interval_holds_them() -> None:
     assert select(rows, interval="crossed", metric="top-1") == (found[0].beside[0],)
 
 
+def crossed_over(
+    category: NDArray[np.int64],
+    *,
+    seeds: int,
+    draws: int,
+    groups: NDArray[np.int64] | None = None,
+) -> str | None:
+    bootstrap = ClipBootstrap(category, seed=0, groups=groups)
+    return crossed_classes(bootstrap, num_seeds=seeds, num_draws=draws)
+
+
 def test_other_classes_are_spoken_of_where_there_are_enough() -> None:
-    assert crossed_classes(CATEGORY, num_seeds=3, num_draws=50) == "random"
-    assert crossed_classes(CATEGORY % 3, num_seeds=3, num_draws=1) == "fixed"
-    assert crossed_classes(CATEGORY, num_seeds=2, num_draws=50) is None
-    assert crossed_classes(CATEGORY, num_seeds=8, num_draws=3) is None
+    assert crossed_over(CATEGORY, seeds=3, draws=50) == "random"
+    assert crossed_over(CATEGORY % 3, seeds=3, draws=1) == "fixed"
+    assert crossed_over(CATEGORY, seeds=2, draws=50) is None
+    assert crossed_over(CATEGORY, seeds=8, draws=3) is None
+
+
+def test_with_groups_only_other_classes_can_be_spoken_of_and_only_if_none_is_of_several() -> None:
+    apart = np.arange(len(CATEGORY)) // 2
+    assert crossed_over(CATEGORY, seeds=3, draws=50, groups=apart) == "random"
+    few = CATEGORY // 3
+    assert crossed_over(few, seeds=3, draws=50) == "fixed"
+    assert crossed_over(few, seeds=3, draws=50, groups=apart) is None
+    spanning = np.arange(len(CATEGORY)) % 7
+    assert crossed_over(CATEGORY, seeds=3, draws=50, groups=spanning) is None
+    ours, theirs = random_evaluations("b", 3, share=0.7), random_evaluations("a", 3, share=0.6)
+    for groups, count in ((apart, 2), (spanning, 0)):
+        bootstrap = ClipBootstrap(CATEGORY, seed=0, groups=groups)
+        rows, _ = differences(ours, theirs, bootstrap=bootstrap)
+        assert len(select(rows, interval="crossed")) == count

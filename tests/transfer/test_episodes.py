@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 
 from taskgrain.errors import ConfigError
 from taskgrain.transfer import episodes
-from taskgrain.transfer.episodes import EpisodePlan, evaluate_episodes, sample_episodes
+from taskgrain.transfer.episodes import (
+    EpisodePlan,
+    check_episodes,
+    episode_clips,
+    evaluate_episodes,
+    sample_episodes,
+)
 from taskgrain.transfer.evaluate import NO_ANSWER, Subject
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import PROBES, Standardiser
@@ -37,6 +43,7 @@ def task_of(
 
 
 TASK = task_of([6, 7, 8, 9, 5], [9, 8, 7, 6, 5])
+POOLED = replace(PLAN, pooled=True)
 
 
 def subject_of(task: TargetTask, *, gap: float) -> Subject:
@@ -148,6 +155,87 @@ def test_too_few_classes_with_clips_enough_are_named() -> None:
         sample_episodes(TASK, plan=replace(PLAN, num_shots=8))
     with pytest.raises(ConfigError, match=r"5 classes have 2 .* 6 wanted; ask for fewer ways"):
         sample_episodes(TASK, plan=replace(PLAN, num_ways=6))
+
+
+@given(seed=st.integers(0, 99), shots=st.integers(1, 6), queries=st.integers(1, 5))
+@settings(max_examples=25, deadline=None)
+def test_pooled_episodes_draw_both_sides_from_all_clips_and_never_one_clip_twice(
+    seed: int, shots: int, queries: int
+) -> None:
+    plan = replace(POOLED, num_shots=shots, num_queries=queries, seed=seed)
+    drawn = sample_episodes(TASK, plan=plan)
+    clips = episode_clips(TASK, plan=plan)[0]
+    assert clips.clip_ids == TASK.support_ids + TASK.query_ids
+    for classes, support, query in zip(drawn.classes, drawn.support, drawn.query, strict=True):
+        assert len({*support.tolist(), *query.tolist()}) == 3 * (shots + queries)
+        assert clips.labels[support].tolist() == np.repeat(classes, shots).tolist()
+        assert clips.labels[query].tolist() == np.repeat(classes, queries).tolist()
+
+
+def test_pooled_clips_are_support_and_query_equally_often() -> None:
+    drawn = sample_episodes(TASK, plan=replace(POOLED, num_episodes=3000))
+    for taken, count in ((drawn.support, 2), (drawn.query, 4)):
+        clips = np.bincount(taken.ravel(), minlength=70)
+        labels = episode_clips(TASK, plan=POOLED)[0].labels
+        expected = 3000 * 0.6 * count / np.bincount(labels)[labels]
+        assert np.abs(clips - expected).max() < 5 * np.sqrt(expected.max())
+
+
+def test_pooled_queries_are_mostly_the_same_at_any_number_of_shots() -> None:
+    one = sample_episodes(TASK, plan=replace(POOLED, num_shots=1))
+    five = sample_episodes(TASK, plan=replace(POOLED, num_shots=5))
+    assert np.array_equal(one.classes, five.classes)
+    assert np.array_equal(one.query, five.query)  # 10 clips of the smallest class are enough
+    assert np.array_equal(one.support, five.support.reshape(20, 3, 5)[:, :, 0])
+
+
+def test_failed_clips_are_pooled_queries_but_no_support() -> None:
+    lost = frozenset({"s0", "s1", "s2", "q0", "q1", "q2"})
+    task = replace(TASK, failed=lost)
+    plan = replace(POOLED, num_episodes=200)
+    drawn = sample_episodes(task, plan=plan)
+    ids = np.array(task.support_ids + task.query_ids)
+    assert not lost.intersection(ids[drawn.support].ravel().tolist())
+    assert lost <= set(ids[drawn.query].ravel().tolist())
+    found = evaluate_episodes(subject_of(task, gap=20), task, plan=plan, probe="nearest-mean")
+    failed = np.isin(ids[drawn.query], sorted(lost))
+    assert np.array_equal(found.predicted == NO_ANSWER, failed)
+    assert (found.predicted == found.truth)[~failed].all()
+    assert (found.n, found.failed, found.truncated) == (70, 6, 0)
+
+
+def test_pooled_support_is_no_query_even_where_hardly_a_clip_was_decoded() -> None:
+    clips = np.flatnonzero(episode_clips(TASK, plan=POOLED)[0].labels == 0)  # 15 of class 0
+    ids = TASK.support_ids + TASK.query_ids
+    task = replace(TASK, failed=frozenset(ids[index] for index in clips[3:]))
+    drawn = sample_episodes(task, plan=replace(POOLED, num_episodes=100))
+    both = np.concatenate([drawn.support, drawn.query], axis=1)
+    assert all(len(set(row)) == 3 * (2 + 4) for row in both.tolist())
+
+
+def test_pooled_answers_are_those_of_a_slow_obvious_loop() -> None:
+    subject = subject_of(TASK, gap=0.5)
+    row_of = dict(zip(subject.features.clip_ids, subject.features.features, strict=True))
+    ids = TASK.support_ids + TASK.query_ids
+    found = evaluate_episodes(subject, TASK, plan=POOLED, probe="nearest-mean")
+    drawn = sample_episodes(TASK, plan=POOLED)
+    for support, query, predicted in zip(drawn.support, drawn.query, found.predicted, strict=True):
+        learned = np.stack([row_of[ids[index]] for index in support]).astype(np.float64)
+        probe = PROBES["nearest-mean"]().fit(subject.standardiser(learned), np.repeat([0, 1, 2], 2))
+        asked = np.stack([row_of[ids[index]] for index in query])
+        assert probe.predict(subject.standardiser(asked)).tolist() == predicted.tolist()
+
+
+def test_a_pooled_class_needs_clips_for_both_sides() -> None:
+    plan = replace(POOLED, num_ways=2, num_shots=2, num_queries=3)
+    task = task_of([2, 3, 1], [3, 1, 9])
+    assert check_episodes(task, plan=plan).tolist() == [True, False, True]
+    with pytest.raises(
+        ConfigError,
+        match=r"kitchenware: 2 classes have 2 clips that were decoded and 5 in all, 3 wanted; "
+        r"'class 1' has 4 and 4; ask for fewer",
+    ):
+        sample_episodes(task, plan=replace(plan, num_ways=3))
 
 
 def test_plans_and_features_without_meaning_are_refused() -> None:

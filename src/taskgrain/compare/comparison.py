@@ -50,11 +50,15 @@ class Comparison:
     left_out: int  # labelled clips on neither side
     is_divided_here: bool  # whether the division was drawn, not given
     has_groups: bool
-    repeats_groups: bool  # whether a group has several scored clips
     coverage: tuple[Coverage, ...]
     rows: tuple[ResultRow, ...]
     findings: tuple[Finding, ...]
-    is_sound: bool  # whether every class has clips enough for an interval over clips
+    bootstrap: ClipBootstrap  # over the scored clips, or their groups where one has several
+
+    @property
+    def repeats_groups(self) -> bool:
+        """Whether a group has several scored clips."""
+        return self.bootstrap.groups is not None
 
     @property
     def sides(self) -> dict[str, Side]:
@@ -117,7 +121,7 @@ class _Given:
     left_out: int
     is_divided_here: bool
     has_groups: bool
-    scored_groups: NDArray[np.int64] | None  # (N,) in 0..G-1, where a group has several clips
+    scored_groups: NDArray[np.int64] | None  # (N,) in 0..G-1; None: each clip for itself
 
 
 def _compare(
@@ -144,16 +148,14 @@ def _compare(
             except ResultError as error:
                 raise ResultError(f"{source.name}, seed {seed}: {error}") from None
     tell("intervals")
-    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed)
+    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=given.scored_groups)
     every = [each for seeds in evaluations.values() for each in seeds]
     rows = clip_rows(every, study=STUDY, bootstrap=bootstrap)
     rows += seed_rows(every, study=STUDY)
     primary, findings = plan.primary or sources[0].name, []
     for name, seeds in evaluations.items():
         if name != primary:
-            added, found = differences(
-                seeds, evaluations[primary], bootstrap=bootstrap, groups=given.scored_groups
-            )
+            added, found = differences(seeds, evaluations[primary], bootstrap=bootstrap)
             rows += added
             findings += found
     nowhere = frozenset(base.query_ids).difference(*(f.clip_ids for s in sources for f in s.seeds))
@@ -169,11 +171,10 @@ def _compare(
         left_out=given.left_out,
         is_divided_here=given.is_divided_here,
         has_groups=given.has_groups,
-        repeats_groups=given.scored_groups is not None,
         coverage=coverage_of(sources, base),
         rows=tuple(rows),
         findings=tuple(correct(findings, metric=plan.metric)),
-        is_sound=bootstrap.is_sound,
+        bootstrap=bootstrap,
     )
 
 
@@ -255,12 +256,12 @@ def _task(table: LabelTable, sides: Sequence[Side]) -> TargetTask:
 def _scored_groups(
     table: LabelTable, groups: Sequence[str] | None, task: TargetTask
 ) -> NDArray[np.int64] | None:
-    """Number the groups of the scored clips; None where each clip is for itself."""
+    """Number the groups of the scored clips; None without groups."""
     if groups is None:
         return None
     group_of = dict(zip(table.clip_ids, groups, strict=True))
-    names, index = np.unique([group_of[clip] for clip in task.query_ids], return_inverse=True)
-    return index.astype(np.int64) if len(names) < len(index) else None
+    _, index = np.unique([group_of[clip] for clip in task.query_ids], return_inverse=True)
+    return index.astype(np.int64)
 
 
 def _primary(sources: Sequence[SourceFiles], plan: ComparePlan) -> str:

@@ -12,12 +12,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-# scipy ships no types.
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interval
+from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
 from taskgrain.statistics.student import from_error
@@ -45,7 +42,6 @@ def differences(
     primary: Sequence[Evaluation],
     *,
     bootstrap: ClipBootstrap,
-    groups: NDArray[np.int64] | None = None,
 ) -> tuple[list[ResultRow], list[Finding]]:
     """Compare a source with the primary on the same clips and draws, seed by seed.
 
@@ -56,8 +52,7 @@ def differences(
     Args:
         first: evaluations of the source, with true labels, one a seed.
         primary: those of the primary, as many, unless either has one.
-        bootstrap: over the labels of the scored clips.
-        groups: int64 (N,) in 0..G-1, scored clips that were recorded together.
+        bootstrap: over the labels of the scored clips, and the groups that were recorded together.
 
     Returns:
         All rows of differences, and the findings without their Holm correction.
@@ -66,13 +61,13 @@ def differences(
     ours, theirs = _repeated(first, count), _repeated(primary, count)
     pair = (ours[0].source or "", theirs[0].source or "")
     rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
+    if bootstrap.groups is not None and bootstrap.groups.spans_classes:
+        rows = [row for row in rows if row.interval != "crossed"]
     found = []
     for answers in ours[0].answers:
         for metric in ("top-1", "mean-per-class"):
             own = select(rows, probe=answers.probe, shots=answers.shots, metric=metric)
-            found.append(
-                _finding(own, ours, theirs, answers=answers, bootstrap=bootstrap, groups=groups)
-            )
+            found.append(_finding(own, ours, theirs, answers=answers, bootstrap=bootstrap))
     extra = [row for each in found for row in each.beside if row not in rows]
     tested = {_key(each.row): each.row for each in found}
     return [*(tested.get(_key(row), row) for row in rows), *extra], found
@@ -91,32 +86,31 @@ def single_encoder_interval(
     category: NDArray[np.int64],
     *,
     metric: ClipMetric,
-    groups: NDArray[np.int64] | None = None,
+    groups: GroupSums | None = None,
 ) -> Interval:
     """Say by how much two encoders differ, over other clips of these classes and other draws.
 
     A stratified t interval and test: the encoders and classes are held; the clips of each class
     vary, and the support draws where there are several. What draws and clips share is in both
     variances, which makes it a little too careful. Degrees of freedom by Satterthwaite. With
-    groups, these vary and not the clips for themselves: the sums of their deviations are taken.
+    groups, these vary and not the clips for themselves (`GroupSums`).
 
     Args:
         values: int8 (R, N) of a draw and a clip, the difference of two answers: 1, 0 or -1.
         category: int64 (N,), at least 2 clips of each.
         metric: how clips are weighed.
-        groups: int64 (N,) in 0..G-1, clips that were recorded together; None: each for itself.
+        groups: of these clips, and sound; None: each clip for itself.
 
     Returns:
         Kind "clips"; p two-sided, without any spread 1 if the mean is zero, else 0.
-
-    Raises:
-        ValueError: if the groups are as few as what the classes fix of them.
     """
     weight = clip_weights(category, metric=metric)
     scores = values.mean(axis=0, dtype=np.float64)  # (N,)
-    by_group = groups is not None and len(np.unique(groups)) < len(groups)
-    parts = _parts_of_groups if by_group else _parts_of_clips
-    variances = parts(scores, category, weight, groups)
+    if groups is None:
+        variances = _parts_of_clips(scores, category, weight)
+    else:
+        sums = groups.sums(scores[None], weight)[0]
+        variances = [(float(sums @ sums), groups.freedom(weight))]
     if len(values) > 1:
         of_draw = values @ weight  # (R,)
         variances.append((float(of_draw.var(ddof=1)) / len(values), len(values) - 1))
@@ -129,29 +123,11 @@ def single_encoder_interval(
     return from_error(value, math.sqrt(total), df=df, n=len(scores), kind="clips")
 
 
-def free_groups(category: NDArray[np.int64], groups: NDArray[np.int64]) -> int:
-    """Count the degrees of freedom that groups leave: 0 where each class is in one group alone.
-
-    Deviations from the means of classes sum to zero over each class, and so over each set of
-    groups and classes that hang together: as many of the sums over groups are not free.
-
-    Args:
-        category: int64 (N,), of each clip.
-        groups: int64 (N,) in 0..G-1, each with clips.
-    """
-    names, inverse = np.unique(category, return_inverse=True)
-    size = int(groups.max()) + 1
-    links = coo_array(
-        (np.ones(len(groups)), (groups, size + inverse)), shape=(size + len(names),) * 2
-    )
-    return size - int(connected_components(links, directed=False, return_labels=False))
-
-
 def _parts_of_clips(
-    scores: Floats, category: NDArray[np.int64], weight: Floats, _: NDArray[np.int64] | None
-) -> list[tuple[float, int]]:
+    scores: Floats, category: NDArray[np.int64], weight: Floats
+) -> list[tuple[float, float]]:
     """Give each class's part of the variance, with its degrees of freedom."""
-    parts = []
+    parts: list[tuple[float, float]] = []
     for each in np.unique(category):
         own = category == each
         count = int(own.sum())
@@ -160,27 +136,20 @@ def _parts_of_clips(
     return parts
 
 
-def _parts_of_groups(
-    scores: Floats, category: NDArray[np.int64], weight: Floats, groups: NDArray[np.int64] | None
-) -> list[tuple[float, int]]:
-    """Give the variance of sums over groups, with its degrees of freedom."""
-    assert groups is not None, "taken only where there are groups"
-    _, inverse = np.unique(category, return_inverse=True)
-    means = np.bincount(inverse, scores) / np.bincount(inverse)
-    sums = np.bincount(groups, weight * (scores - means[inverse]))
-    size, free = len(sums), free_groups(category, groups)
-    if free < 1:
-        raise ValueError(f"{size} groups of {len(means)} classes leave nothing to judge by")
-    return [(float(sums @ sums) * size / free, free)]
+def crossed_classes(bootstrap: ClipBootstrap, *, num_seeds: int, num_draws: int) -> Classes | None:
+    """Say what a crossed interval takes classes for, or None where it cannot be given.
 
-
-def crossed_classes(
-    category: NDArray[np.int64], *, num_seeds: int, num_draws: int
-) -> Classes | None:
-    """Say what a crossed interval takes classes for, or None where it cannot be given."""
-    kinds: tuple[Classes, ...] = ("random", "fixed")
+    Where clips were recorded in groups, the spread of the classes holds that of their groups; of
+    fixed classes, or groups of several classes, it would take each clip for itself.
+    """
+    groups = bootstrap.groups
+    kinds: tuple[Classes, ...] = ("random", "fixed") if groups is None else ("random",)
+    if groups is not None and groups.spans_classes:
+        return None
     for classes in kinds:
-        fault = crossed_fault(category, num_seeds=num_seeds, num_draws=num_draws, classes=classes)
+        fault = crossed_fault(
+            bootstrap.category, num_seeds=num_seeds, num_draws=num_draws, classes=classes
+        )
         if fault is None:
             return classes
     return None
@@ -193,19 +162,17 @@ def _finding(
     *,
     answers: Answers,
     bootstrap: ClipBootstrap,
-    groups: NDArray[np.int64] | None,
 ) -> Finding:
     """Make one finding of the rows of one probe, number of shots and metric."""
     metric: ClipMetric = "top-1" if rows[0].metric == "top-1" else "mean-per-class"
     if len(ours) == 1:
         if not bootstrap.is_sound:
             return Finding(rows[0], (), None)
-        if groups is not None and free_groups(bootstrap.category, groups) < 1:
-            row = replace(rows[0], interval=None, low=None, high=None)
-            return Finding(row, (), None)
         values = _values(ours[0], theirs[0], answers)
-        found = single_encoder_interval(values, bootstrap.category, metric=metric, groups=groups)
-        # The bootstrap's interval holds the draws, and takes each clip for itself.
+        found = single_encoder_interval(
+            values, bootstrap.category, metric=metric, groups=bootstrap.groups
+        )
+        # The bootstrap's interval holds the draws.
         value = min(max(rows[0].value or 0.0, found.low), found.high)
         row = replace(rows[0], value=value, low=found.low, high=found.high, p=found.p)
         return Finding(row, (), None)
@@ -213,7 +180,7 @@ def _finding(
     summary = [row for row in rows if row.seed is None]
     crossed = [row for row in summary if row.interval == "crossed"]
     if not crossed:  # of too few classes to speak of others
-        crossed = _crossed(tested, ours, theirs, answers=answers, category=bootstrap.category)
+        crossed = _crossed(tested, ours, theirs, answers=answers, bootstrap=bootstrap)
     clips = [row for row in summary if row.interval == "clips"]
     return Finding(tested, (*crossed, *clips), None)
 
@@ -224,16 +191,16 @@ def _crossed(
     theirs: Sequence[Evaluation],
     *,
     answers: Answers,
-    category: NDArray[np.int64],
+    bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
     num_draws = len(answers.predicted)
-    classes = crossed_classes(category, num_seeds=len(ours), num_draws=num_draws)
+    classes = crossed_classes(bootstrap, num_seeds=len(ours), num_draws=num_draws)
     if classes is None:
         return []
     pairs = zip(ours, theirs, strict=True)
     values = np.stack([_values(one, other, answers) for one, other in pairs])  # (S, R, N)
     metric: ClipMetric = "top-1" if tested.metric == "top-1" else "mean-per-class"
-    found = crossed_interval(values, category, metric=metric, classes=classes)
+    found = crossed_interval(values, bootstrap.category, metric=metric, classes=classes)
     low, high = found.low, found.high
     value = min(max(tested.value or 0.0, low), high)  # the same sum in another order
     return [replace(tested, interval="crossed", value=value, low=low, high=high, p=found.p)]

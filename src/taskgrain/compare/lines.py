@@ -9,13 +9,15 @@ from typing import Literal
 from taskgrain.compare.comparison import Comparison
 from taskgrain.compare.differences import Finding
 from taskgrain.results import ResultRow, Shots, select
+from taskgrain.statistics.intervals import IntervalKind
 
 Part = Literal["accuracy", "difference", "control"]
-OVER = {
+OVER: dict[IntervalKind | None, str] = {
     "clips": "clips",
     "seeds": "seeds",
     "crossed": "seeds x draws x clips",
     "draws": "draws",
+    "episodes": "episodes",
     None: "",
 }
 
@@ -46,9 +48,16 @@ def lines_of(comparison: Comparison, probe: str) -> tuple[Line, ...]:
     )
 
 
+def over(comparison: Comparison, kind: IntervalKind | None) -> str:
+    """Say what an interval of a kind varies here."""
+    if kind == "clips" and comparison.repeats_groups:
+        return "groups"
+    return OVER[kind]
+
+
 def single_over(comparison: Comparison) -> str:
     """Say what a tested difference of two single encoders varies."""
-    return f"{'groups' if comparison.repeats_groups else 'clips'} x draws"
+    return f"{over(comparison, 'clips')} x draws"
 
 
 def _accuracies(comparison: Comparison, probe: str) -> Iterator[Line]:
@@ -62,7 +71,7 @@ def _accuracies(comparison: Comparison, probe: str) -> Iterator[Line]:
             metric=comparison.plan.metric,
         )
         shown = tuple(_one(rows, shots, seeded=count == 1) for shots in comparison.plan.shots)
-        yield _line("accuracy", name, shown)
+        yield _line(comparison, "accuracy", name, shown)
 
 
 def _differences(comparison: Comparison, probe: str) -> Iterator[Line]:
@@ -78,26 +87,26 @@ def _differences(comparison: Comparison, probe: str) -> Iterator[Line]:
         title = f"{name} - {comparison.primary}"
         shots = comparison.plan.shots
         tested = [found.get(each) for each in shots]
-        line = _line("difference", title, tuple(_row(each) for each in tested))
-        if line.over == OVER["clips"]:
+        line = _line(comparison, "difference", title, tuple(_row(each) for each in tested))
+        if line.over == over(comparison, "clips"):
             line = replace(line, over=single_over(comparison))
         yield replace(line, p_holm=tuple(None if each is None else each.p_holm for each in tested))
         for kind in ("crossed", "clips"):
             beside = tuple(_beside(each, kind) for each in tested)
             if any(beside):
-                yield _line("difference", title, beside)
+                yield _line(comparison, "difference", title, beside)
 
 
 def _controls(comparison: Comparison, probe: str) -> Iterator[Line]:
     shots = comparison.plan.shots
     for control, metric in (("chance", "top-1"), ("majority", comparison.plan.metric)):
         floor = select(comparison.rows, control=control, metric=metric)
-        yield _line("control", control, tuple(floor[0] for _ in shots))
+        yield _line(comparison, "control", control, tuple(floor[0] for _ in shots))
     for name in comparison.num_seeds:
         permuted = select(comparison.rows, source=name, probe=probe, control="permuted-labels")
         rows = tuple(_mean([row for row in permuted if row.shots == each]) for each in shots)
         if any(rows):
-            yield _line("control", f"permuted labels, {name}", rows)
+            yield _line(comparison, "control", f"permuted labels, {name}", rows)
 
 
 def _one(rows: Sequence[ResultRow], shots: Shots, *, seeded: bool) -> ResultRow | None:
@@ -127,7 +136,9 @@ def _beside(finding: Finding | None, kind: str) -> ResultRow | None:
     return next((row for row in finding.beside if row.interval == kind), None)
 
 
-def _line(part: Part, name: str, rows: tuple[ResultRow | None, ...]) -> Line:
+def _line(
+    comparison: Comparison, part: Part, name: str, rows: tuple[ResultRow | None, ...]
+) -> Line:
     kinds = [row.interval for row in rows if row is not None]
-    over = OVER[next((kind for kind in kinds if kind is not None), None)]
-    return Line(part, name, over, rows, (None,) * len(rows))
+    kind = next((kind for kind in kinds if kind is not None), None)
+    return Line(part, name, over(comparison, kind), rows, (None,) * len(rows))

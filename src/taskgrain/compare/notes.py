@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from taskgrain.compare.comparison import Comparison
 from taskgrain.compare.differences import crossed_classes
 from taskgrain.compare.lines import single_over
 from taskgrain.compare.missing import Coverage
 from taskgrain.results import ResultRow
 from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
+from taskgrain.statistics.groups import FEWEST_FREEDOM
 from taskgrain.statistics.intervals import FEWEST_CLIPS
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE
 from taskgrain.transfer.probes.ridge import MAX_KERNEL_CLIPS
@@ -128,29 +131,33 @@ def _probes(comparison: Comparison) -> Iterator[str]:
 
 
 def _intervals(comparison: Comparison) -> Iterator[str]:
-    if comparison.is_sound:
+    bootstrap = comparison.bootstrap
+    if not bootstrap.is_sound:
+        yield f"no interval or test over {_unsound(comparison)}"
+    elif comparison.repeats_groups:
+        yield (
+            "intervals are 95 %; over groups: other groups of clips of these classes, as other "
+            "recordings, with these encoders and support draws"
+        )
+    else:
         yield (
             "intervals are 95 %; over clips: other clips of these classes, with these encoders "
             "and support draws"
-        )
-        if comparison.repeats_groups:
-            yield (
-                "clips of one group are alike, but intervals over clips take each for itself: they "
-                "are too narrow"
-            )
-    else:
-        yield (
-            f"no interval or test over clips: a class has fewer than {FEWEST_CLIPS} scored clips"
         )
     seeds = max(comparison.num_seeds.values())
     if seeds < 2:
         return
     yield "over seeds: other encoders trained the same way, on the same clips and draws"
-    labels, draws = comparison.task.query_labels, comparison.plan.num_draws
-    classes = crossed_classes(labels, num_seeds=seeds, num_draws=draws)
+    draws = comparison.plan.num_draws
+    classes = crossed_classes(bootstrap, num_seeds=seeds, num_draws=draws)
     if classes is not None:
         said = "and classes together" if classes == "random" else "together, of these classes"
         yield f"over seeds x draws x clips: other seeds, support draws, clips {said}"
+    elif comparison.repeats_groups:
+        yield (
+            "no crossed interval: it takes 3 seeds, 1 or at least 5 draws, 5 classes, and groups "
+            "of one class each"
+        )
     else:
         yield "no crossed interval: it takes 3 seeds, and 1 or at least 5 draws"
     single = [name for name, count in comparison.num_seeds.items() if count == 1]
@@ -158,11 +165,20 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
         yield f"one encoder of {_some(single)} is held against every seed: it is taken as given"
 
 
+def _unsound(comparison: Comparison) -> str:
+    """Say over what there is no interval, and why."""
+    labels = comparison.task.query_labels
+    if np.unique(labels, return_counts=True)[1].min() < FEWEST_CLIPS:
+        return f"clips: a class has fewer than {FEWEST_CLIPS} scored clips"
+    return (
+        "groups: too few are scored, or too unequal: one may hold half of a class at most, and "
+        f"{FEWEST_FREEDOM:.0f} degrees of freedom are needed"
+    )
+
+
 def _tests(comparison: Comparison) -> Iterator[str]:
     family = [each for each in comparison.findings if each.p_holm is not None]
     if not family:
-        if comparison.is_sound:
-            yield "no difference was tested: too few groups are scored"
         return
     kinds = {each.row.interval for each in family}
     units = single_over(comparison)

@@ -76,11 +76,19 @@ class Target(Settings):
     support: int = Field(390, ge=2, description="clips in the pool that support draws come from")
     scored: int = Field(1105, ge=2, description="clips that are scored")
     few_shot: Path | None = Field(
-        None, description="published few-shot list of root's clips: they and its classes are used"
+        None,
+        description="published few-shot list of clips below root: they alone are the target, half "
+        "of each class to support; episodes draw both sides from all of them",
     )
     factors: tuple[Part, ...] = Field(
         (), description="factors of factors.jsonl to read out beside the category"
     )
+
+    @model_validator(mode="after")
+    def _list_has_a_root(self) -> Self:
+        if self.few_shot is not None and self.root is None:
+            raise ValueError('"few_shot" needs "root", the dataset whose clips it lists')
+        return self
 
     @model_validator(mode="after")
     def _store_has_a_root(self) -> Self:

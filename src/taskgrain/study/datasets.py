@@ -10,6 +10,7 @@ from pathlib import Path
 from taskgrain.config.clips import Levels, SourceData, Target
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import Fit
+from taskgrain.data.few_shot import few_shot_records, read_few_shot
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import CLIPS_PER_SHARD, FrameStore, write_shard
@@ -40,10 +41,11 @@ class Dataset:
     store_size: tuple[int, int]  # height and width of the stored frames, pixels
     fit: Fit  # how clips take that size
     levels: Mapping[str, Mapping[str, str]]  # the study's own: level -> category -> name
+    few_shot: Path | None  # a published list: its clips are the dataset
 
     def manifest(self) -> Manifest:
-        """Read the annotations."""
-        manifest = read_manifest(self.root)
+        """Read the annotations; of a published few-shot list those of its clips, divided anew."""
+        manifest = _listed(read_manifest(self.root), self.few_shot)
         if not self.levels:
             return manifest
         where = f"data.levels for {self.root}"
@@ -70,8 +72,9 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     """Find every dataset of a study, the source's first; drawn ones get their annotations.
 
     Raises:
-        ManifestError: if a dataset of the user's own cannot be read.
-        ConfigError: if a packed store holds other frames than the study wants.
+        ManifestError: if a dataset of the user's own cannot be read, or a few-shot list of it.
+        ConfigError: if a packed store holds other frames than the study wants, or a few-shot list
+            has clips that the encoders learn from.
     """
     datasets: dict[str, Dataset] = {}
     wanted: dict[str, SourceData | Target] = {SOURCE: study.data}
@@ -84,25 +87,48 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
             write_annotations(root, plan(world))
         manifest = read_manifest(root)
         datasets[name] = _dataset(study, name, settings, manifest, folder.store(name))
+    for dataset in datasets.values():
+        if dataset.few_shot is not None and _is_same(dataset.root, datasets[SOURCE].root):
+            _refuse_learned(dataset, datasets[SOURCE])
     return datasets
+
+
+def _is_same(first: Path, second: Path) -> bool:
+    return first.resolve() == second.resolve()
+
+
+def _refuse_learned(target: Dataset, source: Dataset) -> None:
+    """Refuse a few-shot list of clips that the encoders learn from: they would not be new."""
+    learned = {record.clip_id for record in source.manifest().split(Split.TRAIN)}
+    listed = [record.clip_id for record in target.manifest().records]
+    shared = [clip for clip in listed if clip in learned]
+    if shared:
+        raise ConfigError(
+            f"target {target.name}: {len(shared)} of the {len(listed)} clips of {target.few_shot} "
+            f"are learned from, {shared[0]} among them; give data.root a folder whose annotations "
+            "leave those classes out (its videos may be links)"
+        )
 
 
 def _dataset(
     study: Study, name: str, settings: SourceData | Target, manifest: Manifest, own_store: Path
 ) -> Dataset:
-    num_clips = len(manifest.records)
+    few_shot = settings.few_shot if isinstance(settings, Target) else None
+    listed = _listed(manifest, few_shot)
+    num_clips = len(listed.records)
     dataset = Dataset(
         name,
         manifest.root,
         own_store,
         world_of(settings),
         num_clips=num_clips,
-        num_training=len(manifest.split(Split.TRAIN)),
+        num_training=len(listed.split(Split.TRAIN)),
         num_shards=ceil(num_clips / CLIPS_PER_SHARD),
         is_packed=False,
         store_size=(study.video.store_height, study.video.store_width),
         fit=study.video.fit,
         levels=_by_category(study.data.levels) if name == SOURCE else {},
+        few_shot=few_shot,
     )
     if settings.store is None:
         return dataset
@@ -110,6 +136,13 @@ def _dataset(
     _refuse_other_store(settings.store, facts, dataset, manifest)
     open_store(settings.store)
     return replace(dataset, store=settings.store, num_shards=facts.shards, is_packed=True)
+
+
+def _listed(manifest: Manifest, few_shot: Path | None) -> Manifest:
+    """Keep the clips of a published few-shot list, if there is one."""
+    if few_shot is None:
+        return manifest
+    return replace(manifest, records=few_shot_records(read_few_shot(few_shot), manifest.records))
 
 
 def _refuse_other_store(

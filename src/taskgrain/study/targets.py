@@ -13,6 +13,7 @@ from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, nearest
 from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.episodes import EpisodePlan, check_episodes
 from taskgrain.transfer.task import TargetTask, factor_task
 
 
@@ -67,18 +68,19 @@ def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
 def check_target(
     target: Target, manifest: Manifest, store: FrameStore | None, transfer: Transfer
 ) -> None:
-    """Refuse a target that has one class only, or too few clips for its shots.
+    """Refuse a target that has one class only, or too few clips for its shots or its episodes.
 
     Args:
         target: its settings.
         manifest: its clips.
         store: its frames, which say what failed; None before they are decoded.
-        transfer: the numbers of shots.
+        transfer: the numbers of shots, and the episodes.
 
     Raises:
         ConfigError: naming the class, what it has and what is wanted.
     """
-    for task in target_tasks(target, manifest, store):
+    tasks = target_tasks(target, manifest, store)
+    for task in tasks:
         if len(task.class_names) < 2:
             raise ConfigError(
                 f"target {task.name} has one class only, {task.class_names[0]!r}; "
@@ -86,3 +88,25 @@ def check_target(
             )
         for shots in transfer.shots:
             support_draws(task, num_shots=shots, num_draws=1, seed=transfer.seed)
+    for plan in episode_plans(target, transfer):
+        check_episodes(tasks[0], plan=plan)
+
+
+def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
+    """Plan a target's episodes at each number of shots; none where none are asked for.
+
+    Of a published few-shot list both sides of an episode come from all of its clips.
+    """
+    wanted = transfer.episodes
+    return [
+        EpisodePlan(
+            num_ways=wanted.ways,
+            num_shots=shots,
+            num_queries=wanted.queries,
+            num_episodes=wanted.number,
+            seed=transfer.seed,
+            pooled=target.few_shot is not None,
+        )
+        for shots in wanted.shots
+        if wanted.number
+    ]

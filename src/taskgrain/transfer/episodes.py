@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
+from taskgrain.results import Control
 from taskgrain.transfer.answer import Problems, answer_many
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, NO_ANSWER, Subject
-from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName
+from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
 from taskgrain.transfer.task import TargetTask
 
 BLOCK_NUMBERS = 1 << 22  # drawn at a time: 32 MiB
@@ -34,6 +35,9 @@ class EpisodePlan:
     num_queries: int = 15  # of each class
     num_episodes: int = 600
     seed: int = 0
+    # Whether an episode's support and queries come from all clips of the target alike, as the
+    # protocols of published few-shot lists have it; otherwise each from its own side of the task.
+    pooled: bool = False
 
     def __post_init__(self) -> None:
         if self.num_ways < 2:
@@ -44,21 +48,40 @@ class EpisodePlan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class EpisodeClips:
+    """The clips that support, or queries, are drawn from."""
+
+    clip_ids: tuple[str, ...]
+    labels: Labels  # (N,), index into the task's class_names
+    is_decoded: NDArray[np.bool_]  # (N,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Episodes:
     """The classes and clips of each episode, way after way."""
 
     classes: Labels  # (E, W), index into the task's class_names, in random order
-    support: Labels  # (E, W * k), index into the task's support_ids
-    query: Labels  # (E, W * q), index into the task's query_ids
+    support: Labels  # (E, W * k), index into the first of `episode_clips`
+    query: Labels  # (E, W * q), index into the second; never a clip of the same row's support
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EpisodeAnswers:
-    """What one probe answered in every episode."""
+    """What one probe answered in every episode, and whose features it read."""
 
+    source: str | None
+    seed: int | None
+    readout: str
+    control: Control | None
+    target: str
     probe: str
+    num_ways: int
+    shots: int
     predicted: NDArray[np.int16]  # (E, W * q) in 0..W-1, NO_ANSWER where the clip failed
     truth: NDArray[np.int16]  # (W * q,), the way of each query clip, the same in every episode
+    n: int  # clips that queries are drawn from
+    failed: int  # of them, could not be decoded
+    truncated: int  # of them, end early
     chosen: str | None
     chosen_on: str | None
 
@@ -69,39 +92,75 @@ class EpisodeAnswers:
         return accuracies
 
 
+def episode_clips(task: TargetTask, *, plan: EpisodePlan) -> tuple[EpisodeClips, EpisodeClips]:
+    """Give the clips that support is drawn from, and those that queries are drawn from.
+
+    They are the task's support pool and its scored clips. Of a pooled plan both are all clips of
+    the task, the pool's first.
+    """
+    support = EpisodeClips(task.support_ids, task.support_labels, task.has_support)
+    query = EpisodeClips(task.query_ids, task.query_labels, task.is_decoded)
+    if not plan.pooled:
+        return support, query
+    every = EpisodeClips(
+        support.clip_ids + query.clip_ids,
+        np.concatenate([support.labels, query.labels]),
+        np.concatenate([support.is_decoded, query.is_decoded]),
+    )
+    return every, every
+
+
+def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
+    """Check that enough classes have clips enough: bool (K,), which have.
+
+    Raises:
+        ConfigError: naming the classes with too few clips, if fewer than W have enough.
+    """
+    num_classes = len(task.class_names)
+    support, query = episode_clips(task, plan=plan)
+    usable = np.bincount(support.labels[support.is_decoded], minlength=num_classes)
+    asked = np.bincount(query.labels, minlength=num_classes)
+    wanted = plan.num_queries + (plan.num_shots if plan.pooled else 0)
+    is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (asked >= wanted)
+    if is_able.sum() < plan.num_ways:
+        raise ConfigError(_too_few(task, plan, is_able, np.stack([usable, asked])))
+    return is_able
+
+
 def sample_episodes(task: TargetTask, *, plan: EpisodePlan) -> Episodes:
-    """Draw classes, and for each support clips of the pool and query clips of the scored ones.
+    """Draw classes, and of each its support clips and its query clips.
 
     An episode depends on the labels, the seed and its own number, and on nothing else: it is the
     same for every source, and its support at one shot is part of that at five, unless other
     classes have clips enough: classes are drawn from those that have. Support clips that failed
     to decode are not drawn; query clips are drawn whether or not they failed, and then count as
-    wrong.
+    wrong. With a pooled plan too, no clip of an episode is on both of its sides.
 
     Raises:
         ConfigError: naming the classes with too few clips, if fewer than W have enough.
     """
-    usable = task.has_support
-    num_classes = len(task.class_names)
-    num_support = np.bincount(task.support_labels[usable], minlength=num_classes)
-    num_query = np.bincount(task.query_labels, minlength=num_classes)
-    is_able = (num_support >= plan.num_shots) & (num_query >= plan.num_queries)
-    if is_able.sum() < plan.num_ways:
-        raise ConfigError(_too_few(task, plan, num_support, num_query))
-    pools = _members(task.support_labels, num_classes), _members(task.query_labels, num_classes)
-    ends = np.cumsum([num_classes, len(usable)])
-    size = max(1, BLOCK_NUMBERS // (ends[-1] + len(task.query_ids)))
+    is_able = check_episodes(task, plan=plan)
+    num_classes = len(is_able)
+    sides = episode_clips(task, plan=plan)
+    pools = [_members(side.labels, num_classes) for side in sides]
+    num_support, num_query = (len(side.clip_ids) for side in sides)
+    ends = np.cumsum([num_classes, num_support])
+    width = ends[-1] + (0 if plan.pooled else num_query)
+    size = max(1, BLOCK_NUMBERS // width)
     generator = np.random.default_rng((plan.seed, EPISODE_STREAM))  # row after row
     parts = []
     for start in range(0, plan.num_episodes, size):
         # Each class and clip has a number in each episode; the lowest of those allowed are drawn.
         rows = min(size, plan.num_episodes - start)
-        numbers = generator.random((rows, ends[-1] + len(task.query_ids)))
-        of_class, of_support, of_query = np.split(numbers, ends, axis=1)
+        of_class, of_support, of_query = np.split(generator.random((rows, width)), ends, axis=1)
+        if plan.pooled:
+            of_query = -of_support  # the highest: mostly the same queries at any number of shots
         of_class[:, ~is_able] = np.inf
-        of_support[:, ~usable] = np.inf
+        of_support[:, ~sides[0].is_decoded] = np.inf
         classes = np.argsort(of_class, axis=1, kind="stable")[:, : plan.num_ways]
         support = _lowest(of_support, pools[0][classes], plan.num_shots)
+        if plan.pooled:
+            np.put_along_axis(of_query, support, np.inf, axis=1)
         query = _lowest(of_query, pools[1][classes], plan.num_queries)
         parts.append((classes, support, query))
     return Episodes(*(np.concatenate(each) for each in zip(*parts, strict=True)))
@@ -121,37 +180,59 @@ def evaluate_episodes(
         ValueError: if the features have steps and the probe does not read them, or it reads them
             and there are none.
     """
+    standardiser = _standardiser(subject, plan, probe)
+    episodes = sample_episodes(task, plan=plan)
+    support, query = episode_clips(task, plan=plan)
+    pool, scored = (
+        subject.features.of(
+            [clip for clip, has in zip(side.clip_ids, side.is_decoded, strict=True) if has]
+        )
+        for side in (support, query)
+    )
+    ways = np.repeat(np.arange(plan.num_ways), plan.num_shots)
+    problems = Problems(
+        support=(np.cumsum(support.is_decoded) - 1)[episodes.support],
+        labels=np.tile(ways, (plan.num_episodes, 1)),
+        # A clip that failed has no row: any row stands in, and its answer is thrown away.
+        query=np.maximum(np.cumsum(query.is_decoded) - 1, 0)[episodes.query],
+        num_classes=plan.num_ways,
+    )
+    with threadpool_limits(limits=1):
+        answered = answer_many(probe, pool, scored, problems=problems, standardiser=standardiser)
+    has_answer = query.is_decoded[episodes.query]
+    return EpisodeAnswers(
+        source=subject.source,
+        seed=subject.seed,
+        readout=subject.readout,
+        control=subject.control,
+        target=task.name,
+        probe=probe,
+        num_ways=plan.num_ways,
+        shots=plan.num_shots,
+        predicted=np.where(has_answer, answered.predicted, NO_ANSWER).astype(np.int16),
+        truth=np.repeat(np.arange(plan.num_ways), plan.num_queries).astype(np.int16),
+        n=len(query.clip_ids),
+        failed=int((~query.is_decoded).sum()),
+        truncated=len(task.truncated.intersection(query.clip_ids)),
+        chosen=answered.chosen,
+        chosen_on=answered.chosen_on,
+    )
+
+
+def _standardiser(subject: Subject, plan: EpisodePlan, probe: ProbeName) -> Standardiser | None:
+    """Give the source's scale at one or two shots; None where each support is measured."""
     reads_steps = PROBES[probe]().reads_steps
     if reads_steps != (subject.features.features.ndim == 3):
         raise ValueError(
             f"features are {subject.features.features.shape}; probe {probe} "
             f"{'reads steps' if reads_steps else 'needs their mean (mean_over_steps)'}"
         )
-    episodes = sample_episodes(task, plan=plan)
-    usable, decoded = task.has_support, task.is_decoded
-    pool, scored = (
-        subject.features.of([clip for clip, is_kept in zip(ids, kept, strict=True) if is_kept])
-        for ids, kept in ((task.support_ids, usable), (task.query_ids, decoded))
-    )
-    few = plan.num_shots < FEWEST_SHOTS_TO_STANDARDISE
+    if plan.num_shots >= FEWEST_SHOTS_TO_STANDARDISE:
+        return None
     standardiser = subject.step_standardiser if reads_steps else subject.standardiser
-    if few and standardiser is None:
+    if standardiser is None:
         raise ValueError(f"probe {probe} needs the source's step_standardiser at so few shots")
-    ways = np.repeat(np.arange(plan.num_ways), plan.num_shots)
-    problems = Problems(
-        support=(np.cumsum(usable) - 1)[episodes.support],
-        labels=np.tile(ways, (plan.num_episodes, 1)),
-        # A clip that failed has no row: any row stands in, and its answer is thrown away.
-        query=np.maximum(np.cumsum(decoded) - 1, 0)[episodes.query],
-        num_classes=plan.num_ways,
-    )
-    with threadpool_limits(limits=1):
-        answered = answer_many(
-            probe, pool, scored, problems=problems, standardiser=standardiser if few else None
-        )
-    predicted = np.where(decoded[episodes.query], answered.predicted, NO_ANSWER).astype(np.int16)
-    truth = np.repeat(np.arange(plan.num_ways), plan.num_queries).astype(np.int16)
-    return EpisodeAnswers(probe, predicted, truth, answered.chosen, answered.chosen_on)
+    return standardiser
 
 
 def _members(labels: Labels, num_classes: int) -> Labels:
@@ -182,17 +263,23 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
     return taken
 
 
-def _too_few(task: TargetTask, plan: EpisodePlan, num_support: Labels, num_query: Labels) -> str:
-    """Say which classes lack clips, the poorest first."""
+def _too_few(
+    task: TargetTask, plan: EpisodePlan, is_able: NDArray[np.bool_], counts: Labels
+) -> str:
+    """Say which classes lack clips, the poorest first; counts (2, K): usable, and for queries."""
     short = sorted(
-        (mine, asked, name)
-        for mine, asked, name in zip(num_support, num_query, task.class_names, strict=True)
-        if mine < plan.num_shots or asked < plan.num_queries
+        (int(mine), int(asked), name)
+        for mine, asked, name, able in zip(*counts, task.class_names, is_able, strict=True)
+        if not able
     )
     lacking = ", ".join(f"{name!r} has {mine} and {asked}" for mine, asked, name in short[:3])
+    wanted = f"{plan.num_shots} usable support clips and {plan.num_queries} scored clips"
+    if plan.pooled:
+        wanted = (
+            f"{plan.num_shots} clips that were decoded and {plan.num_shots + plan.num_queries} "
+            "in all"
+        )
     return (
-        f"target {task.name}: {len(task.class_names) - len(short)} classes have "
-        f"{plan.num_shots} usable support clips and {plan.num_queries} scored clips, "
-        f"{plan.num_ways} wanted{'; ' if lacking else ''}{lacking}; "
-        "ask for fewer ways, shots or queries"
+        f"target {task.name}: {is_able.sum()} classes have {wanted}, {plan.num_ways} wanted"
+        f"{'; ' if lacking else ''}{lacking}; ask for fewer ways, shots or queries"
     )
