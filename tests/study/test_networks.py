@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from taskgrain.config.learning import Source
 from taskgrain.config.load import load_study
@@ -32,6 +33,7 @@ from taskgrain.study.networks import (
     new_model,
     shape_of,
 )
+from taskgrain.study.run import run_study
 from taskgrain.study.sources import source_task
 from tests.making import PULL, PUSH, row, write_annotations
 
@@ -234,3 +236,11 @@ def test_weights_that_are_nowhere_are_named_all_at_once_before_the_first_cell(
     assert len(lines) == 2
     assert lines[0].startswith(f"encoders.image: {tmp_path}")
     assert "r3d_18-b3b3357e.pth: no such file" in lines[1]
+
+
+def test_an_encoder_of_ones_own_beside_a_named_one_is_refused(tmp_path: Path) -> None:
+    sources = "sources=['action-groups', {name='wide', classify='category', encoder='other'}]"
+    study = load_study("smoke", [sources, "encoders={other={lstm_width=8}}", "primary.source=wide"])
+    with pytest.raises(ConfigError, match="'wide' wants the encoder 'other', but run_study"):
+        run_study(study, tmp_path / "run", encoder=lambda seed: nn.Identity())
+    assert not (tmp_path / "run").exists()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from taskgrain.config.base import Name, Settings
 
@@ -79,6 +79,14 @@ class Transfer(Settings):
         ("majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"),
         description="what would show a result to be false",
     )
+
+    @model_validator(mode="after")
+    def _endpoints_have_their_norms(self) -> Self:
+        if "source" not in self.batch_norm:
+            raise ValueError(
+                'batch_norm needs "source": endpoints compare encoders with their own norms'
+            )
+        return self
 
 
 class Primary(Settings):

@@ -71,6 +71,7 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
             device=inputs.device,
         )
         for source in inputs.study.sources
+        if not source.is_frozen  # what learned nothing says nothing
     ]
 
 

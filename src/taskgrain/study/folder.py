@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from taskgrain.config.load import differences, load_study, study_to_toml
 from taskgrain.config.settings import Study
@@ -33,13 +34,32 @@ class RunFolder:
         """Folder of a source's training; its checkpoints are `best` and `last` in it."""
         return self.root / "checkpoints" / f"{source}-seed-{seed}"
 
-    def features(self, subject: str, dataset: str) -> Path:
-        """File of the features of one subject on one dataset."""
-        return self.root / "features" / subject / f"{dataset}.npz"
+    def features(
+        self,
+        subject: str,
+        dataset: str,
+        place: Literal["output", "channels"] = "output",
+        batch_norm: Literal["source", "target"] = "source",
+    ) -> Path:
+        """File of one subject's features on one dataset, where it was read, by whose norms."""
+        parts = [dataset]
+        if place != "output":
+            parts.append(place)
+        if batch_norm != "source":
+            parts.append("target-norm")
+        return self.root / "features" / subject / f"{'.'.join(parts)}.npz"  # no name has a dot
 
     def predictions(self, cell: str) -> Path:
         """File of an evaluation's per-clip predictions."""
         return self.root / "predictions" / f"{cell}.npz"
+
+    def captions(self, source: str, seed: int) -> Path:
+        """File of what a source's decoder says of its validation clips."""
+        return self.root / "captions" / f"{source}-seed-{seed}.json"
+
+    def confusions(self, source: str, seed: int) -> Path:
+        """File of which class a source's head took for which, on its validation clips."""
+        return self.root / "confusions" / f"{source}-seed-{seed}.csv"
 
     def rows(self, cell: str) -> Path:
         """File of the result rows of one cell, before they are gathered."""

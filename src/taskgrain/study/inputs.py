@@ -70,8 +70,8 @@ class Inputs:
         return next(source for source in self.study.sources if source.name == name)
 
     def checkpoint(self, source: str, seed: int) -> Path:
-        """Find the checkpoint that transfer uses: the last, so that all had equal steps."""
-        return self.folder.checkpoint(source, seed) / "last"
+        """Find the checkpoint that is tested: the last, all having equal steps, or the best."""
+        return self.folder.checkpoint(source, seed) / self.study.transfer.checkpoint
 
 
 def mirror_images(study: Study) -> Mapping[str, str] | None:

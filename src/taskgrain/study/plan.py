@@ -13,44 +13,53 @@ from taskgrain.jobs.executor import Cell, Facts, Worker
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
+from taskgrain.study.episodes import EPISODE_SECONDS, episodes_name, evaluate_target_episodes
 from taskgrain.study.examples import show_examples
+from taskgrain.study.extracting import EXTRACT_SECONDS, extract_features
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import PASS_SECONDS, train_source
+from taskgrain.study.learning import PASS_SECONDS, train_source, warm_start_source
+from taskgrain.study.random_labels import RANDOM_LABELS, random_task, train_on_random_labels
 from taskgrain.study.source_scores import score_source
-from taskgrain.study.testing import (
-    EVALUATE_SECONDS,
-    EXTRACT_SECONDS,
+from taskgrain.study.subjects import (
+    BatchNorm,
+    FeaturesKey,
     SubjectKey,
-    evaluate_subject,
-    evaluation_name,
-    extract_features,
+    check_subjects,
+    extractions,
+    places_of,
     subjects,
 )
+from taskgrain.study.testing import EVALUATE_SECONDS, evaluate_subject, evaluation_name
 
-SCORE_SECONDS = 3.0
+SCORE_SECONDS = 6.0
 GATHER_SECONDS = 6.0
 CHECK_SECONDS = 1.0
 EXAMPLE_SECONDS = 0.5  # a clip drawn at 320 x 240 and described by every source
 
 
 def plan_cells(inputs: Inputs) -> list[Cell]:
-    """List every cell of a study; those that are done already among them."""
+    """List every cell of a study; those that are done already among them.
+
+    Raises:
+        ConfigError: if what the study tests could not be read, or its control not be learned.
+    """
+    check_subjects(inputs)
     folder = inputs.folder
     prepared = [cell for dataset in inputs.datasets.values() for cell in _prepare(inputs, dataset)]
     checking = _Work(partial(check_clips, inputs=inputs), CHECK_SECONDS, folder.ledger)
     checked = _cell(inputs, "check", _names(prepared), checking)
     cells = [*prepared, checked]
-    learned: list[Cell] = []
-    for source in inputs.study.sources:
-        for seed in inputs.study.seeds:
-            learned.append(_train(inputs, source.name, seed, checked))
-            cells += [learned[-1], _score(inputs, source.name, seed, learned[-1])]
-    for key in subjects(inputs):
-        trained = [f"train {key.source} seed {key.seed}"] if key.source is not None else []
-        extract = _extract(inputs, key, [checked.name, *trained])
+    learned = _learn(inputs, checked)
+    cells += learned
+    for features, keys in extractions(subjects(inputs)).items():
+        trained = _train_name(features.source or features.kind, features.seed)
+        needs = [cell.name for cell in learned if cell.name == trained]
+        extract = _extract(inputs, features, keys, [checked.name, *needs])
         cells.append(extract)
-        cells += [_evaluate(inputs, key, target, extract) for target in inputs.study.targets]
+        for key in keys:
+            for target in inputs.study.targets:
+                cells += _evaluate(inputs, key, target, extract)
     showing = _Work(
         partial(show_examples, inputs=inputs),
         inputs.study.examples * EXAMPLE_SECONDS,
@@ -107,12 +116,41 @@ def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
     ]
 
 
-def _train(inputs: Inputs, source: str, seed: int, checked: Cell) -> Cell:
+def _learn(inputs: Inputs, checked: Cell) -> list[Cell]:
+    """Train and score with every seed each source that learns; then train the control."""
+    study = inputs.study
+    cells: list[Cell] = []
+    for source in study.sources:
+        if source.is_frozen:
+            continue
+        for seed in study.seeds:
+            begins_with = warm_start_source(inputs, source.name)
+            needs = [] if begins_with is None else [_train_name(begins_with, seed)]
+            call = partial(train_source, inputs=inputs, name=source.name, seed=seed)
+            cells.append(_train(inputs, source.name, seed, call, [checked.name, *needs]))
+            cells.append(_score(inputs, source.name, seed, cells[-1]))
+    if RANDOM_LABELS in study.transfer.controls:
+        for seed in study.seeds:
+            random_task(inputs.datasets[SOURCE].manifest(), seed)  # refused now, if at all
+            call = partial(train_on_random_labels, inputs=inputs, seed=seed)
+            cells.append(_train(inputs, RANDOM_LABELS, seed, call, [checked.name]))
+    return cells
+
+
+def _train(
+    inputs: Inputs,
+    name: str,
+    seed: int,
+    call: Callable[[Worker], Facts],
+    needs: Sequence[str],
+) -> Cell:
     passes = inputs.study.train.epochs * inputs.datasets[SOURCE].num_training
-    call = partial(train_source, inputs=inputs, name=source, seed=seed)
-    output = inputs.checkpoint(source, seed) / "model.safetensors"
-    work = _Work(call, passes * PASS_SECONDS, output)
-    return _cell(inputs, f"train {source} seed {seed}", [checked.name], work)
+    output = inputs.checkpoint(name, seed) / "model.safetensors"
+    return _cell(inputs, _train_name(name, seed), needs, _Work(call, passes * PASS_SECONDS, output))
+
+
+def _train_name(name: str, seed: int | None) -> str:
+    return f"train {name} seed {seed}"
 
 
 def _score(inputs: Inputs, source: str, seed: int, train: Cell) -> Cell:
@@ -121,16 +159,33 @@ def _score(inputs: Inputs, source: str, seed: int, train: Cell) -> Cell:
     return _cell(inputs, f"score {source} seed {seed}", [train.name], work)
 
 
-def _extract(inputs: Inputs, key: SubjectKey, needs: Sequence[str]) -> Cell:
-    clips = sum(dataset.num_clips for dataset in inputs.datasets.values())
-    call = partial(extract_features, inputs=inputs, key=key)
-    last = list(inputs.datasets)[-1]
-    work = _Work(call, clips * EXTRACT_SECONDS, inputs.folder.features(key.name, last))
-    return _cell(inputs, f"features {key.name}", needs, work)
+def _extract(
+    inputs: Inputs, features: FeaturesKey, keys: Sequence[SubjectKey], needs: Sequence[str]
+) -> Cell:
+    norms = {key.batch_norm for key in keys}
+    clips = sum(
+        dataset.num_clips * (1 if dataset.name == SOURCE else len(norms))
+        for dataset in inputs.datasets.values()
+    )
+    call = partial(extract_features, inputs=inputs, key=features, keys=keys)
+    last, place = list(inputs.datasets)[-1], places_of(keys)[-1]
+    norm: BatchNorm = "target" if "target" in norms else "source"
+    output = inputs.folder.features(features.name, last, place, norm)
+    work = _Work(call, clips * EXTRACT_SECONDS, output)
+    return _cell(inputs, f"features {features.name}", needs, work)
 
 
-def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) -> Cell:
+def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) -> list[Cell]:
+    """Ask a subject's features what a target asks, and its episodes if there are any."""
     call = partial(evaluate_subject, inputs=inputs, key=key, target=target)
     cost = EVALUATE_SECONDS * (1 + len(target.factors))
     work = _Work(call, cost, inputs.folder.predictions(evaluation_name(key, target.name)))
-    return _cell(inputs, f"evaluate {key.name} on {target.name}", [extract.name], work)
+    cells = [_cell(inputs, f"evaluate {key.name} on {target.name}", [extract.name], work)]
+    episodes = inputs.study.transfer.episodes
+    if episodes.number:
+        call = partial(evaluate_target_episodes, inputs=inputs, key=key, target=target)
+        fits = episodes.number * len(episodes.shots) * len(inputs.study.transfer.probes)
+        output = inputs.folder.predictions(episodes_name(key, target.name))
+        work = _Work(call, fits * EPISODE_SECONDS, output)
+        cells.append(_cell(inputs, f"episodes {key.name} on {target.name}", [extract.name], work))
+    return cells

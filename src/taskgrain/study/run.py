@@ -20,13 +20,15 @@ from taskgrain.labels.symmetry import check_mirror_table
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
 from taskgrain.study.folder import RunFolder, claim, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
+from taskgrain.study.learning import check_training
+from taskgrain.study.networks import check_networks, make_networks_ready
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.provenance import describe_run
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import source_task
+from taskgrain.study.subjects import FLAT_CONTROLS
 from taskgrain.study.targets import check_target
-from taskgrain.study.testing import FLAT_CONTROLS
 from taskgrain.transfer.probes import PROBES
 
 
@@ -59,6 +61,8 @@ def run_study(
     workers = workers or os.cpu_count() or 1
     if workers < 1:
         raise ValueError(f"workers is {workers}; expected at least 1")
+    if encoder is not None:
+        _refuse_two_encoders(study)
     started = time.monotonic()
     out = Path(out)
     folder = RunFolder(out)
@@ -66,12 +70,14 @@ def run_study(
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)
         if is_complete(folder):
-            if all(root.is_dir() for root in _own_roots(study)):
+            if all(path.exists() for path in _own_paths(study)):
                 keep_to_data(folder, lay_out(study, folder))
             return out
         sweep(folder)
         datasets = lay_out_study(study, folder)
         keep_to_data(folder, datasets)
+        if encoder is None:
+            make_networks_ready(study)
         inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
@@ -82,9 +88,22 @@ def run_study(
     return out
 
 
-def _own_roots(study: Study) -> list[Path]:
-    roots = (study.data.root, *(target.root for target in study.targets))
-    return [root for root in roots if root is not None]
+def _refuse_two_encoders(study: Study) -> None:
+    """Refuse an encoder of the user's own beside sources that name another."""
+    named = next((source for source in study.sources if source.encoder is not None), None)
+    if named is not None:
+        raise ConfigError(
+            f"source {named.name!r} wants the encoder {named.encoder!r}, but run_study was given "
+            "one of your own for all sources; leave one of the two out"
+        )
+
+
+def _own_paths(study: Study) -> list[Path]:
+    """List the folders of the user's own datasets, and the few-shot lists."""
+    paths = [study.data.root]
+    for target in study.targets:
+        paths += [target.root, target.few_shot]
+    return [path for path in paths if path is not None]
 
 
 def is_complete(folder: RunFolder) -> bool:
@@ -100,6 +119,8 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     Raises:
         TaskgrainError: if annotations, levels, factors or numbers of clips do not fit the study.
     """
+    check_networks(study)
+    check_training(study)
     datasets = lay_out(study, folder)
     manifest = datasets[SOURCE].manifest()
     for source in study.sources:
@@ -118,7 +139,12 @@ def _check_source(source: Source, manifest: Manifest, study: Study) -> None:
         ConfigError: naming the source and what the dataset lacks.
     """
     try:
-        task = source_task(source, manifest, min_word_count=study.train.min_word_count)
+        task = source_task(
+            source,
+            manifest,
+            min_word_count=study.train.min_word_count,
+            words=study.train.words,
+        )
     except TaxonomyError as error:
         raise ConfigError(
             f"source {source.name!r} cannot be learned from {manifest.root}: {error}; leave it "
@@ -161,7 +187,11 @@ def _check_mirroring(study: Study, manifest: Manifest) -> None:
     if images is None:
         return
     training = manifest.split(Split.TRAIN)
-    tasks = (source_task(source, manifest, mirror=images) for source in study.sources)
+    tasks = (
+        source_task(source, manifest, mirror=images)
+        for source in study.sources
+        if not source.is_frozen
+    )
     if not any(example.mirrored for task in tasks for example in task.examples(training)):
         raise ConfigError(
             f"augment.mirror is {study.augment.mirror:g}, but no training clip of {manifest.root} "

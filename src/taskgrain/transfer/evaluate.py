@@ -34,8 +34,9 @@ class Subject:
     readout: str
     control: Control | None
     features: FeatureSet  # (N, D) or (N, T', D), of every clip of the target that was decoded
-    standardiser: Standardiser  # of the features' means over steps, on the source's training clips
+    standardiser: Standardiser  # of what `flat` gives, on the source's training clips
     step_standardiser: Standardiser | None = None  # of every step; for probes that read steps
+    joins_steps: bool = False  # other probes get the steps side by side, not their mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,8 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
     """Fit every probe of the plan on every support draw and answer every scored clip.
 
     Features are standardised by the source's statistics at one or two shots, by the support's
-    otherwise. Probes that read steps are given all of them, the others their mean. Computes on
-    one thread, so that the bits do not depend on the machine's cores.
+    otherwise. Probes that read steps are given all of them, the others their mean, or all side by
+    side. Computes on one thread, so that the bits do not depend on the machine's cores.
 
     Args:
         subject: whose features; a feature is needed of each clip that did not fail.
@@ -203,7 +204,9 @@ def _answer(
         scale = (subject.step_standardiser if steps else subject.standardiser) if few else None
         if few and scale is None:
             raise ValueError(f"probe {probe} at {shots} shots needs the source's step_standardiser")
-        inputs = (pool, query) if steps else (_mean(pool), _mean(query))
+        inputs = [
+            each if steps else flat(each, joins_steps=subject.joins_steps) for each in (pool, query)
+        ]
         answered = answer_many(probe, *inputs, problems=problems, standardiser=scale)
         predicted = np.full((len(draws), len(task.query_ids)), NO_ANSWER, dtype=np.int16)
         predicted[:, decoded] = answered.predicted
@@ -211,10 +214,17 @@ def _answer(
     return tuple(answers)
 
 
-def _mean(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the steps of (N, T', D), summed in float64, as `mean_over_steps` does."""
+def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
+    """Give what of features (N, T', D) a probe reads that reads no steps; (N, D) stay.
+
+    Returns:
+        All steps side by side (N, T' * D), or else their mean (N, D), summed in float64 as
+        `mean_over_steps` does.
+    """
     if features.ndim == 2:
         return features
+    if joins_steps:
+        return features.reshape(len(features), -1)
     return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 

@@ -1,0 +1,258 @@
+"""The cells that extract: the features of a source or a control on every dataset.
+
+Each dataset is read in one pass, whatever is tested of an encoder, and the pass in parts: a
+stopped or killed extraction goes on after its last whole part.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import ClipBatches, Example
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.sampling import generator_for
+from taskgrain.data.store import FrameStore
+from taskgrain.jobs.executor import Worker
+from taskgrain.models.recipes import build_from
+from taskgrain.models.weights import save_weights
+from taskgrain.predict import load_model
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.networks import new_encoder, own_encoder
+from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
+from taskgrain.study.targets import target_tasks
+from taskgrain.train.calibrate import calibrate_batch_norm
+from taskgrain.transfer.archive import Arrays
+from taskgrain.transfer.controls import motion_energy, raw_pixels
+from taskgrain.transfer.extract import (
+    ReadVideo,
+    collect_places,
+    encoder_reader,
+    feature_set,
+    place_facts,
+    weights_sha256,
+)
+from taskgrain.transfer.features import file_sha256, fingerprint, read_header, write_features
+from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
+from taskgrain.transfer.readouts import Place
+from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
+
+EXTRACT_SECONDS = 1 / 500  # a clip through a frozen encoder in float32, one thread
+CALIBRATION_BATCHES = 30
+STATISTICS_CLIPS = 1000  # of a dataset: a mean is then within 3 % of a feature's deviation
+SHUFFLE_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """What is read of every clip: an encoder, or pixels as they are."""
+
+    key: FeaturesKey
+    places: tuple[Place, ...]
+    weights: str  # hash of them
+    encoder: nn.Module | None  # None for a control that has none
+
+
+def extract_features(
+    worker: Worker, inputs: Inputs, key: FeaturesKey, keys: Sequence[SubjectKey]
+) -> None:
+    """Extract features of every dataset: once, deterministically, in float32.
+
+    Args:
+        worker: told of the work done, and asked whether to stop.
+        inputs: of the study.
+        key: whose features.
+        keys: the subjects that are read from them.
+
+    Raises:
+        StoppedError: when the worker was asked to stop; the same call goes on from there.
+    """
+    subject = _subject(inputs, key, places_of(keys))
+    for name in inputs.datasets:
+        _extract(worker, inputs, subject, name, "source")
+    if any(each.batch_norm == "target" for each in keys):
+        for target in inputs.study.targets:
+            _extract(worker, inputs, subject, target.name, "target")
+
+
+def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Subject:
+    """Load the encoder that a source or a control is, or make it."""
+    if key.kind in ("pixels", "motion-energy", *SHORTCUTS):
+        return _Subject(key, places, key.kind, None)
+    is_trained = key.source is not None and not inputs.source(key.source).is_frozen
+    if is_trained or key.kind == "random-labels":
+        assert key.seed is not None, "what was trained has a seed"
+        folder = inputs.checkpoint(key.source or key.kind, key.seed)
+        encoder = load_model(folder, encoder=own_encoder(inputs, key.seed))[0].encoder
+        return _Subject(key, places, file_sha256(folder / "model.safetensors"), encoder)
+    seed = inputs.study.seeds[0] if key.seed is None else key.seed
+    encoder, recipe = new_encoder(inputs, key.source, seed)
+    if key.kind == "random-encoder":
+        if recipe is not None:  # one from elsewhere came with weights that were learned
+            encoder = build_from(recipe, seed)
+        return _Subject(key, places, _calibrated(inputs, encoder.to(inputs.device), key), encoder)
+    return _Subject(key, places, weights_sha256(encoder), encoder)
+
+
+def _calibrated(inputs: Inputs, encoder: nn.Module, key: FeaturesKey) -> str:
+    """Give an untrained encoder the BatchNorm statistics of the source's clips; hash it."""
+    dataset = inputs.datasets[SOURCE]
+    store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
+    usable = [record.clip_id for record in records if record.clip_id in store]
+    batches = _in_order(inputs, usable, store).batches()
+    first = islice(batches, CALIBRATION_BATCHES)
+    device = torch.device(inputs.device)
+    calibrate_batch_norm(encoder, (batch.video.to(device) for batch in first))
+    path = inputs.folder.root / "checkpoints" / key.name / "encoder.safetensors"
+    save_weights(encoder, path)
+    return file_sha256(path)
+
+
+def _extract(
+    worker: Worker, inputs: Inputs, subject: _Subject, name: str, batch_norm: BatchNorm
+) -> None:
+    """Write the features of one dataset at every place, unless they are there already."""
+    dataset = inputs.datasets[name]
+    manifest, store = dataset.manifest(), dataset.frames()
+    records = [record for record in _extracted(name, manifest) if record.clip_id in store]
+    clip_ids = [record.clip_id for record in records]
+    norm_clips = () if batch_norm == "source" else _norm_clips(inputs, name, manifest, store)
+    outputs = _outputs(inputs, subject, name, clip_ids=clip_ids, norm_clips=norm_clips)
+    if all(_is_there(path, header) for path, header in outputs.values()):
+        return
+    shortcut = {str(kind): read for kind, read in SHORTCUTS.items()}.get(subject.key.kind)
+    if shortcut is not None:
+        path, header = outputs["output"]
+        write_features(path, shortcut(store, records, header))
+        return
+    read = _reader(worker, inputs, subject, norm_clips, store)
+    batches = _in_order(inputs, clip_ids, store)
+    part_steps = ceil(PART_CLIPS / inputs.study.train.batch_size)
+
+    def make(number: int) -> Arrays:
+        some = islice(batches.batches(first_step=number * part_steps), part_steps)
+        told = _told(worker, some)
+        if subject.key.kind == "shuffled-time":
+            told = shuffled_time(told, seed=SHUFFLE_SEED)
+        return collect_places(read, told, device=torch.device(inputs.device))
+
+    beside, _ = outputs[subject.places[0]]
+    parts = extract_in_parts(
+        beside,
+        make,
+        num_parts=ceil(batches.steps_per_epoch / part_steps),
+        key="\n".join(str(header["fingerprint"]) for _, header in outputs.values()),
+    )
+    for place, (path, header) in outputs.items():
+        write_features(path, feature_set(parts, place, header))
+    remove_parts(beside)
+
+
+def _extracted(name: str, manifest: Manifest) -> Sequence[ClipRecord]:
+    """Choose the clips whose features are needed: all of a target, enough of the source.
+
+    Of the source only the mean and deviation of each feature are used (see `Standardiser`): its
+    clips are drawn once and for all subjects alike.
+    """
+    if name != SOURCE:
+        return manifest.records
+    training = manifest.split(Split.TRAIN)
+    drawn = generator_for(0, 0, "statistics").permutation(len(training))[:STATISTICS_CLIPS]
+    return [training[index] for index in sorted(drawn)]
+
+
+def _norm_clips(
+    inputs: Inputs, name: str, manifest: Manifest, store: FrameStore
+) -> tuple[str, ...]:
+    """Choose the support clips of a target that BatchNorm statistics are re-estimated on.
+
+    They are drawn once, for all subjects alike and without a look at a label, and come in the
+    drawn order: batches of clips sorted by class would vary too little.
+    """
+    target = next(each for each in inputs.study.targets if each.name == name)
+    task = target_tasks(target, manifest, store)[0]
+    usable = [clip for clip, has in zip(task.support_ids, task.has_support, strict=True) if has]
+    drawn = generator_for(0, 0, "norms").permutation(len(usable))[:STATISTICS_CLIPS]
+    return tuple(usable[index] for index in drawn)
+
+
+def _outputs(
+    inputs: Inputs,
+    subject: _Subject,
+    name: str,
+    *,
+    clip_ids: Sequence[str],
+    norm_clips: Sequence[str],
+) -> dict[Place, tuple[Path, dict[str, object]]]:
+    """Give the file of each place, and the header that says where its features come from."""
+    key = subject.key
+    sampling: dict[str, object] = inputs.study.video.model_dump()
+    if key.kind == "shuffled-time":
+        sampling["shuffled"] = SHUFFLE_SEED
+    batch_norm: BatchNorm = "target" if norm_clips else "source"
+    outputs: dict[Place, tuple[Path, dict[str, object]]] = {}
+    for place in subject.places:
+        determined = {**sampling, "place": place, "norm_clips": list(norm_clips)}
+        header = {
+            "dataset": name,
+            "subject": key.name,
+            "place": place,
+            "batch_norm": batch_norm,
+            "sampling": sampling,
+            "fingerprint": fingerprint(
+                weights_sha256=subject.weights, preprocessing=determined, clip_ids=clip_ids
+            ),
+            **({} if subject.encoder is None else place_facts(subject.encoder, place)),
+        }
+        outputs[place] = inputs.folder.features(key.name, name, place, batch_norm), header
+    return outputs
+
+
+def _is_there(path: Path, header: Mapping[str, object]) -> bool:
+    """Whether these very features were written by a call that came no further."""
+    held = read_header(path)
+    return held is not None and held.get("fingerprint") == header["fingerprint"]
+
+
+def _reader(
+    worker: Worker,
+    inputs: Inputs,
+    subject: _Subject,
+    norm_clips: Sequence[str],
+    store: FrameStore,
+) -> ReadVideo:
+    """Give the function that reads a video; with norms re-estimated on some clips, if there are."""
+    if subject.key.kind == "pixels":
+        return lambda video: {"output": raw_pixels(video)}
+    if subject.encoder is None:
+        return lambda video: {"output": motion_energy(video)}
+    encoder, device = subject.encoder, torch.device(inputs.device)
+    if norm_clips:
+        encoder = copy.deepcopy(encoder).to(device)
+        told = _told(worker, _in_order(inputs, norm_clips, store).batches())
+        calibrate_batch_norm(encoder, (batch.video.to(device) for batch in told))
+    return encoder_reader(encoder, subject.places, device=device)
+
+
+def _in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
+    return ClipBatches(
+        store,
+        [Example(clip) for clip in clip_ids],
+        inputs.sampling,
+        batch_size=inputs.study.train.batch_size,
+    )
+
+
+def _told(worker: Worker, batches: Iterator[Batch]) -> Iterator[Batch]:
+    for batch in batches:
+        yield batch
+        worker.advance(len(batch.clip_ids) * EXTRACT_SECONDS)

@@ -1,0 +1,246 @@
+"""Whose features a study tests, and how each is read: the sources, then the controls.
+
+A subject is an encoder, or features that nothing was learned for, read in one way. Its features
+are extracted once for all the ways in which it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from taskgrain.config.learning import Source
+from taskgrain.config.networks import Encoder
+from taskgrain.config.testing import Control
+from taskgrain.errors import ConfigError
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.networks import new_encoder
+from taskgrain.train.calibrate import has_batch_norm
+from taskgrain.transfer.probes import PROBES
+from taskgrain.transfer.readouts import PLACE_OF, TARGET_NORM, Place, Readout
+from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
+
+FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+"""Controls with one vector a clip, and no steps."""
+FLAT: Literal["flat"] = "flat"  # their read-out
+PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
+
+BatchNorm = Literal["source", "target"]
+EncoderControl = Literal["random-encoder", "random-labels"]
+Encoded = Literal["source", "shuffled-time"] | EncoderControl
+Kind = Encoded | Literal["pixels", "motion-energy"] | Shortcut
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesKey:
+    """Which features are extracted: whose, and of which seed."""
+
+    kind: Kind
+    source: str | None = None
+    seed: int | None = None  # None without an encoder, or where its weights do not depend on it
+
+    @property
+    def name(self) -> str:
+        """Name the features in files and cells; no source's can be another's or a control's."""
+        parts = [self.source or self.kind]
+        if self.seed is not None:
+            parts.append(f"seed-{self.seed}")
+        elif self.source is not None:
+            parts.append("frozen")
+        if self.kind == "shuffled-time":
+            parts.append(self.kind)
+        return "-".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectKey:
+    """Which subject is tested: whose features, as which seed's, and how they are read."""
+
+    features: FeaturesKey
+    seed: int | None = None  # of its rows; frozen weights may serve several
+    readout: Readout | Literal["flat"] = PLAIN
+    batch_norm: BatchNorm = "source"
+
+    @property
+    def kind(self) -> Kind:
+        """Give what kind of subject it is."""
+        return self.features.kind
+
+    @property
+    def source(self) -> str | None:
+        """Give the source whose encoder it is, or None for a control without one."""
+        return self.features.source
+
+    @property
+    def control(self) -> Control | None:
+        """Give the control that the subject is, or None for a source."""
+        return None if self.kind == "source" else self.kind
+
+    @property
+    def read_as(self) -> str:
+        """Name how it is read, as rows do: "lstm-mean+target-norm" with the target's norms."""
+        return self.readout if self.batch_norm == "source" else self.readout + TARGET_NORM
+
+    @property
+    def name(self) -> str:
+        """Name the subject in files and cells."""
+        parts = [self.source or self.kind]
+        if self.seed is not None:
+            parts.append(f"seed-{self.seed}")
+        if self.kind == "shuffled-time":
+            parts.append(self.kind)
+        if self.readout not in (PLAIN, FLAT):
+            parts.append(self.readout)
+        if self.batch_norm == "target":
+            parts.append("target-norm")
+        return "-".join(parts)
+
+
+def subjects(inputs: Inputs) -> list[SubjectKey]:
+    """List what a study tests, in plan order: sources, then controls; seed after seed of each."""
+    keys = [
+        SubjectKey(features, seed, readout, batch_norm)
+        for group in _groups(inputs)
+        for readout, batch_norm in _ways(inputs, group[0][0])
+        for features, seed in group
+    ]
+    controls = inputs.study.transfer.controls
+    flat: tuple[Kind, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+    return keys + [SubjectKey(FeaturesKey(kind), readout=FLAT) for kind in flat if kind in controls]
+
+
+def extractions(keys: Sequence[SubjectKey]) -> dict[FeaturesKey, list[SubjectKey]]:
+    """Say which subjects are read from which features, in plan order."""
+    found: dict[FeaturesKey, list[SubjectKey]] = {}
+    for key in keys:
+        found.setdefault(key.features, []).append(key)
+    return found
+
+
+def places_of(keys: Sequence[SubjectKey]) -> tuple[Place, ...]:
+    """List where the encoder of these subjects is to be read."""
+    wanted = {place_of(key) for key in keys}
+    return tuple(place for place in get_args(Place) if place in wanted)
+
+
+def place_of(key: SubjectKey) -> Place:
+    """Give where a subject's encoder is read; features without an encoder count as its output."""
+    return "output" if key.readout == "flat" else PLACE_OF[key.readout]
+
+
+def _groups(inputs: Inputs) -> Iterator[list[tuple[FeaturesKey, int]]]:
+    """Give whatever has an encoder: for each source or control, the features of every seed."""
+    study = inputs.study
+    controls, seeds = study.transfer.controls, study.seeds
+    for source in study.sources:
+        yield [(_of_source(inputs, source, "source", seed), seed) for seed in seeds]
+    for kind in get_args(EncoderControl):
+        if kind in controls:
+            yield [(FeaturesKey(kind, None, seed), seed) for seed in seeds]
+    if "shuffled-time" in controls:
+        for source in study.sources:
+            yield [(_of_source(inputs, source, "shuffled-time", seed), seed) for seed in seeds]
+
+
+def _of_source(inputs: Inputs, source: Source, kind: Encoded, seed: int) -> FeaturesKey:
+    """Give a source's features: one set for all seeds where no weight was ever drawn."""
+    settings = inputs.study.encoder_of(source)
+    is_drawn = not source.is_frozen or settings.weights == "random" or settings.recurrent
+    return FeaturesKey(kind, source.name, seed if is_drawn else None)
+
+
+def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
+    """List how an encoder is read.
+
+    The untrained one is always read after its LSTM and before it too: a random LSTM may hide
+    what its input tells. The target's norms are for encoders that have norms, and for clips as
+    they are.
+    """
+    transfer = inputs.study.transfer
+    wanted: tuple[Readout, ...] = transfer.readouts
+    if key.kind == "random-encoder":
+        wanted = tuple(dict.fromkeys((PLAIN, *wanted, "channels-mean")))
+    has = readouts_of(inputs, key.source)
+    norms: list[BatchNorm] = ["source"]
+    adapts = "target" in transfer.batch_norm and key.kind != "shuffled-time"
+    if adapts and _has_norms(inputs, key.source):
+        norms.append("target")
+    return [(readout, norm) for readout in wanted if readout in has for norm in norms]
+
+
+def _has_norms(inputs: Inputs, source: str | None) -> bool:
+    """Whether a source's encoder has BatchNorm; of another, re-estimating would change nothing."""
+    if _settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
+        return True
+    return has_batch_norm(new_encoder(inputs, source, inputs.study.seeds[0])[0])
+
+
+def readouts_of(inputs: Inputs, source: str | None) -> tuple[Readout, ...]:
+    """List the read-outs that a source's encoder has; None: the study's own encoder.
+
+    Channels are read of the two-channel encoder alone, and each one only where it is there.
+    """
+    settings = _settings(inputs, source)
+    has_channels = settings.network == "two-channel" and inputs.encoder_factory is None
+    absent: set[Readout] = set()
+    if not settings.spatial_widths:
+        absent.add("spatial-mean")
+    if not settings.temporal_widths:
+        absent.add("temporal-mean")
+    return tuple(
+        readout
+        for readout, place in PLACE_OF.items()
+        if place == "output" or (has_channels and readout not in absent)
+    )
+
+
+def _settings(inputs: Inputs, source: str | None) -> Encoder:
+    study = inputs.study
+    return study.encoder if source is None else study.encoder_of(inputs.source(source))
+
+
+def check_subjects(inputs: Inputs) -> None:
+    """Refuse what could not be tested; a read-out is tested on every source that has it.
+
+    Raises:
+        ConfigError: if no source has a read-out, one of an endpoint has not the endpoint's, every
+            probe reads steps where there is one alone, or a source has the name of a control.
+    """
+    study = inputs.study
+    names = [source.name for source in study.sources]
+    for kind in get_args(EncoderControl):
+        if kind in names:
+            raise ConfigError(f"sources: {kind!r} is the name of a control; give it another")
+    for readout in study.transfer.readouts:
+        if not any(readout in readouts_of(inputs, name) for name in names):
+            raise ConfigError(
+                f"transfer.readouts: {readout!r} reads a channel of the two-channel encoder before "
+                "its LSTM, and no source has that channel; leave it out"
+            )
+    if "lstm-last" in study.transfer.readouts and all(
+        PROBES[name]().reads_steps for name in study.transfer.probes
+    ):
+        raise ConfigError(
+            f"transfer.probes: {', '.join(study.transfer.probes)} read the steps of a clip, and "
+            "lstm-last has one alone; add a probe as nearest-mean, or leave that read-out out"
+        )
+    _check_endpoints(inputs)
+
+
+def _check_endpoints(inputs: Inputs) -> None:
+    study = inputs.study
+    for index, endpoint in enumerate((study.primary, *study.family)):
+        where = f"family[{index - 1}]" if index else "primary"
+        for name in (endpoint.source, endpoint.versus):
+            has = readouts_of(inputs, name)
+            if endpoint.readout not in has:
+                raise ConfigError(
+                    f"{where}.readout is {endpoint.readout!r}, but the encoder of source {name!r} "
+                    f"has {', '.join(has)} alone"
+                )
+        if endpoint.readout == "lstm-last" and PROBES[endpoint.probe]().reads_steps:
+            raise ConfigError(
+                f"{where}.probe is {endpoint.probe!r}, which reads the steps of a clip; "
+                "lstm-last has one alone"
+            )

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from taskgrain.config.load import load_study
+from taskgrain.errors import ConfigError
+from taskgrain.jobs.executor import Cell
+from taskgrain.study.datasets import lay_out
+from taskgrain.study.folder import RunFolder
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.plan import plan_cells
+from tests.making import PULL, PUSH, row, write_annotations
+
+
+def planned(root: Path, *changes: str, templates: tuple[str, ...] = (PUSH, PULL)) -> list[Cell]:
+    rows = [row(str(number), templates[number % len(templates)]) for number in range(12)]
+    data = write_annotations(root / "data", list(rows[:8]), list(rows[8:]))
+    target = f"targets=[{{name='kitchenware', root='{data}'}}]"
+    shots = ("transfer.shots=[1]", "primary.shots=1")
+    study = load_study("smoke", [f"data.root='{data}'", target, *shots, *changes])
+    folder = RunFolder(root / "run")
+    return plan_cells(Inputs(study, folder, lay_out(study, folder), None, "cpu", "fp32"))
+
+
+def named(cells: list[Cell], name: str) -> Cell:
+    return next(cell for cell in cells if cell.name == name)
+
+
+def names(cells: list[Cell], step: str) -> list[str]:
+    return [cell.name for cell in cells if cell.name.split()[0] == step]
+
+
+def test_every_cell_needs_only_what_stands_before_it_and_ends_by_its_own_mark(
+    tmp_path: Path,
+) -> None:
+    controls = 'transfer.controls=["random-labels", "random-encoder", "shuffled-time", "pixels"]'
+    norms = 'transfer.batch_norm=["source", "target"]'
+    cells = planned(tmp_path, controls, norms, "seeds=[0, 1]", "transfer.episodes.number=5")
+    seen: set[str] = set()
+    for cell in cells:
+        assert set(cell.needs) <= seen, cell.name
+        seen.add(cell.name)
+    assert len(seen) == len(cells) > 80
+    assert len({cell.done for cell in cells}) == len(cells)
+
+
+def test_labels_at_random_are_learned_by_cells_of_their_own(tmp_path: Path) -> None:
+    cells = planned(tmp_path, 'transfer.controls=["random-labels"]', "seeds=[0, 3]")
+    assert names(cells, "train")[-2:] == [
+        "train random-labels seed 0",
+        "train random-labels seed 3",
+    ]
+    features = named(cells, "features random-labels-seed-3")
+    assert features.needs == ("check", "train random-labels seed 3")
+    output = named(cells, "train random-labels seed 3").output
+    assert output.parts[-4:-1] == ("checkpoints", "random-labels-seed-3", "last")
+    assert "score random-labels seed 0" not in names(cells, "score")
+
+
+def test_labels_of_one_category_cannot_be_at_random(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="random-labels cannot be learned"):
+        planned(tmp_path, 'transfer.controls=["random-labels"]', templates=(PUSH,))
+
+
+def test_a_frozen_source_learns_nothing_and_is_tested_like_the_others(tmp_path: Path) -> None:
+    cells = planned(
+        tmp_path,
+        'encoders={image={network="torchvision", model="resnet18"}}',
+        'sources=["categories", {name="image", encoder="image"}]',
+        *('primary.versus="image"', "seeds=[0, 1]", "transfer.controls=[]"),
+    )
+    for step in ("train", "score"):
+        assert names(cells, step) == [f"{step} categories seed 0", f"{step} categories seed 1"]
+    assert names(cells, "features")[2:] == ["features image-frozen"]
+    assert named(cells, "features image-frozen").needs == ("check",)
+    for seed in (0, 1):
+        evaluate = named(cells, f"evaluate image-seed-{seed} on kitchenware")
+        assert evaluate.needs == ("features image-frozen",)
+
+
+def test_a_warm_start_waits_for_the_source_that_it_begins_with(tmp_path: Path) -> None:
+    cells = planned(
+        tmp_path,
+        'sources=["categories", {name="warm", classify="category", warm_start="categories"}]',
+        *('primary.versus="warm"', "seeds=[0, 1]"),
+    )
+    needs = named(cells, "train warm seed 1").needs
+    assert needs == ("check", "train categories seed 1")
+    assert named(cells, "train categories seed 1").needs == ("check",)
+
+
+def test_the_checkpoint_that_is_tested_is_the_one_that_is_asked_for(tmp_path: Path) -> None:
+    last = planned(tmp_path)
+    best = planned(tmp_path / "other", "transfer.checkpoint=best")
+    outputs = [named(cells, "train categories seed 0").output for cells in (last, best)]
+    assert [output.parent.name for output in outputs] == ["last", "best"]
+
+
+def test_episodes_are_asked_where_there_are_some(tmp_path: Path) -> None:
+    assert not names(planned(tmp_path), "episodes")
+    cells = planned(tmp_path / "other", "transfer.episodes.number=5")
+    evaluated = [cell.name.removeprefix("evaluate ") for cell in cells if "evaluate" in cell.name]
+    asked = [cell.removeprefix("episodes ") for cell in names(cells, "episodes")]
+    assert evaluated == asked
+    assert len(asked) > 5
