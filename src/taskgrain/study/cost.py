@@ -56,9 +56,7 @@ class SourceCost:
     decoder_parameters: int
     forward_gflops: float  # a clip; a product and its sum are two operations
     training_gflops: float  # a clip, forward and backward; 0 where nothing is learned
-    batch_gigabytes: (
-        float  # weights, gradients, moments, what backward needs; float32
-    )
+    batch_gigabytes: float  # weights, gradients, moments, what backward needs; float32
     clips: int  # learned from in an epoch
     steps: int  # of the optimiser, if no schedule ends training before
 
