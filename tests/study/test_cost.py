@@ -99,3 +99,18 @@ def test_the_embedded_world_is_planned_with_its_cells(capsys: pytest.CaptureFixt
     text = capsys.readouterr().out
     for word in ("prepare", "train", "results", "parameters", "hours of training on one GPU"):
         assert word in text
+
+
+def test_no_weights_are_opened_to_count_a_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))  # there are none
+    image = "encoder={network='torchvision', model='resnet18'}"
+    (cost,) = estimate(
+        load_study(
+            "smoke",
+            [image, 'sources=["categories", "joint-full"]', "primary.versus=joint-full"],
+        ),
+        None,
+    ).sources[:1]
+    assert cost.encoder_parameters == 11_176_512

@@ -191,3 +191,25 @@ def test_an_encoder_of_ones_own_is_read_at_its_output() -> None:
     assert readouts_of(made(encoder=with_norm), None) == ("lstm-mean", "lstm-last", "lstm-steps")
     readouts = {key.readout for key in subjects(made(ALL_READOUTS, encoder=with_norm))}
     assert readouts == {"lstm-mean", "lstm-last", "lstm-steps", "flat"}
+
+
+def test_published_weights_are_no_sample_of_encoders_to_test_against_each_other() -> None:
+    frozen = (
+        'encoders={image={network="torchvision", model="resnet18"}, '
+        'video={network="torchvision", model="r3d_18"}}',
+        'sources=["categories", {name="image", encoder="image"}, {name="video", encoder="video"}]',
+        'primary.versus="image"',
+    )
+    check_subjects(made(*frozen, "seeds=[0,1]"))
+    alone = 'primary.source="video"'
+    check_subjects(made(*frozen, alone))  # one seed: nothing is tested over seeds
+    with pytest.raises(ConfigError, match="primary compares 'video' with 'image', whose published"):
+        check_subjects(made(*frozen, alone, "seeds=[0,1]"))
+
+
+@pytest.mark.parametrize("ends", ['train.schedule="plateau"', "train.early_stopping=2"])
+def test_random_labels_need_trainings_of_equal_length(ends: str) -> None:
+    control = 'transfer.controls=["random-labels"]'
+    check_subjects(made(control))
+    with pytest.raises(ConfigError, match="random-labels has to see the clips as often"):
+        check_subjects(made(control, ends))

@@ -261,3 +261,22 @@ def test_equal_read_outs_are_paired_and_one_that_a_source_lacks_gives_no_row() -
         [alone, COARSE[0]], [("categories", "groups")], study="q", bootstrap=BOOTSTRAP
     )
     assert none == []
+
+
+def test_one_encoder_asked_under_several_seeds_is_no_sample_of_encoders() -> None:
+    theirs = evaluation_of("kinetics", seed=0, accuracy=0.6)
+    frozen = [replace(theirs, seed=seed) for seed in range(3)]
+    other = [replace(COARSE[0], seed=seed) for seed in range(3)]
+    means = seed_rows([*frozen, *FINE], study="quick")
+    assert {row.interval for row in means if row.source == "kinetics"} == {None}
+    assert {row.interval for row in means if row.source == "categories"} == {"seeds"}
+
+    against_frozen = difference_rows(
+        [*frozen, *other], [("kinetics", "groups")], study="quick", bootstrap=BOOTSTRAP
+    )
+    assert {row.interval for row in against_frozen} == {"clips"}
+    assert {row.p for row in against_frozen} == {None}
+    against_trained = difference_rows(
+        [*frozen, *FINE], [("kinetics", "categories")], study="quick", bootstrap=BOOTSTRAP
+    )
+    assert "seeds" in {row.interval for row in against_trained}

@@ -152,7 +152,8 @@ def group_errors(answers: HeadAnswers, group_of: IntArray) -> GroupErrors:
     groups = torch.from_numpy(group_of)
     said, true = answers.predicted, answers.target
     is_wrong = said != true
-    is_same = (groups[said.clamp(min=0)] == groups[true]) & answers.is_answered
+    in_group = groups[true]  # -1 where a category lies in none: no error stays within it
+    is_same = (groups[said.clamp(min=0)] == in_group) & (in_group >= 0) & answers.is_answered
     return GroupErrors(
         within=float((is_wrong & is_same).double().mean()),
         between=float((is_wrong & ~is_same).double().mean()),

@@ -16,6 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from taskgrain.config.learning import Source
+from taskgrain.config.networks import Encoder
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.manifest import Manifest, Split
@@ -100,17 +101,19 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
 
 def _with_drawn_weights(study: Study) -> Study:
     """Leave the weights of networks from elsewhere where they are: only their shapes count."""
-    drawn = {
-        name: each
-        if each.network == "two-channel"
-        else each.model_copy(update={"weights": "random"})
-        for name, each in study.encoders.items()
-    }
-    return study.model_copy(update={"encoders": drawn})
+
+    def drawn(encoder: Encoder) -> Encoder:
+        if encoder.network == "two-channel":
+            return encoder
+        return encoder.model_copy(update={"weights": "random"})
+
+    encoders = {name: drawn(each) for name, each in study.encoders.items()}
+    return study.model_copy(update={"encoder": drawn(study.encoder), "encoders": encoders})
 
 
 def _assumptions(manifest: Manifest | None) -> tuple[str, ...]:
     assumed = [f"GPUs reach {UTILISATION:.0%} of their half-precision peak (assumed, not measured)"]
+    assumed.append("training alone: validation, features, probes and controls come on top")
     assumed.append(f"stored clips last {ASSUMED_SECONDS:g} s at {FRAME_RATE:g} frames a second")
     if manifest is None:
         assumed.append("the data is not there: clips as the settings say, labels as in ")

@@ -39,6 +39,15 @@ def evaluate_target_episodes(
     write_episode_answers(inputs.folder.predictions(episodes_name(key, task.name)), answers)
 
 
+def asks_episodes(inputs: Inputs, key: SubjectKey, target: Target) -> bool:
+    """Whether a subject is asked episodes of a target.
+
+    Where support and queries come from one pool, norms of the target would have seen queries.
+    """
+    pooled = target.few_shot is not None
+    return inputs.study.transfer.episodes.number > 0 and not (pooled and key.batch_norm == "target")
+
+
 def read_episode_answers(inputs: Inputs, key: SubjectKey, task: TargetTask) -> list[EpisodeAnswers]:
     """Read what `evaluate_target_episodes` wrote, number of shots after number of shots.
 

@@ -91,7 +91,9 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
     is_trained = key.source is not None and not inputs.source(key.source).is_frozen
     if is_trained or key.kind == "random-labels":
         assert key.seed is not None, "what was trained has a seed"
-        folder = inputs.checkpoint(key.source or key.kind, key.seed)
+        folder = inputs.folder.checkpoint(key.kind, key.seed) / "last"  # its best would be noise
+        if key.source is not None:
+            folder = inputs.checkpoint(key.source, key.seed)
         encoder = load_model(folder, encoder=own_encoder(inputs, key.seed))[0].encoder
         return _Subject(key, places, file_sha256(folder / "model.safetensors"), encoder)
     seed = inputs.study.seeds[0] if key.seed is None else key.seed
@@ -150,7 +152,9 @@ def _extract(
         beside,
         make,
         num_parts=ceil(batches.steps_per_epoch / part_steps),
-        key="\n".join(str(header["fingerprint"]) for _, header in outputs.values()),
+        key="\n".join(
+            (str(part_steps), *(str(header["fingerprint"]) for _, header in outputs.values()))
+        ),
     )
     for place, (path, header) in outputs.items():
         write_features(path, feature_set(parts, place, header))

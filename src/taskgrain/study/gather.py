@@ -14,7 +14,7 @@ from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.episodes import read_episode_answers
+from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.subjects import SubjectKey, subjects
 from taskgrain.study.targets import episode_plans, target_tasks
@@ -96,7 +96,8 @@ def _episode_rows(
     study = inputs.study
     if not episode_plans(target, study.transfer):
         return []
-    answers = [each for key in keys for each in read_episode_answers(inputs, key, task)]
+    asked = [key for key in keys if asks_episodes(inputs, key, target)]
+    answers = [each for key in asked for each in read_episode_answers(inputs, key, task)]
     return episode_rows(answers, compared_pairs(study), study=study.name)
 
 

@@ -13,7 +13,12 @@ from taskgrain.jobs.executor import Cell, Facts, Worker
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
-from taskgrain.study.episodes import EPISODE_SECONDS, episodes_name, evaluate_target_episodes
+from taskgrain.study.episodes import (
+    EPISODE_SECONDS,
+    asks_episodes,
+    episodes_name,
+    evaluate_target_episodes,
+)
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import EXTRACT_SECONDS, extract_features
 from taskgrain.study.gather import gather
@@ -182,7 +187,7 @@ def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) ->
     work = _Work(call, cost, inputs.folder.predictions(evaluation_name(key, target.name)))
     cells = [_cell(inputs, f"evaluate {key.name} on {target.name}", [extract.name], work)]
     episodes = inputs.study.transfer.episodes
-    if episodes.number:
+    if asks_episodes(inputs, key, target):
         call = partial(evaluate_target_episodes, inputs=inputs, key=key, target=target)
         fits = episodes.number * len(episodes.shots) * len(inputs.study.transfer.probes)
         output = inputs.folder.predictions(episodes_name(key, target.name))

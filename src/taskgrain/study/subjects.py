@@ -145,9 +145,12 @@ def _groups(inputs: Inputs) -> Iterator[list[tuple[FeaturesKey, int]]]:
 
 def _of_source(inputs: Inputs, source: Source, kind: Encoded, seed: int) -> FeaturesKey:
     """Give a source's features: one set for all seeds where no weight was ever drawn."""
-    settings = inputs.study.encoder_of(source)
-    is_drawn = not source.is_frozen or settings.weights == "random" or settings.recurrent
-    return FeaturesKey(kind, source.name, seed if is_drawn else None)
+    return FeaturesKey(kind, source.name, seed if _is_drawn(inputs, source) else None)
+
+
+def _is_drawn(inputs: Inputs, source: Source) -> bool:
+    """Whether a source's encoders differ between seeds; frozen published weights do not."""
+    return not source.is_frozen or inputs.study.encoder_of(source).weights == "random"
 
 
 def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
@@ -225,6 +228,15 @@ def check_subjects(inputs: Inputs) -> None:
             f"transfer.probes: {', '.join(study.transfer.probes)} read the steps of a clip, and "
             "lstm-last has one alone; add a probe as nearest-mean, or leave that read-out out"
         )
+    train = study.train
+    if "random-labels" in study.transfer.controls and (
+        train.schedule == "plateau" or train.early_stopping is not None
+    ):
+        raise ConfigError(
+            "transfer.controls: random-labels has to see the clips as often as the sources, but "
+            "the plateau schedule and train.early_stopping end a training by its validation "
+            "score, which is chance here; choose another schedule, or leave the control out"
+        )
     _check_endpoints(inputs)
 
 
@@ -239,6 +251,13 @@ def _check_endpoints(inputs: Inputs) -> None:
                     f"{where}.readout is {endpoint.readout!r}, but the encoder of source {name!r} "
                     f"has {', '.join(has)} alone"
                 )
+        names = (endpoint.source, endpoint.versus)
+        if len(study.seeds) > 1 and not any(_is_drawn(inputs, inputs.source(n)) for n in names):
+            raise ConfigError(
+                f"{where} compares {names[0]!r} with {names[1]!r}, whose published weights are the "
+                "same for every seed: there is no sample of encoders to test; compare one with a "
+                "source that is trained here"
+            )
         if endpoint.readout == "lstm-last" and PROBES[endpoint.probe]().reads_steps:
             raise ConfigError(
                 f"{where}.probe is {endpoint.probe!r}, which reads the steps of a clip; "

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from taskgrain.errors import ResultError
 from taskgrain.results import DETECTABLE, ResultRow, Shots, select
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipMetric
@@ -31,7 +30,8 @@ def correct_endpoints(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) 
     """Write Holm's corrected p on the "seeds" row of each endpoint: they are one family.
 
     The family is every endpoint that the study names, whatever came out of it. With one encoder
-    seed there is no p, and nothing is corrected.
+    seed there is no p, and nothing is corrected. An endpoint without a test, because no seed of its
+    sources differs from another, counts as one that found nothing.
 
     Args:
         rows: of the whole study.
@@ -39,25 +39,14 @@ def correct_endpoints(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) 
 
     Returns:
         The rows in their order; those of the endpoints with `p_holm`.
-
-    Raises:
-        ResultError: if some endpoints have a p and another has none: the family would be
-            incomplete.
     """
-    at = {each: _seeds_row(rows, each) for each in endpoints}
-    untested = [each for each, index in at.items() if index is None]
-    if len(untested) == len(at):
-        return list(rows)
-    if untested:
-        raise ResultError(
-            f"{_words(untested[0])} has no test over encoder seeds, other endpoints have: "
-            "a Holm family needs all of them"
-        )
+    at = [_seeds_row(rows, each) for each in endpoints]
+    found = [None if index is None else rows[index].p for index in at]
     corrected = list(rows)
-    tested = [index for index in at.values() if index is not None]
-    adjusted = holm([p for index in tested if (p := rows[index].p) is not None])
-    for index, p_holm in zip(tested, adjusted, strict=True):
-        corrected[index] = replace(rows[index], p_holm=p_holm)
+    adjusted = holm([1.0 if p is None else p for p in found])
+    for index, p_holm in zip(at, adjusted, strict=True):
+        if index is not None:
+            corrected[index] = replace(rows[index], p_holm=p_holm)
     return corrected
 
 
@@ -123,11 +112,3 @@ def _seeds_row(rows: Sequence[ResultRow], endpoint: Endpoint) -> int | None:
         if row.interval == "seeds" and row.seed is None and row.p is not None
     }
     return next((index for index, row in enumerate(rows) if id(row) in tested), None)
-
-
-def _words(endpoint: Endpoint) -> str:
-    shots = "all clips" if endpoint.shots == "all" else f"{endpoint.shots} shots"
-    return (
-        f"the endpoint {endpoint.source} minus {endpoint.versus} on {endpoint.target} "
-        f"({endpoint.metric}, {shots}, {endpoint.probe}, {endpoint.readout})"
-    )

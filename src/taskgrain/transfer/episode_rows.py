@@ -70,7 +70,10 @@ def _levels(group: Group) -> list[tuple[int | None, Interval]]:
     ]
     if len(group) > 1:
         means = [float(each.accuracies.mean()) for each in group]
-        found.append((None, mean_interval(means, kind="seeds")))
+        interval = mean_interval(means, kind="seeds")
+        if not _varies(group):  # one encoder, however often it was asked: a sample of one
+            interval = Interval("seeds", interval.value, interval.value, interval.value, 1)
+        found.append((None, interval))
     return found
 
 
@@ -88,8 +91,14 @@ def _differences(first: Group, second: Group) -> list[tuple[int | None, Interval
     if len(first) > 1:
         means = ours.mean(axis=1).tolist(), theirs.mean(axis=1).tolist()
         found.append((None, _over_episodes((ours - theirs).mean(axis=0))))
-        found.append((None, paired_interval(*means, kind="seeds")))
+        if _varies(first) or _varies(second):
+            found.append((None, paired_interval(*means, kind="seeds")))
     return found
+
+
+def _varies(group: Group) -> bool:
+    """Whether a subject's seeds differ at all in what they answer."""
+    return len({each.predicted.tobytes() for each in group}) > 1
 
 
 def _over_episodes(values: NDArray[np.float64]) -> Interval:

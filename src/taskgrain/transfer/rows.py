@@ -79,7 +79,8 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
 def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRow]:
     """Give the mean over encoder seeds with its t interval, where a source has two or more.
 
-    Rows have no seed; `n` stays the number of scored clips of each seed.
+    Rows have no seed; `n` stays the number of scored clips of each seed. Where every seed answers
+    alike, as an encoder does of which nothing was drawn, there is no sample, and no interval.
     """
     rows = []
     for group in by_subject(evaluations):
@@ -90,6 +91,8 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
                 values = [metric_value(each, answers_like(each, answers), metric) for each in group]
                 interval = mean_interval(values, kind="seeds")
                 row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
+                if not _varies(group, answers):
+                    row = replace(row, interval=None, low=None, high=None)
                 rows.append(replace(row, seed=None))
     return rows
 
@@ -232,14 +235,21 @@ def _difference(
             if len(first) > 1:
                 weights = clip_weights(bootstrap.category, metric=metric)
                 values = (a[index] @ weights).tolist(), (b[index] @ weights).tolist()
-                found += [(None, clips[-1]), (None, paired_interval(*values, kind="seeds"))]
-                found += [(None, each) for each in _crossed(first, second, answers, metric)]
+                found.append((None, clips[-1]))
+                if _varies(first, answers) or _varies(second, answers):
+                    found.append((None, paired_interval(*values, kind="seeds")))
+                    found += [(None, each) for each in _crossed(first, second, answers, metric)]
             for seed, interval in found:
                 row = row_of(
                     first[0], answers, study=study, metric=metric, interval=interval, versus=versus
                 )
                 rows.append(replace(row, seed=seed))
     return rows
+
+
+def _varies(group: Sequence[Evaluation], answers: Answers) -> bool:
+    """Whether a subject's seeds differ at all in what they answer."""
+    return len({answers_like(each, answers).predicted.tobytes() for each in group}) > 1
 
 
 def _crossed(
