@@ -110,7 +110,10 @@ def test_a_checkpoint_without_a_decoder_is_one_graph_checked_on_noise(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, out = checkpoint(tmp_path / "a", CATEGORY, None), tmp_path / "out"
+    out.mkdir()
+    (out / "decoder_step.onnx").write_bytes(b"of another checkpoint")
     main(["export", str(folder), "--out", str(out), "--json"])
+    assert not (out / "decoder_step.onnx").exists()
     found = json.loads(capsys.readouterr().out)
     assert found["files"] == ["encoder.onnx"]
     assert (found["checked_on"], found["captions_equal"]) == ("noise", None)

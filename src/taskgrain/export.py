@@ -99,6 +99,9 @@ def export_model(
             "clips" if clips else "noise",
         )
         _refuse_differences(checkpoint, found)
+        for name in (ENCODER, START, STEP):  # of another checkpoint, perhaps
+            if name not in graphs:
+                (out / name).unlink(missing_ok=True)
         for path in graphs.values():
             with atomic_path(out / path.name) as temporary:
                 temporary.write_bytes(path.read_bytes())

@@ -100,3 +100,21 @@ def test_a_crop_larger_than_the_frames_is_refused() -> None:
         FrameSampling(8, 20, 20, 24, 16)
     with pytest.raises(ValueError, match="stride is 0"):
         FrameSampling(8, 20, 20, 16, 16, stride=0)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("num_frames", 0),
+        ("num_frames", "16"),
+        ("height", -3),
+        ("width", 8.0),
+        ("num_frames", 10**7),
+    ],
+)
+def test_a_sampling_that_shows_nothing_or_too_much_is_refused(field: str, value: object) -> None:
+    given = {"num_frames": 8, "store_height": 40, "store_width": 40, "height": 32, "width": 32}
+    with pytest.raises(ValueError, match=f"{field} is .*, expected an integer of 1 to"):
+        FrameSampling(**{**given, field: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="fit is 'foo'"):
+        FrameSampling(8, 40, 40, 32, 32, fit="foo")  # type: ignore[arg-type]

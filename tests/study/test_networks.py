@@ -207,7 +207,7 @@ def test_a_network_from_elsewhere_is_opened_as_its_settings_say() -> None:
             }
         },
         sources=[
-            {"name": "elsewhere", "encoder": "image"},
+            {"name": "elsewhere", "classify": "category", "encoder": "image"},
             *QUICK.model_dump(by_alias=True)["sources"],
         ],
     )

@@ -64,6 +64,10 @@ def _missing(settings: Study) -> list[str]:
     return [str(root) for root in roots if root is not None and not root.exists()]
 
 
+def _hours(hours: float) -> str:
+    return f"{hours:,.1f}" if hours >= 0.1 else "under 0.1"
+
+
 def _cost_text(cost: StudyCost) -> str:
     clips = ", ".join(f"{name} {number:,}" for name, number in cost.clips.items())
     lines = [
@@ -80,6 +84,6 @@ def _cost_text(cost: StudyCost) -> str:
         f"{each.batch_gigabytes:>10.2f}{each.steps:>11,}"
         for each in cost.sources
     ]
-    hours = ", ".join(f"{name} {value:,.3g}" for name, value in cost.hours.items())
+    hours = ", ".join(f"{name} {_hours(value)}" for name, value in cost.hours.items())
     lines += ["", f"hours of training on one GPU, {cost.num_seeds} seed(s), all epochs: {hours}"]
     return "\n".join([*lines, *(f"assumed: {each}" for each in cost.assumptions)])

@@ -45,7 +45,7 @@ class Episodes(Settings):
 
     ways: int = Field(5, ge=2, description="classes of an episode")
     shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (1, 5), description="support clips a class"
+        (1, 5), min_length=1, description="support clips a class"
     )
     queries: int = Field(15, ge=1, description="scored clips a class")
     number: int = Field(0, ge=0, description="episodes at each number of shots; 600 are usual")

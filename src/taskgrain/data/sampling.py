@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from taskgrain.data.decode import Fit
 
+MOST = 4096  # frames or pixels: a damaged checkpoint must not ask for all memory
+
 
 @dataclass(frozen=True, slots=True)
 class FrameSampling:
@@ -30,6 +32,12 @@ class FrameSampling:
     fit: Fit = "stretch"  # how clips are scaled to the stored size
 
     def __post_init__(self) -> None:
+        for name in ("num_frames", "store_height", "store_width", "height", "width"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+                raise ValueError(f"{name} is {value!r}, expected an integer of 1 to {MOST}")
+        if self.fit not in ("stretch", "crop"):
+            raise ValueError(f"fit is {self.fit!r}, expected 'stretch' or 'crop'")
         if self.height > self.store_height or self.width > self.store_width:
             raise ValueError(
                 f"a crop of {self.height} x {self.width} does not fit into frames of "

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from taskgrain.report.words import MINUS, format_value
-from taskgrain.results import ResultRow
+from taskgrain.results import EPISODE_METRIC, ResultRow
 
 TEX_SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -129,9 +129,10 @@ def cell_of(row: ResultRow | None, *, is_best: bool = False, columns: int = 1) -
 
 def note_of(row: ResultRow) -> str:
     """Return the small print of a row: n, draws, seed, interval, p, failed and truncated clips."""
+    draws = "episodes" if EPISODE_METRIC.fullmatch(row.metric) else "support draws"
     parts = [
         f"n = {row.n}" if row.n is not None else "",
-        f"{row.draws} support draws" if row.draws else "",
+        f"{row.draws} {draws}" if row.draws else "",
         f"seed {row.seed}" if row.seed is not None else "",
         f"interval over {row.interval}" if row.interval and row.low is not None else "",
         f"p = {row.p:.2g}" if row.p is not None else "",

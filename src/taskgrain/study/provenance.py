@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -63,7 +64,7 @@ def commit() -> str | None:
 def command() -> str:
     """Give the command as it was typed, the program's folder left out."""
     program = Path(sys.argv[0]).name
-    return " ".join(["taskgrain" if program == "__main__.py" else program, *sys.argv[1:]])
+    return shlex.join(["taskgrain" if program == "__main__.py" else program, *sys.argv[1:]])
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
