@@ -23,12 +23,14 @@ LIBRARIES = (
 CPU_FACTS = Path("/proc/cpuinfo")
 
 
-def describe_run(inputs: Inputs, *, workers: int, seconds: float) -> dict[str, object]:
-    """Describe a finished run, for provenance.json."""
+def describe_run(
+    inputs: Inputs, *, workers: int, seconds: float, begun_at: str | None
+) -> dict[str, object]:
+    """Describe a finished run, for provenance.json; `begun_at` is the commit it began with."""
     device = torch.device(inputs.device)
     return {
         "taskgrain": taskgrain.__version__,
-        "commit": commit(),
+        "commit": begun_at,
         "command": command(),
         "python": platform.python_version(),
         "libraries": {name: _version(name) for name in LIBRARIES},

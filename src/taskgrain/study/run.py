@@ -24,7 +24,7 @@ from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.plan import plan_cells
-from taskgrain.study.provenance import describe_run
+from taskgrain.study.provenance import commit, describe_run
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS
@@ -66,6 +66,7 @@ def run_study(
     started = time.monotonic()
     out = Path(out)
     folder = RunFolder(out)
+    begun_at = commit()  # the checkout may move on while a study runs
     with locked(out), sigterm_stops():
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)
@@ -83,7 +84,7 @@ def run_study(
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
             run_cells(cells, workers=workers, monitor=reporter)
         seconds = time.monotonic() - started
-        facts = describe_run(inputs, workers=workers, seconds=seconds)
+        facts = describe_run(inputs, workers=workers, seconds=seconds, begun_at=begun_at)
         write_text(folder.provenance, json.dumps(facts, indent=1) + "\n")
     return out
 
