@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from taskgrain.data.manifest import ClipRecord, Split
-from taskgrain.data.store import RAW, Encoding, FrameStore, frames_path, write_shard
+from taskgrain.data.store import RAW, Encoding, FrameFormat, FrameStore, frames_path, write_shard
 from taskgrain.tabletop.dataset import WorldSpec, clip_path, plan, write_clip
 
 NUM_CLIPS, ROUNDS, SIZE, CROP, NUM_FRAMES = 48, 5, 128, 112, 16
@@ -59,7 +59,7 @@ def main() -> None:
         for encoding in ENCODINGS:
             place = folder / f"{encoding.name}-{encoding.quality}"
             started = time.perf_counter()
-            write_shard(place, 0, records, height=SIZE, width=SIZE, encoding=encoding)
+            write_shard(place, 0, records, FrameFormat(SIZE, SIZE, encoding))
             write_ms = (time.perf_counter() - started) / NUM_CLIPS * 1e3
             store = FrameStore(place, 1)
             truth = truth or store

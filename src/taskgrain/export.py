@@ -232,7 +232,7 @@ def _write(
                 opset_version=OPSET,
                 verbose=False,
             )
-        except Exception as error:  # torch raises many kinds, none of them documented
+        except torch.onnx.OnnxExporterError as error:
             raise CheckpointError(
                 f"{path.name}: this network has no ONNX form: {str(error).splitlines()[0]}"
             ) from error

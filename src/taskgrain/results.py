@@ -14,24 +14,14 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from taskgrain.config.testing import Control as AskedControl
 from taskgrain.data.files import write_text
 from taskgrain.errors import ResultError, list_problems
 from taskgrain.statistics.intervals import INTERVAL_KINDS, IntervalKind
 
 Shots = int | Literal["all"]
 Control = Literal[
-    "majority",
-    "random-encoder",
-    "pixels",
-    "motion-energy",
-    "permuted-labels",
-    "shuffled-time",
-    "first-frame",
-    "last-frame",
-    "first-and-last-frame",
-    "duration",
-    "byte-size",
-    "random-labels",
+    AskedControl,
     "chance",
     "commonest-word",
     "commonest-caption",

@@ -11,7 +11,7 @@ from taskgrain.data.augment import Augmentation
 from taskgrain.data.dataset import ClipBatches, Example, Label, Variation
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.sampling import FrameSampling, spread_frames
-from taskgrain.data.store import FrameStore, write_shard
+from taskgrain.data.store import FrameFormat, FrameStore, write_shard
 from taskgrain.errors import RunError
 
 SAMPLING = FrameSampling(4, 24, 24, 20, 20)
@@ -22,7 +22,7 @@ def store(tiny_dataset: Path, tmp_path: Path) -> FrameStore:
     records = read_manifest(tiny_dataset).records
     for shard in range(2):
         part = records[shard * 4 : shard * 4 + 4]
-        write_shard(tmp_path / "store", shard, part, height=24, width=24)
+        write_shard(tmp_path / "store", shard, part, FrameFormat(24, 24))
     return FrameStore(tmp_path / "store", 2)
 
 
@@ -39,7 +39,7 @@ def test_the_store_holds_every_frame_of_every_clip(store: FrameStore) -> None:
 def test_writing_a_shard_again_gives_the_same_bytes(tiny_dataset: Path, tmp_path: Path) -> None:
     records = read_manifest(tiny_dataset).records
     for folder in ("a", "b"):
-        write_shard(tmp_path / folder, 0, records, height=24, width=24)
+        write_shard(tmp_path / folder, 0, records, FrameFormat(24, 24))
     for name in ("00000.frames", "00000.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
@@ -50,7 +50,7 @@ def test_a_broken_and_a_missing_clip_become_ledger_entries(
     (tiny_dataset / "videos" / "2.webm").write_bytes(b"nothing")
     (tiny_dataset / "videos" / "5.webm").unlink()
     records = read_manifest(tiny_dataset).records
-    write_shard(tmp_path / "store", 0, records, height=24, width=24)
+    write_shard(tmp_path / "store", 0, records, FrameFormat(24, 24))
     opened = FrameStore(tmp_path / "store", 1)
     assert {(entry.clip_id, entry.state) for entry in opened.ledger} == {
         ("2", "failed"),

@@ -13,6 +13,7 @@ from taskgrain.data.manifest import ClipRecord, Split
 from taskgrain.data.store import (
     RAW,
     Encoding,
+    FrameFormat,
     FrameStore,
     frames_path,
     shard_index,
@@ -43,7 +44,7 @@ def record(root: Path, number: int, excluded: str | None = None) -> ClipRecord:
 def written(folder: Path, records: list[ClipRecord], encoding: Encoding = RAW) -> Path:
     for shard in range(3):
         part = records[2 * shard : 2 * shard + 2]
-        write_shard(folder, shard, part, height=24, width=28, encoding=encoding)
+        write_shard(folder, shard, part, FrameFormat(24, 28, encoding=encoding))
     return folder
 
 
@@ -88,7 +89,7 @@ def test_reading_a_part_is_reading_all_and_cutting(
 
 
 def test_only_the_frames_asked_for_are_decoded(tmp_path: Path, records: list[ClipRecord]) -> None:
-    write_shard(tmp_path, 0, records[5:], height=24, width=24, encoding=JPEG)
+    write_shard(tmp_path, 0, records[5:], FrameFormat(24, 24, encoding=JPEG))
     whole = FrameStore(tmp_path, 1).frames("5").copy()
     path = frames_path(tmp_path, 0)
     coded = np.frombuffer(path.read_bytes(), np.uint8).copy()
@@ -139,7 +140,7 @@ def test_an_excluded_clip_is_not_decoded_and_stands_in_the_ledger(
     tmp_path: Path, records: list[ClipRecord]
 ) -> None:
     left_out = record(records[0].root, 1, "labelled by mistake")
-    write_shard(tmp_path, 0, [records[0], left_out], height=24, width=24)
+    write_shard(tmp_path, 0, [records[0], left_out], FrameFormat(24, 24))
     store = FrameStore(tmp_path, 1)
     assert "1" not in store
     assert [(entry.clip_id, entry.state, entry.problem) for entry in store.ledger] == [
@@ -148,7 +149,7 @@ def test_an_excluded_clip_is_not_decoded_and_stands_in_the_ledger(
 
 
 def test_a_shard_without_a_whole_clip_is_a_shard(tmp_path: Path) -> None:
-    write_shard(tmp_path, 0, [record(tmp_path, 0)], height=24, width=24)
+    write_shard(tmp_path, 0, [record(tmp_path, 0)], FrameFormat(24, 24))
     store = FrameStore(tmp_path, 1)
     assert len(store) == 0
     assert len(store.ledger) == 1
@@ -201,8 +202,8 @@ def test_a_store_of_an_older_format_is_refused(tmp_path: Path) -> None:
 def test_shards_of_different_settings_are_refused(
     tmp_path: Path, records: list[ClipRecord]
 ) -> None:
-    write_shard(tmp_path, 0, records[:1], height=24, width=24)
-    write_shard(tmp_path, 1, records[1:2], height=24, width=24, fit="crop")
+    write_shard(tmp_path, 0, records[:1], FrameFormat(24, 24))
+    write_shard(tmp_path, 1, records[1:2], FrameFormat(24, 24, fit="crop"))
     with pytest.raises(RunError, match=r"fit crop, but the shards before it: .*fit stretch"):
         FrameStore(tmp_path, 2)
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from taskgrain.cli.main import main
-from taskgrain.config.testing import Control, Probe
+from taskgrain.config.testing import Control, ProbeName
 from taskgrain.results import read_rows, select
 from tests.end_to_end.conftest import SMALL
 
@@ -20,7 +20,7 @@ def named(values: tuple[str, ...]) -> str:
 
 
 def test_every_probe_and_every_control_gives_its_rows(tmp_path: Path) -> None:
-    probes, controls = get_args(Probe), get_args(Control)
+    probes, controls = get_args(ProbeName), get_args(Control)
     changes = (
         *("--set", f"transfer.probes={named(probes)}"),
         *("--set", f"transfer.controls={named(controls)}"),

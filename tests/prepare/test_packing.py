@@ -14,7 +14,7 @@ import pytest
 
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.opening import read_manifest
-from taskgrain.data.store import Encoding, FrameStore, shard_index, write_shard
+from taskgrain.data.store import Encoding, FrameFormat, FrameStore, shard_index, write_shard
 from taskgrain.errors import ManifestError, RunError
 from taskgrain.prepare import packing
 from taskgrain.prepare.packed import fingerprint, open_store, read_facts, shard_size
@@ -208,7 +208,7 @@ def test_a_store_is_that_of_its_shards_written_one_by_one(
     records = read_manifest(data).records
     for shard in range(2):
         part = records[4 * shard : 4 * shard + 4]
-        write_shard(tmp_path / "alone", shard, part, height=16, width=24)
+        write_shard(tmp_path / "alone", shard, part, FrameFormat(16, 24))
     assert len(FrameStore(tmp_path / "alone", 2)) == 8
     packed = files_of(store)
     assert files_of(tmp_path / "alone").items() <= packed.items()

@@ -5,17 +5,17 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from taskgrain.config import testing
+from taskgrain.config.testing import Readout
 from taskgrain.transfer.evaluate import flat
 from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.readouts import PLACE_OF, Readout, joins_steps, read_out
+from taskgrain.transfer.readouts import PLACE_OF, joins_steps, read_out
 
 STEPS = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
 CHANNELS = FeatureSet(("a", "b", "c"), STEPS, {"channel_widths": [2, 3]})
 
 
 def test_a_study_can_ask_for_every_readout_and_for_no_other() -> None:
-    assert get_args(Readout) == get_args(testing.Readout) == tuple(PLACE_OF)
+    assert get_args(Readout) == tuple(PLACE_OF)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from taskgrain.data.batch import Batch
 from taskgrain.data.encode import write_webm
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.opening import read_manifest
-from taskgrain.data.store import FrameStore, write_shard
+from taskgrain.data.store import FrameFormat, FrameStore, write_shard
 from taskgrain.errors import ResultError
 from taskgrain.transfer.controls import raw_pixels
 from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
@@ -33,7 +33,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> tuple[ClipRecord, ...]:
 @pytest.fixture(scope="module")
 def store(records: tuple[ClipRecord, ...], tmp_path_factory: pytest.TempPathFactory) -> FrameStore:
     folder = tmp_path_factory.mktemp("store")
-    write_shard(folder, 0, records, height=24, width=36)
+    write_shard(folder, 0, records, FrameFormat(24, 36))
     return FrameStore(folder, 1)
 
 

@@ -141,8 +141,9 @@ def _merge(base: Table, change: Mapping[str, object]) -> Table:
     merged = dict(base)
     for key, value in change.items():
         held = merged.get(key)
-        both = isinstance(held, dict) and isinstance(value, dict)
-        merged[key] = _merge(held, value) if both else value  # type: ignore[arg-type]
+        if isinstance(held, dict) and isinstance(value, dict):
+            value = _merge(held, value)
+        merged[key] = value
     return merged
 
 

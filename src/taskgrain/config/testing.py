@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from taskgrain.config.base import Name, Settings
 
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]
-Probe = Literal[
+ProbeName = Literal[
     "nearest-mean",
     "k-nn",
     "ridge",
@@ -54,7 +54,7 @@ class Episodes(Settings):
 class Transfer(Settings):
     """How frozen features are tested."""
 
-    probes: tuple[Probe, ...] = Field(
+    probes: tuple[ProbeName, ...] = Field(
         ("nearest-mean", "logistic-regression"), min_length=1, description="probes to fit"
     )
     shots: tuple[Shots, ...] = Field(
@@ -95,7 +95,7 @@ class Primary(Settings):
     source: Name = Field(description="the finer source")
     versus: Name = Field(description="the source it is compared with")
     target: Name = Field(description="the target task")
-    probe: Probe = Field("logistic-regression", description="the probe that is compared")
+    probe: ProbeName = Field("logistic-regression", description="the probe that is compared")
     shots: Shots = Field(5, description="support clips a class")
     metric: Literal["top-1", "mean-per-class"] = Field(
         "mean-per-class", description="the metric that is compared"

@@ -336,6 +336,7 @@ class Upright:
 
 def upright(frame: VideoFrame) -> Upright:
     """Read off a frame how it is to be turned and mirrored, to the nearest quarter turn."""
+    # The types that come with PyAV know motion vectors as the only side data.
     side: Buffer | None = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[assignment]
     if side is None:
         return Upright()

@@ -61,6 +61,16 @@ RAW = Encoding()
 
 
 @dataclass(frozen=True, slots=True)
+class FrameFormat:
+    """What every frame of a store is like."""
+
+    height: int  # pixels
+    width: int
+    encoding: Encoding = RAW
+    fit: Fit = "stretch"  # how clips are scaled to this size
+
+
+@dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """A clip that could not be used, or of which only a part could."""
 
@@ -69,15 +79,8 @@ class LedgerEntry:
     problem: str
 
 
-def write_shard(  # noqa: PLR0913
-    folder: Path,
-    shard: int,
-    records: Sequence[ClipRecord],
-    *,
-    height: int,
-    width: int,
-    encoding: Encoding = RAW,
-    fit: Fit = "stretch",
+def write_shard(
+    folder: Path, shard: int, records: Sequence[ClipRecord], frames: FrameFormat
 ) -> None:
     """Decode the clips of one shard into the store; a clip that fails becomes a ledger entry.
 
@@ -88,11 +91,11 @@ def write_shard(  # noqa: PLR0913
     with atomic_path(frames_path(folder, shard), flush=False) as part, part.open("wb") as file:
         for record in records:
             try:
-                clip = _decoded(record, height=height, width=width, fit=fit)
+                clip = _decoded(record, frames)
             except ClipError as error:
                 rows.append(_row(record, "failed", str(error)))
                 continue
-            coded = _coded(clip.frames, encoding)
+            coded = _coded(clip.frames, frames.encoding)
             file.write(coded)
             row = _row(record, "truncated" if clip.truncated else "whole", clip.problem)
             row |= {"frames": len(clip.frames), "offset": offset, "bytes": len(coded)}
@@ -103,11 +106,11 @@ def write_shard(  # noqa: PLR0913
             offset += len(coded)
     index = {
         "format": FORMAT,
-        "height": height,
-        "width": width,
-        "encoding": encoding.name,
-        "quality": encoding.quality,
-        "fit": fit,
+        "height": frames.height,
+        "width": frames.width,
+        "encoding": frames.encoding.name,
+        "quality": frames.encoding.quality,
+        "fit": frames.fit,
         "bytes": offset,
         "crc32": _rows_crc32(rows),
         "clips": rows,
@@ -115,10 +118,10 @@ def write_shard(  # noqa: PLR0913
     write_text(shard_index(folder, shard), json.dumps(index, indent=0, ensure_ascii=False) + "\n")
 
 
-def _decoded(record: ClipRecord, *, height: int, width: int, fit: Fit) -> DecodedClip:
+def _decoded(record: ClipRecord, frames: FrameFormat) -> DecodedClip:
     if record.excluded is not None:
         raise ClipError(record.excluded)
-    return decode_clip(record.path, height=height, width=width, fit=fit)
+    return decode_clip(record.path, height=frames.height, width=frames.width, fit=frames.fit)
 
 
 def _row(record: ClipRecord, state: State, problem: str | None) -> dict[str, object]:

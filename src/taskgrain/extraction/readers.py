@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from taskgrain.config.clips import Video
+from taskgrain.config.testing import Readout
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import ConfigError
 from taskgrain.models.elsewhere.opening import WantedNetwork, Weights, open_encoder
@@ -21,7 +22,7 @@ from taskgrain.predict import load_model
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.controls import motion_energy, raw_pixels
 from taskgrain.transfer.extract import ReadVideo, encoder_reader, place_facts, weights_sha256
-from taskgrain.transfer.readouts import CHANNEL_WIDTHS, PLACE_OF, Readout
+from taskgrain.transfer.readouts import CHANNEL_WIDTHS, PLACE_OF
 
 DEFAULT_FRAMES = 16  # of an encoder that takes any number
 PLAIN: Mapping[str, Callable[[Tensor], Tensor]] = {

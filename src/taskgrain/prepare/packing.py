@@ -24,6 +24,7 @@ from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import (
     DECODE_SECONDS,
     Encoding,
+    FrameFormat,
     frames_path,
     shard_index,
     verify_shard,
@@ -201,10 +202,7 @@ def _pack(worker: Worker, shard: _Shard) -> None:
         shard.folder,
         shard.number,
         [clip.record(shard.root) for clip in clips],
-        height=facts.height,
-        width=facts.width,
-        encoding=facts.stored_as,
-        fit=facts.fit,
+        FrameFormat(facts.height, facts.width, facts.stored_as, facts.fit),
     )
 
 

@@ -13,7 +13,7 @@ from taskgrain.data.decode import Fit
 from taskgrain.data.few_shot import few_shot_records, read_few_shot
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest
-from taskgrain.data.store import CLIPS_PER_SHARD, FrameStore, write_shard
+from taskgrain.data.store import CLIPS_PER_SHARD, FrameFormat, FrameStore, write_shard
 from taskgrain.errors import ConfigError
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.hierarchy import check_nesting
@@ -197,4 +197,5 @@ def prepare_shard(
         write_clip(dataset.root, clip)
         worker.advance(DRAW_SECONDS)
     height, width = dataset.store_size
-    write_shard(dataset.store, number, records, height=height, width=width, fit=dataset.fit)
+    frames = FrameFormat(height, width, fit=dataset.fit)
+    write_shard(dataset.store, number, records, frames)

@@ -12,13 +12,13 @@ from typing import Literal, get_args
 
 from taskgrain.config.learning import Source
 from taskgrain.config.networks import Encoder
-from taskgrain.config.testing import Control
+from taskgrain.config.testing import Control, Readout
 from taskgrain.errors import ConfigError
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
 from taskgrain.transfer.probes import PROBES
-from taskgrain.transfer.readouts import PLACE_OF, TARGET_NORM, Place, Readout
+from taskgrain.transfer.readouts import PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
 
 FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)

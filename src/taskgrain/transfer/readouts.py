@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal
 
+from taskgrain.config.testing import Readout
 from taskgrain.transfer.features import FeatureSet
 
-Readout = Literal[
-    "lstm-mean", "lstm-last", "lstm-steps", "channels-mean", "spatial-mean", "temporal-mean"
-]
 Place = Literal["output", "channels"]
 """Where an encoder is read: what it gives, or what its channels give before the LSTM."""
 

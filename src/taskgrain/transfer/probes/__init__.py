@@ -7,8 +7,8 @@ imported by the three that train networks, when they are fitted, and by no other
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
 
+from taskgrain.config.testing import ProbeName
 from taskgrain.transfer.probes.arrays import Floats, Labels
 from taskgrain.transfer.probes.estimator import Fitted, Probe
 from taskgrain.transfer.probes.logistic import LOGISTIC_C, LogisticRegression
@@ -34,18 +34,6 @@ __all__ = [
     "Recurrent",
     "Ridge",
     "Standardiser",
-]
-
-ProbeName = Literal[
-    "nearest-mean",
-    "k-nn",
-    "ridge",
-    "rbf-ridge",
-    "logistic-regression",
-    "logistic-regression-cv",
-    "mlp",
-    "recurrent",
-    "attentive",
 ]
 
 PROBES: dict[ProbeName, Callable[[], Probe]] = {
