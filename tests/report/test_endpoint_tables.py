@@ -52,6 +52,8 @@ def test_one_seed_and_no_family_need_no_table(make_lookup: MakeLookup, differenc
     assert endpoint_table(make_lookup(difference(0.05))).is_empty
     table = endpoint_table(make_lookup(difference(0.05), study=FAMILY))
     assert [cell.shown for cell in table.blocks[0].lines[0].cells] == ["+5.0", "", "", ""]
+    assert "there is no test" in table.caption
+    assert "p of the paired" not in table.caption
 
 
 def test_a_difference_that_the_correction_does_not_leave_is_not_claimed(
@@ -103,6 +105,20 @@ def test_encoders_at_one_level_are_not_called_finer_than_one_another(
     assert found.verdict == Verdict.BETTER
     assert "finer" not in plain(found.sentence)
     assert not any("positive control" in plain(limit) for limit in found.limits)
+
+
+def test_features_that_other_labels_made_are_no_positive_control(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    lookup = make_lookup(difference(0.4))
+    facts = (
+        SourceFacts("action-groups", origin=("resnet18", None)),
+        SourceFacts("categories", classify="category"),
+    )
+    published = Lookup(replace(lookup.study, sources=facts), lookup.rows)
+    for each, is_control in ((lookup, True), (published, False)):
+        said = [plain(limit) for limit in answer(each).limits]
+        assert any("positive control" in limit for limit in said) is is_control
 
 
 def test_the_trend_over_seeds_is_shown_before_any_seeds_own(

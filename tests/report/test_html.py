@@ -298,4 +298,7 @@ def test_sources_of_several_encoders_are_not_said_to_have_one(minimal: Run) -> N
     text = page_of(minimal).text
     assert "trained the same encoder" not in text
     assert "they differ in their encoders" in text
+    assert "frozen as they came" not in text
+    minimal.study += '[[sources]]\nname = "published"\nencoder = "y"\n'
+    assert "Not so published: frozen as they came" in page_of(minimal).text
     assert "Does a finer grain transfer better?" not in text

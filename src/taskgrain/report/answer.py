@@ -238,8 +238,9 @@ def _alignment(
     """Say what a target that asks for what the finer labels tell can show, and whether it did."""
     if world_of(lookup.study, primary.target) != "kitchenware":
         return ()
-    labels = {(s.classify, s.caption) for s in lookup.study.sources if s.name in _pair(primary)}
-    if len(labels) == 1:  # encoders are compared here, and no labels
+    pair = [source for source in lookup.study.sources if source.name in _pair(primary)]
+    labels = {(source.classify, source.caption) for source in pair}
+    if len(labels) == 1 or len({source.origin for source in pair}) > 1:  # encoders are compared
         return ()
     aligned = "The target asks for what the fine labels say (an aligned target)"
     if not finer:

@@ -20,7 +20,7 @@ from taskgrain.report.words import (
     span,
 )
 from taskgrain.results import ResultRow
-from taskgrain.statistics.alarm import ALARM_LEVEL, is_alarm
+from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 
 EXPECTED = (
     *("chance", "majority", "motion-energy", "pixels"),
@@ -162,7 +162,10 @@ def _permuted(
             "and no number of this run should be used."
         )
     if all(row.p is None for row in rows):
-        verdict = ". The rows carry no p value, so the alarm could not be evaluated."
+        verdict = (
+            f". The alarm could not be evaluated: it needs {FEWEST_DRAWS} support draws or more "
+            "(transfer.draws), which do not all score the same."
+        )
     title = control_words("permuted-labels")
     yield Finding("permuted-labels", title, (*sentence, verdict), is_alarm=bool(alarms))
 

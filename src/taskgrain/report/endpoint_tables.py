@@ -34,16 +34,26 @@ def endpoint_table(lookup: Lookup) -> Table:
     return Table(
         name="endpoints",
         title="The endpoints, named before the run",
-        caption=(
-            "Differences in percentage points over encoder seeds; p of the paired t test, and "
-            f"after Holm's correction over {family}: below {LEVEL:g} a difference is claimed. "
-            "Detectable is the smallest difference that so many seeds find "
-            f"{100 * POWER:.0f} % of the time: it says how much the study could see, and tests "
-            "nothing. Every other difference of this page is secondary."
-        ),
+        caption=f"{_caption(family, is_tested=is_tested)} Every other difference of this page is "
+        "secondary.",
         corner="endpoint",
         columns=tuple(map(Column, ("difference", "p", "p, Holm", "detectable"))),
         blocks=tuple(block for block in blocks if block.lines),
+    )
+
+
+def _caption(family: str, *, is_tested: bool) -> str:
+    if not is_tested:
+        return (
+            "Differences in percentage points. Without several encoder seeds there is no test of "
+            "them, and nothing is claimed."
+        )
+    return (
+        "Differences in percentage points over encoder seeds; p of the paired t test, and "
+        f"after Holm's correction over {family}: below {LEVEL:g} a difference is claimed. "
+        "Detectable is the smallest difference that so many seeds find "
+        f"{100 * POWER:.0f} % of the time: it says how much the study could see, and tests "
+        "nothing."
     )
 
 

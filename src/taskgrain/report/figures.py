@@ -145,6 +145,8 @@ def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, palette: Palett
     axes.set_yticks(list(ticks.values()), list(ticks))
     axes.set_ylim(below - 0.4, -0.6)
     axes.margins(x=0.06)
+    left, right = axes.get_xlim()
+    axes.set_xlim(*_possible(left, right))
 
 
 def _point(axes: Axes, row: ResultRow | None, height: float, *, colour: str, marker: str) -> None:
@@ -240,6 +242,14 @@ def _draw_shots(axes: Axes, lookup: Lookup, target: str, palette: Palette) -> No
     axes.set_title(printable(target_title(lookup, target)))
     axes.set_xticks(range(len(lookup.shots)), [str(shots) for shots in lookup.shots])
     axes.set_xlabel("shots")
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(*_possible(bottom, top))
+
+
+def _possible(low: float, high: float) -> tuple[float, float]:
+    """Keep an axis of accuracies to what is possible: t intervals of few seeds go beyond it."""
+    room = 0.02 * (min(high, 100.0) - max(low, 0.0))  # a point at the edge stays whole
+    return max(low, -room), min(high, 100.0 + room)
 
 
 def _curve(

@@ -151,6 +151,7 @@ def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, objec
         "alarm": alarm_phrase(lookup),
         "is_ladder": is_ladder(run.study),
         "has_one_origin": has_one_origin(run.study),
+        "frozen_sources": [each.name for each in run.study.sources if each.kind == "frozen"],
         "parts": parts,
         "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
         "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 from taskgrain.report.lookup import Lookup, base_target, unique, world_of
@@ -90,7 +91,7 @@ def command_of(run: RunFolder) -> str:
     """Return the command that made the run."""
     command = run.provenance.get("command")
     if isinstance(command, list):
-        return printable(" ".join(map(str, command)))
+        return printable(shlex.join(map(str, command)))
     return printable(command) if isinstance(command, str) and command else UNKNOWN
 
 
