@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.models.build import add_readouts, build_encoder
-from taskgrain.study.cost import UTILISATION, estimate
+from taskgrain.study.cost import PEAK_TFLOPS, UTILISATION, estimate
 from taskgrain.study.networks import decoder_shape_of, shape_of
 
 SMALL = [
@@ -70,7 +70,9 @@ def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
     assert categories.forward_gflops < joint.forward_gflops
     steps = ceil(study.data.train / study.train.batch_size) * study.train.epochs
     assert joint.steps == steps
-    operations = sum(each.training_gflops for each in cost.sources) * 1e9 * 3000 * 10
+    read = 1000 + 1495  # clips whose features are needed: of the source, and of the target
+    per_clip = [(each.training_gflops, each.forward_gflops) for each in cost.sources]
+    operations = 1e9 * sum(train * 3000 * 10 + forward * read for train, forward in per_clip)
     assert cost.hours["A100"] == pytest.approx(operations / (312e12 * UTILISATION) / 3600)
     assert cost.clips == {"source": 3400, "kitchenware": 1495}
 
@@ -97,8 +99,46 @@ def test_the_papers_study_is_planned_without_data(
 def test_the_embedded_world_is_planned_with_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
     main(["study", "smoke", "--dry-run"])
     text = capsys.readouterr().out
-    for word in ("prepare", "train", "results", "parameters", "hours of training on one GPU"):
+    for word in ("prepare", "train", "results", "parameters", "hours on one GPU"):
         assert word in text
+
+
+def test_a_dry_run_names_weights_that_are_missing_and_formats_that_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    image = "encoders={image={network='torchvision', model='resnet18'}}"
+    sources = "sources=['categories', {name='image', encoder='image'}]"
+    command = ["study", "smoke", "--set", image, "--set", sources, "--set", "primary.versus=image"]
+    main([*command, "--dry-run", "--json"])
+    (missing,) = json.loads(capsys.readouterr().out)["missing_weights"]
+    assert missing.startswith(f"encoders.image: {tmp_path}")
+    main([*command, "--dry-run"])
+    assert f"missing weights: {missing}" in capsys.readouterr().out
+    half = ["--set", "train.precision=fp16", "--dry-run"]
+    with pytest.raises(SystemExit):
+        main([*command, *half])
+    assert 'train.precision is "fp16"' in capsys.readouterr().err
+    main([*command, *half, "--device", "cuda"])  # of another machine, perhaps
+    assert "hours on one GPU" in capsys.readouterr().out
+
+
+def test_features_count_in_the_hours_and_frozen_weights_once() -> None:
+    image = "encoders={image={network='torchvision', model='resnet18', weights='random'}}"
+    sources = "sources=['categories', {name='image', encoder='image'}]"
+    changes = [image, sources, "primary.versus=image", "train.epochs=1"]
+    one = estimate(load_study("smoke", changes), None)
+    three = estimate(load_study("smoke", [*changes, "seeds=[0, 1, 2]"]), None)
+    trained, frozen = one.sources
+    clips = 80 + 130  # to learn from, whose means are needed, and of the target
+
+    def hours(num_seeds: int) -> float:
+        each = trained.training_gflops * 80 + trained.forward_gflops * clips
+        total = each * num_seeds + frozen.forward_gflops * clips
+        return total * 1e9 / (PEAK_TFLOPS["T4"] * 1e12 * UTILISATION) / 3600
+
+    assert one.hours["T4"] == pytest.approx(hours(1))
+    assert three.hours["T4"] == pytest.approx(hours(3))
 
 
 def test_no_weights_are_opened_to_count_a_cost(

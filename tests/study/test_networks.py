@@ -29,6 +29,7 @@ from taskgrain.study.networks import (
     check_networks,
     decoder_shape_of,
     make_networks_ready,
+    missing_weights,
     new_encoder,
     new_model,
     shape_of,
@@ -227,14 +228,16 @@ def test_weights_that_are_nowhere_are_named_all_at_once_before_the_first_cell(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     encoders = {
         "image": {"network": "torchvision", "model": "resnet18"},
+        "frame": {"network": "torchvision", "model": "resnet18", "single_frame": True},
         "clip": {"network": "torchvision", "model": "r3d_18"},
         "drawn": {"network": "torchvision", "model": "r3d_18", "weights": "random"},
     }
     with pytest.raises(ConfigError) as caught:
         make_networks_ready(with_settings(encoders=encoders))
     lines = str(caught.value).split("\n")
+    assert lines == missing_weights(with_settings(encoders=encoders))
     assert len(lines) == 2
-    assert lines[0].startswith(f"encoders.image: {tmp_path}")
+    assert lines[0].startswith(f"encoders.image, encoders.frame: {tmp_path}")
     assert "r3d_18-b3b3357e.pth: no such file" in lines[1]
 
 

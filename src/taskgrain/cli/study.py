@@ -43,7 +43,7 @@ def study(
     if dry_run:
         from taskgrain.cli.study_plan import print_plan
 
-        print_plan(settings, workers, as_json=as_json)
+        print_plan(settings, workers, device=device, as_json=as_json)
     elif clean:
         _clean(settings, folder)
     else:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from taskgrain.study.cost import StudyCost
 
 
-def print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
+def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bool) -> None:
     """Print the cells of a study with their seconds on a CPU, and what it takes anywhere.
 
     Where a folder of the user's own is not there yet, the cells are left out, and the cost is
@@ -24,11 +24,14 @@ def print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
     from taskgrain.study.cost import estimate
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
+    from taskgrain.study.networks import missing_weights
     from taskgrain.study.plan import plan_cells, total_seconds
     from taskgrain.study.run import lay_out_study
+    from taskgrain.train.precision import check_precision, named_device
 
+    check_precision(settings.train.precision, device=named_device(device))
     workers = workers or os.cpu_count() or 1
-    missing = _missing(settings)
+    missing, weights = _missing(settings), missing_weights(settings)
     steps: list[dict[str, object]] = []
     total = None
     with tempfile.TemporaryDirectory() as scratch:
@@ -45,23 +48,33 @@ def print_plan(settings: Study, workers: int | None, *, as_json: bool) -> None:
         cost = estimate(settings, datasets)
     if as_json:
         plan = {"steps": steps or None, "workers": workers, "seconds": total}
-        print(json.dumps({**plan, "missing": missing, "cost": asdict(cost)}))
+        lacking = {"missing": missing, "missing_weights": weights}
+        print(json.dumps({**plan, **lacking, "cost": asdict(cost)}))
         return
     print(f"{settings.name}: {settings.question}\n")
     for step in steps:
         minutes = float(str(step["seconds"])) / 60
         print(f"  {step['step']:<10} {step['cells']:>5} cells  {minutes:>7.1f} min on one thread")
     if total is not None:
-        print(f"\nabout {total / 60:.0f} min with {workers} workers on a two-core AVX2 CPU, were")
-        print("every encoder as quick to train as the compact one\n")
+        print(f"\nabout {duration(total)} with {workers} workers on a two-core AVX2 CPU\n")
     for root in missing:
         print(f"{root} is not there: counted as the settings say, not as it is")
+    for problem in weights:
+        print(f"missing weights: {problem}")
     print(_cost_text(cost))
 
 
 def _missing(settings: Study) -> list[str]:
     roots = (settings.data.root, *(target.root for target in settings.targets))
     return [str(root) for root in roots if root is not None and not root.exists()]
+
+
+def duration(seconds: float) -> str:
+    """Phrase a long time: minutes, hours or days."""
+    for unit, length, least in (("days", 86400.0, 2.0), ("h", 3600.0, 2.0)):
+        if seconds >= least * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds / 60:.0f} min"
 
 
 def _hours(hours: float) -> str:
@@ -85,5 +98,5 @@ def _cost_text(cost: StudyCost) -> str:
         for each in cost.sources
     ]
     hours = ", ".join(f"{name} {_hours(value)}" for name, value in cost.hours.items())
-    lines += ["", f"hours of training on one GPU, {cost.num_seeds} seed(s), all epochs: {hours}"]
+    lines += ["", f"hours on one GPU, {cost.num_seeds} seed(s), all epochs: {hours}"]
     return "\n".join([*lines, *(f"assumed: {each}" for each in cost.assumptions)])

@@ -97,7 +97,9 @@ class Study(Settings):
         self._check_endpoint("primary", self.primary)
         for index, endpoint in enumerate(self.family):
             self._check_endpoint(f"family[{index}]", endpoint)
-            if endpoint in (self.primary, *self.family[:index]):
+            if endpoint == self.primary:
+                raise ValueError(f"family[{index}] is the primary endpoint; leave it out")
+            if endpoint in self.family[:index]:
                 raise ValueError(f"family[{index}] is there twice")
         return self
 

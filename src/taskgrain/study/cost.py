@@ -1,34 +1,23 @@
-"""What a study would cost, from its settings alone: parameters, arithmetic, memory, time, disk.
-
-Nothing is computed: the networks run on tensors without content, and what they would do is counted.
-"""
+"""What a study would cost, from its settings alone: parameters, arithmetic, memory, time, disk."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
-
-import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils.flop_counter import FlopCounterMode
 
 from taskgrain.config.learning import Source
-from taskgrain.config.networks import Encoder
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.labels.ssv2 import OFFICIAL_INDEX
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
-from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.models.build import add_readouts
 from taskgrain.models.model import SourceModel
+from taskgrain.study.arithmetic import count_forward
 from taskgrain.study.datasets import SOURCE, Dataset
-from taskgrain.study.folder import RunFolder
-from taskgrain.study.inputs import Inputs
-from taskgrain.study.networks import decoder_shape_of, new_encoder
+from taskgrain.study.extracting import STATISTICS_CLIPS
+from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
 from taskgrain.study.sources import source_task
 
 ASSUMED_WORDS = 3000  # of a vocabulary that cannot be counted before the captions are there
@@ -70,7 +59,7 @@ class StudyCost:
     sources: tuple[SourceCost, ...]
     num_seeds: int
     store_gigabytes: float  # all datasets, raw frames
-    hours: Mapping[str, float]  # GPU -> hours of training, all sources and seeds on one
+    hours: Mapping[str, float]  # GPU -> of training and features, all sources and seeds on one
     assumptions: tuple[str, ...]
 
 
@@ -83,13 +72,14 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
             data.train, data.validation, and each target's support and scored say.
     """
     manifest = None if datasets is None else datasets[SOURCE].manifest()
-    study = _with_drawn_weights(study)
-    inputs = Inputs(study, RunFolder(Path()), datasets or {}, None, "cpu", "fp32")
     clips = _clips(study, datasets)
-    sources = tuple(_source_cost(inputs, source, manifest) for source in study.sources)
+    sources = tuple(_source_cost(study, source, manifest) for source in study.sources)
     num_seeds = len(study.seeds)
-    operations = sum(
-        each.training_gflops * 1e9 * each.clips * study.train.epochs * num_seeds for each in sources
+    training = study.data.train if datasets is None else datasets[SOURCE].num_training
+    num_read = sum(clips.values()) - clips[SOURCE] + min(training, STATISTICS_CLIPS)
+    operations = 1e9 * sum(
+        _gflops(study, source, cost, num_read)
+        for source, cost in zip(study.sources, sources, strict=True)
     )
     hours = {
         name: operations / (peak * 1e12 * UTILISATION) / 3600 for name, peak in PEAK_TFLOPS.items()
@@ -99,21 +89,16 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
     )
 
 
-def _with_drawn_weights(study: Study) -> Study:
-    """Leave the weights of networks from elsewhere where they are: only their shapes count."""
-
-    def drawn(encoder: Encoder) -> Encoder:
-        if encoder.network == "two-channel":
-            return encoder
-        return encoder.model_copy(update={"weights": "random"})
-
-    encoders = {name: drawn(each) for name, each in study.encoders.items()}
-    return study.model_copy(update={"encoder": drawn(study.encoder), "encoders": encoders})
+def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> float:
+    """Give the arithmetic of all its encoders: their training, and the features of clips."""
+    training = cost.training_gflops * cost.clips * study.train.epochs
+    num_encoders = 1 if source.is_frozen else len(study.seeds)
+    return (training + cost.forward_gflops * num_read) * num_encoders
 
 
 def _assumptions(manifest: Manifest | None) -> tuple[str, ...]:
     assumed = [f"GPUs reach {UTILISATION:.0%} of their half-precision peak (assumed, not measured)"]
-    assumed.append("training alone: validation, features, probes and controls come on top")
+    assumed.append("training and features: validation, probes and controls come on top")
     assumed.append(f"stored clips last {ASSUMED_SECONDS:g} s at {FRAME_RATE:g} frames a second")
     if manifest is None:
         assumed.append("the data is not there: clips as the settings say, labels as in ")
@@ -134,10 +119,19 @@ def _store_gigabytes(study: Study, clips: Mapping[str, int]) -> float:
     return sum(clips.values()) * frames * pixels * 3 / 1e9
 
 
-def _source_cost(inputs: Inputs, source: Source, manifest: Manifest | None) -> SourceCost:
-    study = inputs.study
+def _source_cost(study: Study, source: Source, manifest: Manifest | None) -> SourceCost:
     num_classes, num_words, num_clips = _sizes(study, source, manifest)
-    counted = _count(inputs, source, num_classes, num_words)
+
+    def make() -> SourceModel:
+        return add_readouts(
+            encoder_from(drawn(study.encoder_of(source)), 0)[0],
+            num_classes=num_classes,
+            vocabulary_size=num_words,
+            decoder_shape=decoder_shape_of(study.decoder),
+            seed=0,
+        )
+
+    counted = count_forward(make, study.video)
     parameters = {
         name: sum(each.numel() for each in part.parameters()) if part is not None else 0
         for name, part in (
@@ -183,66 +177,3 @@ def _sizes(
     )
     num_words = None if task.vocabulary is None else len(task.vocabulary)
     return task.num_classes, num_words, len(task.covered(manifest.split(Split.TRAIN)))
-
-
-@dataclass(slots=True)
-class _Counted:
-    """What one clip takes in one forward pass."""
-
-    model: SourceModel
-    flops: int
-    saved_bytes: int  # kept for the backward pass
-
-
-def _count(
-    inputs: Inputs, source: Source, num_classes: int | None, num_words: int | None
-) -> _Counted:
-    """Run a model on one clip without content; count its arithmetic and what it keeps."""
-    video, study = inputs.study.video, inputs.study
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model = add_readouts(
-            new_encoder(inputs, source.name, seed=0)[0],
-            num_classes=num_classes,
-            vocabulary_size=num_words,
-            decoder_shape=decoder_shape_of(study.decoder),
-            seed=0,
-        )
-        clip = torch.empty((1, video.num_frames, video.height, video.width, 3), dtype=torch.uint8)
-        caption = torch.ones((1, MAX_TOKENS + 1), dtype=torch.long)
-        weights = {id(each) for each in model.parameters()}
-        saved: dict[int, Tensor] = {}
-
-        def keep(tensor: Tensor) -> Tensor:
-            if id(tensor) not in weights:
-                saved[id(tensor.untyped_storage())] = tensor
-            return tensor
-
-        recurrent = _RecurrentFlops(model)
-        counter = FlopCounterMode(display=False)
-        with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            model(clip, caption)
-        recurrent.remove()
-        saved_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-    return _Counted(model, counter.get_total_flops() + recurrent.flops, saved_bytes)
-
-
-class _RecurrentFlops:
-    """Counts the products of LSTMs, which torch's counter passes over where they are one kernel."""
-
-    def __init__(self, model: nn.Module) -> None:
-        self.flops = 0
-        self._hooks = [
-            module.register_forward_hook(self._add)
-            for module in model.modules()
-            if isinstance(module, nn.LSTM)
-        ]
-
-    def _add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
-        num_steps = inputs[0].shape[0] * inputs[0].shape[1]
-        weights = sum(each.numel() for each in module.parameters() if each.ndim == 2)
-        self.flops += 2 * weights * num_steps
-
-    def remove(self) -> None:
-        """Take the hooks off again."""
-        for hook in self._hooks:
-            hook.remove()

@@ -28,6 +28,7 @@ from taskgrain.predict import load_model
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder, own_encoder
+from taskgrain.study.pace import extract_seconds
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
 from taskgrain.study.targets import target_tasks
 from taskgrain.train.calibrate import calibrate_batch_norm
@@ -46,7 +47,6 @@ from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
 from taskgrain.transfer.readouts import Place
 from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
 
-EXTRACT_SECONDS = 1 / 500  # a clip through a frozen encoder in float32, one thread
 CALIBRATION_BATCHES = 30
 STATISTICS_CLIPS = 1000  # of a dataset: a mean is then within 3 % of a feature's deviation
 SHUFFLE_SEED = 0
@@ -136,13 +136,14 @@ def _extract(
         path, header = outputs["output"]
         write_features(path, shortcut(store, records, header))
         return
+    clip_seconds = extract_seconds(inputs, subject.key)
     read = _reader(worker, inputs, subject, norm_clips, store)
     batches = _in_order(inputs, clip_ids, store)
     part_steps = ceil(PART_CLIPS / inputs.study.train.batch_size)
 
     def make(number: int) -> Arrays:
         some = islice(batches.batches(first_step=number * part_steps), part_steps)
-        told = _told(worker, some)
+        told = _told(worker, some, clip_seconds)
         if subject.key.kind == "shuffled-time":
             told = shuffled_time(told, seed=SHUFFLE_SEED)
         return collect_places(read, told, device=torch.device(inputs.device))
@@ -242,7 +243,8 @@ def _reader(
     encoder, device = subject.encoder, torch.device(inputs.device)
     if norm_clips:
         encoder = copy.deepcopy(encoder).to(device)
-        told = _told(worker, _in_order(inputs, norm_clips, store).batches())
+        seconds = extract_seconds(inputs, subject.key)
+        told = _told(worker, _in_order(inputs, norm_clips, store).batches(), seconds)
         calibrate_batch_norm(encoder, (batch.video.to(device) for batch in told))
     return encoder_reader(encoder, subject.places, device=device)
 
@@ -256,7 +258,7 @@ def _in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> Cli
     )
 
 
-def _told(worker: Worker, batches: Iterator[Batch]) -> Iterator[Batch]:
+def _told(worker: Worker, batches: Iterator[Batch], clip_seconds: float) -> Iterator[Batch]:
     for batch in batches:
         yield batch
-        worker.advance(len(batch.clip_ids) * EXTRACT_SECONDS)
+        worker.advance(len(batch.clip_ids) * clip_seconds)

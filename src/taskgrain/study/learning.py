@@ -17,14 +17,13 @@ from taskgrain.losses import LossWeights
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, mirror_images
 from taskgrain.study.networks import new_model
+from taskgrain.study.pace import pass_seconds
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.warm_start import begin_with, check_warm_start, is_source_name
 from taskgrain.train.loop import Splits, Watch, train
 from taskgrain.train.options import TrainingOptions
 from taskgrain.train.schedule import PlateauRule
 from taskgrain.train.tensorboard import require_tensorboard
-
-PASS_SECONDS = 1 / 190  # a clip forward, backward and in the optimizer; one thread, float32
 
 
 def check_training(study: Study) -> None:
@@ -111,13 +110,14 @@ def learn(
         training=_batches(inputs, task, store, manifest.split(Split.TRAIN), seed),
         validation=_batches(inputs, task, store, manifest.split(Split.VALIDATION), None),
     )
+    step_seconds = settings.batch_size * settings.accumulate * pass_seconds(inputs, encoder_of)
     result = train(
         model,
         splits=splits,
         options=_options(inputs, task, seed),
         folder=folder,
         describe=describe,
-        watch=_Progress(worker, settings.batch_size * settings.accumulate * PASS_SECONDS).watch(),
+        watch=_Progress(worker, step_seconds).watch(),
     )
     if result.status == "stopped":
         raise StoppedError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
 
 from torch import nn
@@ -79,10 +80,22 @@ def new_encoder(
         return inputs.encoder_factory(seed), None
     study = inputs.study
     settings = study.encoder if source is None else study.encoder_of(inputs.source(source))
+    return encoder_from(settings, seed)
+
+
+def encoder_from(settings: Encoder, seed: int) -> tuple[nn.Module, EncoderRecipe]:
+    """Make an encoder from its settings, and what rebuilds it; the errors of `new_encoder`."""
     if settings.network == "two-channel":
         shape = shape_of(settings)
         return build_encoder(shape, seed), shape
     return open_encoder(_wanted(settings), seed)
+
+
+def drawn(settings: Encoder) -> Encoder:
+    """Leave the weights of a network from elsewhere where they are: for its shape alone."""
+    if settings.network == "two-channel":
+        return settings
+    return settings.model_copy(update={"weights": "random"})
 
 
 def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
@@ -143,17 +156,32 @@ def make_networks_ready(study: Study) -> None:
     Raises:
         ConfigError: naming every encoder whose library or weights are not there.
     """
+    problems = _not_ready(_from_elsewhere(study))
+    if problems:
+        raise ConfigError(list_problems(problems))
+
+
+def missing_weights(study: Study) -> list[str]:
+    """Name every encoder from elsewhere that could not be opened now; nothing is fetched."""
+    encoders = _from_elsewhere(study)
+    kept = {where: each for where, each in encoders.items() if each.weights != "download"}
+    return _not_ready(kept)
+
+
+def _from_elsewhere(study: Study) -> dict[str, Encoder]:
     named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
-    problems = []
-    for where, settings in {"encoder": study.encoder, **named}.items():
-        if settings.network == "two-channel":
-            continue
+    every = {"encoder": study.encoder, **named}
+    return {where: each for where, each in every.items() if each.network != "two-channel"}
+
+
+def _not_ready(encoders: Mapping[str, Encoder]) -> list[str]:
+    problems: dict[str, list[str]] = {}  # what is wrong -> the encoders that it is wrong with
+    for where, settings in encoders.items():
         try:
             make_ready(_wanted(settings))
         except ConfigError as error:
-            problems.append(f"{where}: {error}")
-    if problems:
-        raise ConfigError(list_problems(problems))
+            problems.setdefault(str(error), []).append(where)
+    return [f"{', '.join(places)}: {problem}" for problem, places in problems.items()]
 
 
 def _check_pixels(where: str, shape: EncoderShape, height: int, width: int) -> None:

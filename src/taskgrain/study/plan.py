@@ -20,10 +20,11 @@ from taskgrain.study.episodes import (
     evaluate_target_episodes,
 )
 from taskgrain.study.examples import show_examples
-from taskgrain.study.extracting import EXTRACT_SECONDS, extract_features
+from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import PASS_SECONDS, train_source, warm_start_source
+from taskgrain.study.learning import train_source, warm_start_source
+from taskgrain.study.pace import extract_seconds, pass_seconds
 from taskgrain.study.random_labels import RANDOM_LABELS, random_task, train_on_random_labels
 from taskgrain.study.source_scores import score_source
 from taskgrain.study.subjects import (
@@ -150,8 +151,9 @@ def _train(
     needs: Sequence[str],
 ) -> Cell:
     passes = inputs.study.train.epochs * inputs.datasets[SOURCE].num_training
+    cost = passes * pass_seconds(inputs, None if name == RANDOM_LABELS else name)
     output = inputs.checkpoint(name, seed) / "model.safetensors"
-    return _cell(inputs, _train_name(name, seed), needs, _Work(call, passes * PASS_SECONDS, output))
+    return _cell(inputs, _train_name(name, seed), needs, _Work(call, cost, output))
 
 
 def _train_name(name: str, seed: int | None) -> str:
@@ -169,14 +171,16 @@ def _extract(
 ) -> Cell:
     norms = {key.batch_norm for key in keys}
     clips = sum(
-        dataset.num_clips * (1 if dataset.name == SOURCE else len(norms))
+        min(dataset.num_training, STATISTICS_CLIPS)
+        if dataset.name == SOURCE
+        else dataset.num_clips * len(norms)
         for dataset in inputs.datasets.values()
     )
     call = partial(extract_features, inputs=inputs, key=features, keys=keys)
     last, place = list(inputs.datasets)[-1], places_of(keys)[-1]
     norm: BatchNorm = "target" if "target" in norms else "source"
     output = inputs.folder.features(features.name, last, place, norm)
-    work = _Work(call, clips * EXTRACT_SECONDS, output)
+    work = _Work(call, clips * extract_seconds(inputs, features), output)
     return _cell(inputs, f"features {features.name}", needs, work)
 
 

@@ -26,22 +26,45 @@ def resolve_precision(
     by name is given as it is.
 
     Raises:
-        ConfigError: if fp16 is asked for where there is no CUDA device.
+        ConfigError: as `check_precision`.
+    """
+    check_precision(requested, device=device)
+    if requested != "auto":
+        return requested
+    return "bf16" if has_native_bf16(device) else "fp32"
+
+
+def check_precision(
+    requested: Literal["auto", "bf16", "fp16", "fp32"], *, device: torch.device
+) -> None:
+    """Refuse a number format that a kind of device is not for; the device may be elsewhere.
+
+    Raises:
+        ConfigError: if fp16 is asked for on anything but CUDA.
     """
     if requested == "fp16" and device.type != "cuda":
         raise ConfigError(
             f'train.precision is "fp16", which is for CUDA devices; this run computes on '
             f'{device.type}: choose "auto", "fp32" or "bf16", or --device cuda'
         )
-    if requested != "auto":
-        return requested
-    return "bf16" if has_native_bf16(device) else "fp32"
 
 
 def make_scaler(precision: Precision, *, device: torch.device) -> GradScaler:
     """Make what scales the loss, so that small gradients survive fp16; off in other formats."""
     is_needed = precision == "fp16"
     return GradScaler(device.type if is_needed else "cpu", enabled=is_needed)
+
+
+def named_device(name: str) -> torch.device:
+    """Give the device of a name, whether or not this machine has it.
+
+    Raises:
+        ConfigError: if it is no device's name.
+    """
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"no device is called {name!r}; expected cpu, cuda or cuda:N") from error
 
 
 def usable_device(name: str) -> torch.device:
