@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -128,7 +129,10 @@ def test_a_clip_that_is_no_video_is_refused(tmp_path: Path) -> None:
         ({"format": 9}, "format is not 1"),
         ({"taxonomy": None}, "stored taxonomy"),
         ({"caption": "sung"}, "caption is 'sung'"),
-        ({"sampling": {"num_frames": 3}}, "missing"),
+        ({"sampling": {"num_frames": 3}}, "sampling lacks 'store_height'; its entries are"),
+        ({"sampling": {**asdict(SAMPLING), "frames": 3}}, "sampling has 'frames'; its entries are"),
+        ({"sampling": {**asdict(SAMPLING), "stride": "2"}}, "stride is '2', expected at least 1"),
+        ({"encoder": {**SHAPE.to_json(), "lstm_width": 10**9}}, "describes no network: "),
         ({"encoder": {"spatial": 1}}, "stored shape: pixels is None"),
         ({"encoder": {**SHAPE.to_json(), "lstm_width": 0}}, "describes no network: hidden_size"),
         ({"vocabulary": None}, "vocabulary is no list of words"),

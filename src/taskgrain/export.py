@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from taskgrain.data.decode import decode_clip
-from taskgrain.data.files import atomic_path, write_text
+from taskgrain.data.files import atomic_path, check_writable, write_text
 from taskgrain.data.sampling import FrameSampling, generator_for, see
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, ConfigError
@@ -79,11 +79,12 @@ def export_model(
         encoder: for a checkpoint of your own encoder; see `load_model`.
 
     Raises:
-        ConfigError: if a package of the extra `export` is missing.
+        ConfigError: if a package of the extra `export` is missing, or `out` cannot be written.
         CheckpointError: if the checkpoint cannot be loaded or exported, or differs from PyTorch.
         ClipError: if a clip cannot be decoded.
     """
     _check_packages()
+    check_writable(out / "model.json")
     model, description = load_model(checkpoint, encoder=encoder)
     videos = _videos(clips, description.sampling)
     with tempfile.TemporaryDirectory() as scratch:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,9 +109,20 @@ class ModelDescription:
             level=None if level is None else str(level),
             form=form,
             vocabulary=vocabulary,
-            sampling=FrameSampling(**sampling),
+            sampling=_sampling(sampling),
             decoder_shape=COMPACT_DECODER if decoder is None else DecoderShape.from_json(decoder),
         )
+
+
+def _sampling(stored: Mapping[str, Any]) -> FrameSampling:
+    """Read what the model is shown; older files have neither a stride nor a fit."""
+    known = {each.name: each for each in fields(FrameSampling)}
+    strange = [key for key in stored if key not in known]
+    missing = [key for key, each in known.items() if each.default is MISSING and key not in stored]
+    if strange or missing:
+        found = f"has {', '.join(map(repr, strange))}" if strange else f"lacks {missing[0]!r}"
+        raise ValueError(f"sampling {found}; its entries are {', '.join(known)}")
+    return FrameSampling(**stored)
 
 
 def _spoken(stored: Mapping[str, object]) -> tuple[CaptionForm | None, Vocabulary | None]:
@@ -146,8 +158,9 @@ def load_model(
         )
     try:
         model = _untrained(description, encoder)
-    except ValueError as error:  # as of an LSTM without units
-        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {error}") from error
+    except (ValueError, RuntimeError) as error:  # an LSTM without units; layers past all memory
+        said = str(error).partition("\n")[0]
+        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {said}") from error
     load_weights(model, folder / "model.safetensors")
     return model.eval(), description
 

@@ -48,6 +48,7 @@ def test_steps_and_read_outs_are_options(
         (["--download"], "--download is for torchvision:NAME"),
         (["--readout", "lstm-last"], "pixels has one vector a clip"),
         (["--split", "test"], "holds no test clip"),
+        (["--steps"], "pixels gives one vector a clip and has no steps"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_exit_code_2(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskgrain.report.words import count_words
+
 if TYPE_CHECKING:
     from taskgrain.prepare.self_labelled import CutSummary
 
@@ -80,11 +82,11 @@ def _text(dataset: Path, found: CutSummary, *, written: bool) -> str:
     first, second = found.categories
     lines = [f"{found.task}: {first} and {second}, {found.frames_per_clip} frames a clip"]
     for split, use in (("train", "to fit on"), ("validation", "to score")):
-        files = _counted(found.files[split], "file")
+        files = count_words(found.files[split], "file")
         lines.append(f"{split:<11} {found.clips[split]} clips of {files}, {use}")
-    used, still = sum(found.files.values()), _counted(found.still, "window")
+    used, still = sum(found.files.values()), count_words(found.still, "window")
     lines.append(
-        f"footage     {_counted(found.found, 'file')}: {used} used, {found.failed} failed, "
+        f"footage     {count_words(found.found, 'file')}: {used} used, {found.failed} failed, "
         f"{found.truncated} truncated; {still} in which nothing moves passed over"
     )
     if found.unused:
@@ -92,7 +94,3 @@ def _text(dataset: Path, found: CutSummary, *, written: bool) -> str:
     lines.append(f"remains     {found.remains}")
     lines.append(f"written to {dataset}" if written else "nothing was written")
     return "\n".join(lines)
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -61,6 +61,8 @@ def describe(
 
 
 def _check_saliency(out: Path, clips: list[Path]) -> None:
+    from taskgrain.data.files import check_writable
+
     if len(clips) > 1:
         raise typer.BadParameter(
             f"{len(clips)} clips for one picture; give one clip, and a command for each of the "
@@ -72,6 +74,7 @@ def _check_saliency(out: Path, clips: list[Path]) -> None:
             f"{out} is to be an animated WebP; expected a name that ends in {ANIMATION}",
             param_hint="--saliency",
         )
+    check_writable(out)
 
 
 def _text(said: Description, level: str | None, saliency: Path | None) -> str:

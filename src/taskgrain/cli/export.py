@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from taskgrain.report.words import count_words
+
 
 def export(
     checkpoint: Annotated[
@@ -34,9 +36,10 @@ def export(
     if as_json:
         print(json.dumps(asdict(found)))
         return
-    on = "clips of noise (name your own with --clip)" if found.checked_on == "noise" else "clips"
+    clips_said = count_words(found.num_clips, "clip")
+    of_noise = " of noise (name your own with --clip)" if found.checked_on == "noise" else ""
     print(f"{out}: {', '.join(found.files)}, model.json")
-    print(f"checked against PyTorch on {found.num_clips} {on}; largest differences:")
+    print(f"checked against PyTorch on {clips_said}{of_noise}; largest differences:")
     for name, value in found.largest_difference.items():
         print(f"  {name:<16} {value:.1e}")
     if found.captions_equal:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskgrain.report.words import count_words
+
 if TYPE_CHECKING:
+    from rich.progress import Progress
+
     from taskgrain.extraction.writing import Outcome
 
 LINE_SECONDS = 15.0  # between two lines about how far it is
@@ -75,6 +80,7 @@ def features(
     Clips that cannot be read are named on standard error and in the file's header, and have no
     features. A stopped run goes on where it was when the same command is given again.
     """
+    from taskgrain.data.files import check_writable
     from taskgrain.data.manifest import Split
     from taskgrain.errors import ConfigError
     from taskgrain.extraction.clips import list_clips
@@ -83,6 +89,7 @@ def features(
 
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")
+    check_writable(out)
     clips = list_clips(data, None if split is SplitChoice.ALL else Split(split.value))
     wanted = Wanted(
         encoder,
@@ -93,8 +100,10 @@ def features(
         device,
     )
     reader = open_reader(wanted)
+    if steps and reader.readout is None:
+        raise ConfigError(f"--steps: {encoder} gives one vector a clip and has no steps")
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)
-    with _Progress(len(clips.clips), quiet=quiet) as progress:
+    with _following(len(clips.clips), quiet=quiet) as progress:
         outcome = write_clip_features(
             reader, extraction, out, tell=progress.tell, advance=progress.advance
         )
@@ -105,44 +114,34 @@ def features(
 
 def _text(outcome: Outcome) -> str:
     kept = "x".join(map(str, outcome.shape[1:]))
-    lines = [f"{outcome.out}: {kept} features of {_counted(outcome.shape[0], 'clip')}"]
+    lines = [f"{outcome.out}: {kept} features of {count_words(outcome.shape[0], 'clip')}"]
     if outcome.failed or outcome.truncated:
         lines.append(f"{len(outcome.failed)} failed and {len(outcome.truncated)} truncated")
     lines.append(f"in {outcome.seconds:.1f} s")
     return "\n".join(lines)
 
 
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
+@contextmanager
+def _following(num_clips: int, *, quiet: bool) -> Iterator[_Progress]:
+    """Show a bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    has_bar = not quiet and sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), disable=not has_bar, transient=True) as bar:
+        yield _Progress(num_clips, bar if has_bar else None, quiet=quiet)
 
 
 class _Progress:
-    """A bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet."""
+    """Counts clips as they are done, and says so."""
 
-    def __init__(self, num_clips: int, *, quiet: bool) -> None:
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._quiet = quiet
+    def __init__(self, num_clips: int, bar: Progress | None, *, quiet: bool) -> None:
         self._num_clips = num_clips
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task("clips", total=num_clips)
+        self._quiet = quiet
         self._done = 0
-        self._has_bar = not quiet and sys.stderr.isatty()
         self._last_line = time.monotonic()
-        console = Console(stderr=True)
-        self._bar = Progress(console=console, disable=not self._has_bar, transient=True)
-        self._task = self._bar.add_task("clips", total=num_clips)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def tell(self, line: str) -> None:
         """Say what was found where the features go."""
@@ -152,8 +151,9 @@ class _Progress:
     def advance(self, clips: int) -> None:
         """Count clips as done."""
         self._done += clips
-        self._bar.advance(self._task, clips)
         now = time.monotonic()
-        if not self._quiet and not self._has_bar and now - self._last_line >= LINE_SECONDS:
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, clips)
+        elif not self._quiet and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
             print(f"{self._done} of {self._num_clips} clips", file=sys.stderr, flush=True)

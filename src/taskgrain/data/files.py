@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from taskgrain.errors import ConfigError
+
 
 @contextmanager
 def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
@@ -27,6 +29,26 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(path: Path) -> None:
+    """Refuse, before the work, a file that could not be written after it; nothing is made.
+
+    Raises:
+        ConfigError: if a folder has its name, its folder cannot be made or may not be written.
+    """
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; expected the name of a file to write")
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir():
+        raise ConfigError(f"{path} cannot be written: {above} is a file; choose another place")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise ConfigError(f"{path} cannot be written: no permission in {above}")
+
+
+def missing_folder(path: Path) -> str:
+    """Say what is wrong where a folder was expected: nothing is there, or a file is."""
+    return "is a file, not a folder" if path.exists() else "no such folder"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from taskgrain.data.annotations import LAYOUT, read_annotations
 from taskgrain.data.companions import with_companions
+from taskgrain.data.files import missing_folder
 from taskgrain.data.layouts import LAYOUTS, LayoutOptions, recognise, something_v2
 from taskgrain.data.manifest import Manifest, Reading
 from taskgrain.errors import ManifestError, list_problems, nearest
@@ -61,8 +62,8 @@ def read_dataset(
     """
     if not root.is_dir():
         raise ManifestError(
-            f"{root}: no such folder; expected a dataset with train.json, validation.json and "
-            "videos/, or a folder of clips for each class (docs/data-format.md)"
+            f"{root}: {missing_folder(root)}; expected a dataset with train.json, "
+            "validation.json and videos/, or a folder of clips for each class (docs/data-format.md)"
         )
     name = layout or layout_of(root)
     if name == LAYOUT:

@@ -43,8 +43,11 @@ class FrameSampling:
                 f"a crop of {self.height} x {self.width} does not fit into frames of "
                 f"{self.store_height} x {self.store_width}"
             )
-        if self.stride is not None and self.stride < 1:
-            raise ValueError(f"stride is {self.stride}, expected at least 1")
+        stride = self.stride
+        if stride is not None and (
+            isinstance(stride, bool) or not isinstance(stride, int) or stride < 1
+        ):
+            raise ValueError(f"stride is {stride!r}, expected at least 1")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskgrain.data.files import missing_folder
 from taskgrain.data.layouts.tree import find_clips
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import layout_of, read_manifest
@@ -46,7 +47,9 @@ def list_clips(data: Path, split: Split | None = None) -> ClipList:
             a part is wanted of a folder without any.
     """
     if not data.is_dir():
-        raise ManifestError(f"{data}: no such folder; expected a dataset, or a folder of videos")
+        raise ManifestError(
+            f"{data}: {missing_folder(data)}; expected a dataset, or a folder of videos"
+        )
     layout = _layout(data)
     if layout is not None:
         clips = _of_dataset(read_manifest(data), split)

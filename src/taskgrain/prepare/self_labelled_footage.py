@@ -25,6 +25,7 @@ from taskgrain.data.container import (
     VideoFile,
     open_video,
 )
+from taskgrain.data.files import missing_folder
 from taskgrain.data.frame_folder import file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
 from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
@@ -78,7 +79,7 @@ def find_footage(folder: Path) -> list[Footage]:
         ClipError: if there is no such folder, or no video in it.
     """
     if not folder.is_dir():
-        raise ClipError(f"{folder}: no such folder; expected one with videos in it")
+        raise ClipError(f"{folder}: {missing_folder(folder)}; expected one with videos in it")
     found = []
     for parent, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from taskgrain.data.files import check_writable, missing_folder
+from taskgrain.errors import ConfigError
+
+
+def test_a_place_is_refused_before_the_work_and_nothing_is_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    check_writable(tmp_path / "new" / "deep" / "out.npz")
+    check_writable(tmp_path / "file")
+    with pytest.raises(ConfigError, match="is a folder; expected the name of a file"):
+        check_writable(tmp_path)
+    with pytest.raises(ConfigError, match=r"out\.npz cannot be written: .*file is a file"):
+        check_writable(tmp_path / "file" / "below" / "out.npz")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(ConfigError, match=f"no permission in {tmp_path}"):
+        check_writable(tmp_path / "out.npz")
+
+
+def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert missing_folder(tmp_path / "file") == "is a file, not a folder"
+    assert missing_folder(tmp_path / "none") == "no such folder"
