@@ -25,7 +25,10 @@ class Metric(StrEnum):
 def compare(
     features: Annotated[
         list[str],
-        typer.Argument(help="FILE.npz of each source, or NAME=FILE,FILE,... with one a seed"),
+        typer.Argument(
+            metavar="SOURCE",
+            help="FILE.npz of each source, or NAME=FILE,FILE,... with one a seed",
+        ),
     ],
     labels: Annotated[Path, typer.Option(help="CSV: clip,label and, if divided, split")],
     groups: Annotated[

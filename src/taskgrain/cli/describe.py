@@ -19,7 +19,7 @@ def describe(
     checkpoint: Annotated[
         Path, typer.Argument(help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last")
     ],
-    clips: Annotated[list[Path], typer.Argument(help="video files")],
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="video files")],
     top: Annotated[int, typer.Option(min=1, help="classes to name")] = 5,
     saliency: Annotated[
         Path | None,

@@ -19,7 +19,9 @@ def export(
     out: Annotated[Path, typer.Option(help="folder for the graphs")] = Path("exported"),
     clips: Annotated[
         list[Path] | None,
-        typer.Option("--clip", help="video to check on (repeatable) [default: noise]"),
+        typer.Option(
+            "--clip", metavar="CLIP", help="video to check on (repeatable) [default: noise]"
+        ),
     ] = None,
     tolerance: Annotated[
         float, typer.Option(min=0, help="largest difference from PyTorch that is allowed")

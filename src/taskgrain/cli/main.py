@@ -54,13 +54,23 @@ def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-for command in (
-    *(study, report, compare, features, describe, score),
-    *(check, labels, pack, cut, export),
-):
-    app.command()(_stoppable(command))
-app.command("import")(_stoppable(import_dataset))
-app.command()(_stoppable(render))
+COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # as `--help` lists them
+    ("study", study, "From a question to the report of its answer"),
+    ("report", report, "Rebuild a run's report from its results"),
+    ("compare", compare, "Compare features from any encoders"),
+    ("features", features, "Write an encoder's features of clips"),
+    ("describe", describe, "Say what happens in clips, and where"),
+    ("score", score, "Score captions"),
+    ("check", check, "Find what is broken or odd in a dataset"),
+    ("labels", labels, "Show a dataset's hierarchy and words"),
+    ("pack", pack, "Decode a dataset once, for all studies"),
+    ("cut", cut, "Make a test of features from your footage"),
+    ("export", export, "Write a checkpoint as ONNX, checked"),
+    ("import", import_dataset, "Turn clips of other layouts into a dataset"),
+    ("render", render, "Draw the embedded world as a dataset"),
+)
+for name, command, summary in COMMANDS:
+    app.command(name, short_help=summary)(_stoppable(command))
 
 
 def _version(wanted: bool) -> None:

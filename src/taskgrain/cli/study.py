@@ -13,10 +13,16 @@ if TYPE_CHECKING:
 
 
 def study(
-    name: Annotated[str, typer.Argument(help="a packaged study (quick, smoke) or a TOML file")],
+    name: Annotated[
+        str, typer.Argument(help="a packaged study (quick, smoke, joint, ...) or a TOML file")
+    ],
     overrides: Annotated[
         list[str] | None,
-        typer.Option("--set", help="change a setting: --set train.epochs=3 (repeatable)"),
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="change a setting: --set train.epochs=3 (repeatable)",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME]")] = None,
     workers: Annotated[
