@@ -141,6 +141,22 @@ def test_the_shorter_channel_is_repeated_beside_the_frames_it_saw() -> None:
     assert not torch.equal(spatial[:, 0], spatial[:, 2])
 
 
+@pytest.mark.parametrize("num_frames", range(7, 35))
+def test_every_spatial_step_stands_beside_its_part_of_the_clip(num_frames: int) -> None:
+    shape = compact_shape(spatial_widths=(2, 3, 4), temporal_widths=(2, 3, 4))
+    encoder = build_encoder(shape, 0).eval()
+    assert encoder.spatial is not None
+    video = make_video(1, num_frames)
+    with torch.no_grad():
+        seen = encoder.channel_features(video)[0, :, :4]
+        own = encoder.spatial(encoder._normalise(video))[0]
+    steps = [int((own - step).abs().sum(1).argmin()) for step in seen]
+    assert sorted(set(steps)) == list(range(len(own)))  # none is left out
+    for place, step in enumerate(steps):
+        assert torch.equal(seen[place], own[step])
+        assert abs((place + 0.5) / len(steps) - (step + 0.5) / len(own)) < 1 / len(own)
+
+
 def test_a_clip_is_encoded_alike_in_every_batch() -> None:
     encoder = every_frame_encoder()
     video = make_video(4)

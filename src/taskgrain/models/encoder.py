@@ -104,8 +104,8 @@ class TwoChannelEncoder(nn.Module):
             video: uint8 (B, T, H, W, 3), RGB.
 
         Returns:
-            float32 (B, T', D_s + D_t): the spatial channel first; the steps of the shorter
-            channel are repeated.
+            float32 (B, T', D_s + D_t): the spatial channel first. T' is the longer channel's;
+            of the shorter one, each step stands where its share of the clip does.
 
         Raises:
             ValueError: if the video is not uint8 (B, T, H, W, 3).
@@ -128,8 +128,8 @@ class TwoChannelEncoder(nn.Module):
 
 
 def _stretch(view: Tensor, num_steps: int) -> Tensor:
-    """Repeat the steps of float (B, T_c, D_c) until there are `num_steps`."""
-    repeats = -(-num_steps // view.shape[1])  # rounded up: what is too much is cut off
-    if repeats == 1:
+    """Spread the T_c steps of float (B, T_c, D_c) evenly over `num_steps`, T_c or more."""
+    num_own = view.shape[1]
+    if num_own == num_steps:
         return view
-    return view.repeat_interleave(repeats, dim=1)[:, :num_steps]
+    return torch.stack([view[:, i * num_own // num_steps] for i in range(num_steps)], dim=1)
