@@ -153,8 +153,10 @@ def padding_as_ends(caption: Tensor) -> Tensor:
     return caption.masked_fill(caption == PAD, EOS)
 
 
-def check_finite(terms: LossTerms, *, step: int, clip_ids: tuple[str, ...]) -> None:
-    """Stop a run whose loss is no number, before it spoils the weights.
+def check_finite(
+    terms: LossTerms, *, step: int, clip_ids: tuple[str, ...], on_validation: bool = False
+) -> None:
+    """Stop a run whose loss is no number, before it spoils the weights or what is kept of them.
 
     Raises:
         RunError: naming the step, the term and the clips of the batch.
@@ -164,8 +166,13 @@ def check_finite(terms: LossTerms, *, step: int, clip_ids: tuple[str, ...]) -> N
         ("captioning", terms.captioning),
     ):
         if term is not None and not bool(torch.isfinite(term)):
+            kept = (
+                " on validation clips; no checkpoint was replaced"
+                if on_validation
+                else "; no weight was changed"
+            )
             raise RunError(
-                f"step {step}: the {name} loss is {float(term.detach())}; no weight was changed. "
+                f"step {step}: the {name} loss is {float(term.detach())}{kept}. "
                 f"Lower the learning rate, or look at the clips: {', '.join(clip_ids)}"
             )
 

@@ -170,19 +170,18 @@ def test_a_validation_is_as_good_in_many_batches_as_in_one(tmp_path: Path) -> No
 
 
 class Poisoned(nn.Module):
-    """Someone's encoder; it gives NaN from a certain step of training on."""
+    """Someone's encoder; it gives NaN from a certain step of training or validation on."""
 
-    def __init__(self, healthy_steps: int = 10**9) -> None:
+    def __init__(self, healthy_steps: int = 10**9, healthy_scores: int = 10**9) -> None:
         super().__init__()
         self.width = 5
         self.linear = nn.Linear(3, 5)
-        self.steps_left = healthy_steps
+        self.left = {True: healthy_steps, False: healthy_scores}
 
     def forward(self, video: Tensor) -> Tensor:
         features: Tensor = self.linear(video.float().mean((2, 3)) / 255)
-        if self.training:
-            self.steps_left -= 1
-        return features * (float("nan") if self.steps_left < 0 else 1.0)
+        self.left[self.training] -= 1
+        return features * (float("nan") if self.left[self.training] < 0 else 1.0)
 
 
 def test_anyones_encoder_can_be_trained(tmp_path: Path) -> None:
@@ -211,6 +210,21 @@ def test_a_loss_that_is_no_number_stops_the_run_before_the_update(tmp_path: Path
         )
     assert kept
     assert all(torch.equal(kept[name], value) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("term", "weights"), [("classification", (1, 0)), ("captioning", (0, 1))])
+def test_a_validation_loss_that_is_no_number_replaces_no_checkpoint(
+    tmp_path: Path, term: str, weights: tuple[int, int]
+) -> None:
+    encoder = Poisoned(healthy_scores=2)  # one to see its shape, one for the first epoch
+    model = add_readouts(encoder, num_classes=3, vocabulary_size=12, seed=0)
+    options = replace(OPTIONS, weights=LossWeights(*weights))
+    said = rf"step \d+: the {term} loss is nan on validation clips; no checkpoint was replaced"
+    with pytest.raises(RunError, match=said):
+        fit(model, tmp_path, make_batch(), options=options)
+    (record,) = read_records(tmp_path / "epochs.jsonl")
+    trained = json.loads((tmp_path / "last" / "model.json").read_text())["trained"]
+    assert (trained["epoch"], trained["step"]) == (record.epoch, record.step)
 
 
 class WrongWidth(Poisoned):

@@ -45,5 +45,6 @@ def test_a_model_without_clips_is_not_scored(is_training: bool) -> None:
             model,
             [],
             options=StepOptions(LossWeights(1, 0), 0, 1.0, torch.device("cpu"), "fp32"),
+            step=0,
         )
     assert model.training == is_training

@@ -287,7 +287,10 @@ def _end_epoch(run: _Run, epoch: int) -> None:
     """Score the model, keep it, log the epoch, save the state; in that order (see `train`)."""
     position, options = run.position, run.options
     validation = validate(
-        run.model, run.splits.validation.batches(0), options=_step_options(options)
+        run.model,
+        run.splits.validation.batches(0),
+        options=_step_options(options),
+        step=position.step - 1,
     )
     # Of equal epochs the first is kept.
     is_best = position.best_score is None or validation.score > position.best_score

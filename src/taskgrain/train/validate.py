@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from taskgrain.data.batch import Batch
 from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import PAD, UNK
-from taskgrain.losses import LossSums, joint_loss
+from taskgrain.losses import LossSums, check_finite, joint_loss
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.models.caption_decoder import CaptionDecoder
 from taskgrain.models.model import SourceModel
@@ -43,10 +43,12 @@ def validate(
     batches: Iterable[Batch],
     *,
     options: StepOptions,
+    step: int,
 ) -> Validation:
     """Score a model in eval mode, its losses as training has them; it is put back into its mode.
 
     Raises:
+        RunError: if a loss is not finite; names this step, the term and the clips.
         ValueError: if there is no clip.
     """
     weights, device = options.weights, options.device
@@ -59,6 +61,7 @@ def validate(
         features = encode(model, batch.video.to(device), precision=options.precision)
         output = model.read_out(features, caption)
         _, terms = joint_loss(output, target=target, caption=caption, weights=weights)
+        check_finite(terms, step=step, clip_ids=batch.clip_ids, on_validation=True)
         sums = sums + LossSums.of(terms)
         num_clips += len(batch.clip_ids)
         if weights.classification > 0 and output.log_probs is not None:
