@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each of pytest's processes
+
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 

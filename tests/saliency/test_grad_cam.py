@@ -95,7 +95,13 @@ def test_maps_have_a_name_a_frame_and_a_pixel_each_and_the_channels_add_up() -> 
     assert (found.peak > 0).all()
 
 
-@pytest.mark.parametrize("shape", [TINY, paper_shape(1, 1)], ids=["compact", "paper"])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        pytest.param(TINY, id="compact"),
+        pytest.param(paper_shape(1, 1), id="paper", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("decoder", [DECODER, LISTENING], ids=["plain", "attention"])
 def test_maps_are_what_the_formula_says_loop_by_loop(
     shape: EncoderShape, decoder: DecoderShape

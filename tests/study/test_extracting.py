@@ -89,6 +89,7 @@ def digests(inputs: Inputs) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_one_pass_a_dataset_and_norm_writes_a_file_a_place(dataset: Path, tmp_path: Path) -> None:
     inputs = laid_out(dataset, tmp_path, *EVERYTHING)
     extract_features(Stopping(), inputs, RANDOM, of(inputs, RANDOM))
@@ -147,6 +148,7 @@ def test_what_is_written_is_not_extracted_again(dataset: Path, tmp_path: Path) -
     assert path.stat().st_mtime_ns > kept  # of other frames: its fingerprint is another
 
 
+@pytest.mark.slow
 def test_norms_are_re_estimated_on_the_targets_support_clips_alone(
     dataset: Path, tmp_path: Path
 ) -> None:
