@@ -20,7 +20,10 @@ KEPT = {TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * 2**20, MMAP_MAX: 0}  # bytes, b
 
 @contextmanager
 def kept_memory() -> Iterator[None]:
-    """Keep freed memory inside the block, and give it back after it; without glibc, do nothing."""
+    """Keep freed memory inside the block, and give it back after it; without glibc, do nothing.
+
+    A heap that something else was mapped behind stays with the process, as glibc has it.
+    """
     if platform.libc_ver()[0] != "glibc":
         yield
         return
