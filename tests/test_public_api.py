@@ -16,6 +16,7 @@ def test_every_public_name_is_there() -> None:
         _ = taskgrain.run_studdy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [

@@ -10,6 +10,7 @@ from taskgrain.cli.check import check
 from tests.making import row, write_annotations
 
 
+@pytest.mark.slow
 def test_a_sound_dataset_is_summed_up(
     tiny_dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

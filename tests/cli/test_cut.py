@@ -25,6 +25,7 @@ def test_every_task_can_be_asked_for() -> None:
     assert {choice.value for choice in TaskChoice} == set(get_args(TaskName))
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_would_be_cut_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -64,6 +64,7 @@ def test_classes_stand_under_the_name_of_their_level(
     assert ("(not trained for these)" in lines[4]) == (level != CATEGORY)
 
 
+@pytest.mark.slow
 def test_a_picture_of_what_the_words_rest_on_is_written(
     tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

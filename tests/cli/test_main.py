@@ -44,6 +44,7 @@ def test_a_mistake_is_explained_with_exit_code_2(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_error_is_one_line_without_a_traceback() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "taskgrain", "study", "quik"],
@@ -74,6 +75,7 @@ def test_an_out_that_is_a_file_is_named(tmp_path: Path, capsys: pytest.CaptureFi
     assert "file" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_dry_run_prints_the_plan_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ from taskgrain.cli.pack import EncodingChoice, FitChoice, pack
 from taskgrain.prepare.packed import open_store
 
 
+@pytest.mark.slow
 def test_a_store_is_packed_and_summed_up(
     tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from taskgrain.errors import ClipError
 from tests.making import moving_square, write_video
 
 
+@pytest.mark.slow
 def test_real_clips_hold_their_expected_frames(media: Path) -> None:
     rows = [json.loads(line) for line in (media / "expected.jsonl").read_text().splitlines()]
     assert len(rows) >= 15

@@ -105,6 +105,7 @@ def test_lists_and_episodes_that_do_not_fit_are_refused_before_the_first_cell(
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_a_packed_store_of_the_whole_dataset_serves_a_list_of_some_of_it(
     study: Path, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def cell(folder: Path, name: str, work: object, *needs: str) -> Cell:
     return Cell(name, work, 1.0, done, done, needs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_cells_run_after_what_they_need(tmp_path: Path, workers: int) -> None:
     listener = Listener()
@@ -96,6 +97,7 @@ def test_a_cell_that_fails_is_not_marked_and_its_error_comes_through(tmp_path: P
     assert not (tmp_path / "bad.done").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_worker_that_dies_is_named_with_its_cell(tmp_path: Path, busy: bool) -> None:
     cells = [cell(tmp_path, "deadly", partial(die))]
@@ -115,6 +117,7 @@ def test_every_worker_computes_with_one_thread(tmp_path: Path) -> None:
     assert (tmp_path / "n").read_text() == "1"
 
 
+@pytest.mark.slow
 def test_a_stop_ends_a_cell_at_its_next_safe_point(tmp_path: Path) -> None:
     class Interrupts(Listener):
         def advanced(self, cell: Cell, cost: float) -> None:

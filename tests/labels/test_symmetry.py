@@ -78,6 +78,7 @@ WORDS = st.sampled_from(
 FREE = st.lists(WORDS, max_size=8).map(" ".join)
 
 
+@pytest.mark.slow
 @given(st.sampled_from(PERMITTED), st.data())
 @settings(max_examples=150, deadline=None)
 def test_mirroring_twice_is_the_identity(category: str, data: st.DataObject) -> None:

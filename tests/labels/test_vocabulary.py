@@ -50,6 +50,7 @@ CAPTIONS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(CAPTIONS, CAPTIONS)
 def test_coverage_of_parts_adds_up(some: list[str], others: list[str]) -> None:
     vocabulary = build_vocabulary(["push cup"])
@@ -57,6 +58,7 @@ def test_coverage_of_parts_adds_up(some: list[str], others: list[str]) -> None:
     assert vocabulary.coverage(some) + vocabulary.coverage(others) == together
 
 
+@pytest.mark.slow
 @given(CAPTIONS, st.integers(1, 3))
 def test_coverage_counts_what_encoding_does(captions: list[str], min_count: int) -> None:
     vocabulary = build_vocabulary(captions, min_count=min_count)

@@ -146,6 +146,7 @@ def test_json_holds_every_number(report: CheckReport) -> None:
     assert (said["inspected"], said["known"]) == (10, 0)
 
 
+@pytest.mark.slow
 def test_a_file_that_did_not_change_is_not_decoded_again(
     report: CheckReport, faulty: Path, tmp_path: Path
 ) -> None:
@@ -159,6 +160,7 @@ def test_a_file_that_did_not_change_is_not_decoded_again(
     assert "undecodable" not in mended.faults
 
 
+@pytest.mark.slow
 def test_a_sound_dataset_has_no_ledger(tiny_dataset: Path) -> None:
     broken = json.dumps({"clip": "1", "state": "failed", "problem": "once", "bytes": 1})
     (tiny_dataset / "ledger.jsonl").write_text(broken + "\n")
@@ -179,6 +181,7 @@ def test_a_ledger_that_cannot_be_read_is_a_fault_and_stays_as_it_is(
     assert (root / "ledger.jsonl").read_text() == written
 
 
+@pytest.mark.slow
 def test_a_dataset_that_cannot_be_written_names_out(
     faulty: Path, report: CheckReport, tmp_path: Path
 ) -> None:
@@ -194,6 +197,7 @@ def test_a_dataset_that_cannot_be_written_names_out(
     assert (root / "ledger.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_folder_of_class_folders_is_checked_as_it_stands(tmp_path: Path) -> None:
     for number in range(6):
         folder = tmp_path / "clips" / ("wave", "clap")[number % 2]
@@ -218,6 +222,7 @@ def die_reading(worker: Worker, mark: Path) -> None:
     os._exit(9)
 
 
+@pytest.mark.slow
 def test_a_file_that_a_worker_dies_of_is_named_with_a_way_around_it(tmp_path: Path) -> None:
     facts = FactsFolder(tmp_path, 16)
     work = partial(die_reading, mark=facts.under_way)
@@ -272,6 +277,7 @@ def test_a_check_that_is_killed_goes_on_to_the_same_report(tmp_path: Path) -> No
 CHANGING = dict.fromkeys(("seconds", "inspected", "known", "ledger"))
 
 
+@pytest.mark.slow
 def test_files_of_the_users_own_in_out_stay_as_they_are(tiny_dataset: Path, tmp_path: Path) -> None:
     out = tmp_path / "results"
     own = ("marks/m.txt", "under-way/u.txt", "timings.jsonl", "notes/.draft.tmp", "facts-1-4/f")
@@ -283,6 +289,7 @@ def test_files_of_the_users_own_in_out_stay_as_they_are(tiny_dataset: Path, tmp_
     assert [(out / name).read_text() for name in own] == list(own)
 
 
+@pytest.mark.slow
 def test_a_ledger_in_out_that_this_check_did_not_write_is_refused(
     tiny_dataset: Path, tmp_path: Path
 ) -> None:
@@ -307,6 +314,7 @@ def test_a_ledger_in_out_that_this_check_did_not_write_is_refused(
     assert not (out / "ledger.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_two_datasets_do_not_share_one_out(tiny_dataset: Path, tmp_path: Path) -> None:
     check(tiny_dataset, tmp_path / "out")
     other = shutil.copytree(tiny_dataset, tmp_path / "other")
@@ -318,6 +326,7 @@ def test_two_datasets_do_not_share_one_out(tiny_dataset: Path, tmp_path: Path) -
     assert check(other, other).known == 8  # the dataset itself is the usual place
 
 
+@pytest.mark.slow
 def test_a_file_name_that_is_no_text_is_escaped_wherever_it_is_said(tmp_path: Path) -> None:
     root = tmp_path / "data"
     for name in ("a", "b"):
@@ -336,6 +345,7 @@ def test_a_file_name_that_is_no_text_is_escaped_wherever_it_is_said(tmp_path: Pa
     assert sum(record.excluded is not None for record in read_manifest(root).records) == 1
 
 
+@pytest.mark.slow
 def test_test_clips_are_looked_for_where_the_layout_has_them(tmp_path: Path) -> None:
     for name in ("train/a/1", "train/b/2", "val/a/3", "test/4"):
         write_video(tmp_path / f"{name}.mp4", moving_square(20 + int(name[-1])))
@@ -345,6 +355,7 @@ def test_test_clips_are_looked_for_where_the_layout_has_them(tmp_path: Path) -> 
     assert not report.notes.keys() & {"missing-test", "unnamed-video"}
 
 
+@pytest.mark.slow
 def test_a_video_replaced_by_one_of_equal_size_is_tried_again(tiny_dataset: Path) -> None:
     video = tiny_dataset / "videos" / "1.webm"
     whole = video.read_bytes()
@@ -366,6 +377,7 @@ def test_links_that_lead_nowhere_or_round_in_a_circle_do_not_stop_a_check(
     assert check(tiny_dataset).is_sound
 
 
+@pytest.mark.slow
 def test_a_line_by_hand_of_an_unknown_clip_is_noted(tiny_dataset: Path) -> None:
     (tiny_dataset / "ledger.jsonl").write_text(json.dumps({**BY_HAND, "clip": "hiden"}) + "\n")
     report = check(tiny_dataset)

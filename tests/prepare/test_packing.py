@@ -83,6 +83,7 @@ def test_packing_again_packs_nothing_and_changes_no_byte(data: Path, store: Path
     assert files_of(store) == before
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_not_there_is_packed_to_the_same_bytes(data: Path, store: Path) -> None:
     before = files_of(store)
     shard_index(store, 1).unlink()
@@ -248,6 +249,7 @@ def test_a_packing_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> N
     assert files_of(store) == files_of(tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_clip_of_equal_size_and_another_time_is_packed_again(data: Path, store: Path) -> None:
     video = data / "videos" / "5.webm"
     now = video.stat().st_mtime_ns + 10**9
@@ -264,6 +266,7 @@ def test_a_store_of_before_which_knows_no_times_is_taken_as_it_is(data: Path, st
     assert pack(data, store).packed_shards == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut",
     ["in a line", *(pytest.param(c, marks=pytest.mark.slow) for c in ("at its end", "", "gone"))],
@@ -299,6 +302,7 @@ def test_a_cut_list_is_not_mended_from_other_annotations(data: Path, store: Path
     assert files_of(store) == before
 
 
+@pytest.mark.slow
 def test_a_file_name_that_is_no_text_is_packed(tmp_path: Path) -> None:
     root = tmp_path / "data"
     write_video(root / "a" / "1.mp4", moving_square(20))

@@ -174,6 +174,7 @@ def test_folders_that_cannot_be_written_to_are_refused_and_left_alone(
     assert not (made / "videos" / "data").exists()
 
 
+@pytest.mark.slow
 def test_too_little_footage_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     footage(tmp_path / "videos", count=1)
     with pytest.raises(ClipError, match=r"from 1 recording; (.|\n)*broken\.webm: not a video"):

@@ -114,6 +114,7 @@ def test_the_policy_lets_only_this_script_run(report_text: str) -> None:
     assert "http" not in policy
 
 
+@pytest.mark.slow
 def test_names_from_users_are_shown_and_never_run(complete: Run) -> None:
     renamed = dict(zip(("action-groups", "categories"), ODD_NAMES, strict=False))
     complete.sources = tuple((renamed.get(name, name), *rest) for name, *rest in complete.sources)  # type: ignore[misc]
@@ -150,6 +151,7 @@ def test_names_from_users_are_shown_and_never_run(complete: Run) -> None:
     assert "$x_1$ {{ 7 * 7 }} {% raw %}" in page.text
 
 
+@pytest.mark.slow
 def test_a_lone_surrogate_and_control_characters_do_not_stop_the_report(complete: Run) -> None:
     folder = complete.write()
     examples = [{"clip": ODD_NAMES[-1], "category": "a\x00b", "caption": "\x1b[0m"}]
@@ -237,6 +239,7 @@ def test_the_alignment_of_kitchenware_is_stated_only_for_that_world(minimal: Run
     assert "An aligned target" not in page_of(minimal).text
 
 
+@pytest.mark.slow
 def test_failed_clips_are_announced_at_the_top_and_listed(complete: Run) -> None:
     complete.rows[-1] = replace(complete.rows[-1], failed=2)
     complete.ledger = [
@@ -247,6 +250,7 @@ def test_failed_clips_are_announced_at_the_top_and_listed(complete: Run) -> None
     assert "k-9" in text
 
 
+@pytest.mark.slow
 def test_an_alarm_is_the_first_thing_under_the_title(
     complete: Run, row: Callable[..., ResultRow]
 ) -> None:
@@ -266,6 +270,7 @@ def test_an_alarm_is_the_first_thing_under_the_title(
     assert page.text.index("Not every clip was whole") < page.text.index("Within one drawn world")
 
 
+@pytest.mark.slow
 def test_what_a_study_may_add_stands_in_the_page_with_the_rows_numbers(
     complete: Run, row: Callable[..., ResultRow]
 ) -> None:

@@ -81,6 +81,7 @@ def brightness_model(*, temporal_kernel: int) -> SourceModel:
     return model
 
 
+@pytest.mark.slow
 def test_maps_have_a_name_a_frame_and_a_pixel_each_and_the_channels_add_up() -> None:
     found = explain(make_model(), make_video(18), TARGETS)
     assert found.names == ("push", "pull", "a", "cup")

@@ -204,6 +204,7 @@ def test_files_are_scored_as_their_content(tmp_path: Path) -> None:
     assert {"floors", "warnings", "intervals", "mean-length"} <= written.keys()
 
 
+@pytest.mark.slow
 def test_scoring_loads_no_torch() -> None:
     code = "import sys, taskgrain.scoring.score as s; print('torch' in sys.modules, s.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -66,6 +66,7 @@ def test_no_interval_reaches_past_the_scores() -> None:
     assert 0.5 <= found.low < found.value
 
 
+@pytest.mark.slow
 def test_kept_or_drawn_again_the_resamples_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = np.random.default_rng(0).random((2, len(UNBALANCED)))
     kept = ClipBootstrap(UNBALANCED, seed=7).intervals(scores, metric="top-1")
@@ -93,6 +94,7 @@ def test_memory_is_a_byte_a_clip_and_resample_at_most(
     assert peak < (90e6 if kept else 50e6)
 
 
+@pytest.mark.slow
 @given(st.floats(0, 1))
 def test_a_constant_score_has_an_interval_of_no_width_that_holds_it(score: float) -> None:
     bootstrap = ClipBootstrap(np.repeat(np.arange(3), [3, 5, 7]), seed=0)

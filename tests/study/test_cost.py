@@ -49,6 +49,7 @@ def slow_count(model: nn.Module, clip: Tensor, caption: Tensor) -> int:
     return total
 
 
+@pytest.mark.slow
 def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
     study = load_study("quick", SMALL)
     cost = estimate(study, None)
@@ -77,6 +78,7 @@ def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
     assert cost.clips == {"source": 3400, "kitchenware": 1495}
 
 
+@pytest.mark.slow
 def test_the_papers_study_is_planned_without_data(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,6 +98,7 @@ def test_the_papers_study_is_planned_without_data(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_embedded_world_is_planned_with_its_cells(capsys: pytest.CaptureFixture[str]) -> None:
     main(["study", "smoke", "--dry-run"])
     text = capsys.readouterr().out
@@ -103,6 +106,7 @@ def test_the_embedded_world_is_planned_with_its_cells(capsys: pytest.CaptureFixt
         assert word in text
 
 
+@pytest.mark.slow
 def test_a_dry_run_names_weights_that_are_missing_and_formats_that_do_not_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -123,6 +127,7 @@ def test_a_dry_run_names_weights_that_are_missing_and_formats_that_do_not_fit(
     assert "hours on one GPU" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_features_count_in_the_hours_and_frozen_weights_once() -> None:
     image = "encoders={image={network='torchvision', model='resnet18', weights='random'}}"
     sources = "sources=['categories', {name='image', encoder='image'}]"
@@ -141,6 +146,7 @@ def test_features_count_in_the_hours_and_frozen_weights_once() -> None:
     assert three.hours["T4"] == pytest.approx(hours(3))
 
 
+@pytest.mark.slow
 def test_no_weights_are_opened_to_count_a_cost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -133,6 +133,7 @@ def test_an_extraction_that_was_stopped_anywhere_ends_with_the_same_bytes(
         assert digests(inputs) == digests(whole)
 
 
+@pytest.mark.slow
 def test_what_is_written_is_not_extracted_again(dataset: Path, tmp_path: Path) -> None:
     inputs = laid_out(dataset, tmp_path)
     extract_features(Stopping(), inputs, RANDOM, of(inputs, RANDOM))

@@ -36,6 +36,7 @@ def test_what_the_compact_encoder_takes_is_what_its_count_says() -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_larger_encoder_or_clip_takes_longer_and_controls_without_one_do_not() -> None:
     inputs = inputs_of("video.num_frames=4")
     image = pass_seconds(inputs, "image")

@@ -63,6 +63,7 @@ def test_a_drawn_thing_fills_the_span_that_it_says(noun: str) -> None:
     assert 0.27 <= longest <= 0.34
 
 
+@pytest.mark.slow
 def test_things_acted_on_span_a_quarter_of_the_frame() -> None:
     checked = 0
     for index in range(400):

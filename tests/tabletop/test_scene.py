@@ -99,6 +99,7 @@ def _chi_square(first: np.ndarray, second: np.ndarray) -> tuple[float, int]:
     return float(((table - expected) ** 2 / expected).sum()), degrees
 
 
+@pytest.mark.slow
 def test_no_factor_depends_on_the_template_or_on_the_noun() -> None:
     scenes = [
         sample_scene(CATEGORIES[index % len(CATEGORIES)], Draws("independence", index))
@@ -128,6 +129,7 @@ def test_scenes_of_a_noun_differ_in_everything_else() -> None:
     assert fixed == {"world", "motion", "group", "template", "cover.size"}
 
 
+@pytest.mark.slow
 def test_no_two_factors_share_a_stream() -> None:
     scenes = [sample_scene(CATEGORIES[0], Draws("streams", index)) for index in range(2000)]
     kitchen = [

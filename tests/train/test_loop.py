@@ -106,6 +106,7 @@ def test_an_epoch_is_logged_for_the_tasks_that_there_are(
         assert len(shares) == 1 or min(shares) > 0
 
 
+@pytest.mark.slow
 def test_the_best_epoch_and_the_last_are_kept_apart(tmp_path: Path) -> None:
     # Trained on one batch and scored on it with other classes: the longer, the worse.
     batch = make_batch()

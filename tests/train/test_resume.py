@@ -134,6 +134,7 @@ def test_the_same_run_gives_the_same_bits(uninterrupted: Path, tmp_path: Path) -
     assert_same_run(uninterrupted, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stops", [(1,), (4,), (5, 6, 7), (2, 3, 8, 11), tuple(range(1, 12))])
 def test_a_run_that_was_stopped_ends_with_the_same_bits(
     uninterrupted: Path, tmp_path: Path, stops: tuple[int, ...]
@@ -146,6 +147,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_bits(
     assert_same_run(uninterrupted, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", [how for how in HOW if how != "usual"])
 def test_every_way_of_training_resumes_to_the_bit(tmp_path: Path, how: str) -> None:
     options = HOW[how]
@@ -173,6 +175,7 @@ def test_a_run_that_ended_early_is_finished_and_stays_so(tmp_path: Path) -> None
     assert (tmp_path / "training.json").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_plateau_lowers_the_rate_and_then_ends_training(tmp_path: Path) -> None:
     rule = PlateauRule(factor=0.1, patience=0, least_lr=1e-3)
     options = replace(OPTIONS, schedule="plateau", plateau=rule, epochs=30)
@@ -248,6 +251,7 @@ def damage_entries(folder: Path) -> None:
     path.write_text(path.read_text()[:40])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [damage_tensors, damage_entries])
 def test_a_damaged_state_is_gone_back_from_loudly(
     uninterrupted: Path, tmp_path: Path, damage: Callable[[Path], None]

@@ -20,6 +20,7 @@ def points(folder: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, event.value) for event in shown.Scalars(tag)]
 
 
+@pytest.mark.slow
 def test_each_epoch_is_shown_once_however_often_the_run_was_stopped(tmp_path: Path) -> None:
     for stop in (2, 4, 6):
         run(tmp_path, options=WATCHED, watch=StopAt(stop).watch())
@@ -56,6 +57,7 @@ def test_what_was_written_after_the_state_is_not_shown_twice(tmp_path: Path) -> 
     assert [rate for _, rate in shown] == pytest.approx([0.1, 0.2])
 
 
+@pytest.mark.slow
 def test_watching_changes_no_number_and_a_finished_run_writes_nothing_more(tmp_path: Path) -> None:
     run(tmp_path / "watched", options=WATCHED)
     run(tmp_path / "alone")

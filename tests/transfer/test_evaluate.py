@@ -197,6 +197,7 @@ def test_probes_that_do_not_read_steps_are_given_their_mean(task: TargetTask) ->
         assert np.mean(one.predicted == other.predicted) > 0.995  # the mean is rounded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("probe", ["recurrent", "attentive"])
 def test_probes_that_read_steps_are_given_all_of_them(task: TargetTask, probe: ProbeName) -> None:
     # Every clip has the same mean: only single steps tell its class.

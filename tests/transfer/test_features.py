@@ -25,6 +25,7 @@ SET = FeatureSet(("a", "b", "c"), STEPS, {"source": "categories", "seed": 0})
 FINITE = st.floats(-1e6, 1e6, width=32)
 
 
+@pytest.mark.slow
 @given(hnp.arrays(np.float32, hnp.array_shapes(min_dims=2, max_dims=3), elements=FINITE))
 def test_features_come_back_bit_for_bit(
     tmp_path_factory: pytest.TempPathFactory,

@@ -81,6 +81,7 @@ extract_in_parts(Path(sys.argv[1]), make, num_parts=200, key="k")
 """
 
 
+@pytest.mark.slow
 def test_a_killed_extraction_keeps_every_part_before(tmp_path: Path) -> None:
     output = tmp_path / "features.npz"
     folder = tmp_path / "features.npz.parts"

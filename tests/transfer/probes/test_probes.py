@@ -203,6 +203,7 @@ def test_folds_share_out_every_class() -> None:
     assert np.ptp(np.bincount(folds)) <= 1
 
 
+@pytest.mark.slow
 def test_only_the_networks_import_torch() -> None:
     code = (
         "import sys, numpy as np\n"
