@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 import cv2
@@ -31,18 +32,23 @@ def write_webm(path: Path, video: NDArray[np.uint8]) -> None:
     """
     if video.ndim != 4 or video.shape[3] != 3 or video.shape[1] % 2 or video.shape[2] % 2:
         raise ValueError(f"video of shape {video.shape}: expected (T, H, W, 3), H and W even")
-    height, width = video.shape[1:3]
     with atomic_path(path, flush=False) as partial:
-        _encode(partial, video, width=width, height=height)
+        mux_vp9(str(partial), video, _VP9_OPTIONS)
 
 
-def _encode(path: Path, video: NDArray[np.uint8], *, width: int, height: int) -> None:
+def mux_vp9(file: str | BinaryIO, video: NDArray[np.uint8], options: dict[str, str]) -> None:
+    """Encode frames as WebM with one thread: equal frames and options give equal bytes.
+
+    Args:
+        file: a path or an open file, to write to.
+        video: uint8 (T, H, W, 3), RGB; even height and width.
+        options: of FFmpeg's libvpx-vp9.
+    """
     # Without the muxer's bitexact flag every file would carry a random identifier.
-    with av.open(
-        str(path), "w", format="webm", container_options={"fflags": "+bitexact"}
-    ) as container:
-        stream = container.add_stream("libvpx-vp9", rate=FRAME_RATE, options=_VP9_OPTIONS)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    with av.open(file, "w", format="webm", container_options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libvpx-vp9", rate=FRAME_RATE, options=options)
+        stream.height, stream.width = video.shape[1:3]
+        stream.pix_fmt = "yuv420p"
         stream.codec_context.thread_count = 1
         stream.codec_context.time_base = Fraction(1, FRAME_RATE)
         for index, frame in enumerate(video):

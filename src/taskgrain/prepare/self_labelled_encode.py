@@ -11,15 +11,12 @@ Shapes: T frames, H W pixels.
 from __future__ import annotations
 
 import io
-from fractions import Fraction
 from pathlib import Path
 
-import av
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.data.encode import FRAME_RATE
+from taskgrain.data.encode import mux_vp9
 from taskgrain.data.files import atomic_path
 
 QUANTISER = 20  # of VP9, 0 (best) to 63: 32 to 35 dB and 2 kB a frame of 128 x 96
@@ -68,21 +65,7 @@ def write_pair(
 def _encoded(video: NDArray[np.uint8]) -> bytes:
     """Encode frames with one thread: the bytes of a WebM file."""
     buffer = io.BytesIO()
-    # Without the muxer's bitexact flag every file would carry a random identifier.
-    with av.open(
-        buffer, "w", format="webm", container_options={"fflags": "+bitexact"}
-    ) as container:
-        stream = container.add_stream("libvpx-vp9", rate=FRAME_RATE, options=_OPTIONS)
-        stream.height, stream.width = video.shape[1:3]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.thread_count = 1
-        stream.codec_context.time_base = Fraction(1, FRAME_RATE)
-        for index, frame in enumerate(video):
-            planes = cv2.cvtColor(frame, cv2.COLOR_RGB2YUV_I420)
-            picture = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-            picture.pts, picture.time_base = index, Fraction(1, FRAME_RATE)
-            container.mux(stream.encode(picture))
-        container.mux(stream.encode(None))
+    mux_vp9(buffer, video, _OPTIONS)
     return buffer.getvalue()
 
 
