@@ -8,13 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from types import UnionType
-from typing import Union, get_args, get_origin
 
 import tomli_w
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from taskgrain.config.learning import LADDER
+from taskgrain.config.problems import problems_of
 from taskgrain.config.settings import Study
 from taskgrain.errors import ConfigError, list_problems, nearest
 
@@ -57,7 +56,7 @@ def validate(table: Mapping[str, object], *, where: str) -> Study:
         # JSON mode: TOML gives lists and strings where the models want tuples and paths.
         return Study.model_validate_json(json.dumps(complete, default=str), strict=True)
     except ValidationError as error:
-        raise ConfigError(list_problems(_problems(error, where))) from None
+        raise ConfigError(list_problems(problems_of(error, where))) from None
 
 
 def study_to_toml(study: Study) -> str:
@@ -202,54 +201,3 @@ def _with_world(section: object, world: str) -> object:
     if section.get("root") is not None:
         return {key: value for key, value in section.items() if key != "world"}
     return {"world": world, **section}
-
-
-def _problems(error: ValidationError, where: str) -> list[str]:
-    problems = []
-    found = error.errors()
-    for problem in found:
-        inner = [other["loc"] for other in found if len(other["loc"]) > len(problem["loc"])]
-        if any(loc[: len(problem["loc"])] == problem["loc"] for loc in inner):
-            continue  # "too few items", because an item did not fit: that one is named
-        location = problem["loc"]
-        key = _dotted(location)
-        if problem["type"] == "extra_forbidden":
-            known = _known_keys(location[:-1])
-            unknown = str(location[-1])
-            problems.append(f"{where}: {key}: no such setting{nearest(unknown, known)}")
-        elif problem["type"] == "missing":
-            problems.append(f"{where}: {key}: is missing")
-        else:
-            said = problem["msg"].removeprefix("Value error, ")
-            shown = json.dumps(problem["input"], default=str)
-            shown = f" (found {shown})" if len(shown) <= 80 else ""
-            problems.append(f"{where}: {key + ': ' if key else ''}{said}{shown}")
-    return list(dict.fromkeys(problems))
-
-
-def _dotted(location: Sequence[str | int]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return text.removeprefix(".")
-
-
-def _known_keys(location: Sequence[str | int]) -> list[str]:
-    model: type[BaseModel] = Study
-    for part in location:
-        field = model.model_fields.get(str(part))
-        if field is not None:
-            inner = _model_in(field.annotation)
-            model = inner or model
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    if get_origin(annotation) in (tuple, Union, UnionType):
-        for inner in get_args(annotation):
-            found = _model_in(inner)
-            if found is not None:
-                return found
-    return None
