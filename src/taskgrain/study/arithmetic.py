@@ -6,16 +6,21 @@ Networks run on tensors without content, and what they would do is counted.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 from taskgrain.config.clips import Video
 from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.models.model import SourceModel
+
+# Of all kernels for attention torch's counter knows those of a GPU alone.
+CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 
 @dataclass(slots=True)
@@ -31,28 +36,42 @@ def count_forward(make: Callable[[], SourceModel], video: Video) -> Counted:
     """Run a model on one clip without content; count its arithmetic and what it keeps.
 
     Args:
-        make: gives the model; called where its weights get no content either.
+        make: gives the model.
         video: how large a clip is.
     """
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        model = make()
+    made = make()  # with content: some networks ask for numbers while they are built
+    empty = FakeTensorMode(allow_non_fake_inputs=True)
+    with FakeCopyMode(empty):
+        model = deepcopy(made)
+    with empty:
         clip = torch.empty((1, video.num_frames, video.height, video.width, 3), dtype=torch.uint8)
         caption = torch.ones((1, MAX_TOKENS + 1), dtype=torch.long)
-        weights = {id(each) for each in model.parameters()}
-        saved: dict[int, Tensor] = {}
+        weights = {_storage(each) for each in (*model.parameters(), *model.buffers())}
+        saved: dict[StorageWeakRef, Tensor] = {}
 
         def keep(tensor: Tensor) -> Tensor:
-            if id(tensor) not in weights:
-                saved[id(tensor.untyped_storage())] = tensor
+            if _storage(tensor) not in weights:  # a layer saves views of its weights too
+                saved[_storage(tensor)] = tensor
             return tensor
 
         recurrent = _RecurrentFlops(model)
-        counter = FlopCounterMode(display=False)
+        counter = FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flops})
         with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             model(clip, caption)
         recurrent.remove()
         saved_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
     return Counted(model, counter.get_total_flops() + recurrent.flops, saved_bytes)
+
+
+def _storage(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())
+
+
+def _attention_flops(
+    query: torch.Size, key: torch.Size, value: torch.Size, *rest: object, **named: object
+) -> int:
+    """Count both products of attention, of queries (B, H, Q, D), keys and values (B, H, K, D)."""
+    return 2 * query.numel() * key[-2] + 2 * query[:-1].numel() * key[-2] * value[-1]
 
 
 class _RecurrentFlops:
