@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from taskgrain import export
 from taskgrain.cli.main import main
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.sampling import FrameSampling, see
@@ -71,7 +73,7 @@ def test_the_graphs_say_of_real_clips_what_the_checkpoint_says(
     folder = checkpoint(tmp_path / "a model", CATEGORY, "full", attention=attention)
     videos, out = clips(tmp_path), tmp_path / "for others"
     found = export_model(folder, out, clips=videos)
-    assert found.files == ("encoder.onnx", "decoder_start.onnx", "decoder_step.onnx")
+    assert found.files == ("decoder_start.onnx", "decoder_step.onnx", "encoder.onnx")
     assert found.checked_on == "clips"
     assert found.captions_equal is True
     assert max(found.largest_difference.values()) <= found.tolerance
@@ -128,11 +130,60 @@ def test_a_checkpoint_without_a_decoder_is_one_graph_checked_on_noise(
 
 
 @pytest.mark.slow
-def test_graphs_that_differ_are_not_written(tmp_path: Path) -> None:
+def run_changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]) -> None:
+    """Have the graphs say something else than PyTorch does."""
+    run = export._run
+
+    def changed(session: object, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {name: change(tensor) for name, tensor in run(session, inputs).items()}
+
+    monkeypatch.setattr(export, "_run", changed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda tensor: tensor + 0.5, r"differ from PyTorch: .*0\.5.*allowed is 0\.0001\. Nothing"),
+        (lambda tensor: tensor * torch.nan, r"differ from PyTorch: .*nan.* Nothing"),
+        (lambda tensor: tensor[:, :1], r"have shape \(\d+, 1.*; PyTorch gives .*Nothing"),
+    ],
+)
+def test_graphs_that_differ_are_not_written(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Tensor], Tensor],
+    said: str,
+) -> None:
     folder, out = checkpoint(tmp_path / "a", CATEGORY, None), tmp_path / "out"
-    with pytest.raises(CheckpointError, match=r"differ from PyTorch: .*allowed is -1\. Nothing"):
-        export_model(folder, out, tolerance=-1.0)
+    run_changed(monkeypatch, change)
+    with pytest.raises(CheckpointError, match=said):
+        export_model(folder, out)
     assert not out.exists()
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, np.inf, np.nan])
+def test_a_tolerance_that_refuses_nothing_or_all_is_refused(
+    tmp_path: Path, tolerance: float
+) -> None:
+    folder, out = checkpoint(tmp_path / "a", CATEGORY, None), tmp_path / "out"
+    with pytest.raises(ConfigError, match=r"tolerance: found .*; expected a number from 0"):
+        export_model(folder, out, tolerance=tolerance)
+    assert not out.exists()
+
+
+def test_weights_beside_a_large_graph_are_copied_too(tmp_path: Path) -> None:
+    """A graph of more than 2 GB cannot hold its weights: torch writes them as a file of its own."""
+    scratch, out = tmp_path / "scratch", tmp_path / "out"
+    scratch.mkdir()
+    out.mkdir()
+    (scratch / "encoder.onnx").write_bytes(b"graph")
+    (scratch / "encoder.onnx.data").write_bytes(b"weights")
+    export._put(scratch, out, {"encoder.onnx": scratch / "encoder.onnx"})
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == {
+        "encoder.onnx": b"graph",
+        "encoder.onnx.data": b"weights",
+    }
 
 
 class Odd(nn.Module):

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,10 +81,12 @@ def export_model(
         encoder: for a checkpoint of your own encoder; see `load_model`.
 
     Raises:
-        ConfigError: if a package of the extra `export` is missing, or `out` cannot be written.
+        ConfigError: if a package of the extra `export` is missing, `out` cannot be written, or
+            the tolerance is no number from 0.
         CheckpointError: if the checkpoint cannot be loaded or exported, or differs from PyTorch.
         ClipError: if a clip cannot be decoded.
     """
+    _check_tolerance(tolerance)
     _check_packages()
     check_writable(out / "model.json")
     model, description = load_model(checkpoint, encoder=encoder)
@@ -92,7 +96,7 @@ def export_model(
         exported = _check(model, graphs, videos, tolerance=tolerance)
         found = Exported(
             str(out),
-            tuple(path.name for path in graphs.values()),
+            tuple(sorted(path.name for path in Path(scratch).iterdir())),
             tolerance,
             exported.differences,
             exported.captions_equal,
@@ -100,17 +104,30 @@ def export_model(
             "clips" if clips else "noise",
         )
         _refuse_differences(checkpoint, found)
-        for name in (ENCODER, START, STEP):  # of another checkpoint, perhaps
-            if name not in graphs:
-                (out / name).unlink(missing_ok=True)
-        for path in graphs.values():
-            with atomic_path(out / path.name) as temporary:
-                temporary.write_bytes(path.read_bytes())
-    stored = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))
-    facts = {key: value for key, value in asdict(found).items() if key != "folder"}
-    stored["onnx"] = {"opset": OPSET, **facts}
-    write_text(out / "model.json", json.dumps(stored, indent=1, allow_nan=False) + "\n")
+        stored = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))
+        facts = {key: value for key, value in asdict(found).items() if key != "folder"}
+        stored["onnx"] = {"opset": OPSET, **facts}
+        said = json.dumps(stored, indent=1, allow_nan=False) + "\n"
+        _put(Path(scratch), out, graphs)
+        write_text(out / "model.json", said)
     return found
+
+
+def _put(scratch: Path, out: Path, graphs: Mapping[str, Path]) -> None:
+    """Copy the graphs, and the weights beside a graph that is too large to hold them itself."""
+    for name in (ENCODER, START, STEP):  # of another checkpoint, perhaps
+        if name not in graphs:
+            (out / name).unlink(missing_ok=True)
+    for path in sorted(scratch.iterdir(), key=lambda path: path.suffix == ".onnx"):
+        with atomic_path(out / path.name) as temporary:
+            shutil.copyfile(path, temporary)
+
+
+def _check_tolerance(tolerance: float) -> None:
+    if not 0 <= tolerance < math.inf:
+        raise ConfigError(
+            f"tolerance: found {tolerance:g}; expected a number from 0, as {TOLERANCE:g}"
+        )
 
 
 def _check_packages() -> None:
@@ -332,9 +349,15 @@ def _run(session: Any, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _compare(
     differences: dict[str, float], wanted: Mapping[str, Tensor], found: Mapping[str, Tensor]
 ) -> None:
+    """Keep the largest difference of every output; one that is not a number stays."""
     for name, tensor in wanted.items():
-        here = float((tensor - found[name]).abs().max())
-        differences[name] = max(differences.get(name, 0.0), here)
+        if found[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"the exported {name} have shape {tuple(found[name].shape)}; PyTorch gives "
+                f"{tuple(tensor.shape)}. Nothing was written; please report this"
+            )
+        here, before = float((tensor - found[name]).abs().max()), differences.get(name, 0.0)
+        differences[name] = before if here <= before else here
 
 
 def _refuse_differences(checkpoint: Path, found: Exported) -> None:

@@ -83,6 +83,37 @@ def test_a_truncated_file_is_gone_back_from_loudly(
         assert found(tmp_path) == 1
 
 
+@pytest.mark.parametrize("damaged", ["training.safetensors", "training.json"])
+@pytest.mark.parametrize("num_renames", [0, 1, 2])
+def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str, num_renames: int
+) -> None:
+    save_state(tmp_path, state(1))
+    save_state(tmp_path, state(2))
+    (tmp_path / damaged).write_bytes((tmp_path / damaged).read_bytes()[:-10])
+    rename = Path.replace
+    done: list[Path] = []
+
+    def counted(path: Path, target: Path) -> Path:
+        if len(done) == num_renames:
+            raise Killed
+        done.append(path)
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", counted)
+        if num_renames < 2:  # two are enough where nothing is put aside
+            with pytest.raises(Killed):
+                save_state(tmp_path, state(3))
+        else:
+            save_state(tmp_path, state(3))
+    if num_renames == 2:
+        assert found(tmp_path) == 3
+        return
+    with pytest.warns(RuntimeWarning, match="not whole; going on from step 1"):
+        assert found(tmp_path) == 1
+
+
 def test_without_any_whole_state_training_is_refused(tmp_path: Path) -> None:
     save_state(tmp_path, state(1))
     (tmp_path / "training.safetensors").write_bytes(b"")

@@ -48,9 +48,13 @@ def save_state(folder: Path, state: TrainingState) -> None:
         for path in (tensors, entries):
             _flush(path)
         # Killed between any two of these lines, a JSON file still finds its tensors by digest.
-        for name in (ENTRIES, TENSORS):
-            if (folder / name).exists():
-                (folder / name).replace(folder / (PREVIOUS + name))
+        # A latest state that is not whole never takes the place of the one before it.
+        latest = folder / TENSORS
+        digest = _digest(latest) if latest.is_file() else None
+        if _names(folder / ENTRIES, digest):
+            (folder / ENTRIES).replace(folder / (PREVIOUS + ENTRIES))
+        if _names(folder / (PREVIOUS + ENTRIES), digest):
+            latest.replace(folder / (PREVIOUS + TENSORS))
         tensors.replace(folder / TENSORS)
         entries.replace(folder / ENTRIES)
     finally:
@@ -133,17 +137,31 @@ def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor
 
 def _read_pair(folder: Path, path: Path) -> TrainingState | None:
     """Read a JSON file and the tensors it names, under whichever name they are; None if not."""
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a JSONDecodeError is a ValueError, bad UTF-8 too
-        return None
-    if not isinstance(entries, dict) or entries.get(FORMAT_KEY) != FORMAT:
+    entries = _entries(path)
+    if entries is None:
         return None
     for prefix in ("", PREVIOUS):
         tensors = folder / (prefix + TENSORS)
         if tensors.is_file() and _digest(tensors) == entries.get(DIGEST):
             return TrainingState(read_tensors(tensors), entries)
     return None
+
+
+def _entries(path: Path) -> dict[str, object] | None:
+    """Read a JSON file of this format; None if it is none."""
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # a JSONDecodeError is a ValueError, bad UTF-8 too
+        return None
+    if not isinstance(entries, dict) or entries.get(FORMAT_KEY) != FORMAT:
+        return None
+    return entries
+
+
+def _names(path: Path, digest: str | None) -> bool:
+    """Say whether a JSON file is whole and names the tensors of a digest."""
+    entries = _entries(path)
+    return entries is not None and digest is not None and entries.get(DIGEST) == digest
 
 
 def _is_tidy(folder: Path, state: TrainingState) -> bool:
