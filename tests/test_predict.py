@@ -84,7 +84,7 @@ def test_a_model_says_what_it_was_trained_for_and_null_for_the_rest(
     predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "a", level, form))
     clip = write_video(tmp_path / "clip.webm", moving_square(20))
     said = predictor.describe_file(clip, top=3).to_json()
-    assert set(said) == {"clip", "groups", "categories", "caption"}
+    assert set(said) == {"clip", "groups", "categories", "caption", "problem"}
     assert {key for key in said if said[key] is not None} == given | {"clip"}
 
 
@@ -123,6 +123,17 @@ def test_a_clip_that_is_no_video_is_refused(tmp_path: Path) -> None:
         predictor.describe_file(tmp_path / "clip.mp4")
 
 
+def test_a_clip_that_is_cut_off_is_described_with_what_is_wrong(tmp_path: Path) -> None:
+    predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "a", CATEGORY, None))
+    clip = write_video(tmp_path / "clip.webm", moving_square(40))
+    assert predictor.describe_file(clip).problem is None
+    clip.write_bytes(clip.read_bytes()[: len(clip.read_bytes()) * 2 // 3])
+    said = predictor.describe_file(clip)
+    assert said.problem is not None
+    assert said.problem.startswith("truncated: ")
+    assert said.to_json()["problem"] == said.problem
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -132,7 +143,12 @@ def test_a_clip_that_is_no_video_is_refused(tmp_path: Path) -> None:
         ({"sampling": {"num_frames": 3}}, "sampling lacks 'store_height'; its entries are"),
         ({"sampling": {**asdict(SAMPLING), "frames": 3}}, "sampling has 'frames'; its entries are"),
         ({"sampling": {**asdict(SAMPLING), "stride": "2"}}, "stride is '2', expected at least 1"),
-        ({"encoder": {**SHAPE.to_json(), "lstm_width": 10**9}}, "describes no network: "),
+        ({"encoder": {**SHAPE.to_json(), "lstm_width": 10**5}}, "weight encoder.lstm.* has shape"),
+        ({"encoder": {**SHAPE.to_json(), "lstm_width": 10**12}}, "describes no network: "),
+        (
+            {"decoder": {**COMPACT_DECODER.to_json(), "num_layers": 10**9}},
+            "num_layers is 1000000000; expected 64 or fewer",
+        ),
         ({"encoder": {"spatial": 1}}, "stored shape: pixels is None"),
         ({"encoder": {**SHAPE.to_json(), "lstm_width": 0}}, "describes no network: hidden_size"),
         ({"vocabulary": None}, "vocabulary is no list of words"),
@@ -160,6 +176,13 @@ def test_a_damaged_description_is_refused_by_name(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(CheckpointError, match=said):
         Predictor.from_checkpoint(folder)
+
+
+def test_json_of_a_hundred_thousand_brackets_is_refused(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "a", CATEGORY, None)
+    (folder / "model.json").write_text("[" * 100_000)
+    with pytest.raises(CheckpointError, match=r"model\.json: not JSON"):
+        load_model(folder)
 
 
 def test_a_folder_that_is_no_checkpoint_says_what_one_is(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +25,10 @@ from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
 from taskgrain.labels.template import WORDS
 from taskgrain.labels.vocabulary import Vocabulary
 from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
+from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import SourceModel
 from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
-from taskgrain.models.weights import load_weights
+from taskgrain.models.weights import check_fit, load_weights
 from taskgrain.train.precision import usable_device
 
 FORMAT = 1  # of model.json
@@ -77,7 +78,7 @@ class ModelDescription:
                 f"{path}: {error.strerror}; expected a checkpoint folder with model.json and "
                 "model.safetensors, as runs/NAME/checkpoints/SOURCE-seed-N/last"
             ) from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CheckpointError(f"{path}: not JSON: {error}") from error
         try:
             return cls._of(stored)
@@ -156,12 +157,16 @@ def load_model(
         raise CheckpointError(
             f"{folder}: was trained with an encoder of your own; pass one as encoder="
         )
+    path = folder / "model.safetensors"
     try:
+        if not isinstance(description.shape, NetworkShape):  # libraries compute while they build
+            with torch.device("meta"):  # a shape past all memory is found out without any
+                check_fit(_untrained(description, encoder), path)
         model = _untrained(description, encoder)
-    except (ValueError, RuntimeError) as error:  # an LSTM without units; layers past all memory
+    except (ValueError, RuntimeError) as error:  # an LSTM without units; numbers past counting
         said = str(error).partition("\n")[0]
         raise CheckpointError(f"{folder / 'model.json'}: describes no network: {said}") from error
-    load_weights(model, folder / "model.safetensors")
+    load_weights(model, path)
     return model.eval(), description
 
 
@@ -199,6 +204,7 @@ class Description:
     groups: Ranking | None
     categories: Ranking | None
     caption: str | None
+    problem: str | None = None  # of a clip that was read as far as it goes
 
     def to_json(self) -> dict[str, object]:
         """Write as what `json.dumps` takes; docs/data-format.md, "A description"."""
@@ -228,7 +234,7 @@ class Predictor:
         return self._model
 
     def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
-        """Describe a video file.
+        """Describe a video file; one that is cut off as far as it goes, which `problem` says.
 
         Raises:
             ClipError: if it cannot be decoded.
@@ -240,7 +246,8 @@ class Predictor:
             width=sampling.store_width,
             fit=sampling.fit,
         )
-        return self.describe([clip.frames], [str(path)], top=top)[0]
+        said = self.describe([clip.frames], [str(path)], top=top)[0]
+        return replace(said, problem=clip.problem)
 
     @torch.inference_mode()
     def describe(

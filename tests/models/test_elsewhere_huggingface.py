@@ -17,7 +17,7 @@ from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.build import add_readouts
 from taskgrain.models.elsewhere import huggingface
 from taskgrain.models.elsewhere.installed import transformers_library
-from taskgrain.models.elsewhere.opening import WantedNetwork, open_encoder
+from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import check_encoder
 from taskgrain.models.recipes import build_from, recipe_from_json
@@ -301,6 +301,8 @@ def test_what_cannot_be_fetched_is_said(hub: Path, monkeypatch: pytest.MonkeyPat
     [
         ({"image_mean": [0.5] * 3, "image_std": [0.5] * 3}, 1.0, -1.0),
         ({"do_normalize": False}, 1.0, 0.0),
+        ({"do_normalize": False, "do_rescale": False}, 255.0, 0.0),
+        ({"image_mean": [127.5] * 3, "image_std": [51] * 3, "do_rescale": False}, 2.5, -2.5),
         ({"do_normalize": False, "rescale_factor": 1 / 127.5, "offset": True}, 1.0, -1.0),
         ({"image_mean": [1.0] * 3, "image_std": [2.0] * 3, "rescale_factor": 1}, 127.0, -0.5),
     ],
@@ -322,3 +324,21 @@ def test_the_librarys_log_is_as_loud_as_before(tmp_path: Path) -> None:
     opened(folder)
     assert library.utils.logging.get_verbosity() == before != logging.ERROR
     assert library.utils.logging.is_progress_bar_enabled()
+
+
+def test_weights_that_are_not_there_are_missed_before_the_first_cell(tmp_path: Path) -> None:
+    wanted = WantedNetwork("huggingface", str(saved(tmp_path, "videomae")))
+    make_ready(wanted)
+    weights = tmp_path / "model.safetensors"
+    stored = load_file(weights)
+    weights.rename(tmp_path / "pytorch_model.bin")
+    with pytest.raises(
+        ConfigError, match=r"neither model\.safetensors nor model\.safetensors\.index"
+    ):
+        make_ready(wanted)
+    make_ready(replace(wanted, weights="random"))
+    name = next(name for name in stored if name.endswith("query.weight"))
+    save_file({**stored, name: stored[name] * torch.nan}, weights, metadata={"format": "pt"})
+    make_ready(wanted)
+    with pytest.raises(CheckpointError, match=r"numbers of weight .*query\.weight are infinite or"):
+        open_encoder(wanted, seed=0)

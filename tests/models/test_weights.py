@@ -130,3 +130,24 @@ def test_a_part_that_does_not_fit_is_refused_whole(
     with pytest.raises(CheckpointError, match=message):
         load_part(part, path, prefix)
     assert_same(before, bits(part))
+
+
+@pytest.mark.parametrize("number", [torch.nan, torch.inf])
+def test_a_weight_that_is_no_number_is_refused_whole(tmp_path: Path, number: float) -> None:
+    path = tmp_path / "model.safetensors"
+    model = nn.ModuleDict({"first": nn.Linear(2, 3), "out": nn.Linear(3, 2)})
+    tensors = {name: torch.ones_like(tensor) for name, tensor in model.state_dict().items()}
+    tensors["out.bias"][1] = number
+    save_file(tensors, path)
+    before = bits(model)
+    said = r"1 of the 2 numbers of weight out\.bias are infinite or not a number"
+    with pytest.raises(CheckpointError, match=said):
+        load_weights(model, path)
+    part = model["out"]
+    assert isinstance(part, nn.Module)
+    with pytest.raises(CheckpointError, match=said):
+        load_part(part, path, "out.")
+    assert_same(before, bits(model))
+    first = model["first"]
+    assert isinstance(first, nn.Module)
+    load_part(first, path, "first.")  # which is whole

@@ -81,6 +81,8 @@ def _text(said: Description, level: str | None, saliency: Path | None) -> str:
     from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 
     lines = [said.clip]
+    if said.problem is not None:
+        lines.append(f"  problem     {said.problem}; described as far as it goes")
     caption = "(not trained for captions)" if said.caption is None else f'"{said.caption}"'
     lines.append(f"  caption     {caption}")
     # What stands under "groups" are the classes of the head's own level, where that is coarser.

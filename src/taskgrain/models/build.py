@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from taskgrain.errors import CheckpointError
 from taskgrain.models.caption_decoder import CaptionDecoder
 from taskgrain.models.channels import ChannelShape, ConvLayer
 from taskgrain.models.encoder import Pixels, TwoChannelEncoder
@@ -32,6 +33,7 @@ Layers = Literal["compact", "paper"]
 FirstWeights = Literal["scaled", "torch"]
 FIRST_WEIGHTS: tuple[FirstWeights, ...] = ("scaled", "torch")
 INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
+MOST_LAYERS = 64  # of a stored LSTM, each of which is built; the settings allow 8
 SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
 COMPACT_WIDTHS = (8, 24, 48, 64)
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
@@ -98,10 +100,19 @@ class DecoderShape:
         return cls(
             word_width=whole_number_of(entries, "word_width"),
             lstm_width=whole_number_of(entries, "lstm_width"),
-            num_layers=whole_number_of(entries, "num_layers"),
+            num_layers=_layers_of(entries),
             attention=truth_of(entries, "attention"),
             first_weights=choice_of(entries, "first_weights", FIRST_WEIGHTS),
         )
+
+
+def _layers_of(entries: Mapping[str, object]) -> int:
+    number = whole_number_of(entries, "num_layers")
+    if number > MOST_LAYERS:
+        raise CheckpointError(
+            f"stored shape: num_layers is {number}; expected {MOST_LAYERS} or fewer"
+        )
+    return number
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1)

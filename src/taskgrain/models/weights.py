@@ -52,12 +52,42 @@ def load_weights(module: nn.Module, path: Path) -> None:
     """Fill a module with stored weights; names, shapes and dtypes are compared beforehand.
 
     Raises:
-        CheckpointError: if the file is missing, is no safetensors file, or differs from the
-            module; it names the first weight that does. The module is then as it was.
+        CheckpointError: if the file is missing, is no safetensors file, differs from the module,
+            or holds a number that is none; it names the first weight that does. The module is
+            then as it was.
     """
-    expected = module.state_dict()
-    _check_header(expected, path, prefix="")
-    module.load_state_dict(read_tensors(path), strict=True)
+    check_fit(module, path)
+    stored = read_tensors(path)
+    refuse_not_finite(stored, path)
+    module.load_state_dict(stored, strict=True)
+
+
+def check_fit(module: nn.Module, path: Path) -> None:
+    """Compare names, shapes and dtypes with stored weights, of which none is read.
+
+    Args:
+        module: on any device; on "meta" it takes no memory, whatever its shape.
+        path: of the weights.
+
+    Raises:
+        CheckpointError: as `load_weights`, but for numbers that are none.
+    """
+    _check_header(module.state_dict(), path, prefix="")
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse weights of which one is infinite or not a number: everything after would be too.
+
+    Raises:
+        CheckpointError: naming the first such weight, in the order given.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            number = int((~torch.isfinite(tensor)).sum())
+            raise CheckpointError(
+                f"{path}: {number} of the {tensor.numel()} numbers of weight {name} are infinite "
+                "or not a number; take a checkpoint of before that, or train anew"
+            )
 
 
 def load_part(module: nn.Module, path: Path, prefix: str) -> LeftOut:
@@ -76,9 +106,11 @@ def load_part(module: nn.Module, path: Path, prefix: str) -> LeftOut:
     """
     expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
     left_out = _check_header(expected, path, prefix)
-    stored = read_tensors(path)
+    read = read_tensors(path)
+    stored = {name: read[name] for name in expected}
+    refuse_not_finite(stored, path)
     module.load_state_dict(
-        {name.removeprefix(prefix): stored[name] for name in expected}, strict=True
+        {name.removeprefix(prefix): tensor for name, tensor in stored.items()}, strict=True
     )
     return left_out
 

@@ -210,7 +210,8 @@ def _scaled(processor: Mapping[str, object], height: int, width: int) -> tuple[i
 
 def _normalisation(model: str, processor: Mapping[str, object]) -> tuple[Planes, Planes]:
     """Give mean and deviation of planes where white is 1, whatever scale the file speaks of."""
-    factor = processor.get("rescale_factor", 1 / WHITE)
+    # Pixels that are not rescaled stay from 0 to 255.
+    factor = processor.get("rescale_factor", 1 / WHITE) if processor.get("do_rescale", True) else 1
     shift = 1.0 if processor.get("offset") is True else 0.0  # ViViT: levels from -1 to 1
     white = WHITE * float(factor) if isinstance(factor, int | float) else 1.0
     mean: Planes = (0.0, 0.0, 0.0)

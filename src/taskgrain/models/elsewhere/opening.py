@@ -19,6 +19,7 @@ from taskgrain.models.elsewhere.stored import (
     huggingface_processor,
     load_huggingface,
     load_torchvision,
+    require_huggingface_weights,
     torchvision_file,
 )
 
@@ -59,9 +60,13 @@ def make_ready(wanted: WantedNetwork) -> None:
         ConfigError: as `open_encoder`, before a weight is read.
     """
     shape_of(wanted)
-    if wanted.network == "torchvision" and wanted.weights != "random":
-        address = torchvision.published_address(wanted.model)
-        torchvision_file(address, download=wanted.weights == "download")
+    if wanted.weights == "random":
+        return
+    download = wanted.weights == "download"
+    if wanted.network == "torchvision":
+        torchvision_file(torchvision.published_address(wanted.model), download=download)
+    else:
+        require_huggingface_weights(huggingface_folder(wanted.model, download=download))
 
 
 def shape_of(wanted: WantedNetwork) -> NetworkShape:

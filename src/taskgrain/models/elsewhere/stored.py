@@ -23,12 +23,14 @@ from torch import Tensor, nn
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.elsewhere.huggingface import LibraryConfig
 from taskgrain.models.elsewhere.installed import transformers_library
+from taskgrain.models.weights import refuse_not_finite
 
 # What is fetched of a model on the hub: no pickle, no code, no second copy in another format.
 WANTED_FILES = (
     *("config.json", "model.safetensors", "model-*.safetensors", "model.safetensors.index.json"),
     *("preprocessor_config.json", "video_preprocessor_config.json", "processor_config.json"),
 )
+WEIGHT_FILES = ("model.safetensors", "model.safetensors.index.json")  # one, or several by an index
 PREPARATION_FILES: Mapping[str, tuple[str, ...]] = {
     "video_preprocessor_config.json": (),
     "preprocessor_config.json": (),
@@ -74,8 +76,8 @@ def load_torchvision(network: nn.Module, path: Path) -> None:
     """Fill a whole network with torchvision's own weights; names and shapes are compared first.
 
     Raises:
-        CheckpointError: if the file holds no tensors, or differs from the network; it names the
-            first weight that does. The network is then as it was.
+        CheckpointError: if the file holds no tensors, differs from the network, or a number of it
+            is none; it names the first weight that does. The network is then as it was.
     """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
@@ -88,6 +90,7 @@ def load_torchvision(network: nn.Module, path: Path) -> None:
         raise CheckpointError(f"{path}: holds no weights by their names")
     expected = network.state_dict()
     check_weights(expected, {name: tuple(tensor.shape) for name, tensor in stored.items()}, path)
+    refuse_not_finite(stored, path)
     # Files older than the counter that BatchNorm keeps for itself do without it.
     counters = {name: expected[name] for name in expected if _is_counter(name)}
     network.load_state_dict({**counters, **stored}, strict=True)
@@ -190,7 +193,7 @@ def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | 
         unused_part: of the model, whose weights may be absent.
 
     Raises:
-        CheckpointError: if there are no weights, or one is missing or of another shape.
+        CheckpointError: if there are no weights, or one is missing, of another shape or infinite.
     """
     library = transformers_library()
     try:
@@ -217,7 +220,21 @@ def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | 
         if unused_part is None or not name.startswith(f"{unused_part}."):
             raise CheckpointError(f"{folder}: weight {name} is missing")
     assert isinstance(network, nn.Module)
+    refuse_not_finite(network.state_dict(), folder)
     return network
+
+
+def require_huggingface_weights(folder: Path) -> None:
+    """Look for a model's weights, whose numbers are read later.
+
+    Raises:
+        ConfigError: if its folder has no safetensors file of them.
+    """
+    if not any((folder / name).is_file() for name in WEIGHT_FILES):
+        raise ConfigError(
+            f"{folder}: neither {' nor '.join(WEIGHT_FILES)}, which hold its weights (a pickle, as "
+            'pytorch_model.bin, is not read); put one there, or say weights = "random"'
+        )
 
 
 @contextmanager
@@ -240,7 +257,7 @@ def _json(path: Path) -> dict[str, object] | None:
         return None
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path}: not JSON: {error}") from error
     if not isinstance(stored, dict):
         raise ConfigError(f"{path}: expected a JSON object")
