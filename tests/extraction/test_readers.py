@@ -69,6 +69,7 @@ def test_some_features_need_no_network(name: str, function: object) -> None:
         (Wanted("pixels", weights="download"), "--download is for torchvision:NAME"),
         (Wanted("pixels", weights="random"), "--random-weights is for torchvision:NAME"),
         (Wanted("pixels", device="cuda:77"), "no device 'cuda:77'"),
+        (Wanted("pixels", device="mps"), "no device 'mps' to compute on here; expected one of cpu"),
         (Wanted("CHECKPOINT", num_frames=4), "a checkpoint takes as many as it was trained"),
         (Wanted("CHECKPOINT", weights="random"), "--random-weights is for"),
         (Wanted("CHECKPOINT", "temporal-mean"), "has no such channel"),

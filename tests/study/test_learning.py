@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from taskgrain.config.learning import Train
 from taskgrain.config.load import load_study
 from taskgrain.errors import ConfigError
 from taskgrain.study.learning import check_training
+from taskgrain.study.run import usual_workers
 
 
 def test_the_packaged_studies_can_be_trained() -> None:
@@ -34,3 +37,10 @@ def test_a_plateau_needs_room_below_its_rate() -> None:
     with pytest.raises(ConfigError, match=r"begins at 1e-08, not above least_learning_rate, 1e-08"):
         load_study("smoke", ["train.schedule=plateau", "train.learning_rate=1e-8"])
     assert Train(schedule="constant", learning_rate=1e-8).learning_rate == 1e-8
+
+
+def test_a_process_a_core_is_for_the_cpu_alone() -> None:
+    assert usual_workers("cpu") == (os.cpu_count() or 1)
+    assert usual_workers("cuda:1") == 1
+    with pytest.raises(ConfigError, match="no device is called 'gpu'"):
+        usual_workers("gpu")

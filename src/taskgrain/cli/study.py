@@ -26,7 +26,10 @@ def study(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME]")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="processes, one thread each [default: one a core]")
+        int | None,
+        typer.Option(
+            min=1, help="processes, one thread each [default: one a core; one on another device]"
+        ),
     ] = None,
     device: Annotated[str, typer.Option(help="where encoders compute: cpu, cuda, cuda:1")] = "cpu",
     dry_run: Annotated[

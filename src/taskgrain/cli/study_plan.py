@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections import Counter, defaultdict
 from dataclasses import asdict
@@ -26,11 +25,11 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     from taskgrain.study.inputs import Inputs
     from taskgrain.study.networks import missing_weights
     from taskgrain.study.plan import plan_cells, total_seconds
-    from taskgrain.study.run import lay_out_study
+    from taskgrain.study.run import lay_out_study, usual_workers
     from taskgrain.train.precision import check_precision, named_device
 
     check_precision(settings.train.precision, device=named_device(device))
-    workers = workers or os.cpu_count() or 1
+    workers = workers or usual_workers(device)
     missing, weights = _missing(settings), missing_weights(settings)
     steps: list[dict[str, object]] = []
     total = None

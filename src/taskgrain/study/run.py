@@ -29,6 +29,7 @@ from taskgrain.study.settled import settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS
 from taskgrain.study.targets import check_target
+from taskgrain.train.precision import named_device
 from taskgrain.transfer.probes import PROBES
 
 
@@ -46,7 +47,8 @@ def run_study(
     Args:
         study: as `taskgrain.config.load.load_study` reads it.
         out: the run folder; made if it is not there.
-        workers: processes, one thread each; None is one a core. Never changes a number.
+        workers: processes, one thread each; None is one a core where encoders compute on the CPU,
+            and one elsewhere: each would need the device's memory. Never changes a number.
         encoder: makes an encoder of your own from a seed; a function of an importable module.
         device: where encoders compute, as torch names it.
         quiet: whether to keep silent.
@@ -58,9 +60,9 @@ def run_study(
         TaskgrainError: naming what the user can mend; nothing that was computed is lost.
         StoppedError: after Ctrl-C or SIGTERM; the same call goes on from there.
     """
-    workers = workers or os.cpu_count() or 1
-    if workers < 1:
+    if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; expected at least 1")
+    workers = workers or usual_workers(device)
     if encoder is not None:
         _refuse_two_encoders(study)
     started = time.monotonic()
@@ -87,6 +89,15 @@ def run_study(
         facts = describe_run(inputs, workers=workers, seconds=seconds, begun_at=begun_at)
         write_text(folder.provenance, json.dumps(facts, indent=1) + "\n")
     return out
+
+
+def usual_workers(device: str) -> int:
+    """Give the number of processes where none is asked for; see `run_study`.
+
+    Raises:
+        ConfigError: if it is no device's name.
+    """
+    return (os.cpu_count() or 1) if named_device(device).type == "cpu" else 1
 
 
 def _refuse_two_encoders(study: Study) -> None:

@@ -70,16 +70,18 @@ def named_device(name: str) -> torch.device:
 def usable_device(name: str) -> torch.device:
     """Give the device of a name such as "cpu", "cuda" or "cuda:1", if this machine has it.
 
+    Others, as "mps", are none of ours: likelihoods and saliency are computed in float64.
+
     Raises:
         ConfigError: naming what was asked for and what there is.
     """
     there = ["cpu"]
     if torch.cuda.is_available():
         there += ["cuda", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    if torch.backends.mps.is_available():
-        there.append("mps")
     if name not in there:
-        raise ConfigError(f"no device {name!r} on this machine; it has {', '.join(there)}")
+        raise ConfigError(
+            f"no device {name!r} to compute on here; expected one of {', '.join(there)}"
+        )
     return torch.device(name)
 
 
