@@ -87,7 +87,12 @@ def test_rows_without_ids_are_those_of_the_labels_only_if_there_are_as_many(tmp_
         ({"features": ONES[:, :, None, None]}, r"features are \(3, 4, 1, 1\); expected"),
         ({"features": ONES.astype(complex)}, "features are complex128; expected real numbers"),
         ({"features": ONES * np.array([1, 1, np.nan, 1])}, r"s\.npz: the features of clip a are"),
-        ({"features": ONES.astype(np.float64) * 1e300}, "clip a are not finite"),
+        ({"features": ONES.astype(np.float64) * 1e300}, "larger than float32 holds"),
+        (
+            {"clips": np.array(["c", "b", "a"]), "features": ONES},
+            "no entry 'clip', but one 'clips'",
+        ),
+        ({"video_id": np.array([3, 2, 1]), "features": ONES}, "but one 'video_id' beside"),
     ],
 )
 def test_arrays_that_are_no_features_are_refused(

@@ -57,7 +57,9 @@ def read_named_arrays(
             raise ValueError(f"{kind or 'neither an .npz nor an .npy'}; {HOW}")
     except FileNotFoundError:
         raise ResultError(f"{path}: no such file") from None
-    except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise ResultError(f"{path}: cut or damaged ({error}); write it again") from None
+    except (ValueError, EOFError, RuntimeError) as error:
         raise ResultError(f"{path}: {error}") from None
 
 

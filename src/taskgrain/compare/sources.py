@@ -5,6 +5,7 @@ Shapes: N clips, T' steps, D width of the features.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from taskgrain.compare.labels import LabelTable
 from taskgrain.errors import ConfigError, ResultError, list_problems
 from taskgrain.transfer.features import FeatureSet
 
+ID_LIKE = re.compile(r"(clip|id|video|name|file|path|key|sample)", re.IGNORECASE)
+"""How the name of an entry begins that may hold whose the rows are."""
 NUMBERS = "fiub"  # numpy's letters for kinds of dtype
 
 
@@ -111,8 +114,12 @@ def _read(path: Path, labels: LabelTable) -> tuple[FeatureSet, bool]:
             f"{len(labels.clip_ids)} of {labels.path}, so whose they are is not known; {HOW}"
         )
     clip_ids = labels.clip_ids if ordered else _clip_ids(path, arrays["clip"], len(values))
-    with np.errstate(over="ignore"):  # infinite then, which is refused
+    with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
+    if np.isinf(narrow).any() and not np.isinf(values).any():
+        raise ResultError(
+            f"{path}: features are larger than float32 holds, up to 3.4e38; scale them"
+        )
     try:
         return FeatureSet(clip_ids, narrow, {}), ordered
     except ResultError as error:
@@ -121,7 +128,18 @@ def _read(path: Path, labels: LabelTable) -> tuple[FeatureSet, bool]:
 
 
 def _wanted(names: list[str]) -> Sequence[str]:
-    """Leave alone what else a file may hold."""
+    """Leave alone what else a file may hold, unless it looks like the ids under another name.
+
+    Raises:
+        ValueError: if it does: rows would be given to other clips.
+    """
+    others = [name for name in names if name != "features"]
+    like_ids = [name for name in others if ID_LIKE.match(name)]
+    if "features" in names and "clip" not in names and like_ids:
+        raise ValueError(
+            f"no entry 'clip', but one {like_ids[0]!r} beside the features: if those are the ids, "
+            "call it 'clip'; if the rows are in the order of the labels, leave it out"
+        )
     return ("clip", "features") if "features" in names else names
 
 
