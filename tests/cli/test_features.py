@@ -47,6 +47,7 @@ def test_steps_and_read_outs_are_options(
         (["--download", "--random-weights", "0"], "give one of them"),
         (["--download"], "--download is for torchvision:NAME"),
         (["--readout", "lstm-last"], "pixels has one vector a clip"),
+        (["--readout", "lstm-mean"], "pixels has one vector a clip"),
         (["--split", "test"], "holds no test clip"),
         (["--steps"], "pixels gives one vector a clip and has no steps"),
     ],
@@ -65,6 +66,16 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     assert said in error
     assert error.count("\n") == 1
     assert not list(tmp_path.glob("f.npz*"))
+
+
+def test_the_last_step_alone_has_no_steps_to_keep(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = str(checkpoint(tmp_path / "last")), tmp_path / "f.npz"
+    with pytest.raises(SystemExit):
+        main(["features", folder, str(tiny_dataset), str(out), "--readout", "lstm-last", "--steps"])
+    assert "--steps: lstm-last is one step of a clip" in capsys.readouterr().err
+    assert not out.exists()
 
 
 @pytest.mark.slow

@@ -60,6 +60,12 @@ def test_a_folder_in_a_study_file_is_meant_from_where_the_file_stands(tmp_path: 
     ("override", "said"),
     [
         ("train.epoch=3", r"train\.epoch: no such setting; did you mean 'epochs'"),
+        (
+            "train.weight_decay=inf",
+            r"train\.weight_decay: found Infinity; expected a finite number",
+        ),
+        ("train.learning_rate=nan", r"learning_rate: found NaN; expected a finite number$"),
+        ("train.max_gradient_norm=inf", r"max_gradient_norm: found Infinity; expected a finite"),
         ("train.epochs=0", r"train\.epochs: found 0; expected at least 1"),
         ("train.epochs=1.5", r"train\.epochs: found 1\.5; expected a whole number"),
         ("data.train=many", r'data\.train: found "many"; expected a whole number'),

@@ -54,8 +54,9 @@ def features(
     data: Annotated[Path, typer.Argument(help="dataset, or any folder of videos")],
     out: Annotated[Path, typer.Argument(help="OUT.npz, as `taskgrain compare` reads it")],
     readout: Annotated[
-        ReadoutChoice, typer.Option(help="what of the encoder is read")
-    ] = ReadoutChoice.LSTM_MEAN,
+        ReadoutChoice | None,
+        typer.Option(help="what of a checkpoint or network is read [default: lstm-mean]"),
+    ] = None,
     steps: Annotated[
         bool, typer.Option("--steps", help="keep every step instead of their mean")
     ] = False,
@@ -93,7 +94,7 @@ def features(
     clips = list_clips(data, None if split is SplitChoice.ALL else Split(split.value))
     wanted = Wanted(
         encoder,
-        readout.value,
+        None if readout is None else readout.value,
         frames,
         "random" if random_weights is not None else "download" if download else "cached",
         random_weights or 0,
@@ -102,6 +103,8 @@ def features(
     reader = open_reader(wanted)
     if steps and reader.readout is None:
         raise ConfigError(f"--steps: {encoder} gives one vector a clip and has no steps")
+    if steps and readout is ReadoutChoice.LSTM_LAST:
+        raise ConfigError("--steps: lstm-last is one step of a clip; lstm-steps keeps them all")
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)
     with _following(len(clips.clips), quiet=quiet) as progress:
         outcome = write_clip_features(

@@ -17,4 +17,6 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class Settings(BaseModel):
     """A frozen table of settings that refuses keys it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )

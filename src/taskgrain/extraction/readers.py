@@ -37,7 +37,7 @@ class Wanted:
     """Which encoder is to read the clips, and how."""
 
     encoder: str  # checkpoint folder, torchvision:NAME, huggingface:NAME or a key of PLAIN
-    readout: Readout = "lstm-mean"
+    readout: Readout | None = None  # None: lstm-mean, where there are steps
     num_frames: int | None = None  # where the encoder takes any number; None: its own, or 16
     weights: Weights = "cached"  # of a network from elsewhere
     seed: int = 0  # of random weights
@@ -77,7 +77,7 @@ def open_reader(wanted: Wanted) -> Reader:
 
 def _plain(wanted: Wanted, device: torch.device) -> Reader:
     _refuse_weights(wanted)
-    if wanted.readout != "lstm-mean":
+    if wanted.readout is not None:
         raise ConfigError(f"--readout {wanted.readout}: {wanted.encoder} has one vector a clip")
     if wanted.encoder == "motion-energy" and wanted.num_frames == 1:
         raise ConfigError("--frames 1: nothing moves in a single frame; give 2 or more")
@@ -127,18 +127,19 @@ def _reader(
     device: torch.device,
     facts: Mapping[str, object],
 ) -> Reader:
-    place = PLACE_OF[wanted.readout]
+    readout: Readout = wanted.readout or "lstm-mean"
+    place = PLACE_OF[readout]
     try:
         read = encoder_reader(encoder, [place], device=device)
     except ValueError:
         raise ConfigError(
-            f"--readout {wanted.readout}: {wanted.encoder} has no channels before an LSTM; "
+            f"--readout {readout}: {wanted.encoder} has no channels before an LSTM; "
             "lstm-mean, lstm-last and lstm-steps read what it gives"
         ) from None
     of_place = place_facts(encoder, place)
     _refuse_absent_channel(wanted, of_place)
     found = {**facts, **of_place, "weights": weights_sha256(encoder)}
-    return Reader(read, sampling, wanted.readout, device, found)
+    return Reader(read, sampling, readout, device, found)
 
 
 def _refuse_absent_channel(wanted: Wanted, facts: Mapping[str, object]) -> None:

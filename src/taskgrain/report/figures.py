@@ -76,6 +76,9 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
     shots = shots_words(panels[0].shots)
     metric, probe = metric_words(panels[0].metric), probe_words(panels[0].probe)
     has_line = is_ladder(lookup.study)
+    points = (lookup.measured(source, each) for each in panels for source in lookup.sources)
+    has_intervals = any(row is not None and row.low is not None for row in points)
+    intervals = "; points with intervals" if has_intervals else ""
     with drawing_style():
         rows = -(-len(panels) // COLUMNS)
         height = rows * (1.2 + 0.3 * (len(heights) + len(controls)))
@@ -88,7 +91,7 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
         name="ladder",
         title="The ladder" if has_line else "Every source",
         caption=(
-            f"{metric.capitalize()} of frozen features, {shots}, {probe}; points with intervals. "
+            f"{metric.capitalize()} of frozen features, {shots}, {probe}{intervals}. "
             f"{LADDER_LINE if has_line else ''}Grey: controls; dotted: chance."
         ),
         alternative=_describe(lookup, panels),

@@ -86,7 +86,8 @@ def source_table(lookup: Lookup) -> Table:
             "Scores on the source's own validation clips, percent; label bits are the entropy of "
             "what a clip's label says. Top-1 is over each source's own classes, so it is no "
             "ladder: fewer classes are easier. The arrow marks a source that still gained more "
-            "than one point in its last epoch: it was not done learning. "
+            "than one point in its last epoch: it was not done learning; of a joint source the "
+            "larger of its two gains is shown. "
             f"{_seed_words(lookup)}"
         ),
         corner="source",

@@ -65,8 +65,15 @@ class CaptionScores:
         """
         tallies = self.tallies(said)
         intervals = clip_intervals(tallies, seed=SEED)
+        counted = {"direction-errors": self._directed()}
         scores = [
-            Score(probe="decoder", metric=name, value=tally.value, interval=intervals[name])
+            Score(
+                probe="decoder",
+                metric=name,
+                value=tally.value,
+                clips=counted.get(name),
+                interval=intervals[name],
+            )
             for name, tally in tallies.items()
         ]
         scores += self._at_coarser_forms(said, forms)
@@ -74,7 +81,13 @@ class CaptionScores:
         if sum(is_decoded) > 1:
             unseeing["blind-decoder"] = blind(said, is_decoded)
         return scores + [
-            Score(probe="decoder", metric=name, value=tally.value, control=control)
+            Score(
+                probe="decoder",
+                metric=name,
+                value=tally.value,
+                clips=counted.get(name),
+                control=control,
+            )
             for control, captions in unseeing.items()
             for name, tally in self.tallies(captions).items()
         ]
@@ -93,6 +106,12 @@ class CaptionScores:
             "rouge-l": rouge_l(pairs),
             "cider-d": cider_d(pairs),
         }
+
+    def _directed(self) -> list[ClipRecord]:
+        """Give the clips of which a true caption says a direction, whatever is said of them."""
+        counts = self._truth.count([""] * len(self._records), self._records)
+        pairs = zip(self._records, counts, strict=True)
+        return [record for record, counted in pairs if counted.num_directed]
 
     def _at_coarser_forms(self, said: Sequence[str], forms: Sequence[CaptionForm]) -> list[Score]:
         """Compare with sources of coarser captions; nothing where no caption has a template."""

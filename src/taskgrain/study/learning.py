@@ -11,7 +11,7 @@ from taskgrain.config.settings import Study
 from taskgrain.data.dataset import ClipBatches, Variation
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
-from taskgrain.errors import ConfigError, StoppedError
+from taskgrain.errors import ConfigError, RunError, StoppedError
 from taskgrain.jobs.executor import Facts, Worker
 from taskgrain.losses import LossWeights
 from taskgrain.study.datasets import SOURCE
@@ -98,6 +98,7 @@ def learn(
     Raises:
         StoppedError: when the worker was asked to stop; the same call goes on from there.
         CheckpointError: if the weights that the source begins with do not fit.
+        RunError: naming source, seed, step and clips, if loss or gradient is not finite.
     """
     dataset, settings = inputs.datasets[SOURCE], inputs.study.train
     manifest, store = dataset.manifest(), dataset.frames()
@@ -111,14 +112,17 @@ def learn(
         validation=_batches(inputs, task, store, manifest.split(Split.VALIDATION), None),
     )
     step_seconds = settings.batch_size * settings.accumulate * pass_seconds(inputs, encoder_of)
-    result = train(
-        model,
-        splits=splits,
-        options=_options(inputs, task, seed),
-        folder=folder,
-        describe=describe,
-        watch=_Progress(worker, step_seconds).watch(),
-    )
+    try:
+        result = train(
+            model,
+            splits=splits,
+            options=_options(inputs, task, seed),
+            folder=folder,
+            describe=describe,
+            watch=_Progress(worker, step_seconds).watch(),
+        )
+    except RunError as error:
+        raise RunError(f"source {task.name!r}, seed {seed}: {error}") from error
     if result.status == "stopped":
         raise StoppedError
     return {"data_share": round(result.data_seconds / result.seconds, 4)}

@@ -162,6 +162,8 @@ def _difference(found: object, wanted: object, where: str) -> str | None:
         keys = [key for key in {**found, **wanted} if key != "dropout"]
         pairs = [(found.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
     elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
+        if len(found) != len(wanted) and where.endswith("layers"):
+            return f"{where} are {len(found)}; expected {len(wanted)}"
         joined = enumerate(zip_longest(found, wanted))
         pairs = [(one, other, f"{where} {index}") for index, (one, other) in joined]
     else:
