@@ -118,3 +118,13 @@ def test_a_clip_that_cannot_be_read_gives_no_picture(
     assert stopped.value.code == 2
     assert "not a video" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_clip_that_is_cut_off_says_so(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip.write_bytes(clip.read_bytes()[: len(clip.read_bytes()) * 2 // 3])
+    main(["describe", str(checkpoint(tmp_path / "a", CATEGORY, None)), str(clip)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].startswith("  problem     truncated: ")
+    assert lines[1].endswith("; described as far as it goes")

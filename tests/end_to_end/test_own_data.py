@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 
 from taskgrain.cli.main import main
+from taskgrain.config.load import load_study
+from taskgrain.errors import RunError
 from taskgrain.results import find, read_rows
+from taskgrain.study.run import run_study
 from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
 
 pytestmark = pytest.mark.slow
@@ -214,3 +217,20 @@ def test_an_encoder_of_ones_own_joins_by_its_contract(
     said = predictor.describe_file(own_data / "videos" / "0.webm")
     assert said.categories is not None
     assert "my_encoder" in sys.modules
+
+
+def test_a_loss_that_is_no_number_names_source_seed_step_and_clips(
+    own_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_odd_encoder.py").write_text(
+        ENCODER.replace("/ 255)", "/ 255) / (0 * video.float().mean())")
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    import my_odd_encoder  # type: ignore[import-not-found]
+
+    overrides = [value for value in SETTINGS if value != "--set"]
+    study = load_study(str(study_file(tmp_path, own_data)), overrides)
+    said = r"source '\S+', seed 0: step 0: the \w+ loss is nan; no weight was changed.* clips: \d"
+    with pytest.raises(RunError, match=said):
+        run_study(study, tmp_path / "run", encoder=my_odd_encoder.make, quiet=True)

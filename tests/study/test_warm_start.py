@@ -87,6 +87,7 @@ def test_everything_is_taken_where_classes_and_words_are_the_same(checkpoint: Pa
 
 
 OTHER = compact_shape(spatial_widths=(2, 3), temporal_widths=(2, 3), lstm_width=5)
+DEEPER = compact_shape(spatial_widths=(2, 3, 3), temporal_widths=(2, 3), lstm_width=4)
 SLOWER = replace(TINY, spatial=replace(TINY.spatial, frame_stride=2))
 
 
@@ -94,6 +95,7 @@ SLOWER = replace(TINY, spatial=replace(TINY.spatial, frame_stride=2))
     ("wanted", "parts", "message"),
     [
         (describe(OTHER), "encoder", r"is of another encoder: encoder\.lstm_width is 4; expected"),
+        (describe(DEEPER), "encoder", r"encoder\.spatial\.layers are 2; expected 3"),
         (describe(SLOWER), "encoder", r"encoder\.spatial\.frame_stride is 4; expected 2"),
         (
             describe(categories=("Pulling something", "Shaking something", "Turning something")),
