@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.files import check_writable, missing_folder
+from taskgrain.data.files import atomic_path, check_writable, missing_folder
 from taskgrain.errors import ConfigError
 
 
@@ -31,3 +31,11 @@ def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert missing_folder(tmp_path / "file") == "is a file, not a folder"
     assert missing_folder(tmp_path / "none") == "no such folder"
+
+
+def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "gone" / "out.json"
+    with pytest.raises(OSError, match="No such file") as caught, atomic_path(path) as temporary:
+        path.parent.rmdir()
+        temporary.write_text("{}")
+    assert caught.value.filename == str(path)

@@ -27,6 +27,10 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
             with temporary.open("rb") as written:
                 os.fsync(written.fileno())
         temporary.replace(path)
+    except OSError as error:  # which is to name what the user asked for
+        if error.filename is not None and str(error.filename) == str(temporary):
+            error.filename = str(path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
