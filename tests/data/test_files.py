@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
 import pytest
 
-from taskgrain.data.files import atomic_path, check_writable, missing_folder
+from taskgrain.data.files import check_writable, missing_folder, write_text
 from taskgrain.errors import ConfigError
 
 
@@ -33,9 +34,14 @@ def test_a_file_in_a_folders_place_is_called_one(tmp_path: Path) -> None:
     assert missing_folder(tmp_path / "none") == "no such folder"
 
 
-def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(tmp_path: Path) -> None:
-    path = tmp_path / "gone" / "out.json"
-    with pytest.raises(OSError, match="No such file") as caught, atomic_path(path) as temporary:
-        path.parent.rmdir()
-        temporary.write_text("{}")
-    assert caught.value.filename == str(path)
+def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, target: Path) -> Path:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_text(tmp_path / "out.json", "{}")
+    assert caught.value.filename == str(tmp_path / "out.json")
+    assert not list(tmp_path.iterdir())
