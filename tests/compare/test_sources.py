@@ -92,6 +92,7 @@ def test_rows_without_ids_are_those_of_the_labels_only_if_there_are_as_many(tmp_
             {"clips": np.array(["c", "b", "a"]), "features": ONES},
             "no entry 'clip', but one 'clips'",
         ),
+        ({"filenames": np.array(["c", "b", "a"]), "features": ONES}, "but one 'filenames'"),
         ({"video_id": np.array([3, 2, 1]), "features": ONES}, "but one 'video_id' beside"),
     ],
 )
@@ -101,6 +102,11 @@ def test_arrays_that_are_no_features_are_refused(
     np.savez(tmp_path / "s.npz", **arrays)  # type: ignore[arg-type]
     with pytest.raises(ResultError, match=message):
         read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS)
+
+
+def test_what_else_a_file_holds_is_left_alone(tmp_path: Path) -> None:
+    np.savez(tmp_path / "s.npz", features=ONES, video_fps=ONES[:, 0], keypoints=ONES, grid=ONES)
+    assert read_source(SourceFiles("s", (tmp_path / "s.npz",)), LABELS).by_order
 
 
 def test_seeds_of_one_source_have_one_width(tmp_path: Path) -> None:

@@ -19,8 +19,11 @@ from taskgrain.compare.labels import LabelTable
 from taskgrain.errors import ConfigError, ResultError, list_problems
 from taskgrain.transfer.features import FeatureSet
 
-ID_LIKE = re.compile(r"(clip|id|video|name|file|path|key|sample)", re.IGNORECASE)
-"""How the name of an entry begins that may hold whose the rows are."""
+ID_LIKE = re.compile(
+    r"(.*_)?u?ids?|(clip|video|vid|sample|file|path|name|key)(_?(name|path|file|key))?s?",
+    re.IGNORECASE,
+)
+"""What an entry may be called that holds whose the rows are: clips, video_id, filenames, uid."""
 NUMBERS = "fiub"  # numpy's letters for kinds of dtype
 
 
@@ -134,7 +137,7 @@ def _wanted(names: list[str]) -> Sequence[str]:
         ValueError: if it does: rows would be given to other clips.
     """
     others = [name for name in names if name != "features"]
-    like_ids = [name for name in others if ID_LIKE.match(name)]
+    like_ids = [name for name in others if ID_LIKE.fullmatch(name)]
     if "features" in names and "clip" not in names and like_ids:
         raise ValueError(
             f"no entry 'clip', but one {like_ids[0]!r} beside the features: if those are the ids, "
