@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,13 +39,8 @@ class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("num_renames", [0, 1, 2, 3])
-@pytest.mark.parametrize("num_saved", [1, 2])
-def test_killed_between_two_renames_a_whole_state_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_renames: int, num_saved: int
-) -> None:
-    for step in range(1, num_saved + 1):
-        save_state(tmp_path, state(step))
+def killed_after(num_renames: int) -> Callable[[Path, Path], Path]:
+    """Rename a number of files, and be killed before the next."""
     rename = Path.replace
     done: list[Path] = []
 
@@ -54,8 +50,18 @@ def test_killed_between_two_renames_a_whole_state_is_found(
         done.append(path)
         return rename(path, target)
 
+    return counted
+
+
+@pytest.mark.parametrize("num_renames", [0, 1, 2, 3])
+@pytest.mark.parametrize("num_saved", [1, 2])
+def test_killed_between_two_renames_a_whole_state_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, num_renames: int, num_saved: int
+) -> None:
+    for step in range(1, num_saved + 1):
+        save_state(tmp_path, state(step))
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", counted)
+        patch.setattr(Path, "replace", killed_after(num_renames))
         with pytest.raises(Killed):
             save_state(tmp_path, state(9))
     if num_renames == 0:
@@ -91,17 +97,8 @@ def test_a_damaged_state_never_takes_the_place_of_the_whole_one_before_it(
     save_state(tmp_path, state(1))
     save_state(tmp_path, state(2))
     (tmp_path / damaged).write_bytes((tmp_path / damaged).read_bytes()[:-10])
-    rename = Path.replace
-    done: list[Path] = []
-
-    def counted(path: Path, target: Path) -> Path:
-        if len(done) == num_renames:
-            raise Killed
-        done.append(path)
-        return rename(path, target)
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", counted)
+        patch.setattr(Path, "replace", killed_after(num_renames))
         if num_renames < 2:  # two are enough where nothing is put aside
             with pytest.raises(Killed):
                 save_state(tmp_path, state(3))
