@@ -129,7 +129,6 @@ def test_a_checkpoint_without_a_decoder_is_one_graph_checked_on_noise(
         torch.testing.assert_close(torch.from_numpy(got), features, rtol=0, atol=1e-4)
 
 
-@pytest.mark.slow
 def run_changed(monkeypatch: pytest.MonkeyPatch, change: Callable[[Tensor], Tensor]) -> None:
     """Have the graphs say something else than PyTorch does."""
     run = export._run
@@ -162,6 +161,17 @@ def test_graphs_that_differ_are_not_written(
     assert not out.exists()
 
 
+def test_a_difference_that_is_no_number_stays_whatever_comes_after() -> None:
+    wanted, differences = {"logits": torch.zeros(1, 2)}, dict[str, float]()
+    for said in (0.25, torch.nan, 0.5):
+        export._compare(differences, wanted, {"logits": torch.full((1, 2), said)})
+    assert np.isnan(differences["logits"])
+    differences.clear()
+    for said in (0.25, 0.5, 0.125):
+        export._compare(differences, wanted, {"logits": torch.full((1, 2), said)})
+    assert differences == {"logits": 0.5}
+
+
 @pytest.mark.parametrize("tolerance", [-1.0, np.inf, np.nan])
 def test_a_tolerance_that_refuses_nothing_or_all_is_refused(
     tmp_path: Path, tolerance: float
@@ -179,7 +189,9 @@ def test_weights_beside_a_large_graph_are_copied_too(tmp_path: Path) -> None:
     out.mkdir()
     (scratch / "encoder.onnx").write_bytes(b"graph")
     (scratch / "encoder.onnx.data").write_bytes(b"weights")
-    export._put(scratch, out, {"encoder.onnx": scratch / "encoder.onnx"})
+    (out / "decoder_step.onnx").write_bytes(b"of another checkpoint")
+    (out / "decoder_step.onnx.data").write_bytes(b"its weights")
+    export._put(scratch, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {
         "encoder.onnx": b"graph",
         "encoder.onnx.data": b"weights",

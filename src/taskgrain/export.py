@@ -41,6 +41,7 @@ TOLERANCE = 1e-4  # largest difference allowed, in features, nats and logits
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 MADE_CLIPS = 4  # of noise, to check on where the user names no clip
 EXAMPLE_BATCH = 2  # of the clips that the graph is traced with; 1 would be taken for fixed
+WEIGHTS = ".data"  # what torch adds to the name of a graph for the file of its weights
 ENCODER, START, STEP = "encoder.onnx", "decoder_start.onnx", "decoder_step.onnx"
 
 
@@ -108,16 +109,17 @@ def export_model(
         facts = {key: value for key, value in asdict(found).items() if key != "folder"}
         stored["onnx"] = {"opset": OPSET, **facts}
         said = json.dumps(stored, indent=1, allow_nan=False) + "\n"
-        _put(Path(scratch), out, graphs)
+        _put(Path(scratch), out)
         write_text(out / "model.json", said)
     return found
 
 
-def _put(scratch: Path, out: Path, graphs: Mapping[str, Path]) -> None:
+def _put(scratch: Path, out: Path) -> None:
     """Copy the graphs, and the weights beside a graph that is too large to hold them itself."""
-    for name in (ENCODER, START, STEP):  # of another checkpoint, perhaps
-        if name not in graphs:
-            (out / name).unlink(missing_ok=True)
+    for graph in (ENCODER, START, STEP):
+        for name in (graph, graph + WEIGHTS):
+            if not (scratch / name).exists():  # that of another checkpoint, perhaps
+                (out / name).unlink(missing_ok=True)
     for path in sorted(scratch.iterdir(), key=lambda path: path.suffix == ".onnx"):
         with atomic_path(out / path.name) as temporary:
             shutil.copyfile(path, temporary)
@@ -356,8 +358,8 @@ def _compare(
                 f"the exported {name} have shape {tuple(found[name].shape)}; PyTorch gives "
                 f"{tuple(tensor.shape)}. Nothing was written; please report this"
             )
-        here, before = float((tensor - found[name]).abs().max()), differences.get(name, 0.0)
-        differences[name] = before if here <= before else here
+        here = float((tensor - found[name]).abs().max())
+        differences[name] = float(np.maximum(differences.get(name, 0.0), here))  # NaN wins
 
 
 def _refuse_differences(checkpoint: Path, found: Exported) -> None:
