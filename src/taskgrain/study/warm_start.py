@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
@@ -162,10 +161,9 @@ def _difference(found: object, wanted: object, where: str) -> str | None:
         keys = [key for key in {**found, **wanted} if key != "dropout"]
         pairs = [(found.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
     elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
-        if len(found) != len(wanted) and where.endswith("layers"):
-            return f"{where} are {len(found)}; expected {len(wanted)}"
-        joined = enumerate(zip_longest(found, wanted))
+        joined = enumerate(zip(found, wanted, strict=False))
         pairs = [(one, other, f"{where} {index}") for index, (one, other) in joined]
+        pairs.append((len(found), len(wanted), f"{where} (number of them)"))
     else:
         return None if found == wanted else f"{where} is {found!r}; expected {wanted!r}"
     said = (_difference(*pair) for pair in pairs)

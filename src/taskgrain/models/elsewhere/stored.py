@@ -220,7 +220,10 @@ def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | 
         if unused_part is None or not name.startswith(f"{unused_part}."):
             raise CheckpointError(f"{folder}: weight {name} is missing")
     assert isinstance(network, nn.Module)
-    refuse_not_finite(network.state_dict(), folder)
+    used = network.state_dict()
+    if unused_part is not None:
+        used = {key: each for key, each in used.items() if not key.startswith(f"{unused_part}.")}
+    refuse_not_finite(used, folder)
     return network
 
 
