@@ -147,7 +147,7 @@ def test_a_clip_that_is_cut_off_is_described_with_what_is_wrong(tmp_path: Path) 
         ({"encoder": {**SHAPE.to_json(), "lstm_width": 10**12}}, "describes no network: "),
         (
             {"decoder": {**COMPACT_DECODER.to_json(), "num_layers": 10**9}},
-            "num_layers is 1000000000; expected 64 or fewer",
+            "num_layers is 1000000000; expected an integer, 0 to 64",
         ),
         ({"encoder": {"spatial": 1}}, "stored shape: pixels is None"),
         ({"encoder": {**SHAPE.to_json(), "lstm_width": 0}}, "describes no network: hidden_size"),

@@ -13,7 +13,6 @@ from typing import Literal
 import torch
 from torch import nn
 
-from taskgrain.errors import CheckpointError
 from taskgrain.models.caption_decoder import CaptionDecoder
 from taskgrain.models.channels import ChannelShape, ConvLayer
 from taskgrain.models.encoder import Pixels, TwoChannelEncoder
@@ -100,19 +99,10 @@ class DecoderShape:
         return cls(
             word_width=whole_number_of(entries, "word_width"),
             lstm_width=whole_number_of(entries, "lstm_width"),
-            num_layers=_layers_of(entries),
+            num_layers=whole_number_of(entries, "num_layers", most=MOST_LAYERS),
             attention=truth_of(entries, "attention"),
             first_weights=choice_of(entries, "first_weights", FIRST_WEIGHTS),
         )
-
-
-def _layers_of(entries: Mapping[str, object]) -> int:
-    number = whole_number_of(entries, "num_layers")
-    if number > MOST_LAYERS:
-        raise CheckpointError(
-            f"stored shape: num_layers is {number}; expected {MOST_LAYERS} or fewer"
-        )
-    return number
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1)

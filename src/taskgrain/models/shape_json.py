@@ -28,11 +28,13 @@ def number_of(entries: Mapping[str, object], key: str) -> float:
     return float(value)
 
 
-def whole_number_of(entries: Mapping[str, object], key: str) -> int:
-    """Give the integer, 0 or more, under a key, or raise CheckpointError."""
+def whole_number_of(entries: Mapping[str, object], key: str, *, most: int | None = None) -> int:
+    """Give the integer, 0 to `most`, under a key, or raise CheckpointError."""
     value = entries.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise CheckpointError(f"stored shape: {key} is {value!r}; expected an integer, 0 or more")
+    too_large = isinstance(value, int) and most is not None and value > most
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0 or too_large:
+        limits = "0 or more" if most is None else f"0 to {most}"
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected an integer, {limits}")
     return value
 
 
