@@ -21,39 +21,13 @@ from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_e
 from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import check_encoder
 from taskgrain.models.recipes import build_from, recipe_from_json
+from tests.tiny_transformers import CONFIGS
 
 pytestmark = pytest.mark.slow  # importing transformers takes seconds
 
 VIDEO = torch.randint(
     0, 256, (3, 4, 32, 32, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
 )
-SMALL: Mapping[str, object] = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "intermediate_size": 32,
-    "image_size": 32,
-    "patch_size": 8,
-    "num_frames": 4,
-}
-CONFIGS: Mapping[str, Mapping[str, object]] = {
-    "vjepa2": {
-        "hidden_size": 24,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "crop_size": 32,
-        "patch_size": 8,
-        "frames_per_clip": 4,
-        "tubelet_size": 2,
-        "mlp_ratio": 2.0,
-        "pred_hidden_size": 24,
-        "pred_num_attention_heads": 2,
-        "pred_num_hidden_layers": 1,
-    },
-    "videomae": {**SMALL, "tubelet_size": 2},
-    "timesformer": SMALL,
-    "vivit": {**SMALL, "tubelet_size": [2, 8, 8]},
-}
 STEPS = {"vjepa2": 2, "videomae": 2, "timesformer": 4, "vivit": 2}
 PROCESSOR: Mapping[str, object] = {
     "image_mean": [0.5, 0.4, 0.3],

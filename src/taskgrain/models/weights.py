@@ -123,7 +123,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            return {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
@@ -143,7 +143,7 @@ def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> Le
     """
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            found = {name: file.get_slice(name) for name in sorted(file.keys())}
             for name, tensor in expected.items():
                 if name not in found:
                     raise CheckpointError(f"{path}: weight {name} is missing")

@@ -66,7 +66,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklea
         """Turn scores (..., K) into probabilities (..., K) that keep their order."""
         return scores
 
-    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:  # noqa: N803
+    def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on features X (N, D) and labels y (N,), which may be numbers or texts.
 
         Raises:
@@ -85,13 +85,13 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklea
         )
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[np.generic]:  # noqa: N803
+    def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """Give the likeliest class of each of the features X (N, D), of equals the first: (N,)."""
         scores = self._scores(X)
         predicted: NDArray[np.generic] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
-    def predict_proba(self, X: ArrayLike) -> Floats:  # noqa: N803
+    def predict_proba(self, X: ArrayLike) -> Floats:
         """Give float64 (N, K), rows that sum to 1, columns in the order of `classes_`."""
         return self.probabilities(self._scores(X))
 

@@ -52,7 +52,7 @@ class LogisticRegression(Probe):
     fitted_: LinearScores
     is_linear: ClassVar[bool] = True
 
-    def __init__(self, C: float | None = LOGISTIC_C) -> None:  # noqa: N803
+    def __init__(self, C: float | None = LOGISTIC_C) -> None:
         """Take C, positive, or None to choose it."""
         self.C = C
 
