@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskgrain.report.words import count_words
+
 if TYPE_CHECKING:
     from taskgrain.config.settings import Study
     from taskgrain.study.cost import StudyCost
@@ -55,7 +57,8 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
         minutes = float(str(step["seconds"])) / 60
         print(f"  {step['step']:<10} {step['cells']:>5} cells  {minutes:>7.1f} min on one thread")
     if total is not None:
-        print(f"\nabout {duration(total)} with {workers} workers on a two-core AVX2 CPU\n")
+        processes = count_words(workers, "worker")
+        print(f"\nabout {duration(total)} with {processes} on a two-core AVX2 CPU\n")
     for root in missing:
         print(f"{root} is not there: counted as the settings say, not as it is")
     for problem in weights:
