@@ -52,8 +52,8 @@ class Train(Settings):
     )
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
-        description="of the convolutions; auto is bf16 where the processor has it; fp16 is for "
-        "CUDA devices",
+        description="of the convolutions; auto is fp32 on CPUs, bf16 on CUDA devices that have it; "
+        "bf16 on a CPU is checked before the run; fp16 is for CUDA devices",
     )
     tensorboard: bool = Field(
         False, description="also write TensorBoard's files beside each checkpoint (extra tracking)"

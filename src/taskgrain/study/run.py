@@ -17,6 +17,7 @@ from taskgrain.jobs.lock import locked
 from taskgrain.jobs.progress import Reporter
 from taskgrain.jobs.signals import sigterm_stops
 from taskgrain.labels.symmetry import check_mirror_table
+from taskgrain.study.bf16_check import check_bf16
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
 from taskgrain.study.folder import RunFolder, claim, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
@@ -83,6 +84,7 @@ def run_study(
             make_networks_ready(study)
         inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
+        check_bf16(inputs)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
             run_cells(cells, workers=workers, monitor=reporter)
         seconds = time.monotonic() - started

@@ -111,17 +111,20 @@ def train_step(
         descent.scaled(total).backward()
         sums = sums + LossSums.of(terms)
     norm = descent.update(list(model.parameters()), max_norm=options.max_gradient_norm)
-    _check_gradient(norm, descent, step, batches)
+    _check_gradient(norm, descent, step, batches, options.precision)
     return sums, shares
 
 
-def _check_gradient(norm: float, descent: Descent, step: int, batches: Sequence[Batch]) -> None:
-    """Stop a run whose gradient is no number, unless a smaller scale of the loss may mend it."""
+def _check_gradient(
+    norm: float, descent: Descent, step: int, batches: Sequence[Batch], precision: Precision
+) -> None:
+    """Stop a run whose gradient is not finite, unless a smaller scale of the loss may mend it."""
     clips = ", ".join(clip_id for batch in batches for clip_id in batch.clip_ids)
     if not descent.scaler.is_enabled() and not math.isfinite(norm):
+        mend = "" if precision == "fp32" else 'set train.precision = "fp32", or '
         raise RunError(
-            f"step {step}: the gradient is {norm} though the loss is finite; no weight was "
-            f"changed. Lower the learning rate, or look at the clips: {clips}"
+            f"step {step}: the gradient is {norm} in {precision} though the loss is finite; no "
+            f"weight was changed; {mend}lower the learning rate, or look at the clips: {clips}"
         )
     if descent.is_lost:
         raise RunError(
