@@ -5,16 +5,27 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 
-.PHONY: study test test-fast lint bench clean
+# What a processor without AVX-512 would do, and one without AVX: what the libraries choose is capped.
+CAPS := AVX2:avx2 SSE41:default
+CAPPED := tests/train/test_precision.py tests/train/test_bf16.py tests/train/test_step.py \
+	tests/train/test_loop.py tests/models/test_channels.py tests/transfer/probes
+
+.PHONY: study test test-fast test-capped lint bench clean
 
 study: $(INSTALLED)  ## run the quick study: data, training, transfer, report
 	$(BIN)/taskgrain study quick
 
-test: lint  ## lint, type check and every test
+test: lint test-capped  ## lint, type check and every test
 	$(BIN)/python -m pytest -n auto
 
 test-fast: $(INSTALLED)  ## the tests that take about a minute
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+# All tests under a cap: ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 make test
+test-capped: $(INSTALLED)  ## some tests with the instructions of older processors alone
+	@for cap in $(CAPS); do \
+		ONEDNN_MAX_CPU_ISA=$${cap%%:*} ATEN_CPU_CAPABILITY=$${cap##*:} \
+		$(BIN)/python -m pytest -n auto -q -m "not slow" $(CAPPED) || exit 1; done
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .
