@@ -307,3 +307,12 @@ def test_sources_of_several_encoders_are_not_said_to_have_one(minimal: Run) -> N
     minimal.study += '[[sources]]\nname = "published"\nencoder = "y"\n'
     assert "Not so published: frozen as they came" in page_of(minimal).text
     assert "Does a finer grain transfer better?" not in text
+
+
+def test_a_run_of_two_kinds_of_processor_says_so(complete: Run) -> None:
+    kinds = ["oneDNN Intel AVX2", "oneDNN Intel AVX-512"]
+    complete.provenance = {"same_bits": {"processors": kinds[:1]}}
+    assert "kinds of processor" not in write_report(complete.write()).read_text("utf-8")
+    complete.provenance = {"same_bits": {"processors": kinds}}
+    text = write_report(complete.write()).read_text("utf-8")
+    assert "computed on 2 kinds of processor (oneDNN Intel AVX2; oneDNN Intel AVX-512)" in text

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from taskgrain.report.lookup import Lookup, Question, question_of
-from taskgrain.report.run_folder import RunFolder
+from taskgrain.report.run_folder import RunFolder, processors_of
 from taskgrain.report.transfer_tables import ladder_question
 from taskgrain.report.words import (
     Phrase,
@@ -211,6 +211,14 @@ def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
         for source in lookup.study.sources
         if not any(row.source == source.name for row in lookup.rows)
     ]
+    kinds = processors_of(run)
+    if len(kinds) > 1:
+        warnings.append(
+            (
+                f"The run was computed on {len(kinds)} kinds of processor ({'; '.join(kinds)}): "
+                "another run with the same seeds need not give the same bits.",
+            )
+        )
     if unmeasured:
         warnings.append((f"The run is unfinished: no results yet for {', '.join(unmeasured)}.",))
     return tuple(warnings)

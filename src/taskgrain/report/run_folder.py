@@ -211,6 +211,13 @@ def flatten(settings: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield dotted, printable(_as_text(value))
 
 
+def processors_of(run: RunFolder) -> tuple[str, ...]:
+    """Return the kinds of processor that a run was computed on; none where it was not recorded."""
+    same_bits = run.provenance.get("same_bits")
+    kinds = same_bits.get("processors") if isinstance(same_bits, Mapping) else None
+    return tuple(map(printable, map(str, kinds))) if isinstance(kinds, list) else ()
+
+
 def _as_text(value: object) -> str:
     if isinstance(value, str):
         return value

@@ -15,6 +15,7 @@ import torch
 import taskgrain
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.settled import processors
 
 LIBRARIES = (
     *("torch", "numpy", "scipy", "scikit-learn", "av", "opencv-python-headless"),
@@ -40,7 +41,11 @@ def describe_run(
             "cores": os.cpu_count(),
             "device": str(device),
         },
-        "precision": inputs.precision,
+        "same_bits": {
+            "for": "the same seeds, settings, clips and library versions",
+            "processors": processors(inputs.folder),
+            "precision": inputs.precision,
+        },
         "decoder": f"PyAV {_version('av')}, resampled to {FRAME_RATE} frames per second",
         "workers": workers,
         "seconds": round(seconds, 1),

@@ -26,7 +26,7 @@ from taskgrain.study.networks import check_networks, make_networks_ready
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.provenance import commit, describe_run
-from taskgrain.study.settled import settle
+from taskgrain.study.settled import note_processor, settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS
 from taskgrain.study.targets import check_target
@@ -85,6 +85,7 @@ def run_study(
         inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
         check_bf16(inputs)
+        note_processor(folder)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
             run_cells(cells, workers=workers, monitor=reporter)
         seconds = time.monotonic() - started

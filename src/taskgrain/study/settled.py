@@ -1,9 +1,11 @@
-"""What a run resolves once and keeps: number format, kind of device, and whose encoder."""
+"""What a run resolves once and keeps: number format, kind of device, whose encoder, processors."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -12,8 +14,10 @@ from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import EncoderFactory
+from taskgrain.study.processor import processor_kind
 from taskgrain.train.precision import Precision, resolve_precision, usable_device
 
+SETTLED = "settled.json"
 PACKAGED = "the packaged two-channel encoder"
 
 
@@ -33,11 +37,10 @@ def settle(
         "device": where.type,
         "encoder": _identify(encoder, study.seeds[0]),
     }
-    path = folder.root / "settled.json"
-    if not path.is_file():
-        write_text(path, json.dumps(found, indent=1) + "\n")
+    held = _held(folder)
+    if not held:
+        _write(folder, found)
         return precision
-    held = json.loads(path.read_text(encoding="utf-8"))
     changed = [f"{key}: {held.get(key)} before, {found[key]} now"
                for key in found if found[key] != held.get(key)]  # fmt: skip
     if changed:
@@ -46,6 +49,29 @@ def settle(
             "choose another --out"
         )
     return precision
+
+
+def note_processor(folder: RunFolder) -> None:
+    """Add the kind of this processor to those that the run was computed on, if it is another."""
+    held, kind = _held(folder), processor_kind()
+    known = processors(folder)
+    if kind not in known:
+        _write(folder, {**held, "processors": [*known, kind]})
+
+
+def processors(folder: RunFolder) -> list[str]:
+    """List the kinds of processor that the run was computed on, the first first."""
+    return list(_held(folder).get("processors", []))
+
+
+def _held(folder: RunFolder) -> dict[str, Any]:
+    """Read what the run has settled so far; nothing of a new run."""
+    path = folder.root / SETTLED
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _write(folder: RunFolder, found: Mapping[str, object]) -> None:
+    write_text(folder.root / SETTLED, json.dumps(found, indent=1) + "\n")
 
 
 def _identify(encoder: EncoderFactory | None, seed: int) -> str:

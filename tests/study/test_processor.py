@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import platform
+import re
+
+import pytest
+
+from taskgrain.study.processor import processor_kind
+
+
+def test_the_kind_names_what_each_library_uses() -> None:
+    kind = processor_kind()
+    assert re.fullmatch(r"oneDNN \S.*, PyTorch [A-Z0-9]+, BLAS \S+", kind)
+    assert "unknown" not in kind
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="a cap of x86 processors")
+def test_a_cap_of_onednn_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = processor_kind()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    capped = processor_kind()
+    assert capped.startswith("oneDNN Intel SSE4.1,")
+    assert capped != kind or kind.startswith("oneDNN Intel SSE4.1,")
