@@ -35,7 +35,8 @@ ROW = ResultRow(
 def test_the_columns_are_the_published_ones_in_their_order() -> None:
     assert ", ".join(COLUMNS) == (
         "study, source, seed, target, probe, readout, shots, metric, value, interval, low, high, "
-        "n, failed, truncated, draws, versus, p, chosen, chosen_on, control, p_holm"
+        "n, failed, truncated, draws, versus, p, chosen, chosen_on, control, "
+        "p_holm, low_90, high_90"
     )
 
 
@@ -100,6 +101,9 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) ->
         ({"shots": 0}, "shots 0"),
         ({"failed": 2000}, "failed 2000"),
         ({"p": 1.1}, "p is 1.1"),
+        ({"low_90": 0.48}, "90 % interval 0.48 to None of 0.5"),
+        ({"low_90": 0.3, "high_90": 0.52}, "90 % interval 0.3 to 0.52 of 0.5"),
+        ({"low_90": 0.51, "high_90": 0.52}, "90 % interval 0.51 to 0.52 of 0.5"),
         ({"target": ""}, "target is empty"),
     ],
 )

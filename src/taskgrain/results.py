@@ -71,10 +71,12 @@ class ResultRow:
 
     `n` counts the scored clips, the `failed` ones among them (they count as wrong); `truncated`
     counts those that end early. A row with `versus` is the difference `source` minus `versus`.
-    A row with a source and no seed summarises all its seeds. The interval is absent where
-    nothing was resampled. `chosen` is the hyper-parameter and `chosen_on` where it was chosen.
-    `p` is uncorrected; `p_holm` is the same p after Holm's correction over all endpoints of the
-    study, on the "seeds" row of each endpoint and nowhere else.
+    A row with a source and no seed summarises all its seeds. The interval, of 95 %, is absent
+    where nothing was resampled; differences also have the one of 90 %, `low_90` to `high_90`: where
+    it lies within a margin, the difference is no larger than that. `chosen` is the hyper-parameter
+    and `chosen_on` where it was chosen. `p` is uncorrected; `p_holm` is the same p after Holm's
+    correction over all endpoints of the study, on the "seeds" row of each endpoint and nowhere
+    else.
 
     Raises:
         ValueError: for a value that is not finite, a fraction outside its range, an interval that
@@ -103,9 +105,11 @@ class ResultRow:
     chosen_on: str | None = None
     control: Control | None = None
     p_holm: float | None = None
+    low_90: float | None = None
+    high_90: float | None = None
 
     def __post_init__(self) -> None:
-        for check in (_name_fault, _count_fault, _value_fault, _interval_fault):
+        for check in (_name_fault, _count_fault, _value_fault, _interval_fault, _inner_fault):
             fault = check(self)
             if fault:
                 raise ValueError(fault)
@@ -113,8 +117,8 @@ class ResultRow:
 
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 REQUIRED_TEXT = ("study", "target", "metric")
-NUMBERS = ("value", "low", "high", "p", "p_holm")
-LATER_COLUMNS = ("p_holm",)  # results of older versions lack them
+NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
+LATER_COLUMNS = ("p_holm", "low_90", "high_90")  # results of older versions lack them
 
 
 def is_fraction(metric: str) -> bool:
@@ -238,6 +242,19 @@ def _interval_fault(row: ResultRow) -> str | None:
     return None
 
 
+def _inner_fault(row: ResultRow) -> str | None:
+    if row.low_90 is None and row.high_90 is None:
+        return None
+    bounds = (row.low, row.low_90, row.value, row.high_90, row.high)
+    known = [bound for bound in bounds if bound is not None]
+    if len(known) < len(bounds) or known != sorted(known):
+        return (
+            f"90 % interval {row.low_90} to {row.high_90} of {row.value}; expected it around the "
+            f"value and within the interval, {row.low} to {row.high}"
+        )
+    return None
+
+
 def _line_of(row: ResultRow) -> str:
     record: dict[str, Value] = {}
     for name in COLUMNS:
@@ -288,6 +305,8 @@ def _row_of(line: str) -> ResultRow:
         chosen_on=_optional_text(record, "chosen_on"),
         control=cast("Control | None", _optional_text(record, "control")),
         p_holm=_number(record, "p_holm"),
+        low_90=_number(record, "low_90"),
+        high_90=_number(record, "high_90"),
     )
 
 

@@ -56,6 +56,11 @@ def test_clips_of_equal_categories_are_widened_by_the_two_factors_that_are_state
     (found,) = ClipBootstrap(category, seed=0).intervals(scores[None], metric="top-1")
     widening = (6 / 5) ** 0.5 * stats.t.ppf(0.975, 20) / stats.norm.ppf(0.975)
     assert (found.high - found.low) / plain == pytest.approx(widening, rel=0.02)
+    assert found.low_90 is not None
+    assert found.high_90 is not None
+    inner = np.diff(np.quantile(scores[drawn].mean(axis=(0, 2)), [0.05, 0.95])).item()
+    widening = (6 / 5) ** 0.5 * stats.t.ppf(0.95, 20) / stats.norm.ppf(0.95)
+    assert (found.high_90 - found.low_90) / inner == pytest.approx(widening, rel=0.02)
 
 
 def test_no_interval_reaches_past_the_scores() -> None:

@@ -66,3 +66,16 @@ def test_a_single_seed_has_no_interval() -> None:
         paired_interval([0.1, 0.2], [0.1, 0.2, 0.3], kind="seeds")
     with pytest.raises(ValueError, match="not all finite"):
         mean_interval([0.5, float("nan")], kind="seeds")
+
+
+def test_the_inner_interval_is_that_of_two_one_sided_tests_at_five_percent() -> None:
+    first, second = [0.42, 0.40, 0.45, 0.43, 0.41], [0.41, 0.41, 0.44, 0.42, 0.42]
+    found = paired_interval(first, second, kind="seeds")
+    margin = 0.015
+    differences = np.subtract(first, second)
+    above = stats.ttest_1samp(differences, -margin, alternative="greater").pvalue
+    below = stats.ttest_1samp(differences, margin, alternative="less").pvalue
+    low, high = stats.t.interval(0.90, 4, differences.mean(), stats.sem(differences))
+    assert (found.low_90, found.high_90) == pytest.approx((low, high))
+    assert (low > -margin and high < margin) == (max(above, below) < 0.05)
+    assert found.low < low < found.value < high < found.high

@@ -174,8 +174,7 @@ def _finding(
         )
         # The bootstrap's interval holds the draws.
         value = min(max(rows[0].value or 0.0, found.low), found.high)
-        row = replace(rows[0], value=value, low=found.low, high=found.high, p=found.p)
-        return Finding(row, (), None)
+        return Finding(_with(rows[0], found, value), (), None)
     tested = next(row for row in rows if row.seed is None and row.interval == "seeds")
     summary = [row for row in rows if row.seed is None]
     crossed = [row for row in summary if row.interval == "crossed"]
@@ -201,9 +200,24 @@ def _crossed(
     values = np.stack([_values(one, other, answers) for one, other in pairs])  # (S, R, N)
     metric: ClipMetric = "top-1" if tested.metric == "top-1" else "mean-per-class"
     found = crossed_interval(values, bootstrap.category, metric=metric, classes=classes)
-    low, high = found.low, found.high
-    value = min(max(tested.value or 0.0, low), high)  # the same sum in another order
-    return [replace(tested, interval="crossed", value=value, low=low, high=high, p=found.p)]
+    # The same sum in another order.
+    value = min(max(tested.value or 0.0, found.low), found.high)
+    return [replace(_with(tested, found, value), interval="crossed")]
+
+
+def _with(row: ResultRow, found: Interval, value: float) -> ResultRow:
+    """Return a row with the bounds and p of an interval, around a value of its own rounding."""
+    assert found.low_90 is not None, "a t interval has both"
+    assert found.high_90 is not None, "a t interval has both"
+    return replace(
+        row,
+        value=value,
+        low=found.low,
+        high=found.high,
+        p=found.p,
+        low_90=min(found.low_90, value),
+        high_90=max(found.high_90, value),
+    )
 
 
 def _values(one: Evaluation, other: Evaluation, answers: Answers) -> NDArray[np.int8]:

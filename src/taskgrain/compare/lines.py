@@ -10,6 +10,7 @@ from taskgrain.compare.comparison import Comparison
 from taskgrain.compare.differences import Finding
 from taskgrain.results import ResultRow, Shots, select
 from taskgrain.statistics.intervals import IntervalKind
+from taskgrain.transfer.rows import without_interval
 
 Part = Literal["accuracy", "difference", "control"]
 OVER: dict[IntervalKind | None, str] = {
@@ -123,7 +124,7 @@ def _mean(rows: Sequence[ResultRow]) -> ResultRow | None:
     if len(rows) == 1:
         return rows[0]
     value = sum(row.value or 0.0 for row in rows) / len(rows)
-    return replace(rows[0], seed=None, value=value, interval=None, low=None, high=None, p=None)
+    return replace(without_interval(rows[0]), seed=None, value=value, p=None)
 
 
 def _row(finding: Finding | None) -> ResultRow | None:

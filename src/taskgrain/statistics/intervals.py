@@ -25,6 +25,9 @@ CLIP_METRICS: tuple[ClipMetric, ...] = get_args(ClipMetric)
 
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side
+# Of the interval that lies within a margin where two one-sided tests at .05 find no difference
+# larger than it (Schuirmann 1987).
+INNER_TAIL = 0.05
 NUM_RESAMPLES = 10_000
 FEWEST_CLIPS = 5  # of a category: with fewer, resampling them shows too little of their spread
 KEPT_BYTES = 256 << 20  # of resamples: up to 26,843 clips; with more they are drawn at every call
@@ -33,7 +36,7 @@ CELLS_AT_ONCE = 1 << 20  # resamples * clips, of 8 bytes each
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A value with its 95 % interval, and what was taken as random.
+    """A value with its 95 % and 90 % intervals, and what was taken as random.
 
     `n` counts the units that were: clips for "clips", encoder seeds for "seeds" and "crossed",
     support draws for "draws", episodes for "episodes". `p` is None where no hypothesis was tested.
@@ -45,6 +48,8 @@ class Interval:
     high: float
     n: int
     p: float | None = None
+    low_90: float | None = None  # None where only the 95 % interval was computed
+    high_90: float | None = None
 
 
 def clip_weights(category: NDArray[np.int64], *, metric: ClipMetric) -> NDArray[np.float64]:
@@ -152,16 +157,30 @@ class ClipBootstrap:
         # Summing N shares of 1 / N may give a last bit over 1.
         value = np.clip(weighted.sum(axis=1), -1.0, 1.0)
         units = weighted if self.groups is None else self.groups.sums(scores, weight)
-        deviation = self._deviations(units) * self._quantile_ratio(weight)  # (R, S)
-        low, high = value + np.quantile(deviation, [TAIL, 1.0 - TAIL], axis=0)
+        deviation = self._deviations(units)  # (R, S)
+        low, high = self._bounds(deviation, weight, TAIL, value, scores)
+        low_90, high_90 = self._bounds(deviation, weight, INNER_TAIL, value, scores)
+        return tuple(
+            Interval("clips", of[0], of[1], of[2], self._num_units, low_90=of[3], high_90=of[4])
+            for of in np.stack([value, low, high, low_90, high_90], axis=1).tolist()
+        )
+
+    def _bounds(
+        self,
+        deviation: NDArray[np.float64],
+        weight: NDArray[np.float64],
+        tail: float,
+        value: NDArray[np.float64],
+        scores: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return lower and upper bounds, float64 (2, S), that leave out a tail on either side."""
+        moved = np.quantile(deviation, [tail, 1.0 - tail], axis=0)
+        low, high = value + moved * self._quantile_ratio(weight, tail)
         # A mean lies among its scores; and a constant score, summed in another order, in its
         # interval.
         low = np.minimum(np.maximum(low, scores.min(axis=1)), value)
         high = np.maximum(np.minimum(high, scores.max(axis=1)), value)
-        return tuple(
-            Interval("clips", float(v), float(lo), float(hi), self._num_units)
-            for v, lo, hi in zip(value, low, high, strict=True)
-        )
+        return np.stack([low, high])
 
     def _deviations(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
         """Give float64 (R, S): each resample's value minus the value, at its unbiased variance.
@@ -178,11 +197,11 @@ class ClipBootstrap:
             deviation[first : first + len(counts)] += widening * moved
         return deviation
 
-    def _quantile_ratio(self, weight: NDArray[np.float64]) -> float:
-        """Give t / z at 97.5 %, for clips that spread alike in every category (Satterthwaite)."""
+    def _quantile_ratio(self, weight: NDArray[np.float64], tail: float) -> float:
+        """Return t / z at 1 - tail, for clips that spread alike in every class (Satterthwaite)."""
         if self.groups is not None:
             of_groups = max(self.groups.freedom(weight), 1.0)
-            return float(stdtrit(of_groups, 1.0 - TAIL) / ndtri(1.0 - TAIL))
+            return float(stdtrit(of_groups, 1.0 - tail) / ndtri(1.0 - tail))
         sizes = np.array([len(members) for members in self._members])
         of_class = np.array([weight[members[0]] ** 2 * len(members) for members in self._members])
         known = sizes > 1
@@ -190,7 +209,7 @@ class ClipBootstrap:
             return 1.0
         variance, freedom = of_class[known], sizes[known] - 1
         df = variance.sum() ** 2 / (variance**2 / freedom).sum()
-        return float(stdtrit(df, 1.0 - TAIL) / ndtri(1.0 - TAIL))
+        return float(stdtrit(df, 1.0 - tail) / ndtri(1.0 - tail))
 
     def _draw(self) -> Iterator[tuple[NDArray[np.int64], int, NDArray[np.uint8]]]:
         """Yield a category's clips, the first of some resamples, and how often each holds each.

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 # scipy ships no types.
 from scipy.special import stdtr, stdtrit
 
-from taskgrain.statistics.intervals import TAIL, Interval, IntervalKind
+from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval, IntervalKind
 
 LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
 
 
 def from_error(value: float, error: float, *, df: float, n: int, kind: IntervalKind) -> Interval:
-    """Give value -+ t(.975; df) * error, and the two-sided p for "it is zero".
+    """Return value -+ t(.975; df) * error, the same at t(.95), and the two-sided p for "it is 0".
 
     Args:
         value: an estimate, finite.
@@ -29,13 +30,12 @@ def from_error(value: float, error: float, *, df: float, n: int, kind: IntervalK
         n: units behind the value.
         kind: what they are.
     """
-    half = float(stdtrit(min(df, LARGEST_DF), 1.0 - TAIL)) * error
     p = 2.0 * float(stdtr(min(df, LARGEST_DF), -abs(_statistic(value, error))))
-    return Interval(kind, value, value - half, value + half, n, p)
+    return replace(_around(value, error, df=df, n=n, kind=kind), p=p)
 
 
 def mean_interval(values: Sequence[float], *, kind: IntervalKind) -> Interval:
-    """Give m and m -+ t(.975; n - 1) * s / sqrt(n).
+    """Return m and m -+ t(.975; n - 1) * s / sqrt(n), and the same at t(.95).
 
     Args:
         values: n >= 2 finite numbers, one for each unit of `kind` (each encoder seed, say).
@@ -45,8 +45,7 @@ def mean_interval(values: Sequence[float], *, kind: IntervalKind) -> Interval:
         ValueError: with fewer than two values, or one that is not finite.
     """
     mean, error = _mean_and_error(values)
-    half = float(stdtrit(len(values) - 1, 1.0 - TAIL)) * error
-    return Interval(kind, mean, mean - half, mean + half, len(values))
+    return _around(mean, error, df=len(values) - 1, n=len(values), kind=kind)
 
 
 def paired_interval(
@@ -78,6 +77,21 @@ def p_above(values: Sequence[float], *, null: float) -> float:
     """
     mean, error = _mean_and_error(values)
     return float(stdtr(len(values) - 1, -_statistic(mean - null, error)))
+
+
+def _around(value: float, error: float, *, df: float, n: int, kind: IntervalKind) -> Interval:
+    outer, inner = (
+        float(stdtrit(min(df, LARGEST_DF), 1.0 - tail)) * error for tail in (TAIL, INNER_TAIL)
+    )
+    return Interval(
+        kind,
+        value,
+        value - outer,
+        value + outer,
+        n,
+        low_90=value - inner,
+        high_90=value + inner,
+    )
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from taskgrain.results import DETECTABLE, ResultRow, Shots, select
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipMetric
 from taskgrain.statistics.power import minimum_detectable_difference
+from taskgrain.transfer.rows import without_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,9 @@ def detectable_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) ->
         metric = DETECTABLE if is_main else f"{DETECTABLE}-{endpoint.metric}"
         found.append(
             replace(
-                rows[index],
+                without_interval(rows[index]),
                 metric=metric,
                 value=value,
-                interval=None,
-                low=None,
-                high=None,
                 p=None,
                 p_holm=None,
                 chosen=None,

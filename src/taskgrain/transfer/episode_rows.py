@@ -157,4 +157,6 @@ def _row(
         chosen=answers.chosen,
         chosen_on=answers.chosen_on,
         control=answers.control,
+        low_90=interval.low_90 if has_interval and versus is not None else None,
+        high_90=interval.high_90 if has_interval and versus is not None else None,
     )

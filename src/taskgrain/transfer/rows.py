@@ -92,7 +92,7 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
                 interval = mean_interval(values, kind="seeds")
                 row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
                 if not _varies(group, answers):
-                    row = replace(row, interval=None, low=None, high=None)
+                    row = without_interval(row)
                 rows.append(replace(row, seed=None))
     return rows
 
@@ -165,10 +165,12 @@ def _shown(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRow]:
     """Leave the intervals over clips out where a class has too few clips for them."""
     if bootstrap.is_sound:
         return rows
-    return [
-        replace(row, interval=None, low=None, high=None) if row.interval == "clips" else row
-        for row in rows
-    ]
+    return [without_interval(row) if row.interval == "clips" else row for row in rows]
+
+
+def without_interval(row: ResultRow) -> ResultRow:
+    """Return a row without its intervals."""
+    return replace(row, interval=None, low=None, high=None, low_90=None, high_90=None)
 
 
 def row_of(
@@ -203,6 +205,8 @@ def row_of(
         chosen=answers.chosen,
         chosen_on=answers.chosen_on,
         control=evaluation.control,
+        low_90=None if versus is None else interval.low_90,
+        high_90=None if versus is None else interval.high_90,
     )
 
 
