@@ -10,14 +10,14 @@ import taskgrain
 ROOT = Path(taskgrain.__file__).parent
 LAYERS = (
     *("errors", "labels", "config", "data", "jobs", "tabletop", "prepare"),
-    *("statistics", "results"),
+    *("statistics", "results", "learned"),
     *("models", "decoding", "losses", "metrics", "scoring", "train", "transfer"),
     *("compare", "predict", "saliency", "export", "extraction"),
     *("study", "report", "cli"),
 )
 WITHOUT_TORCH = (
     *("errors", "labels", "config", "jobs", "tabletop", "prepare"),
-    *("statistics", "results", "scoring", "compare", "report"),
+    *("statistics", "results", "learned", "scoring", "compare", "report"),
 )
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
 NO_FILES = ("models", "decoding", "losses", "metrics")

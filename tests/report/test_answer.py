@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import pytest
 
-from taskgrain.report.answer import Verdict, answer
+from taskgrain.report.answer import answer
 from taskgrain.report.lookup import Lookup
+from taskgrain.report.verdict import Verdict
 from taskgrain.report.words import MINUS, Number, plain
 from taskgrain.results import ResultRow
+from tests.report.conftest import STUDY
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
@@ -155,13 +157,74 @@ def test_only_the_kitchenware_world_is_called_aligned(
     assert "one target data set" in plain(filmed.limits[0])
 
 
-def test_a_positive_control_that_fails_is_called_so(
+INNER = {"width": 0.015, "low_90": -0.01, "high_90": 0.012}
+
+
+@pytest.mark.parametrize(
+    ("value", "columns", "outcome"),
+    [
+        (0.4, {}, "a positive control: it came out."),
+        (-0.4, {}, "finer labels made it worse, so it failed."),
+        (0.001, INNER, "finer labels made no difference, so it failed."),
+        (0.01, {}, "it is undecided."),
+        (0.4, {"width": None}, "it is undecided."),
+    ],
+)
+def test_what_is_said_of_a_positive_control_follows_its_outcome(
+    make_lookup: MakeLookup,
+    difference: Make,
+    value: float,
+    columns: dict[str, object],
+    outcome: str,
+) -> None:
+    limits = answer(make_lookup(difference(value, **columns))).limits
+    assert plain(limits[-1]).endswith(outcome)
+    assert len(limits) == 2
+
+
+def test_a_90_percent_interval_within_the_margin_is_no_difference(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
-    came_out = plain(answer(make_lookup(difference(0.4))).limits[-1])
-    failed = plain(answer(make_lookup(difference(-0.4))).limits[-1])
-    assert "which came out as it should" in came_out
-    assert "did not come out" in failed
+    found = answer(make_lookup(difference(0.001, **INNER)))
+    assert found.verdict == Verdict.NO_DIFFERENCE
+    said = plain(found.sentence)
+    assert "“categories” and “action-groups” transfer equally well on kitchenware" in said
+    assert f"its 90 % interval, {MINUS}1.0 to +1.2, lies within the margin of 2 points" in said
+
+
+@pytest.mark.parametrize(
+    ("low_90", "high_90"), [(-0.02, 0.012), (-0.01, 0.02), (-0.021, 0.01), (None, None)]
+)
+def test_an_interval_that_reaches_the_margin_shows_nothing(
+    make_lookup: MakeLookup, difference: Make, low_90: float | None, high_90: float | None
+) -> None:
+    row = difference(0.001, width=0.03, low_90=low_90, high_90=high_90)
+    assert answer(make_lookup(row)).verdict == Verdict.UNSEPARATED
+
+
+def test_the_margin_is_the_studys_own(make_lookup: MakeLookup, difference: Make) -> None:
+    row = difference(0.001, **INNER)
+    strict = answer(make_lookup(row, study="margin = 1.1\n" + STUDY))
+    assert strict.verdict == Verdict.UNSEPARATED
+    wide = answer(make_lookup(row, study="margin = 1.3\n" + STUDY))
+    assert wide.verdict == Verdict.NO_DIFFERENCE
+    assert "within the margin of 1.3 points" in plain(wide.sentence)
+
+
+def test_a_small_difference_that_is_there_is_called_small(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    found = answer(make_lookup(difference(0.008, width=0.005, low_90=0.004, high_90=0.012)))
+    assert found.verdict == Verdict.BETTER
+    assert "it is small: its 90 % interval, +0.4 to +1.2, lies within" in plain(found.sentence)
+
+
+def test_every_seed_has_to_lie_within_the_margin(make_lookup: MakeLookup, difference: Make) -> None:
+    inside = difference(0.001, seed=0, **INNER)
+    outside = difference(0.001, seed=1, width=0.03, low_90=-0.025, high_90=0.02)
+    assert answer(make_lookup(inside, outside)).verdict == Verdict.UNSEPARATED
+    both = answer(make_lookup(inside, difference(0.002, seed=1, **INNER)))
+    assert both.verdict == Verdict.NO_DIFFERENCE
 
 
 def test_an_answer_beside_a_failed_control_may_not_be_used(

@@ -3,10 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from taskgrain.report.answer import Verdict, answer
+from taskgrain.report.answer import answer
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import SourceFacts
+from taskgrain.report.verdict import Verdict
 from taskgrain.report.words import MINUS, plain
 from taskgrain.results import ResultRow
 from tests.report.conftest import STUDY
@@ -41,17 +42,20 @@ def test_every_endpoint_has_its_test_its_correction_and_what_could_be_found(
     first, second = endpoint_table(make_lookup(*rows, study=FAMILY)).blocks
     (line,) = first.lines
     assert f"categories {MINUS} action-groups: kitchenware, 5-shot" in line.header
-    assert [cell.shown for cell in line.cells] == ["+5.0", "0.004", "0.008", "2.0"]
-    assert [cell.value for cell in line.cells] == [0.05, 0.004, 0.008, 0.02]
+    assert [cell.shown for cell in line.cells] == ["+5.0", "better", "0.004", "0.008", "2.0"]
+    assert [cell.value for cell in line.cells] == [0.05, None, 0.004, 0.008, 0.02]
     (line,) = second.lines
     assert "1-shot, nearest class mean, top-1 accuracy, LSTM, last step" in line.header
-    assert [cell.shown for cell in line.cells] == ["+1.0", "0.3", "0.3", "9.0"]
+    shown = ["+1.0", "cannot be told apart", "0.3", "0.3", "9.0"]
+    assert [cell.shown for cell in line.cells] == shown
 
 
 def test_one_seed_and_no_family_need_no_table(make_lookup: MakeLookup, difference: Make) -> None:
     assert endpoint_table(make_lookup(difference(0.05))).is_empty
     table = endpoint_table(make_lookup(difference(0.05), study=FAMILY))
-    assert [cell.shown for cell in table.blocks[0].lines[0].cells] == ["+5.0", "", "", ""]
+    shown = ["+5.0", "better", "", "", ""]
+    assert [cell.shown for cell in table.blocks[0].lines[0].cells] == shown
+    assert [line.cells[1].shown for line in table.blocks[1].lines] == ["no result"]
     assert "there is no test" in table.caption
     assert "p of the paired" not in table.caption
 

@@ -132,3 +132,12 @@ def test_the_detectable_difference_comes_from_the_spread_of_the_paired_differenc
     assert (first.n, first.failed, first.truncated, first.draws) == (60, 1, 2, 4)
     assert second.source == "middle"
     assert third.metric == "detectable-difference-top-1"
+
+
+def test_an_endpoint_of_a_source_that_did_not_learn_counts_as_one_that_found_nothing() -> None:
+    corrected = correct_endpoints(ROWS, FAMILY, unlearned={"middle"})
+    primary = [row for row in corrected if row.p_holm is not None]
+    assert len(primary) == 1
+    assert (primary[0].source, primary[0].versus) == ("fine", "coarse")
+    assert primary[0].p is not None
+    assert primary[0].p_holm == holm([primary[0].p, 1.0, 1.0])[0]

@@ -41,6 +41,12 @@ class Study(Settings):
     family: tuple[Primary, ...] = Field(
         (), description="further primary endpoints; Holm corrects over all of them"
     )
+    margin: float = Field(
+        2.0,
+        gt=0,
+        lt=100,
+        description="percentage points: a difference whose 90 % interval lies within it is none",
+    )
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 
     @model_validator(mode="after")

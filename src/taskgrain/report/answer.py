@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from taskgrain.report.controls import alarm_rows
+from taskgrain.report.learning import why_unlearned
 from taskgrain.report.lookup import (
     SEED_INTERVALS,
     Lookup,
-    is_separated,
+    has_one_origin_of,
     question_of,
     world_of,
 )
 from taskgrain.report.run_folder import Primary
+from taskgrain.report.verdict import Verdict, is_separated, is_within, judge
 from taskgrain.report.words import (
     Number,
     Phrase,
@@ -34,16 +35,6 @@ from taskgrain.statistics.power import LEVEL
 SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be claimed")
 
 
-class Verdict(StrEnum):
-    """What the rows of the primary endpoint say."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    UNSEPARATED = "cannot be told apart"
-    NO_INTERVAL = "no interval"
-    NO_ROW = "no result"
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """The verdict, the sentence that states it with its numbers, and what limits it."""
@@ -55,12 +46,7 @@ class Answer:
 
 
 def answer(lookup: Lookup) -> Answer:
-    """Answer the study's question from its primary endpoint, and from nothing else.
-
-    With rows over all seeds, one of them decides, and "better" and "worse" also need a p below .05
-    after Holm's correction over all endpoints. With only one row a seed, they need every seed's
-    interval to leave out 0 on the same side.
-    """
+    """Answer the study's question from its primary endpoint (`report.verdict`), nothing else."""
     primary = lookup.study.primary
     if primary is None:
         sentence: Phrase = (
@@ -68,30 +54,18 @@ def answer(lookup: Lookup) -> Answer:
             "the table below holds every difference.",
         )
         return Answer(Verdict.NO_ROW, sentence, (), is_preview=True)
-    question = question_of(primary)
-    best = lookup.difference(primary.source, primary.versus, question)
-    if best is None:
+    judged = judge(lookup, primary)
+    if not judged.rows:
         return Answer(Verdict.NO_ROW, _absent(primary), (), is_preview=True)
-    rows: tuple[ResultRow, ...] = (best,)
-    if best.interval not in SEED_INTERVALS and best.seed is not None:
-        found = lookup.differences(primary.source, primary.versus, question)
-        rows = tuple(
-            sorted(
-                (row for row in found if row.interval == best.interval and row.seed is not None),
-                key=lambda row: row.seed or 0,
-            )
-        )
-    tested = lookup.tested(primary)
-    p_holm = None if tested is None else tested.p_holm
-    verdict = _verdict(rows, p_holm)
+    verdict, rows, best = judged.verdict, judged.rows, judged.rows[0]
     is_preview = _is_preview(lookup, primary, best)
     finer = is_finer(lookup, primary.source, primary.versus)
     return Answer(
         verdict,
         (
-            *_claim(verdict, primary, finer=finer),
-            *_numbers(lookup, primary, rows),
-            *_corrected(lookup, rows, p_holm),
+            *_claim(lookup, verdict, primary, finer=finer),
+            *_numbers(lookup, primary, rows, verdict),
+            *_corrected(lookup, rows, judged.p_holm),
         ),
         (*_limits(lookup, primary, best), *_alignment(lookup, primary, verdict, finer=finer)),
         is_preview,
@@ -109,32 +83,27 @@ def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
     return lookup.sources.index(source) > lookup.sources.index(versus)
 
 
-def _verdict(rows: tuple[ResultRow, ...], p_holm: float | None) -> Verdict:
-    if any(row.low is None or row.high is None for row in rows):
-        return Verdict.NO_INTERVAL
-    if p_holm is not None and p_holm >= LEVEL:
-        return Verdict.UNSEPARATED
-    if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
-        return Verdict.BETTER
-    if all(is_separated(row) and (row.high or 0.0) < 0 for row in rows):
-        return Verdict.WORSE
-    return Verdict.UNSEPARATED
-
-
-def _claim(verdict: Verdict, primary: Primary, *, finer: bool) -> Phrase:
+def _claim(lookup: Lookup, verdict: Verdict, primary: Primary, *, finer: bool) -> Phrase:
     pair = f"“{primary.source}” and “{primary.versus}”"
     ours = f"the finer labels, “{primary.source}”," if finer else f"“{primary.source}”"
     trained, than = f"Training on {ours} gave features", f"training on “{primary.versus}”"
+    if verdict is Verdict.NOT_LEARNED:
+        name = next(each for each in _pair(primary) if each in lookup.unlearned)
+        why = why_unlearned(lookup.unlearned[name])
+        return (f"Nothing is claimed: “{name}”", *why, f". Measured were features from {pair}")
     claims = {
         Verdict.BETTER: f"{trained} that transfer better than {than}",
         Verdict.WORSE: f"{trained} that transfer worse than {than}",
+        Verdict.NO_DIFFERENCE: f"Features from {pair} transfer equally well",
         Verdict.UNSEPARATED: f"Features from {pair} cannot be told apart",
         Verdict.NO_INTERVAL: f"Features from {pair} were compared without an interval",
     }
     return (claims[verdict],)
 
 
-def _numbers(lookup: Lookup, primary: Primary, rows: tuple[ResultRow, ...]) -> Phrase:
+def _numbers(
+    lookup: Lookup, primary: Primary, rows: tuple[ResultRow, ...], verdict: Verdict
+) -> Phrase:
     question = question_of(primary)
     setting = ", ".join(
         part for part in (shots_words(primary.shots), probe_words(primary.probe)) if part
@@ -152,7 +121,7 @@ def _numbers(lookup: Lookup, primary: Primary, rows: tuple[ResultRow, ...]) -> P
         )
     if len(rows) > 1:
         return (measured, _one_by_one(rows[0]), *_each_seed(rows))
-    return (measured, *levels, *_one_difference(rows[0]))
+    return (measured, *levels, *_one_difference(rows[0], verdict, lookup.study.margin))
 
 
 def _one_by_one(row: ResultRow) -> str:
@@ -169,7 +138,7 @@ def _each_seed(rows: tuple[ResultRow, ...]) -> Phrase:
     return tuple(parts)
 
 
-def _one_difference(row: ResultRow) -> Phrase:
+def _one_difference(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
     difference: Phrase = (", a difference of ", points_number(_value(row)), " percentage points")
     if row.low is None or row.high is None:
         return (*difference, ". Without an interval nothing is claimed.")
@@ -178,9 +147,20 @@ def _one_difference(row: ResultRow) -> Phrase:
         *span(row.low, row.high, signed=True),
         f", {interval_words(row.interval)})",
     )
-    if is_separated(row):
-        return (*difference, *interval, ".")
-    return (*difference, *interval, ", and the interval includes 0.")
+    return (*difference, *interval, *_beside_margin(row, verdict, margin))
+
+
+def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
+    """Return what the interval says of 0 and of the margin that the study names."""
+    if is_within(row, margin) and verdict is not Verdict.NOT_LEARNED:
+        assert row.low_90 is not None, "it lies within"
+        assert row.high_90 is not None, "it lies within"
+        inner: Phrase = ("its 90 % interval, ", *span(row.low_90, row.high_90, signed=True))
+        small = f" lies within the margin of {100 * margin:g} points"
+        if verdict is Verdict.NO_DIFFERENCE:
+            return ("; ", *inner, f",{small} that counts as no difference.")
+        return ("; it is small: ", *inner, f",{small}.")
+    return (".",) if is_separated(row) else (", and the interval includes 0.",)
 
 
 def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None) -> Phrase:
@@ -235,22 +215,23 @@ def _limits(lookup: Lookup, primary: Primary, row: ResultRow) -> tuple[Phrase, .
 def _alignment(
     lookup: Lookup, primary: Primary, verdict: Verdict, *, finer: bool
 ) -> tuple[Phrase, ...]:
-    """Say what a target that asks for what the finer labels tell can show, and whether it did."""
-    if world_of(lookup.study, primary.target) != "kitchenware":
+    """Return what a target that asks for what the finer labels tell shows; nothing of others."""
+    outcomes = {
+        Verdict.BETTER: "it came out",
+        Verdict.WORSE: "finer labels made it worse, so it failed",
+        Verdict.NO_DIFFERENCE: "finer labels made no difference, so it failed",
+        Verdict.UNSEPARATED: "it is undecided",
+        Verdict.NO_INTERVAL: "it is undecided",
+        Verdict.NOT_LEARNED: "it was not put to the test",
+    }
+    if not finer or world_of(lookup.study, primary.target) != "kitchenware":
         return ()
-    pair = [source for source in lookup.study.sources if source.name in _pair(primary)]
-    labels = {(source.classify, source.caption) for source in pair}
-    if len(labels) == 1 or len({source.origin for source in pair}) > 1:  # encoders are compared
+    if not has_one_origin_of(lookup.study, _pair(primary)):  # encoders are compared, not labels
         return ()
-    aligned = "The target asks for what the fine labels say (an aligned target)"
-    if not finer:
-        return ((f"{aligned}, so this is a positive control.",),)
-    if verdict is Verdict.BETTER:
-        return ((f"{aligned}: a positive control, which came out as it should.",),)
     return (
         (
-            f"{aligned}, so finer labels should have helped: this positive control did not come "
-            "out. Look at what the sources learned before reading anything into it.",
+            "The target asks for what the finer labels say, a positive control: "
+            f"{outcomes[verdict]}.",
         ),
     )
 

@@ -6,6 +6,7 @@ from taskgrain.report.lookup import Lookup, question_of
 from taskgrain.report.run_folder import Primary
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
 from taskgrain.report.transfer_tables import main_metric, target_title
+from taskgrain.report.verdict import judge
 from taskgrain.report.words import (
     MINUS,
     metric_words,
@@ -31,26 +32,31 @@ def endpoint_table(lookup: Lookup) -> Table:
         lines = tuple(_line(lookup, endpoint) for endpoint in endpoints)
         blocks = (Block("Primary", lines[:1]), Block("Further", lines[1:]))
     family = f"all {len(endpoints)}" if len(endpoints) > 1 else "the only one"
+    caption = _caption(family, lookup.study.margin, is_tested=is_tested)
     return Table(
         name="endpoints",
         title="The endpoints, named before the run",
-        caption=f"{_caption(family, is_tested=is_tested)} Every other difference of this page is "
-        "secondary.",
+        caption=f"{caption} Every other difference of this page is secondary.",
         corner="endpoint",
-        columns=tuple(map(Column, ("difference", "p", "p, Holm", "detectable"))),
+        columns=tuple(map(Column, ("difference", "verdict", "p", "p, Holm", "detectable"))),
         blocks=tuple(block for block in blocks if block.lines),
     )
 
 
-def _caption(family: str, *, is_tested: bool) -> str:
+def _caption(family: str, margin: float, *, is_tested: bool) -> str:
+    verdict = (
+        f"No difference: the 90 % interval lies within {100 * margin:g} points, the margin that "
+        "the study names."
+    )
     if not is_tested:
         return (
             "Differences in percentage points. Without several encoder seeds there is no test of "
-            "them, and nothing is claimed."
+            f"them, and nothing is claimed. {verdict}"
         )
     return (
         "Differences in percentage points over encoder seeds; p of the paired t test, and "
         f"after Holm's correction over {family}: below {LEVEL:g} a difference is claimed. "
+        f"{verdict} "
         "Detectable is the smallest difference that so many seeds find "
         f"{100 * POWER:.0f} % of the time: it says how much the study could see, and tests "
         "nothing."
@@ -66,6 +72,7 @@ def _line(lookup: Lookup, endpoint: Primary) -> Line:
         f"{endpoint.source} {MINUS} {endpoint.versus}: {setting_of(endpoint)}",
         (
             cell_of(row),
+            Cell(judge(lookup, endpoint).verdict.value),
             _p_cell(tested, None if tested is None else tested.p),
             _p_cell(tested, None if tested is None else tested.p_holm),
             cell_of(lookup.detectable(endpoint)),

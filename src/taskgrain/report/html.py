@@ -25,6 +25,7 @@ from taskgrain.report.controls import (
 from taskgrain.report.drawing import Drawing
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
+from taskgrain.report.learning import learned_phrase, learned_table
 from taskgrain.report.lookup import Lookup, has_one_origin, is_ladder
 from taskgrain.report.palette import source_colours, variables
 from taskgrain.report.run_folder import RunFolder, read_run_folder
@@ -59,6 +60,7 @@ class Parts:
     readouts: Table
     trend: Table
     episodes: tuple[Table, ...]
+    learned: Table
     sources: Table
     grains: Table
     captions: Table
@@ -71,7 +73,14 @@ class Parts:
     def tables(self) -> tuple[Table, ...]:
         """Return the tables that hold anything."""
         tables = (
-            *(self.endpoints, *self.transfer, self.readouts, self.trend, *self.episodes),
+            *(
+                self.learned,
+                self.endpoints,
+                *self.transfer,
+                self.readouts,
+                self.trend,
+                *self.episodes,
+            ),
             *(self.sources, self.grains, self.captions, self.gradients),
         )
         return tuple(table for table in tables if not table.is_empty)
@@ -116,6 +125,7 @@ def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
         readouts=readout_table(lookup),
         trend=trend_table(lookup),
         episodes=episode_tables(lookup),
+        learned=learned_table(lookup),
         sources=source_table(lookup),
         grains=grain_table(lookup),
         captions=caption_table(lookup),
@@ -146,6 +156,7 @@ def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, objec
     ledger = run.ledger or ()
     return {
         "study": run.study,
+        "learned": learned_phrase(lookup),
         "answer": answer(lookup),
         "warnings": warnings_of(run, lookup),
         "alarm": alarm_phrase(lookup),

@@ -9,15 +9,15 @@ number is ever computed from two rows.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from taskgrain.learned import SOURCE_VALIDATION, OwnScore, own_scores, unlearned
 from taskgrain.report.run_folder import Primary, StudyFacts
 from taskgrain.results import DETECTABLE, EPISODE_METRIC, TREND, ResultRow
 from taskgrain.statistics.intervals import CLIP_METRICS
 
-SOURCE_VALIDATION = "source-validation"
 SEED_INTERVALS = ("crossed", "seeds")
 
 Shots = int | str | None
@@ -65,6 +65,8 @@ class Lookup:
             if row.control is None and row.probe and row.metric in CLIP_METRICS
         )
         self.readout = self._main_readout()
+        self.own_scores: tuple[OwnScore, ...] = own_scores(self.rows)
+        self.unlearned: dict[str, OwnScore] = unlearned(self.rows)
 
     def is_asked(self, question: Question) -> bool:
         """Say whether any source or difference has a row for the question."""
@@ -246,18 +248,18 @@ def world_of(study: StudyFacts, target: str) -> str | None:
 
 def has_one_origin(study: StudyFacts) -> bool:
     """Say whether the sources differ in their labels alone: one encoder, no weights of another."""
-    return len({source.origin for source in study.sources}) < 2
+    return has_one_origin_of(study, [source.name for source in study.sources])
+
+
+def has_one_origin_of(study: StudyFacts, names: Collection[str]) -> bool:
+    """Whether these sources have one encoder, and began with the same weights."""
+    return len({source.origin for source in study.sources if source.name in names}) < 2
 
 
 def is_ladder(study: StudyFacts) -> bool:
     """Say whether sources classify different levels with one encoder: a line joins them."""
     levels = [source.classify for source in study.sources if source.kind == "classification"]
     return len(levels) > 1 and len(set(levels)) == len(levels) and has_one_origin(study)
-
-
-def is_separated(row: ResultRow) -> bool:
-    """Say whether a difference's interval leaves out 0; False where there is no interval."""
-    return row.low is not None and row.high is not None and (row.low > 0 or row.high < 0)
 
 
 def sorted_shots(shots: Iterable[Shots]) -> tuple[Shots, ...]:

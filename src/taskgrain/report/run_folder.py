@@ -78,6 +78,7 @@ class StudyFacts:
     sources: tuple[SourceFacts, ...] = ()
     targets: tuple[TargetFacts, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    margin: float = 0.02  # a difference within it counts as none; studies of older versions: this
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,7 @@ def read_study(path: Path) -> StudyFacts:
         sources=tuple(map(_source, _mappings(settings.get("sources")))),
         targets=tuple(map(_target, _mappings(settings.get("targets")))),
         settings=tuple(flatten(settings)),
+        margin=_margin(settings),
     )
 
 
@@ -209,6 +211,14 @@ def flatten(settings: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
                 yield from flatten(item, f"{dotted}[{index}].")
         else:
             yield dotted, printable(_as_text(value))
+
+
+def _margin(settings: Json) -> float:
+    """Return the study's margin as a fraction; the default where it names none that is usable."""
+    points = settings.get("margin")
+    if not isinstance(points, int | float) or isinstance(points, bool) or not 0 < points < 100:
+        return StudyFacts().margin
+    return points / 100
 
 
 def processors_of(run: RunFolder) -> tuple[str, ...]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from taskgrain.report.lookup import SOURCE_VALIDATION, Lookup, Question, unique
+from taskgrain.learned import SOURCE_VALIDATION
+from taskgrain.report.lookup import Lookup, Question, unique
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
 from taskgrain.report.words import control_words, metric_words, percent
@@ -189,8 +190,9 @@ def _in_order(found: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _seed_words(lookup: Lookup) -> str:
-    seeds = {row.seed for row in lookup.rows if row.target == SOURCE_VALIDATION}
-    if len(seeds) < 2 or None in seeds:
+    own = (row for row in lookup.rows if row.target == SOURCE_VALIDATION)
+    seeds = {row.seed for row in own if row.seed is not None}
+    if len(seeds) < 2:
         return ""
     return f"Of {len(seeds)} seeds the first is shown; the others are in tables/results.csv."
 

@@ -6,13 +6,14 @@ from pathlib import Path
 
 from taskgrain.report.answer import answer
 from taskgrain.report.controls import alarm_phrase
+from taskgrain.report.learning import learned_phrase
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
 from taskgrain.report.words import plain
 
 
 def summarise(run_dir: Path) -> str:
-    """Say a run's answer and its limits, as the report's first lines do.
+    """Return which sources learned, the run's answer and its limits, as the report begins.
 
     Where shuffled labels score above chance, a line says so before all else.
 
@@ -22,6 +23,7 @@ def summarise(run_dir: Path) -> str:
     run = read_run_folder(run_dir)
     lookup = Lookup(run.study, run.rows)
     found = answer(lookup)
-    said = " ".join(plain(phrase) for phrase in (found.sentence, *found.limits))
+    phrases = (learned_phrase(lookup), found.sentence, *found.limits)
+    said = " ".join(plain(phrase) for phrase in phrases if phrase)
     alarm = plain(alarm_phrase(lookup))
     return f"ALARM. {alarm}\n\n{said}" if alarm else said

@@ -110,7 +110,7 @@ def _calibrated(inputs: Inputs, encoder: nn.Module, key: FeaturesKey) -> str:
     dataset = inputs.datasets[SOURCE]
     store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
     usable = [record.clip_id for record in records if record.clip_id in store]
-    batches = _in_order(inputs, usable, store).batches()
+    batches = in_order(inputs, usable, store).batches()
     first = islice(batches, CALIBRATION_BATCHES)
     device = torch.device(inputs.device)
     calibrate_batch_norm(encoder, (batch.video.to(device) for batch in first))
@@ -138,7 +138,7 @@ def _extract(
         return
     clip_seconds = extract_seconds(inputs, subject.key)
     read = _reader(worker, inputs, subject, norm_clips, store)
-    batches = _in_order(inputs, clip_ids, store)
+    batches = in_order(inputs, clip_ids, store)
     part_steps = ceil(PART_CLIPS / inputs.study.train.batch_size)
 
     def make(number: int) -> Arrays:
@@ -244,12 +244,13 @@ def _reader(
     if norm_clips:
         encoder = copy.deepcopy(encoder).to(device)
         seconds = extract_seconds(inputs, subject.key)
-        told = _told(worker, _in_order(inputs, norm_clips, store).batches(), seconds)
+        told = _told(worker, in_order(inputs, norm_clips, store).batches(), seconds)
         calibrate_batch_norm(encoder, (batch.video.to(device) for batch in told))
     return encoder_reader(encoder, subject.places, device=device)
 
 
-def _in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
+def in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
+    """Batch clips in their order, without labels: the centre of each."""
     return ClipBatches(
         store,
         [Example(clip) for clip in clip_ids],

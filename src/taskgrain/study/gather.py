@@ -11,10 +11,12 @@ from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import Taxonomy
+from taskgrain.learned import unlearned
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, read_episode_answers
+from taskgrain.study.floor_scores import FLOORS_FILE
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.subjects import SubjectKey, subjects
 from taskgrain.study.targets import episode_plans, target_tasks
@@ -45,6 +47,7 @@ def gather(worker: Worker, inputs: Inputs) -> None:
             continue
         for seed in study.seeds:
             rows += read_rows(folder.rows(f"score-{source.name}-seed-{seed}"))
+    rows += read_rows(folder.rows(FLOORS_FILE))
     keys = subjects(inputs)
     ladder = nested_ladder(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
@@ -54,7 +57,8 @@ def gather(worker: Worker, inputs: Inputs) -> None:
             worker.advance(1.0)
         rows += _episode_rows(inputs, keys, target, tasks[0])
     asked = endpoints(study)
-    rows = [*correct_endpoints(rows, asked), *detectable_rows(rows, asked)]
+    corrected = correct_endpoints(rows, asked, unlearned=unlearned(rows))
+    rows = [*corrected, *detectable_rows(rows, asked)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
     write_rows(folder.results, rows)
 

@@ -9,6 +9,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ from taskgrain.metrics.across_grains import (
     group_errors,
     present_groups,
 )
+from taskgrain.statistics.proportion import proportion_interval
 from taskgrain.study.score_rows import Score
 from taskgrain.study.sources import SourceTask
 
@@ -54,12 +56,13 @@ class HeadScores:
     def scores(self) -> list[Score]:
         """Score every grain that the head can be asked for, but the linear read-out."""
         accuracy = self._answers.accuracy
-        own = {
-            "top-1": accuracy.top_1,
-            "top-5": accuracy.top_k,
-            "mean-per-class": accuracy.mean_per_class,
-        }
-        scores = [_score(name, value) for name, value in own.items()] + self._coarser()
+        first = proportion_interval(sum(accuracy.num_right), sum(accuracy.num_seen))
+        scores = [
+            replace(_score("top-1", first.value), interval=first),
+            _score("top-5", accuracy.top_k),
+            _score("mean-per-class", accuracy.mean_per_class),
+            *self._coarser(),
+        ]
         return scores + (self._of_categories() if self._level == CATEGORY else [self._floor()])
 
     def confusions_csv(self) -> str:

@@ -21,6 +21,7 @@ from taskgrain.study.episodes import (
 )
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
+from taskgrain.study.floor_scores import FLOORS_FILE, floor_seconds, score_floors
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
@@ -56,8 +57,13 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
     checking = _Work(partial(check_clips, inputs=inputs), CHECK_SECONDS, folder.ledger)
     checked = _cell(inputs, "check", _names(prepared), checking)
     cells = [*prepared, checked]
+    flooring = _Work(
+        partial(score_floors, inputs=inputs),
+        floor_seconds(inputs),
+        folder.rows(FLOORS_FILE),
+    )
     learned = _learn(inputs, checked)
-    cells += learned
+    cells += [_cell(inputs, "floors", [checked.name], flooring), *learned]
     for features, keys in extractions(subjects(inputs)).items():
         trained = _train_name(features.source or features.kind, features.seed)
         needs = [cell.name for cell in learned if cell.name == trained]

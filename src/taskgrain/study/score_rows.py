@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from taskgrain.data.manifest import ClipRecord
+from taskgrain.learned import SOURCE_VALIDATION
 from taskgrain.results import Control, ResultRow
 from taskgrain.statistics.intervals import Interval
-
-SOURCE_VALIDATION = "source-validation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +32,7 @@ class Scored:
 
     study: str
     source: str
-    seed: int
+    seed: int | None  # None for what does not depend on the encoder's
     records: Sequence[ClipRecord]
     states: Mapping[str, str]  # clip id -> how it was decoded; whole where it is not there
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,21 +27,28 @@ class Endpoint:
     readout: str
 
 
-def correct_endpoints(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) -> list[ResultRow]:
+def correct_endpoints(
+    rows: Sequence[ResultRow], endpoints: Sequence[Endpoint], *, unlearned: Collection[str] = ()
+) -> list[ResultRow]:
     """Write Holm's corrected p on the "seeds" row of each endpoint: they are one family.
 
     The family is every endpoint that the study names, whatever came out of it. With one encoder
     seed there is no p, and nothing is corrected. An endpoint without a test, because no seed of its
-    sources differs from another, counts as one that found nothing.
+    sources differs from another, counts as one that found nothing; so does one with a source that
+    has not learned its own labels, and its row gets no `p_holm`: it enters no claim.
 
     Args:
         rows: of the whole study.
         endpoints: the primary one and its family, each once.
+        unlearned: names of the sources that have not learned (`taskgrain.learned`).
 
     Returns:
         The rows in their order; those of the endpoints with `p_holm`.
     """
-    at = [_seeds_row(rows, each) for each in endpoints]
+    at = [
+        None if {each.source, each.versus} & set(unlearned) else _seeds_row(rows, each)
+        for each in endpoints
+    ]
     found = [None if index is None else rows[index].p for index in at]
     corrected = list(rows)
     adjusted = holm([1.0 if p is None else p for p in found])

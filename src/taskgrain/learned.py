@@ -1,0 +1,66 @@
+"""Whether a source learned its own labels: its score beside what needs no learning.
+
+Nothing is read from the transfer of a source that tells its own clips apart no better than a guess,
+the commonest class or a linear read-out of motion energy: it enters no claim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from taskgrain.results import Control, ResultRow
+
+SOURCE_VALIDATION = "source-validation"
+"""The target of a row that scores a source on its own validation clips."""
+FLOORS: tuple[Control, ...] = ("chance", "majority", "motion-energy")
+"""What scores without learning; a source has a row of each that its own score has."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnScore:
+    """A source's score at its own task, of one seed, beside the highest floor."""
+
+    own: ResultRow
+    floor: ResultRow
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the lower bound of the source's 95 % interval lies above the floor."""
+        assert self.floor.value is not None, "a floor has a value"
+        return self.own.low is not None and self.own.low > self.floor.value
+
+
+def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
+    """Pair each source's own scores with their highest floor, in the order of the rows.
+
+    A source that classifies and captions has one of each. Scores without a floor, as of results
+    that were written before there were floors, are left out.
+    """
+    own = [row for row in rows if row.target == SOURCE_VALIDATION and row.value is not None]
+    highest: dict[tuple[str | None, str], ResultRow] = {}
+    for row in own:
+        key = row.source, row.metric
+        if row.control in FLOORS and (row.value or 0.0) > _value(highest.get(key)):
+            highest[key] = row
+    return tuple(
+        OwnScore(row, highest[row.source, row.metric])
+        for row in own
+        if row.control is None and (row.source, row.metric) in highest
+    )
+
+
+def unlearned(rows: Iterable[ResultRow]) -> dict[str, OwnScore]:
+    """Find the sources that have not learned: the first score of each that shows it.
+
+    A source has learned if each of its tasks was learned under every seed.
+    """
+    found: dict[str, OwnScore] = {}
+    for score in own_scores(rows):
+        if not score.is_learned and score.own.source is not None:
+            found.setdefault(score.own.source, score)
+    return found
+
+
+def _value(row: ResultRow | None) -> float:
+    return -1.0 if row is None or row.value is None else row.value

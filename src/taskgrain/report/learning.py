@@ -1,0 +1,109 @@
+"""Whether the sources learned their own labels: what a reader has to know before any difference."""
+
+from __future__ import annotations
+
+from taskgrain.learned import FLOORS, SOURCE_VALIDATION, OwnScore
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
+from taskgrain.report.words import (
+    Number,
+    Phrase,
+    control_words,
+    count_words,
+    metric_words,
+    percent,
+    percent_number,
+)
+from taskgrain.results import ResultRow
+
+
+def learned_phrase(lookup: Lookup) -> Phrase:
+    """Return which sources learned their own labels; nothing where the run did not measure it."""
+    judged = {score.own.source for score in lookup.own_scores}
+    if not judged:
+        return ()
+    if not lookup.unlearned:
+        if len(judged) == 1:
+            return (f"“{judged.pop()}” learned its own labels.",)
+        return (f"All {len(judged)} sources learned their own labels.",)
+    said: list[str | Number] = [
+        f"{len(lookup.unlearned)} of {count_words(len(judged), 'source')} did not learn: "
+    ]
+    for name, score in lookup.unlearned.items():
+        said += [f"“{name}” (", *_beside_floor(score), ")", "; "]
+    which = "it" if len(lookup.unlearned) == 1 else "them"
+    return (*said[:-1], f". No claim rests on {which}.")
+
+
+def why_unlearned(score: OwnScore) -> Phrase:
+    """Return why a source counts as not learned, after its name."""
+    return (" has not learned its own labels (", *_beside_floor(score), ")")
+
+
+def _beside_floor(score: OwnScore) -> Phrase:
+    own, floor = score.own, score.floor
+    assert own.value is not None, "the lookup keeps only rows with a value"
+    assert floor.value is not None, "the lookup keeps only rows with a value"
+    bound: Phrase = ()
+    if own.low is not None:
+        bound = (", at least ", Number(own.low, percent(own.low)))
+    return (
+        f"{metric_words(own.metric)} ",
+        percent_number(own.value),
+        *bound,
+        f"; {control_words(floor.control or '')} has ",
+        percent_number(floor.value),
+    )
+
+
+def learned_table(lookup: Lookup) -> Table:
+    """Return each source's own score beside what needs no learning; empty without floors."""
+    floors: dict[tuple[str | None, str, str | None], ResultRow] = {
+        (row.source, row.metric, row.control): row
+        for row in lookup.rows
+        if row.target == SOURCE_VALIDATION and row.control in FLOORS
+    }
+    lines = tuple(
+        Line(
+            _header(lookup, score),
+            (
+                cell_of(score.own),
+                *(
+                    cell_of(floors.get((score.own.source, score.own.metric, name)))
+                    for name in FLOORS
+                ),
+                Cell("yes" if score.is_learned else "no"),
+            ),
+            key=score.own.source or "",
+        )
+        for score in lookup.own_scores
+    )
+    return Table(
+        name="learned",
+        title="Did the sources learn their own labels?",
+        caption=(
+            "Percent of the source's own validation clips. A source has learned if the lower bound "
+            "of its 95 % interval lies above chance, the commonest class and a linear read-out of "
+            "motion energy, in each of its tasks and under every seed. No claim rests on one that "
+            "has not."
+        ),
+        corner="source",
+        columns=(
+            Column("own score"),
+            *(Column(control_words(name)) for name in FLOORS),
+            Column("learned"),
+        ),
+        blocks=(Block("", lines),) if lines else (),
+    )
+
+
+def _header(lookup: Lookup, score: OwnScore) -> str:
+    """Name the source, its score where it has two, and its seed where there are several."""
+    own = score.own
+    same = [each.own for each in lookup.own_scores if each.own.source == own.source]
+    parts = [own.source or ""]
+    if len({row.metric for row in same}) > 1:
+        parts.append(metric_words(own.metric))
+    if len({row.seed for row in same}) > 1:
+        parts.append(f"seed {own.seed}")
+    return ", ".join(parts)

@@ -1,0 +1,91 @@
+"""What the rows of one difference show: better, worse, no difference, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from taskgrain.report.lookup import SEED_INTERVALS, Lookup, question_of
+from taskgrain.report.run_folder import Primary
+from taskgrain.results import ResultRow
+from taskgrain.statistics.power import LEVEL
+
+
+class Verdict(StrEnum):
+    """What the rows of a difference show."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    NO_DIFFERENCE = "no difference"
+    UNSEPARATED = "cannot be told apart"
+    NOT_LEARNED = "not learned"
+    NO_INTERVAL = "no interval"
+    NO_ROW = "no result"
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An endpoint with its verdict, and the rows that gave it."""
+
+    verdict: Verdict
+    rows: tuple[ResultRow, ...]  # one over all seeds, or one for each; none without a result
+    p_holm: float | None  # of the paired t test over seeds
+
+
+def judge(lookup: Lookup, endpoint: Primary) -> Judged:
+    """Judge an endpoint by its best row: over all seeds where there is one, else by every seed.
+
+    A source that has not learned its own labels enters no claim, whatever the rows say.
+    """
+    question = question_of(endpoint)
+    best = lookup.difference(endpoint.source, endpoint.versus, question)
+    if best is None:
+        return Judged(Verdict.NO_ROW, (), None)
+    rows: tuple[ResultRow, ...] = (best,)
+    if best.interval not in SEED_INTERVALS and best.seed is not None:
+        found = lookup.differences(endpoint.source, endpoint.versus, question)
+        each = [row for row in found if row.interval == best.interval and row.seed is not None]
+        rows = tuple(sorted(each, key=lambda row: row.seed or 0))
+    tested = lookup.tested(endpoint)
+    p_holm = None if tested is None else tested.p_holm
+    verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p_holm)
+    if {endpoint.source, endpoint.versus} & set(lookup.unlearned):
+        verdict = Verdict.NOT_LEARNED
+    return Judged(verdict, rows, p_holm)
+
+
+def verdict_of(rows: Sequence[ResultRow], *, margin: float, p_holm: float | None = None) -> Verdict:
+    """Judge a difference from its rows: one over all seeds, or one for each seed.
+
+    "Better" and "worse" need every 95 % interval to leave out 0 on the same side, and a p below
+    .05 after Holm's correction where there is one. Otherwise "no difference" needs every 90 %
+    interval to lie within the margin.
+
+    Args:
+        rows: of the same difference, at least one.
+        margin: largest difference that counts as none, above 0; 0.02 is two percentage points.
+        p_holm: of the paired t test over seeds; None where there was none.
+    """
+    if any(row.low is None or row.high is None for row in rows):
+        return Verdict.NO_INTERVAL
+    if p_holm is None or p_holm < LEVEL:
+        if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
+            return Verdict.BETTER
+        if all(is_separated(row) and (row.high or 0.0) < 0 for row in rows):
+            return Verdict.WORSE
+    if all(is_within(row, margin) for row in rows):
+        return Verdict.NO_DIFFERENCE
+    return Verdict.UNSEPARATED
+
+
+def is_separated(row: ResultRow) -> bool:
+    """Whether a difference's 95 % interval leaves out 0; False where there is no interval."""
+    return row.low is not None and row.high is not None and (row.low > 0 or row.high < 0)
+
+
+def is_within(row: ResultRow, margin: float) -> bool:
+    """Whether a difference's 90 % interval lies within a margin; False where there is none."""
+    if row.low_90 is None or row.high_90 is None:
+        return False
+    return -margin < row.low_90 and row.high_90 < margin

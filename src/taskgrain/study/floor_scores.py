@@ -1,0 +1,161 @@
+"""The cell that scores what needs no learning at every source's own task.
+
+Chance, the commonest training class, and a linear read-out of motion energy: what a source's own
+score has to exceed before its transfer says anything (`taskgrain.learned`). No seed matters here.
+
+Shapes: N training clips, M validation clips.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.store import FrameStore
+from taskgrain.jobs.executor import Worker
+from taskgrain.labels.caption import CaptionForm, is_free
+from taskgrain.labels.taxonomy import CATEGORY
+from taskgrain.results import ResultRow, write_rows
+from taskgrain.study.coarse_readout import (
+    MAX_TRAINING_CLIPS,
+    read_out_categories,
+    read_out_clips,
+)
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.extracting import in_order
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.learning import task_of
+from taskgrain.study.pace import EXTRACT_SECONDS
+from taskgrain.study.score_rows import Score, Scored
+from taskgrain.study.sources import SourceTask, captions_in
+from taskgrain.transfer.controls import motion_energy
+
+FLOORS_FILE = "score-floors"
+FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes
+Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy
+
+
+def score_floors(worker: Worker, inputs: Inputs) -> None:
+    """Write the rows of chance, majority and motion energy for every source that learns."""
+    study, dataset = inputs.study, inputs.datasets[SOURCE]
+    manifest, store = dataset.manifest(), dataset.frames()
+    states = {entry.clip_id: entry.state for entry in store.ledger}
+    floors = _Floors(manifest, _motion(worker, inputs, manifest, store))
+    rows: list[ResultRow] = []
+    for source in study.sources:
+        if source.is_frozen:
+            continue
+        task = task_of(inputs, source.name, manifest)
+        records = task.covered(manifest.split(Split.VALIDATION))
+        scored = Scored(study.name, source.name, None, records, states)
+        rows += scored.rows(floors.of_task(task, records))
+        worker.advance(FLOOR_SECONDS)
+    write_rows(inputs.folder.rows(FLOORS_FILE), rows)
+
+
+def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStore) -> Features:
+    """Measure the motion energy of the validation clips and of enough training clips."""
+    wanted = [*read_out_clips(manifest.split(Split.TRAIN)), *manifest.split(Split.VALIDATION)]
+    clips = [record.clip_id for record in wanted if record.clip_id in store]
+    found: dict[str, NDArray[np.float32]] = {}
+    for batch in in_order(inputs, clips, store).batches():
+        worker.advance(len(batch.clip_ids) * EXTRACT_SECONDS)
+        found.update(zip(batch.clip_ids, motion_energy(batch.video).numpy(), strict=True))
+    return found
+
+
+def floor_seconds(inputs: Inputs) -> float:
+    """Estimate what the cell takes on one thread."""
+    dataset = inputs.datasets[SOURCE]
+    training = min(dataset.num_training, MAX_TRAINING_CLIPS)
+    clips = training + dataset.num_clips - dataset.num_training
+    return clips * EXTRACT_SECONDS + len(inputs.study.sources) * FLOOR_SECONDS
+
+
+class _Floors:
+    """Scores what needs no learning."""
+
+    def __init__(self, manifest: Manifest, motion: Features) -> None:
+        self._manifest = manifest
+        self._motion = motion
+
+    def of_task(self, task: SourceTask, records: Sequence[ClipRecord]) -> list[Score]:
+        """Return the floors of each score that a source is judged by.
+
+        A head is judged by top-1. A decoder by whether its caption has the true template, which is
+        the category; where captions are free sentences, by exact match.
+        """
+        scores: list[Score] = []
+        if task.level is not None:
+            scores += self._of_classes("top-1", task, task.level, records)
+        if task.form is not None:
+            if all(is_free(record.template, record.caption) for record in records):
+                scores += self._of_sentences(task.form, records)
+            else:
+                scores += self._of_classes("template-accuracy", task, CATEGORY, records)
+        return scores
+
+    def _of_classes(
+        self, metric: str, task: SourceTask, level: str, records: Sequence[ClipRecord]
+    ) -> list[Score]:
+        training = task.covered(self._manifest.split(Split.TRAIN))
+        class_of = {
+            record.clip_id: task.taxonomy.name_of(record.category, level)
+            for record in (*training, *records)
+        }
+        true = [class_of[record.clip_id] for record in records]
+        commonest, _ = Counter(class_of[record.clip_id] for record in training).most_common(1)[0]
+        num_classes = len({class_of[record.clip_id] for record in training})
+        scores = [
+            Score(metric=metric, value=1 / num_classes, control="chance"),
+            Score(metric=metric, value=self._share(records, true, commonest), control="majority"),
+        ]
+        known = [record.clip_id for record in training if record.clip_id in self._motion]
+        seen = [record.clip_id for record in records if record.clip_id in self._motion]
+        if len({class_of[clip] for clip in known}) < 2 or not seen:
+            return scores
+        read = read_out_categories(
+            np.stack([self._motion[clip] for clip in known]),
+            [str(class_of[clip]) for clip in known],
+            np.stack([self._motion[clip] for clip in seen]),
+        )
+        right = sum(class_of[clip] == said for clip, said in zip(seen, read.said, strict=True))
+        return [
+            *scores,
+            Score(
+                probe="linear",
+                metric=metric,
+                value=right / len(records),
+                control="motion-energy",
+                chosen=read.chosen,
+                chosen_on=read.chosen_on,
+            ),
+        ]
+
+    def _of_sentences(self, form: CaptionForm, records: Sequence[ClipRecord]) -> list[Score]:
+        training = self._manifest.split(Split.TRAIN)
+        counts = Counter(caption for record in training for caption in captions_in(form, record))
+        commonest, _ = counts.most_common(1)[0]
+        true = [commonest if commonest in captions_in(form, each) else None for each in records]
+        return [
+            Score(metric="exact-match", value=1 / len(counts), control="chance"),
+            Score(
+                metric="exact-match",
+                value=self._share(records, true, commonest),
+                control="majority",
+            ),
+        ]
+
+    def _share(
+        self, records: Sequence[ClipRecord], true: Sequence[str | None], answer: str | None
+    ) -> float:
+        """Return the share of clips that one answer is right for; clips that failed are wrong."""
+        right = sum(
+            each == answer and record.clip_id in self._motion
+            for record, each in zip(records, true, strict=True)
+        )
+        return right / len(records)

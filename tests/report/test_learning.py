@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from taskgrain.report.answer import answer
+from taskgrain.report.endpoint_tables import endpoint_table
+from taskgrain.report.learning import learned_phrase, learned_table
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.verdict import Verdict
+from taskgrain.report.words import plain
+from taskgrain.results import Control, ResultRow
+from tests.report.conftest import STUDY
+
+Make = Callable[..., ResultRow]
+MakeLookup = Callable[..., Lookup]
+OWN: dict[str, object] = {
+    "target": "source-validation",
+    "probe": "head",
+    "readout": None,
+    "shots": None,
+    "metric": "top-1",
+    "draws": None,
+}
+FLOORS: dict[Control, float] = {"chance": 0.1, "majority": 0.2, "motion-energy": 0.3}
+
+
+def own_rows(make: Make, source: str, value: float) -> list[ResultRow]:
+    """Make a source's own score, 3 points to either side, and its floors."""
+    where = {**OWN, "source": source}
+    floors = [
+        make(floor, **{**where, "seed": None, "control": name, "width": None})
+        for name, floor in FLOORS.items()
+    ]
+    return [make(value, **where), *floors]
+
+
+def test_nothing_is_said_of_a_run_without_floors(make_lookup: MakeLookup, row: Make) -> None:
+    lookup = make_lookup(row(0.5, **OWN))
+    assert learned_phrase(lookup) == ()
+    assert learned_table(lookup).is_empty
+
+
+def test_sources_that_learned_are_said_to_have(make_lookup: MakeLookup, row: Make) -> None:
+    rows = [*own_rows(row, "categories", 0.6), *own_rows(row, "action-groups", 0.9)]
+    lookup = make_lookup(*rows)
+    assert plain(learned_phrase(lookup)) == "All 2 sources learned their own labels."
+    first, second = learned_table(lookup).blocks[0].lines
+    assert [cell.shown for cell in first.cells] == ["60.0", "10.0", "20.0", "30.0", "yes"]
+    assert (first.header, second.header) == ("categories", "action-groups")
+
+
+def test_a_source_that_did_not_learn_enters_no_claim(
+    make_lookup: MakeLookup, row: Make, difference: Make
+) -> None:
+    rows = [*own_rows(row, "categories", 0.32), *own_rows(row, "action-groups", 0.9)]
+    lookup = make_lookup(*rows, difference(0.4), study=STUDY)
+    said = plain(learned_phrase(lookup)).replace("\N{NO-BREAK SPACE}", " ")
+    assert said == (
+        "1 of 2 sources did not learn: “categories” (top-1 accuracy 32.0 %, at least 29.0; "
+        "motion energy has 30.0 %). No claim rests on it."
+    )
+    assert learned_table(lookup).blocks[0].lines[0].cells[-1].shown == "no"
+    found = answer(lookup)
+    assert found.verdict == Verdict.NOT_LEARNED
+    sentence = plain(found.sentence)
+    assert sentence.startswith("Nothing is claimed: “categories” has not learned its own labels (")
+    assert "a difference of +40.0 percentage points" in sentence
+    assert "better" not in sentence
+    assert plain(found.limits[-1]).endswith("a positive control: it was not put to the test.")
+
+
+def test_the_table_of_endpoints_says_not_learned(
+    make_lookup: MakeLookup, row: Make, difference: Make
+) -> None:
+    family = '[[family]]\nsource = "joint-full"\nversus = "action-groups"\ntarget = "kitchenware"\n'
+    rows = [*own_rows(row, "categories", 0.32), *own_rows(row, "action-groups", 0.9)]
+    lookup = make_lookup(*rows, difference(0.4), study=STUDY + family)
+    primary, further = endpoint_table(lookup).blocks
+    assert primary.lines[0].cells[1].shown == "not learned"
+    assert further.lines[0].cells[1].shown == "no result"

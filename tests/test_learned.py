@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+
+from taskgrain.learned import own_scores, unlearned
+from taskgrain.results import Control, ResultRow
+
+FLOORS: dict[Control, float] = {"chance": 0.1, "majority": 0.2, "motion-energy": 0.3}
+
+
+def score(
+    low: float | None,
+    *,
+    source: str = "groups",
+    seed: int | None = 0,
+    metric: str = "top-1",
+    control: Control | None = None,
+    value: float = 0.5,
+) -> ResultRow:
+    return ResultRow(
+        study="study",
+        source=source,
+        seed=seed,
+        target="source-validation",
+        metric=metric,
+        value=value,
+        interval=None if low is None else "clips",
+        low=low,
+        high=None if low is None else 1.0,
+        n=100,
+        failed=0,
+        truncated=0,
+        control=control,
+    )
+
+
+def floors(source: str = "groups", metric: str = "top-1") -> list[ResultRow]:
+    return [
+        score(None, source=source, seed=None, metric=metric, control=control, value=value)
+        for control, value in FLOORS.items()
+    ]
+
+
+@pytest.mark.parametrize(("low", "is_learned"), [(0.31, True), (0.3, False), (None, False)])
+def test_the_lower_bound_has_to_lie_above_the_highest_floor(
+    low: float | None, is_learned: bool
+) -> None:
+    (found,) = own_scores([*floors(), score(low)])
+    assert found.floor.control == "motion-energy"
+    assert found.is_learned is is_learned
+    assert list(unlearned([*floors(), score(low)])) == ([] if is_learned else ["groups"])
+
+
+def test_one_seed_or_one_task_that_was_not_learned_is_enough() -> None:
+    both = [*floors(), *floors(metric="template-accuracy")]
+    head = [score(0.4, seed=seed) for seed in (0, 1)]
+    captions = [score(0.4, seed=seed, metric="template-accuracy") for seed in (0, 1)]
+    assert not unlearned([*both, *head, *captions])
+    captions[1] = score(0.25, seed=1, metric="template-accuracy")
+    (found,) = unlearned([*both, *head, *captions]).values()
+    assert found.own == captions[1]
+
+
+def test_other_scores_sources_and_targets_do_not_matter() -> None:
+    other = score(0.05, metric="top-5")
+    without_floors = score(0.05, source="older")
+    assert not unlearned([*floors(), score(0.4), other, without_floors])
+    assert len(own_scores([*floors(), score(0.4), other, without_floors])) == 1
+
+
+def test_floors_of_another_source_are_not_taken() -> None:
+    easy = [score(None, source="easy", seed=None, control="chance", value=0.05)]
+    rows = [*floors(), *easy, score(0.1, source="easy"), score(0.1)]
+    assert list(unlearned(rows)) == ["groups"]
