@@ -9,7 +9,7 @@ import pytest
 
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.source_tables import source_table
-from taskgrain.report.tables import Table, best_of, cell_of, tex, to_csv, to_tex
+from taskgrain.report.tables import Table, cell_of, highest_of, tex, to_csv, to_tex
 from taskgrain.report.transfer_tables import (
     all_rows_csv,
     episode_tables,
@@ -74,12 +74,23 @@ def test_chance_is_printed_once_over_all_shots(table: Table) -> None:
     assert [cell.columns for cell in line.cells] == [2]
 
 
-def test_the_best_is_marked_only_where_its_interval_is_above_all_others(row: Make) -> None:
-    low, near, far = row(0.40), row(0.44), row(0.60)
-    assert best_of([low, near]) is None
-    assert best_of([low, near, far]) is far
-    assert best_of([far, None]) is None
-    assert best_of([low, row(0.60, width=None)]) is None
+def test_the_highest_of_a_column_is_marked_and_no_test_is_made_of_intervals(row: Make) -> None:
+    low, near, far = row(0.40), row(0.44), row(0.60, width=None)
+    assert highest_of([low, near]) is near
+    assert highest_of([low, far, near, None]) is far
+    assert highest_of([far, None]) is None
+
+
+def test_a_source_that_did_not_learn_is_called_so_in_every_table(
+    make_lookup: MakeLookup, row: Make, difference: Make
+) -> None:
+    own = {"target": "source-validation", "probe": "head", "metric": "top-1", "width": 0.01}
+    floor = row(0.3, **{**own, "width": None, "seed": None, "control": "majority"})
+    rows = (row(0.5), row(0.4, source="action-groups"), difference(0.1), floor, row(0.2, **own))
+    (table,) = transfer_tables(make_lookup(*rows))
+    headers = [line.header for block in table.blocks for line in block.lines]
+    assert [each for each in headers if "learned" in each] == ["categories (not learned)"] * 2
+    assert "action-groups" in headers
 
 
 def test_a_gain_of_more_than_a_point_in_the_last_epoch_is_marked(

@@ -40,7 +40,7 @@ class Cell:
     high: float | None = None
     interval: str = ""
     note: str = ""  # what hovering tells: n, the kind of interval, failed clips
-    is_best: bool = False
+    is_highest: bool = False
     origin: str = "results"  # the file that the value comes from
     columns: int = 1  # how many columns it stretches over
     row: ResultRow | None = None
@@ -101,7 +101,7 @@ class Table:
         )
 
 
-def cell_of(row: ResultRow | None, *, is_best: bool = False, columns: int = 1) -> Cell:
+def cell_of(row: ResultRow | None, *, is_highest: bool = False, columns: int = 1) -> Cell:
     """Return the cell that prints a row; an empty one for None."""
     if row is None or row.value is None:
         return Cell(columns=columns)
@@ -121,7 +121,7 @@ def cell_of(row: ResultRow | None, *, is_best: bool = False, columns: int = 1) -
         high=row.high,
         interval=interval,
         note=note_of(row),
-        is_best=is_best,
+        is_highest=is_highest,
         columns=columns,
         row=row,
     )
@@ -144,20 +144,13 @@ def note_of(row: ResultRow) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def best_of(rows: Iterable[ResultRow | None]) -> ResultRow | None:
-    """Return the row that is separated from every other, or None.
+def highest_of(rows: Iterable[ResultRow | None]) -> ResultRow | None:
+    """Return the row of the highest value, of equals the first; None where fewer than two have one.
 
-    Separated means that its interval lies above all the other intervals; a table with one row has
-    no best. Intervals that do not overlap are a stricter test than the difference's own.
+    The mark is no test: what is told apart, the paired differences say.
     """
     present = [row for row in rows if row is not None and row.value is not None]
-    if len(present) < 2:
-        return None
-    best = max(present, key=lambda row: row.value or 0.0)
-    others = [row for row in present if row is not best]
-    if best.low is None or any(row.high is None or row.high >= best.low for row in others):
-        return None
-    return best
+    return max(present, key=lambda row: row.value or 0.0) if len(present) > 1 else None
 
 
 def to_csv(table: Table) -> str:
@@ -212,7 +205,7 @@ def _tex_groups(table: Table) -> str:
 
 
 def _tex_cell(cell: Cell) -> str:
-    shown = rf"\textbf{{{tex(cell.shown)}}}" if cell.is_best else tex(cell.shown)
+    shown = rf"\textbf{{{tex(cell.shown)}}}" if cell.is_highest else tex(cell.shown)
     if cell.interval:
         shown += rf" {{\scriptsize [{tex(cell.interval)}]}}"
     if cell.columns > 1:

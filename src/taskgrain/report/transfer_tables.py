@@ -15,7 +15,7 @@ from taskgrain.report.lookup import (
     sorted_shots,
     unique,
 )
-from taskgrain.report.tables import Block, Cell, Column, Line, Table, best_of, cell_of
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of
 from taskgrain.report.words import (
     control_words,
     metric_words,
@@ -31,8 +31,8 @@ LADDER_SHOTS = 5  # where the study names no primary endpoint
 ABSENT_SOURCE = "-"
 ENCODER_CONTROLS = ("random-encoder", "random-labels", "shuffled-time")
 _CELLS = (
-    "in percent with its interval below; differences in percentage points. Bold only where a "
-    "source's interval lies above every other source's."
+    "in percent with its interval below; differences in percentage points. Bold is the highest "
+    "source of a column, which is no test: the differences are."
 )
 
 
@@ -198,13 +198,18 @@ def _source_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[L
         source: [lookup.measured(source, question) for question in questions]
         for source in lookup.sources
     }
-    best = [best_of(column) for column in zip(*rows.values(), strict=True)]
+    highest = [highest_of(column) for column in zip(*rows.values(), strict=True)]
     for source, measured in rows.items():
         cells = (
-            cell_of(row, is_best=row is not None and row is winner)
-            for row, winner in zip(measured, best, strict=True)
+            cell_of(row, is_highest=row is not None and row is winner)
+            for row, winner in zip(measured, highest, strict=True)
         )
-        yield Line(source, tuple(cells), key=source)
+        yield Line(_named(lookup, source), tuple(cells), key=source)
+
+
+def _named(lookup: Lookup, source: str) -> str:
+    """Name a source, with a word where no claim rests on it."""
+    return f"{source} (not learned)" if source in lookup.unlearned else source
 
 
 def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[Block]:
@@ -212,7 +217,7 @@ def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Itera
     for versus in dict.fromkeys(versus for _, versus in pairs):
         lines = (
             Line(
-                source,
+                _named(lookup, source),
                 tuple(cell_of(lookup.difference(source, versus, ask)) for ask in questions),
                 key=source,
             )
