@@ -14,20 +14,53 @@ MakeLookup = Callable[..., Lookup]
 CHANCE = {"probe": None, "readout": None, "shots": None, "width": None}
 
 
+BESIDE: dict[str, object] = {"versus": "motion-energy", "control": "motion-energy"}
+
+
 @pytest.mark.parametrize(
-    ("control_value", "words"),
+    ("value", "columns", "words"),
     [
-        (0.20, "above it with the whole interval"),
-        (0.38, "the intervals overlap"),
-        (0.60, "below it with the whole interval"),
+        (0.05, {}, "the source is better."),
+        (-0.05, {}, "the source is worse, training added nothing that the control lacks."),
+        (0.02, {}, "the two cannot be told apart."),
+        (0.0, {"low_90": -0.01, "high_90": 0.01}, "no difference beyond the study's margin."),
+        (0.05, {"width": None}, "without an interval nothing is said."),
     ],
 )
-def test_a_control_is_compared_by_intervals(
-    make_lookup: MakeLookup, row: Make, control: Make, control_value: float, words: str
+def test_a_control_is_compared_by_its_paired_difference(
+    make_lookup: MakeLookup,
+    row: Make,
+    control: Make,
+    value: float,
+    columns: dict[str, object],
+    words: str,
 ) -> None:
-    lookup = make_lookup(row(0.40), control("motion-energy", control_value))
-    (finding,) = findings(lookup)
-    assert words in plain(finding.sentence)
+    # Intervals that do not overlap, and ones that do, make no difference.
+    for level in (0.1, 0.4):
+        beside = row(value, **BESIDE, **columns)
+        (finding,) = findings(make_lookup(row(0.40), control("motion-energy", level), beside))
+        assert plain(finding.sentence).endswith(words)
+        assert "paired, the source minus the control is" in plain(finding.sentence)
+
+
+def test_a_difference_over_seeds_judges_a_control_before_any_seeds_own(
+    make_lookup: MakeLookup, row: Make, control: Make
+) -> None:
+    each = [row(value, seed=seed, **BESIDE) for seed, value in enumerate((0.1, -0.1))]
+    lookup = make_lookup(row(0.40), control("motion-energy", 0.2), *each)
+    assert "seed 0: +10.0 (+7.0 to +13.0), seed 1: " in plain(findings(lookup)[0].sentence)
+    assert plain(findings(lookup)[0].sentence).endswith("cannot be told apart.")
+    over = row(0.05, seed=None, interval="seeds", p=0.01, **BESIDE)
+    lookup = make_lookup(row(0.40), control("motion-energy", 0.2), *each, over)
+    assert "+5.0 (+2.0 to +8.0): the source is better." in plain(findings(lookup)[0].sentence)
+
+
+def test_a_control_that_was_not_compared_is_said_to_be_so(
+    make_lookup: MakeLookup, row: Make, control: Make
+) -> None:
+    other = row(0.05, **BESIDE, shots=1)
+    (finding,) = findings(make_lookup(row(0.40), control("motion-energy", 0.1), other))
+    assert plain(finding.sentence).endswith("the two were not compared.")
 
 
 def test_shuffled_labels_alarm_only_after_correction(

@@ -8,13 +8,17 @@ from dataclasses import dataclass
 from taskgrain.report.lookup import Lookup, Question, question_of
 from taskgrain.report.run_folder import RunFolder, processors_of
 from taskgrain.report.transfer_tables import ladder_question
+from taskgrain.report.verdict import Verdict, verdict_of
 from taskgrain.report.words import (
+    Number,
     Phrase,
     control_words,
     count_words,
+    interval_words,
     metric_words,
     p_said,
     percent_number,
+    points_number,
     probe_words,
     shots_words,
     span,
@@ -105,10 +109,38 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     primary = lookup.study.primary
     source = primary.source if primary else next(iter(lookup.sources), None)
     measured = lookup.measured(source, question) if source else None
-    if measured is None or measured.value is None:
+    if source is None or measured is None or measured.value is None:
         return (*said, ".")
     against: Phrase = (f"; “{source}” scores ", *_with_interval(measured))
-    return (*said, *against, _relation(measured, row))
+    rows = lookup.beside_control(source, row.control, question)
+    return (*said, *against, *_paired(rows, lookup.study.margin))
+
+
+def _paired(rows: tuple[ResultRow, ...], margin: float) -> Phrase:
+    """Return the paired difference of a source from a control, and what it shows."""
+    if not rows:
+        return ("; the two were not compared.",)
+    said: list[str | Number] = [
+        "; paired, the source minus the control is ",
+        f"(points, interval {interval_words(rows[0].interval)}) ",
+    ]
+    for row in rows:
+        assert row.value is not None, "the lookup keeps only rows with a value"
+        said += [f"seed {row.seed}: "] if len(rows) > 1 else []
+        said.append(points_number(row.value))
+        if row.low is not None and row.high is not None:
+            said += [" (", *span(row.low, row.high, signed=True), ")"]
+        said.append(", ")
+    return (*said[:-1], f": {_RELATION[verdict_of(rows, margin=margin)]}.")
+
+
+_RELATION = {
+    Verdict.BETTER: "the source is better",
+    Verdict.WORSE: "the source is worse, training added nothing that the control lacks",
+    Verdict.NO_DIFFERENCE: "no difference beyond the study's margin",
+    Verdict.UNSEPARATED: "the two cannot be told apart",
+    Verdict.NO_INTERVAL: "without an interval nothing is said",
+}
 
 
 def _with_interval(row: ResultRow) -> Phrase:
@@ -116,21 +148,6 @@ def _with_interval(row: ResultRow) -> Phrase:
     if row.low is None or row.high is None:
         return (percent_number(row.value),)
     return (percent_number(row.value), " (", *span(row.low, row.high), ")")
-
-
-def _relation(measured: ResultRow, control: ResultRow) -> str:
-    """Compare intervals; a control without one (chance) counts as a point."""
-    low = control.low if control.low is not None else control.value
-    high = control.high if control.high is not None else control.value
-    if measured.low is None or measured.high is None or low is None or high is None:
-        return "; without intervals they are not compared."
-    if measured.low > high:
-        return ", above it with the whole interval."
-    if measured.high < low:
-        return ", below it with the whole interval: training added nothing that it lacks."
-    if control.low is None:
-        return ", an interval that includes it, so the two are not told apart."
-    return "; the intervals overlap, so the two are not told apart."
 
 
 def _permuted(

@@ -9,7 +9,7 @@ number is ever computed from two rows.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -50,10 +50,13 @@ class Lookup:
         self.transfer_rows = tuple(row for row in self.rows if row.target != SOURCE_VALIDATION)
         self._rows_of: dict[Question, list[ResultRow]] = defaultdict(list)
         self._rows_of_control: dict[str, list[ResultRow]] = defaultdict(list)
+        self._beside_control: dict[tuple[str | None, str], list[ResultRow]] = defaultdict(list)
         for row in self.rows:
             if row.control is None:
                 asked = Question(row.target, row.probe, row.shots, row.metric)
                 self._rows_of[asked].append(row)
+            elif row.versus is not None:
+                self._beside_control[row.source, row.control].append(row)
             else:
                 self._rows_of_control[row.control].append(row)
         self.sources = self._source_order()
@@ -96,7 +99,6 @@ class Lookup:
         rows = [
             row
             for row in self._rows_of_control.get(control, ())
-            if row.versus is None
             if source in (None, row.source) and readout in (None, row.readout)
             if row.target == question.target
         ]
@@ -109,6 +111,29 @@ class Lookup:
         same_probe = [row for row in rows if row.probe == question.probe and row.shots is None]
         free = [row for row in rows if row.probe is None and row.shots is None]
         return self._best(exact or same_shots or same_probe or free)
+
+    def beside_control(
+        self, source: str, control: str, question: Question
+    ) -> tuple[ResultRow, ...]:
+        """Return the rows of a source minus a control that judge it.
+
+        One over all seeds where there is one, else one for each seed; none without a comparison.
+        """
+        asked = (question.target, question.probe, question.shots, question.metric)
+        rows = [
+            row
+            for row in self._beside_control.get((source, control), ())
+            if (row.target, row.probe, row.shots, row.metric) == asked
+        ]
+        return self.judging(rows)
+
+    def judging(self, rows: Sequence[ResultRow]) -> tuple[ResultRow, ...]:
+        """Return the best of the rows of one difference; of single seeds all of its kind."""
+        best = self._best(rows)
+        if best is None or best.interval in SEED_INTERVALS or best.seed is None:
+            return () if best is None else (best,)
+        each = [row for row in rows if row.interval == best.interval and row.seed is not None]
+        return tuple(sorted(each, key=lambda row: row.seed or 0))
 
     def chance(self, target: str, metric: str = "top-1") -> ResultRow | None:
         """Return the target's chance row, or None."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from taskgrain.report.lookup import SEED_INTERVALS, Lookup, question_of
+from taskgrain.report.lookup import Lookup, question_of
 from taskgrain.report.run_folder import Primary
 from taskgrain.results import ResultRow
 from taskgrain.statistics.power import LEVEL
@@ -38,15 +38,10 @@ def judge(lookup: Lookup, endpoint: Primary) -> Judged:
 
     A source that has not learned its own labels enters no claim, whatever the rows say.
     """
-    question = question_of(endpoint)
-    best = lookup.difference(endpoint.source, endpoint.versus, question)
-    if best is None:
+    found = lookup.differences(endpoint.source, endpoint.versus, question_of(endpoint))
+    rows = lookup.judging(found)
+    if not rows:
         return Judged(Verdict.NO_ROW, (), None)
-    rows: tuple[ResultRow, ...] = (best,)
-    if best.interval not in SEED_INTERVALS and best.seed is not None:
-        found = lookup.differences(endpoint.source, endpoint.versus, question)
-        each = [row for row in found if row.interval == best.interval and row.seed is not None]
-        rows = tuple(sorted(each, key=lambda row: row.seed or 0))
     tested = lookup.tested(endpoint)
     p_holm = None if tested is None else tested.p_holm
     verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p_holm)

@@ -22,8 +22,10 @@ from taskgrain.study.subjects import SubjectKey, subjects
 from taskgrain.study.targets import episode_plans, target_tasks
 from taskgrain.study.testing import evaluation_name, has_permuted_control, opened
 from taskgrain.train.run_log import read_records
+from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
 from taskgrain.transfer.episode_rows import episode_rows
+from taskgrain.transfer.evaluate import Evaluation
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rows import (
     clip_rows,
@@ -88,9 +90,27 @@ def _task_rows(
         *clip_rows(evaluations, study=study.name, bootstrap=bootstrap),
         *seed_rows(evaluations, study=study.name),
         *difference_rows(evaluations, compared_pairs(study), study=study.name, bootstrap=bootstrap),
+        *_control_rows(study, evaluations, task, bootstrap),
         *trend_rows(evaluations, ladder, study=study.name, metric=study.primary.metric),
         *permuted_rows(permuted, study=study.name),
     ]
+
+
+def _control_rows(
+    study: Study, evaluations: list[Evaluation], task: TargetTask, bootstrap: ClipBootstrap
+) -> list[ResultRow]:
+    """Compare the sources with the controls where the primary endpoint is read."""
+    (primary, *_) = endpoints(study)
+    if task.name != primary.target:
+        return []
+    return control_rows(
+        evaluations,
+        task,
+        at=primary,
+        study=study.name,
+        bootstrap=bootstrap,
+        controls=study.transfer.controls,
+    )
 
 
 def _episode_rows(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,7 +53,7 @@ def clip_rows(
             for index, answers in enumerate(evaluation.answers)
             for metric in CLIP_METRICS
         ]
-    return _shown(rows, bootstrap)
+    return shown_rows(rows, bootstrap)
 
 
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
@@ -91,7 +92,7 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
                 values = [metric_value(each, answers_like(each, answers), metric) for each in group]
                 interval = mean_interval(values, kind="seeds")
                 row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
-                if not _varies(group, answers):
+                if not varies(group, answers):
                     row = without_interval(row)
                 rows.append(replace(row, seed=None))
     return rows
@@ -127,7 +128,7 @@ def difference_rows(
     for source, versus in pairs:
         for first, second in paired_by_readout(groups, source, versus):
             rows += _difference(first, second, study=study, bootstrap=bootstrap)
-    return _shown(rows, bootstrap)
+    return shown_rows(rows, bootstrap)
 
 
 def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
@@ -161,7 +162,7 @@ def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
     return [row, *majority]
 
 
-def _shown(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRow]:
+def shown_rows(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRow]:
     """Leave the intervals over clips out where a class has too few clips for them."""
     if bootstrap.is_sound:
         return rows
@@ -235,23 +236,52 @@ def _difference(
     for index, answers in enumerate(compared):
         for metric in CLIP_METRICS:
             clips = of_metric[metric][index * scores.shape[1] : (index + 1) * scores.shape[1]]
-            found = [(evaluation.seed, clips[seed]) for seed, evaluation in enumerate(first)]
-            if len(first) > 1:
-                weights = clip_weights(bootstrap.category, metric=metric)
-                values = (a[index] @ weights).tolist(), (b[index] @ weights).tolist()
-                found.append((None, clips[-1]))
-                if _varies(first, answers) or _varies(second, answers):
-                    found.append((None, paired_interval(*values, kind="seeds")))
-                    found += [(None, each) for each in _crossed(first, second, answers, metric)]
-            for seed, interval in found:
+            weights = clip_weights(bootstrap.category, metric=metric)
+            found = pair_intervals(
+                clips,
+                (a[index] @ weights).tolist(),
+                (b[index] @ weights).tolist(),
+                is_sample=varies(first, answers) or varies(second, answers),
+                crossed=partial(_crossed, first, second, answers, metric),
+            )
+            for place, interval in found:
                 row = row_of(
                     first[0], answers, study=study, metric=metric, interval=interval, versus=versus
                 )
-                rows.append(replace(row, seed=seed))
+                rows.append(replace(row, seed=None if place is None else first[place].seed))
     return rows
 
 
-def _varies(group: Sequence[Evaluation], answers: Answers) -> bool:
+def pair_intervals(
+    clips: Sequence[Interval],
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    is_sample: bool,
+    crossed: Callable[[], list[Interval]],
+) -> list[tuple[int | None, Interval]]:
+    """List the intervals of a paired difference: of each seed, then over the seeds.
+
+    Args:
+        clips: S + 1 intervals conditional on the encoders: of each seed, and of their mean.
+        ours: S values, one a seed.
+        theirs: S values of the same seeds.
+        is_sample: whether any seed differs from another; otherwise there is no test over them.
+        crossed: returns the interval over seeds, draws, clips and classes, if there is one.
+
+    Returns:
+        The place of the seed, None for all of them, with the interval.
+    """
+    found: list[tuple[int | None, Interval]] = [*enumerate(clips[:-1])]
+    if len(ours) > 1:
+        found.append((None, clips[-1]))
+        if is_sample:
+            found.append((None, paired_interval(ours, theirs, kind="seeds")))
+            found += [(None, each) for each in crossed()]
+    return found
+
+
+def varies(group: Sequence[Evaluation], answers: Answers) -> bool:
     """Whether a subject's seeds differ at all in what they answer."""
     return len({answers_like(each, answers).predicted.tobytes() for each in group}) > 1
 
@@ -262,15 +292,25 @@ def _crossed(
     answers: Answers,
     metric: ClipMetric,
 ) -> list[Interval]:
-    """Give the interval over seeds, draws, clips and classes, where it holds its coverage."""
-    labels = first[0].labels
-    if crossed_fault(labels, num_seeds=len(first), num_draws=len(answers.predicted)) is not None:
-        return []
     right = [
         np.stack([each.correct(answers_like(each, answers)) for each in group]).astype(np.int8)
         for group in (first, second)
     ]  # (seeds, draws, N) each
-    return [crossed_interval(right[0] - right[1], labels, metric=metric)]
+    return crossed_intervals(right[0] - right[1], first[0].labels, metric)
+
+
+def crossed_intervals(
+    values: NDArray[np.generic], labels: NDArray[np.int64], metric: ClipMetric
+) -> list[Interval]:
+    """Return the interval over seeds, draws, clips and classes, where it holds its coverage.
+
+    Args:
+        values: (S, R, N), of a seed, a draw and a clip, the difference of two answers.
+        labels: int64 (N,).
+        metric: how clips are weighed.
+    """
+    fault = crossed_fault(labels, num_seeds=values.shape[0], num_draws=values.shape[1])
+    return [] if fault is not None else [crossed_interval(values, labels, metric=metric)]
 
 
 def answers_like(evaluation: Evaluation, answers: Answers) -> Answers:

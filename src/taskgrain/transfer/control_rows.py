@@ -1,0 +1,150 @@
+"""Each source minus each control, paired: what tells a source from what should explain nothing.
+
+Intervals of two scores say little about their difference, since both were measured on the same
+clips and support draws. So controls are compared as sources are, at one setting: that of the
+primary endpoint.
+
+Shapes: S encoder seeds, R support draws, N scored clips, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.results import Control, ResultRow
+from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
+from taskgrain.transfer.endpoints import Endpoint
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.pairing import by_subject
+from taskgrain.transfer.rows import (
+    answers_like,
+    crossed_intervals,
+    pair_intervals,
+    row_of,
+    shown_rows,
+    varies,
+)
+from taskgrain.transfer.task import TargetTask
+
+Group = Sequence[Evaluation]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """A control that needs no features: how probably it answers each clip right."""
+
+    control: Control
+    right: NDArray[np.float64]  # (N,), 0 where the clip failed
+
+
+def control_rows(
+    evaluations: Sequence[Evaluation],
+    task: TargetTask,
+    *,
+    at: Endpoint,
+    study: str,
+    bootstrap: ClipBootstrap,
+    controls: Sequence[Control],
+) -> list[ResultRow]:
+    """Compare every source with every control at the setting of an endpoint.
+
+    Rows have `control` and `versus`, both the control's name; those of a pair are as
+    `difference_rows` gives them. A control with encoders is paired by seed, and one that is a
+    source's own encoder (shuffled time) with that source alone. One without an encoder stands
+    beside each seed.
+
+    Args:
+        evaluations: of one target, with true labels.
+        task: that target.
+        at: whose probe, number of shots, metric and read-out are taken.
+        study: its name.
+        bootstrap: over the labels of that target's scored clips.
+        controls: that the study asked for; chance is always one.
+    """
+    groups = by_subject(evaluations)
+    sources = [g for g in groups if g[0].control is None and g[0].readout == at.readout]
+    others = [g for g in groups if g[0].control in controls]
+    known = [each for each in _known(task) if each.control in ("chance", *controls)]
+    rows: list[ResultRow] = []
+    for first in sources:
+        pairs: list[tuple[Control, Group | _Known]] = [(each.control, each) for each in known]
+        for control, second in (*pairs, *_like(first, others)):
+            rows += _difference(first, control, second, at=at, study=study, bootstrap=bootstrap)
+    return shown_rows(rows, bootstrap)
+
+
+def _like(first: Group, others: Sequence[Group]) -> Iterator[tuple[Control, Group]]:
+    """Yield the controls that a source is compared with, with as many evaluations, seed by seed.
+
+    Of a control's read-outs the source's own is taken; features without an encoder have one.
+    """
+    for group in others:
+        control, own = group[0].control, group[0]
+        assert control is not None, "these are controls"
+        if own.source not in (None, first[0].source) or own.readout not in (
+            *("flat", first[0].readout),
+        ):
+            continue
+        of_seed = {each.seed: each for each in group}
+        if set(of_seed) == {None}:
+            yield control, [own] * len(first)
+        elif set(of_seed) >= {each.seed for each in first}:
+            yield control, [of_seed[each.seed] for each in first]
+
+
+def _known(task: TargetTask) -> list[_Known]:
+    """Return chance and the pool's commonest class, as `floor_rows` scores them."""
+    decoded = task.is_decoded.astype(np.float64)
+    pool = np.bincount(task.support_labels[task.has_support], minlength=len(task.class_names))
+    return [
+        _Known("chance", decoded / len(task.class_names)),
+        _Known("majority", decoded * (task.query_labels == pool.argmax())),
+    ]
+
+
+def _difference(
+    first: Group,
+    control: Control,
+    second: Group | _Known,
+    *,
+    at: Endpoint,
+    study: str,
+    bootstrap: ClipBootstrap,
+) -> list[ResultRow]:
+    asked = Answers(at.probe, at.shots, np.empty((0, 0), np.int16), None, None)
+    answers = answers_like(first[0], asked)
+    ours = np.stack([each.correct(answers_like(each, asked)) for each in first])  # (S, R, N)
+    theirs = _right(second, asked, ours.shape)
+    of_ours, of_theirs = ours.mean(axis=1), theirs.mean(axis=1)  # (S, N)
+    scores = of_ours - of_theirs
+    over_seeds = np.concatenate([scores, scores.mean(axis=0, keepdims=True)])
+    weights = clip_weights(bootstrap.category, metric=at.metric)
+    is_sample = varies(first, asked) or (not isinstance(second, _Known) and varies(second, asked))
+    found = pair_intervals(
+        bootstrap.intervals(over_seeds, metric=at.metric),
+        (of_ours @ weights).tolist(),
+        (of_theirs @ weights).tolist(),
+        is_sample=is_sample,
+        crossed=lambda: crossed_intervals(ours - theirs, first[0].labels, at.metric),
+    )
+    plain = replace(answers, chosen=None, chosen_on=None)  # each of the two chose for itself
+    rows = []
+    for index, interval in found:
+        row = row_of(
+            first[0], plain, study=study, metric=at.metric, interval=interval, versus=control
+        )
+        seed = None if index is None else first[index].seed
+        rows.append(replace(row, seed=seed, control=control))
+    return rows
+
+
+def _right(second: Group | _Known, asked: Answers, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return how probably each answer of a control is right: float64 (S, R, N)."""
+    if isinstance(second, _Known):
+        return np.broadcast_to(second.right, shape)
+    right = np.stack([each.correct(answers_like(each, asked)) for each in second])
+    return np.broadcast_to(right.astype(np.float64), shape)

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import stats
+
+from taskgrain.results import Control, ResultRow, find, select
+from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.transfer.control_rows import control_rows
+from taskgrain.transfer.endpoints import Endpoint
+from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
+from taskgrain.transfer.task import TargetTask
+
+LABELS: NDArray[np.int64] = np.repeat(np.arange(5), [10, 12, 14, 16, 18])
+FAILED = "q3"
+IDS = tuple(f"q{index}" for index in range(len(LABELS)))
+SUPPORT: NDArray[np.int64] = np.repeat(np.arange(5), [4, 4, 9, 4, 4])  # class 2 is the commonest
+TASK = TargetTask(
+    name="kitchenware",
+    class_names=("a", "b", "c", "d", "e"),
+    support_ids=tuple(f"s{index}" for index in range(len(SUPPORT))),
+    support_labels=SUPPORT,
+    query_ids=IDS,
+    query_labels=LABELS,
+    failed=frozenset({FAILED}),
+)
+AT = Endpoint("fine", "coarse", "kitchenware", "ridge", 5, "top-1", "lstm-mean")
+ASKED: tuple[Control, ...] = ("majority", "random-encoder", "motion-energy", "shuffled-time")
+
+
+def evaluation(
+    source: str | None,
+    seed: int | None,
+    accuracy: float,
+    *,
+    control: Control | None = None,
+    readout: str = "lstm-mean",
+) -> Evaluation:
+    generator = np.random.default_rng([seed or 0, round(100 * accuracy), len(readout)])
+
+    def answers(probe: str) -> Answers:
+        right = generator.random((6, len(LABELS))) < accuracy
+        predicted = np.where(right, LABELS, (LABELS + 1) % 5).astype(np.int16)
+        predicted[:, IDS.index(FAILED)] = NO_ANSWER
+        return Answers(probe, 5, predicted, "C=0.1", "fixed in advance")
+
+    return Evaluation(
+        source=source,
+        seed=seed,
+        readout=readout,
+        control=control,
+        target="kitchenware",
+        class_names=TASK.class_names,
+        clip_ids=IDS,
+        labels=LABELS,
+        failed=1,
+        truncated=0,
+        answers=(answers("nearest-mean"), answers("ridge")),
+    )
+
+
+def evaluations(num_seeds: int) -> list[Evaluation]:
+    found: list[Evaluation] = []
+    for seed in range(num_seeds):
+        found += [
+            evaluation("fine", seed, 0.6),
+            evaluation("coarse", seed, 0.4),
+            evaluation(None, seed, 0.3, control="random-encoder"),
+            evaluation(None, seed, 0.9, control="random-encoder", readout="channels-mean"),
+            evaluation("fine", seed, 0.5, control="shuffled-time"),
+        ]
+    return [*found, evaluation(None, None, 0.35, control="motion-energy", readout="flat")]
+
+
+def rows_of(num_seeds: int) -> list[ResultRow]:
+    return control_rows(
+        evaluations(num_seeds),
+        TASK,
+        at=AT,
+        study="quick",
+        bootstrap=ClipBootstrap(LABELS, seed=0),
+        controls=ASKED,
+    )
+
+
+def seed_means(source: str | None, control: Control | None = None) -> NDArray[np.float64]:
+    """Average the right answers of each seed, at the endpoint's probe and read-out."""
+    own = [
+        each
+        for each in evaluations(3)
+        if (each.source, each.control) == (source, control) and each.readout != "channels-mean"
+    ]
+    return np.array([float((each.answers[1].predicted == LABELS).mean()) for each in own])
+
+
+ROWS = rows_of(3)
+
+
+def test_every_source_is_compared_with_every_control_that_it_has() -> None:
+    pairs = dict.fromkeys((row.source, row.control) for row in ROWS)
+    both = ("chance", "majority", "random-encoder", "motion-energy")
+    assert set(pairs) == {
+        *(("fine", each) for each in (*both, "shuffled-time")),
+        *(("coarse", each) for each in both),
+    }
+    assert all(row.versus == row.control for row in ROWS)
+    assert {(row.probe, row.shots, row.metric, row.readout) for row in ROWS} == {
+        ("ridge", 5, "top-1", "lstm-mean")
+    }
+
+
+@pytest.mark.parametrize("control", ["random-encoder", "motion-energy", "chance", "majority"])
+def test_over_seeds_it_is_the_paired_t_test(control: Control) -> None:
+    decoded = np.array([each != FAILED for each in IDS])
+    constant = {
+        "chance": decoded.mean() / 5,
+        "majority": (decoded & (LABELS == 2)).mean(),
+    }
+    theirs = (
+        np.full(3, constant[control])
+        if control in constant
+        else np.broadcast_to(seed_means(None, control), 3)
+    )
+    ours = seed_means("fine")
+    expected = stats.ttest_rel(ours, theirs)
+    row = find(ROWS, source="fine", control=control, seed=None, interval="seeds")
+    low, high = expected.confidence_interval(0.95)
+    assert row.value == pytest.approx(float((ours - theirs).mean()))
+    assert (row.low, row.high, row.p) == pytest.approx((low, high, float(expected.pvalue)))
+    inner = expected.confidence_interval(0.90)
+    assert (row.low_90, row.high_90) == pytest.approx((inner.low, inner.high))
+
+
+def test_a_pair_has_a_row_for_each_seed_and_three_over_them() -> None:
+    own = select(ROWS, source="coarse", control="motion-energy")
+    assert [(row.seed, row.interval) for row in own] == [
+        *((seed, "clips") for seed in range(3)),
+        *((None, kind) for kind in ("clips", "seeds", "crossed")),
+    ]
+    assert [row.failed for row in own] == [1] * 6
+
+
+def test_one_seed_is_compared_conditional_on_its_encoder() -> None:
+    own = [row for row in rows_of(1) if row.source == "fine"]
+    assert {(row.seed, row.interval, row.p) for row in own} == {(0, "clips", None)}
+    assert [row.control for row in own] == [
+        *("chance", "majority", "random-encoder", "shuffled-time", "motion-energy")
+    ]
+
+
+def test_controls_that_the_study_does_not_ask_for_are_left_out() -> None:
+    rows = control_rows(
+        evaluations(1),
+        TASK,
+        at=replace(AT, readout="lstm-mean"),
+        study="quick",
+        bootstrap=ClipBootstrap(LABELS, seed=0),
+        controls=(),
+    )
+    assert {row.control for row in rows} == {"chance"}
