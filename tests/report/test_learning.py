@@ -63,7 +63,7 @@ def test_a_source_that_did_not_learn_enters_no_claim(
     found = answer(lookup)
     assert found.verdict == Verdict.NOT_LEARNED
     sentence = plain(found.sentence)
-    assert sentence.startswith("Nothing is claimed: “categories” has not learned its own labels (")
+    assert sentence.startswith("Nothing is claimed: “categories” has not learned its own labels.")
     assert "a difference of +40.0 percentage points" in sentence
     assert "better" not in sentence
     assert plain(found.limits[-1]).endswith("a positive control: it was not put to the test.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskgrain.report.controls import alarm_rows
-from taskgrain.report.learning import why_unlearned
 from taskgrain.report.lookup import (
     SEED_INTERVALS,
     Lookup,
@@ -89,8 +88,8 @@ def _claim(lookup: Lookup, verdict: Verdict, primary: Primary, *, finer: bool) -
     trained, than = f"Training on {ours} gave features", f"training on “{primary.versus}”"
     if verdict is Verdict.NOT_LEARNED:
         name = next(each for each in _pair(primary) if each in lookup.unlearned)
-        why = why_unlearned(lookup.unlearned[name])
-        return (f"Nothing is claimed: “{name}”", *why, f". Measured were features from {pair}")
+        unlearned = f"“{name}” has not learned its own labels"
+        return (f"Nothing is claimed: {unlearned}. Measured were features from {pair}",)
     claims = {
         Verdict.BETTER: f"{trained} that transfer better than {than}",
         Verdict.WORSE: f"{trained} that transfer worse than {than}",

@@ -35,11 +35,6 @@ def learned_phrase(lookup: Lookup) -> Phrase:
     return (*said[:-1], f". No claim rests on {which}.")
 
 
-def why_unlearned(score: OwnScore) -> Phrase:
-    """Return why a source counts as not learned, after its name."""
-    return (" has not learned its own labels (", *_beside_floor(score), ")")
-
-
 def _beside_floor(score: OwnScore) -> Phrase:
     own, floor = score.own, score.floor
     assert own.value is not None, "the lookup keeps only rows with a value"
