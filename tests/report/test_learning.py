@@ -78,3 +78,27 @@ def test_the_table_of_endpoints_says_not_learned(
     primary, further = endpoint_table(lookup).blocks
     assert primary.lines[0].cells[1].shown == "not learned"
     assert further.lines[0].cells[1].shown == "no result"
+
+
+def test_of_several_seeds_the_lowest_is_shown(make_lookup: MakeLookup, row: Make) -> None:
+    where = {**OWN, "source": "categories"}
+    rows = [
+        *own_rows(row, "categories", 0.6),
+        row(0.32, **where, seed=1),
+        row(0.5, **where, seed=2),
+    ]
+    (line,) = learned_table(make_lookup(*rows)).blocks[0].lines
+    assert line.header == "categories, seed 1, the lowest of 3"
+    assert [cell.shown for cell in line.cells][:1] == ["32.0"]
+    assert line.cells[-1].shown == "no"
+
+
+def test_many_sources_that_did_not_learn_are_named_alone(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    names = ("action-groups", "categories", "joint-full")
+    lookup = make_lookup(*(each for name in names for each in own_rows(row, name, 0.2)))
+    assert plain(learned_phrase(lookup)) == (
+        "3 of 3 sources did not learn: “action-groups”; “categories”; “joint-full”. No claim rests "
+        "on them."
+    )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator
+
 from taskgrain.learned import FLOORS, SOURCE_VALIDATION, OwnScore
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
@@ -16,6 +19,8 @@ from taskgrain.report.words import (
 )
 from taskgrain.results import ResultRow
 
+FEW = 2  # of more sources that did not learn the front page gives the names alone
+
 
 def learned_phrase(lookup: Lookup) -> Phrase:
     """Return which sources learned their own labels; nothing where the run did not measure it."""
@@ -26,13 +31,15 @@ def learned_phrase(lookup: Lookup) -> Phrase:
         if len(judged) == 1:
             return (f"“{judged.pop()}” learned its own labels.",)
         return (f"All {len(judged)} sources learned their own labels.",)
-    said: list[str | Number] = [
-        f"{len(lookup.unlearned)} of {count_words(len(judged), 'source')} did not learn: "
-    ]
+    count = len(lookup.unlearned)
+    begin = f"{count} of {count_words(len(judged), 'source')} did not learn: "
+    which = "it" if count == 1 else "them"
+    said: list[str | Number] = []
     for name, score in lookup.unlearned.items():
-        said += [f"“{name}” (", *_beside_floor(score), ")", "; "]
-    which = "it" if len(lookup.unlearned) == 1 else "them"
-    return (*said[:-1], f". No claim rests on {which}.")
+        said += ["; " if said else begin, f"“{name}”"]
+        if count <= FEW:
+            said += [" (", *_beside_floor(score), ")"]
+    return (*said, f". No claim rests on {which}.")
 
 
 def _beside_floor(score: OwnScore) -> Phrase:
@@ -60,7 +67,7 @@ def learned_table(lookup: Lookup) -> Table:
     }
     lines = tuple(
         Line(
-            _header(lookup, score),
+            _header(lookup, score, len(seeds)),
             (
                 cell_of(score.own),
                 *(
@@ -71,11 +78,11 @@ def learned_table(lookup: Lookup) -> Table:
             ),
             key=score.own.source or "",
         )
-        for score in lookup.own_scores
+        for score, seeds in _lowest(lookup)
     )
     return Table(
         name="learned",
-        title="Did the sources learn their own labels?",
+        title="Whether the sources learned their own labels",
         caption=(
             "Percent of the source's own validation clips. A source has learned if the lower bound "
             "of its 95 % interval lies above chance, the commonest class and a linear read-out of "
@@ -92,13 +99,22 @@ def learned_table(lookup: Lookup) -> Table:
     )
 
 
-def _header(lookup: Lookup, score: OwnScore) -> str:
+def _lowest(lookup: Lookup) -> Iterator[tuple[OwnScore, list[OwnScore]]]:
+    """Yield each source's score of a task under the seed of its lowest bound, with every seed's."""
+    of_task: dict[tuple[str | None, str], list[OwnScore]] = defaultdict(list)
+    for score in lookup.own_scores:
+        of_task[score.own.source, score.own.metric].append(score)
+    for seeds in of_task.values():
+        yield min(seeds, key=lambda each: -1.0 if each.own.low is None else each.own.low), seeds
+
+
+def _header(lookup: Lookup, score: OwnScore, num_seeds: int) -> str:
     """Name the source, its score where it has two, and its seed where there are several."""
     own = score.own
-    same = [each.own for each in lookup.own_scores if each.own.source == own.source]
+    metrics = {each.own.metric for each in lookup.own_scores if each.own.source == own.source}
     parts = [own.source or ""]
-    if len({row.metric for row in same}) > 1:
+    if len(metrics) > 1:
         parts.append(metric_words(own.metric))
-    if len({row.seed for row in same}) > 1:
-        parts.append(f"seed {own.seed}")
+    if num_seeds > 1:
+        parts.append(f"seed {own.seed}, the lowest of {num_seeds}")
     return ", ".join(parts)
