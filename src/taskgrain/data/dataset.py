@@ -82,9 +82,10 @@ class ClipBatches:
         if not self.examples:
             raise ValueError("no clip of these examples could be decoded")
         self.sampling = sampling
+        self.batch_size = batch_size
         self.steps_per_epoch = ceil(len(self.examples) / batch_size)
         self._store = store
-        self._variation = variation
+        self.variation = variation
         self._targets = np.array([example.label.target for example in self.examples], np.int64)
         if variation is not None and variation.is_balanced and (self._targets < 0).any():
             raise ValueError("a clip without a class cannot be balanced against others")
@@ -102,10 +103,10 @@ class ClipBatches:
     def _order(self, epoch: int) -> NDArray[np.int64]:
         """Give the examples' indices in the order of an epoch: int64 (N,)."""
         in_place = np.arange(len(self.examples))
-        if self._variation is None:
+        if self.variation is None:
             return in_place
-        rng = generator_for(self._variation.seed, epoch, "order")
-        if self._variation.is_balanced:
+        rng = generator_for(self.variation.seed, epoch, "order")
+        if self.variation.is_balanced:
             return rng.permutation(_balanced(self._targets, rng))
         return rng.permutation(in_place)
 
@@ -117,13 +118,13 @@ class ClipBatches:
         target = np.empty(len(chosen), np.int64)
         caption = np.full((len(chosen), self._length), PAD, np.int64)
         for row, (example, again) in enumerate(drawn):
-            if self._variation is None:
+            if self.variation is None:
                 video[row], label = self._centre(example.clip_id), example.label
                 picked = 0
             else:
                 name = f"{example.clip_id}/again-{again}" if again else example.clip_id
-                drawing = Drawing(self._variation.seed, epoch, name)
-                video[row], label = self._varied(example, self._variation.augmentation, drawing)
+                drawing = Drawing(self.variation.seed, epoch, name)
+                video[row], label = self._varied(example, self.variation.augmentation, drawing)
                 picked = _pick(len(label.captions), drawing)
             target[row] = label.target
             if label.captions:

@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskgrain.config.clips import Target
+from taskgrain.config.testing import Transfer
 from taskgrain.jobs.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.subjects import SubjectKey
 from taskgrain.study.targets import episode_plans, target_tasks
 from taskgrain.study.testing import evaluation_name, opened, read_subject
 from taskgrain.transfer.episode_answers import read_episode_file, write_episode_answers
-from taskgrain.transfer.episodes import EpisodeAnswers, evaluate_episodes
+from taskgrain.transfer.episodes import EpisodeAnswers, EpisodePlan, evaluate_episodes
 from taskgrain.transfer.evaluate import Subject, flat
-from taskgrain.transfer.probes import PROBES
+from taskgrain.transfer.probes import PROBES, ProbeName
 from taskgrain.transfer.task import TargetTask
 
 EPISODE_SECONDS = 2 / 600  # one 5-way 5-shot episode of logistic regression, one thread
@@ -26,17 +27,20 @@ def evaluate_target_episodes(
 
     The factors of a target are not asked. Probes that read steps answer where there are steps.
     """
-    transfer = inputs.study.transfer
     task = target_tasks(target, *opened(inputs.datasets[target.name]))[0]
     subject = read_subject(inputs, key, target)
     answers: list[EpisodeAnswers] = []
-    for plan in episode_plans(target, transfer):
-        for probe in transfer.probes:
-            read = _read_by(subject, reads_steps=PROBES[probe]().reads_steps)
-            if read is not None:
-                answers.append(evaluate_episodes(read, task, plan=plan, probe=probe))
-                worker.advance(plan.num_episodes * EPISODE_SECONDS)
+    for plan, probe in probed_episodes(target, inputs.study.transfer):
+        read = _read_by(subject, reads_steps=PROBES[probe]().reads_steps)
+        if read is not None:
+            answers.append(evaluate_episodes(read, task, plan=plan, probe=probe))
+            worker.advance(plan.num_episodes * EPISODE_SECONDS)
     write_episode_answers(inputs.folder.predictions(episodes_name(key, task.name)), answers)
+
+
+def probed_episodes(target: Target, transfer: Transfer) -> list[tuple[EpisodePlan, ProbeName]]:
+    """List the episodes of a target with each probe that answers them."""
+    return [(plan, probe) for plan in episode_plans(target, transfer) for probe in transfer.probes]
 
 
 def asks_episodes(inputs: Inputs, key: SubjectKey, target: Target) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.config.settings import Study
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.encode import write_webm
 from taskgrain.data.files import write_text
@@ -37,7 +38,7 @@ def show_examples(worker: Worker, inputs: Inputs) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     predictors = _predictors(inputs)
     entries = []
-    for name, count in _counts(inputs):
+    for name, count in example_counts(inputs.study):
         dataset = inputs.datasets[name]
         manifest, store = dataset.manifest(), dataset.frames()
         truth = _factors(dataset)
@@ -75,10 +76,10 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
     ]
 
 
-def _counts(inputs: Inputs) -> Iterator[tuple[str, int]]:
-    """Share the examples out: most to the source, the rest evenly to the targets."""
-    total = inputs.study.examples
-    targets = [target.name for target in inputs.study.targets]
+def example_counts(study: Study) -> Iterator[tuple[str, int]]:
+    """Yield each dataset and its number of examples: most for the source, even for the targets."""
+    total = study.examples
+    targets = [target.name for target in study.targets]
     each = round(total * (1 - SOURCE_SHARE) / len(targets))
     yield SOURCE, total - each * len(targets)
     for name in targets:

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from taskgrain.config.settings import Study
 from taskgrain.data.batch import Batch
 from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
@@ -110,7 +111,7 @@ def _calibrated(inputs: Inputs, encoder: nn.Module, key: FeaturesKey) -> str:
     dataset = inputs.datasets[SOURCE]
     store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
     usable = [record.clip_id for record in records if record.clip_id in store]
-    batches = in_order(inputs, usable, store).batches()
+    batches = batches_in_order(inputs, usable, store).batches()
     first = islice(batches, CALIBRATION_BATCHES)
     device = torch.device(inputs.device)
     calibrate_batch_norm(encoder, (batch.video.to(device) for batch in first))
@@ -138,7 +139,7 @@ def _extract(
         return
     clip_seconds = extract_seconds(inputs, subject.key)
     read = _reader(worker, inputs, subject, norm_clips, store)
-    batches = in_order(inputs, clip_ids, store)
+    batches = batches_in_order(inputs, clip_ids, store)
     part_steps = ceil(PART_CLIPS / inputs.study.train.batch_size)
 
     def make(number: int) -> Arrays:
@@ -200,9 +201,7 @@ def _outputs(
 ) -> dict[Place, tuple[Path, dict[str, object]]]:
     """Give the file of each place, and the header that says where its features come from."""
     key = subject.key
-    sampling: dict[str, object] = inputs.study.video.model_dump()
-    if key.kind == "shuffled-time":
-        sampling["shuffled"] = SHUFFLE_SEED
+    sampling = seen_of_clips(inputs.study, key)
     batch_norm: BatchNorm = "target" if norm_clips else "source"
     outputs: dict[Place, tuple[Path, dict[str, object]]] = {}
     for place in subject.places:
@@ -220,6 +219,14 @@ def _outputs(
         }
         outputs[place] = inputs.folder.features(key.name, name, place, batch_norm), header
     return outputs
+
+
+def seen_of_clips(study: Study, key: FeaturesKey) -> dict[str, object]:
+    """Return what the header of features says of how clips were seen; part of their fingerprint."""
+    sampling: dict[str, object] = study.video.model_dump()
+    if key.kind == "shuffled-time":
+        sampling["shuffled"] = SHUFFLE_SEED
+    return sampling
 
 
 def _is_there(path: Path, header: Mapping[str, object]) -> bool:
@@ -244,13 +251,13 @@ def _reader(
     if norm_clips:
         encoder = copy.deepcopy(encoder).to(device)
         seconds = extract_seconds(inputs, subject.key)
-        told = _told(worker, in_order(inputs, norm_clips, store).batches(), seconds)
+        told = _told(worker, batches_in_order(inputs, norm_clips, store).batches(), seconds)
         calibrate_batch_norm(encoder, (batch.video.to(device) for batch in told))
     return encoder_reader(encoder, subject.places, device=device)
 
 
-def in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
-    """Batch clips in their order, without labels: the centre of each."""
+def batches_in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
+    """Batch clips as they are seen by frozen encoders: in their order, the centre of each."""
     return ClipBatches(
         store,
         [Example(clip) for clip in clip_ids],

@@ -26,7 +26,7 @@ from taskgrain.study.coarse_readout import (
     read_out_clips,
 )
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.extracting import in_order
+from taskgrain.study.extracting import batches_in_order
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import task_of
 from taskgrain.study.pace import EXTRACT_SECONDS
@@ -62,7 +62,7 @@ def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStor
     wanted = [*read_out_clips(manifest.split(Split.TRAIN)), *manifest.split(Split.VALIDATION)]
     clips = [record.clip_id for record in wanted if record.clip_id in store]
     found: dict[str, NDArray[np.float32]] = {}
-    for batch in in_order(inputs, clips, store).batches():
+    for batch in batches_in_order(inputs, clips, store).batches():
         worker.advance(len(batch.clip_ids) * EXTRACT_SECONDS)
         found.update(zip(batch.clip_ids, motion_energy(batch.video).numpy(), strict=True))
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from taskgrain.config.clips import Target
 from taskgrain.config.settings import Study
@@ -13,7 +13,7 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.learned import unlearned
 from taskgrain.results import ResultRow, read_rows, write_rows
-from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import FLOORS_FILE
@@ -40,6 +40,17 @@ from taskgrain.transfer.trend_rows import nested_order, trend_rows
 BOOTSTRAP_SEED = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RowPlan:
+    """Which rows are written of every task, beside its values."""
+
+    study: str  # its name, a column of every row
+    compared: list[tuple[str, str]]  # source and versus of each difference
+    ladder: list[str]  # sources that a trend is tested over, from coarse to fine; none: no trend
+    trend_metric: ClipMetric
+    has_majority: bool  # whether the floor of the largest class is reported
+
+
 def gather(worker: Worker, inputs: Inputs) -> None:
     """Write results.jsonl and curves.jsonl from what the other cells left."""
     study, folder = inputs.study, inputs.folder
@@ -51,13 +62,13 @@ def gather(worker: Worker, inputs: Inputs) -> None:
             rows += read_rows(folder.rows(f"score-{source.name}-seed-{seed}"))
     rows += read_rows(folder.rows(FLOORS_FILE))
     keys = subjects(inputs)
-    ladder = nested_ladder(study, inputs.datasets[SOURCE].manifest().taxonomy)
+    plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
         tasks = target_tasks(target, *opened(inputs.datasets[target.name]))
         for task in tasks:
-            rows += _task_rows(inputs, keys, target, task, ladder)
+            rows += _task_rows(inputs, keys, target, task, plan)
             worker.advance(1.0)
-        rows += _episode_rows(inputs, keys, target, tasks[0])
+        rows += _episode_rows(inputs, keys, target, tasks[0], plan)
     asked = endpoints(study)
     corrected = correct_endpoints(rows, asked, unlearned=unlearned(rows))
     rows = [*corrected, *detectable_rows(rows, asked)]
@@ -70,9 +81,9 @@ def _task_rows(
     keys: list[SubjectKey],
     target: Target,
     task: TargetTask,
-    ladder: list[str],
+    plan: RowPlan,
 ) -> list[ResultRow]:
-    study, folder = inputs.study, inputs.folder
+    study, folder = plan.study, inputs.folder
     bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED)
     evaluations = [
         read_evaluation(folder.predictions(evaluation_name(key, task.name))) for key in keys
@@ -82,17 +93,17 @@ def _task_rows(
         for key in keys
         if has_permuted_control(inputs, key, target, task.name)
     ]
-    floors = floor_rows(task, study=study.name)
-    if "majority" not in study.transfer.controls:
+    floors = floor_rows(task, study=study)
+    if not plan.has_majority:
         floors = [row for row in floors if row.control != "majority"]
     return [
         *floors,
-        *clip_rows(evaluations, study=study.name, bootstrap=bootstrap),
-        *seed_rows(evaluations, study=study.name),
-        *difference_rows(evaluations, compared_pairs(study), study=study.name, bootstrap=bootstrap),
-        *_control_rows(study, evaluations, task, bootstrap),
-        *trend_rows(evaluations, ladder, study=study.name, metric=study.primary.metric),
-        *permuted_rows(permuted, study=study.name),
+        *clip_rows(evaluations, study=study, bootstrap=bootstrap),
+        *seed_rows(evaluations, study=study),
+        *difference_rows(evaluations, plan.compared, study=study, bootstrap=bootstrap),
+        *_control_rows(inputs.study, evaluations, task, bootstrap),
+        *trend_rows(evaluations, plan.ladder, study=study, metric=plan.trend_metric),
+        *permuted_rows(permuted, study=study),
     ]
 
 
@@ -114,15 +125,25 @@ def _control_rows(
 
 
 def _episode_rows(
-    inputs: Inputs, keys: list[SubjectKey], target: Target, task: TargetTask
+    inputs: Inputs, keys: list[SubjectKey], target: Target, task: TargetTask, plan: RowPlan
 ) -> list[ResultRow]:
     """Give the rows of a target's episodes; none unless the study asks for episodes."""
-    study = inputs.study
-    if not episode_plans(target, study.transfer):
+    if not episode_plans(target, inputs.study.transfer):
         return []
     asked = [key for key in keys if asks_episodes(inputs, key, target)]
     answers = [each for key in asked for each in read_episode_answers(inputs, key, task)]
-    return episode_rows(answers, compared_pairs(study), study=study.name)
+    return episode_rows(answers, plan.compared, study=plan.study)
+
+
+def row_plan_of(study: Study, taxonomy: Taxonomy) -> RowPlan:
+    """Turn the settings of a study into what its rows are to say."""
+    return RowPlan(
+        study=study.name,
+        compared=compared_pairs(study),
+        ladder=nested_ladder(study, taxonomy),
+        trend_metric=study.primary.metric,
+        has_majority="majority" in study.transfer.controls,
+    )
 
 
 def compared_pairs(study: Study) -> list[tuple[str, str]]:

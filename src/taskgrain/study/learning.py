@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from taskgrain.config.learning import Source
 from taskgrain.config.settings import Study
 from taskgrain.data.dataset import ClipBatches, Variation
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
@@ -101,22 +100,17 @@ def learn(
         RunError: naming source, seed, step and clips, if loss or gradient is not finite.
     """
     dataset, settings = inputs.datasets[SOURCE], inputs.study.train
-    manifest, store = dataset.manifest(), dataset.frames()
     model, description = new_model(inputs, task, encoder_of=encoder_of, seed=seed)
     describe = description.to_json()
-    if encoder_of is not None and inputs.source(encoder_of).warm_start is not None:
-        checkpoint, parts = _begun_from(inputs, inputs.source(encoder_of), seed)
-        describe["warm_start"] = begin_with(model, description, checkpoint, parts)
-    splits = Splits(
-        training=_batches(inputs, task, store, manifest.split(Split.TRAIN), seed),
-        validation=_batches(inputs, task, store, manifest.split(Split.VALIDATION), None),
-    )
+    begins_with = None if encoder_of is None else warm_start_of(inputs, encoder_of, seed)
+    if begins_with is not None:
+        describe["warm_start"] = begin_with(model, description, *begins_with)
     step_seconds = settings.batch_size * settings.accumulate * pass_seconds(inputs, encoder_of)
     try:
         result = train(
             model,
-            splits=splits,
-            options=_options(inputs, task, seed),
+            splits=splits_of(inputs, task, dataset.frames(), seed=seed),
+            options=options_of(inputs, task, seed=seed),
             folder=folder,
             describe=describe,
             watch=_Progress(worker, step_seconds).watch(),
@@ -128,17 +122,40 @@ def learn(
     return {"data_share": round(result.data_seconds / result.seconds, 4)}
 
 
-def _begun_from(
-    inputs: Inputs, source: Source, seed: int
-) -> tuple[Path, Literal["encoder", "all"]]:
-    """Find the checkpoint folder that a source begins with, and what it takes of it."""
-    assert source.warm_start is not None
-    earlier = warm_start_source(inputs, source.name)
+def warm_start_of(
+    inputs: Inputs, name: str, seed: int
+) -> tuple[Path, Literal["encoder", "all"]] | None:
+    """Find the checkpoint folder that a source begins with, and which of its weights are taken.
+
+    Returns:
+        None for a source that begins with newly drawn weights.
+    """
+    source = inputs.source(name)
+    if source.warm_start is None:
+        return None
+    earlier = warm_start_source(inputs, name)
     folder = Path(source.warm_start) if earlier is None else inputs.checkpoint(earlier, seed)
     return folder, source.warm_start_parts
 
 
-def _options(inputs: Inputs, task: SourceTask, seed: int) -> TrainingOptions:
+def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int) -> Splits:
+    """Batch what a task is learned from, and what it is validated on.
+
+    Args:
+        inputs: of the study.
+        task: what is learned.
+        store: frames of the source's clips; those that could not be decoded are left out.
+        seed: of the order of the training clips and of what is varied of them.
+    """
+    manifest, settings = inputs.datasets[SOURCE].manifest(), inputs.study.train
+    varied = Variation(seed, inputs.augmentation, settings.balanced)
+    return Splits(
+        training=_batches(inputs, task, store, manifest.split(Split.TRAIN), varied),
+        validation=evaluation_batches(inputs, task, store, manifest.split(Split.VALIDATION)),
+    )
+
+
+def options_of(inputs: Inputs, task: SourceTask, *, seed: int) -> TrainingOptions:
     """Turn the settings of a study into the options of the loop."""
     settings, weight = inputs.study.train, task.classification_weight
     return TrainingOptions(
@@ -191,15 +208,14 @@ def _batches(
     task: SourceTask,
     store: FrameStore,
     records: Sequence[ClipRecord],
-    seed: int | None,
+    variation: Variation | None,
 ) -> ClipBatches:
-    """Batch the clips that could be decoded; in the seed's order, or for evaluation without."""
-    usable, settings = [record for record in records if record.clip_id in store], inputs.study.train
-    variation = None if seed is None else Variation(seed, inputs.augmentation, settings.balanced)
+    """Batch the clips that could be decoded; in their order where nothing is varied."""
+    usable = [record for record in records if record.clip_id in store]
     return ClipBatches(
         store,
         task.examples(usable),
         inputs.sampling,
-        batch_size=settings.batch_size,
+        batch_size=inputs.study.train.batch_size,
         variation=variation,
     )

@@ -88,7 +88,7 @@ def encoder_from(settings: Encoder, seed: int) -> tuple[nn.Module, EncoderRecipe
     if settings.network == "two-channel":
         shape = shape_of(settings)
         return build_encoder(shape, seed), shape
-    return open_encoder(_wanted(settings), seed)
+    return open_encoder(wanted_network(settings), seed)
 
 
 def drawn(settings: Encoder) -> Encoder:
@@ -115,7 +115,8 @@ def shape_of(settings: Encoder) -> EncoderShape:
     )
 
 
-def _wanted(settings: Encoder) -> WantedNetwork:
+def wanted_network(settings: Encoder) -> WantedNetwork:
+    """Turn settings into what is asked for of a network from elsewhere."""
     assert settings.network != "two-channel", "it is none from elsewhere"
     assert settings.model is not None, "its settings were refused without one"
     return WantedNetwork(
@@ -178,7 +179,7 @@ def _not_ready(encoders: Mapping[str, Encoder]) -> list[str]:
     problems: dict[str, list[str]] = {}  # what is wrong -> the encoders that it is wrong with
     for where, settings in encoders.items():
         try:
-            make_ready(_wanted(settings))
+            make_ready(wanted_network(settings))
         except ConfigError as error:
             problems.setdefault(str(error), []).append(where)
     return [f"{', '.join(places)}: {problem}" for problem, places in problems.items()]

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Literal
 
 from taskgrain.config.clips import Target
+from taskgrain.config.settings import Study
+from taskgrain.config.testing import Transfer
 from taskgrain.data.manifest import Manifest
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
@@ -25,19 +27,37 @@ def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Ta
     """Probe a subject's features on one target and its factors; write every answer."""
     dataset, transfer = inputs.datasets[target.name], inputs.study.transfer
     subject = read_subject(inputs, key, target)
-    has_steps = subject.step_standardiser is not None
-    probes = tuple(name for name in transfer.probes if has_steps or not PROBES[name]().reads_steps)
-    plan = ProbePlan(probes, transfer.shots, transfer.draws, transfer.seed)
+    plan = probe_plan_of(transfer, has_steps=subject.step_standardiser is not None)
     for task in target_tasks(target, *opened(dataset)):
         cell = evaluation_name(key, task.name)
         write_evaluation(inputs.folder.predictions(cell), evaluate(subject, task, plan=plan))
         worker.advance(EVALUATE_SECONDS)
         if has_permuted_control(inputs, key, target, task.name):
-            primary = inputs.study.primary
-            shots = primary.shots if primary.shots != "all" else min(counted(transfer.shots))
-            alone = ProbePlan((primary.probe,), (shots,), transfer.draws, transfer.seed)
-            permuted = evaluate_permuted(subject, task, plan=alone)
+            permuted = evaluate_permuted(subject, task, plan=permuted_plan_of(inputs.study))
             write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
+
+
+def probe_plan_of(transfer: Transfer, *, has_steps: bool) -> ProbePlan:
+    """Return which probes are fitted on how many shots, over which draws.
+
+    Args:
+        transfer: the settings.
+        has_steps: whether the features keep the steps of a clip; probes that read steps are left
+            out where they do not.
+    """
+    probes = tuple(name for name in transfer.probes if has_steps or not PROBES[name]().reads_steps)
+    return ProbePlan(probes, transfer.shots, transfer.draws, transfer.seed)
+
+
+def permuted_plan_of(study: Study) -> ProbePlan:
+    """Return how the control of permuted labels is probed: as the primary endpoint is.
+
+    Where that takes all support clips, which is one draw alone, the control takes the fewest shots
+    that the study counts.
+    """
+    transfer, primary = study.transfer, study.primary
+    shots = primary.shots if primary.shots != "all" else min(counted(transfer.shots))
+    return ProbePlan((primary.probe,), (shots,), transfer.draws, transfer.seed)
 
 
 def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> Subject:
