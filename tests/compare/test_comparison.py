@@ -16,9 +16,10 @@ from taskgrain.compare.notes import alarms_of, notes_of, preview_of
 from taskgrain.compare.plan import COMPARED_PROBES, ComparePlan
 from taskgrain.errors import ConfigError, ManifestError, ResultError
 from taskgrain.results import find, read_rows, select
+from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import ProbePlan, Subject, evaluate
 from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.probes import Standardiser
+from taskgrain.transfer.probes import PROBES, Standardiser
 from tests.compare.made import class_of, clip_names, features_of, write_labels, write_npz
 
 PLAN = ComparePlan(probes=("nearest-mean", "ridge"), shots=(1, "all"), num_draws=20)
@@ -268,6 +269,28 @@ def test_one_scored_recording_of_each_class_is_nothing_to_judge_by(
     assert all(row.interval != "clips" for row in found.rows)
     notes = "\n".join(notes_of(found))
     assert "no interval or test over groups: too few are scored, or too unequal: one may" in notes
+
+
+@pytest.mark.parametrize("shots", [2, 3])
+def test_the_support_measures_the_scale_from_three_shots_up(folder: Path, shots: int) -> None:
+    plan = replace(PLAN, shots=(shots,))
+    found = run(folder, "weak=weak0.npz", "strong=strong0.npz", plan=plan)
+    features = FeatureSet(tuple(CLIPS), features_of(CLIPS, gap=0.3, seed=0), {})
+    pool = Standardiser.of(features.of(found.task.support_ids))
+    notes = [note for note in notes_of(found) if note.startswith("features are standardised")]
+    assert len(notes) == 1
+    assert ("at 2-shot by all clips" in notes[0]) == (shots == 2)
+    draws = support_draws(found.task, num_shots=shots, num_draws=20, seed=0)
+    pooled, scored = (features.of(ids) for ids in (found.task.support_ids, found.task.query_ids))
+    right = []
+    for draw in draws:
+        scale = pool if shots == 2 else Standardiser.of(pooled[draw])
+        probe = PROBES["nearest-mean"]().fit(scale(pooled[draw]), found.task.support_labels[draw])
+        right.append(probe.predict(scale(scored)) == found.task.query_labels)
+    (row,) = select(
+        found.rows, source="weak", probe="nearest-mean", metric="top-1", control=None, versus=None
+    )
+    assert row.value == pytest.approx(np.mean(right))
 
 
 def test_few_draws_or_none_leave_the_control_out_and_say_so(folder: Path) -> None:

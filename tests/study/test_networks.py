@@ -185,6 +185,19 @@ def test_a_new_model_is_what_its_description_rebuilds(
     assert shapes["decoder.attention.key.weight"] == (6, 10)
 
 
+def test_a_seed_draws_every_weight_of_a_new_model_anew(
+    speaking: tuple[Inputs, ModelDescription, torch.nn.Module], tmp_path: Path
+) -> None:
+    inputs, _, model = speaking
+    manifest = read_manifest(tmp_path)
+    task = source_task(inputs.source("small"), manifest, words="paper")
+    again, other = (new_model(inputs, task, encoder_of="small", seed=seed)[0] for seed in (7, 8))
+    for name, drawn in model.named_parameters():
+        assert torch.equal(again.get_parameter(name), drawn), name
+        if drawn.ndim > 1:  # norms and biases may begin with a constant
+            assert not torch.equal(other.get_parameter(name), drawn), name
+
+
 def test_a_source_without_an_encoder_of_its_own_has_the_studys(
     speaking: tuple[Inputs, ModelDescription, torch.nn.Module],
 ) -> None:

@@ -132,6 +132,17 @@ def test_the_best_epoch_and_the_last_are_kept_apart(tmp_path: Path) -> None:
     assert described["trained"]["epoch"] == result.best_epoch
 
 
+def test_of_equally_good_epochs_the_first_is_the_best(tmp_path: Path) -> None:
+    # A rate this small changes no answer, so that every epoch has the same score.
+    options = replace(OPTIONS, epochs=3, peak_lr=1e-12)
+    result = fit(make_model(), tmp_path, make_batch(), options=options)
+    scores = [record.validation for record in read_records(tmp_path / "epochs.jsonl")]
+    assert scores[0] == scores[1] == scores[2]
+    assert result.best_epoch == 1
+    described = json.loads((tmp_path / "best" / "model.json").read_text())
+    assert described["trained"]["epoch"] == 1
+
+
 def replace_target(batch: Batch, target: Tensor) -> Batch:
     return Batch(batch.clip_ids, batch.video, target, batch.caption)
 

@@ -116,7 +116,7 @@ def test_the_answers_are_those_of_a_slow_obvious_loop() -> None:
     task = replace(TASK, failed=frozenset({"s3", "q0", "q5", "q20"}))
     subject = subject_of(task, gap=0.5)
     row_of = dict(zip(subject.features.clip_ids, subject.features.features, strict=True))
-    for shots in (1, 3):
+    for shots in (1, 2, 3):
         plan = replace(PLAN, num_shots=shots)
         found = evaluate_episodes(subject, task, plan=plan, probe="logistic-regression")
         drawn = sample_episodes(task, plan=plan)
