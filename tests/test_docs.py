@@ -18,6 +18,7 @@ import taskgrain
 from taskgrain.cli.main import app
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
+from tests.setting_keys import setting_keys
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -30,29 +31,15 @@ Written from `taskgrain.config` by `python -m tests.test_docs`; a test keeps it 
 """
 
 
-def rows(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        inner = table_of(field.annotation)
-        if inner is not None:
-            several = "[]" if get_origin(field.annotation) is tuple else ""
-            several = ".NAME" if get_origin(field.annotation) is Mapping else several
-            yield from rows(inner, f"{key}{several}.")
-        else:
-            default = "required" if field.is_required() else f"`{json.dumps(shown(field))}`"
-            kind = words(field.annotation).replace("|", "\\|")
-            yield f"| `{key}` | {kind} | {default} | {field.description or ''} |\n"
+def rows(model: type[BaseModel]) -> Iterator[str]:
+    for key, field in setting_keys(model):
+        default = "required" if field.is_required() else f"`{json.dumps(shown(field))}`"
+        kind = words(field.annotation).replace("|", "\\|")
+        yield f"| `{key}` | {kind} | {default} | {field.description or ''} |\n"
 
 
 def shown(field: FieldInfo) -> object:
     return list(field.default) if isinstance(field.default, tuple) else field.default
-
-
-def table_of(annotation: object) -> type[BaseModel] | None:
-    for part in (annotation, *get_args(annotation)):
-        if isinstance(part, type) and issubclass(part, BaseModel):
-            return part
-    return None
 
 
 def words(annotation: object) -> str:
