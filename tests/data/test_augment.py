@@ -107,12 +107,6 @@ def test_a_new_augmentation_leaves_frames_and_fixed_crops_as_they_were() -> None
     assert (plain.rows, plain.columns) == (also.rows, also.columns)
 
 
-def test_without_frame_jitter_the_frames_are_those_of_evaluation() -> None:
-    still = Augmentation(frame_jitter=False)
-    first, second = (draw_view(30, SAMPLING, still, Drawing(0, n, "c")).window for n in (0, 1))
-    np.testing.assert_array_equal(first.frames, second.frames)
-
-
 def test_mirroring_turns_left_and_right_about() -> None:
     video = np.zeros((2, 24, 32, 3), np.uint8)
     video[:, :, :4] = 200

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from taskgrain.data.augment import Augmentation
+from taskgrain.data.augment import Augmentation, Drawing, draw_view
 from taskgrain.data.dataset import ClipBatches, Example, Label, Variation
 from taskgrain.data.opening import read_manifest
-from taskgrain.data.sampling import FrameSampling, spread_frames
+from taskgrain.data.sampling import FrameSampling
 from taskgrain.data.store import FrameFormat, FrameStore, write_shard
 from taskgrain.errors import RunError
 
@@ -117,7 +117,7 @@ def test_without_a_seed_clips_keep_their_order(store: FrameStore) -> None:
 
 
 def test_a_mirrored_clip_comes_with_the_label_of_its_mirror_image(store: FrameStore) -> None:
-    always = Augmentation(mirror=1.0, frame_jitter=False)
+    always = Augmentation(mirror=1.0)
     whole = FrameSampling(4, 24, 24, 24, 24)
     both = [
         Example("0", Label(0, ((1, 5, 2),)), Label(7, ((1, 9, 2),))),
@@ -128,7 +128,8 @@ def test_a_mirrored_clip_comes_with_the_label_of_its_mirror_image(store: FrameSt
     for clip_id, video, target, caption in zip(
         batch.clip_ids, batch.video.numpy(), batch.target, batch.caption, strict=True
     ):
-        stored = store.frames(clip_id)[spread_frames(store.num_frames(clip_id), 4, None)]
+        view = draw_view(store.num_frames(clip_id), whole, always, Drawing(0, 0, clip_id))
+        stored = store.frames(clip_id)[view.window.frames]
         if clip_id == "0":
             np.testing.assert_array_equal(video, stored[:, :, ::-1])
             assert (target, caption[1]) == (7, 9)

@@ -103,7 +103,6 @@ def video_wires() -> list[Wire]:
 def augment_wires() -> list[Wire]:
     """List the wires of what training varies."""
     return [
-        Wire("augment.frame_jitter", False, varied("frame_jitter", False)),
         Wire("augment.rate_jitter", 0.31, varied("rate_jitter", 0.31)),
         Wire("augment.crop_scale", [0.4, 0.7], varied("crop_scale", (0.4, 0.7))),
         Wire("augment.crop_aspect", [0.6, 1.1], varied("crop_aspect", (0.6, 1.1))),

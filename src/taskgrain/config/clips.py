@@ -133,9 +133,6 @@ class Video(Settings):
 class Augment(Settings):
     """What training varies of a clip, drawn from (seed, epoch, clip); scoring sees the centre."""
 
-    frame_jitter: bool = Field(
-        True, description="draw the frame of each span, or where a strided window begins"
-    )
     rate_jitter: float = Field(
         0.0, ge=0, lt=1, description="r: frame rate times 1 - r to 1 + r; spread: 1 - r to 1 of it"
     )

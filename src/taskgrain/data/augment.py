@@ -36,7 +36,6 @@ _RGB = np.linalg.inv(_YIQ)
 class Augmentation:
     """How far training clips are varied; the default draws frames and a crop of fixed size."""
 
-    frame_jitter: bool = True  # draw the frame of each span, or where a strided window begins
     rate_jitter: float = 0.0  # of the frame rate: a factor in 1 - r .. 1 + r; see `draw_view`
     crop_scale: tuple[float, float] | None = None  # share of the frame's area; None: fixed size
     crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)  # width / height, relative to the frame's
@@ -92,13 +91,12 @@ def draw_view(
     # Its own stream, so that a new kind of augmentation leaves frames and fixed crops as they were.
     extra = generator_for(drawing.seed, drawing.epoch, f"{drawing.clip_id}/augment")
     deviation = augmentation.rate_jitter * extra.uniform(-1, 1)
-    frame_rng = rng if augmentation.frame_jitter else None
     if sampling.stride is None:
         share = 1 - abs(deviation)
-        frames = spread_frames(num_stored, sampling.num_frames, frame_rng, share=share)
+        frames = spread_frames(num_stored, sampling.num_frames, rng, share=share)
     else:
         step = sampling.stride * (1 + deviation)
-        frames = strided_frames(num_stored, sampling.num_frames, step, frame_rng)
+        frames = strided_frames(num_stored, sampling.num_frames, step, rng)
     is_mirrored = bool(extra.random() < augmentation.mirror)
     colour = _draw_colour(augmentation, extra) if augmentation.changes_colour else None
     if augmentation.crop_scale is None:

@@ -54,7 +54,6 @@ class Inputs:
         """Give what training varies of a clip."""
         settings = self.study.augment
         return Augmentation(
-            frame_jitter=settings.frame_jitter,
             rate_jitter=settings.rate_jitter,
             crop_scale=None if settings.crop_scale is None else _pair(settings.crop_scale),
             crop_aspect=_pair(settings.crop_aspect),
