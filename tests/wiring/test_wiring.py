@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from taskgrain.config.settings import Study
+from taskgrain.data.manifest import Split
+from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import FrameStore
 from tests.setting_keys import general, setting_keys
 from tests.wiring.laying_out import Arguments, differing, plain_arguments
@@ -72,6 +74,15 @@ def test_a_setting_moves_the_arguments_of_its_wire_and_no_other(laid: Laid, inde
             assert value(before[name], after[name]), f"{name}: {before[name]}, then {after[name]}"
         else:
             assert after[name] == value, name
+
+
+def test_each_source_learns_from_training_clips_and_is_validated_on_the_others(laid: Laid) -> None:
+    arguments = laid.out({})
+    manifest = read_manifest(laid.places.clips)
+    for index in range(4):
+        for name, split in (("training", Split.TRAIN), ("validation", Split.VALIDATION)):
+            clips = [record.clip_id for record in manifest.split(split)]
+            assert arguments[f"sources[{index}].{name}.clips"] == clips
 
 
 def test_every_setting_has_a_wire_or_a_reason() -> None:
