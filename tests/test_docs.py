@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Literal, Union, get_args, get_origin
@@ -18,10 +20,11 @@ import taskgrain
 from taskgrain.cli.main import app
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
-from tests.setting_keys import setting_keys
+from tests.setting_keys import general, setting_keys
 
 ROOT = Path(__file__).parents[1]
 SETTINGS = ROOT / "docs" / "settings.md"
+PAGES = [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"]
 HEAD = """# Settings of a study
 
 Written from `taskgrain.config` by `python -m tests.test_docs`; a test keeps it so.
@@ -91,30 +94,68 @@ def test_every_option_is_documented() -> None:
     assert missing == []
 
 
-@pytest.mark.parametrize(
-    "page", [*sorted(ROOT.glob("docs/*.md")), ROOT / "README.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
         assert (page.parent / link).exists(), link
 
 
-def blocks(language: str) -> list[str]:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+def blocks(page: Path, language: str) -> list[str]:
+    text = page.read_text(encoding="utf-8")
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_study_of_the_readme_is_a_study(tmp_path: Path) -> None:
-    (text,) = blocks("toml")
+EXAMPLES = [
+    pytest.param(text, id=f"{page.name} {number}")
+    for page in PAGES
+    for number, text in enumerate(blocks(page, "toml"), 1)
+]
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+def test_each_study_of_the_documents_is_a_study(text: str, tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     study = load_study(tmp_path / "mine.toml")
-    assert [target.root for target in study.targets] == [tmp_path / "my-clips"]
-    assert study.primary.target == study.targets[0].name
+    written = tomllib.loads(text)
+    assert study.name == written["name"]
+    assert study.primary.target in [target.name for target in study.targets]
+    for target in study.targets:
+        assert target.root is None or target.root.is_relative_to(tmp_path)
+
+
+def written_keys(prefix: str, value: object) -> Iterator[str]:
+    """Yield the keys that a study file writes, as `setting_keys` names them."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from written_keys(f"{prefix}.{key}" if prefix else key, inner)
+    elif isinstance(value, list) and any(isinstance(inner, dict) for inner in value):
+        for inner in value:
+            yield from written_keys(f"{prefix}[]", inner)
+    else:
+        yield general(prefix)
+
+
+def same_table(key: str) -> str:
+    """Name a key by the first of the tables that hold the same settings."""
+    return key.replace("encoders.NAME.", "encoder.").replace("family[].", "primary.")
+
+
+def test_every_setting_is_set_by_a_packaged_study_or_by_an_example() -> None:
+    studies = files("taskgrain.config").joinpath("studies")
+    texts = [entry.read_text(encoding="utf-8") for entry in studies.iterdir()]
+    texts += [text for page in PAGES for text in blocks(page, "toml")]
+    written = {same_table(key) for text in texts for key in written_keys("", tomllib.loads(text))}
+    unset = [
+        key
+        for key, _ in setting_keys(Study)
+        if not any(f"{each}.".startswith(f"{same_table(key)}.") for each in written)
+    ]
+    assert unset == []
 
 
 def test_the_python_of_the_readme_uses_names_that_there_are() -> None:
-    (text,) = blocks("python")
+    (text,) = blocks(ROOT / "README.md", "python")
     compile(text, "README.md", "exec")
     used = set(re.findall(r"taskgrain\.([A-Za-z_]+)", text))
     assert used <= set(taskgrain.__all__)

@@ -38,7 +38,7 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
 
     Args:
         study: its settings.
-        run: an empty folder.
+        run: a folder that is not there yet.
         store: frames of the study's own source; drawn clips have none, and are not batched.
     """
     run.mkdir(parents=True)
