@@ -7,11 +7,14 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 from taskgrain.config.clips import Target
+from taskgrain.config.load import study_to_toml
 from taskgrain.config.settings import Study
 from taskgrain.data.dataset import ClipBatches
+from taskgrain.data.files import write_text
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Cell
 from taskgrain.models.channels import ChannelShape
+from taskgrain.report.run_folder import read_study
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
@@ -57,6 +60,7 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
         "cells": [_cell(cell) for cell in plan_cells(inputs)],
         "examples": dict(example_counts(study)),
         **_flat("rows", row_plan_of(study, datasets[SOURCE].manifest().taxonomy)),
+        "report.margin": _reported_margin(study, folder),
     }
     for index, target in enumerate(study.targets):
         found |= _target(inputs, keys, target, f"targets[{index}]")
@@ -66,6 +70,12 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
         key: str(value).replace(str(run), "RUN") if isinstance(value, Path) else value
         for key, value in found.items()
     }
+
+
+def _reported_margin(study: Study, folder: RunFolder) -> float:
+    """Read the margin as a report does: from the run's study file."""
+    write_text(folder.study, study_to_toml(study))
+    return read_study(folder.study).margin
 
 
 def _cell(cell: Cell) -> str:

@@ -44,6 +44,7 @@ def wires(places: Places) -> list[Wire]:
             },
         ),
         Wire("examples", 20, {"examples": {"source": 12, "kitchen": 4, "attic": 4}}),
+        Wire("margin", 3.5, {"report.margin": 0.035}),
         *data_wires(places),
         *video_wires(),
         *encoders_wires(),

@@ -69,26 +69,32 @@ def transfer_wires() -> list[Wire]:
                 "subjects": gains("pixels of pixels read as flat"),
                 "cells": gains("evaluate pixels on kitchen after features pixels"),
                 "targets[*].asked": gains("pixels"),
+                "rows.controls": ("majority", "random-encoder", "permuted-labels", "pixels"),
             },
         ),
         Wire(
             "transfer.controls",
             ["random-encoder", "permuted-labels"],
-            {"rows.has_majority": False},
+            {"rows.controls": ("random-encoder", "permuted-labels")},
         ),
-        Wire("transfer.controls", ["majority", "random-encoder"], {"targets[0].permuted": []}),
+        Wire(
+            "transfer.controls",
+            ["majority", "random-encoder"],
+            {"targets[0].permuted": [], "rows.controls": ("majority", "random-encoder")},
+        ),
     ]
 
 
 def endpoints_wires() -> list[Wire]:
     """List the wires of the primary endpoint and its family."""
     found = [
-        Wire("primary.source", "wide", {"endpoints[0].source": "wide"}),
+        Wire("primary.source", "wide", {"endpoints[0].source": "wide", "rows.at.source": "wide"}),
         Wire(
             "primary.versus",
             "wide",
             {
                 "endpoints[0].versus": "wide",
+                "rows.at.versus": "wide",
                 "rows.compared": [
                     *[("fine", "wide"), ("both", "wide"), ("coarse", "wide")],
                     ("fine", "coarse"),
@@ -100,6 +106,7 @@ def endpoints_wires() -> list[Wire]:
             "attic",
             {
                 "endpoints[0].target": "attic",
+                "rows.at.target": "attic",
                 "targets[0].permuted": [],
                 "targets[1].permuted": gains("both-seed-3 on attic"),
             },
@@ -107,19 +114,32 @@ def endpoints_wires() -> list[Wire]:
         Wire(
             "primary.probe",
             "nearest-mean",
-            {"endpoints[0].probe": "nearest-mean", "permuted.probes": ("nearest-mean",)},
+            {
+                "endpoints[0].probe": "nearest-mean",
+                "rows.at.probe": "nearest-mean",
+                "permuted.probes": ("nearest-mean",),
+            },
         ),
-        Wire("primary.shots", 3, {"endpoints[0].shots": 3, "permuted.shots": (3,)}),
+        Wire(
+            "primary.shots",
+            3,
+            {"endpoints[0].shots": 3, "rows.at.shots": 3, "permuted.shots": (3,)},
+        ),
         Wire(
             "primary.metric",
             "mean-per-class",
-            {"endpoints[0].metric": "mean-per-class", "rows.trend_metric": "mean-per-class"},
+            {
+                "endpoints[0].metric": "mean-per-class",
+                "rows.at.metric": "mean-per-class",
+                "rows.trend_metric": "mean-per-class",
+            },
         ),
         Wire(
             "primary.readout",
             "channels-mean",
             {
                 "endpoints[0].readout": "channels-mean",
+                "rows.at.readout": "channels-mean",
                 "targets[0].permuted": renamed("seed-3", "seed-3-channels-mean"),
             },
         ),

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 from taskgrain.config.clips import Target
 from taskgrain.config.settings import Study
+from taskgrain.config.testing import Control
 from taskgrain.data.files import write_text
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import Taxonomy
@@ -25,7 +26,6 @@ from taskgrain.train.run_log import read_records
 from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
 from taskgrain.transfer.episode_rows import episode_rows
-from taskgrain.transfer.evaluate import Evaluation
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rows import (
     clip_rows,
@@ -48,7 +48,13 @@ class RowPlan:
     compared: list[tuple[str, str]]  # source and versus of each difference
     ladder: list[str]  # sources that a trend is tested over, from coarse to fine; none: no trend
     trend_metric: ClipMetric
-    has_majority: bool  # whether the floor of the largest class is reported
+    controls: tuple[Control, ...]  # that sources are compared with; beside chance
+    at: Endpoint  # where they are compared
+
+    @property
+    def has_majority(self) -> bool:
+        """Whether the floor of the largest class is reported."""
+        return "majority" in self.controls
 
 
 def gather(worker: Worker, inputs: Inputs) -> None:
@@ -96,32 +102,25 @@ def _task_rows(
     floors = floor_rows(task, study=study)
     if not plan.has_majority:
         floors = [row for row in floors if row.control != "majority"]
+    beside: list[ResultRow] = []
+    if task.name == plan.at.target:
+        beside = control_rows(
+            evaluations,
+            task,
+            at=plan.at,
+            study=study,
+            bootstrap=bootstrap,
+            controls=plan.controls,
+        )
     return [
         *floors,
         *clip_rows(evaluations, study=study, bootstrap=bootstrap),
         *seed_rows(evaluations, study=study),
         *difference_rows(evaluations, plan.compared, study=study, bootstrap=bootstrap),
-        *_control_rows(inputs.study, evaluations, task, bootstrap),
+        *beside,
         *trend_rows(evaluations, plan.ladder, study=study, metric=plan.trend_metric),
         *permuted_rows(permuted, study=study),
     ]
-
-
-def _control_rows(
-    study: Study, evaluations: list[Evaluation], task: TargetTask, bootstrap: ClipBootstrap
-) -> list[ResultRow]:
-    """Compare the sources with the controls where the primary endpoint is read."""
-    (primary, *_) = endpoints(study)
-    if task.name != primary.target:
-        return []
-    return control_rows(
-        evaluations,
-        task,
-        at=primary,
-        study=study.name,
-        bootstrap=bootstrap,
-        controls=study.transfer.controls,
-    )
 
 
 def _episode_rows(
@@ -142,7 +141,8 @@ def row_plan_of(study: Study, taxonomy: Taxonomy) -> RowPlan:
         compared=compared_pairs(study),
         ladder=nested_ladder(study, taxonomy),
         trend_metric=study.primary.metric,
-        has_majority="majority" in study.transfer.controls,
+        controls=study.transfer.controls,
+        at=endpoints(study)[0],
     )
 
 
