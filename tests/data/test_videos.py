@@ -8,6 +8,7 @@ import pytest
 from taskgrain.data.container import DEFAULT_LIMITS, FORMATS, open_video
 from taskgrain.data.videos import (
     VIDEO_SUFFIXES,
+    absent_files,
     index_videos,
     is_image_name,
     is_video_name,
@@ -95,3 +96,16 @@ def test_an_id_is_found_in_another_unicode_form(clip_id: str, name: str) -> None
 
 def test_what_is_no_text_is_escaped_and_all_else_stays() -> None:
     assert printable("\udcff\u00f6.mp4") == "\\udcff\u00f6.mp4"
+
+
+def test_absent_files_are_those_that_cannot_be_reached(tmp_path: Path) -> None:
+    for name in ("a/1.webm", "a/2.webm", "3.webm", "b/frames/00001.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a" / "link.webm").symlink_to(tmp_path / "3.webm")
+    (tmp_path / "a" / "nowhere.webm").symlink_to(tmp_path / "gone.webm")
+    files = ["a/nowhere.webm", "a/1.webm", "a/4.webm", "3.webm", "b/frames", "c/5.webm"]
+    files += ["a/link.webm", "b", "a/2.webm"]
+    expected = [file for file in files if not (tmp_path / file).exists()]
+    assert expected == ["a/nowhere.webm", "a/4.webm", "c/5.webm"]
+    assert absent_files(tmp_path, files) == expected

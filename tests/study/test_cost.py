@@ -10,9 +10,12 @@ from torch import Tensor, nn
 
 from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
+from taskgrain.data.store import DECODE_SECONDS
 from taskgrain.models.build import add_readouts, build_encoder
-from taskgrain.study.cost import PEAK_TFLOPS, UTILISATION, estimate
+from taskgrain.prepare.rendering import DRAW_SECONDS
+from taskgrain.study.cost import ASSUMED_SECONDS, PEAK_TFLOPS, UTILISATION, estimate
 from taskgrain.study.networks import decoder_shape_of, shape_of
+from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 SMALL = [
     "video.num_frames=8",
@@ -160,3 +163,33 @@ def test_no_weights_are_opened_to_count_a_cost(
         None,
     ).sources[:1]
     assert cost.encoder_parameters == 11_176_512
+
+
+@pytest.mark.slow
+def test_a_dry_run_counts_decoding_from_the_files_and_says_how_many_are_absent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows: list[object] = [row(str(n), (PUSH, PULL)[n % 2]) for n in range(8)]
+    root = write_annotations(tmp_path / "clips", rows[:4], rows[4:])
+    for n in range(6):
+        write_video(root / "videos" / f"{n}.webm", moving_square(24 + n, size=256))
+    target = f"targets=[{{name='mine', root='{root}'}}]"
+    command = ["study", "smoke", "--set", target, "--set", "primary.target=mine"]
+    command += ["--set", "primary.shots=1", "--set", "transfer.shots=[1]", "--dry-run"]
+    main([*command, "--json"])
+    plan = json.loads(capsys.readouterr().out)
+    footage = plan["cost"]["footage"]["mine"]
+    assert (footage["clips"], footage["absent"], footage["sampled"]) == (8, 2, 6)
+    assert footage["clip_seconds"] == pytest.approx(26.5 / 12, abs=0.1)
+    drawn = 120 * (DRAW_SECONDS + DECODE_SECONDS)
+    assert footage["decode_seconds"] > 1.5 * DECODE_SECONDS
+    prepare = next(step for step in plan["steps"] if step["step"] == "prepare")
+    assert prepare["seconds"] == pytest.approx(drawn + 6 * footage["decode_seconds"])
+    frames = 12 * (120 * ASSUMED_SECONDS + 6 * footage["clip_seconds"])
+    size = load_study("smoke").video
+    gigabytes = frames * 3 * size.store_height * size.store_width / 1e9
+    assert plan["cost"]["store_gigabytes"] == pytest.approx(gigabytes)
+    main(command)
+    said = capsys.readouterr().out
+    assert "mine: 2 of 8 annotated clips have no file (first: videos/6" in said
+    assert "by the headers of 6 files" in said

@@ -14,6 +14,7 @@ from taskgrain.report.words import count_words
 if TYPE_CHECKING:
     from taskgrain.config.settings import Study
     from taskgrain.study.cost import StudyCost
+    from taskgrain.study.footage import Footage
 
 
 def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bool) -> None:
@@ -63,7 +64,26 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
         print(f"{root} is not there: counted as the settings say, not as it is")
     for problem in weights:
         print(f"missing weights: {problem}")
+    for name, footage in cost.footage.items():
+        print(_footage_text(name, footage))
     print(_cost_text(cost))
+
+
+def _footage_text(name: str, footage: Footage) -> str:
+    """Phrase how long a dataset's clips last and take to decode, and how many have no file."""
+    text = f"{name}: no header of its files could be read"
+    if footage.clip_seconds is not None:
+        text = (
+            f"{name}: clips of {footage.clip_seconds:.1f} s, each "
+            f"{1000 * footage.decode_seconds:.0f} ms of decoding on one thread: means by the "
+            f"headers of {count_words(footage.sampled, 'file')}"
+        )
+    if footage.absent:
+        text += (
+            f"\n{name}: {footage.absent:,} of {count_words(footage.clips, 'annotated clip')} have "
+            f"no file (first: {footage.first_absent}) and would count as failed"
+        )
+    return text
 
 
 def _missing(settings: Study) -> list[str]:

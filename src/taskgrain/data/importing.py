@@ -13,7 +13,13 @@ from taskgrain.data.companions import FACTORS, HIERARCHY
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.ledger import LEDGER, bytes_of
 from taskgrain.data.manifest import ClipRecord, Manifest, Reading, Split
-from taskgrain.data.videos import index_videos, is_video_name, printable, split_name
+from taskgrain.data.videos import (
+    absent_files,
+    index_videos,
+    is_video_name,
+    printable,
+    split_name,
+)
 from taskgrain.errors import ManifestError
 
 MARK = Path(".taskgrain") / "import.json"  # says where a written dataset comes from
@@ -58,7 +64,7 @@ def outline(reading: Reading) -> Outline:
         classes[str(split)] = len({record.category for record in records})
     clips[str(Split.TEST)] += len(reading.test_ids)
     files = [record.file for record in reading.records] + list(reading.test_files)
-    missing = tuple(printable(file) for file in files if not (reading.root / file).exists())
+    missing = tuple(map(printable, absent_files(reading.root, files)))
     return Outline(
         reading.layout,
         clips,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -100,6 +100,40 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result:
         return entry.stat()
     except OSError:
         return entry.stat(follow_symlinks=False)
+
+
+def absent_files(root: Path, files: Iterable[str]) -> list[str]:
+    """List the files that are not there, in their order.
+
+    Each folder is listed once: of hundreds of thousands of files only links are looked at.
+
+    Args:
+        root: of the dataset.
+        files: of its clips, video files or folders of frames; relative to `root`, with slashes.
+    """
+    held: dict[str, frozenset[str]] = {}
+    absent = []
+    for file in files:
+        folder, _, name = file.rpartition("/")
+        if folder not in held:
+            held[folder] = _names_in(root / folder)
+        # A file system may know a file by other names than it lists: in capitals, in another form.
+        if name not in held[folder] and not (root / file).exists():
+            absent.append(file)
+    return absent
+
+
+def _names_in(folder: Path) -> frozenset[str]:
+    """List what a folder holds, without links that lead nowhere."""
+    try:
+        with os.scandir(folder) as entries:
+            return frozenset(
+                entry.name
+                for entry in entries
+                if not entry.is_symlink() or Path(entry.path).exists()
+            )
+    except OSError:
+        return frozenset()
 
 
 def stored_as(videos: Mapping[str, str], clip_id: str) -> str | None:

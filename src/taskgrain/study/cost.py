@@ -17,6 +17,7 @@ from taskgrain.models.model import SourceModel
 from taskgrain.study.arithmetic import count_forward
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.extracting import STATISTICS_CLIPS
+from taskgrain.study.footage import Footage, footage_of
 from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
 from taskgrain.study.sources import source_task
 
@@ -59,6 +60,7 @@ class StudyCost:
     sources: tuple[SourceCost, ...]
     num_seeds: int
     store_gigabytes: float  # all datasets, raw frames
+    footage: Mapping[str, Footage]  # of the user's own datasets that are decoded from files
     hours: Mapping[str, float]  # GPU -> of training and features, all sources and seeds on one
     assumptions: tuple[str, ...]
 
@@ -84,9 +86,24 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
     hours = {
         name: operations / (peak * 1e12 * UTILISATION) / 3600 for name, peak in PEAK_TFLOPS.items()
     }
+    footage = {} if datasets is None else _footage(datasets)
     return StudyCost(
-        clips, sources, num_seeds, _store_gigabytes(study, clips), hours, _assumptions(manifest)
+        clips,
+        sources,
+        num_seeds,
+        store_gigabytes=_store_gigabytes(study, clips, footage),
+        footage=footage,
+        hours=hours,
+        assumptions=_assumptions(manifest),
     )
+
+
+def _footage(datasets: Mapping[str, Dataset]) -> dict[str, Footage]:
+    return {
+        name: footage_of(dataset.manifest().records)
+        for name, dataset in datasets.items()
+        if dataset.world is None and not dataset.is_packed
+    }
 
 
 def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> float:
@@ -99,7 +116,10 @@ def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> fl
 def _assumptions(manifest: Manifest | None) -> tuple[str, ...]:
     assumed = [f"GPUs reach {UTILISATION:.0%} of their half-precision peak (assumed, not measured)"]
     assumed.append("training and features: validation, probes and controls come on top")
-    assumed.append(f"stored clips last {ASSUMED_SECONDS:g} s at {FRAME_RATE:g} frames a second")
+    assumed.append(
+        f"stored clips last {ASSUMED_SECONDS:g} s where no header says how long, at "
+        f"{FRAME_RATE:g} frames a second"
+    )
     if manifest is None:
         assumed.append("the data is not there: clips as the settings say, labels as in ")
         assumed[-1] += f"Something-Something v2, {ASSUMED_WORDS} words"
@@ -113,10 +133,18 @@ def _clips(study: Study, datasets: Mapping[str, Dataset] | None) -> dict[str, in
     return {**clips, **{each.name: each.support + each.scored for each in study.targets}}
 
 
-def _store_gigabytes(study: Study, clips: Mapping[str, int]) -> float:
-    frames = ASSUMED_SECONDS * FRAME_RATE
+def _store_gigabytes(
+    study: Study, clips: Mapping[str, int], footage: Mapping[str, Footage]
+) -> float:
     pixels = study.video.store_height * study.video.store_width
-    return sum(clips.values()) * frames * pixels * 3 / 1e9
+    seconds = 0.0
+    for name, number in clips.items():
+        known = footage.get(name)
+        if known is None or known.clip_seconds is None:
+            seconds += number * ASSUMED_SECONDS
+        else:
+            seconds += (number - known.absent) * known.clip_seconds
+    return seconds * FRAME_RATE * pixels * 3 / 1e9
 
 
 def _source_cost(study: Study, source: Source, manifest: Manifest | None) -> SourceCost:

@@ -22,6 +22,7 @@ from taskgrain.study.episodes import (
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.floor_scores import FLOORS_FILE, floor_seconds, score_floors
+from taskgrain.study.footage import footage_of
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
@@ -110,7 +111,12 @@ def _cell(inputs: Inputs, name: str, needs: Sequence[str], work: _Work) -> Cell:
 
 
 def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
-    seconds = DECODE_SECONDS + (DRAW_SECONDS if dataset.world is not None else 0.0)
+    written = list(shards(dataset))
+    if dataset.world is not None:
+        seconds = DRAW_SECONDS + DECODE_SECONDS
+    else:
+        clips = [record for _, records, _ in written for record in records]
+        seconds = footage_of(clips).seconds_per_clip
     return [
         _cell(
             inputs,
@@ -124,7 +130,7 @@ def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
                 shard_index(dataset.store, number),
             ),
         )
-        for number, records, plans in shards(dataset)
+        for number, records, plans in written
     ]
 
 
