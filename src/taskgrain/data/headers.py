@@ -52,6 +52,19 @@ def read_header(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipHeader
         return None
 
 
+def is_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> bool:
+    """Whether a file can be opened as a video, or a folder holds frames; no frame is decoded."""
+    try:
+        if path.is_dir():
+            FrameFolder(path, limits)
+        else:
+            with open_video(path, limits=limits):
+                pass
+    except (ClipError, OSError):
+        return False
+    return True
+
+
 def _of_video(video: VideoFile, num_bytes: int) -> ClipHeader | None:
     seconds, codec, file = (
         video.declared_seconds,

@@ -14,7 +14,7 @@ import json
 import zlib
 from array import array
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -164,6 +164,18 @@ def verify_shard(folder: Path, shard: int) -> str | None:
     except OSError as error:
         return f"{path}: cannot be read: {error.strerror}"
     return None
+
+
+def checksums(folder: Path, shards: int) -> Iterator[tuple[str, int, int]]:
+    """Yield of each clip that has frames its id, the bytes of its frames, and their CRC-32.
+
+    Raises:
+        RunError: if a shard is missing or not whole.
+    """
+    for shard in range(shards):
+        for clip in _read_index(folder, shard)["clips"]:
+            if clip["frames"]:
+                yield clip["id"], clip["bytes"], clip["crc32"]
 
 
 def _read_index(folder: Path, shard: int) -> dict[str, Any]:

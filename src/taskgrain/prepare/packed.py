@@ -16,11 +16,22 @@ from typing import Literal
 from taskgrain.data.decode import Fit
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.manifest import ClipRecord, Split
-from taskgrain.data.store import CLIPS_PER_SHARD, Encoding, FrameStore, shard_index
+from taskgrain.data.store import (
+    CLIPS_PER_SHARD,
+    Encoding,
+    FrameStore,
+    checksums,
+    shard_index,
+)
 from taskgrain.data.videos import stamp_of
 from taskgrain.errors import RunError
 
 FORMAT = 1
+Content = tuple[int | None, int, int]
+"""Bytes of a clip's file, bytes of its frames as they are stored, and the CRC-32 of those.
+
+Equal contents are equal clips; equal clips have other contents in stores of another encoding.
+"""
 SMALL_STORE_SHARDS = 32  # few clips make small shards, so that all workers end together
 LEAST_CLIPS_PER_SHARD = 4
 
@@ -163,6 +174,19 @@ def read_clips(folder: Path, offset: int = 0) -> Iterator[PackedClip]:
         raise RunError(
             f"{path}: cannot be read ({error}); give its `taskgrain pack` command with --verify"
         ) from error
+
+
+def packed_contents(folder: Path) -> dict[str, Content]:
+    """Return what tells the content of each clip that has frames in a packed store: id -> content.
+
+    Raises:
+        RunError: if the store cannot be read.
+    """
+    size_of = {clip.clip: clip.bytes for clip in read_clips(folder)}
+    return {
+        clip_id: (size_of.get(clip_id), num_bytes, crc32)
+        for clip_id, num_bytes, crc32 in checksums(folder, read_facts(folder).shards)
+    }
 
 
 def readable_clips(folder: Path) -> list[PackedClip]:

@@ -12,16 +12,20 @@ from taskgrain.errors import ManifestError
 from taskgrain.jobs.executor import Worker
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.targets import check_target
 
 
 def check_clips(worker: Worker, inputs: Inputs) -> None:
-    """Write ledger.jsonl; refuse, before anything is learned, clips that are too few.
+    """Write ledger.jsonl; refuse, before anything is learned, clips that are too few or not new.
 
     Raises:
         ManifestError: if no clip of a split could be decoded.
-        ConfigError: if a target's class has fewer usable clips than a number of shots.
+        ConfigError: if a target's class has fewer usable clips than a number of shots, or a target
+            of the user's own has a clip that is drawn for the encoders to learn from, or reversed.
     """
+    if len({dataset.world is None for dataset in inputs.datasets.values()}) > 1:
+        refuse_leaks(inputs.study, inputs.datasets)  # again: drawn clips had no files before
     lines: list[str] = []
     opened = {
         name: (dataset.manifest(), dataset.frames()) for name, dataset in inputs.datasets.items()

@@ -73,8 +73,7 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
 
     Raises:
         ManifestError: if a dataset of the user's own cannot be read, or a few-shot list of it.
-        ConfigError: if a packed store holds other frames than the study wants, or a few-shot list
-            has clips that the encoders learn from.
+        ConfigError: if a packed store holds other frames than the study wants.
     """
     datasets: dict[str, Dataset] = {}
     wanted: dict[str, SourceData | Target] = {SOURCE: study.data}
@@ -87,27 +86,7 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
             write_annotations(root, plan(world))
         manifest = read_manifest(root)
         datasets[name] = _dataset(study, name, settings, manifest, folder.store(name))
-    for dataset in datasets.values():
-        if dataset.few_shot is not None and _is_same(dataset.root, datasets[SOURCE].root):
-            _refuse_learned(dataset, datasets[SOURCE])
     return datasets
-
-
-def _is_same(first: Path, second: Path) -> bool:
-    return first.resolve() == second.resolve()
-
-
-def _refuse_learned(target: Dataset, source: Dataset) -> None:
-    """Refuse a few-shot list of clips that the encoders learn from: they would not be new."""
-    learned = {record.clip_id for record in source.manifest().split(Split.TRAIN)}
-    listed = [record.clip_id for record in target.manifest().records]
-    shared = [clip for clip in listed if clip in learned]
-    if shared:
-        raise ConfigError(
-            f"target {target.name}: {len(shared)} of the {len(listed)} clips of {target.few_shot} "
-            f"are learned from, {shared[0]} among them; give data.root a folder whose annotations "
-            "leave those classes out (its videos may be links)"
-        )
 
 
 def _dataset(

@@ -21,6 +21,7 @@ from taskgrain.study.bf16_check import check_bf16
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
 from taskgrain.study.folder import RunFolder, claim, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
+from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
 from taskgrain.study.own_data import keep_to_data
@@ -137,6 +138,7 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     check_networks(study)
     check_training(study)
     datasets = lay_out(study, folder)
+    refuse_leaks(study, datasets)
     manifest = datasets[SOURCE].manifest()
     for source in study.sources:
         _check_source(source, manifest, study)
