@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taskgrain.config.load import load_study
     from taskgrain.errors import TaskgrainError
     from taskgrain.predict import Predictor
+    from taskgrain.report.frame import results_frame
     from taskgrain.report.html import write_report
     from taskgrain.results import read_rows
     from taskgrain.study.run import run_study
@@ -29,6 +30,7 @@ __all__ = [
     "__version__",
     "load_study",
     "read_rows",
+    "results_frame",
     "run_study",
     "write_report",
 ]
@@ -39,6 +41,7 @@ _HOME = {
     "TaskgrainError": "taskgrain.errors",
     "load_study": "taskgrain.config.load",
     "read_rows": "taskgrain.results",
+    "results_frame": "taskgrain.report.frame",
     "run_study": "taskgrain.study.run",
     "write_report": "taskgrain.report.html",
 }

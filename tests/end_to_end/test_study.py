@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import numpy as np
 import pytest
 
 from taskgrain.cli.main import main
+from taskgrain.report.summary import summarise
+from taskgrain.report.words import percent, points
 from taskgrain.results import find, read_rows
 from taskgrain.transfer.predictions import read_evaluation
 from tests.end_to_end.conftest import SMALL, digests
@@ -57,6 +60,23 @@ def test_the_numbers_can_be_recomputed_from_the_answers(small_run: Path) -> None
         ]
         assert found.value == pytest.approx(np.mean(right))
         assert found.n == len(evaluation.labels) == 39
+
+
+def test_the_lines_of_the_docs_print_the_reports_headline(
+    small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).parents[2] / "docs" / "data-format.md"
+    blocks = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    lines = next(block for block in blocks if "results_frame" in block)
+    exec(lines.replace("runs/quick", str(small_run)))
+    value_of = {
+        (source, versus): float(value)
+        for source, versus, value in map(str.split, capsys.readouterr().out.splitlines())
+    }
+    ours, theirs = value_of["joint-full", "None"], value_of["action-groups", "None"]
+    difference = points(value_of["joint-full", "action-groups"])
+    headline = f": {percent(ours)}\N{NO-BREAK SPACE}% against {percent(theirs)}\N{NO-BREAK SPACE}%"
+    assert f"{headline}, a difference of {difference} percentage points" in summarise(small_run)
 
 
 def test_one_worker_gives_the_bits_that_two_give(small_run: Path, tmp_path: Path) -> None:

@@ -1,0 +1,182 @@
+"""The results of a run as one table, in which a pivot cannot mix rows of different kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from taskgrain.errors import ResultError
+from taskgrain.report.run_folder import Primary, read_study
+from taskgrain.results import COLUMNS, DETECTABLE, TREND, ResultRow, Shots, Value, read_rows
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Kind = Literal[
+    "value",
+    "value-over-seeds",
+    "difference",
+    "difference-over-seeds",
+    "difference-over-clips",
+    "difference-over-episodes",
+    "difference-crossed",
+    "control",
+    "control-over-seeds",
+    "permuted-labels",
+    "trend",
+    "trend-over-seeds",
+    "detectable-difference",
+]
+Record = dict[str, Value]
+"""One row: `kind`, then the columns of results.jsonl; None where a column is absent."""
+
+OWN_METRICS: tuple[Kind, ...] = ("trend", "trend-over-seeds", "detectable-difference")
+FLAT = "flat"  # the read-out of controls without an encoder
+ENDPOINT = ("target", "probe", "metric", "readout", "shots")
+
+
+@overload
+def results_frame(
+    run: Path | str,
+    *,
+    kind: Kind | None = ...,
+    target: str | None = ...,
+    probe: str | None = ...,
+    metric: str | None = ...,
+    readout: str | None = ...,
+    shots: Shots | Literal["primary"] | None = ...,
+    plain: Literal[True],
+) -> list[Record]: ...
+
+
+@overload
+def results_frame(
+    run: Path | str,
+    *,
+    kind: Kind | None = ...,
+    target: str | None = ...,
+    probe: str | None = ...,
+    metric: str | None = ...,
+    readout: str | None = ...,
+    shots: Shots | Literal["primary"] | None = ...,
+    plain: bool = ...,
+) -> DataFrame | list[Record]: ...
+
+
+def results_frame(  # noqa: PLR0913 - a filter for each column
+    run: Path | str,
+    *,
+    kind: Kind | None = "value",
+    target: str | None = "primary",
+    probe: str | None = "primary",
+    metric: str | None = "primary",
+    readout: str | None = "primary",
+    shots: Shots | Literal["primary"] | None = None,
+    plain: bool = False,
+) -> DataFrame | list[Record]:
+    """Read the results of a run as rows of one kind, about the primary endpoint's question.
+
+    Args:
+        run: a run folder, or its results.jsonl.
+        kind: which rows; "value" are those of each source and encoder seed. None keeps all kinds,
+            which the column `kind` then tells apart. docs/data-format.md describes each.
+        target: keep this one; "primary" is the primary endpoint's, None keeps all.
+        probe: likewise; controls without a probe are kept with each.
+        metric: likewise; controls such as chance are in one metric only.
+        readout: likewise; controls without an encoder are kept with each.
+        shots: likewise, but all are kept by default.
+        plain: whether to return a list where pandas is installed, too.
+
+    Returns:
+        A pandas DataFrame where pandas is installed, otherwise a list of dictionaries.
+
+    Raises:
+        ResultError: if there are no results, or a filter is "primary" and the run's study.toml
+            names no primary endpoint.
+        ValueError: if there is no such kind.
+    """
+    path = Path(run)
+    results = path / "results.jsonl" if path.is_dir() else path
+    if kind is not None and kind not in KINDS:
+        raise ValueError(f"kind {kind!r}; expected None or one of {', '.join(KINDS)}")
+    asked = dict(zip(ENDPOINT, (target, probe, metric, readout, shots), strict=True))
+    if "primary" in asked.values():
+        primary = _primary_of(results)
+        asked = {
+            name: getattr(primary, name) if value == "primary" else value
+            for name, value in asked.items()
+        }
+    rows = read_rows(results)
+    records: list[Record] = [
+        {"kind": found, **asdict(row)}
+        for row, found in zip(rows, _kinds(rows), strict=True)
+        if kind in (None, found) and _is_about(row, found, asked)
+    ]
+    if plain:
+        return records
+    try:
+        from pandas import DataFrame
+    except ImportError:
+        return records
+    return DataFrame.from_records(records, columns=["kind", *COLUMNS])
+
+
+def _primary_of(results: Path) -> Primary:
+    study = results.with_name("study.toml")
+    primary = read_study(study).primary
+    if primary is None:
+        raise ResultError(
+            f"{study}: names no primary endpoint; give target, probe, metric and readout, each a "
+            "name, or None for all"
+        )
+    return primary
+
+
+def _is_about(row: ResultRow, kind: Kind, asked: Mapping[str, Value]) -> bool:
+    """Whether a row answers what was asked; what a control lacks, a probe say, it holds for."""
+    for name, wanted in asked.items():
+        found = getattr(row, name)
+        is_free = row.control is not None and found in (None, FLAT)
+        is_any_metric = name == "metric" and (kind in OWN_METRICS or row.control == "chance")
+        if wanted not in (None, found) and not is_free and not is_any_metric:
+            return False
+    return True
+
+
+KINDS: tuple[Kind, ...] = (
+    *("value", "value-over-seeds"),
+    *("difference", "difference-over-seeds", "difference-over-clips"),
+    *("difference-over-episodes", "difference-crossed"),
+    *("control", "control-over-seeds", "permuted-labels"),
+    *("trend", "trend-over-seeds", "detectable-difference"),
+)
+OVER: Mapping[str | None, Kind] = {
+    None: "difference-over-seeds",  # seeds that do not differ have no interval
+    "seeds": "difference-over-seeds",
+    "clips": "difference-over-clips",
+    "episodes": "difference-over-episodes",
+    "crossed": "difference-crossed",
+}
+
+
+def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
+    """Return the kind of each row: no two rows of a kind answer the same question."""
+    rows = tuple(rows)
+    seeded = {row.control for row in rows if row.seed is not None}
+    return [_kind(row, has_seeds=row.control in seeded) for row in rows]
+
+
+def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
+    if row.metric.startswith(DETECTABLE):
+        return "detectable-difference"
+    if row.metric == TREND:
+        return "trend-over-seeds" if row.seed is None else "trend"
+    if row.control == "permuted-labels":
+        return "permuted-labels"
+    if row.control is not None:
+        return "control-over-seeds" if has_seeds and row.seed is None else "control"
+    if row.versus is None:
+        return "value-over-seeds" if row.seed is None else "value"
+    return OVER[row.interval] if row.seed is None else "difference"
