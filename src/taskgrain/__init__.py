@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from taskgrain.config.load import load_study
     from taskgrain.errors import TaskgrainError
     from taskgrain.predict import Predictor
+    from taskgrain.report.best import best_checkpoint
     from taskgrain.report.frame import results_frame
     from taskgrain.report.html import write_report
     from taskgrain.results import read_rows
@@ -28,6 +29,7 @@ __all__ = [
     "Predictor",
     "TaskgrainError",
     "__version__",
+    "best_checkpoint",
     "load_study",
     "read_rows",
     "results_frame",
@@ -39,6 +41,7 @@ __all__ = [
 _HOME = {
     "Predictor": "taskgrain.predict",
     "TaskgrainError": "taskgrain.errors",
+    "best_checkpoint": "taskgrain.report.best",
     "load_study": "taskgrain.config.load",
     "read_rows": "taskgrain.results",
     "results_frame": "taskgrain.report.frame",

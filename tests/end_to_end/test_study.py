@@ -79,6 +79,17 @@ def test_the_lines_of_the_docs_print_the_reports_headline(
     assert f"{headline}, a difference of {difference} percentage points" in summarise(small_run)
 
 
+def test_the_best_checkpoint_that_the_command_names_describes_a_clip(
+    small_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["report", str(small_run), "--best", "--captions"])
+    folder = capsys.readouterr().out.removesuffix("\n")
+    assert folder == str(small_run / "checkpoints" / "joint-full-seed-0" / "last")
+    clip = next((small_run / "data" / "source" / "videos").iterdir())
+    main(["describe", folder, str(clip), "--json"])
+    assert json.loads(capsys.readouterr().out)["caption"] is not None
+
+
 def test_one_worker_gives_the_bits_that_two_give(small_run: Path, tmp_path: Path) -> None:
     main([*SMALL, "--out", str(tmp_path / "one"), "--workers", "1"])
     one, two = digests(tmp_path / "one"), digests(small_run)

@@ -1,0 +1,167 @@
+"""Which encoder of a run did best on the primary endpoint's task, and where its checkpoint is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from taskgrain.errors import ResultError
+from taskgrain.report.lookup import Lookup, question_of
+from taskgrain.report.run_folder import Primary, SourceFacts, StudyFacts, read_run_folder
+from taskgrain.report.words import (
+    count_words,
+    format_value,
+    metric_words,
+    probe_words,
+    readout_words,
+    shots_words,
+)
+from taskgrain.results import ResultRow, select
+
+FILES = ("model.json", "model.safetensors")
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The source that did best, the seed that did best of its encoders, and what came next."""
+
+    checkpoint: Path
+    endpoint: Primary
+    row: ResultRow  # of the source: over its seeds, where it has several
+    of_seed: ResultRow
+    runner_up: ResultRow | None
+    frozen: ResultRow | None  # a frozen source that did better; it has no checkpoint
+    num_seeds: int
+
+
+def best_checkpoint(run: Path | str, *, captions: bool = False) -> Path:
+    """Find the checkpoint of the encoder that did best on the primary endpoint's task.
+
+    Args:
+        run: a run folder.
+        captions: whether only sources that learned captions are compared.
+
+    Returns:
+        The checkpoint's folder in the run, for `Predictor.from_checkpoint`.
+
+    Raises:
+        ResultError: if no source that was trained has a result, or its checkpoint is not there.
+    """
+    return find_best(Path(run), captions=captions).checkpoint
+
+
+def find_best(run_dir: Path, *, captions: bool = False) -> Best:
+    """Compare the trained sources at the primary endpoint; equal ones in the study's order.
+
+    The source is the one with the highest value, over its seeds where it has several; of its
+    encoders the one of the best seed is taken, of equal seeds the lowest.
+
+    Raises:
+        ResultError: as `best_checkpoint`.
+    """
+    run = read_run_folder(run_dir)
+    primary = run.study.primary
+    if primary is None:
+        raise ResultError(
+            f"{run_dir / 'study.toml'}: names no primary endpoint, so none of its sources is best"
+        )
+    lookup, question = Lookup(run.study, run.rows), question_of(primary)
+    found = [lookup.measured(source, question) for source in lookup.sources]
+    ranked = sorted((row for row in found if row is not None), key=lambda row: -_value(row))
+    facts = {each.name: each for each in run.study.sources}
+    trained = [row for row in ranked if _is_wanted(facts.get(row.source or ""), captions=captions)]
+    if not trained:
+        wanted = "learned captions" if captions else "was trained"
+        raise ResultError(
+            f"{run_dir / 'results.jsonl'}: no source that {wanted} has a result at "
+            f"{endpoint_words(primary)}; run the study to its end, or give another run"
+        )
+    row = trained[0]
+    seeds = [
+        each
+        for each in select(
+            lookup.rows,
+            source=row.source,
+            target=row.target,
+            probe=row.probe,
+            shots=row.shots,
+            metric=row.metric,
+            readout=row.readout,
+            control=None,
+            versus=None,
+        )
+        if each.seed is not None
+    ]
+    of_seed = min(seeds, key=lambda each: (-_value(each), each.seed or 0), default=row)
+    ahead = ranked[: ranked.index(row)]
+    return Best(
+        _checkpoint(run_dir, run.study, of_seed),
+        primary,
+        row,
+        of_seed,
+        runner_up=trained[1] if len(trained) > 1 else None,
+        frozen=next((each for each in ahead if _is_frozen(facts.get(each.source or ""))), None),
+        num_seeds=len(seeds),
+    )
+
+
+def describe_best(best: Best) -> str:
+    """Phrase what was chosen, how far the next is behind, and what the choice is worth."""
+    metric = best.row.metric
+    said = f"best at {endpoint_words(best.endpoint)}: {best.row.source}, {_shown(best.row)}"
+    if best.num_seeds > 1:
+        said += (
+            f" over {count_words(best.num_seeds, 'seed')}; of these seed {best.of_seed.seed}, "
+            f"{_shown(best.of_seed)}"
+        )
+    else:
+        said += f", seed {best.of_seed.seed}"
+    if best.runner_up is not None:
+        behind = format_value(metric, _value(best.row) - _value(best.runner_up))
+        said += f"; next {best.runner_up.source}, {_shown(best.runner_up)}, {behind} points behind"
+    if best.frozen is not None:
+        said += f"; {best.frozen.source} has {_shown(best.frozen)}, but is frozen: no checkpoint"
+    return f"{said}. It was chosen on the clips that score it: expect less on others."
+
+
+def endpoint_words(primary: Primary) -> str:
+    """Phrase the task of an endpoint."""
+    parts = [shots_words(primary.shots), probe_words(primary.probe), f"on {primary.target}"]
+    parts.append(f"({metric_words(primary.metric)}")
+    readout = "" if primary.readout is None else f"; {readout_words(primary.readout)}"
+    return " ".join(part for part in parts if part) + f"{readout})"
+
+
+def _is_wanted(facts: SourceFacts | None, *, captions: bool) -> bool:
+    """Whether a source was trained here; one that study.toml does not name was."""
+    return not _is_frozen(facts) and not (captions and (facts is None or facts.caption is None))
+
+
+def _is_frozen(facts: SourceFacts | None) -> bool:
+    return facts is not None and facts.kind == "frozen"
+
+
+def _checkpoint(run_dir: Path, study: StudyFacts, row: ResultRow) -> Path:
+    """Find the checkpoint whose features were tested.
+
+    Raises:
+        ResultError: if it is not whole.
+    """
+    tested = dict(study.settings).get("transfer.checkpoint", "last")
+    folder = run_dir / "checkpoints" / f"{row.source}-seed-{row.seed}" / tested
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise ResultError(
+            f"{folder / missing[0]}: no such file, but {row.source!r}, seed {row.seed}, did best; "
+            "bring the run's checkpoints back, or run the study again into another folder"
+        )
+    return folder
+
+
+def _shown(row: ResultRow) -> str:
+    return f"{format_value(row.metric, _value(row))} %"
+
+
+def _value(row: ResultRow) -> float:
+    assert row.value is not None, "the lookup keeps only rows with a value"
+    return row.value
