@@ -40,6 +40,13 @@ def run(complete: RunMaker, row: Make, difference: Make, control: Make) -> Path:
         control("random-encoder", 0.2, seed=1),
         control("random-encoder", 0.2, **over),
         control("pixels", 0.2, readout="flat"),
+        *(
+            row(0.05, **{**columns, "versus": "pixels", "control": "pixels"})
+            for columns in (
+                *({"seed": 0}, {"seed": 1}, over),
+                *({"seed": None, "interval": "clips"}, {"seed": None, "interval": "crossed"}),
+            )
+        ),
         row(0.01, source=None, metric="trend"),
         row(0.01, source=None, metric="trend", **over),
         difference(0.03, metric="detectable-difference", width=None, seed=None),

@@ -32,6 +32,7 @@ class Best:
     runner_up: ResultRow | None
     frozen: ResultRow | None  # a frozen source that did better; it has no checkpoint
     num_seeds: int
+    is_learned: bool  # False where the source has not learned its own labels
 
 
 def best_checkpoint(run: Path | str, *, captions: bool = False) -> Path:
@@ -102,6 +103,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         runner_up=trained[1] if len(trained) > 1 else None,
         frozen=next((each for each in ahead if _is_frozen(facts.get(each.source or ""))), None),
         num_seeds=len(seeds),
+        is_learned=row.source not in lookup.unlearned,
     )
 
 
@@ -121,6 +123,8 @@ def describe_best(best: Best) -> str:
         said += f"; next {best.runner_up.source}, {_shown(best.runner_up)}, {behind} points behind"
     if best.frozen is not None:
         said += f"; {best.frozen.source} has {_shown(best.frozen)}, but is frozen: no checkpoint"
+    if not best.is_learned:
+        said += f". {best.row.source} has not learned its own labels"
     return f"{said}. It was chosen on the clips that score it: expect less on others."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from taskgrain.errors import ResultError
 from taskgrain.report.run_folder import Primary, read_study
@@ -24,6 +24,10 @@ Kind = Literal[
     "difference-crossed",
     "control",
     "control-over-seeds",
+    "control-difference",
+    "control-difference-over-seeds",
+    "control-difference-over-clips",
+    "control-difference-crossed",
     "permuted-labels",
     "trend",
     "trend-over-seeds",
@@ -145,13 +149,7 @@ def _is_about(row: ResultRow, kind: Kind, asked: Mapping[str, Value]) -> bool:
     return True
 
 
-KINDS: tuple[Kind, ...] = (
-    *("value", "value-over-seeds"),
-    *("difference", "difference-over-seeds", "difference-over-clips"),
-    *("difference-over-episodes", "difference-crossed"),
-    *("control", "control-over-seeds", "permuted-labels"),
-    *("trend", "trend-over-seeds", "detectable-difference"),
-)
+KINDS: tuple[Kind, ...] = get_args(Kind)
 OVER: Mapping[str | None, Kind] = {
     None: "difference-over-seeds",  # seeds that do not differ have no interval
     "seeds": "difference-over-seeds",
@@ -159,12 +157,18 @@ OVER: Mapping[str | None, Kind] = {
     "episodes": "difference-over-episodes",
     "crossed": "difference-crossed",
 }
+OVER_CONTROL: Mapping[str | None, Kind] = {
+    None: "control-difference-over-seeds",
+    "seeds": "control-difference-over-seeds",
+    "clips": "control-difference-over-clips",
+    "crossed": "control-difference-crossed",
+}
 
 
 def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
     """Return the kind of each row: no two rows of a kind answer the same question."""
     rows = tuple(rows)
-    seeded = {row.control for row in rows if row.seed is not None}
+    seeded = {row.control for row in rows if row.seed is not None and row.versus is None}
     return [_kind(row, has_seeds=row.control in seeded) for row in rows]
 
 
@@ -175,6 +179,8 @@ def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
         return "trend-over-seeds" if row.seed is None else "trend"
     if row.control == "permuted-labels":
         return "permuted-labels"
+    if row.control is not None and row.versus is not None:
+        return "control-difference" if row.seed is not None else OVER_CONTROL[row.interval]
     if row.control is not None:
         return "control-over-seeds" if has_seeds and row.seed is None else "control"
     if row.versus is None:
