@@ -7,7 +7,8 @@ TaskgrainError
 ├── TaxonomyError      the unknown name, and a known one
 ├── CheckpointError    the path, and the first weight or entry that does not fit
 ├── ResultError        which result is missing or malformed
-└── RunError           the run folder is locked, or holds another study's results
+└── RunError           the run folder is locked or holds another study's results, or workers
+                       cannot start, or one died
 
 A wrong argument from Python is a ValueError; a state that cannot occur is an assert.
 """
@@ -49,7 +50,7 @@ class ResultError(TaskgrainError):
 
 
 class RunError(TaskgrainError):
-    """A run folder that is in use, or that belongs to another study."""
+    """A run folder that cannot be written to, or workers that could not go on."""
 
 
 class StoppedError(Exception):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -24,7 +25,13 @@ from types import FrameType
 from typing import Protocol
 
 from taskgrain.data.files import write_text
-from taskgrain.errors import RunError, StoppedError
+from taskgrain.errors import RunError, StoppedError, TaskgrainError
+from taskgrain.jobs.starting import (
+    GUARD,
+    explain_death,
+    refuse_to_begin_again,
+    starting_workers,
+)
 
 POLL_SECONDS = 0.2
 
@@ -91,33 +98,45 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
         StoppedError: after Ctrl-C, once every worker has come to a safe point.
         RunError: if a worker died.
     """
+    refuse_to_begin_again()
     cells = [cell for cell in cells if not cell.is_done]
     if not cells:
         return
     workers = min(workers, len(cells))
     context = multiprocessing.get_context("spawn")
-    stop, news = context.Event(), context.Queue()
-    pool = ProcessPoolExecutor(
-        max_workers=workers,
-        mp_context=context,
-        initializer=_begin_worker,
-        initargs=(stop, news, os.getpid()),
-    )
-    with pool:
-        try:
-            # The pool watches the workers that were there when it last heard of a result: a
-            # later one could die unseen. So all of them begin before the first cell.
-            wait([pool.submit(os.getpid) for _ in range(workers)])
-            _Schedule(cells, pool, workers, monitor, news).run()
-        except KeyboardInterrupt:
-            stop.set()
-            monitor.stopping()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise StoppedError from None
-        except BaseException:
-            stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    with starting_workers():
+        stop, news = context.Event(), context.Queue()
+        pool = ProcessPoolExecutor(
+            max_workers=workers,
+            mp_context=context,
+            initializer=_begin_worker,
+            initargs=(stop, news, os.getpid()),
+        )
+        schedule = _Schedule(cells, pool, workers, monitor, news)
+        others, processes = multiprocessing.active_children(), []
+        with pool:
+            try:
+                # The pool watches the workers that were there when it last heard of a result: a
+                # later one could die unseen. So all of them begin before the first cell.
+                begun = [pool.submit(os.getpid) for _ in range(workers)]
+                processes = [one for one in multiprocessing.active_children() if one not in others]
+                for each in begun:
+                    each.result()
+                schedule.run()
+            except KeyboardInterrupt:
+                stop.set()
+                monitor.stopping()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise StoppedError from None
+            except BrokenProcessPool:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)  # until the exit codes are known
+                exit_codes = [process.exitcode for process in processes]
+                raise RunError(explain_death(exit_codes, schedule.under_way)) from None
+            except BaseException:
+                stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
 
 News = tuple[str, float]
@@ -140,8 +159,19 @@ class _Schedule:
         self._news = news
         self._running: dict[Future[tuple[float, Facts]], Cell] = {}
         self._done: set[str] = set()
+        self._last: str | None = None  # name of the cell that began last
+
+    @property
+    def under_way(self) -> str | None:
+        """Names of the cells that are being computed; None before the first one begins."""
+        return " or ".join(cell.name for cell in self._running.values()) or self._last
 
     def run(self) -> None:
+        """Run all cells.
+
+        Raises:
+            BrokenProcessPool: if a worker died.
+        """
         while self._waiting or self._running:
             self._start_ready()
             assert self._running, "cells need one another in a circle"
@@ -157,20 +187,17 @@ class _Schedule:
             if any(need in self._by_name and need not in self._done for need in cell.needs):
                 continue
             del self._waiting[name]
+            self._last = name
             self._monitor.started(cell)
-            self._running[self._pool.submit(_run_cell, cell)] = cell
+            # A worker that fails to unpickle what it is sent dies of it; bytes always arrive.
+            self._running[self._pool.submit(_run_cell, cell.name, pickle.dumps(cell))] = cell
 
     def _finish(self, future: Future[tuple[float, Facts]]) -> None:
-        cell = self._running.pop(future)
         try:
             seconds, facts = future.result()
-        except BrokenProcessPool:
-            under_way = " or ".join(each.name for each in (cell, *self._running.values()))
-            raise RunError(
-                f"a worker process died in {under_way}: for want of memory (the same "
-                "command goes on from here; give it fewer --workers), or because a script that "
-                'calls run_study lacks `if __name__ == "__main__":`'
-            ) from None
+        except TaskgrainError as error:
+            raise error from None  # it says what to do: the worker's traceback is left out
+        cell = self._running.pop(future)
         self._done.add(cell.name)
         self._monitor.finished(cell, seconds, facts)
 
@@ -253,9 +280,10 @@ def _die_with(parent: int) -> None:
     os._exit(1)
 
 
-def _run_cell(cell: Cell) -> tuple[float, Facts]:
+def _run_cell(name: str, pickled: bytes) -> tuple[float, Facts]:
     global _is_busy
     started = time.perf_counter()
+    cell = _unpickled(name, pickled)
     _is_busy = True
     try:
         facts = cell.work(_ProcessWorker(cell.name))
@@ -263,3 +291,20 @@ def _run_cell(cell: Cell) -> tuple[float, Facts]:
     finally:
         _is_busy = False
     return time.perf_counter() - started, facts or {}
+
+
+def _unpickled(name: str, pickled: bytes) -> Cell:
+    """Rebuild a cell, for which the modules of all that it is made of are imported.
+
+    Raises:
+        RunError: if one of them cannot be.
+    """
+    try:
+        cell: Cell = pickle.loads(pickled)
+    except Exception as error:
+        raise RunError(
+            f"{name}: a worker process cannot import what it is to run "
+            f"({type(error).__name__}: {error}); define that in a module, or in the main program "
+            f"above `{GUARD}`"
+        ) from error
+    return cell

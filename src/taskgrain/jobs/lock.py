@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from taskgrain.errors import RunError
+from taskgrain.jobs.starting import refuse_to_begin_again
 
 
 @contextmanager
@@ -19,6 +20,7 @@ def locked(root: Path) -> Iterator[None]:
     Raises:
         RunError: if another process holds it, with that process's number.
     """
+    refuse_to_begin_again()  # or a worker would report its own parent as the holder
     try:
         root.mkdir(parents=True, exist_ok=True)
         handle = (root / ".lock").open("a+", encoding="utf-8")
