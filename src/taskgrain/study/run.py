@@ -16,6 +16,7 @@ from taskgrain.jobs.executor import run_cells
 from taskgrain.jobs.lock import locked
 from taskgrain.jobs.progress import Reporter
 from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.jobs.starting import refuse_to_begin_again
 from taskgrain.labels.symmetry import check_mirror_table
 from taskgrain.study.bf16_check import check_bf16
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
@@ -25,6 +26,7 @@ from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
 from taskgrain.study.own_data import keep_to_data
+from taskgrain.study.own_encoder import check_encoder_factory
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.provenance import commit, describe_run
 from taskgrain.study.settled import note_processor, settle
@@ -51,7 +53,8 @@ def run_study(
         out: the run folder; made if it is not there.
         workers: processes, one thread each; None is one a core where encoders compute on the CPU,
             and one elsewhere: each would need the device's memory. Never changes a number.
-        encoder: makes an encoder of your own from a seed; a function of an importable module.
+        encoder: makes an encoder of your own from a seed: a function, class or other object that
+            worker processes can import, so defined in a module or in a script with a main guard.
         device: where encoders compute, as torch names it.
         quiet: whether to keep silent.
 
@@ -62,11 +65,13 @@ def run_study(
         TaskgrainError: naming what the user can mend; nothing that was computed is lost.
         StoppedError: after Ctrl-C or SIGTERM; the same call goes on from there.
     """
+    refuse_to_begin_again()
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; expected at least 1")
     workers = workers or usual_workers(device)
     if encoder is not None:
         _refuse_two_encoders(study)
+        check_encoder_factory(encoder)
     started = time.monotonic()
     out = Path(out)
     folder = RunFolder(out)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
-
-import torch
 
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import EncoderFactory
+from taskgrain.study.own_encoder import identify_encoder
 from taskgrain.study.processor import processor_kind
 from taskgrain.train.precision import Precision, resolve_precision, usable_device
 
@@ -27,7 +25,7 @@ def settle(
     """Resolve what the study leaves open, or check that the run began with the same.
 
     Raises:
-        ConfigError: if there is no such device.
+        ConfigError: if there is no such device, or an encoder of the user's own is no module.
         RunError: naming what differs from how the run began.
     """
     where = usable_device(device)
@@ -35,7 +33,7 @@ def settle(
     found = {
         "precision": precision,
         "device": where.type,
-        "encoder": _identify(encoder, study.seeds[0]),
+        "encoder": PACKAGED if encoder is None else identify_encoder(encoder, study.seeds[0]),
     }
     held = _held(folder)
     if not held:
@@ -72,16 +70,3 @@ def _held(folder: RunFolder) -> dict[str, Any]:
 
 def _write(folder: RunFolder, found: Mapping[str, object]) -> None:
     write_text(folder.root / SETTLED, json.dumps(found, indent=1) + "\n")
-
-
-def _identify(encoder: EncoderFactory | None, seed: int) -> str:
-    """Name an encoder by where it is made and by the names and shapes of its weights."""
-    if encoder is None:
-        return PACKAGED
-    with torch.random.fork_rng():
-        weights = encoder(seed).state_dict()
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        tensor = weights[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-    return f"{encoder.__module__}.{encoder.__qualname__} {digest.hexdigest()[:16]}"
