@@ -25,9 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taskgrain.data.decode import decode_clip
 from taskgrain.data.files import atomic_path, check_writable, write_text
-from taskgrain.data.sampling import FrameSampling, generator_for, see
+from taskgrain.data.sampling import FrameSampling, decode_stored, generator_for, see
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.labels.vocabulary import BOS
@@ -145,18 +144,7 @@ def _videos(clips: Sequence[Path], sampling: FrameSampling) -> NDArray[np.uint8]
     if not clips:
         shape = (MADE_CLIPS, sampling.num_frames, sampling.height, sampling.width, 3)
         return generator_for(0, 0, "export").integers(0, 256, shape, dtype=np.uint8)
-    seen = [
-        see(
-            decode_clip(
-                clip,
-                height=sampling.store_height,
-                width=sampling.store_width,
-                fit=sampling.fit,
-            ).frames,
-            sampling,
-        )
-        for clip in clips
-    ]
+    seen = [see(decode_stored(clip, sampling).frames, sampling) for clip in clips]
     return np.stack(seen)
 
 

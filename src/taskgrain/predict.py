@@ -16,8 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taskgrain.data.decode import decode_clip
-from taskgrain.data.sampling import FrameSampling, see
+from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
 from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
@@ -239,13 +238,7 @@ class Predictor:
         Raises:
             ClipError: if it cannot be decoded.
         """
-        sampling = self.description.sampling
-        clip = decode_clip(
-            Path(path),
-            height=sampling.store_height,
-            width=sampling.store_width,
-            fit=sampling.fit,
-        )
+        clip = decode_stored(Path(path), self.description.sampling)
         said = self.describe([clip.frames], [str(path)], top=top)[0]
         return replace(said, problem=clip.problem)
 

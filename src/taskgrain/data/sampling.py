@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.data.decode import Fit
+from taskgrain.data.decode import DecodedClip, Fit, decode_clip
 
 MOST = 4096  # frames or pixels: a damaged checkpoint must not ask for all memory
 
@@ -139,3 +140,14 @@ def see(frames: NDArray[np.uint8], sampling: FrameSampling) -> NDArray[np.uint8]
     """Cut what evaluation sees out of a stored clip: uint8 (S, H', W', 3) -> (T, H, W, 3)."""
     window = central_window(len(frames), sampling)
     return frames[window.frames, window.rows, window.columns]
+
+
+def decode_stored(path: Path, sampling: FrameSampling) -> DecodedClip:
+    """Decode a clip at the stored size: frames uint8 (S, H', W', 3), of which `see` takes a part.
+
+    Raises:
+        ClipError: if it cannot be decoded.
+    """
+    return decode_clip(
+        path, height=sampling.store_height, width=sampling.store_width, fit=sampling.fit
+    )

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from taskgrain.data.batch import Batch
-from taskgrain.data.decode import DecodedClip, decode_clip
-from taskgrain.data.sampling import FrameSampling, see
+from taskgrain.data.decode import DecodedClip
+from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import ClipError, ResultError, list_problems
 from taskgrain.extraction.clips import Clip, ClipList
@@ -202,9 +202,7 @@ def _chained(first: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
 def _decoded(clip: Clip, sampling: FrameSampling) -> DecodedClip:
     if clip.excluded is not None:
         raise ClipError(clip.excluded)
-    return decode_clip(
-        clip.path, height=sampling.store_height, width=sampling.store_width, fit=sampling.fit
-    )
+    return decode_stored(clip.path, sampling)
 
 
 def _reduced(reader: Reader, extraction: Extraction, found: Arrays) -> FeatureSet:

@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskgrain.data.decode import decode_clip
 from taskgrain.data.inspect import inspect_clip
-from taskgrain.data.sampling import FrameSampling, central_window, see
+from taskgrain.data.sampling import FrameSampling, central_window, decode_stored, see
 from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 from taskgrain.models.model import SourceModel
@@ -50,9 +49,7 @@ def draw_explanation(predictor: Predictor, clip: Path, out: Path) -> Saliency:
         CheckpointError: if the encoder is of another kind.
     """
     sampling = predictor.description.sampling
-    stored = decode_clip(
-        clip, height=sampling.store_height, width=sampling.store_width, fit=sampling.fit
-    )
+    stored = decode_stored(clip, sampling)
     video = torch.from_numpy(see(stored.frames, sampling))
     targets = targets_of(predictor.model, predictor.description, video)
     found = explain(predictor.model, video, targets)
@@ -120,9 +117,7 @@ def _shown(
         height=PANEL_HEIGHT,
         width=width,
     )
-    decoded = decode_clip(
-        clip, height=larger.store_height, width=larger.store_width, fit=larger.fit
-    )
+    decoded = decode_stored(clip, larger)
     # Of a very long clip larger frames are fewer.
     at = (places * (decoded.frame_rate / frame_rate)).astype(np.int64)
     window = central_window(len(decoded.frames), larger)
