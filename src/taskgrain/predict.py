@@ -27,6 +27,7 @@ from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
 from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import SourceModel
 from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
+from taskgrain.models.undrawn import FirstWeightsLeftOut
 from taskgrain.models.weights import check_fit, load_weights
 from taskgrain.train.precision import usable_device
 
@@ -161,7 +162,8 @@ def load_model(
         if not isinstance(description.shape, NetworkShape):  # libraries compute while they build
             with torch.device("meta"):  # a shape past all memory is found out without any
                 check_fit(_untrained(description, encoder), path)
-        model = _untrained(description, encoder)
+        with FirstWeightsLeftOut():
+            model = _untrained(description, encoder)
     except (ValueError, RuntimeError) as error:  # an LSTM without units; numbers past counting
         said = str(error).partition("\n")[0]
         raise CheckpointError(f"{folder / 'model.json'}: describes no network: {said}") from error
