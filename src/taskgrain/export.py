@@ -33,6 +33,7 @@ from taskgrain.labels.vocabulary import BOS
 from taskgrain.models.attention import Memory
 from taskgrain.models.caption_decoder import CaptionDecoder, DecoderState
 from taskgrain.models.model import SourceModel
+from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import load_model
 
 OPSET = 18
@@ -58,10 +59,10 @@ class Exported:
 
 
 def export_model(
-    checkpoint: Path,
-    out: Path,
+    checkpoint: Path | str,
+    out: Path | str,
     *,
-    clips: Sequence[Path] = (),
+    clips: Sequence[Path | str] = (),
     tolerance: float = TOLERANCE,
     encoder: nn.Module | None = None,
 ) -> Exported:
@@ -86,6 +87,7 @@ def export_model(
         CheckpointError: if the checkpoint cannot be loaded or exported, or differs from PyTorch.
         ClipError: if a clip cannot be decoded.
     """
+    checkpoint, out = find_checkpoint(checkpoint), Path(out)
     _check_tolerance(tolerance)
     _check_packages()
     check_writable(out / "model.json")
@@ -139,12 +141,12 @@ def _check_packages() -> None:
         )
 
 
-def _videos(clips: Sequence[Path], sampling: FrameSampling) -> NDArray[np.uint8]:
+def _videos(clips: Sequence[Path | str], sampling: FrameSampling) -> NDArray[np.uint8]:
     """Give what the model sees of each clip: uint8 (N, T, H, W, 3)."""
     if not clips:
         shape = (MADE_CLIPS, sampling.num_frames, sampling.height, sampling.width, 3)
         return generator_for(0, 0, "export").integers(0, 256, shape, dtype=np.uint8)
-    seen = [see(decode_stored(clip, sampling).frames, sampling) for clip in clips]
+    seen = [see(decode_stored(Path(clip), sampling).frames, sampling) for clip in clips]
     return np.stack(seen)
 
 

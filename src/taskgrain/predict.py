@@ -28,7 +28,7 @@ from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import SourceModel
 from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
 from taskgrain.models.undrawn import FirstWeightsLeftOut
-from taskgrain.models.weights import check_fit, load_weights
+from taskgrain.models.weights import check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
 
 FORMAT = 1  # of model.json
@@ -141,17 +141,18 @@ def _spoken(stored: Mapping[str, object]) -> tuple[CaptionForm | None, Vocabular
 
 
 def load_model(
-    folder: Path, *, encoder: nn.Module | None = None
+    folder: Path | str, *, encoder: nn.Module | None = None
 ) -> tuple[SourceModel, ModelDescription]:
     """Load a checkpoint folder: model.json and model.safetensors.
 
     Args:
-        folder: as `checkpoints/SOURCE-seed-N/last` of a run.
+        folder: as `checkpoints/SOURCE-seed-N/last` of a run; see `find_checkpoint`.
         encoder: an untrained module of the same kind, for a checkpoint of your own encoder.
 
     Raises:
         CheckpointError: if either file is missing, malformed or does not fit.
     """
+    folder = find_checkpoint(folder)
     description = ModelDescription.read(folder / "model.json")
     if encoder is None and description.shape is None:
         raise CheckpointError(
@@ -226,7 +227,7 @@ class Predictor:
         cls, folder: Path | str, *, encoder: nn.Module | None = None, device: str = "cpu"
     ) -> Predictor:
         """Load a checkpoint folder; the arguments and errors are those of `load_model`."""
-        model, description = load_model(Path(folder), encoder=encoder)
+        model, description = load_model(folder, encoder=encoder)
         return cls(model, description, device)
 
     @property

@@ -128,3 +128,64 @@ def test_a_clip_that_is_cut_off_says_so(
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("  problem     truncated: ")
     assert lines[1].endswith("; described as far as it goes")
+
+
+def test_every_video_of_a_folder_is_described_and_what_is_broken_is_listed(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "my clips"
+    (folder / "deep").mkdir(parents=True)
+    for name in ("b.webm", "a.webm", "deep/c.webm", ".hidden.webm"):
+        (folder / name).write_bytes(clip.read_bytes())
+    (folder / "broken.mp4").write_text("no video")
+    (folder / "notes.txt").write_text("no video, and not called one")
+    with pytest.raises(SystemExit) as ended:
+        main(["describe", str(checkpoint(tmp_path / "a", CATEGORY, None)), str(folder), "--json"])
+    assert ended.value.code == 2
+    said = capsys.readouterr()
+    described = [json.loads(line)["clip"] for line in said.out.splitlines()]
+    assert described == [str(folder / name) for name in ("a.webm", "b.webm", "deep/c.webm")]
+    assert said.err.startswith(f"taskgrain: {folder / 'broken.mp4'}: ")
+    assert said.err.count("\n") == 1
+
+
+def test_a_folder_of_frames_is_one_clip(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "clip"
+    folder.mkdir()
+    for n, frame in enumerate(moving_square(12, size=40)):
+        Image.fromarray(frame).save(folder / f"{n:05}.png")
+    main(["describe", str(checkpoint(tmp_path / "a", CATEGORY, None)), str(folder), "--json"])
+    assert json.loads(capsys.readouterr().out)["clip"] == str(folder)
+
+
+def test_a_folder_without_videos_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        main(["describe", str(checkpoint(tmp_path / "a", CATEGORY, None)), str(tmp_path / "empty")])
+    assert ended.value.code == 2
+    assert f"taskgrain: {tmp_path / 'empty'}: holds no video" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["describe", "export", "features"])
+def test_a_run_names_the_checkpoints_to_choose_from(
+    tmp_path: Path, clip: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    for name in ("joint-seed-0", "words-seed-0"):
+        (run / "checkpoints" / name).mkdir(parents=True)
+        checkpoint(run / "checkpoints" / name / "last", CATEGORY, None)
+    others = {
+        "describe": [str(clip)],
+        "export": ["--out", str(tmp_path / "out")],
+        "features": [str(clip.parent), str(tmp_path / "f.npz")],
+    }
+    with pytest.raises(SystemExit) as ended:
+        main([command, str(run), *others[command]])
+    assert ended.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"taskgrain: {run}: no checkpoint, but it holds 2; give one of them:"
+    assert said[1:] == [
+        str(run / "checkpoints" / f"{each}-seed-0/last") for each in ("joint", "words")
+    ]

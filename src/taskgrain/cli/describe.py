@@ -13,13 +13,17 @@ if TYPE_CHECKING:
     from taskgrain.predict import Description, Ranking
 
 ANIMATION = ".webp"
+CHECKPOINT_HELP = (
+    "checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, or a run folder with one "
+    "training in it"
+)
 
 
 def describe(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last")
+    checkpoint: Annotated[Path, typer.Argument(help=CHECKPOINT_HELP)],
+    clips: Annotated[
+        list[Path], typer.Argument(metavar="CLIP", help="video files, or folders of them")
     ],
-    clips: Annotated[list[Path], typer.Argument(metavar="CLIP", help="video files")],
     top: Annotated[int, typer.Option(min=1, help="classes to name")] = 5,
     saliency: Annotated[
         Path | None,
@@ -30,12 +34,14 @@ def describe(
 ) -> None:
     """Say what happens in clips: action groups, categories and a caption.
 
-    A clip that cannot be read is named on standard error; the others are still described, and
-    the exit code is 2.
+    Of a folder every video in it is described, at any depth, in the order of names. A clip that
+    cannot be read is named on standard error; the others are still described, and the exit code
+    is 2.
     """
     from taskgrain.errors import ClipError
     from taskgrain.predict import Predictor
 
+    clips = [clip for path in clips for clip in _clips_at(path)]
     if saliency is not None:
         _check_saliency(saliency, clips)
     predictor = Predictor.from_checkpoint(checkpoint, device=device)
@@ -58,6 +64,26 @@ def describe(
             print(_text(said, predictor.description.level, saliency))
     if failed:
         raise typer.Exit(2)
+
+
+def _clips_at(path: Path) -> list[Path]:
+    """List the clips that a path stands for: itself, unless it is a folder of videos.
+
+    Raises:
+        ClipError: if a folder holds neither videos nor the frames of one.
+    """
+    from taskgrain.data.layouts.tree import find_clips
+    from taskgrain.data.videos import is_image_name
+    from taskgrain.errors import ClipError
+
+    if not path.is_dir():
+        return [path]
+    found = [path / file for file in find_clips(path)]
+    if found:
+        return found
+    if any(is_image_name(each.name) for each in path.iterdir()):
+        return [path]
+    raise ClipError(f"{path}: holds no video; expected a video file, or a folder with some in it")
 
 
 def _check_saliency(out: Path, clips: list[Path]) -> None:

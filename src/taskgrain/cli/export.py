@@ -9,13 +9,12 @@ from typing import Annotated
 
 import typer
 
+from taskgrain.cli.describe import CHECKPOINT_HELP
 from taskgrain.report.words import count_words
 
 
 def export(
-    checkpoint: Annotated[
-        Path, typer.Argument(help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last")
-    ],
+    checkpoint: Annotated[Path, typer.Argument(help=CHECKPOINT_HELP)],
     out: Annotated[Path, typer.Option(help="folder for the graphs")] = Path("exported"),
     clips: Annotated[
         list[Path] | None,

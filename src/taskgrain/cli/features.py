@@ -47,8 +47,8 @@ def features(
     encoder: Annotated[
         str,
         typer.Argument(
-            help="checkpoint folder, torchvision:resnet18, huggingface:NAME_OR_FOLDER, pixels or "
-            "motion-energy"
+            help="checkpoint folder, or a run with one training, torchvision:resnet18, "
+            "huggingface:NAME_OR_FOLDER, pixels or motion-energy"
         ),
     ],
     data: Annotated[Path, typer.Argument(help="dataset, or any folder of videos")],

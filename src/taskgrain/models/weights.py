@@ -11,8 +11,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from taskgrain.data.files import atomic_path
-from taskgrain.errors import CheckpointError
+from taskgrain.errors import CheckpointError, list_problems
 
+BELOW = ("*", "*/*", "checkpoints/*/*")  # where trainings keep checkpoints: themselves, a run
 LeftOut = tuple[str, ...]
 """Names of stored weights that were not taken."""
 
@@ -28,6 +29,33 @@ DTYPE_NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+
+
+def find_checkpoint(folder: Path | str) -> Path:
+    """Find the checkpoint folder that is meant: a folder that is one, or holds but one.
+
+    Of a training, its last checkpoint is taken before its best, as transfer does by default.
+
+    Args:
+        folder: a checkpoint, a run, or what lies between them; one without any is returned.
+
+    Raises:
+        CheckpointError: naming the checkpoints to choose from, if there are several.
+    """
+    folder = Path(folder)
+    if (folder / "model.json").is_file():
+        return folder
+    trainings = {path.parents[1] for where in BELOW for path in folder.glob(f"{where}/model.json")}
+    found = [
+        next(path for path in (training / "last", training / "best", training) if path.is_dir())
+        for training in sorted(trainings)
+    ]
+    if len(found) > 1:
+        raise CheckpointError(
+            f"{folder}: no checkpoint, but it holds {len(found)}; give one of them:\n"
+            f"{list_problems([str(path) for path in found])}"
+        )
+    return found[0] if found else folder
 
 
 def save_weights(module: nn.Module, path: Path) -> None:
