@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import taskgrain
+from taskgrain.labels.vocabulary import Vocabulary
+from taskgrain.results import ResultRow, write_rows
 
 
 def test_every_public_name_is_there() -> None:
@@ -14,6 +17,26 @@ def test_every_public_name_is_there() -> None:
         assert getattr(taskgrain, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'run_studdy'"):
         _ = taskgrain.run_studdy
+
+
+def test_only_public_names_are_listed() -> None:
+    assert dir(taskgrain) == sorted(taskgrain.__all__)
+
+
+def test_texts_are_paths_and_what_is_read_says_what_it_is(tmp_path: Path) -> None:
+    study = taskgrain.load_study("smoke", ["seeds=[0,1]"])
+    assert repr(study) == (
+        "<Study 'smoke': sources action-groups, categories, joint-full; targets kitchenware; "
+        "seeds 0, 1>"
+    )
+    assert str(study) == repr(study)
+    row = ResultRow(study="s", target="t", metric="top-1", value=0.5, n=2, failed=0, truncated=0)
+    assert repr(row) == (
+        "ResultRow(study='s', target='t', metric='top-1', value=0.5, n=2, failed=0, truncated=0)"
+    )
+    write_rows(tmp_path / "results.jsonl", [row])
+    assert taskgrain.read_rows(str(tmp_path / "results.jsonl")) == (row,)
+    assert repr(Vocabulary(("cup",))) == "<Vocabulary of 1 words by the rule 'taskgrain'>"
 
 
 @pytest.mark.slow

@@ -108,6 +108,11 @@ class ResultRow:
     low_90: float | None = None
     high_90: float | None = None
 
+    def __repr__(self) -> str:
+        held = {name: getattr(self, name) for name in COLUMNS}
+        said = (f"{name}={value!r}" for name, value in held.items() if value is not None)
+        return f"ResultRow({', '.join(said)})"
+
     def __post_init__(self) -> None:
         for check in (_name_fault, _count_fault, _value_fault, _interval_fault, _inner_fault):
             fault = check(self)
@@ -132,12 +137,13 @@ def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:
     write_text(path, "".join(f"{_line_of(row)}\n" for row in rows))
 
 
-def read_rows(path: Path) -> tuple[ResultRow, ...]:
+def read_rows(path: Path | str) -> tuple[ResultRow, ...]:
     """Read the rows in file order; an empty file has none.
 
     Raises:
         ResultError: if there is no such file, or naming file and line of up to ten faults.
     """
+    path = Path(path)
     try:
         # Not splitlines: a caption may hold one of the other characters that end a line there.
         lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")

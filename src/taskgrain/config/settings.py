@@ -49,6 +49,14 @@ class Study(Settings):
     )
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 
+    def __repr__(self) -> str:
+        sources = ", ".join(source.name for source in self.sources)
+        targets = ", ".join(target.name for target in self.targets)
+        seeds = ", ".join(map(str, self.seeds))
+        return f"<Study {self.name!r}: sources {sources}; targets {targets}; seeds {seeds}>"
+
+    __str__ = __repr__  # pydantic's own is every setting
+
     @model_validator(mode="after")
     def _names_are_told_apart(self) -> Self:
         for what, values in (

@@ -47,6 +47,10 @@ class Taxonomy:
                     f"level {level!r} names {len(names)} of {len(self.categories)} categories"
                 )
 
+    def __repr__(self) -> str:
+        levels = f"; levels {', '.join(self.levels)}" if self.levels else ""
+        return f"<Taxonomy of {len(self.categories)} categories{levels}>"
+
     def names(self, level: str) -> tuple[str, ...]:
         """Names of a level in index order: alphabetical, as the categories are."""
         if level == CATEGORY:

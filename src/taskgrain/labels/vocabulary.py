@@ -63,6 +63,9 @@ class Vocabulary:
             twice = next(word for word, n in Counter(self.words).items() if n > 1)
             raise ValueError(f"the vocabulary has {twice!r} twice; expected every word once")
 
+    def __repr__(self) -> str:
+        return f"<Vocabulary of {len(self.words)} words by the rule {self.rule!r}>"
+
     def __len__(self) -> int:
         return len(SPECIALS) + len(self.words)
 
