@@ -6,17 +6,20 @@ Shapes: S stored frames of a clip, T frames that the model sees, H W pixels.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taskgrain.data.sampling import FrameSampling, decode_stored, see
+from taskgrain.config.testing import Readout
+from taskgrain.data.batch import Batch
+from taskgrain.data.decode import DecodedClip
+from taskgrain.data.given import check_clips, see_given
+from taskgrain.data.sampling import FrameSampling, decode_stored
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
 from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
@@ -25,13 +28,19 @@ from taskgrain.labels.template import WORDS
 from taskgrain.labels.vocabulary import Vocabulary
 from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
 from taskgrain.models.elsewhere.shape import NetworkShape
-from taskgrain.models.model import SourceModel
+from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
 from taskgrain.models.undrawn import FirstWeightsLeftOut
 from taskgrain.models.weights import check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
+from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
+from taskgrain.transfer.features import mean_over_steps
+from taskgrain.transfer.readouts import PLACE_OF, read_out
 
 FORMAT = 1  # of model.json
+CLIPS_AT_ONCE = 16  # that are read together
+READOUT: Readout = "lstm-mean"  # what transfer reads where nothing else is asked for
+NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +56,22 @@ class ModelDescription:
     vocabulary: Vocabulary | None
     sampling: FrameSampling
     decoder_shape: DecoderShape = COMPACT_DECODER  # not looked at where nothing is said
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """Return which model it is, what it answers and what it sees, in a line."""
+        levels = [] if self.level is None else [self.level]
+        if self.level == CATEGORY and ACTION_GROUP in self.taxonomy.levels:
+            levels.append(ACTION_GROUP)
+        answers = levels + ([] if self.form is None else [f"{self.form} caption"])
+        size = self.sampling
+        return (
+            f"source {self.source!r}, seed {self.seed}; answers {', '.join(answers)}; sees "
+            f"{size.num_frames} frames of {size.height} x {size.width} pixels"
+        )
 
     def to_json(self) -> dict[str, object]:
         """Write as what `json.dumps` takes."""
@@ -110,20 +135,9 @@ class ModelDescription:
             level=None if level is None else str(level),
             form=form,
             vocabulary=vocabulary,
-            sampling=_sampling(sampling),
+            sampling=FrameSampling.from_json(sampling),
             decoder_shape=COMPACT_DECODER if decoder is None else DecoderShape.from_json(decoder),
         )
-
-
-def _sampling(stored: Mapping[str, Any]) -> FrameSampling:
-    """Read what the model is shown; older files have neither a stride nor a fit."""
-    known = {each.name: each for each in fields(FrameSampling)}
-    strange = [key for key in stored if key not in known]
-    missing = [key for key, each in known.items() if each.default is MISSING and key not in stored]
-    if strange or missing:
-        found = f"has {', '.join(map(repr, strange))}" if strange else f"lacks {missing[0]!r}"
-        raise ValueError(f"sampling {found}; its entries are {', '.join(known)}")
-    return FrameSampling(**stored)
 
 
 def _spoken(stored: Mapping[str, object]) -> tuple[CaptionForm | None, Vocabulary | None]:
@@ -214,7 +228,7 @@ class Description:
 
 
 class Predictor:
-    """A loaded checkpoint that describes clips."""
+    """A loaded checkpoint that describes clips, and gives its encoder's features of them."""
 
     def __init__(self, model: SourceModel, description: ModelDescription, device: str) -> None:
         """Take a loaded model; see `from_checkpoint`."""
@@ -230,6 +244,9 @@ class Predictor:
         model, description = load_model(folder, encoder=encoder)
         return cls(model, description, device)
 
+    def __repr__(self) -> str:
+        return f"<Predictor: {self.description.summary}; on {self._device}>"
+
     @property
     def model(self) -> SourceModel:
         """The network itself, in eval mode, on the device."""
@@ -241,24 +258,95 @@ class Predictor:
         Raises:
             ClipError: if it cannot be decoded.
         """
-        clip = decode_stored(Path(path), self.description.sampling)
-        said = self.describe([clip.frames], [str(path)], top=top)[0]
-        return replace(said, problem=clip.problem)
+        return self.describe_decoded(self.decode(path), str(path), top=top)
 
-    @torch.inference_mode()
+    def decode(self, path: Path | str) -> DecodedClip:
+        """Decode a video file, or a folder of images, at the size that `describe` expects.
+
+        Raises:
+            ClipError: if it cannot be decoded.
+        """
+        return decode_stored(Path(path), self.description.sampling)
+
+    def describe_decoded(self, clip: DecodedClip, name: str, *, top: int = 5) -> Description:
+        """Describe a clip of `decode`."""
+        return replace(self.describe([clip.frames], [name], top=top)[0], problem=clip.problem)
+
     def describe(
-        self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str], *, top: int = 5
+        self,
+        clips: Sequence[NDArray[np.uint8]],
+        names: Sequence[str] | None = None,
+        *,
+        top: int = 5,
+        resize: bool = False,
     ) -> list[Description]:
-        """Describe stored clips.
+        """Describe clips; none gives no description.
 
         Args:
-            clips: uint8 (S, H', W', 3) each, RGB, scaled to the description's stored size.
-            names: one for each clip.
-            top: how many classes to name.
+            clips: uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, S >= 1 of any
+                number, at the description's stored size.
+            names: one for each clip; None names them "clip 0", "clip 1", ...
+            top: how many classes to name, at least 1.
+            resize: scale frames of any other size to the stored one, as decoding does.
+
+        Raises:
+            ValueError: if a clip is anything else, or names or `top` do not fit.
         """
-        sampling = self.description.sampling
-        video = torch.from_numpy(np.stack([see(clip, sampling) for clip in clips]))
-        features = self._model.encoder(video.to(self._device)).float()
+        names = self._checked(clips, names, resize=resize)
+        if top < 1:
+            raise ValueError(f"top is {top}; expected at least 1")
+        said: list[Description] = []
+        for batch in self._batches(clips, names):
+            said += self._describe(batch, top)
+        return said
+
+    def features(
+        self, clips: Sequence[NDArray[np.uint8]], *, resize: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the encoder's features of clips, as transfer tests them: the mean over the steps.
+
+        Args:
+            clips: as `describe` takes them.
+            resize: likewise.
+
+        Returns:
+            float32 (N, D), a row a clip; (0, D) of no clips.
+
+        Raises:
+            ValueError: if a clip is anything else.
+            ResultError: if features are NaN or infinite, naming the clip.
+        """
+        names = self._checked(clips, None, resize=resize)
+        if not names:
+            return np.zeros((0, encoder_width(self._model.encoder)), np.float32)
+        place = PLACE_OF[READOUT]
+        read = encoder_reader(self._model.encoder, [place], device=self._device)
+        found = collect_places(read, self._batches(clips, names), device=self._device)
+        return mean_over_steps(read_out(feature_set([found], place, {}), READOUT)).features
+
+    def _checked(
+        self, clips: Sequence[object], names: Sequence[str] | None, *, resize: bool
+    ) -> Sequence[str]:
+        """Refuse clips and names that do not fit; return the names."""
+        if names is None:
+            names = [f"clip {index}" for index in range(len(clips))]
+        if isinstance(names, str) or len(names) != len(clips):
+            found = f"the text {names!r}" if isinstance(names, str) else f"{len(names)} of them"
+            raise ValueError(f"names: found {found}; expected one for each of {len(clips)} clips")
+        check_clips(clips, names, self.description.sampling, resize=resize)
+        return names
+
+    def _batches(self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Iterator[Batch]:
+        """Yield what the model sees of the clips, so many at a time as memory is sure to hold."""
+        for first in range(0, len(clips), CLIPS_AT_ONCE):
+            some = slice(first, first + CLIPS_AT_ONCE)
+            seen = [see_given(clip, self.description.sampling) for clip in clips[some]]
+            video = torch.from_numpy(np.stack(seen))
+            yield Batch(tuple(names[some]), video, NO_TARGET, NO_TARGET)
+
+    @torch.inference_mode()
+    def _describe(self, batch: Batch, top: int) -> list[Description]:
+        features = self._model.encoder(batch.video.to(self._device)).float()
         groups = categories = None
         if self._model.head is not None:
             probs = self._model.head(features).softmax(dim=1).cpu()  # (B, K)
@@ -271,7 +359,7 @@ class Predictor:
                 None if categories is None else categories[index],
                 None if captions is None else captions[index],
             )
-            for index, name in enumerate(names)
+            for index, name in enumerate(batch.clip_ids)
         ]
 
     def _named(self, probs: Tensor, top: int) -> tuple[list[Ranking] | None, list[Ranking] | None]:

@@ -9,8 +9,10 @@ Shapes: S stored frames, T frames that the model sees, H W pixels that it sees.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +51,23 @@ class FrameSampling:
             isinstance(stride, bool) or not isinstance(stride, int) or stride < 1
         ):
             raise ValueError(f"stride is {stride!r}, expected at least 1")
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any]) -> FrameSampling:
+        """Read what `dataclasses.asdict` wrote; older files have neither a stride nor a fit.
+
+        Raises:
+            ValueError: naming the entry that is missing, unknown or malformed.
+        """
+        known = {each.name: each for each in fields(cls)}
+        strange = [key for key in stored if key not in known]
+        missing = [
+            key for key, each in known.items() if each.default is MISSING and key not in stored
+        ]
+        if strange or missing:
+            found = f"has {', '.join(map(repr, strange))}" if strange else f"lacks {missing[0]!r}"
+            raise ValueError(f"sampling {found}; its entries are {', '.join(known)}")
+        return cls(**stored)
 
 
 @dataclass(frozen=True, slots=True)
