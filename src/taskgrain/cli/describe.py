@@ -48,15 +48,16 @@ def describe(
     failed = 0
     for path in clips:
         try:
-            said = predictor.describe_file(path, top=top)
+            decoded = predictor.decode(path)
         except ClipError as error:
             failed += 1
             print(f"taskgrain: {error}", file=sys.stderr)
             continue
+        said = predictor.describe_decoded(decoded, str(path), top=top)
         if saliency is not None:
             from taskgrain.saliency.clip import draw_explanation
 
-            draw_explanation(predictor, path, saliency)
+            draw_explanation(predictor, path, saliency, decoded=decoded)
         if as_json:
             drawn = {} if saliency is None else {"saliency": str(saliency)}
             print(json.dumps({**said.to_json(), **drawn}, ensure_ascii=False))

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taskgrain.data.decode import DecodedClip
 from taskgrain.data.inspect import inspect_clip
 from taskgrain.data.sampling import FrameSampling, central_window, decode_stored, see
 from taskgrain.decoding import greedy
@@ -33,13 +34,16 @@ PANEL_HEIGHT = 144  # pixels
 WIDEST = 2.5  # times the height: what is wider is drawn narrower than it is
 
 
-def draw_explanation(predictor: Predictor, clip: Path, out: Path) -> Saliency:
+def draw_explanation(
+    predictor: Predictor, clip: Path | str, out: Path | str, *, decoded: DecodedClip | None = None
+) -> Saliency:
     """Draw what speaks for the most probable class and for each word of the caption of a clip.
 
     Args:
         predictor: with a `TwoChannelEncoder`.
         clip: a video file, or a folder of images.
         out: the animated WebP to write.
+        decoded: what `Predictor.decode` gave of the clip, where the caller has it.
 
     Returns:
         What is drawn: the class first, then the words; each where there is one.
@@ -49,7 +53,8 @@ def draw_explanation(predictor: Predictor, clip: Path, out: Path) -> Saliency:
         CheckpointError: if the encoder is of another kind.
     """
     sampling = predictor.description.sampling
-    stored = decode_stored(clip, sampling)
+    clip, out = Path(clip), Path(out)
+    stored = predictor.decode(clip) if decoded is None else decoded
     video = torch.from_numpy(see(stored.frames, sampling))
     targets = targets_of(predictor.model, predictor.description, video)
     found = explain(predictor.model, video, targets)
