@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from taskgrain.config.load import load_study
-from taskgrain.errors import ConfigError
+from taskgrain.errors import ConfigError, RunError
 from taskgrain.study.bf16_check import check_bf16, layer_fault
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
@@ -74,6 +74,10 @@ def crashing() -> Encoder:
     return encoder
 
 
+def unbuildable() -> Encoder:
+    os._exit(9)
+
+
 def laid_out(tmp_path: Path, precision: Precision, device: str = "cpu") -> Inputs:
     return Inputs(load_study("smoke", []), RunFolder(tmp_path), {}, faulty, device, precision)
 
@@ -93,6 +97,11 @@ def test_a_crash_is_named_by_the_layer_that_was_tried() -> None:
     fault = layer_fault(crashing, SHAPE)
     assert fault is not None
     assert fault.startswith("the process ended with 7 while it tried layers.2 (")
+
+
+def test_a_process_that_dies_before_any_layer_is_no_fault_of_a_layer() -> None:
+    with pytest.raises(RunError, match=r"a worker process died as it started \(exit code 9\)"):
+        layer_fault(unbuildable, SHAPE)
 
 
 def test_a_study_in_bf16_is_refused_with_the_layer(tmp_path: Path) -> None:

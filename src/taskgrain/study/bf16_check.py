@@ -14,7 +14,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from taskgrain.errors import ConfigError
+from taskgrain.errors import ConfigError, RunError
+from taskgrain.jobs.starting import explain_death, starting_workers
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.bf16 import LARGEST_ERROR, convolution_calls, gradient_errors
@@ -52,26 +53,32 @@ def layer_fault(make_encoder: Callable[[], nn.Module], video_shape: tuple[int, .
 
     Returns:
         The layer and what is wrong with it; None if every layer is sound.
+
+    Raises:
+        RunError: if the process died before it tried a layer.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
     process = context.Process(target=_try_layers, args=(theirs, make_encoder, video_shape))
-    process.start()
-    theirs.close()
-    tried = "none of its layers yet"
-    try:
-        while True:
-            news: News = ours.recv()
-            if news is None:
-                return None
-            kind, tried = news
-            if kind == "is wrong":
-                return tried
-    except EOFError:
-        process.join()
-        return f"the process ended with {process.exitcode} while it tried {tried}"
-    finally:
-        process.join()
+    tried: str | None = None
+    with starting_workers():
+        process.start()
+        theirs.close()
+        try:
+            while True:
+                news: News = ours.recv()
+                if news is None:
+                    return None
+                kind, tried = news
+                if kind == "is wrong":
+                    return tried
+        except EOFError:
+            process.join()
+            if tried is None:
+                raise RunError(explain_death([process.exitcode], None)) from None
+            return f"the process ended with {process.exitcode} while it tried {tried}"
+        finally:
+            process.join()
 
 
 def _try_layers(
