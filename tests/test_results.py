@@ -36,7 +36,7 @@ def test_the_columns_are_the_published_ones_in_their_order() -> None:
     assert ", ".join(COLUMNS) == (
         "study, source, seed, target, probe, readout, shots, metric, value, interval, low, high, "
         "n, failed, truncated, draws, versus, p, chosen, chosen_on, control, "
-        "p_holm, low_90, high_90"
+        "p_holm, low_90, high_90, problem"
     )
 
 
@@ -162,7 +162,7 @@ def test_results_of_a_version_without_the_corrected_p_are_still_read(tmp_path: P
     path = tmp_path / "results.jsonl"
     write_rows(path, [ROW])
     record = json.loads(path.read_text())
-    del record["p_holm"]
+    del record["p_holm"], record["problem"]
     path.write_text(json.dumps(record) + "\n")
     assert read_rows(path) == (ROW,)
     del record["p"]
@@ -191,3 +191,22 @@ def test_names_that_are_made_of_numbers_and_levels_are_fractions_too(metric: str
 def test_a_size_that_could_be_found_may_exceed_one() -> None:
     plain = replace(ROW, interval=None, low=None, high=None)
     assert replace(plain, metric="detectable-difference", value=1.7).value == 1.7
+
+
+FAILED = replace(ROW, value=None, interval=None, low=None, high=None, problem="did not converge")
+
+
+def test_a_row_of_a_failed_probe_comes_back_with_its_reason(tmp_path: Path) -> None:
+    write_rows(tmp_path / "results.jsonl", [FAILED, ROW])
+    assert read_rows(tmp_path / "results.jsonl") == (FAILED, ROW)
+    assert json.loads((tmp_path / "results.jsonl").read_text().split("\n")[0])["value"] is None
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"value": 0.5}, {"p": 0.5}, {"problem": ""}],
+    ids=["value", "p", "empty"],
+)
+def test_a_problem_stands_beside_no_number(columns: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="problem"):
+        replace(FAILED, **columns)  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ TaskgrainError
 ├── TaxonomyError      the unknown name, and a known one
 ├── CheckpointError    the path, and the first weight or entry that does not fit
 ├── ResultError        which result is missing or malformed
+│   └── ProbeError     why a probe has no answer on these features
 └── RunError           the run folder is locked or holds another study's results, or workers
                        cannot start, or one died
 
@@ -47,6 +48,13 @@ class CheckpointError(TaskgrainError):
 
 class ResultError(TaskgrainError):
     """A result that is missing or malformed."""
+
+
+class ProbeError(ResultError):
+    """A probe that cannot be fitted on some features, or whose answers are not finite.
+
+    It speaks of one probe on one source; `transfer.answer` makes it the problem of those answers.
+    """
 
 
 class RunError(TaskgrainError):

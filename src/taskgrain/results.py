@@ -76,7 +76,7 @@ class ResultRow:
     it lies within a margin, the difference is no larger than that. `chosen` is the hyper-parameter
     and `chosen_on` where it was chosen. `p` is uncorrected; `p_holm` is the same p after Holm's
     correction over all endpoints of the study, on the "seeds" row of each endpoint and nowhere
-    else.
+    else. `problem` says why a probe gave no value; the row then has none, and no interval or p.
 
     Raises:
         ValueError: for a value that is not finite, a fraction outside its range, an interval that
@@ -107,6 +107,7 @@ class ResultRow:
     p_holm: float | None = None
     low_90: float | None = None
     high_90: float | None = None
+    problem: str | None = None
 
     def __repr__(self) -> str:
         held = {name: getattr(self, name) for name in COLUMNS}
@@ -114,7 +115,10 @@ class ResultRow:
         return f"ResultRow({', '.join(said)})"
 
     def __post_init__(self) -> None:
-        for check in (_name_fault, _count_fault, _value_fault, _interval_fault, _inner_fault):
+        for check in (
+            *(_name_fault, _count_fault, _value_fault),
+            *(_interval_fault, _inner_fault, _problem_fault),
+        ):
             fault = check(self)
             if fault:
                 raise ValueError(fault)
@@ -123,7 +127,7 @@ class ResultRow:
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 REQUIRED_TEXT = ("study", "target", "metric")
 NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
-LATER_COLUMNS = ("p_holm", "low_90", "high_90")  # results of older versions lack them
+LATER_COLUMNS = ("p_holm", "low_90", "high_90", "problem")  # results of older versions lack them
 
 
 def is_fraction(metric: str) -> bool:
@@ -261,6 +265,16 @@ def _inner_fault(row: ResultRow) -> str | None:
     return None
 
 
+def _problem_fault(row: ResultRow) -> str | None:
+    if row.problem is None:
+        return None
+    if not row.problem:
+        return "problem is empty; expected why there is no value, or nothing"
+    if (row.value, row.interval, row.p) != (None, None, None):
+        return f"value {row.value} beside the problem {row.problem!r}; expected no value"
+    return None
+
+
 def _line_of(row: ResultRow) -> str:
     record: dict[str, Value] = {}
     for name in COLUMNS:
@@ -313,6 +327,7 @@ def _row_of(line: str) -> ResultRow:
         p_holm=_number(record, "p_holm"),
         low_90=_number(record, "low_90"),
         high_90=_number(record, "high_90"),
+        problem=_optional_text(record, "problem"),
     )
 
 
@@ -324,7 +339,7 @@ def _text(record: Mapping[str, object], name: str) -> str:
 
 
 def _optional_text(record: Mapping[str, object], name: str) -> str | None:
-    return None if record[name] is None else _text(record, name)
+    return None if record.get(name) is None else _text(record, name)
 
 
 def _count(record: Mapping[str, object], name: str) -> int:

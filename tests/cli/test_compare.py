@@ -12,6 +12,8 @@ import pytest
 from taskgrain.cli.compare import Metric, compare
 from taskgrain.cli.compare_page import p_words
 from taskgrain.errors import ConfigError, ManifestError
+from taskgrain.results import read_rows
+from taskgrain.transfer.probes import softmax_regression
 from tests.compare.made import CLASSES, clip_names, write_labels, write_npz
 
 CLIPS = clip_names(24)
@@ -177,3 +179,79 @@ def test_p_is_printed_as_far_as_it_means_something() -> None:
     assert [p_words(p) for p in (1.0, 0.0423, 0.00123, 0.00099)] == [
         *("p = 1", "p = 0.042", "p = 0.0012", "p < 0.001")
     ]
+
+
+def test_a_probe_that_fails_on_one_source_is_a_row_that_says_so(
+    files: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Of features that do not vary, the start is the minimum; of the others it is not.
+    monkeypatch.setattr(softmax_regression, "MAX_STEPS", 1)
+    flat = tmp_path / "flat.npz"
+    np.savez(flat, clip=np.array(CLIPS), features=np.ones((len(CLIPS), 4), np.float32))
+    out = tmp_path / "out"
+    compare(
+        [f"flat={flat}", f"weak={files['weak']}"],
+        Path(files["labels"]),
+        shots="1,all",
+        draws=20,
+        probes="ridge,logistic-regression",
+        out=out,
+    )
+    said = capsys.readouterr().out
+    _, ridge, logistic = re.split(r"^(?:ridge|logistic-regression) .*$", said, flags=re.M)
+    assert "no result" not in ridge
+    table, notes = logistic.split("note:", 1)
+    lines = [line.split("  ")[0] for line in table.split("\n") if "no result" in line]
+    assert lines == ["weak", "weak - flat", "permuted labels, weak"]
+    assert re.search(
+        r"weak, seed 0: no result of logistic-regression at 1, .*: .* did not converge", notes
+    )
+    assert "corrected by Holm over all 4 differences in top-1" in notes
+
+    rows = read_rows(out / "results.jsonl")
+    failed = [row for row in rows if row.problem is not None]
+    assert {(row.source, row.probe) for row in failed} == {("weak", "logistic-regression")}
+    assert len(failed) == 2 * 2 + 2 * 2 + 1  # values, differences, permuted labels
+    assert all(row.value is None for row in failed)
+    assert {row.problem is None for row in rows if row.source == "flat"} == {True}
+    found = json.loads((out / "comparison.json").read_text(encoding="utf-8"))["differences"]
+    broken = [each for each in found if each["problem"] is not None]
+    assert len(broken) == 4
+    assert all(each["value"] is each["p"] is each["p-holm"] is None for each in broken)
+    page = (out / "comparison.html").read_text(encoding="utf-8")
+    assert page.count("no result") == 2 + 2 + 1 + page.count(": no result of")
+    assert "did not converge" in page
+    assert "no result" in (out / "comparison.tex").read_text(encoding="utf-8")
+
+
+def test_seeds_of_which_one_fails_are_not_compared_as_if_there_were_fewer(
+    files: dict[str, str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(softmax_regression, "MAX_STEPS", 1)
+    same = [tmp_path / f"flat{index}.npz" for index in range(3)]
+    for path in same:
+        np.savez(path, clip=np.array(CLIPS), features=np.ones((len(CLIPS), 16), np.float32))
+    compare(
+        [f"a={same[0]},{same[1]}", f"b={same[2]},{files['weak']}"],
+        Path(files["labels"]),
+        shots="1",
+        draws=20,
+        probes="logistic-regression",
+        as_json=True,
+    )
+    said = json.loads(capsys.readouterr().out)
+    (top, _) = said["differences"]
+    assert (top["seed"], top["value"], top["p"], top["p-holm"]) == (None, None, None, None)
+    assert top["problem"].startswith("b, seed 1: logistic regression")
+    (first,) = (
+        row
+        for row in said["rows"]
+        if row["versus"] == "a" and row["seed"] == 0 and row["metric"] == "top-1"
+    )
+    assert first["value"] == 0.0

@@ -14,7 +14,7 @@ from taskgrain.compare.differences import (
     differences,
     single_encoder_interval,
 )
-from taskgrain.results import select
+from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
@@ -273,3 +273,14 @@ def test_with_groups_only_other_classes_can_be_spoken_of_and_only_if_none_is_of_
         bootstrap = ClipBootstrap(CATEGORY, seed=0, groups=groups)
         rows, _ = differences(ours, theirs, bootstrap=bootstrap)
         assert len(select(rows, interval="crossed")) == count
+
+
+def test_a_difference_that_a_probe_failed_at_stays_in_the_family() -> None:
+    row = ResultRow(
+        study="compare", target="y", metric="top-1", value=0.2, n=9, failed=0, truncated=0
+    )
+    tested = replace(row, probe="ridge", p=0.02)
+    failed = replace(row, probe="k-nn", value=None, problem="it broke")
+    untested = replace(row, probe="nearest-mean")  # without an interval, for want of clips
+    findings = [Finding(each, (), None) for each in (tested, failed, untested)]
+    assert [each.p_holm for each in correct(findings, metric="top-1")] == [0.04, None, None]

@@ -75,6 +75,12 @@ def row(value: float, **columns: object) -> ResultRow:
     return ResultRow(**{**COMMON, "value": value, **bounds, **columns})  # type: ignore[arg-type]
 
 
+def failed_row(**columns: object) -> ResultRow:
+    """Make a row of a probe that failed."""
+    empty = {"value": None, "interval": None, "problem": "categories, seed 0: <b>it broke</b>"}
+    return ResultRow(**{**COMMON, **empty, **columns})  # type: ignore[arg-type]
+
+
 def difference(value: float, **columns: object) -> ResultRow:
     return row(value, **{"versus": "action-groups", **columns})
 
@@ -308,6 +314,11 @@ def row_fixture() -> Callable[..., ResultRow]:
 @pytest.fixture(name="difference")
 def difference_fixture() -> Callable[..., ResultRow]:
     return difference
+
+
+@pytest.fixture(name="failed_row")
+def failed_row_fixture() -> Callable[..., ResultRow]:
+    return failed_row
 
 
 @pytest.fixture(name="control")

@@ -234,3 +234,20 @@ def test_an_answer_beside_a_failed_control_may_not_be_used(
     found = answer(make_lookup(difference(0.4, seed=None, interval="seeds"), leak))
     assert found.is_preview
     assert "may not be used" in plain(found.limits[0])
+
+
+def test_a_probe_that_failed_at_the_primary_endpoint_is_no_result(
+    make_lookup: MakeLookup, difference: Make, failed_row: Make
+) -> None:
+    # The seed that has a difference does not answer for the one that has none.
+    rows = (
+        difference(0.05, seed=0),
+        failed_row(versus="action-groups", seed=1, problem="seed one broke"),
+        failed_row(versus="action-groups", seed=None),
+    )
+    found = answer(make_lookup(*rows))
+    assert found.verdict == Verdict.NO_ROW
+    sentence = plain(found.sentence)
+    assert sentence.startswith("No result: the probe failed at the primary endpoint, “categories”")
+    assert sentence.endswith("categories, seed 0: <b>it broke</b>")
+    assert not any(isinstance(part, Number) for part in found.sentence)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections.abc import Callable
@@ -316,3 +317,42 @@ def test_a_run_of_two_kinds_of_processor_says_so(complete: Run) -> None:
     complete.provenance = {"same_bits": {"processors": kinds}}
     text = write_report(complete.write()).read_text("utf-8")
     assert "computed on 2 kinds of processor (oneDNN Intel AVX2; oneDNN Intel AVX-512)" in text
+
+
+def test_a_failed_probe_is_shown_with_its_reason_and_never_as_a_number(
+    complete: Run, failed_row: Callable[..., ResultRow]
+) -> None:
+    lost = {"source": "categories", "target": "kitchenware", "probe": "logistic-regression"}
+    empty = {"value": None, "interval": None, "low": None, "high": None, "p": None}
+    complete.rows = [
+        replace(row, **empty, problem="<b>it broke</b>")  # type: ignore[arg-type]
+        if all(getattr(row, name) == value for name, value in lost.items()) and not row.control
+        else row
+        for row in complete.rows
+    ]
+    page = page_of(complete)
+    assert "No result: the probe failed at the primary endpoint" in page.text
+    assert (
+        "A probe failed, so that there is no result of: categories on kitchenware, 1-shot "
+        "logistic regression; categories on kitchenware, 5-shot" in page.text
+    )
+    assert "<b>it broke</b>" in page.text
+    table = (complete.root / "tables" / "transfer-logistic-regression.csv").read_text()
+    line = next(line for line in csv.reader(table.split("\n")) if line[1:2] == ["categories"])
+    assert line[2:14] == ["no result", "", ""] * 4
+    assert line[14] != "no result"
+
+
+def test_a_probe_that_failed_everywhere_keeps_its_table(
+    complete: Run,
+) -> None:
+    empty = {"value": None, "interval": None, "low": None, "high": None, "p": None}
+    complete.rows = [
+        replace(row, **empty, problem="it broke")  # type: ignore[arg-type]
+        if row.probe == "logistic-regression"
+        else row
+        for row in complete.rows
+    ]
+    page_of(complete)
+    table = (complete.root / "tables" / "transfer-logistic-regression.csv").read_text()
+    assert table.count("no result") == 12 * (6 + 5)

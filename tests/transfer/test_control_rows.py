@@ -9,9 +9,10 @@ from scipy import stats
 
 from taskgrain.results import Control, ResultRow, find, select
 from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
+from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.task import TargetTask
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(5), [10, 12, 14, 16, 18])

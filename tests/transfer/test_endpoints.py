@@ -12,7 +12,7 @@ from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.statistics.power import minimum_detectable_difference
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.rows import difference_rows
+from taskgrain.transfer.rows import difference_rows, without_interval
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
 ACCURACY = {"fine": 0.8, "middle": 0.7, "coarse": 0.5}
@@ -141,3 +141,25 @@ def test_an_endpoint_of_a_source_that_did_not_learn_counts_as_one_that_found_not
     assert (primary[0].source, primary[0].versus) == ("fine", "coarse")
     assert primary[0].p is not None
     assert primary[0].p_holm == holm([primary[0].p, 1.0, 1.0])[0]
+
+
+def test_an_endpoint_whose_probe_failed_counts_as_one_that_found_nothing() -> None:
+    failed = [
+        replace(without_interval(row), value=None, p=None, problem="broke")
+        if (row.source, row.versus, row.probe) == ("middle", "coarse", "nearest-mean")
+        else row
+        for row in ROWS
+    ]
+    corrected = correct_endpoints(failed, FAMILY)
+    tested = [row for row in corrected if row.p_holm is not None]
+    assert [(row.source, row.versus) for row in tested] == [
+        ("fine", "coarse"),
+        ("fine", "middle"),
+    ]
+    found = [1.0 if row.p is None else row.p for row in tested]
+    assert [row.p_holm for row in tested] == list(holm([*found, 1.0])[:2])
+    detectable = detectable_rows(failed, FAMILY)
+    assert [(row.source, row.versus) for row in detectable] == [
+        ("fine", "coarse"),
+        ("fine", "middle"),
+    ]

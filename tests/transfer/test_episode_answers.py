@@ -33,10 +33,12 @@ FIVE = replace(ONE, shots=5, predicted=ONE.predicted[::-1].copy(), chosen=None, 
 
 def test_answers_come_back_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
-    write_episode_answers(path, [ONE, FIVE])
+    nothing = np.full_like(ONE.predicted, -1)
+    failed = replace(ONE, predicted=nothing, chosen=None, chosen_on=None, problem="broke")
+    write_episode_answers(path, [ONE, FIVE, failed])
     found = read_episode_file(path)
-    assert len(found) == 2
-    for before, after in zip((ONE, FIVE), found, strict=True):
+    assert len(found) == 3
+    for before, after in zip((ONE, FIVE, failed), found, strict=True):
         for each in fields(EpisodeAnswers):
             assert np.array_equal(getattr(before, each.name), getattr(after, each.name)), each.name
     assert found[0].accuracies.tolist() == pytest.approx([2 / 3, 1 / 3])

@@ -111,3 +111,21 @@ def test_what_cannot_be_paired_is_refused() -> None:
     fewer = replace(COARSE[0], predicted=COARSE[0].predicted[:9])
     with pytest.raises(ValueError, match="were not asked as many episodes"):
         rows(FINE[0], fewer)
+
+
+def test_episodes_of_a_failed_probe_have_rows_with_the_problem() -> None:
+    failed = replace(
+        FINE[1], predicted=np.full_like(FINE[1].predicted, -1), problem="did not converge"
+    )
+    rows = episode_rows([FINE[0], failed, FINE[2], *COARSE], PAIRS, study="quick")
+    expected = episode_rows([*FINE, *COARSE], PAIRS, study="quick")
+    broken = {("categories", seed, versus) for seed in (1, None) for versus in (None, "groups")}
+    kept = [row for row in rows if row.problem is None]
+    assert kept == [row for row in expected if (row.source, row.seed, row.versus) not in broken]
+    found = [row for row in rows if row.problem is not None]
+    assert {(row.source, row.seed, row.versus) for row in found} == broken
+    assert len(found) == 4
+    assert all((row.value, row.interval, row.p) == (None, None, None) for row in found)
+    assert find(rows, source="categories", seed=1, versus=None).problem == "did not converge"
+    over = find(rows, source="categories", seed=None, versus=None)
+    assert over.problem == "categories, seed 1: did not converge"

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from taskgrain.errors import ConfigError
 from taskgrain.transfer import episodes
+from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.episodes import (
     EpisodePlan,
     check_episodes,
@@ -16,7 +17,7 @@ from taskgrain.transfer.episodes import (
     evaluate_episodes,
     sample_episodes,
 )
-from taskgrain.transfer.evaluate import NO_ANSWER, Subject
+from taskgrain.transfer.evaluate import Subject
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import PROBES, Standardiser
 from taskgrain.transfer.task import TargetTask
@@ -252,3 +253,14 @@ def test_plans_and_features_without_meaning_are_refused() -> None:
         evaluate_episodes(spread, TASK, plan=PLAN, probe="ridge")
     with pytest.raises(ValueError, match="needs the source's step_standardiser"):
         evaluate_episodes(spread, TASK, plan=PLAN, probe="attentive")
+
+
+def test_episodes_of_a_probe_that_fails_say_why() -> None:
+    subject = subject_of(TASK, gap=1)
+    tiny = replace(subject, standardiser=Standardiser(np.zeros(16), np.full(16, 1e-320)))
+    found = evaluate_episodes(tiny, TASK, plan=PLAN, probe="ridge")
+    assert "probe ridge: standardised features are not finite" in str(found.problem)
+    assert (found.predicted == NO_ANSWER).all()
+    assert found.predicted.shape == (20, 12)
+    with pytest.raises(AssertionError, match="has no accuracy"):
+        _ = found.accuracies

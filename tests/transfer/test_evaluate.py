@@ -8,9 +8,9 @@ import pytest
 from taskgrain.errors import ConfigError, ResultError
 from taskgrain.results import Shots
 from taskgrain.statistics.alarm import is_alarm, permuted_label_interval
+from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import (
-    NO_ANSWER,
     ProbePlan,
     Subject,
     evaluate,
@@ -245,8 +245,26 @@ def test_a_target_of_one_class_is_refused(task: TargetTask) -> None:
         evaluate(subject_of(task, gap=1), lone, plan=PLAN)
 
 
-def test_a_scale_that_rounds_to_nothing_is_refused(task: TargetTask) -> None:
-    subject = subject_of(task, gap=1)
+def test_a_probe_that_fails_at_one_number_of_shots_says_why_and_the_others_answer(
+    task: TargetTask,
+) -> None:
+    subject = subject_of(task, gap=20)
     tiny = replace(subject, standardiser=Standardiser(np.zeros(16), np.full(16, 1e-320)))
-    with np.errstate(over="ignore"), pytest.raises(ResultError, match="are not finite"):
-        evaluate(tiny, task, plan=PLAN)
+    evaluation = evaluate(tiny, task, plan=PLAN)
+    failed = [each for each in evaluation.answers if each.problem is not None]
+    assert [(each.probe, each.shots) for each in failed] == [(probe, 1) for probe in BOTH]
+    for each in failed:
+        assert f"probe {each.probe}: standardised features are not finite" in str(each.problem)
+        assert (each.predicted == NO_ANSWER).all()
+        assert each.predicted.shape == (6, 80)
+        assert (each.chosen, each.chosen_on) == (None, None)
+    whole = evaluate(subject, task, plan=PLAN)
+    for ours, expected in zip(evaluation.answers[2:], whole.answers[2:], strict=True):
+        assert np.array_equal(ours.predicted, expected.predicted)
+
+
+def test_missing_features_are_no_failure_of_a_probe(task: TargetTask) -> None:
+    subject = subject_of(task, gap=1)
+    held = FeatureSet(subject.features.clip_ids[1:], subject.features.features[1:], {})
+    with pytest.raises(ResultError, match="no features of clip s0"):
+        evaluate(replace(subject, features=held), task, plan=PLAN)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,26 @@ def test_an_evaluation_comes_back_as_it_was(tmp_path: Path) -> None:
     for name in ("source", "seed", "readout", "control", "target", "class_names", "clip_ids"):
         assert getattr(read, name) == getattr(EVALUATION, name)
     assert (read.failed, read.truncated) == (1, 0)
+
+
+def test_a_failure_comes_back_with_its_reason(tmp_path: Path) -> None:
+    nothing = np.full((2, 3), -1, np.int16)
+    failed = Answers("ridge", 1, nothing, None, None, "not finite")
+    write_evaluation(tmp_path / "cell.npz", replace(EVALUATION, answers=(failed,)))
+    (read,) = read_evaluation(tmp_path / "cell.npz").answers
+    assert read.problem == "not finite"
+    assert np.array_equal(read.predicted, nothing)
+
+
+def test_a_file_from_before_failures_were_kept_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "cell.npz"
+    write_evaluation(path, EVALUATION)
+    arrays = read_arrays(path)
+    header = str(arrays["header"])
+    arrays["header"] = np.array(header.replace(',"problem":null', ""))
+    assert str(arrays["header"]) != header
+    write_arrays(path, arrays)
+    assert [each.problem for each in read_evaluation(path).answers] == [None, None]
 
 
 def test_equal_evaluations_are_equal_files(tmp_path: Path) -> None:

@@ -280,3 +280,93 @@ def test_one_encoder_asked_under_several_seeds_is_no_sample_of_encoders() -> Non
         [*frozen, *FINE], [("kinetics", "categories")], study="quick", bootstrap=BOOTSTRAP
     )
     assert "seeds" in {row.interval for row in against_trained}
+
+
+def failing(evaluation: Evaluation, shots: Shots, problem: str = "did not converge") -> Evaluation:
+    """Take the answers at a number of shots away."""
+    answers = tuple(
+        replace(
+            each,
+            predicted=np.full_like(each.predicted, -1),
+            chosen=None,
+            chosen_on=None,
+            problem=problem,
+        )
+        if each.shots == shots
+        else each
+        for each in evaluation.answers
+    )
+    return replace(evaluation, answers=answers)
+
+
+BROKEN = [FINE[0], failing(FINE[1], 1), FINE[2]]
+
+
+def test_a_failed_probe_has_a_row_with_its_problem_and_the_others_keep_theirs() -> None:
+    rows = clip_rows(BROKEN, study="quick", bootstrap=BOOTSTRAP)
+    expected = clip_rows(FINE, study="quick", bootstrap=BOOTSTRAP)
+    assert len(rows) == len(expected)
+    for row, before in zip(rows, expected, strict=True):
+        if (row.seed, row.shots) != (1, 1):
+            assert replace(row, low=0.0, high=1.0) == replace(before, low=0.0, high=1.0)
+            assert (row.low, row.high) == pytest.approx((before.low, before.high), abs=1e-12)
+            continue
+        assert row.problem == "did not converge"
+        assert (row.value, row.interval, row.low, row.high) == (None,) * 4
+        assert (row.metric, row.n, row.failed, row.draws) == (before.metric, 60, 1, 4)
+
+
+def test_a_source_all_of_whose_probes_failed_has_rows_too() -> None:
+    nothing = failing(failing(FINE[0], 1), "all")
+    rows = clip_rows([nothing], study="quick", bootstrap=BOOTSTRAP)
+    rows += difference_rows(
+        [nothing, COARSE[0]], [("categories", "groups")], study="quick", bootstrap=BOOTSTRAP
+    )
+    assert len(rows) == 2 * 2 * 2
+    assert all(row.value is None and row.problem for row in rows)
+
+
+def test_seeds_are_not_averaged_where_one_failed() -> None:
+    rows = seed_rows(BROKEN, study="quick")
+    expected = seed_rows(FINE, study="quick")
+    assert len(rows) == len(expected)
+    for row, before in zip(rows, expected, strict=True):
+        if row.shots == "all":
+            assert row == before
+        else:
+            assert row.problem == "categories, seed 1: did not converge"
+            assert (row.seed, row.value, row.interval) == (None, None, None)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_difference_of_a_failed_probe_says_whose_it_was(is_first: bool) -> None:
+    whole = COARSE if is_first else FINE
+    broken = BROKEN if is_first else [COARSE[0], failing(COARSE[1], 1), COARSE[2]]
+    pair = [("categories", "groups")]
+    found = difference_rows([*broken, *whole], pair, study="quick", bootstrap=BOOTSTRAP)
+    expected = difference_rows([*FINE, *COARSE], pair, study="quick", bootstrap=BOOTSTRAP)
+    assert select(found, shots="all") == select(expected, shots="all")
+    for seed in (0, 2):
+        assert select(found, shots=1, seed=seed) == select(expected, shots=1, seed=seed)
+    name = "categories" if is_first else "groups"
+    lost: tuple[int | None, ...] = (1, None)
+    for each in lost:
+        of_metric = select(found, shots=1, seed=each)
+        assert [row.metric for row in of_metric] == ["top-1", "mean-per-class"]
+        for row in of_metric:
+            assert row.problem == f"{name}, seed 1: did not converge"
+            assert (row.value, row.interval, row.p, row.versus) == (None, None, None, "groups")
+            assert (row.chosen, row.chosen_on) == (None, None)
+
+
+def test_permuted_labels_of_a_failed_probe_are_no_test() -> None:
+    broken = failing(FINE[0], 1)
+    permuted = [replace(broken, control="permuted-labels", answers=broken.answers[:1])]
+    (row,) = permuted_rows(permuted, study="quick")
+    assert (row.problem, row.value, row.p) == ("did not converge", None, None)
+
+
+def test_an_accuracy_of_a_failed_probe_is_never_computed() -> None:
+    broken = failing(FINE[0], 1)
+    with pytest.raises(AssertionError, match="has no score"):
+        broken.scores(broken.answers[0])

@@ -108,3 +108,19 @@ def test_nested_levels_are_ordered_from_coarse_to_fine() -> None:
 @pytest.mark.parametrize("other", ["across", "renamed"])
 def test_levels_that_do_not_nest_or_do_not_rise_have_no_order(other: str) -> None:
     assert order_of("category", "pairs", other) is None
+
+
+def test_a_slope_over_a_failed_probe_says_which_seed_of_which_level() -> None:
+    answers = replace(
+        EVALUATIONS[3].answers[0],
+        predicted=np.full((1, 20), -1, np.int16),
+        problem="did not converge",
+    )
+    broken = [*EVALUATIONS]
+    broken[3] = replace(EVALUATIONS[3], answers=(answers,))
+    rows = trend_rows(broken, LADDER, study="quick", metric="mean-per-class")
+    assert [row.seed for row in rows] == [0, 1, None]
+    assert rows[0] == trend_rows(EVALUATIONS, LADDER, study="quick", metric="mean-per-class")[0]
+    for row in rows[1:]:
+        assert row.problem == "middle, seed 1: did not converge"
+        assert (row.value, row.interval, row.p, row.source) == (None, None, None, None)

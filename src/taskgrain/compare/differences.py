@@ -74,10 +74,15 @@ def differences(
 
 
 def correct(findings: Sequence[Finding], *, metric: ClipMetric) -> list[Finding]:
-    """Adjust by Holm the p values of all the differences of one metric: they are one family."""
-    tested = [each for each in findings if each.row.metric == metric and each.row.p is not None]
-    adjusted = holm([each.row.p for each in tested if each.row.p is not None])
-    of_row = {_key(each.row): p for each, p in zip(tested, adjusted, strict=True)}
+    """Adjust by Holm the p values of all the differences of one metric: they are one family.
+
+    A difference that a probe failed at was asked all the same: it counts as one that found nothing.
+    """
+    family = [each.row for each in findings if each.row.metric == metric]
+    asked = [row for row in family if row.p is not None or row.problem is not None]
+    adjusted = holm([1.0 if row.p is None else row.p for row in asked])
+    pairs = zip(asked, adjusted, strict=True)
+    of_row = {_key(row): p for row, p in pairs if row.problem is None}
     return [replace(each, p_holm=of_row.get(_key(each.row))) for each in findings]
 
 
@@ -165,6 +170,9 @@ def _finding(
 ) -> Finding:
     """Make one finding of the rows of one probe, number of shots and metric."""
     metric: ClipMetric = "top-1" if rows[0].metric == "top-1" else "mean-per-class"
+    failed = next((row for row in reversed(rows) if row.problem is not None), None)
+    if failed is not None:  # the seeds together, where there are several
+        return Finding(failed, (), None)
     if len(ours) == 1:
         if not bootstrap.is_sound:
             return Finding(rows[0], (), None)

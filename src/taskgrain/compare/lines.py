@@ -123,6 +123,9 @@ def _mean(rows: Sequence[ResultRow]) -> ResultRow | None:
         return None
     if len(rows) == 1:
         return rows[0]
+    failed = next((row for row in rows if row.problem is not None), None)
+    if failed is not None:
+        return replace(failed, seed=None)
     value = sum(row.value or 0.0 for row in rows) / len(rows)
     return replace(without_interval(rows[0]), seed=None, value=value, p=None)
 

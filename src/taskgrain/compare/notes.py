@@ -51,6 +51,7 @@ def notes_of(comparison: Comparison) -> tuple[str, ...]:
     return (
         *_division(comparison),
         *_missing(comparison),
+        *_failures(comparison),
         *_probes(comparison),
         *_intervals(comparison),
         *_tests(comparison),
@@ -109,6 +110,21 @@ def _coverage(where: str, each: Coverage, *, num_scored: int) -> Iterator[str]:
         )
     if each.unused:
         yield f"{where}: features of {each.unused} clips that have no label here were not used"
+
+
+def _failures(comparison: Comparison) -> Iterator[str]:
+    """Name each probe without a result on a source, and the reason."""
+    failed = [
+        row for row in comparison.rows if row.problem and row.seed is not None and not row.versus
+    ]
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in failed:
+        place = f"{row.probe} at {row.shots}"
+        if row.control is not None:
+            place += " with permuted labels"
+        found.setdefault((f"{row.source}, seed {row.seed}", row.problem or ""), []).append(place)
+    for (where, problem), places in found.items():
+        yield f"{where}: no result of {_some(list(dict.fromkeys(places)))}: {problem}"
 
 
 def _probes(comparison: Comparison) -> Iterator[str]:
@@ -180,6 +196,11 @@ def _tests(comparison: Comparison) -> Iterator[str]:
     family = [each for each in comparison.findings if each.p_holm is not None]
     if not family:
         return
+    failed = [
+        each
+        for each in comparison.findings
+        if each.row.problem is not None and each.row.metric == comparison.plan.metric
+    ]
     kinds = {each.row.interval for each in family}
     units = single_over(comparison)
     single = f"t over other {units}, these encoders held (at all clips, that support too)"
@@ -187,7 +208,7 @@ def _tests(comparison: Comparison) -> Iterator[str]:
     if len(kinds) > 1:
         test = f"paired t over seeds; with one encoder a source, {single}"
     yield (
-        f"p: {test}; corrected by Holm over all {len(family)} differences in "
+        f"p: {test}; corrected by Holm over all {len(family) + len(failed)} differences in "
         f"{comparison.plan.metric}; other metrics are secondary and uncorrected"
     )
 

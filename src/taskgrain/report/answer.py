@@ -23,6 +23,7 @@ from taskgrain.report.words import (
     p_said,
     percent_number,
     points_number,
+    printable,
     probe_words,
     shots_words,
     span,
@@ -57,6 +58,8 @@ def answer(lookup: Lookup) -> Answer:
     if not judged.rows:
         return Answer(Verdict.NO_ROW, _absent(primary), (), is_preview=True)
     verdict, rows, best = judged.verdict, judged.rows, judged.rows[0]
+    if best.problem is not None:
+        return Answer(Verdict.NO_ROW, _failed(primary, best.problem), (), is_preview=True)
     is_preview = _is_preview(lookup, primary, best)
     finer = is_finer(lookup, primary.source, primary.versus)
     return Answer(
@@ -176,10 +179,21 @@ def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None
 
 
 def _absent(primary: Primary) -> Phrase:
+    return (f"No answer yet: the run holds no row for the primary endpoint, {_asked(primary)}.",)
+
+
+def _failed(primary: Primary, problem: str) -> Phrase:
     return (
-        f"No answer yet: the run holds no row for the primary endpoint, “{primary.source}” "
-        f"minus “{primary.versus}” on {primary.target} ({metric_words(primary.metric)}, "
-        f"{shots_words(primary.shots) or 'any shots'}, {probe_words(primary.probe)}).",
+        f"No result: the probe failed at the primary endpoint, {_asked(primary)}. "
+        f"{printable(problem)}",
+    )
+
+
+def _asked(primary: Primary) -> str:
+    return (
+        f"“{primary.source}” minus “{primary.versus}” on {primary.target} "
+        f"({metric_words(primary.metric)}, {shots_words(primary.shots) or 'any shots'}, "
+        f"{probe_words(primary.probe)})"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from taskgrain.report.lookup import Lookup, Question, question_of
+from taskgrain.report.lookup import Lookup, Question, question_of, unique
 from taskgrain.report.run_folder import RunFolder, processors_of
 from taskgrain.report.transfer_tables import ladder_question
 from taskgrain.report.verdict import Verdict, verdict_of
@@ -19,6 +19,7 @@ from taskgrain.report.words import (
     p_said,
     percent_number,
     points_number,
+    printable,
     probe_words,
     shots_words,
     span,
@@ -45,6 +46,9 @@ PURPOSE = {
     "byte-size": "how large a file is, and nothing of what it shows",
     "permuted-labels": "the same features with the target's training labels shuffled",
 }
+
+
+MOST_FAILED = 5  # named in the warning; results.jsonl has all
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +230,7 @@ def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
     unmeasured = [
         source.name
         for source in lookup.study.sources
-        if not any(row.source == source.name for row in lookup.rows)
+        if not any(row.source == source.name for row in (*lookup.rows, *lookup.failures))
     ]
     kinds = processors_of(run)
     if len(kinds) > 1:
@@ -236,9 +240,27 @@ def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
                 "another run with the same seeds need not give the same bits.",
             )
         )
+    if lookup.failures:
+        warnings.append((_failed_probes(lookup),))
     if unmeasured:
         warnings.append((f"The run is unfinished: no results yet for {', '.join(unmeasured)}.",))
     return tuple(warnings)
+
+
+def _failed_probes(lookup: Lookup) -> str:
+    """Name what has no result because a probe failed, and the first reason."""
+    single = [row for row in lookup.failures if row.versus is None and row.seed is not None]
+    rows = single or list(lookup.failures)
+    places = unique(
+        f"{row.source or row.control} on {row.target}, {shots_words(row.shots)} "
+        f"{probe_words(row.probe)}"
+        for row in rows
+    )
+    more = f" and {len(places) - MOST_FAILED} more" if len(places) > MOST_FAILED else ""
+    return (
+        f"A probe failed, so that there is no result of: {'; '.join(places[:MOST_FAILED])}{more}. "
+        f"{printable(rows[0].problem or '')}"
+    )
 
 
 def _unusable(run: RunFolder) -> str:

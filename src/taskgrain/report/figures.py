@@ -233,8 +233,8 @@ def _draw_shots(axes: Axes, lookup: Lookup, target: str, palette: Palette) -> No
     for position, source in enumerate(lookup.sources):
         shift = DODGE * (position - (count - 1) / 2)
         rows = [lookup.measured(source, question) for question in questions]
-        places = [i + shift for i, row in enumerate(rows) if row is not None]
-        found = [row for row in rows if row is not None]
+        found = [row for row in rows if row is not None and row.value is not None]
+        places = [i + shift for i, row in enumerate(rows) if row in found]
         _curve(axes, places, found, colour=palette.colour(source), marker=palette.marker(source))
     energy = [lookup.control("motion-energy", question) for question in questions]
     points = [(i, 100 * row.value) for i, row in enumerate(energy) if row and row.value is not None]

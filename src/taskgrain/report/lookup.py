@@ -2,14 +2,15 @@
 
 Several rows can answer one question: one a seed, one over all seeds, one a read-out. The rule is
 written here once: the primary endpoint's read-out (the commonest, where it names none), of its
-rows first an interval that varies the seeds, then the row over all seeds, then the lowest seed. No
-number is ever computed from two rows.
+rows first an interval that varies the seeds, then the row over all seeds, then the lowest seed.
+Where a probe failed on any seed, the row is the one that says so. No number is ever computed from
+two rows.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -46,9 +47,12 @@ class Lookup:
     def __init__(self, study: StudyFacts, rows: Iterable[ResultRow]) -> None:
         """Index the rows of one run."""
         self.study = study
+        rows = tuple(rows)
         self.rows = tuple(row for row in rows if row.value is not None)
+        self.failures = tuple(row for row in rows if row.problem is not None)
         self.transfer_rows = tuple(row for row in self.rows if row.target != SOURCE_VALIDATION)
         self._rows_of: dict[Question, list[ResultRow]] = defaultdict(list)
+        self._failures_of: dict[Question, list[ResultRow]] = defaultdict(list)
         self._rows_of_control: dict[str, list[ResultRow]] = defaultdict(list)
         self._beside_control: dict[tuple[str | None, str], list[ResultRow]] = defaultdict(list)
         for row in self.rows:
@@ -59,29 +63,42 @@ class Lookup:
                 self._beside_control[row.source, row.control].append(row)
             else:
                 self._rows_of_control[row.control].append(row)
+        for row in self.failures:
+            if row.control is None:
+                asked = Question(row.target, row.probe, row.shots, row.metric)
+                self._failures_of[asked].append(row)
         self.sources = self._source_order()
-        self.targets = unique(row.target for row in self.transfer_rows)
+        self.targets = unique(row.target for row in self.asked_rows)
         self.probes = self._probe_order()
         self.shots = sorted_shots(
             row.shots
-            for row in self.transfer_rows
+            for row in self.asked_rows
             if row.control is None and row.probe and row.metric in CLIP_METRICS
         )
         self.readout = self._main_readout()
         self.own_scores: tuple[OwnScore, ...] = own_scores(self.rows)
         self.unlearned: dict[str, OwnScore] = unlearned(self.rows)
 
+    @property
+    def asked_rows(self) -> tuple[ResultRow, ...]:
+        """Return the rows of transfer, then those of probes that failed, which have no value."""
+        return (*self.transfer_rows, *self.failures)
+
     def is_asked(self, question: Question) -> bool:
         """Say whether any source or difference has a row for the question."""
-        return question.anyhow in self._rows_of
+        return question.anyhow in self._rows_of or question.anyhow in self._failures_of
 
     def measured(self, source: str, question: Question) -> ResultRow | None:
         """Return the row of a source, or None."""
-        return self._best(self._asked(source, None, question))
+        return self._failure(source, None, question) or self._best(
+            self._asked(source, None, question)
+        )
 
     def difference(self, source: str, versus: str, question: Question) -> ResultRow | None:
         """Return the row of source minus versus, or None."""
-        return self._best(self.differences(source, versus, question))
+        return self._failure(source, versus, question) or self._best(
+            self.differences(source, versus, question)
+        )
 
     def differences(self, source: str, versus: str, question: Question) -> tuple[ResultRow, ...]:
         """Return every row of source minus versus."""
@@ -173,7 +190,7 @@ class Lookup:
 
     def trends(self) -> tuple[ResultRow, ...]:
         """Return the slopes over classification levels, in the run's order."""
-        return tuple(row for row in self.transfer_rows if row.metric == TREND)
+        return tuple(row for row in self.asked_rows if row.metric == TREND)
 
     def detectable(self, endpoint: Primary) -> ResultRow | None:
         """Return the smallest difference that the endpoint's seeds would find, or None."""
@@ -191,7 +208,7 @@ class Lookup:
         """Return the (source, versus) pairs of all transfer differences in ladder order."""
         found = {
             (row.source, row.versus)
-            for row in self.transfer_rows
+            for row in self.asked_rows
             if row.source and row.versus and row.control is None
         }
         rank = {name: position for position, name in enumerate(self.sources)}
@@ -210,9 +227,26 @@ class Lookup:
 
         Any other will do only where neither the question nor the primary endpoint names one.
         """
+        return self._as_read(self._rows_of, source, versus, question)
+
+    def _failure(self, source: str, versus: str | None, question: Question) -> ResultRow | None:
+        """Return the row that says why a probe gave no result, that of all seeds if there is one.
+
+        Rows of single seeds that do have a value must not stand for all of them.
+        """
+        found = self._as_read(self._failures_of, source, versus, question)
+        return min(found, key=lambda row: -1 if row.seed is None else row.seed, default=None)
+
+    def _as_read(
+        self,
+        rows_of: Mapping[Question, list[ResultRow]],
+        source: str,
+        versus: str | None,
+        question: Question,
+    ) -> tuple[ResultRow, ...]:
         found = tuple(
             row
-            for row in self._rows_of.get(question.anyhow, ())
+            for row in rows_of.get(question.anyhow, ())
             if row.source == source and row.versus == versus
         )
         wanted = question.readout or self.readout
@@ -233,13 +267,15 @@ class Lookup:
     def _source_order(self) -> tuple[str, ...]:
         named = tuple(source.name for source in self.study.sources)
         measured = unique(
-            row.source for row in self.rows if row.source is not None and row.control is None
+            row.source
+            for row in (*self.rows, *self.failures)
+            if row.source is not None and row.control is None
         )
         return (*named, *(name for name in measured if name not in named))
 
     def _probe_order(self) -> tuple[str, ...]:
         found = unique(
-            row.probe for row in self.transfer_rows if row.probe is not None and row.control is None
+            row.probe for row in self.asked_rows if row.probe is not None and row.control is None
         )
         primary = self.study.primary.probe if self.study.primary else None
         return tuple(sorted(found, key=lambda name: name != primary))
@@ -248,7 +284,7 @@ class Lookup:
         if self.study.primary is not None and self.study.primary.readout is not None:
             return self.study.primary.readout
         counts = Counter(
-            row.readout for row in self.transfer_rows if row.control is None and row.readout
+            row.readout for row in self.asked_rows if row.control is None and row.readout
         )
         return counts.most_common(1)[0][0] if counts else None
 

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from taskgrain.report.words import MINUS, format_value
+from taskgrain.report.words import MINUS, NO_RESULT, format_value
 from taskgrain.results import EPISODE_METRIC, ResultRow
 
 TEX_SPECIAL = {
@@ -103,6 +103,8 @@ class Table:
 
 def cell_of(row: ResultRow | None, *, is_highest: bool = False, columns: int = 1) -> Cell:
     """Return the cell that prints a row; an empty one for None."""
+    if row is not None and row.problem is not None:
+        return Cell(shown=NO_RESULT, note=row.problem, columns=columns, row=row)
     if row is None or row.value is None:
         return Cell(columns=columns)
     is_difference = row.versus is not None

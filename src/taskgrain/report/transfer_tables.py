@@ -46,7 +46,7 @@ class View:
 
     def questions(self) -> tuple[Question, ...]:
         """Return one question a column: targets in order, shots within."""
-        own = (row for row in self.lookup.transfer_rows if row.metric == self.metric)
+        own = (row for row in self.lookup.asked_rows if row.metric == self.metric)
         asked = sorted_shots(row.shots for row in own if row.control is None)
         questions = (
             Question(target, self.probe, shots, self.metric)

@@ -29,7 +29,8 @@ class Judged:
     """An endpoint with its verdict, and the rows that gave it."""
 
     verdict: Verdict
-    rows: tuple[ResultRow, ...]  # one over all seeds, or one for each; none without a result
+    # One over all seeds, or one for each; one with its problem where a probe failed.
+    rows: tuple[ResultRow, ...]
     p_holm: float | None  # of the paired t test over seeds
 
 
@@ -38,10 +39,11 @@ def judge(lookup: Lookup, endpoint: Primary) -> Judged:
 
     A source that has not learned its own labels enters no claim, whatever the rows say.
     """
-    found = lookup.differences(endpoint.source, endpoint.versus, question_of(endpoint))
-    rows = lookup.judging(found)
-    if not rows:
-        return Judged(Verdict.NO_ROW, (), None)
+    question = question_of(endpoint)
+    best = lookup.difference(endpoint.source, endpoint.versus, question)
+    if best is None or best.problem is not None:
+        return Judged(Verdict.NO_ROW, () if best is None else (best,), None)
+    rows = lookup.judging(lookup.differences(endpoint.source, endpoint.versus, question))
     tested = lookup.tested(endpoint)
     p_holm = None if tested is None else tested.p_holm
     verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p_holm)

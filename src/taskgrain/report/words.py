@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from taskgrain.results import DETECTABLE, EPISODE_METRIC, TREND
 
 ABSENT = "n/a"
+NO_RESULT = "no result"  # of a probe that failed
 MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.errors import ResultError
+from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
 from taskgrain.transfer.probes.linear import LinearScores
 
+NO_ANSWER = -1  # the predicted class of a clip without an answer: never the true one
 BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what the caches hold
 FLOAT_BYTES = 8
 
@@ -31,11 +32,12 @@ class Problems:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answered:
-    """The answers of one probe to every problem."""
+    """The answers of one probe to every problem, or why it has none."""
 
-    predicted: NDArray[np.int16]  # (S, Q) in 0..K-1
+    predicted: NDArray[np.int16]  # (S, Q) in 0..K-1; NO_ANSWER everywhere if there is a problem
     chosen: str | None  # the hyper-parameter; where problems differ, each with its count
     chosen_on: str | None
+    problem: str | None = None  # why the probe answered none of them
 
 
 def answer_many(
@@ -46,9 +48,12 @@ def answer_many(
     problems: Problems,
     standardiser: Standardiser | None,
 ) -> Answered:
-    """Fit the probe on each problem and answer its query clips, some problems at a time.
+    """Fit the probe on each problem and answer its query clips.
 
-    How many are taken at a time is for speed and memory; the answers do not depend on it.
+    A probe that cannot be fitted on one of the problems, or whose standardised features are not
+    finite there, answers none of them: a mean over the other problems would be of other problems
+    than other sources have. The reason is then the answers' `problem`. This is the one place where
+    the failure of a probe is caught.
 
     Args:
         probe: its name.
@@ -56,11 +61,31 @@ def answer_many(
         scored: float32, of the clips that are answered, in the same form.
         problems: what is asked.
         standardiser: of the features; None measures each problem's own support.
-
-    Raises:
-        ResultError: if standardised features are not finite, or a solver does not converge.
     """
-    num_query = len(scored) if problems.query is None else problems.query.shape[1]
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for
+            return _answer_many(probe, pool, scored, problems, standardiser)
+    except ProbeError as error:
+        shape = (len(problems.support), _num_query(scored, problems))
+        return Answered(np.full(shape, NO_ANSWER, np.int16), None, None, str(error))
+
+
+def _num_query(scored: NDArray[np.float32], problems: Problems) -> int:
+    return len(scored) if problems.query is None else problems.query.shape[1]
+
+
+def _answer_many(
+    probe: ProbeName,
+    pool: NDArray[np.float32],
+    scored: NDArray[np.float32],
+    problems: Problems,
+    standardiser: Standardiser | None,
+) -> Answered:
+    """Answer some problems at a time.
+
+    How many are taken at a time is for speed and memory; the answers do not depend on it.
+    """
+    num_query = _num_query(scored, problems)
     clips = problems.support.shape[1] + (0 if PROBES[probe]().is_linear else num_query)
     block = max(1, BLOCK_BYTES // (FLOAT_BYTES * clips * int(np.prod(pool.shape[1:]))))
     predicted = np.empty((len(problems.support), num_query), dtype=np.int16)
@@ -125,12 +150,12 @@ def _finite(probe: str, values: Floats) -> Floats:
     """Give the values back.
 
     Raises:
-        ResultError: if one is not finite.
+        ProbeError: if one is NaN or infinite.
     """
     if not np.isfinite(values).all():
-        raise ResultError(
-            f"probe {probe}: standardised features are not finite; "
-            "do some vary by next to nothing where they were measured?"
+        raise ProbeError(
+            f"probe {probe}: standardised features are not finite "
+            "(do some vary by next to nothing where they were measured?)"
         )
     return values
 

@@ -24,6 +24,7 @@ from taskgrain.transfer.rows import (
     answers_like,
     crossed_intervals,
     pair_intervals,
+    problem_of,
     row_of,
     shown_rows,
     varies,
@@ -117,13 +118,20 @@ def _difference(
 ) -> list[ResultRow]:
     asked = Answers(at.probe, at.shots, np.empty((0, 0), np.int16), None, None)
     answers = answers_like(first[0], asked)
+    others = () if isinstance(second, _Known) else second
+    problem = problem_of((*first, *others), asked)
+    if problem is not None:
+        plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
+        row = row_of(first[0], plain, study=study, metric=at.metric, interval=None, versus=control)
+        seed = row.seed if len(first) == 1 else None
+        return [replace(row, seed=seed, control=control)]
     ours = np.stack([each.correct(answers_like(each, asked)) for each in first])  # (S, R, N)
     theirs = _right(second, asked, ours.shape)
     of_ours, of_theirs = ours.mean(axis=1), theirs.mean(axis=1)  # (S, N)
     scores = of_ours - of_theirs
     over_seeds = np.concatenate([scores, scores.mean(axis=0, keepdims=True)])
     weights = clip_weights(bootstrap.category, metric=at.metric)
-    is_sample = varies(first, asked) or (not isinstance(second, _Known) and varies(second, asked))
+    is_sample = varies(first, asked) or (bool(others) and varies(others, asked))
     found = pair_intervals(
         bootstrap.intervals(over_seeds, metric=at.metric),
         (of_ours @ weights).tolist(),

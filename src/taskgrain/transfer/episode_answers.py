@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taskgrain.errors import ResultError
 from taskgrain.results import Control
+from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.archive import read_arrays, write_arrays
 from taskgrain.transfer.episodes import EpisodeAnswers
-from taskgrain.transfer.evaluate import NO_ANSWER
 
 
 class _AnswersHeader(BaseModel):
@@ -31,6 +31,7 @@ class _AnswersHeader(BaseModel):
     truncated: int
     chosen: str | None
     chosen_on: str | None
+    problem: str | None = None  # files of older versions lack it
 
 
 class _Header(BaseModel):

@@ -17,6 +17,8 @@ from taskgrain.transfer.episodes import EpisodeAnswers
 from taskgrain.transfer.pairing import by_subject, paired_by_readout
 
 Group = Sequence[EpisodeAnswers]
+# Of each seed, or None for all together: what was measured, or why nothing was.
+Found = list[tuple[int | None, Interval | str]]
 
 
 def episode_rows(
@@ -45,10 +47,10 @@ def episode_rows(
     """
     rows: list[ResultRow] = []
 
-    def add(first: Group, intervals: list[tuple[int | None, Interval]], versus: str | None) -> None:
+    def add(first: Group, found: Found, versus: str | None) -> None:
         rows.extend(
-            _row(first[0], study, seed=seed, interval=interval, versus=versus)
-            for seed, interval in intervals
+            _row(first[0], study, seed=seed, measured=measured, versus=versus)
+            for seed, measured in found
         )
 
     for probe, shots in dict.fromkeys((each.probe, each.shots) for each in found):
@@ -63,12 +65,13 @@ def episode_rows(
     return [*rows, *_chance(found, study)]
 
 
-def _levels(group: Group) -> list[tuple[int | None, Interval]]:
+def _levels(group: Group) -> Found:
     """Measure one subject: each seed over its episodes, then the mean over the seeds."""
-    found: list[tuple[int | None, Interval]] = [
-        (each.seed, _over_episodes(each.accuracies)) for each in group
-    ]
-    if len(group) > 1:
+    found: Found = [(each.seed, each.problem or _over_episodes(each.accuracies)) for each in group]
+    problem = _problem(group)
+    if len(group) > 1 and problem is not None:
+        found.append((None, problem))
+    elif len(group) > 1:
         means = [float(each.accuracies.mean()) for each in group]
         interval = mean_interval(means, kind="seeds")
         if not _varies(group):  # one encoder, however often it was asked: a sample of one
@@ -77,15 +80,29 @@ def _levels(group: Group) -> list[tuple[int | None, Interval]]:
     return found
 
 
-def _differences(first: Group, second: Group) -> list[tuple[int | None, Interval]]:
+def _problem(group: Group) -> str | None:
+    """Return why a subject's seed has no answers, the first such seed's; None if all have."""
+    for each in group:
+        if each.problem is not None:
+            return f"{each.source or each.control}, seed {each.seed}: {each.problem}"
+    return None
+
+
+def _differences(first: Group, second: Group) -> Found:
     """Compare two sources, seed by seed and over the seeds."""
-    if len({each.accuracies.shape for each in (*first, *second)}) > 1:
+    if len({len(each.predicted) for each in (*first, *second)}) > 1:
         raise ValueError(
             f"{first[0].source} and {second[0].source} were not asked as many episodes"
         )
+    problem = _problem([*first, *second])
+    if problem is not None:
+        if len(first) < 2:
+            return [(first[0].seed, problem)]
+        each_seed = (_differences([a], [b]) for a, b in zip(first, second, strict=True))
+        return [*(row for rows in each_seed for row in rows), (None, problem)]
     ours = np.stack([each.accuracies for each in first])  # (S, E)
     theirs = np.stack([each.accuracies for each in second])
-    found: list[tuple[int | None, Interval]] = [
+    found: Found = [
         (each.seed, _over_episodes(row)) for each, row in zip(first, ours - theirs, strict=True)
     ]
     if len(first) > 1:
@@ -131,9 +148,11 @@ def _row(
     study: str,
     *,
     seed: int | None,
-    interval: Interval,
+    measured: Interval | str,
     versus: str | None,
 ) -> ResultRow:
+    problem = measured if isinstance(measured, str) else None
+    interval = Interval("episodes", 0.0, 0.0, 0.0, 0) if isinstance(measured, str) else measured
     has_interval = interval.n > 1
     return ResultRow(
         study=study,
@@ -144,7 +163,7 @@ def _row(
         readout=answers.readout,
         shots=answers.shots,
         metric=f"{answers.num_ways}-way-accuracy",
-        value=interval.value,
+        value=interval.value if problem is None else None,
         interval=interval.kind if has_interval else None,
         low=interval.low if has_interval else None,
         high=interval.high if has_interval else None,
@@ -154,9 +173,10 @@ def _row(
         draws=len(answers.predicted),
         versus=versus,
         p=interval.p,
-        chosen=answers.chosen,
-        chosen_on=answers.chosen_on,
+        chosen=answers.chosen if problem is None else None,
+        chosen_on=answers.chosen_on if problem is None else None,
         control=answers.control,
         low_90=interval.low_90 if has_interval and versus is not None else None,
         high_90=interval.high_90 if has_interval and versus is not None else None,
+        problem=problem,
     )

@@ -13,8 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
 from taskgrain.results import Control
-from taskgrain.transfer.answer import Problems, answer_many
-from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, NO_ANSWER, Subject
+from taskgrain.transfer.answer import NO_ANSWER, Problems, answer_many
+from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, Subject
 from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
 from taskgrain.transfer.task import TargetTask
 
@@ -84,10 +84,12 @@ class EpisodeAnswers:
     truncated: int  # of them, end early
     chosen: str | None
     chosen_on: str | None
+    problem: str | None = None  # why the probe has no answer to any query, in any episode
 
     @property
     def accuracies(self) -> NDArray[np.float64]:
         """Share of right answers in each episode: float64 (E,); failed clips are wrong."""
+        assert self.problem is None, "a probe without answers is not wrong, it has no accuracy"
         accuracies: NDArray[np.float64] = (self.predicted == self.truth).mean(axis=1)
         return accuracies
 
@@ -172,11 +174,12 @@ def evaluate_episodes(
     """Fit the probe on every episode's support and answer its query clips.
 
     Features are standardised as in `evaluate`: by the source's statistics at one or two shots,
-    by the episode's support otherwise. Computes on one thread.
+    by the episode's support otherwise. A probe that cannot be fitted on these features has a
+    `problem` in place of answers. Computes on one thread.
 
     Raises:
         ConfigError: if fewer than W classes have clips enough.
-        ResultError: naming the clips without features; or if a probe does not converge.
+        ResultError: naming the clips without features.
         ValueError: if the features have steps and the probe does not read them, or it reads them
             and there are none.
     """
@@ -216,6 +219,7 @@ def evaluate_episodes(
         truncated=len(task.truncated.intersection(query.clip_ids)),
         chosen=answered.chosen,
         chosen_on=answered.chosen_on,
+        problem=answered.problem,
     )
 
 

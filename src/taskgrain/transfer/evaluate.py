@@ -14,13 +14,12 @@ from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
 from taskgrain.results import Control, Shots
-from taskgrain.transfer.answer import Problems, answer_many
+from taskgrain.transfer.answer import NO_ANSWER, Problems, answer_many
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
 from taskgrain.transfer.task import TargetTask
 
-NO_ANSWER = -1  # the predicted class of a clip that failed to decode: never the true one
 FEWEST_SHOTS_TO_STANDARDISE = 3  # below, the support's deviations are noise (protocol 8)
 PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed
 
@@ -58,6 +57,7 @@ class Answers:
     predicted: NDArray[np.int16]  # (draws, N) in 0..K-1, NO_ANSWER where the clip failed
     chosen: str | None
     chosen_on: str | None
+    problem: str | None = None  # why the probe has no answer to any clip, in any draw
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +78,7 @@ class Evaluation:
 
     def correct(self, answers: Answers) -> NDArray[np.bool_]:
         """Say which answers are right: bool (draws, N), False where the clip failed."""
+        assert answers.problem is None, "a probe without answers is not wrong, it has no score"
         return answers.predicted == self.labels
 
     def scores(self, answers: Answers) -> NDArray[np.float64]:
@@ -90,7 +91,8 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
 
     Features are standardised by the source's statistics at one or two shots, by the support's
     otherwise. Probes that read steps are given all of them, the others their mean, or all side by
-    side. Computes on one thread, so that the bits do not depend on the machine's cores.
+    side. A probe that cannot be fitted on these features has a `problem` in place of answers.
+    Computes on one thread, so that the bits do not depend on the machine's cores.
 
     Args:
         subject: whose features; a feature is needed of each clip that did not fail.
@@ -100,7 +102,7 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
     Raises:
         ConfigError: naming task and class, if a class has fewer usable support clips than shots,
             or is the only one.
-        ResultError: naming the clips without features; or if a probe does not converge.
+        ResultError: naming the clips without features.
         ValueError: if a probe reads steps and the features have none, or no standardiser of them
             is there at one or two shots.
     """
@@ -210,7 +212,9 @@ def _answer(
         answered = answer_many(probe, *inputs, problems=problems, standardiser=scale)
         predicted = np.full((len(draws), len(task.query_ids)), NO_ANSWER, dtype=np.int16)
         predicted[:, decoded] = answered.predicted
-        answers.append(Answers(probe, shots, predicted, answered.chosen, answered.chosen_on))
+        answers.append(
+            Answers(probe, shots, predicted, answered.chosen, answered.chosen_on, answered.problem)
+        )
     return tuple(answers)
 
 

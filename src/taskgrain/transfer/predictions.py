@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from taskgrain.errors import ResultError
 from taskgrain.results import Control, Shots
+from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.archive import read_arrays, write_arrays
-from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
+from taskgrain.transfer.evaluate import Answers, Evaluation
 
 
 class _AnswersHeader(BaseModel):
@@ -20,6 +21,7 @@ class _AnswersHeader(BaseModel):
     shots: Shots
     chosen: str | None
     chosen_on: str | None
+    problem: str | None = None  # files of older versions lack it
 
 
 class _Header(BaseModel):
@@ -51,7 +53,7 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
         failed=evaluation.failed,
         truncated=evaluation.truncated,
         answers=tuple(
-            _AnswersHeader(probe=a.probe, shots=a.shots, chosen=a.chosen, chosen_on=a.chosen_on)
+            _AnswersHeader(**{name: getattr(a, name) for name in _AnswersHeader.model_fields})
             for a in evaluation.answers
         ),
     )
@@ -96,7 +98,7 @@ def read_evaluation(path: Path) -> Evaluation:
         failed=header.failed,
         truncated=header.truncated,
         answers=tuple(
-            Answers(a.probe, a.shots, array.astype(np.int16), a.chosen, a.chosen_on)
+            Answers(**a.model_dump(), predicted=array.astype(np.int16))
             for a, array in zip(header.answers, predicted, strict=True)
         ),
     )

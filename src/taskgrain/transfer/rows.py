@@ -1,4 +1,9 @@
-"""Evaluations turned into rows of results: values, intervals, differences, floors."""
+"""Evaluations turned into rows of results: values, intervals, differences, floors.
+
+A probe without answers has its rows all the same, with the problem and without a value; so has
+whatever would be computed from such a value. Rows without a seed then come once, not once for each
+kind of interval.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +26,8 @@ from taskgrain.statistics.intervals import (
     clip_weights,
 )
 from taskgrain.statistics.student import mean_interval, paired_interval
-from taskgrain.transfer.evaluate import NO_ANSWER, Answers, Evaluation
+from taskgrain.transfer.answer import NO_ANSWER
+from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.pairing import by_subject, paired_by_readout
 from taskgrain.transfer.task import TargetTask
 
@@ -44,13 +50,21 @@ def clip_rows(
     rows = []
     for evaluation in evaluations:
         _check_bootstrap(evaluation, bootstrap)
-        scores = np.stack([evaluation.scores(answers) for answers in evaluation.answers])
-        of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
+        found = [answers for answers in evaluation.answers if answers.problem is None]
+        of_metric: dict[ClipMetric, Sequence[Interval]] = dict.fromkeys(CLIP_METRICS, ())
+        if found:
+            scores = np.stack([evaluation.scores(answers) for answers in found])
+            of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
+        each = {m: iter(of_metric[m]) for m in CLIP_METRICS}
         rows += [
             row_of(
-                evaluation, answers, study=study, metric=metric, interval=of_metric[metric][index]
+                evaluation,
+                answers,
+                study=study,
+                metric=metric,
+                interval=next(each[metric]) if answers.problem is None else None,
             )
-            for index, answers in enumerate(evaluation.answers)
+            for answers in evaluation.answers
             for metric in CLIP_METRICS
         ]
     return shown_rows(rows, bootstrap)
@@ -67,6 +81,11 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
         weights = clip_weights(evaluation.labels, metric=PERMUTED_METRIC)
         num_classes = len(evaluation.class_names)
         for answers in evaluation.answers:
+            if answers.problem is not None:
+                rows.append(
+                    row_of(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=None)
+                )
+                continue
             decoded = float((answers.predicted[0] != NO_ANSWER) @ weights)
             # Rounded, so that equal draws stay equal whatever the order of summation.
             accuracies = np.round(evaluation.correct(answers) @ weights, 12)  # (draws,)
@@ -88,7 +107,13 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
         if len(group) < 2:
             continue
         for answers in group[0].answers:
+            problem = problem_of(group, answers)
             for metric in CLIP_METRICS:
+                if problem is not None:
+                    plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
+                    row = row_of(group[0], plain, study=study, metric=metric, interval=None)
+                    rows.append(replace(row, seed=None))
+                    continue
                 values = [metric_value(each, answers_like(each, answers), metric) for each in group]
                 interval = mean_interval(values, kind="seeds")
                 row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
@@ -127,7 +152,7 @@ def difference_rows(
     rows = []
     for source, versus in pairs:
         for first, second in paired_by_readout(groups, source, versus):
-            rows += _difference(first, second, study=study, bootstrap=bootstrap)
+            rows += _pair(first, second, study=study, bootstrap=bootstrap)
     return shown_rows(rows, bootstrap)
 
 
@@ -180,10 +205,14 @@ def row_of(
     *,
     study: str,
     metric: str,
-    interval: Interval,
+    interval: Interval | None,
     versus: str | None = None,
 ) -> ResultRow:
-    """Give the row of a value: what was measured, its interval, and the counts behind it."""
+    """Give the row of a value: what was measured, its interval, and the counts behind it.
+
+    Without an interval it is the row of what has no value, because the answers have a problem.
+    """
+    assert (interval is None) == (answers.problem is not None), "a value, or a problem"
     return ResultRow(
         study=study,
         source=evaluation.source,
@@ -193,22 +222,42 @@ def row_of(
         readout=evaluation.readout,
         shots=answers.shots,
         metric=metric,
-        value=interval.value,
-        interval=interval.kind,
-        low=interval.low,
-        high=interval.high,
+        value=None if interval is None else interval.value,
+        interval=None if interval is None else interval.kind,
+        low=None if interval is None else interval.low,
+        high=None if interval is None else interval.high,
         n=len(evaluation.labels),
         failed=evaluation.failed,
         truncated=evaluation.truncated,
         draws=len(answers.predicted),
         versus=versus,
-        p=interval.p,
+        p=None if interval is None else interval.p,
         chosen=answers.chosen,
         chosen_on=answers.chosen_on,
         control=evaluation.control,
-        low_90=None if versus is None else interval.low_90,
-        high_90=None if versus is None else interval.high_90,
+        low_90=None if versus is None or interval is None else interval.low_90,
+        high_90=None if versus is None or interval is None else interval.high_90,
+        problem=answers.problem,
     )
+
+
+def _pair(
+    first: Sequence[Evaluation],
+    second: Sequence[Evaluation],
+    *,
+    study: str,
+    bootstrap: ClipBootstrap,
+) -> list[ResultRow]:
+    """Compare two sources, those probes apart that have no answers for a seed of either."""
+    whole = [a for a in first[0].answers if problem_of((*first, *second), a) is None]
+    rows = []
+    if whole:
+        found = [replace(first[0], answers=tuple(whole)), *first[1:]]
+        rows += _difference(found, second, study=study, bootstrap=bootstrap)
+    for answers in first[0].answers:
+        if answers not in whole:
+            rows += _broken_difference(first, second, answers, study=study, bootstrap=bootstrap)
+    return rows
 
 
 def _difference(
@@ -279,6 +328,53 @@ def pair_intervals(
             found.append((None, paired_interval(ours, theirs, kind="seeds")))
             found += [(None, each) for each in crossed()]
     return found
+
+
+def _broken_difference(
+    first: Sequence[Evaluation],
+    second: Sequence[Evaluation],
+    answers: Answers,
+    *,
+    study: str,
+    bootstrap: ClipBootstrap,
+) -> list[ResultRow]:
+    """Compare two sources of which a seed has no answers of a probe at some number of shots.
+
+    Seeds that both have answers keep their rows; the others, and the seeds together, have one with
+    the problem for each metric.
+    """
+    rows = []
+
+    def add(pairs: Sequence[Evaluation], seed: int | None) -> None:
+        problem = problem_of(pairs, answers)
+        plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
+        for metric in CLIP_METRICS:
+            row = row_of(
+                first[0], plain, study=study, metric=metric, interval=None, versus=second[0].source
+            )
+            rows.append(replace(row, seed=seed))
+
+    for ours, theirs in zip(first, second, strict=True):
+        if problem_of((ours, theirs), answers) is None:
+            alone = replace(ours, answers=(answers_like(ours, answers),))
+            rows.extend(_difference([alone], [theirs], study=study, bootstrap=bootstrap))
+        else:
+            add((ours, theirs), ours.seed)
+    if len(first) > 1:
+        add((*first, *second), None)
+    return rows
+
+
+def problem_of(evaluations: Sequence[Evaluation], answers: Answers) -> str | None:
+    """Return why some of the evaluations have no answers like these; None if all have.
+
+    Says of which source and seed, for the first that has none.
+    """
+    for each in evaluations:
+        problem = answers_like(each, answers).problem
+        if problem is not None:
+            return f"{each.source or each.control}, seed {each.seed}: {problem}"
+    return None
 
 
 def varies(group: Sequence[Evaluation], answers: Answers) -> bool:

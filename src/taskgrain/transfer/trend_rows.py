@@ -16,8 +16,8 @@ from taskgrain.errors import ResultError
 from taskgrain.results import TREND, ResultRow
 from taskgrain.statistics.intervals import ClipMetric, Interval
 from taskgrain.statistics.trend import slopes, trend_interval
-from taskgrain.transfer.evaluate import Evaluation
-from taskgrain.transfer.rows import answers_like, metric_value, row_of
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.rows import answers_like, metric_value, problem_of, row_of
 
 FEWEST_LEVELS = 3  # two have a difference, which has rows of its own
 
@@ -93,6 +93,9 @@ def _of_readout(
             )
     rows = []
     for answers in first[0].answers:
+        if problem_of([each for step in steps for each in step], answers) is not None:
+            rows += _broken(steps, answers, study=study, metric=metric)
+            continue
         values = np.array(
             [
                 [
@@ -115,4 +118,38 @@ def _of_readout(
                     row, seed=None, value=found.value, low=found.low, high=found.high, p=found.p
                 )
             )
+    return rows
+
+
+def _broken(
+    steps: Sequence[Sequence[Evaluation]],
+    answers: Answers,
+    *,
+    study: str,
+    metric: ClipMetric,
+) -> list[ResultRow]:
+    """Return the slopes of a probe that has no answers for some seed of some level.
+
+    Seeds of which every level has answers keep their row; the others, and the seeds together, have
+    one with the problem.
+    """
+    rows = []
+
+    def add(evaluations: Sequence[Evaluation], seed: int | None) -> None:
+        plain = replace(
+            answers, chosen=None, chosen_on=None, problem=problem_of(evaluations, answers)
+        )
+        row = row_of(steps[0][0], plain, study=study, metric=TREND, interval=None)
+        rows.append(replace(row, source=None, seed=seed))
+
+    seeds = [each.seed for each in steps[0]]
+    for seed in seeds:
+        own = [each for step in steps for each in step if each.seed == seed]
+        if problem_of(own, answers) is not None:
+            add(own, seed)
+            continue
+        first = replace(own[0], answers=(answers_like(own[0], answers),))
+        rows += _of_readout([[first], *([each] for each in own[1:])], study=study, metric=metric)
+    if len(seeds) > 1:
+        add([each for step in steps for each in step], None)
     return rows

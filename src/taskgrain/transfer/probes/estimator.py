@@ -59,7 +59,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklea
             num_classes: K, at least 2.
 
         Raises:
-            ResultError: if a solver does not converge: the fit would not be the stated one.
+            ProbeError: if a solver does not converge: the fit would not be the stated one.
         """
 
     def probabilities(self, scores: Floats) -> Floats:
@@ -71,7 +71,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklea
 
         Raises:
             ValueError: if a feature is not finite, the shapes do not fit, or y has one class.
-            ResultError: as `fit_many` does.
+            ProbeError: as `fit_many` does.
         """
         features, labels = self._checked_support(X, y)
         check_classification_targets(labels)

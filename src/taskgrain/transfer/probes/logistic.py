@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from taskgrain.errors import ResultError
+from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot, softmax
 from taskgrain.transfer.probes.axes import Axes, principal_axes
 from taskgrain.transfer.probes.choice import (
@@ -60,7 +60,7 @@ class LogisticRegression(Probe):
         """Solve every problem to its minimum.
 
         Raises:
-            ResultError: if the solver does not converge: the fit would not be the stated one.
+            ProbeError: if the solver does not converge: the fit would not be the stated one.
         """
         if self.C is not None and not self.C > 0:
             raise ValueError(f"C is {self.C}; expected a positive number, or None to choose it")
@@ -140,8 +140,8 @@ def _solve(problems: SoftmaxProblems, *, tolerance: float = TOLERANCE) -> Floats
     minimum = minimise(problems, tolerance=tolerance)
     if not minimum.is_found.all():
         _, num_clips, num_axes = problems.coordinates.shape
-        raise ResultError(
-            f"logistic regression of {num_clips} clips in {num_axes} axes did not converge; "
-            "are the features standardised, and is C moderate?"
+        raise ProbeError(
+            f"logistic regression of {num_clips} clips in {num_axes} axes did not converge "
+            "(are the features standardised, and is C moderate?)"
         )
     return minimum.theta

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from taskgrain.errors import ResultError
+from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot
 from taskgrain.transfer.probes.axes import Axes, principal_axes
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
@@ -103,13 +103,13 @@ class RbfRidge(Probe):
         """Solve every kernel of the grid by its eigenvectors.
 
         Raises:
-            ResultError: if the kernel would not fit into memory.
+            ProbeError: if the kernel would not fit into memory.
         """
         _check_alpha(self.alpha)
         _check_alpha(self.sharpness, "sharpness")
         num_problems, num_clips = labels.shape
         if num_clips > MAX_KERNEL_CLIPS:
-            raise ResultError(
+            raise ProbeError(
                 f"rbf-ridge on {num_clips} support clips; expected at most {MAX_KERNEL_CLIPS}; "
                 "leave it out, or ask for fewer shots"
             )
