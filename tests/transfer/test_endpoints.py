@@ -10,9 +10,10 @@ from taskgrain.results import ResultRow, find, select
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.statistics.power import minimum_detectable_difference
+from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.rows import difference_rows, without_interval
+from taskgrain.transfer.rows import without_interval
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
 ACCURACY = {"fine": 0.8, "middle": 0.7, "coarse": 0.5}

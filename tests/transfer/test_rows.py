@@ -12,8 +12,9 @@ from taskgrain.results import Shots, find, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.student import paired_interval
+from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.rows import clip_rows, difference_rows, floor_rows, permuted_rows, seed_rows
+from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])

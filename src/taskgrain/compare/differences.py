@@ -18,8 +18,8 @@ from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
 from taskgrain.statistics.student import from_error
+from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.rows import difference_rows
 
 Floats = NDArray[np.float64]
 

@@ -24,12 +24,12 @@ from taskgrain.study.targets import episode_plans, target_tasks
 from taskgrain.study.testing import evaluation_name, has_permuted_control, opened
 from taskgrain.train.run_log import read_records
 from taskgrain.transfer.control_rows import control_rows
+from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
 from taskgrain.transfer.episode_rows import episode_rows
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rows import (
     clip_rows,
-    difference_rows,
     floor_rows,
     permuted_rows,
     seed_rows,

@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 
 from taskgrain.results import Control, ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
+from taskgrain.transfer.difference_rows import crossed_intervals, pair_intervals
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.pairing import by_subject
 from taskgrain.transfer.rows import (
     answers_like,
-    crossed_intervals,
-    pair_intervals,
     problem_of,
     row_of,
     shown_rows,
