@@ -284,3 +284,16 @@ def test_a_difference_that_a_probe_failed_at_stays_in_the_family() -> None:
     untested = replace(row, probe="nearest-mean")  # without an interval, for want of clips
     findings = [Finding(each, (), None) for each in (tested, failed, untested)]
     assert [each.p_holm for each in correct(findings, metric="top-1")] == [0.04, None, None]
+
+
+def test_seeds_that_answer_alike_are_one_encoder_and_not_tested() -> None:
+    first, primary = (
+        [replace(each, seed=seed) for seed in range(3)]
+        for each in (
+            random_evaluations("a", 1, share=0.7)[0],
+            random_evaluations("b", 1, share=0.5)[0],
+        )
+    )
+    rows, found = differences(first, primary, bootstrap=ClipBootstrap(CATEGORY, seed=0))
+    assert {(each.row.interval, each.row.p) for each in found} == {("clips", None)}
+    assert not [row for row in rows if row.interval in ("seeds", "crossed")]

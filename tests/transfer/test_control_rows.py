@@ -162,3 +162,26 @@ def test_controls_that_the_study_does_not_ask_for_are_left_out() -> None:
         controls=(),
     )
     assert {row.control for row in rows} == {"chance"}
+
+
+def test_a_probe_that_failed_leaves_a_row_with_the_reason() -> None:
+    broken = [
+        replace(
+            each, answers=tuple(replace(answers, problem="it broke") for answers in each.answers)
+        )
+        if each.control == "motion-energy"
+        else each
+        for each in evaluations(3)
+    ]
+    rows = control_rows(
+        broken,
+        TASK,
+        at=AT,
+        study="quick",
+        bootstrap=ClipBootstrap(LABELS, seed=0),
+        controls=ASKED,
+    )
+    own = select(rows, source="fine", control="motion-energy")
+    assert [(row.seed, row.value, row.interval) for row in own] == [(None, None, None)]
+    assert own[0].problem == "motion-energy: it broke"
+    assert len(select(rows, source="fine", control="chance")) == 6

@@ -183,8 +183,10 @@ def _finding(
         # The bootstrap's interval holds the draws.
         value = min(max(rows[0].value or 0.0, found.low), found.high)
         return Finding(_with(rows[0], found, value), (), None)
-    tested = next(row for row in rows if row.seed is None and row.interval == "seeds")
     summary = [row for row in rows if row.seed is None]
+    tested = next((row for row in summary if row.interval == "seeds"), None)
+    if tested is None:  # the same features under several seeds: one encoder is no sample
+        return Finding(summary[0], (), None)
     crossed = [row for row in summary if row.interval == "crossed"]
     if not crossed:  # of too few classes to speak of others
         crossed = _crossed(tested, ours, theirs, answers=answers, bootstrap=bootstrap)

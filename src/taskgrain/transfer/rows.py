@@ -214,7 +214,8 @@ def problem_of(evaluations: Sequence[Evaluation], answers: Answers) -> str | Non
     for each in evaluations:
         problem = answers_like(each, answers).problem
         if problem is not None:
-            return f"{each.source or each.control}, seed {each.seed}: {problem}"
+            seed = "" if each.seed is None else f", seed {each.seed}"
+            return f"{each.source or each.control}{seed}: {problem}"
     return None
 
 
