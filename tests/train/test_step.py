@@ -135,13 +135,23 @@ def test_a_gradient_that_always_overflows_stops_the_run_with_its_clips() -> None
         step_on(model, [make_batch()], descent, precision="fp16")
 
 
-def test_an_infinite_gradient_stops_a_run_of_full_precision() -> None:
+@pytest.mark.parametrize(
+    ("precision", "mend"),
+    [
+        ("fp32", r"; lower the learning rate"),
+        ("bf16", r'; set train\.precision = "fp32", or lower the learning rate'),
+    ],
+)
+def test_an_infinite_gradient_stops_a_run_and_names_its_precision(
+    precision: Precision, mend: str
+) -> None:
     model = make_model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     next(model.encoder.parameters()).register_hook(lambda gradient: gradient * math.inf)
     two = [part(make_batch(), slice(0, 2)), part(make_batch(), slice(2, 4))]
-    with pytest.raises(RunError, match=r"step 7: the gradient is .* a, b, c, d"):
-        step_on(model, two, descent_of(model))
+    said = rf"step 7: the gradient is \S+ in {precision} .* changed{mend}.* a, b, c, d"
+    with pytest.raises(RunError, match=said):
+        step_on(model, two, descent_of(model), precision=precision)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
