@@ -14,7 +14,7 @@ MakeLookup = Callable[..., Lookup]
 CHANCE = {"probe": None, "readout": None, "shots": None, "width": None}
 
 
-BESIDE: dict[str, object] = {"versus": "motion-energy", "control": "motion-energy"}
+BESIDE: dict[str, object] = {"versus": "motion-energy"}
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ def run(complete: RunMaker, row: Make, difference: Make, control: Make) -> Path:
         control("random-encoder", 0.2, **over),
         control("pixels", 0.2, readout="flat"),
         *(
-            row(0.05, **{**columns, "versus": "pixels", "control": "pixels"})
+            row(0.05, **{**columns, "versus": "pixels"})
             for columns in (
                 *({"seed": 0}, {"seed": 1}, over),
                 *({"seed": None, "interval": "clips"}, {"seed": None, "interval": "crossed"}),

@@ -160,7 +160,9 @@ def test_the_last_step_needs_a_probe_that_reads_no_steps() -> None:
         check_subjects(made(*changes, *both, 'primary.readout="lstm-last"'))
 
 
-@pytest.mark.parametrize("name", ["random-encoder", "random-labels"])
+@pytest.mark.parametrize(
+    "name", ["random-encoder", "random-labels", "pixels", "majority", "chance"]
+)
 def test_a_source_with_the_name_of_a_control_is_refused(name: str) -> None:
     sources = f'sources=["action-groups", {{name="{name}", classify="category"}}]'
     with pytest.raises(ConfigError, match=f"'{name}' is the name of a control"):

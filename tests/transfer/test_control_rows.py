@@ -101,13 +101,13 @@ ROWS = rows_of(3)
 
 
 def test_every_source_is_compared_with_every_control_that_it_has() -> None:
-    pairs = dict.fromkeys((row.source, row.control) for row in ROWS)
+    pairs = dict.fromkeys((row.source, row.versus) for row in ROWS)
     both = ("chance", "majority", "random-encoder", "motion-energy")
     assert set(pairs) == {
         *(("fine", each) for each in (*both, "shuffled-time")),
         *(("coarse", each) for each in both),
     }
-    assert all(row.versus == row.control for row in ROWS)
+    assert {row.control for row in ROWS} == {None}
     assert {(row.probe, row.shots, row.metric, row.readout) for row in ROWS} == {
         ("ridge", 5, "top-1", "lstm-mean")
     }
@@ -127,7 +127,7 @@ def test_over_seeds_it_is_the_paired_t_test(control: Control) -> None:
     )
     ours = seed_means("fine")
     expected = stats.ttest_rel(ours, theirs)
-    row = find(ROWS, source="fine", control=control, seed=None, interval="seeds")
+    row = find(ROWS, source="fine", versus=control, seed=None, interval="seeds")
     low, high = expected.confidence_interval(0.95)
     assert row.value == pytest.approx(float((ours - theirs).mean()))
     assert (row.low, row.high, row.p) == pytest.approx((low, high, float(expected.pvalue)))
@@ -136,7 +136,7 @@ def test_over_seeds_it_is_the_paired_t_test(control: Control) -> None:
 
 
 def test_a_pair_has_a_row_for_each_seed_and_three_over_them() -> None:
-    own = select(ROWS, source="coarse", control="motion-energy")
+    own = select(ROWS, source="coarse", versus="motion-energy")
     assert [(row.seed, row.interval) for row in own] == [
         *((seed, "clips") for seed in range(3)),
         *((None, kind) for kind in ("clips", "seeds", "crossed")),
@@ -147,7 +147,7 @@ def test_a_pair_has_a_row_for_each_seed_and_three_over_them() -> None:
 def test_one_seed_is_compared_conditional_on_its_encoder() -> None:
     own = [row for row in rows_of(1) if row.source == "fine"]
     assert {(row.seed, row.interval, row.p) for row in own} == {(0, "clips", None)}
-    assert [row.control for row in own] == [
+    assert [row.versus for row in own] == [
         *("chance", "majority", "random-encoder", "shuffled-time", "motion-energy")
     ]
 
@@ -161,7 +161,7 @@ def test_controls_that_the_study_does_not_ask_for_are_left_out() -> None:
         bootstrap=ClipBootstrap(LABELS, seed=0),
         controls=(),
     )
-    assert {row.control for row in rows} == {"chance"}
+    assert {row.versus for row in rows} == {"chance"}
 
 
 def test_a_probe_that_failed_leaves_a_row_with_the_reason() -> None:
@@ -181,7 +181,7 @@ def test_a_probe_that_failed_leaves_a_row_with_the_reason() -> None:
         bootstrap=ClipBootstrap(LABELS, seed=0),
         controls=ASKED,
     )
-    own = select(rows, source="fine", control="motion-energy")
+    own = select(rows, source="fine", versus="motion-energy")
     assert [(row.seed, row.value, row.interval) for row in own] == [(None, None, None)]
     assert own[0].problem == "motion-energy: it broke"
-    assert len(select(rows, source="fine", control="chance")) == 6
+    assert len(select(rows, source="fine", versus="chance")) == 6

@@ -116,7 +116,7 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     if source is None or measured is None or measured.value is None:
         return (*said, ".")
     against: Phrase = (f"; “{source}” scores ", *_with_interval(measured))
-    rows = lookup.beside_control(source, row.control, question)
+    rows = lookup.judging(lookup.differences(source, row.control, question))
     return (*said, *against, *_paired(rows, lookup.study.margin))
 
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from taskgrain.errors import ResultError
 from taskgrain.report.run_folder import Primary, read_study
-from taskgrain.results import COLUMNS, DETECTABLE, TREND, ResultRow, Shots, Value, read_rows
+from taskgrain.results import (
+    COLUMNS,
+    CONTROLS,
+    DETECTABLE,
+    TREND,
+    ResultRow,
+    Shots,
+    Value,
+    read_rows,
+)
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -168,7 +177,7 @@ OVER_CONTROL: Mapping[str | None, Kind] = {
 def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
     """Return the kind of each row: no two rows of a kind answer the same question."""
     rows = tuple(rows)
-    seeded = {row.control for row in rows if row.seed is not None and row.versus is None}
+    seeded = {row.control for row in rows if row.seed is not None}
     return [_kind(row, has_seeds=row.control in seeded) for row in rows]
 
 
@@ -179,7 +188,7 @@ def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
         return "trend-over-seeds" if row.seed is None else "trend"
     if row.control == "permuted-labels":
         return "permuted-labels"
-    if row.control is not None and row.versus is not None:
+    if row.versus in CONTROLS:
         return "control-difference" if row.seed is not None else OVER_CONTROL[row.interval]
     if row.control is not None:
         return "control-over-seeds" if has_seeds and row.seed is None else "control"

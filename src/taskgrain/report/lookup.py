@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from taskgrain.learned import SOURCE_VALIDATION, OwnScore, own_scores, unlearned
 from taskgrain.report.run_folder import Primary, StudyFacts
-from taskgrain.results import DETECTABLE, EPISODE_METRIC, TREND, ResultRow
+from taskgrain.results import CONTROLS, DETECTABLE, EPISODE_METRIC, TREND, ResultRow
 from taskgrain.statistics.intervals import CLIP_METRICS
 
 SEED_INTERVALS = ("crossed", "seeds")
@@ -54,13 +54,10 @@ class Lookup:
         self._rows_of: dict[Question, list[ResultRow]] = defaultdict(list)
         self._failures_of: dict[Question, list[ResultRow]] = defaultdict(list)
         self._rows_of_control: dict[str, list[ResultRow]] = defaultdict(list)
-        self._beside_control: dict[tuple[str | None, str], list[ResultRow]] = defaultdict(list)
         for row in self.rows:
             if row.control is None:
                 asked = Question(row.target, row.probe, row.shots, row.metric)
                 self._rows_of[asked].append(row)
-            elif row.versus is not None:
-                self._beside_control[row.source, row.control].append(row)
             else:
                 self._rows_of_control[row.control].append(row)
         for row in self.failures:
@@ -129,21 +126,6 @@ class Lookup:
         free = [row for row in rows if row.probe is None and row.shots is None]
         return self._best(exact or same_shots or same_probe or free)
 
-    def beside_control(
-        self, source: str, control: str, question: Question
-    ) -> tuple[ResultRow, ...]:
-        """Return the rows of a source minus a control that judge it.
-
-        One over all seeds where there is one, else one for each seed; none without a comparison.
-        """
-        asked = (question.target, question.probe, question.shots, question.metric)
-        rows = [
-            row
-            for row in self._beside_control.get((source, control), ())
-            if (row.target, row.probe, row.shots, row.metric) == asked
-        ]
-        return self.judging(rows)
-
     def judging(self, rows: Sequence[ResultRow]) -> tuple[ResultRow, ...]:
         """Return the best of the rows of one difference; of single seeds all of its kind."""
         best = self._best(rows)
@@ -205,11 +187,11 @@ class Lookup:
         return next((row for row in found if row.interval == "seeds" and row.seed is None), None)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Return the (source, versus) pairs of all transfer differences in ladder order."""
+        """Return the (source, versus) pairs of differences between sources, in ladder order."""
         found = {
             (row.source, row.versus)
             for row in self.asked_rows
-            if row.source and row.versus and row.control is None
+            if row.source and row.versus and row.versus not in CONTROLS and row.control is None
         }
         rank = {name: position for position, name in enumerate(self.sources)}
         last = len(rank)

@@ -14,6 +14,7 @@ from taskgrain.config.learning import Source
 from taskgrain.config.networks import Encoder
 from taskgrain.config.testing import Control, Readout
 from taskgrain.errors import ConfigError
+from taskgrain.results import CONTROLS
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
@@ -212,9 +213,9 @@ def check_subjects(inputs: Inputs) -> None:
     """
     study = inputs.study
     names = [source.name for source in study.sources]
-    for kind in get_args(EncoderControl):
-        if kind in names:
-            raise ConfigError(f"sources: {kind!r} is the name of a control; give it another")
+    for name in names:
+        if name in CONTROLS:
+            raise ConfigError(f"sources: {name!r} is the name of a control; give it another")
     for readout in study.transfer.readouts:
         if not any(readout in readouts_of(inputs, name) for name in names):
             raise ConfigError(

@@ -52,10 +52,9 @@ def control_rows(
 ) -> list[ResultRow]:
     """Compare every source with every control at the setting of an endpoint.
 
-    Rows have `control` and `versus`, both the control's name; those of a pair are as
-    `difference_rows` gives them. A control with encoders is paired by seed, and one that is a
-    source's own encoder (shuffled time) with that source alone. One without an encoder stands
-    beside each seed.
+    The name of the control is the `versus` of its rows, which are as `difference_rows` gives
+    them. A control with encoders is paired by seed, and one that is a source's own encoder
+    (shuffled time) with that source alone. One without an encoder stands beside each seed.
 
     Args:
         evaluations: of one target, with true labels.
@@ -123,7 +122,7 @@ def _difference(
         plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
         row = row_of(first[0], plain, study=study, metric=at.metric, interval=None, versus=control)
         seed = row.seed if len(first) == 1 else None
-        return [replace(row, seed=seed, control=control)]
+        return [replace(row, seed=seed)]
     ours = np.stack([each.correct(answers_like(each, asked)) for each in first])  # (S, R, N)
     theirs = _right(second, asked, ours.shape)
     of_ours, of_theirs = ours.mean(axis=1), theirs.mean(axis=1)  # (S, N)
@@ -145,7 +144,7 @@ def _difference(
             first[0], plain, study=study, metric=at.metric, interval=interval, versus=control
         )
         seed = None if index is None else first[index].seed
-        rows.append(replace(row, seed=seed, control=control))
+        rows.append(replace(row, seed=seed))
     return rows
 
 
