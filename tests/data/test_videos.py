@@ -5,7 +5,8 @@ from pathlib import Path
 import av
 import pytest
 
-from taskgrain.data.container import DEFAULT_LIMITS, FORMATS, open_video
+from taskgrain.data.container import FORMATS, open_video
+from taskgrain.data.limits import DEFAULT_LIMITS
 from taskgrain.data.videos import (
     VIDEO_SUFFIXES,
     absent_files,

@@ -5,25 +5,21 @@ Seconds are counted from the first frame.
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 from typing import BinaryIO
 
 import av
-import numpy as np
-from av.buffer import Buffer
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from numpy.typing import NDArray
 
+from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.wholeness import (
     STILL_SECONDS,
     FileBytes,
@@ -44,48 +40,8 @@ COUNTED_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"  # knows the number of its frames
 
 MOST_RESTARTS = 16  # of the reading of a file, after places where it cannot be read
 
-MATRIX = struct.Struct("=9i")  # a display matrix: 16.16 fixed point, the last column 2.30
-
 # A frame out of order steps back by a few frames; further back, a new timeline begins.
 RESTART_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class DecodeLimits:
-    """What one clip may cost; the header is believed only as far as the frames keep to it."""
-
-    pixels: int = 4096 * 2304  # of one coded frame
-    seconds: float = 7200.0  # of video
-    coded_frames: int = 432_000  # 7200 s at 60 frames per second
-    wall_seconds: float = 600.0  # of decoding
-    kept_bytes: int = 512 << 20  # of the frames given back; beyond it the frame rate is halved
-    file_bytes: int = 32 << 30  # of a video file, or of all images of a folder
-    image_bytes: int = 256 << 20  # of one image
-
-    def check_size(self, path: Path, width: int, height: int) -> None:
-        """Raise ClipError if a frame has too many pixels."""
-        if width * height > self.pixels:
-            raise ClipError(
-                f"{path}: frames of {width} x {height} pixels; at most {self.pixels} "
-                "pixels are read: scale it down first"
-            )
-
-    def check_cost(
-        self, path: Path, coded_frames: int, seconds: float, wall_seconds: float
-    ) -> None:
-        """Raise ClipError if what was decoded up to now is too much."""
-        for what, found, limit in (
-            ("frames", coded_frames, self.coded_frames),
-            ("seconds of video", seconds, self.seconds),
-            ("seconds of decoding", wall_seconds, self.wall_seconds),
-        ):
-            if found > limit:
-                raise ClipError(
-                    f"{path}: over {limit:.0f} {what}; cut it into clips of a few seconds"
-                )
-
-
-DEFAULT_LIMITS = DecodeLimits()
 
 
 @contextmanager
@@ -318,39 +274,6 @@ class VideoFile:
         if self.declared_seconds is not None:  # an edit list may show less than there is
             shown = min(shown, round(self.declared_seconds * float(rate)))
         return missing_frames(shown, self._tally.num_frames, rate=float(rate))
-
-
-@dataclass(frozen=True, slots=True)
-class Upright:
-    """What brings a frame upright: a mirror first, left to right, then quarter turns."""
-
-    mirrored: bool = False
-    turns: int = 0  # counter-clockwise, 0 to 3
-
-    def turn(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give a view of the pixels, uint8 (H, W, 3), as they are displayed."""
-        if self.mirrored:
-            pixels = pixels[:, ::-1]
-        return np.rot90(pixels, self.turns) if self.turns else pixels
-
-
-def upright(frame: VideoFrame) -> Upright:
-    """Read off a frame how it is to be turned and mirrored, to the nearest quarter turn."""
-    # The types that come with PyAV know motion vectors as the only side data.
-    side: Buffer | None = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[assignment]
-    if side is None:
-        return Upright()
-    data = bytes(side)
-    # The display's x is a x + c y and its y is b x + d y, of a pixel at x to the right, y down.
-    a, b, _, c, d, *_ = MATRIX.unpack(data)
-    if a * d == b * c:  # shows nothing
-        return Upright()
-    mirrored = a * d < b * c
-    if mirrored:
-        a, b = -a, -b
-    if abs(a) + abs(d) >= abs(b) + abs(c):
-        return Upright(mirrored, 0 if a + d > 0 else 2)
-    return Upright(mirrored, 3 if b - c > 0 else 1)
 
 
 def _declared_seconds(container: InputContainer, stream: VideoStream) -> float | None:

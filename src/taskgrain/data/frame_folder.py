@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from taskgrain.data.container import FRAME_RATE, DecodeLimits, Upright, irregularity, reason
+from taskgrain.data.container import FRAME_RATE, irregularity, reason
 from taskgrain.data.frame_series import choose_series, gap_in, natural
 from taskgrain.data.framing import Framing
+from taskgrain.data.limits import DecodeLimits
+from taskgrain.data.upright import Upright
 from taskgrain.errors import ClipError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")

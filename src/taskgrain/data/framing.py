@@ -15,7 +15,8 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from taskgrain.data.container import DecodeLimits, Upright, upright
+from taskgrain.data.limits import DecodeLimits
+from taskgrain.data.upright import Upright, upright
 from taskgrain.errors import ClipError
 
 # "stretch" scales both sides as they come; "crop" scales until the frame as it is displayed covers

@@ -10,16 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from taskgrain.data.container import (
-    DEFAULT_LIMITS,
-    FRAME_RATE,
-    DecodeLimits,
-    Upright,
-    VideoFile,
-    open_video,
-    upright,
-)
+from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.frame_folder import UPRIGHT, FrameFolder, file_bytes, folder_bytes
+from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
+from taskgrain.data.upright import Upright, upright
 from taskgrain.errors import ClipError
 
 # Containers round times to a millisecond; steadier than this is one rate.

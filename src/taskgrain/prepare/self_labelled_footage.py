@@ -19,15 +19,11 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from taskgrain.data.container import (
-    FRAME_RATE,
-    DecodeLimits,
-    VideoFile,
-    open_video,
-)
+from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.files import missing_folder
 from taskgrain.data.frame_folder import file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
+from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
 from taskgrain.errors import ClipError
 
