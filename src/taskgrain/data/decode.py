@@ -20,6 +20,7 @@ from taskgrain.data.container import FRAME_RATE, open_video
 from taskgrain.data.frame_folder import FrameFolder
 from taskgrain.data.framing import Fit, Framing, VideoFramer, write_image
 from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
+from taskgrain.data.one_clip import errors_of
 from taskgrain.errors import ClipError
 
 __all__ = ["DEFAULT_LIMITS", "FRAME_RATE", "DecodeLimits", "DecodedClip", "Fit", "decode_clip"]
@@ -67,8 +68,15 @@ def decode_clip(
         ClipError: if the clip is missing, is no video, breaks a limit or holds no frame.
     """
     framing = Framing(height, width, fit)
-    if path.is_dir():
-        return _decode_folder(path, framing, frame_rate, limits)
+    with errors_of(path):
+        if path.is_dir():
+            return _decode_folder(path, framing, frame_rate, limits)
+        return _decode_video(path, framing, frame_rate, limits)
+
+
+def _decode_video(
+    path: Path, framing: Framing, frame_rate: int, limits: DecodeLimits
+) -> DecodedClip:
     with open_video(path, limits=limits, frame_rate=frame_rate) as video:
         framer = VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=limits)
         declared = video.declared_seconds or 0.0

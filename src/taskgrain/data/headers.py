@@ -12,6 +12,7 @@ from PIL import Image
 from taskgrain.data.container import FRAME_RATE, VideoFile, irregularity, open_video
 from taskgrain.data.frame_folder import BROKEN_IMAGE, IMAGE_FORMATS, FrameFolder
 from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
+from taskgrain.data.one_clip import errors_of
 from taskgrain.errors import ClipError
 
 # Measured on one thread of an AVX2 CPU (docs/log.md, "Decoding by the headers"). Within a factor of
@@ -38,23 +39,25 @@ def read_header(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipHeader
         None where the clip is absent, cannot be opened or declares no length.
     """
     try:
-        if path.is_dir():
-            return _of_folder(path, limits)
-        with open_video(path, limits=limits) as video:
-            return _of_video(video, path.stat().st_size)
-    except (ClipError, OSError):
+        with errors_of(path):
+            if path.is_dir():
+                return _of_folder(path, limits)
+            with open_video(path, limits=limits) as video:
+                return _of_video(video, path.stat().st_size)
+    except ClipError:
         return None
 
 
 def is_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> bool:
     """Whether a file can be opened as a video, or a folder holds frames; no frame is decoded."""
     try:
-        if path.is_dir():
-            FrameFolder(path, limits)
-        else:
-            with open_video(path, limits=limits):
-                pass
-    except (ClipError, OSError):
+        with errors_of(path):
+            if path.is_dir():
+                FrameFolder(path, limits)
+            else:
+                with open_video(path, limits=limits):
+                    pass
+    except ClipError:
         return False
     return True
 

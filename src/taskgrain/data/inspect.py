@@ -13,6 +13,7 @@ import numpy as np
 from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.frame_folder import UPRIGHT, FrameFolder, file_bytes, folder_bytes
 from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
+from taskgrain.data.one_clip import errors_of
 from taskgrain.data.upright import Upright, upright
 from taskgrain.errors import ClipError
 
@@ -45,11 +46,12 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
     Raises:
         ClipError: where `decode_clip` raises it.
     """
-    if path.is_dir():
-        return _inspect_folder(path, limits)
-    with open_video(path, limits=limits) as video:
-        sha = _digest(file_bytes(path))
-        return _inspect_video(video, sha)
+    with errors_of(path):
+        if path.is_dir():
+            return _inspect_folder(path, limits)
+        with open_video(path, limits=limits) as video:
+            sha = _digest(file_bytes(path))
+            return _inspect_video(video, sha)
 
 
 def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:

@@ -6,10 +6,11 @@ Shapes: H W pixels of a frame.
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
-from av.buffer import Buffer
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
@@ -32,11 +33,9 @@ class Upright:
 
 def upright(frame: VideoFrame) -> Upright:
     """Read off a frame how it is to be turned and mirrored, to the nearest quarter turn."""
-    # The types that come with PyAV know motion vectors as the only side data.
-    side: Buffer | None = frame.side_data.get("DISPLAYMATRIX")  # type: ignore[assignment]
-    if side is None:
-        return Upright()
-    data = bytes(side)
+    data = _display_matrix(frame)
+    if data is None:  # or it lies behind what PyAV does not know; then its turns are all we have
+        return Upright(turns=round(frame.rotation / 90) % 4)
     # The display's x is a x + c y and its y is b x + d y, of a pixel at x to the right, y down.
     a, b, _, c, d, *_ = MATRIX.unpack(data)
     if a * d == b * c:  # shows nothing
@@ -47,3 +46,23 @@ def upright(frame: VideoFrame) -> Upright:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Upright(mirrored, 0 if a + d > 0 else 2)
     return Upright(mirrored, 3 if b - c > 0 else 1)
+
+
+class _KnownSideData(SideDataContainer):
+    """The side data of a frame, up to the first kind that PyAV does not know.
+
+    Its own mapping raises ValueError at such a kind: EXIF of motion JPEG, the views of spatial
+    video. FFmpeg puts the display matrix before either.
+    """
+
+    def __init__(self, frame: VideoFrame) -> None:
+        with suppress(ValueError):
+            super().__init__(frame)  # type: ignore[call-arg]  # missing in PyAV's types
+
+
+def _display_matrix(frame: VideoFrame) -> bytes | None:
+    """Read the 36 bytes of a frame's display matrix; None where none is found."""
+    try:
+        return bytes(_KnownSideData(frame)["DISPLAYMATRIX"])
+    except KeyError:
+        return None
