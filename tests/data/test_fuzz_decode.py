@@ -27,7 +27,7 @@ from taskgrain.errors import ClipError
 
 source, folder, seeds = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
 whole = np.frombuffer(source.read_bytes(), np.uint8)
-limits = DecodeLimits(wall_seconds=20, kept_bytes=1 << 20)
+limits = DecodeLimits(kept_bytes=1 << 20)
 refused = read = 0
 for seed in range(seeds):
     rng = np.random.default_rng(seed)

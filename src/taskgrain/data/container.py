@@ -5,7 +5,6 @@ Seconds are counted from the first frame.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from taskgrain.data.limits import DecodeLimits
+from taskgrain.data.slots import Slots
 from taskgrain.data.wholeness import (
     STILL_SECONDS,
     FileBytes,
@@ -38,7 +38,13 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf
 
 COUNTED_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"  # knows the number of its frames
 
+# Decoders that hand out frames in another order than AVI keeps them in, without times of their own.
+REORDERING = ("h264", "hevc")
+
 MOST_RESTARTS = 16  # of the reading of a file, after places where it cannot be read
+
+# Of the least time between two frames: a shorter duration is a unit of the clock, no duration.
+LEAST_DURATION = 0.1
 
 # A frame out of order steps back by a few frames; further back, a new timeline begins.
 RESTART_SECONDS = 1.0
@@ -62,6 +68,8 @@ def open_video(
             held = file_bytes_of(file)
             with _open(path, file, held) as container:
                 yield VideoFile(path, container, limits, frame_rate, held)
+    except MemoryError:  # FFmpeg's is an FFmpegError too
+        raise
     except (av.error.FFmpegError, OSError) as error:
         raise ClipError(f"{path}: cannot be read as video: {reason(error)}") from error
 
@@ -96,6 +104,8 @@ def _open(path: Path, file: BinaryIO, held: FileBytes) -> InputContainer:
             options={"format_whitelist": FORMATS},
             metadata_errors="replace",  # titles of old files are in any encoding
         )
+    except MemoryError:
+        raise
     except (av.error.FFmpegError, ValueError, OSError) as error:
         raise ClipError(
             f"{path}: not a video that can be opened ({reason(error)}); "
@@ -155,9 +165,12 @@ class VideoFile:
             )
         aspect = self.stream.sample_aspect_ratio
         self.pixel_aspect = float(aspect) if aspect else 1.0  # width of a pixel over its height
+        numbered = container.format.name == "avi" and codec.name in REORDERING
+        self._slots = Slots() if numbered else None
         self._tally = Tally(
             video_index=self.stream.index,
             is_dense=held.is_ebml or container.format.name == "flv",
+            is_numbered=numbered,
         )
 
     def timed_frames(self) -> Iterator[tuple[VideoFrame, float, float]]:
@@ -175,10 +188,11 @@ class VideoFile:
         ticks, per_second = (unit.numerator, unit.denominator) if unit else (0, 1)
         origin: float | None = None
         latest = -usual
+        least = 0.0  # time between two frames, in seconds
         for frame in self._frames():
             if frame.width * frame.height > limits.pixels:
                 limits.check_size(path, frame.width, frame.height)
-            raw = frame.time
+            raw = frame.time if self._slots is None else self._slots.next()
             if origin is None:
                 origin = raw if raw is not None else 0.0
             at = latest + usual if raw is None else raw - origin
@@ -193,38 +207,60 @@ class VideoFile:
                 else:
                     at = latest
             duration = frame.duration * ticks / per_second or usual
+            if tally.num_frames and at > latest:
+                least = min(least or at - latest, at - latest)
+            if duration < LEAST_DURATION * least:
+                duration = least
             tally.succeed(raw, at + duration)
             if tally.num_frames > limits.coded_frames or at + duration > limits.seconds:
-                limits.check_cost(path, tally.num_frames, at + duration, 0.0)
+                limits.check_cost(path, coded_frames=tally.num_frames, seconds=at + duration)
             latest = at
             yield frame, at, duration
 
     def _frames(self) -> Iterator[VideoFrame]:
         """Decode packet by packet, so that one that is damaged does not end the clip."""
         limits, tally, index = self._limits, self._tally, self.stream.index
-        started = time.monotonic()
+        codec = self.stream.codec_context
+        num_packets, pixels = 0, 0.0
         for packet in self._packets():
-            wall_seconds = time.monotonic() - started
-            if wall_seconds > limits.wall_seconds or tally.num_bad > limits.coded_frames:
-                limits.check_cost(self.path, tally.num_bad, 0.0, wall_seconds)
+            num_packets += 1
+            if num_packets > limits.packets:
+                limits.check_cost(self.path, packets=num_packets)
             tally.meet(packet)
-            if packet.stream_index != index:
+            # An empty packet is no end: PyAV says of the last ones that they are of stream 0.
+            if packet.stream_index != index or not packet.size:
                 continue
-            try:
-                frames = self.stream.decode(packet)
-            except av.error.EOFError:  # it was already told that there is no more
-                continue
-            except av.error.FFmpegError as error:
-                tally.miss(reason(error))
-                continue
-            while frames:  # held no longer than needed: the decoder uses their memory again
-                yield frames.pop(0)
+            pixels += codec.width * codec.height
+            if pixels > limits.decoded_pixels:
+                limits.check_cost(self.path, pixels=pixels)
+            if self._slots is not None and tally.packet_at is not None:
+                self._slots.send(tally.packet_at)
+            yield from self._decode(packet)
+        end: Packet[Stream] = Packet()  # has the decoder hand out what it holds back
+        if self.stream.time_base is not None:
+            end.time_base = self.stream.time_base
+        yield from self._decode(end)
+
+    def _decode(self, packet: Packet[Stream]) -> Iterator[VideoFrame]:
+        try:
+            frames = self.stream.decode(packet)
+        except MemoryError:  # the machine's fault, not the clip's
+            raise
+        except av.error.FFmpegError as error:
+            self._tally.miss(reason(error))
+            if self._slots is not None and self._tally.packet_at is not None:
+                self._slots.lose(self._tally.packet_at)
+            return
+        while frames:  # held no longer than needed: the decoder uses their memory again
+            yield frames.pop(0)
 
     def _packets(self) -> Iterator[Packet[Stream]]:
-        """Yield the packets of every stream; the last ones are empty and end each stream."""
+        """Yield the packets of every stream; the last ones are empty."""
         for _ in range(MOST_RESTARTS):
             try:
                 yield from self._container.demux()
+            except MemoryError:
+                raise
             except av.error.FFmpegError as error:
                 self._tally.miss(reason(error))
             else:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import struct
-import time
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -78,7 +77,7 @@ class FrameFolder:
         self._unreadable: list[str] = []
         if not self.files:
             raise ClipError(f"{path}: no image in this folder; expected frames as JPEG or PNG")
-        limits.check_cost(path, len(self.files), len(self.files) / FRAME_RATE, 0.0)
+        limits.check_cost(path, coded_frames=len(self.files), seconds=len(self.files) / FRAME_RATE)
 
     def timed_images(
         self, framing: Framing | None = None
@@ -95,10 +94,9 @@ class FrameFolder:
         Raises:
             ClipError: if an image is too large, or a limit is passed.
         """
-        started = time.monotonic()
-        number = num_bytes = 0
+        number = num_bytes = pixels = 0
         for path in self.files:
-            self._limits.check_cost(self.path, number, 0.0, time.monotonic() - started)
+            self._limits.check_cost(self.path, pixels=pixels)
             problem = irregularity(path, most=self._limits.image_bytes)
             if problem:
                 self._unreadable.append(f"{path.name}: {problem}")
@@ -110,7 +108,7 @@ class FrameFolder:
                     "into clips of a few seconds"
                 )
             try:
-                image, orientation = _read(path, framing, self._limits)
+                image, orientation, size = _read(path, framing, self._limits)
             except BROKEN_IMAGE as error:
                 self._unreadable.append(f"{path.name}: {reason(error)}")
                 continue
@@ -120,6 +118,7 @@ class FrameFolder:
                 ) from error
             if not number:
                 self.orientation = orientation
+            pixels += size
             yield image, number / FRAME_RATE, 1 / FRAME_RATE
             number += 1
 
@@ -139,19 +138,21 @@ class FrameFolder:
 
 def _read(
     path: Path, framing: Framing | None, limits: DecodeLimits
-) -> tuple[NDArray[np.uint8], int]:
-    """Read one image, upright, and its EXIF orientation."""
+) -> tuple[NDArray[np.uint8], int, int]:
+    """Read one image, upright, its EXIF orientation, and the pixels of its file."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what a file does against its format; the size is ours
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             limits.check_size(path, image.width, image.height)
+            size = image.width * image.height
             orientation = image.getexif().get(ORIENTATION, 1)
             upright = UPRIGHT.get(orientation, UPRIGHT[1])
             if framing is not None:
                 height, width = framing.turned(upright.turns).scaled_size(image.height, image.width)
                 image.draft("RGB", (width, height))
             pixels = _rgb(image)
-    return np.ascontiguousarray(upright.turn(pixels)), orientation if orientation in UPRIGHT else 1
+    known = orientation if orientation in UPRIGHT else 1
+    return np.ascontiguousarray(upright.turn(pixels)), known, size
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:

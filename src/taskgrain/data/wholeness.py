@@ -125,13 +125,14 @@ class Tally:
     Times are the file's own, in seconds; they need not begin at 0.
     """
 
-    def __init__(self, *, video_index: int, is_dense: bool) -> None:
+    def __init__(self, *, video_index: int, is_dense: bool, is_numbered: bool = False) -> None:
         """Begin for the stream of this index.
 
         Args:
             video_index: of the stream that is decoded.
             is_dense: whether packets follow one another in the file without a space, so that bytes
                 between them that belong to none are a hole.
+            is_numbered: whether the packets of the video have the times of their decoding alone.
         """
         self.num_frames = 0
         self.num_packets = 0  # of the video, that are to be shown
@@ -145,6 +146,7 @@ class Tally:
         self._goes_on = False  # something could be decoded after the first bad place
         self._first_bad = 0  # frames before it
         self._video_index = video_index
+        self._is_numbered = is_numbered
         self._units: dict[int, float] = {}  # seconds of a tick, by stream
         self.is_dense = is_dense
         self.position: int | None = None  # where the last packet ends, in bytes
@@ -160,7 +162,8 @@ class Tally:
             if self.position is not None and position > self.position + HOLE_BYTES:
                 self._unexplained = True
             self.position = position + packet.size
-        pts, index = packet.pts, packet.stream_index
+        index = packet.stream_index
+        pts = packet.dts if self._is_numbered and index == self._video_index else packet.pts
         unit = self._units.get(index)
         if unit is None:
             base = packet.time_base  # slow to ask for

@@ -27,7 +27,9 @@ from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
 from taskgrain.errors import ClipError
 
-LIMITS = DecodeLimits(seconds=12 * 3600, coded_frames=12 * 3600 * 60, wall_seconds=4 * 3600)
+LIMITS = DecodeLimits(
+    seconds=12 * 3600, coded_frames=12 * 3600 * 60, packets=48_000_000, decoded_pixels=4e12
+)
 TOLD_FRAMES = 240  # of footage, from one word of progress to the next
 
 GRID = 8  # cells on a side, in which movement is looked for: noise of the camera averages out
