@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from taskgrain.data.decode import DecodeLimits, decode_clip
+from taskgrain.data.headers import read_header
 from taskgrain.data.inspect import inspect_clip
 from taskgrain.errors import ClipError
 from tests.making import moving_square, write_video
@@ -127,3 +128,44 @@ def test_what_a_clip_may_cost_is_counted_and_not_timed(
             look()
     path = write_video(tmp_path / "clip.mp4", moving_square(18))
     assert len(decode_clip(path, height=8, width=8, limits=limits).frames) == 18
+
+
+CONTAINERS = [
+    (".mkv", None, "libx264"),
+    (".mp4", None, "libx264"),
+    (".ts", "mpegts", "libx264"),
+    (".flv", None, "libx264"),
+    (".webm", None, "libvpx"),
+    (".wmv", "asf", "msmpeg4v3"),
+]
+
+
+@pytest.mark.parametrize(("suffix", "kind", "codec"), CONTAINERS)
+@pytest.mark.parametrize("start", [10, 10_800])
+def test_a_clock_that_starts_late_adds_nothing_to_the_clip(
+    tmp_path: Path, suffix: str, kind: str | None, codec: str, start: int
+) -> None:
+    times = [start + index / 12 for index in range(36)]
+    path = tmp_path / f"clip{suffix}"
+    write_numbered(path, 36, codec=codec, times=times, kind=kind)
+    clip, facts, header = (
+        decode_clip(path, height=48, width=64),
+        inspect_clip(path),
+        read_header(path),
+    )
+    assert (len(clip.frames), clip.problem, facts.problem) == (36, None, None)
+    assert facts.seconds == pytest.approx(3, abs=0.01)
+    assert facts.declared_seconds is not None
+    assert facts.declared_seconds == pytest.approx(3, abs=0.1)
+    assert header is not None
+    assert header.seconds == pytest.approx(3, abs=0.1)
+
+
+@pytest.mark.parametrize("sound", ["none", "first"])
+def test_a_cut_file_whose_clock_starts_late_is_truncated(tmp_path: Path, sound: str) -> None:
+    times = [10_800 + index / 12 for index in range(36)]
+    path = write_numbered(tmp_path / "clip.mkv", 36, times=times, sound=sound)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 8 // 10])
+    clip = decode_clip(path, height=48, width=64)
+    assert clip.problem is not None
+    assert "of the declared 3.0" in clip.problem

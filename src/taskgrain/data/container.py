@@ -43,8 +43,9 @@ REORDERING = ("h264", "hevc")
 
 MOST_RESTARTS = 16  # of the reading of a file, after places where it cannot be read
 
-# Of the least time between two frames: a shorter duration is a unit of the clock, no duration.
-LEAST_DURATION = 0.1
+# A duration below this and far below the time between two frames is a unit of the clock.
+TICK_SECONDS = 0.004
+TICK_SHARE = 0.1  # of the least time between two frames
 
 # A frame out of order steps back by a few frames; further back, a new timeline begins.
 RESTART_SECONDS = 1.0
@@ -156,22 +157,54 @@ class VideoFile:
         self.stream.thread_type = "NONE"  # clips are small: processes help, threads do not
         codec.options = {"max_pixels": str(limits.pixels)}
         limits.check_size(path, codec.width, codec.height)
-        self.declared_seconds = _declared_seconds(container, self.stream)
+        is_dense = held.is_ebml or container.format.name == "flv"
+        # These count their durations from 0, and need not begin there.
+        self._from_zero = is_dense or container.format.name == "asf"
+        numbered = container.format.name == "avi" and codec.name in REORDERING
+        self._slots = Slots() if numbered else None
+        self._tally = Tally(
+            video_index=self.stream.index,
+            is_dense=is_dense,
+            is_numbered=numbered,
+        )
+        self._declared_end = _declared_end(container, self.stream)
         declared = self.declared_seconds
-        if declared is not None and declared > limits.seconds:
+        may_be_late = self._from_zero and self.stream.start_time is None
+        if declared is not None and declared > limits.seconds and not may_be_late:
             raise ClipError(
                 f"{path}: declares {declared:.0f} s of video; at most "
                 f"{limits.seconds:.0f} s are read: cut it into clips of a few seconds"
             )
         aspect = self.stream.sample_aspect_ratio
         self.pixel_aspect = float(aspect) if aspect else 1.0  # width of a pixel over its height
-        numbered = container.format.name == "avi" and codec.name in REORDERING
-        self._slots = Slots() if numbered else None
-        self._tally = Tally(
-            video_index=self.stream.index,
-            is_dense=held.is_ebml or container.format.name == "flv",
-            is_numbered=numbered,
-        )
+
+    @property
+    def declared_seconds(self) -> float | None:
+        """What the file declares of its video, from its first frame on; None: nothing."""
+        return None if self._declared_end is None else _since(self._start, self._declared_end)
+
+    @property
+    def _start(self) -> float:
+        """When the clock begins from which a duration is not counted, in seconds."""
+        start, unit = self.stream.start_time, self.stream.time_base
+        if not self._from_zero:
+            return 0.0
+        if start is None or unit is None:
+            return max(0.0, self._tally.first_at)
+        return max(0.0, float(start * unit))
+
+    @property
+    def file_seconds(self) -> float | None:
+        """What the whole file declares, which may be the length of its sound; None: nothing."""
+        if not self._container.duration:
+            return None
+        declared = self._container.duration / av.time_base
+        return _since(self._file_start if self._from_zero else 0.0, declared)
+
+    @property
+    def _file_start(self) -> float:
+        """When the clock of the file begins, in seconds; 0.0 where that is not known."""
+        return max(0.0, (self._container.start_time or 0) / av.time_base)
 
     def timed_frames(self) -> Iterator[tuple[VideoFrame, float, float]]:
         """Yield each coded frame with its start and its duration, in seconds, never backwards.
@@ -209,8 +242,8 @@ class VideoFile:
             duration = frame.duration * ticks / per_second or usual
             if tally.num_frames and at > latest:
                 least = min(least or at - latest, at - latest)
-            if duration < LEAST_DURATION * least:
-                duration = least
+            if duration < min(TICK_SECONDS, TICK_SHARE * least):
+                duration = min(least, 1 / self._frame_rate)
             tally.succeed(raw, at + duration)
             if tally.num_frames > limits.coded_frames or at + duration > limits.seconds:
                 limits.check_cost(path, coded_frames=tally.num_frames, seconds=at + duration)
@@ -280,12 +313,12 @@ class VideoFile:
         declared = self.declared_seconds
         if self._is_picture() and (declared or 0) <= STILL_SECONDS:
             return held.problem  # it has no span to compare
-        # The times of Matroska and FLV need not begin at 0, from which their duration is counted.
-        end = max(tally.end, tally.video_end) if tally.is_dense else tally.end
-        if declared is None and self._container.duration:
-            # This may be the sound's; but where the file is cut, the sound ends early too.
-            declared = self._container.duration / av.time_base
-            end = max(tally.end, tally.latest)
+        # The last frame of Matroska and FLV may not say how long it stays.
+        end = max(tally.end, tally.video_end - self._start) if tally.is_dense else tally.end
+        if declared is None and self.file_seconds is not None:
+            # Where the file is cut, its sound ends early too.
+            declared = self.file_seconds
+            end = max(tally.end, tally.latest - self._file_start)
         missing = missing_seconds(declared, end) if declared is not None else None
         if missing and declared is not None and tally.is_dense:
             # Nor do these need to say how long the last frame stays.
@@ -312,7 +345,13 @@ class VideoFile:
         return missing_frames(shown, self._tally.num_frames, rate=float(rate))
 
 
-def _declared_seconds(container: InputContainer, stream: VideoStream) -> float | None:
+def _since(start: float, end: float) -> float:
+    """Return the seconds from `start` to `end`; an end before the start is a length already."""
+    return end - start if end > start else end
+
+
+def _declared_end(container: InputContainer, stream: VideoStream) -> float | None:
+    """Read what the file declares of its video, in seconds of its own clock."""
     if container.format.name == "avi" and stream.frames and stream.average_rate:
         # FFmpeg shortens the duration of a cut AVI to what is there; the header's count stays.
         return float(stream.frames / stream.average_rate)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import av
-from av.container import InputContainer
 from PIL import Image
 
 from taskgrain.data.container import FRAME_RATE, VideoFile, irregularity, open_video
@@ -63,13 +61,9 @@ def is_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> bool:
 
 
 def _of_video(video: VideoFile, num_bytes: int) -> ClipHeader | None:
-    seconds, codec, file = (
-        video.declared_seconds,
-        video.stream.codec_context,
-        video.stream.container,
-    )
-    if seconds is None and isinstance(file, InputContainer) and file.duration:
-        seconds = file.duration / av.time_base  # of the sound, perhaps
+    seconds, codec = video.declared_seconds, video.stream.codec_context
+    if seconds is None:
+        seconds = video.file_seconds
     if not seconds:
         return None
     rate = float(video.stream.average_rate or video.stream.guessed_rate or FRAME_RATE)

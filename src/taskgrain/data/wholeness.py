@@ -188,6 +188,11 @@ class Tally:
         if end > self.video_end:
             self.video_end = end
 
+    @property
+    def first_at(self) -> float:
+        """Time of the first packet of the video; 0.0 before it."""
+        return self._sent[0] if self._sent else 0.0
+
     def miss(self, why: str) -> None:
         """Take note of a place that cannot be read or decoded."""
         if not self.num_bad:
