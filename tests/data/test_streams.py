@@ -64,7 +64,7 @@ def write_numbered(
     return path
 
 
-def silence(stream: av.AudioStream, start: float, end: float) -> list[av.Packet]:
+def silence(stream: av.AudioStream, start: float, end: float) -> list[av.Packet[av.AudioStream]]:
     packets = []
     for index in range(max(1, int((end - start) * 48_000 / 1152))):
         samples = np.zeros((1, 1152), np.int16)
@@ -169,3 +169,37 @@ def test_a_cut_file_whose_clock_starts_late_is_truncated(tmp_path: Path, sound: 
     clip = decode_clip(path, height=48, width=64)
     assert clip.problem is not None
     assert "of the declared 3.0" in clip.problem
+
+
+FRAGMENTS = {"movflags": "frag_every_frame+empty_moov+default_base_moof"}
+JUMPS = {
+    "after the first frame": [0.0, *(500 + index / 12 for index in range(1, 36))],
+    "before the last frame": [*(index / 12 for index in range(35)), 503.0],
+    "thrice": [index / 12 + 20 * (index // 9) for index in range(36)],
+}
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_a_clock_that_jumps_is_noted(tmp_path: Path, jump: str, suffix: str) -> None:
+    options = FRAGMENTS if suffix == ".mp4" else None
+    path = tmp_path / f"clip{suffix}"
+    write_numbered(path, 36, times=JUMPS[jump], options=options)
+    clip, facts = decode_clip(path, height=48, width=64), inspect_clip(path)
+    assert clip.note is not None
+    assert f"{3 if jump == 'thrice' else 1} of 36 frames stand" in clip.note
+    assert facts.note == clip.note
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [index / 12 for index in range(36)],
+        [index * 30.0 for index in range(5)],  # a show of slides
+        [0.0, 0.1, 0.2, 1.0, 1.1, 1.2, 2.0],
+        [0.0],
+    ],
+)
+def test_frames_that_come_as_usual_are_not_noted(tmp_path: Path, times: list[float]) -> None:
+    path = write_numbered(tmp_path / "clip.mkv", len(times), times=times)
+    assert decode_clip(path, height=48, width=64).note is None

@@ -5,6 +5,7 @@ Seconds are counted from the first frame.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from av.video.stream import VideoStream
 
 from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.slots import Slots
+from taskgrain.data.stillness import still_note
 from taskgrain.data.wholeness import (
     STILL_SECONDS,
     FileBytes,
@@ -162,6 +164,7 @@ class VideoFile:
         self._from_zero = is_dense or container.format.name == "asf"
         numbered = container.format.name == "avi" and codec.name in REORDERING
         self._slots = Slots() if numbered else None
+        self.starts = array("d")  # of the frames given up to now, in seconds
         self._tally = Tally(
             video_index=self.stream.index,
             is_dense=is_dense,
@@ -248,6 +251,7 @@ class VideoFile:
             if tally.num_frames > limits.coded_frames or at + duration > limits.seconds:
                 limits.check_cost(path, coded_frames=tally.num_frames, seconds=at + duration)
             latest = at
+            self.starts.append(at)
             yield frame, at, duration
 
     def _frames(self) -> Iterator[VideoFrame]:
@@ -307,6 +311,10 @@ class VideoFile:
     def problem(self) -> str | None:
         """Say what the file lacks of what it declares, once its frames are read; None if whole."""
         return "; ".join(filter(None, (self._tally.damage, self._missing()))) or None
+
+    def note(self) -> str | None:
+        """Say what is to be known of the frames, once they are read, though nothing is missing."""
+        return still_note(self.starts, self._tally.end)
 
     def _missing(self) -> str | None:
         tally, held = self._tally, self._held

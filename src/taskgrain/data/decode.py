@@ -37,7 +37,7 @@ class DecodedClip:
     truncated: bool
     problem: str | None  # what is wrong with a truncated file
     frame_rate: float = FRAME_RATE  # of `frames`; halved where a long clip had to be thinned
-    note: str | None = None  # what of a folder of frames was passed over on purpose
+    note: str | None = None  # what is to be known of the frames, though nothing is wrong
 
 
 def decode_clip(
@@ -86,8 +86,8 @@ def _decode_video(
         frames = grid.finish()
         if not len(frames):
             raise video.nothing()
-        problem = video.problem()
-    return DecodedClip(frames, problem is not None, problem, grid.frame_rate)
+        problem, note = video.problem(), video.note()
+    return DecodedClip(frames, problem is not None, problem, grid.frame_rate, note)
 
 
 def _decode_folder(

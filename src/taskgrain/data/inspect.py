@@ -37,7 +37,7 @@ class ClipFacts:
     truncated: bool
     problem: str | None  # what is wrong with a truncated clip
     sha: str  # BLAKE2b of the file's bytes, in hex; of a folder, of its images' names and bytes
-    note: str | None = None  # what of a folder of frames was passed over on purpose
+    note: str | None = None  # what is to be known of the frames, though nothing is wrong
 
 
 def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts:
@@ -55,15 +55,14 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
 
 
 def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
-    starts = array("d")
     end = 0.0
     width = height = 0
     orientation = Upright()
     for frame, at, duration in video.timed_frames():
-        if not starts:
+        if not width:
             width, height, orientation = frame.width, frame.height, upright(frame)
-        starts.append(at)
         end = at + duration
+    starts = video.starts
     if not starts:
         raise video.nothing()
     problem = video.problem()
@@ -83,6 +82,7 @@ def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
         truncated=problem is not None,
         problem=problem,
         sha=sha,
+        note=video.note(),
     )
 
 

@@ -22,7 +22,7 @@ from taskgrain.data.videos import stamp_of
 from taskgrain.errors import ClipError
 from taskgrain.jobs.executor import Worker
 
-FORMAT = 1  # of the facts; others are not read
+FORMAT = 2  # of the facts; others are not read
 CLIPS_PER_BUCKET = 64
 LEAST_BUCKETS = 16  # few clips are spread too, so that all workers end together
 INSPECT_SECONDS = 0.005  # a small clip on one thread, for the progress
@@ -44,6 +44,7 @@ class FileFacts:
     height: int = 0
     rotation: int = 0  # degrees
     is_variable_rate: bool = False
+    note: str | None = None  # what is to be known of its frames
     content: str = ""  # hash of the bytes
 
     @property
@@ -109,6 +110,9 @@ class FactsFolder:
         """Remove the buckets of other numbers, once this one's are complete."""
         for count in self._older():
             shutil.rmtree(self._generation(count))
+        for number in range(1, FORMAT):
+            for left in self.folder.glob(f"facts-{number}-*"):
+                shutil.rmtree(left)
 
     def _generation(self, count: int) -> Path:
         return self.folder / f"facts-{FORMAT}-{count}"
@@ -179,5 +183,6 @@ def inspect_file(root: Path, file: str, stamp: Stamp) -> FileFacts:
         height=found.height,
         rotation=found.rotation,
         is_variable_rate=found.is_variable_rate,
+        note=found.note,
         content=found.sha,
     )

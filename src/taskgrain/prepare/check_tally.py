@@ -125,6 +125,8 @@ def note_odd(facts: FileFacts, usual: VideoCounts, place: int, name: str, out: F
         out.note("odd-length", place, name, f"{facts.seconds:.1f} s")
     if facts.is_variable_rate:
         out.note("variable-rate", place, name)
+    if facts.note is not None:
+        out.note("doubtful", place, name, facts.note)
     if facts.rotation:
         out.note("rotated", place, name, f"{facts.rotation} degrees")
 
