@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.container import FRAME_RATE, irregularity, reason
-from taskgrain.data.frame_series import choose_series, gap_in, natural
+from taskgrain.data.frame_names import natural
+from taskgrain.data.frame_series import choose_series, gap_in
 from taskgrain.data.framing import Framing
 from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.upright import Upright
@@ -72,6 +73,7 @@ class FrameFolder:
             raise ClipError(f"{path}: {series.problem}")
         self.files = series.files
         self.note = series.note
+        self._series = series
         self.orientation = 1  # of the first image that could be read
         self._limits = limits
         self._unreadable: list[str] = []
@@ -130,7 +132,7 @@ class FrameFolder:
                 f"{len(self._unreadable)} of {len(self.files)} images cannot be read, "
                 f"first {self._unreadable[0]}"
             )
-        gap = gap_in(self.files)
+        gap = gap_in(self._series)
         if gap:
             problems.append(gap)
         return "; ".join(problems) or None

@@ -1,16 +1,15 @@
-"""Read the names of a folder's images: which of them are the clip, and whether one is missing.
-
-A name is text and numbers in turn: "flow_x_00012" is flow_x_ and 12.
-"""
+"""Tell by the names of a folder's images which are the clip, and whether one is missing."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from pathlib import Path
+
+from taskgrain.data.frame_names import Names, Number, read_names
 
 # What a folder of frames calls the images themselves, and what it calls what was made from them.
 FRAME_WORDS = frozenset(("img", "image", "images", "frame", "frames", "rgb", "color", "colour"))
@@ -24,12 +23,6 @@ MOST_SERIES = 16  # that are compared; in a folder without any order each image 
 SHARED_NUMBERS = 0.5  # of the smaller series: with so many in common, two run beside each other
 
 
-def natural(stem: str) -> list[str | int]:
-    """Split a name so that 2 comes before 10: text and number in turn."""
-    parts = re.split(r"(\d+)", stem)
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
-
-
 @dataclass(frozen=True, slots=True)
 class Series:
     """The images of a folder that are its clip."""
@@ -37,6 +30,7 @@ class Series:
     files: list[Path]  # in the order of their names
     note: str | None  # what was passed over, because it is no frame
     problem: str | None  # why it cannot be told which are the frames; then `files` is empty
+    numbers: list[tuple[Number, ...]] = field(default_factory=list)  # in the name of each file
 
 
 def choose_series(files: list[Path]) -> Series:
@@ -45,13 +39,21 @@ def choose_series(files: list[Path]) -> Series:
     As of img_00001, flow_x_00001, flow_y_00001. Series whose numbers go on from one another are
     one clip.
     """
-    groups: dict[tuple[str, ...], list[Path]] = {}
-    for path in files:
-        parts = re.split(r"(\d+)", path.stem)
-        groups.setdefault(tuple(parts[::2]), []).append(path)
-    beside = _side_by_side(groups)
+    names = read_names([path.stem for path in files])
+    if names.problem is not None:
+        return Series([], None, names.problem)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for index in range(len(files)):
+        groups.setdefault(names.texts(index), []).append(index)
+
+    def series(indices: Sequence[int], note: str | None = None) -> Series:
+        order = sorted(indices, key=lambda index: (names.parts[index], files[index].name))
+        numbers = [names.numbers(index) for index in order]
+        return Series([files[index] for index in order], note, None, numbers)
+
+    beside = _side_by_side(groups, names)
     if not beside:
-        return Series(files, None, None)
+        return series(range(len(files)))
     chosen = [texts for texts in beside if not _words(texts) & OTHER_WORDS]
     if len(chosen) > 1:
         chosen = [texts for texts in chosen if _words(texts) & FRAME_WORDS]
@@ -59,9 +61,9 @@ def choose_series(files: list[Path]) -> Series:
         kept = groups[chosen[0]]
         others = ", ".join(_called(texts) for texts in groups if texts != chosen[0])
         passed = len(files) - len(kept)
-        return Series(kept, f"{passed} images beside the frames are passed over: {others}", None)
+        return series(kept, f"{passed} images beside the frames are passed over: {others}")
     if all(len(groups[texts]) == 1 for texts in beside):  # a1, b1, c1 may be an order too
-        return Series(files, None, None)
+        return series(range(len(files)))
     called = " and ".join(_called(texts) for texts in beside)
     problem = (
         f"several series of images have the same numbers, {called}, and none is known to be the "
@@ -70,16 +72,14 @@ def choose_series(files: list[Path]) -> Series:
     return Series([], None, problem)
 
 
-def _side_by_side(groups: dict[tuple[str, ...], list[Path]]) -> list[tuple[str, ...]]:
+def _side_by_side(groups: dict[tuple[str, ...], list[int]], names: Names) -> list[tuple[str, ...]]:
     """List the series that have numbers in common with another, and end alike."""
     if len(groups) < 2:
         return []
     largest = sorted(
         (texts for texts in groups if len(texts) > 1), key=lambda texts: -len(groups[texts])
     )[:MOST_SERIES]
-    numbers = {
-        texts: {tuple(natural(path.stem)[1::2]) for path in groups[texts]} for texts in largest
-    }
+    numbers = {texts: {names.numbers(index) for index in groups[texts]} for texts in largest}
     found: set[tuple[str, ...]] = set()
     for one, other in combinations(largest, 2):
         shared = len(numbers[one] & numbers[other])
@@ -97,12 +97,12 @@ def _called(texts: Sequence[str]) -> str:
     return "#".join(texts)
 
 
-def gap_in(files: list[Path]) -> str | None:
+def gap_in(series: Series) -> str | None:
     """Find the first place where the numbers of the images jump by more than they usually do.
 
     Of several numbers in a name, that counts which rises most regularly.
     """
-    numbers = [[int(number) for number in re.findall(r"\d+", path.stem)] for path in files]
+    files, numbers = series.files, series.numbers
     if len(files) < 3 or not all(numbers):
         return None
     width = min(len(row) for row in numbers)
@@ -115,7 +115,9 @@ def gap_in(files: list[Path]) -> str | None:
     ]
     if not rising:
         return None
-    _, usual, steps = max(rising, key=lambda each: each[0])  # of equals, the last number
+    count, usual, steps = max(rising, key=lambda each: each[0])  # of equals, the last number
+    if 2 * count < len(steps):  # as of times, which are never twice the same apart
+        usual = sorted(steps)[len(steps) // 2]
     for step, (before, after) in zip(steps, pairwise(files), strict=True):
         if step >= 2 * usual:
             return f"a gap in the numbering: {before.name} is followed by {after.name}"

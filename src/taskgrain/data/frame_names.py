@@ -1,0 +1,212 @@
+"""Read the numbers in the names of images: counters, decimals as "0.125", hexadecimal digits.
+
+A name is text and numbers in turn: "flow_x_00012" is flow_x_ and 12.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+
+Number = int | Decimal
+Parts = list[str | Number]
+CHAIN = re.compile(r"(\d+(?:[.,_]\d+)*)")
+HEXADECIMAL = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+# Text up to what may be hexadecimal, and after it a word that is not: "img_000a", "000a_rgb".
+AROUND = re.compile(r"(.*[^0-9A-Za-z])??[0-9A-Za-z]*([^0-9A-Za-z](?![0-9a-fA-F]+$)[0-9A-Za-z]+)?")
+UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+# Standard deviation of the steps between numbers over their mean. What was counted in is steady;
+# ids that tell no order, as hashes, have about 1.
+STEADY = 0.2
+UNSTEADY = 0.5
+SAME_STEPS = 0.8  # of a counter's steps; some images may be missing
+FEW = 5  # steps; of fewer all count
+LEAST_HASH = 16  # digits
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of a folder's images, read in one way."""
+
+    parts: list[Parts]  # of each name, in the order given: text and number in turn
+    problem: str | None = None  # why the names tell no order
+
+    def texts(self, index: int) -> tuple[str, ...]:
+        """Return what of a name is text."""
+        return tuple(str(part) for part in self.parts[index][::2])
+
+    def numbers(self, index: int) -> tuple[Number, ...]:
+        """Return the numbers of a name."""
+        return tuple(part for part in self.parts[index][1::2] if not isinstance(part, str))
+
+
+def read_names(stems: Sequence[str]) -> Names:
+    """Choose how the numbers of some names are read, and read them.
+
+    Digits are counters unless another reading gives another order and steadier steps.
+    """
+    counted = [natural(stem) for stem in stems]
+    hexadecimal = _read_hexadecimal(stems, counted)
+    if hexadecimal is not None:
+        return hexadecimal
+    tokens = [_tokens(stem) for stem in stems]
+    decimal = [_values(each) for each in tokens]
+    if _order(decimal) == _order(counted):
+        return Names(counted)
+    alike: dict[tuple[str, ...], list[list[str]]] = defaultdict(list)
+    for each in tokens:
+        alike[tuple(each[::2])].append(each[1::2])
+    kinds = {_kind(group) for group in alike.values()}
+    if "unknown" in kinds:
+        problem = (
+            "the numbers in its images' names may be counters or decimals, as 1.5 and 1.25, and "
+            "neither comes in steady steps; expected as many digits in each name"
+        )
+        return Names(counted, problem)
+    return Names(decimal if "decimal" in kinds else counted)
+
+
+def natural(stem: str) -> Parts:
+    """Split a name so that 2 comes before 10: text and whole number in turn."""
+    parts = re.split(r"(\d+)", stem)
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
+
+
+def _tokens(stem: str) -> list[str]:
+    """Split a name into text and digits in turn, decimals in one piece: "0.5", "0,5", "0_5".
+
+    Of "1.2.3", as in a date, no two numbers are a decimal, and "_" makes one only alone.
+    """
+    tokens = [""]
+    for index, part in enumerate(CHAIN.split(stem)):
+        if index % 2 == 0:
+            tokens[-1] += part
+            continue
+        is_one = re.fullmatch(r"\d+_\d+", part) is not None
+        for piece in [part] if is_one else re.split("(_)", part):
+            if is_one or re.fullmatch(r"\d+[.,]\d+", piece):
+                tokens += [piece, ""]
+                continue
+            for place, digits in enumerate(re.split(r"(\d+)", piece)):
+                if place % 2:
+                    tokens += [digits, ""]
+                else:
+                    tokens[-1] += digits
+    return tokens
+
+
+def _values(tokens: Sequence[str]) -> Parts:
+    return [_value(token) if index % 2 else token for index, token in enumerate(tokens)]
+
+
+def _value(digits: str) -> Number:
+    return int(digits) if digits.isdecimal() else Decimal(re.sub("[,_]", ".", digits))
+
+
+def _order(names: Sequence[Parts]) -> list[int]:
+    return sorted(range(len(names)), key=lambda index: names[index])
+
+
+def _kind(rows: Sequence[Sequence[str]]) -> Literal["counter", "decimal", "unknown"]:
+    """Tell of the numbers in names with the same text what those on both sides of a point are."""
+    for column in zip(*rows, strict=True):
+        pairs = [re.split("[.,_]", written) for written in column]
+        fractions = [pair[1] if len(pair) > 1 else "" for pair in pairs]
+        if len(set(map(len, fractions))) < 2:
+            continue  # both readings have the same order
+        values = [_value(written) for written in column]
+        groups: dict[str, list[Number]] = defaultdict(list)
+        for pair, fraction in zip(pairs, fractions, strict=True):
+            groups[pair[0]].append(int(fraction or 0))
+        spread, counted = _spread([values]), _spread(list(groups.values()))
+        if len(set(values)) < len(set(column)):  # 1.1 and 1.10
+            return "counter"
+        padded = any(len(each) > 1 and each.endswith("0") for each in fractions)  # 0.50, or 50
+        if any("_" in written for written in column):  # mostly between two counters
+            return "decimal" if not padded and spread < STEADY and counted > UNSTEADY else "counter"
+        if counted < STEADY and spread > UNSTEADY:
+            return "counter"
+        if padded:
+            return "counter" if counted <= spread else "unknown"
+        return "decimal" if spread < counted else "unknown"
+    return "counter"
+
+
+def _spread(series: Sequence[Sequence[Number]]) -> float:
+    """Compute standard deviation over mean of the steps within series; 0.0 without any.
+
+    The largest tenth is left out, for images may be missing.
+    """
+    steps = [
+        float(after) - float(before)
+        for row in series
+        for before, after in pairwise(sorted(set(row)))
+    ]
+    usual = sorted(steps)[: len(steps) - -(-len(steps) // 10) if len(steps) >= FEW else None]
+    return float(np.std(usual) / np.mean(usual)) if usual else 0.0
+
+
+def _read_hexadecimal(stems: Sequence[str], counted: Sequence[Parts]) -> Names | None:
+    """Read names whose last number is hexadecimal, in each of the series; None where none is."""
+    if len(stems) > 2 and all(map(UUID.fullmatch, stems)):
+        return Names(list(counted), _no_order(stems[0]))
+    series: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for index, stem in enumerate(stems):
+        match = AROUND.fullmatch(stem)
+        before, after = match.groups(default="") if match else (stem, "")
+        series[before, after].append(index)
+    parts = list(counted)
+    found = False
+    for (_, after), indices in series.items():
+        some = [stems[index] for index in indices]
+        read = _hexadecimal(some, [counted[index] for index in indices], len(after))
+        if read is None:
+            continue
+        if read.problem is not None:
+            return Names(parts, read.problem)
+        found = True
+        for index, each in zip(indices, read.parts, strict=True):
+            parts[index] = each
+    return Names(parts) if found else None
+
+
+def _no_order(stem: str) -> str:
+    return f"its images' names, as {stem}, tell no order; expected numbers, as 00001, 00002"
+
+
+def _hexadecimal(stems: Sequence[str], counted: Sequence[Parts], num_after: int) -> Names | None:
+    """Read names that differ in one hexadecimal number; None where it is none.
+
+    Args:
+        stems: names with the same text before and after the number.
+        counted: the same names, read as counters.
+        num_after: letters after the number.
+    """
+    first, last = min(stems), max(stems)  # what these two begin with, all do
+    same = next((n for n in range(len(first)) if first[n] != last[n : n + 1]), len(first))
+    before = len(first[:same].rstrip("0123456789"))
+    digits = [stem[before : len(stem) - num_after] for stem in stems]
+    text = "".join(digits)
+    if not HEXADECIMAL.fullmatch(text) or text.isdecimal() or text.isalpha() or "" in digits:
+        return None
+    values = [int(each, 16) for each in digits]
+    order = sorted(range(len(values)), key=values.__getitem__)
+    if order == _order(counted) or len(set(values)) < len(values):
+        return None
+    steps = [values[right] - values[left] for left, right in pairwise(order)]
+    step, most = Counter(steps).most_common(1)[0]
+    counts = most >= SAME_STEPS * len(steps) and (len(steps) > 1 or step == 1)
+    if counts or (len(steps) > 2 and _spread([values]) < UNSTEADY):
+        after = first[len(first) - num_after :]
+        return Names([[stem[:before], n, after] for stem, n in zip(stems, values, strict=True)])
+    if min(map(len, digits)) >= LEAST_HASH and len(stems) > 2:
+        return Names(list(counted), _no_order(stems[0]))
+    return None
