@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -117,3 +118,29 @@ def test_inspecting_keeps_to_the_limits(tmp_path: Path) -> None:
         inspect_clip(path, DecodeLimits(coded_frames=5))
     with pytest.raises(ClipError, match="no such file"):
         inspect_clip(tmp_path / "gone.webm")
+
+
+def write_gif(path: Path, times: list[int]) -> Path:
+    """Write a GIF whose frames stand at times in hundredths of a second."""
+    images = [Image.fromarray(frame) for frame in moving_square(len(times), size=64)]
+    stays = [10 * (after - before) for before, after in pairwise([*times, times[-1] + 8])]
+    images[0].save(path, save_all=True, append_images=images[1:], duration=stays, loop=0)
+    return path
+
+
+@pytest.mark.parametrize("rate", [8, 12, 15, 24, 30, 33])
+def test_a_steady_rate_that_hundredths_cannot_say_is_not_variable(
+    tmp_path: Path, rate: int
+) -> None:
+    for times in ([round(100 * n / rate) for n in range(30)], [100 * n // rate for n in range(30)]):
+        facts = inspect_clip(write_gif(tmp_path / "clip.gif", times))
+        assert facts.num_frames == 30
+        assert facts.frame_rate == pytest.approx(rate, rel=0.02)
+        assert not facts.is_variable_rate
+
+
+def test_a_rate_that_varies_by_more_than_rounding_is_variable(tmp_path: Path) -> None:
+    times = [*(8 * n for n in range(15)), *(120 + 9 * n for n in range(15))]
+    assert inspect_clip(write_gif(tmp_path / "clip.gif", times)).is_variable_rate
+    times = [0, 8, 17, 25, 42, 50]  # one frame is lost
+    assert inspect_clip(write_gif(tmp_path / "clip.gif", times)).is_variable_rate

@@ -20,6 +20,7 @@ from taskgrain.errors import ClipError
 # Containers round times to a millisecond; steadier than this is one rate.
 STEADY_SECONDS = 0.0025
 STEADY_SHARE = 0.1  # of the usual time between two frames
+MOST_TICK = 0.5  # of that time; in a coarser clock a lost frame would look like rounding
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
     width = max(1, round(width * video.pixel_aspect))
     if orientation.turns % 2:
         width, height = height, width
-    frame_rate, is_variable = _rate(starts)
+    unit = video.stream.time_base
+    frame_rate, is_variable = _rate(starts, tick=float(unit) if unit else 0.0)
     return ClipFacts(
         num_frames=len(starts),
         seconds=end,
@@ -112,15 +114,25 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
     )
 
 
-def _rate(starts: array[float]) -> tuple[float | None, bool]:
-    """Give the frames per second, and whether the time between frames varies."""
+def _rate(starts: array[float], *, tick: float) -> tuple[float | None, bool]:
+    """Give the frames per second, and whether the time between frames varies.
+
+    Args:
+        starts: of the frames, in seconds.
+        tick: of the file's clock, in seconds, to which it rounds them.
+    """
     span = starts[-1] - starts[0]
     if len(starts) < 2 or span <= 0:
         return None, False
     gaps = np.diff(np.frombuffer(starts))
     usual = float(np.median(gaps))
     allowed = max(STEADY_SECONDS, STEADY_SHARE * usual)
-    return (len(starts) - 1) / span, bool((np.abs(gaps - usual) > allowed).any())
+    steady = bool((np.abs(gaps - usual) <= allowed).all())
+    if not steady and tick <= MOST_TICK * usual:
+        # 12 frames a second are 8 and 9 hundredths in a GIF: each start is right to a tick.
+        even = np.linspace(starts[0], starts[-1], len(starts))
+        steady = bool((np.abs(np.frombuffer(starts) - even) <= 1.01 * tick).all())
+    return (len(starts) - 1) / span, not steady
 
 
 def _digest(pieces: Iterator[bytes]) -> str:
