@@ -102,7 +102,12 @@ def _end(report: CheckReport) -> list[str]:
     if report.ledger is not None:
         lines.append(f"clips at fault are listed in {report.ledger}")
     if report.is_sound:
-        lines.append("the dataset is sound")
+        left_out = report.notes.get("left-out")
+        lines.append(
+            "the dataset is sound"
+            if left_out is None
+            else "what was read is sound; see left-out for what was not"
+        )
         return lines
     kinds = len(report.faults)
     lines.append(

@@ -36,7 +36,10 @@ FRAME_RATE = 12  # frames per second: Something-Something's own, and of images w
 
 # Playlists and concat scripts name other files, so only formats that hold their own frames are
 # opened (hazards measured: an ffconcat text named clip.mp4 made FFmpeg read its neighbours).
-FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf"
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,gif,mpegts,mpeg,flv,ogg,asf,"
+    "mxf,mpegvideo,h264,hevc,dv,ivf"
+)
 
 COUNTED_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"  # knows the number of its frames
 

@@ -57,7 +57,7 @@ def decode_clip(
     Transparency is ignored.
 
     Args:
-        path: of a video file, or of a folder of JPEG or PNG images.
+        path: of a video file, or of a folder of images, one a frame.
         height: of the frames given back, pixels.
         width: the same.
         frame_rate: frames a second.
@@ -105,7 +105,7 @@ def _decode_folder(
     frames = grid.finish()
     problem = folder.truncation()
     if not len(frames):
-        raise ClipError(f"{path}: {problem}; expected frames as JPEG or PNG")
+        raise ClipError(f"{path}: {problem}; expected frames as JPEG, PNG or the like")
     return DecodedClip(frames, problem is not None, problem, grid.frame_rate, folder.note)
 
 

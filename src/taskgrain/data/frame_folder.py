@@ -23,10 +23,11 @@ from taskgrain.data.frame_series import choose_series, gap_in
 from taskgrain.data.framing import Framing
 from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.upright import Upright
+from taskgrain.data.videos import is_image_name
 from taskgrain.errors import ClipError
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-IMAGE_FORMATS = ("JPEG", "PNG")
+IMAGE_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM")
+SERIES_FORMATS = ("PNG", "WEBP", "TIFF")  # whose files may hold more than one picture
 # What Pillow raises for broken files, by its documentation and by fuzzing.
 BROKEN_IMAGE = (
     *(OSError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
@@ -47,11 +48,7 @@ def image_files(folder: Path) -> list[Path]:
         ClipError: if the folder cannot be read.
     """
     try:
-        paths = [
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
-        ]
+        paths = [path for path in folder.iterdir() if is_image_name(path.name)]
     except OSError as error:
         raise ClipError(f"{folder}: cannot be read: {reason(error)}") from error
     return sorted(paths, key=lambda path: (natural(path.stem), path.name))
@@ -78,7 +75,9 @@ class FrameFolder:
         self._limits = limits
         self._unreadable: list[str] = []
         if not self.files:
-            raise ClipError(f"{path}: no image in this folder; expected frames as JPEG or PNG")
+            raise ClipError(
+                f"{path}: no image in this folder; expected frames as JPEG, PNG or the like"
+            )
         limits.check_cost(path, coded_frames=len(self.files), seconds=len(self.files) / FRAME_RATE)
 
     def timed_images(
@@ -146,6 +145,8 @@ def _read(
         warnings.simplefilter("ignore")  # what a file does against its format; the size is ours
         with Image.open(path, formats=IMAGE_FORMATS) as image:
             limits.check_size(path, image.width, image.height)
+            if image.format in SERIES_FORMATS and getattr(image, "is_animated", False):
+                raise ValueError("holds more than one picture; expected a file for each")
             size = image.width * image.height
             orientation = image.getexif().get(ORIENTATION, 1)
             upright = UPRIGHT.get(orientation, UPRIGHT[1])
@@ -158,6 +159,8 @@ def _read(
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
+    if image.mode == "F":
+        raise ValueError("has floating-point pixels, whose white is not known; expected 8 bits")
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow would clip rather than scale
         grey = (np.asarray(image).clip(0, 65_535) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)

@@ -97,7 +97,7 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
         count += 1
     problem = folder.truncation()
     if not count:
-        raise ClipError(f"{path}: {problem}; expected frames as JPEG or PNG")
+        raise ClipError(f"{path}: {problem}; expected frames as JPEG, PNG or the like")
     return ClipFacts(
         num_frames=count,
         seconds=count / FRAME_RATE,

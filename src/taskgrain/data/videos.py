@@ -15,8 +15,13 @@ VIDEO_SUFFIXES = (
     *(".webm", ".mp4", ".mkv", ".avi", ".mov", ".m4v", ".gif"),
     *(".3gp", ".3g2", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
     *(".flv", ".f4v", ".ogv", ".wmv", ".asf", ".qt", ".mj2"),
+    *(".divx", ".xvid", ".ogm", ".mxf", ".m2v", ".m1v", ".mpv", ".mpe", ".m2p", ".m2t", ".trp"),
+    *(".tod", ".dv", ".ivf", ".h264", ".264", ".h265", ".265", ".hevc", ".3gpp", ".mk3d", ".ismv"),
 )
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".jpe", ".jfif", ".ppm", ".pgm"),
+)
 
 _RANK = {suffix: rank for rank, suffix in enumerate(VIDEO_SUFFIXES)}
 _FOLDER_RANK = len(_RANK)  # a video file goes before a folder of frames

@@ -48,6 +48,8 @@ NoteKind = Literal[
     "rotated",
     "missing-test",
     "unnamed-video",
+    "left-out",
+    "other-file",
     "unknown-clip",
 ]
 NOTES: Mapping[NoteKind, str] = {
@@ -64,6 +66,8 @@ NOTES: Mapping[NoteKind, str] = {
     "rotated": "clips filmed sideways; they are turned upright",
     "missing-test": "test clips without their video",
     "unnamed-video": "video files that no row names",
+    "left-out": "kinds of videos or images that were left out, for their ending is not known",
+    "other-file": "kinds of files that are not read",
     "unknown-clip": "clips that only a line of the ledger names",
 }
 """Kind -> what was found. None of these makes a dataset unsound."""

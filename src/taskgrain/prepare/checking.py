@@ -30,7 +30,13 @@ from taskgrain.prepare.check_facts import (
 )
 from taskgrain.prepare.check_ledger import HeldLedger
 from taskgrain.prepare.check_place import CheckPlace
-from taskgrain.prepare.check_report import CheckReport, FaultKind, LevelCounts, VideoCounts
+from taskgrain.prepare.check_report import (
+    CheckReport,
+    FaultKind,
+    LevelCounts,
+    NoteKind,
+    VideoCounts,
+)
 from taskgrain.prepare.check_tally import (
     ContentTally,
     Findings,
@@ -41,7 +47,7 @@ from taskgrain.prepare.check_tally import (
     note_odd,
 )
 from taskgrain.prepare.check_texts import Texts
-from taskgrain.prepare.check_unnamed import NamedFiles, unnamed_videos
+from taskgrain.prepare.check_unnamed import NamedFiles, find_unnamed, left_out
 
 
 def check_dataset(
@@ -78,8 +84,12 @@ def check_dataset(
         run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
         lines, videos = _tally(clips, facts, work.missing, findings)
-        for number, file in enumerate(sorted(unnamed_videos(root, NamedFiles(clips.files)))):
+        unnamed = find_unnamed(root, NamedFiles(clips.files))
+        for number, file in enumerate(unnamed.videos):
             findings.note("unnamed-video", number, file)
+        for number, each in enumerate(left_out(root, unnamed)):
+            kind: NoteKind = "left-out" if each.is_footage else "other-file"
+            findings.note(kind, number, each.where, each.text)
         if place.source is None and not ledger.is_readable:
             written: Path | None = place.ledger  # a line that cannot be read may be by hand
         else:
