@@ -92,3 +92,10 @@ def test_names_that_tell_no_order_are_refused(stems: list[str], said: str) -> No
     series = choose(stems)
     assert series.files == []
     assert said in (series.problem or "")
+
+
+def test_two_images_of_one_name_are_refused() -> None:
+    files = [Path(f"{number:05d}{suffix}") for number in range(5) for suffix in (".jpg", ".png")]
+    series = choose_series(files)
+    assert series.files == []
+    assert "00000.jpg and 00000.png are called the same" in (series.problem or "")

@@ -217,3 +217,31 @@ def test_a_decompression_bomb_takes_little_memory(tmp_path: Path) -> None:
         check=True,
     )
     assert int(done.stdout) < 300_000  # kB
+
+
+SHORT = """
+import resource, sys
+from pathlib import Path
+from taskgrain.data.decode import decode_clip
+for number in range(2):  # the first loads all that is loaded late
+    path = Path(sys.argv[1 + number])
+    try:
+        clip = decode_clip(path, height=16, width=16)
+    except MemoryError:
+        print("want of memory")
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), resource.RLIM_INFINITY))
+"""
+
+
+def test_want_of_memory_is_not_blamed_on_a_clip(tmp_path: Path) -> None:
+    small = write_video(tmp_path / "small.mp4", moving_square(2))
+    large = write_video(tmp_path / "large.mp4", np.zeros((2, 2000, 3000, 3), np.uint8))
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT, str(small), str(large)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "want of memory\n"

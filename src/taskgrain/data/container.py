@@ -13,6 +13,7 @@ from stat import S_ISREG
 from typing import BinaryIO
 
 import av
+import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -46,6 +47,8 @@ COUNTED_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"  # knows the number of its frames
 # Decoders that hand out frames in another order than AVI keeps them in, without times of their own.
 REORDERING = ("h264", "hevc")
 
+SPARE_BYTES = 256 << 20  # what a machine can still give that does not lack memory
+
 MOST_RESTARTS = 16  # of the reading of a file, after places where it cannot be read
 
 # A duration below this and far below the time between two frames is a unit of the clock.
@@ -74,9 +77,8 @@ def open_video(
             held = file_bytes_of(file)
             with _open(path, file, held) as container:
                 yield VideoFile(path, container, limits, frame_rate, held)
-    except MemoryError:  # FFmpeg's is an FFmpegError too
-        raise
     except (av.error.FFmpegError, OSError) as error:
+        _check_memory(error)
         raise ClipError(f"{path}: cannot be read as video: {reason(error)}") from error
 
 
@@ -110,13 +112,21 @@ def _open(path: Path, file: BinaryIO, held: FileBytes) -> InputContainer:
             options={"format_whitelist": FORMATS},
             metadata_errors="replace",  # titles of old files are in any encoding
         )
-    except MemoryError:
-        raise
     except (av.error.FFmpegError, ValueError, OSError) as error:
+        _check_memory(error)
         raise ClipError(
             f"{path}: not a video that can be opened ({reason(error)}); "
             "expected WebM, MP4, AVI or another common video file"
         ) from error
+
+
+def _check_memory(error: Exception) -> None:
+    """Raise MemoryError if FFmpeg found none because the machine has none left.
+
+    Otherwise a damaged file asked for more than there can be, and that is the clip's fault.
+    """
+    if isinstance(error, MemoryError):
+        np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had
 
 
 def reason(error: Exception) -> str:
@@ -284,9 +294,8 @@ class VideoFile:
     def _decode(self, packet: Packet[Stream]) -> Iterator[VideoFrame]:
         try:
             frames = self.stream.decode(packet)
-        except MemoryError:  # the machine's fault, not the clip's
-            raise
         except av.error.FFmpegError as error:
+            _check_memory(error)
             self._tally.miss(reason(error))
             if self._slots is not None and self._tally.packet_at is not None:
                 self._slots.lose(self._tally.packet_at)
@@ -299,9 +308,8 @@ class VideoFile:
         for _ in range(MOST_RESTARTS):
             try:
                 yield from self._container.demux()
-            except MemoryError:
-                raise
             except av.error.FFmpegError as error:
+                _check_memory(error)
                 self._tally.miss(reason(error))
             else:
                 return

@@ -49,6 +49,13 @@ def choose_series(files: list[Path]) -> Series:
     def series(indices: Sequence[int], note: str | None = None) -> Series:
         order = sorted(indices, key=lambda index: (names.parts[index], files[index].name))
         numbers = [names.numbers(index) for index in order]
+        for one, other in pairwise(files[index] for index in order):
+            if one.stem == other.stem:
+                problem = (
+                    f"{one.name} and {other.name} are called the same, and which is the frame is "
+                    "not known; expected one image a frame"
+                )
+                return Series([], None, problem)
         return Series([files[index] for index in order], note, None, numbers)
 
     beside = _side_by_side(groups, names)
