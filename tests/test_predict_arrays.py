@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,16 +66,23 @@ def test_one_clip_in_the_place_of_several_is_refused(predictor: Predictor) -> No
     ("names", "said"),
     [
         (["a"], "names: found 1 of them; expected one for each of 2 clips"),
-        ("ab", "names: found the text 'ab'; expected one for each of 2"),
+        ("ab", "names is 'ab'; expected a list of texts, one for each clip"),
+        ({"a", "b"}, "names is {.*}; expected a list of texts"),
+        ([1, 2], r"names is \[1, 2\]; expected a list of texts"),
     ],
 )
-def test_names_that_do_not_fit_are_refused(
-    predictor: Predictor, names: list[str], said: str
-) -> None:
+def test_names_that_do_not_fit_are_refused(predictor: Predictor, names: Any, said: str) -> None:
     with pytest.raises(ValueError, match=said):
         predictor.describe([STORED, STORED], names)
-    with pytest.raises(ValueError, match="top is 0; expected at least 1"):
-        predictor.describe([STORED], top=0)
+    for top in (0, 1.5, "3"):
+        with pytest.raises(ValueError, match=f"top is {top!r}; expected a whole number, at least"):
+            predictor.describe([STORED], top=top)  # type: ignore[arg-type]
+
+
+def test_clips_that_are_no_list_are_refused(predictor: Predictor) -> None:
+    for clips in ((clip for clip in [STORED]), None):
+        with pytest.raises(ValueError, match=r"clips is a \S+; expected a list: give list"):
+            predictor.describe(clips)  # type: ignore[arg-type]
 
 
 def test_no_clips_give_no_answers(predictor: Predictor) -> None:

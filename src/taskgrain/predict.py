@@ -293,8 +293,8 @@ class Predictor:
             ValueError: if a clip is anything else, or names or `top` do not fit.
         """
         names = self._checked(clips, names, resize=resize)
-        if top < 1:
-            raise ValueError(f"top is {top}; expected at least 1")
+        if not isinstance(top, int) or top < 1:
+            raise ValueError(f"top is {top!r}; expected a whole number, at least 1")
         said: list[Description] = []
         for batch in self._batches(clips, names):
             said += self._describe(batch, top)
@@ -328,10 +328,16 @@ class Predictor:
         self, clips: Sequence[object], names: Sequence[str] | None, *, resize: bool
     ) -> Sequence[str]:
         """Refuse clips and names that do not fit; return the names."""
+        if not (hasattr(clips, "__len__") and hasattr(clips, "__getitem__")):
+            raise ValueError(
+                f"clips is a {type(clips).__name__}; expected a list: give list(clips)"
+            )
         if names is None:
             names = [f"clip {index}" for index in range(len(clips))]
-        if isinstance(names, str) or len(names) != len(clips):
-            found = f"the text {names!r}" if isinstance(names, str) else f"{len(names)} of them"
+        if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+            raise ValueError(f"names is {names!r:.80}; expected a list of texts, one for each clip")
+        if len(names) != len(clips):
+            found = f"{len(names)} of them"
             raise ValueError(f"names: found {found}; expected one for each of {len(clips)} clips")
         check_clips(clips, names, self.description.sampling, resize=resize)
         return names

@@ -188,7 +188,7 @@ def test_a_90_percent_interval_within_the_margin_is_no_difference(
     found = answer(make_lookup(difference(0.001, **INNER)))
     assert found.verdict == Verdict.NO_DIFFERENCE
     said = plain(found.sentence)
-    assert "“categories” and “action-groups” transfer equally well on kitchenware" in said
+    assert "“categories” and “action-groups”, of these encoders, transfer equally well on" in said
     assert f"its 90 % interval, {MINUS}1.0 to +1.2, lies within the margin of 2 points" in said
 
 
@@ -217,6 +217,19 @@ def test_a_small_difference_that_is_there_is_called_small(
     found = answer(make_lookup(difference(0.008, width=0.005, low_90=0.004, high_90=0.012)))
     assert found.verdict == Verdict.BETTER
     assert "it is small: its 90 % interval, +0.4 to +1.2, lies within" in plain(found.sentence)
+
+
+def test_no_difference_has_to_hold_over_the_seeds_too(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    crossed = difference(0.001, seed=None, interval="crossed", **INNER)
+    wide: dict[str, object] = {"width": 0.06, "low_90": -0.03, "high_90": 0.04}
+    over: dict[str, object] = {"seed": None, "interval": "seeds", "p": 0.5, "p_holm": 0.5}
+    found = answer(make_lookup(crossed, difference(0.001, **over, **wide)))
+    assert found.verdict == Verdict.UNSEPARATED
+    found = answer(make_lookup(crossed, difference(0.001, **over, **INNER)))
+    assert found.verdict == Verdict.NO_DIFFERENCE
+    assert "“action-groups” transfer equally well" in plain(found.sentence)
 
 
 def test_every_seed_has_to_lie_within_the_margin(make_lookup: MakeLookup, difference: Make) -> None:

@@ -124,9 +124,14 @@ def test_controls_are_kept_where_they_have_no_probe_or_readout_of_their_own(run:
 
 
 def test_without_a_primary_endpoint_the_question_has_to_be_given(run: Path) -> None:
-    (run / "study.toml").unlink()
+    (run / "study.toml").write_text('name = "without"\n')
     with pytest.raises(ResultError, match=r"study\.toml: names no primary endpoint; give target"):
         results_frame(run, plain=True)
+    (run / "study.toml").unlink()
+    with pytest.raises(ResultError, match=r"study\.toml: no such file; give target"):
+        results_frame(run, plain=True)
+    with pytest.raises(ResultError, match=r"not found; is .*nowhere a run folder"):
+        results_frame(run / "nowhere", plain=True)
     assert len(every(run, "value")) > 100
     with pytest.raises(ValueError, match="kind 'values'; expected None or one of value, "):
         results_frame(run, kind="values", plain=True)  # type: ignore[call-overload]

@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from taskgrain.report.answer import answer
-from taskgrain.report.endpoint_tables import endpoint_table
+from taskgrain.report.controls import findings
+from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.learning import learned_phrase, learned_table
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.verdict import Verdict
@@ -34,9 +35,10 @@ def own_rows(make: Make, source: str, value: float) -> list[ResultRow]:
     return [make(value, **where), *floors]
 
 
-def test_nothing_is_said_of_a_run_without_floors(make_lookup: MakeLookup, row: Make) -> None:
+def test_a_run_without_floors_did_not_measure_it(make_lookup: MakeLookup, row: Make) -> None:
     lookup = make_lookup(row(0.5, **OWN))
-    assert learned_phrase(lookup) == ()
+    assert plain(learned_phrase(lookup)).endswith("was not measured.")
+    assert learned_phrase(make_lookup(row(0.5))) == ()
     assert learned_table(lookup).is_empty
 
 
@@ -63,7 +65,7 @@ def test_a_source_that_did_not_learn_enters_no_claim(
     found = answer(lookup)
     assert found.verdict == Verdict.NOT_LEARNED
     sentence = plain(found.sentence)
-    assert sentence.startswith("Nothing is claimed: “categories” has not learned its own labels.")
+    assert sentence.startswith("Nothing is claimed of features from “categories” and “action-gr")
     assert "a difference of +40.0 percentage points" in sentence
     assert "better" not in sentence
     assert plain(found.limits[-1]).endswith("a positive control: it was not put to the test.")
@@ -102,3 +104,26 @@ def test_many_sources_that_did_not_learn_are_named_alone(
         "3 of 3 sources did not learn: “action-groups”; “categories”; “joint-full”. No claim rests "
         "on them."
     )
+
+
+def test_a_source_that_did_not_learn_is_not_better_than_a_control(
+    make_lookup: MakeLookup, row: Make, control: Make
+) -> None:
+    beside = row(0.2, versus="pixels")
+    rows = [*own_rows(row, "categories", 0.32), row(0.5), control("pixels", 0.3), beside]
+    (finding,) = findings(make_lookup(*rows))
+    said = plain(finding.sentence)
+    assert said.endswith(": nothing is claimed, “categories” has not learned its own labels.")
+    assert "+20.0" in said
+
+
+def test_a_trend_through_a_source_that_did_not_learn_has_no_p(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    slope = row(0.02, source=None, metric="trend", seed=None, interval="seeds", p=0.01)
+    learned = trend_table(make_lookup(row(0.5), slope))
+    assert [line.header for line in learned.blocks[0].lines][-1] == "p, logistic regression"
+    lookup = make_lookup(row(0.5), slope, *own_rows(row, "categories", 0.32))
+    table = trend_table(lookup)
+    assert [line.header for line in table.blocks[0].lines] == ["logistic regression"]
+    assert table.caption.endswith("No claim: categories did not learn.")

@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
@@ -162,3 +163,14 @@ def test_one_decoded_clip_has_no_blind_decoder(tmp_path: Path) -> None:
     manifest = make(tmp_path, num_clips=1)
     controls = {control for control, _ in scored(manifest, "full", ["a cup"])}
     assert "blind-decoder" not in controls
+
+
+def test_a_decoder_that_is_always_right_has_an_interval(tmp_path: Path) -> None:
+    manifest = make(tmp_path)
+    said = truth(manifest, "full")
+    found = scored(manifest, "full", said)[None, "template-accuracy"]
+    right = len(manifest.split(Split.VALIDATION))
+    expected = stats.binomtest(right, right).proportion_ci(0.95, method="wilson")
+    assert found.value == 1.0
+    assert found.interval is not None
+    assert (found.interval.low, found.interval.high) == pytest.approx((expected.low, 1.0))

@@ -74,7 +74,7 @@ def test_a_target_of_other_clips_is_taken(tmp_path: Path) -> None:
 def test_the_folder_that_is_learned_from_is_no_target(tmp_path: Path) -> None:
     source = dataset(tmp_path / "source", names("s"), own("s"))
     (tmp_path / "link").symlink_to(source)
-    said = r"target mine: 5 of its 10 clips are clips of data\.root, .*source, that the encoders "
+    said = r"target mine: 5 of its 10 clips are of data\.root, .*source, that the encoders "
     said += r"learn from, so they would not be new: .*s0\.webm among them; give data\.root a folder"
     for target in (source, tmp_path / "link"):
         with pytest.raises(ConfigError, match=said):
@@ -101,8 +101,9 @@ def test_a_file_of_the_source_under_another_name_is_refused(
     number = 3 if split == "support" else 7
     placed(how, source / "videos" / "s2.webm", target / "videos" / f"t{number}.webm")
     what = "of equal content" if how == "copy" else "one file"
-    said = rf"mine: 1 of its 10 clips .*t{number}\.webm and .*s2\.webm are {what}; name them in "
-    said += re.escape(f'{source}/ledger.jsonl with the state "excluded"')
+    said = rf"mine: 1 of its 10 clips .*t{number}\.webm and .*s2\.webm are {what}; "
+    line = '{"clip": "s2", "state": "excluded", "problem": "used by another task"}'
+    said += re.escape(f"exclude them by lines of {source}/ledger.jsonl such as {line}")
     with pytest.raises(ConfigError, match=said):
         refuse(study(source, target), tmp_path / "run")
 
@@ -262,7 +263,7 @@ def test_a_dry_run_refuses_what_the_study_would(
     command += ["--set", "primary.target=mine"]
     with pytest.raises(SystemExit):
         main([*command, "--dry-run"])
-    assert "5 of its 10 clips are clips of data.root" in capsys.readouterr().err
+    assert "5 of its 10 clips are of data.root" in capsys.readouterr().err
 
 
 def test_many_equal_clips_are_not_all_read(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def test_what_workers_could_not_make_is_refused_before_any_work(
     assert not (tmp_path / "run").exists()
 
 
+def without_seed() -> nn.Module:
+    return nn.Identity()
+
+
+def test_a_function_that_takes_no_seed_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"without_seed cannot be called with one argument; exp"):
+        check_encoder_factory(without_seed)  # type: ignore[arg-type]
+
+
 def test_what_makes_no_module_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"encoder builtins.str made a str; expected a torch.nn"):
         identify_encoder(str, 0)  # type: ignore[arg-type]

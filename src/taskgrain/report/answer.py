@@ -65,7 +65,7 @@ def answer(lookup: Lookup) -> Answer:
     return Answer(
         verdict,
         (
-            *_claim(lookup, verdict, primary, finer=finer),
+            *_claim(lookup, verdict, primary, best, finer=finer),
             *_numbers(lookup, primary, rows, verdict),
             *_corrected(lookup, rows, judged.p_holm),
         ),
@@ -85,18 +85,19 @@ def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
     return lookup.sources.index(source) > lookup.sources.index(versus)
 
 
-def _claim(lookup: Lookup, verdict: Verdict, primary: Primary, *, finer: bool) -> Phrase:
+def _claim(
+    lookup: Lookup, verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool
+) -> Phrase:
     pair = f"“{primary.source}” and “{primary.versus}”"
     ours = f"the finer labels, “{primary.source}”," if finer else f"“{primary.source}”"
+    these = "" if row.interval in SEED_INTERVALS else ", of these encoders,"
     trained, than = f"Training on {ours} gave features", f"training on “{primary.versus}”"
     if verdict is Verdict.NOT_LEARNED:
-        name = next(each for each in _pair(primary) if each in lookup.unlearned)
-        unlearned = f"“{name}” has not learned its own labels"
-        return (f"Nothing is claimed: {unlearned}. Measured were features from {pair}",)
+        return (f"Nothing is claimed of features from {pair}",)
     claims = {
         Verdict.BETTER: f"{trained} that transfer better than {than}",
         Verdict.WORSE: f"{trained} that transfer worse than {than}",
-        Verdict.NO_DIFFERENCE: f"Features from {pair} transfer equally well",
+        Verdict.NO_DIFFERENCE: f"Features from {pair}{these} transfer equally well",
         Verdict.UNSEPARATED: f"Features from {pair} cannot be told apart",
         Verdict.NO_INTERVAL: f"Features from {pair} were compared without an interval",
     }

@@ -117,13 +117,16 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
         return (*said, ".")
     against: Phrase = (f"; “{source}” scores ", *_with_interval(measured))
     rows = lookup.judging(lookup.differences(source, row.control, question))
-    return (*said, *against, *_paired(rows, lookup.study.margin))
+    paired = _paired(rows, lookup.study.margin)
+    if source in lookup.unlearned:
+        paired = (*paired[:-1], f": nothing is claimed, “{source}” has not learned its own labels.")
+    return (*said, *against, *paired)
 
 
 def _paired(rows: tuple[ResultRow, ...], margin: float) -> Phrase:
     """Return the paired difference of a source from a control, and what it shows."""
     if not rows:
-        return ("; the two were not compared.",)
+        return ("; the two were not compared", ".")
     said: list[str | Number] = [
         "; paired, the source minus the control is ",
         f"(points, interval {interval_words(rows[0].interval)}) ",

@@ -106,12 +106,14 @@ def trend_table(lookup: Lookup) -> Table:
     for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
         rows.setdefault((row.target, row.probe, row.shots), row)
     asked = list(dict.fromkeys((row.target, row.shots) for row in own))
+    unlearned = [name for name in _classifiers(lookup) if name in lookup.unlearned]
+    warning = f" No claim: {', '.join(unlearned)} did not learn." if unlearned else ""
     lines = []
     for probe in lookup.probes:
         found = [rows.get((target, probe, shots)) for target, shots in asked]
         if any(found):
             lines.append(Line(probe_words(probe), tuple(map(cell_of, found))))
-        if any(row is not None and row.p is not None for row in found):
+        if not unlearned and any(row is not None and row.p is not None for row in found):
             p_cells = (_p_cell(row, None if row is None else row.p) for row in found)
             lines.append(Line(f"p, {probe_words(probe)}", tuple(p_cells)))
     return Table(
@@ -122,7 +124,7 @@ def trend_table(lookup: Lookup) -> Table:
             "level to the next finer one, percentage points: a straight line a seed, and its "
             "interval and p over the seeds, not corrected. Captions and joint sources have no "
             "place on it. A slope may come from one step alone: the differences between "
-            "neighbours say which."
+            f"neighbours say which.{warning}"
         ),
         corner="probe",
         columns=tuple(
@@ -130,3 +132,8 @@ def trend_table(lookup: Lookup) -> Table:
         ),
         blocks=(Block("", tuple(lines)),) if lines else (),
     )
+
+
+def _classifiers(lookup: Lookup) -> list[str]:
+    """Name the sources that classify and nothing else: those that a trend may be laid through."""
+    return [each.name for each in lookup.study.sources if each.kind == "classification"]

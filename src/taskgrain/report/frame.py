@@ -114,6 +114,8 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
     results = path / "results.jsonl" if path.is_dir() else path
     if kind is not None and kind not in KINDS:
         raise ValueError(f"kind {kind!r}; expected None or one of {', '.join(KINDS)}")
+    if not results.is_file():
+        raise ResultError(f"{results}: not found; is {path} a run folder? Run the study first")
     asked = dict(zip(ENDPOINT, (target, probe, metric, readout, shots), strict=True))
     if "primary" in asked.values():
         primary = _primary_of(results)
@@ -140,8 +142,9 @@ def _primary_of(results: Path) -> Primary:
     study = results.with_name("study.toml")
     primary = read_study(study).primary
     if primary is None:
+        lacks = "names no primary endpoint" if study.is_file() else "no such file"
         raise ResultError(
-            f"{study}: names no primary endpoint; give target, probe, metric and readout, each a "
+            f"{study}: {lacks}; give target, probe, metric and readout, each a "
             "name, or None for all"
         )
     return primary

@@ -19,14 +19,17 @@ from taskgrain.report.words import (
 )
 from taskgrain.results import ResultRow
 
+FLOOR_WORDS = {"majority": "commonest class"}  # of groups and categories alike
 FEW = 2  # of more sources that did not learn the front page gives the names alone
 
 
 def learned_phrase(lookup: Lookup) -> Phrase:
-    """Return which sources learned their own labels; nothing where the run did not measure it."""
+    """Return which sources learned their own labels; nothing where none has a score of its own."""
     judged = {score.own.source for score in lookup.own_scores}
     if not judged:
-        return ()
+        if not any(row.target == SOURCE_VALIDATION for row in lookup.rows):
+            return ()
+        return ("Whether the sources learned their own labels was not measured.",)
     if not lookup.unlearned:
         if len(judged) == 1:
             return (f"“{judged.pop()}” learned its own labels.",)
@@ -46,7 +49,7 @@ def _beside_floor(score: OwnScore) -> Phrase:
     own, floor = score.own, score.floor
     assert own.value is not None, "the lookup keeps only rows with a value"
     assert floor.value is not None, "the lookup keeps only rows with a value"
-    bound: Phrase = ()
+    bound: Phrase = (", without an interval",)
     if own.low is not None:
         bound = (", at least ", Number(own.low, percent(own.low)))
     return (
@@ -92,7 +95,7 @@ def learned_table(lookup: Lookup) -> Table:
         corner="source",
         columns=(
             Column("own score"),
-            *(Column(control_words(name)) for name in FLOORS),
+            *(Column(FLOOR_WORDS.get(name, control_words(name))) for name in FLOORS),
             Column("learned"),
         ),
         blocks=(Block("", lines),) if lines else (),

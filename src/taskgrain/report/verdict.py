@@ -46,7 +46,10 @@ def judge(lookup: Lookup, endpoint: Primary) -> Judged:
     rows = lookup.judging(lookup.differences(endpoint.source, endpoint.versus, question))
     tested = lookup.tested(endpoint)
     p_holm = None if tested is None else tested.p_holm
-    verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p_holm)
+    margin = lookup.study.margin
+    verdict = verdict_of(rows, margin=margin, p_holm=p_holm)
+    if verdict is Verdict.NO_DIFFERENCE and tested is not None and not is_within(tested, margin):
+        verdict = Verdict.UNSEPARATED  # as a difference, its absence has to hold over the seeds
     if {endpoint.source, endpoint.versus} & set(lookup.unlearned):
         verdict = Verdict.NOT_LEARNED
     return Judged(verdict, rows, p_holm)

@@ -22,6 +22,8 @@ from taskgrain.metrics.tally import Tally
 from taskgrain.results import Control
 from taskgrain.scoring.caption_files import ReferenceClip
 from taskgrain.scoring.floors import floor_captions
+from taskgrain.statistics.intervals import Interval
+from taskgrain.statistics.proportion import proportion_interval
 from taskgrain.study.score_rows import Score
 from taskgrain.study.sources import captions_in
 from taskgrain.study.spoken_truth import COARSER_FORMS, SpokenTruth
@@ -64,7 +66,8 @@ class CaptionScores:
             forms: in which sources of the study speak; those that are coarser are scored too.
         """
         tallies = self.tallies(said)
-        intervals = clip_intervals(tallies, seed=SEED)
+        judged = "exact-match" if self._is_free else "template-accuracy"
+        intervals = {**clip_intervals(tallies, seed=SEED), judged: _proportion(tallies[judged])}
         counted = {"direction-errors": self._directed()}
         scores = [
             Score(
@@ -107,6 +110,11 @@ class CaptionScores:
             "cider-d": cider_d(pairs),
         }
 
+    @property
+    def _is_free(self) -> bool:
+        """Whether no caption has a template."""
+        return all(is_free(record.template, record.caption) for record in self._records)
+
     def _directed(self) -> list[ClipRecord]:
         """Give the clips of which a true caption says a direction, whatever is said of them."""
         counts = self._truth.count([""] * len(self._records), self._records)
@@ -115,7 +123,7 @@ class CaptionScores:
 
     def _at_coarser_forms(self, said: Sequence[str], forms: Sequence[CaptionForm]) -> list[Score]:
         """Compare with sources of coarser captions; nothing where no caption has a template."""
-        if all(is_free(record.template, record.caption) for record in self._records):
+        if self._is_free:
             return []
         scores = []
         for form in COARSER_FORMS[self._form]:
@@ -142,6 +150,12 @@ class CaptionScores:
             )
             for record in records
         }
+
+
+def _proportion(tally: Tally) -> Interval | None:
+    """Return the interval that a decoder is judged by, as a head is; None where no clip counts."""
+    right, count = tally.counts.sum(axis=0)
+    return proportion_interval(round(right), round(count)) if count else None
 
 
 def _slots(record: ClipRecord, form: CaptionForm) -> tuple[str | None, tuple[str, ...]]:

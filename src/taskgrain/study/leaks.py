@@ -6,6 +6,7 @@ docs/protocol.md, "New clips only", has the rules.
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -217,6 +218,12 @@ def _example(shared: _Shared) -> str:
     return f"{_path(shared.clip)} and {_path(shared.other)} are {shared.how}"
 
 
+def _line(record: ClipRecord) -> str:
+    """Write the line of a ledger that excludes a clip."""
+    entry = {"clip": record.clip_id, "state": "excluded", "problem": "used by another task"}
+    return json.dumps(entry, ensure_ascii=False)
+
+
 def _path(record: ClipRecord) -> str:
     return printable(str(record.path))
 
@@ -236,9 +243,9 @@ def _learned_text(
     elif _is_same_folder(target, source):
         advice = "give data.root a folder that lacks them (its videos may be links)"
     else:
-        advice = f'name them in {source.root / LEDGER} with the state "excluded"'
+        advice = f"exclude them by lines of {source.root / LEDGER} such as {_line(shared.other)}"
     return (
-        f"target {target.name}: {number}{listed} are clips of data.root, {source.root}, that the "
+        f"target {target.name}: {number}{listed} are of data.root, {source.root}, that the "
         f"encoders {use}, so they would not be new: {_example(shared)}; {advice}, or give the "
         "target other clips"
     )
@@ -249,5 +256,6 @@ def _support_text(target: Dataset, shared: Sequence[_Shared]) -> str:
     return (
         f"target {target.name}: {_count(shared)} scored {number} in its support pool too, so a "
         f"probe would learn what it is scored on: {_example(shared[0])}; name one of each pair in "
-        f'{target.root / LEDGER} with the state "excluded" (taskgrain check lists them all)'
+        f"{target.root / LEDGER}, by a line such as {_line(shared[0].clip)} (taskgrain check lists "
+        "them all)"
     )

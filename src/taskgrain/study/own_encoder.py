@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from functools import partial
 
 import torch
@@ -28,12 +29,30 @@ def check_encoder_factory(encoder: EncoderFactory) -> None:
         raise ConfigError(
             f"encoder is {encoder!r}; expected a function that makes a torch.nn.Module from a seed"
         )
+    if not _takes_a_seed(encoder):
+        raise ConfigError(
+            f"encoder {factory_name(encoder)} cannot be called with one argument; expected a "
+            "function of a seed (a whole number), as def make(seed)"
+        )
     problem = why_not_importable(encoder)
     if problem is not None:
         raise ConfigError(
             f"encoder {factory_name(encoder)}: worker processes cannot import it: {problem}; "
             "define it with def at the top of a module (a .py file), and import it from there"
         )
+
+
+def _takes_a_seed(encoder: EncoderFactory) -> bool:
+    """Whether one argument fits; True for what does not tell its arguments."""
+    try:
+        signature = inspect.signature(encoder)
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(0)
+    except TypeError:
+        return False
+    return True
 
 
 def identify_encoder(encoder: EncoderFactory, seed: int) -> str:
