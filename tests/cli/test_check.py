@@ -59,3 +59,15 @@ def test_json_is_one_object_with_exit_code_1(
     assert said["sound"] is False
     assert said["videos"] is None
     assert said["faults"]["missing"]["count"] == 2
+
+
+def test_a_dataset_with_footage_left_out_is_not_called_sound(
+    tiny_dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    video = tiny_dataset / "videos" / "0.webm"
+    (tiny_dataset / "videos" / "more.xyz").write_bytes(video.read_bytes())
+    check(tiny_dataset, workers=1, quiet=True)
+    said = capsys.readouterr().out
+    assert "note   left-out" in said
+    assert "videos/*.xyz: 1 file, videos/more.xyz is Matroska or WebM by its content" in said
+    assert said.endswith("what was read is sound; see left-out for what was not\n")
