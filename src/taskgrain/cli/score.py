@@ -49,9 +49,11 @@ class Form(StrEnum):
 
 
 def score(
-    predictions: Annotated[Path, typer.Argument(help="JSON: rows of id and caption, or COCO's")],
+    predictions: Annotated[
+        Path, typer.Argument(help="JSON: rows of id and caption, or captions by id")
+    ],
     references: Annotated[
-        Path, typer.Option(help="JSON: a dataset's rows, {id: [captions]} or COCO annotations")
+        Path, typer.Option(help="JSON: a dataset's rows, {id: [captions]}, COCO's or MSR-VTT's")
     ],
     training: Annotated[
         Path | None, typer.Option(help="training captions, for the floors and unknown words")
