@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import re
 import unicodedata
 
@@ -14,6 +15,7 @@ from taskgrain.labels.template import (
     fill,
     fixed_parts,
     placeholder_count,
+    placeholder_names,
     strip_brackets,
     template_as,
     word_spans,
@@ -89,22 +91,72 @@ def own_words(template: str) -> int:
     return sum(len(words_of(part)) for part in fixed_parts(template))
 
 
-def test_two_templates_alone_are_read_as_another() -> None:
-    others = {}
-    for template in TEMPLATES:
-        objects = ["cup"] * placeholder_count(template)
-        if "[number of] [something]" in template:
-            objects[0] = "two"
-        parsed = PARSER.parse(fill(template, objects))
-        assert parsed is not None
-        if parsed.template != template:
-            others[template] = parsed.template
-    assert others == {  # the same words of their own, so that no parser could tell
-        "Poking a hole into [something soft]": "Poking a hole into [some substance]",
-        "Putting [something], [something] and [something] on the table": (
-            "Putting [something] and [something] on the table"
-        ),
-    }
+# Fillers without a connective of the templates ("of", "and", "on", "with", ...).
+FILLERS = (
+    *("cup", "a small red box", "the blue ball", "my old leather wallet", "books", "glass bottle"),
+    *("something soft", "john's phone", "a ball-point pen", "iPhone 6s", "empty can", "scissors"),
+)
+NUMBERS = (
+    *("two", "3", "15", "a few", "eleven", "nineteen", "twenty", "thirty-four", "a couple of"),
+    *("many", "several", "a lot of", "lots of", "half a dozen", "a hundred", "both"),
+)
+SAME_WORDS = {"Poking a hole into [something soft]": "Poking a hole into [some substance]"}
+"""Templates of the same words, and the one as which both are read."""
+
+
+def tuples_of_fillers(template: str, number: int) -> list[list[str]]:
+    """Draw what fills a template, the same in every run."""
+    chance = random.Random(template)
+    pools = [NUMBERS if name == "number of" else FILLERS for name in placeholder_names(template)]
+    return [[chance.choice(pool) for pool in pools] for _ in range(number)]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_a_template_is_read_back_as_itself_whatever_fills_it(template: str) -> None:
+    for fillers in tuples_of_fillers(template, 20):
+        said = tuple(" ".join(words_of(each)) for each in fillers)
+        expected = ParsedCaption(SAME_WORDS.get(template, template), said)
+        assert PARSER.parse(fill(template, fillers)) == expected
+
+
+def test_what_no_parser_could_tell_apart_is_read_as_another() -> None:
+    for template, other in SAME_WORDS.items():
+        assert fill(template, ["x"]) == fill(other, ["x"])
+    # A number before the object, and a list that was said without its comma.
+    assert fill(ONTO, ["two cups", "a box"]) == fill(STACK, ["two", "cups", "a box"])
+    assert PARSER.parse("putting two cups onto a box") == ParsedCaption(
+        STACK, ("two", "cups", "a box")
+    )
+    assert words_of(fill(THREE, ["a pen", "a cup", "a box"])) == words_of(
+        fill(TWO, ["a pen a cup", "a box"])
+    )
+    assert PARSER.parse("putting a pen a cup and a box on the table") == ParsedCaption(
+        TWO, ("a pen a cup", "a box")
+    )
+    # "Some" may count things or be a part of a substance.
+    assert PARSER.parse("putting some rice onto a plate") == ParsedCaption(
+        ONTO, ("some rice", "a plate")
+    )
+
+
+@pytest.mark.parametrize(
+    ("caption", "objects"),
+    [
+        ("putting a pen, a cup and a box on the table", ("a pen", "a cup", "a box")),
+        ("Putting a pen, a cup, and a box on the table.", ("a pen", "a cup", "a box")),
+        ("putting pen ,cup and box, on the table", ("pen", "cup", "box")),
+    ],
+)
+def test_the_comma_of_a_list_is_read(caption: str, objects: tuple[str, ...]) -> None:
+    assert PARSER.parse(caption) == ParsedCaption(THREE, objects)
+    assert CaptionParser([THREE]).parse(caption) == ParsedCaption(THREE, objects)
+
+
+def test_a_list_of_any_length_is_read_by_its_commas() -> None:
+    parser = CaptionParser(["Mixing [a], [b], [c] and [d], so it foams", "Mixing [a] and [b]"])
+    parsed = parser.parse("mixing the milk, two eggs, sugar and oat flour, so it foams")
+    assert parsed is not None
+    assert parsed.objects == ("the milk", "two eggs", "sugar", "oat flour")
 
 
 def test_the_template_with_more_words_of_its_own_wins() -> None:
@@ -122,6 +174,7 @@ def test_a_sentence_of_no_template_is_not_read() -> None:
 STACK = "Putting [number of] [something] onto [something]"
 ONTO = "Putting [something] onto [something]"
 THREE = "Putting [something], [something] and [something] on the table"
+TWO = "Putting [something] and [something] on the table"
 SOFT = "Poking a hole into [something soft]"
 UNPLUG = "Plugging [something] into [something] but pulling it right out as you remove your hand"
 SAID = CaptionParser(TEMPLATES, max_words=13)

@@ -149,6 +149,19 @@ def test_templates_of_the_training_captions_read_references_without_any() -> Non
     assert (values["template-accuracy"], values["object-accuracy"]) == (1.0, 0.0)
 
 
+def test_the_commas_of_what_was_said_show_a_list_of_objects() -> None:
+    three = "Putting [something], [something] and [something] on the table"
+    two = "Putting [something] and [something] on the table"
+    references = {"1": clip(three, "a pen", "a cup", "a box"), "2": clip(two, "a pen", "a cup")}
+    said = "putting a pen, a red cup and a box on the table"
+    for first, right in ((said, 1.0), (said.replace(",", ""), 0.5)):
+        # The second is of the same words, so that a reading of words alone would be shared.
+        scores = score_clips([first, "putting a pen and a cup on the table"], references)
+        assert scores.values["template-accuracy"] == right
+    scores = score_clips([said, said.replace(",", "")], references)
+    assert scores.values["template-accuracy"] == 1.0
+
+
 @pytest.mark.parametrize(
     ("references", "said", "warning"),
     [

@@ -24,9 +24,14 @@ _PLACEHOLDER = re.compile(r"\[([^\[\]]*)\]")
 _BRACKETED = re.compile(r"(\[[^\[\]]*\])")
 _NO_LATIN_LETTER = re.compile(r"[^A-Z]")
 _COUNTED = "number of"  # what Something-Something writes in the brackets of a number
+_UNITS = "one|two|three|four|five|six|seven|eight|nine"
+# What a number is; the longer of two comes first, so that "twenty five cups" are not "five cups".
 _NUMBER = (
-    r"(\d+|one|two|three|four|five|six|seven|eight|nine|ten|twelve|dozen|couple|few|several|"
-    r"multiple|both|(?:a )?(?:couple of|pair of|lot of|number of|bunch of|few|dozen))"
+    rf"(\d+|(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?: (?:{_UNITS}))?|"
+    rf"(?:(?:a|{_UNITS}) )?hundred|(?:{_UNITS})|ten|eleven|twelve|thirteen|fourteen|fifteen|"
+    r"sixteen|seventeen|eighteen|nineteen|half a dozen|"
+    r"(?:a )?(?:couple of|pair of|lot of|number of|bunch of|handful of|few|dozen)|lots of|couple|"
+    r"several|many|multiple|both)"
 )
 
 
@@ -149,9 +154,10 @@ class CaptionParser:
 
     Where several templates fit, the one with the most words of its own wins, so that "moving cup
     closer to box" is never read as "moving something" with a long object. Of those with equally
-    many, one whose number is a number ("[number of]") goes first, then the one with fewer
-    placeholders, the commoner, and the first by name. Templates with the same words of their own
-    cannot be told apart: all of them are read as the first of those.
+    many, one that lists its placeholders goes first where the caption has the comma of the list
+    ("[something], [something] and [something]"), one whose number is a number ("[number of]")
+    next, then the one with fewer placeholders, the commoner, and the first by name. Templates with
+    the same words of their own cannot be told apart: all of them are read as the first of those.
     """
 
     def __init__(
@@ -188,7 +194,9 @@ class CaptionParser:
         is_cut = self._max_words is not None and len(words) == self._max_words
         text = " ".join(words)
         for rule in self._rules_when_cut if is_cut else self._rules:
-            match = rule.pattern.fullmatch(text)
+            if rule.is_listed and (is_cut or "," not in caption):
+                continue
+            match = rule.pattern.fullmatch(_with_commas(caption) if rule.is_listed else text)
             if match:
                 return ParsedCaption(rule.template, match.groups())
         return None
@@ -218,7 +226,10 @@ class CaptionParser:
         return _in_order(
             rule
             for parts, template in self._first.items()
-            for rule in self._rules_of(template, list(_tokens(template, parts)), is_cut=False)
+            for rule in (
+                *_listed_rules(template, parts),
+                *self._rules_of(template, list(_tokens(template, parts)), is_cut=False),
+            )
         )
 
     @cached_property
@@ -254,6 +265,7 @@ class _Rule(NamedTuple):
     own_words: int
     is_cut: bool
     is_loose: bool
+    is_listed: bool = False  # whether the pattern is of a caption's words with its commas
 
 
 _ANY = "(.+?)"
@@ -263,7 +275,31 @@ _SLOTS = {"[]": _ANY, "[#]": _NUMBER}
 
 def _in_order(rules: Iterable[_Rule]) -> list[_Rule]:
     """Sort by what fits better; otherwise the order stays."""
-    return sorted(rules, key=lambda rule: (-rule.own_words, rule.is_cut, rule.is_loose))
+    return sorted(
+        rules, key=lambda rule: (-rule.own_words, rule.is_cut, not rule.is_listed, rule.is_loose)
+    )
+
+
+def _listed_rules(template: str, parts: Sequence[str]) -> Iterator[_Rule]:
+    """Yield the rule of a template that divides placeholders by commas alone; else nothing."""
+    raw = fixed_parts(template)
+    is_comma = ["," in part and not words for part, words in zip(raw, parts, strict=True)]
+    if not any(is_comma[1:-1]):
+        return
+    pattern = ""
+    for index, words in enumerate(map(str.split, parts)):
+        tokens = [*(["([^,]+?)"] if index else []), *map(re.escape, words)]
+        if pattern and tokens:
+            pattern += " , " if is_comma[index - 1] else "(?: ,)? "
+        pattern += "(?: ,)? ".join(tokens)
+    own = sum(len(words.split()) for words in parts)
+    yield _Rule(template, re.compile(pattern), own, False, False, is_listed=True)
+
+
+def _with_commas(caption: str) -> str:
+    """Write a caption's words with a space between, and its commas as words."""
+    phrases = (" ".join(words_of(phrase)) for phrase in caption.split(","))
+    return " , ".join(phrase for phrase in phrases if phrase)
 
 
 @lru_cache(maxsize=_TEMPLATES_KEPT)

@@ -19,7 +19,8 @@ class CaptionReader:
         templates = {clip.template: None for clip in clips if clip.template is not None}
         self.has_templates = bool(templates)
         self._parsers = _by_first_word(templates)
-        self._known: dict[tuple[str, ...], ParsedCaption | None] = {}
+        self._known: dict[tuple[str, ...], ParsedCaption] = {}
+        self._read: dict[str, ParsedCaption | None] = {}  # by caption: commas tell lists apart
         for clip in clips:
             meaning = self.meaning(clip)
             if meaning is not None:
@@ -28,9 +29,11 @@ class CaptionReader:
     def __call__(self, caption: str) -> ParsedCaption | None:
         """Parse a caption; None where no template fits."""
         words = spoken_words(caption)
-        if words not in self._known:
-            self._known[words] = self._parser(words).parse(" ".join(words))
-        return self._known[words]
+        if words in self._known:
+            return self._known[words]
+        if caption not in self._read:
+            self._read[caption] = self._parser(words).parse(caption)
+        return self._read[caption]
 
     def meaning(self, clip: ReferenceClip) -> ParsedCaption | None:
         """Say what a clip's first caption means by its annotation; None where that is unknown."""
