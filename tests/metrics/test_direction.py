@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from taskgrain.labels.ssv2 import BRACKETED
+from taskgrain.labels.template import words_of
 from taskgrain.metrics.direction import contradict, directions_of
 
 
@@ -57,3 +59,54 @@ def test_sides_are_read_in_order() -> None:
     assert not contradict(
         there, directions_of(["the", "left", "shoe", "from", "left", "to", "right"])
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "turning a cup upside down",
+        "turning a cup right side up",
+        "tearing a sheet into two pieces",
+        "tearing a sheet into small thin pieces",
+        "a rope separates into three parts",
+        "cutting an apple into halves",
+        "he bursts into laughter",
+        "putting a card face down",
+        "turning a sock inside out",
+        "a picture that is out of focus",
+        "wiping it down",
+        "wiping down",
+        "cleaning up and cutting up",
+        "the car slows down",
+        "opening the front door",
+        "taking it apart",
+    ],
+)
+def test_an_idiom_says_no_direction(text: str) -> None:
+    assert directions_of(text.split()) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "opposite"),
+    [
+        ("putting a pen into a box", "taking a pen out of a box"),
+        ("moving a cup up", "moving a cup down"),
+        ("moving it down", "moving it up"),
+        ("cleaning a cup while moving up", "cleaning a cup while moving down"),
+        ("dropping a cup in front of a box", "dropping a cup behind a box"),
+        ("moving a cup to the front", "moving a cup behind"),
+        ("turning it upside down and moving it up", "moving it down"),
+        ("moving two things apart", "moving two things together"),
+        ("putting two pieces into a box", "taking two pieces out of a box"),
+        ("dropping it into a box of parts", "taking it out of a box of parts"),
+    ],
+)
+def test_a_way_beside_an_idiom_is_still_read(text: str, opposite: str) -> None:
+    assert contradict(directions_of(text.split()), directions_of(opposite.split()))
+
+
+def test_no_template_of_an_idiom_has_a_direction() -> None:
+    idioms = [each for each in BRACKETED if each.endswith(("upside down", "into two pieces"))]
+    assert len(idioms) == 4
+    for template in idioms:
+        assert directions_of(words_of(template)) == {}

@@ -24,6 +24,41 @@ _POLE_OF = {
 }
 _SIDES = len(_OPPOSITES)
 
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+# Phrases whose words of direction say none; "in front" is a place, "front door" a thing.
+_IDIOMS = tuple(
+    tuple(phrase.split())
+    for phrase in (
+        *("upside down", "right side up", "face up", "face down", "inside out", "close up"),
+        *("apart from", "right away", "straight away", "out loud", "made up of", "up to date"),
+        *(f"out of {what}" for what in ("focus", "order", "breath", "control", "tune", "date")),
+    )
+)
+_AFTER_FRONT = _set("of and or then while to with")
+# What "into" ends in where something becomes, and goes nowhere: "into two pieces".
+_RESULTS = _set(
+    "piece pieces part parts half halves third thirds quarter quarters bits slices strips cubes "
+    "chunks sections fragments shreds crumbs shape shapes segments rings wedges "
+    "laughter tears flames song applause"
+)
+_BEFORE_RESULT = 3  # words between them, at most: "into several very small pieces"
+_NEW_PHRASE = _set("of with on in and or from to onto")  # "into a box of parts"
+# How verbs begin whose particle is a part of them: "wiping it down", "cutting up", "slows down".
+_VERBS_WITH = {
+    "up": "clean cut chop mix warm heat wak wok speed dress fill finish eat dry wash tear giv gave "
+    "break",
+    "down": "wip writ wrote slow calm break broke shut",
+    "out": "find found figur work check try tried hang hung point",
+    "apart": "tak took",
+}
+_BEGINNINGS = {particle: tuple(verbs.split()) for particle, verbs in _VERBS_WITH.items()}
+_OBJECTS = _set("it them him her")
+
+Words = tuple[str, ...]
 Directions = dict[int, tuple[object, ...]]
 """By axis, which of its two ends a caption says, in order."""
 
@@ -32,15 +67,41 @@ def directions_of(words: Sequence[str]) -> Directions:
     """Read the directions that lower-case words say; nothing where they say none.
 
     Left and right are sides where the words around them show it: "the man left" goes nowhere.
+    Nor does what is torn "into two pieces" or turned "upside down".
     """
     said: Directions = {}
-    for word in words:
-        if word in _POLE_OF:
+    words = tuple(words)
+    for position, word in enumerate(words):
+        if word in _POLE_OF and not _says_no_way(words, position):
             axis, pole = _POLE_OF[word]
             said[axis] = (*said.get(axis, ()), pole)
     if sides := clear_sides_of(words):
         said[_SIDES] = sides
     return said
+
+
+def _says_no_way(words: Words, position: int) -> bool:
+    """Whether a word that can say a direction says none by the words around it."""
+    word = words[position]
+    before, after = words[:position], words[position + 1 :]
+    if word == "into":
+        near = after[: _BEFORE_RESULT + 1]
+        result = next((word for word in near if word in _RESULTS or word in _NEW_PHRASE), "")
+        return result in _RESULTS
+    if word == "front":
+        return before[-1:] != ("in",) and bool(after) and after[0] not in _AFTER_FRONT
+    if any(_is_within_phrase(phrase, words, position) for phrase in _IDIOMS):
+        return True
+    verbs = [each for each in before[-2:] if each not in _OBJECTS]
+    return bool(verbs) and verbs[-1].startswith(_BEGINNINGS.get(word, ()))
+
+
+def _is_within_phrase(phrase: Words, words: Words, position: int) -> bool:
+    """Whether a phrase stands among the words so that it holds the one at a position."""
+    return any(
+        words[start : start + len(phrase)] == phrase
+        for start in range(max(0, position - len(phrase) + 1), position + 1)
+    )
 
 
 def contradict(said: Directions, meant: Directions) -> bool:
