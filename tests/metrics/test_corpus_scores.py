@@ -63,9 +63,21 @@ def peer(name: str) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("seed", [*range(25), "templates"])
+def spaced_sets() -> tuple[list[Words], list[list[Words]]]:
+    """Words as PTB writes a mixed fraction or a telephone number: a no-break space inside."""
+    words = ("add", "1\u00a01/2", "1", "1/2", "cups", "100\u00a0200\u00a0300", "200", "flour")
+    chance = random.Random(0)
+
+    def caption() -> Words:
+        return tuple(chance.choices(words, k=chance.randint(0, 9)))
+
+    return [caption() for _ in range(60)], [[caption(), caption()] for _ in range(60)]
+
+
+@pytest.mark.parametrize("seed", [*range(25), "templates", "spaces"])
 def test_numbers_are_those_of_pycocoevalcap(seed: int | str) -> None:
-    said, true = templated_sets() if isinstance(seed, str) else random_sets(seed)
+    made = {"templates": templated_sets, "spaces": spaced_sets}
+    said, true = made[seed]() if isinstance(seed, str) else random_sets(seed)
     candidates = {index: [" ".join(each)] for index, each in enumerate(said)}
     references = {index: [" ".join(each) for each in clip] for index, clip in enumerate(true)}
     pairs = TokenPairs(said, true)

@@ -149,6 +149,15 @@ def test_templates_of_the_training_captions_read_references_without_any() -> Non
     assert (values["template-accuracy"], values["object-accuracy"]) == (1.0, 0.0)
 
 
+def test_captions_become_words_as_in_coco_caption_s_one_file() -> None:
+    # "The" on the next line ends the sentence before it: "c", and not "c.".
+    references = {"1": ReferenceClip(("vitamin C.",)), "2": ReferenceClip(("The cup",))}
+    said = ["vitamin c", "the cup"]
+    assert score_clips(said, references).values["bleu-1"] == pytest.approx(1.0)
+    reversed_ = {name: references[name] for name in ("2", "1")}
+    assert score_clips(said[::-1], reversed_).values["bleu-1"] == pytest.approx(0.75)
+
+
 def test_the_commas_of_what_was_said_show_a_list_of_objects() -> None:
     three = "Putting [something], [something] and [something] on the table"
     two = "Putting [something] and [something] on the table"

@@ -32,7 +32,9 @@ def bleu(pairs: TokenPairs) -> tuple[Tally, ...]:
     The counts of a clip are its n-grams that a reference holds too (no more of each than in the
     reference that has most), for n = 1 to 4; its n-grams, for n = 1 to 4; its words; the words of
     the closest reference. An empty caption counts 0 right of 0, and lengthens what was to be said.
+    A word with a space inside is several, as in coco-caption.
     """
+    pairs = pairs.at_spaces
     lengths = pairs.candidate_lengths
     counts = np.zeros((pairs.num_clips, 2 * MAX_ORDER + 2))
     for index, order in enumerate(pairs.orders):

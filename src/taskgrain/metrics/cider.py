@@ -21,8 +21,9 @@ def cider_d(pairs: TokenPairs) -> Tally:
     """Tally CIDEr-D: the mean over the clips of each one's mean over its references.
 
     The clips must be all that are scored, for the idf is of these. The length penalty compares the
-    numbers of bigrams, as coco-caption does.
+    numbers of bigrams, as coco-caption does; a word with a space inside is several.
     """
+    pairs = pairs.at_spaces
     if pairs.num_clips == 0:
         return mean_of(np.zeros(0))
     similarity = sum(_similarity(pairs, order) for order in pairs.orders) / len(pairs.orders)

@@ -67,7 +67,16 @@ class TokenPairs:
         self.first_reference: IntArray = np.cumsum(num_references) - num_references  # (N,)
         lengths = np.fromiter(map(len, captions), np.int64, len(captions))
         self._lengths = lengths  # (N + M,)
-        self._words, self._num_words = _numbered(chain.from_iterable(captions), int(lengths.sum()))
+        index: dict[str, int] = {}
+        self._words = _numbered(chain.from_iterable(captions), int(lengths.sum()), index)
+        self._num_words = len(index)
+        # The same captions, with the words that hold a space split there: "1\u00a01/2" of PTB.
+        self.at_spaces = self
+        if any(len(word.split()) > 1 for word in index if not word.isascii()):
+            self.at_spaces = TokenPairs(
+                [_at_spaces(words) for words in candidates],
+                [[_at_spaces(words) for words in clip] for clip in references],
+            )
 
     @property
     def candidate_lengths(self) -> IntArray:
@@ -140,10 +149,10 @@ def distinct(keys: IntArray) -> IntArray:
     return ordered[np.diff(ordered, prepend=-1) != 0]
 
 
-def _numbered(words: Iterable[str], num_words: int) -> tuple[IntArray, int]:
-    """Number the words in the order of their first use; give also how many there are."""
-    index: dict[str, int] = {}
-    numbers = np.fromiter(
-        (index.setdefault(word, len(index)) for word in words), np.int64, num_words
-    )
-    return numbers, len(index)
+def _at_spaces(words: Tokens) -> list[str]:
+    return " ".join(words).split()
+
+
+def _numbered(words: Iterable[str], num_words: int, index: dict[str, int]) -> IntArray:
+    """Number the words in the order of their first use, and enter them into the index."""
+    return np.fromiter((index.setdefault(word, len(index)) for word in words), np.int64, num_words)

@@ -1,23 +1,27 @@
 """Words as coco-caption sees them: the tokens of the Penn Treebank, lower case, no punctuation.
 
 Written from what Stanford's PTBTokenizer 3.4.1 does with captions, so that no Java is needed. Where
-it leaves a mark that coco-caption does not drop ("-lrb-" for a bracket, "?!"), so does this.
-Smileys and telephone numbers are not known.
+it leaves a mark that coco-caption does not drop ("-lrb-" for a bracket, "?!"), so does this. What
+stays different is listed in docs/commands.md.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from taskgrain.metrics.ptb_patterns import DROPPED_CHARACTERS, TOKEN
 
 # What coco-caption drops, and every kind of quote and dash that becomes one of it.
 _DROPPED = frozenset("'`.?!,:-;\"") | frozenset(("''", "``", "--", "..."))
-_DROPPED |= frozenset(
-    "\u201c\u201d\u2018\u2019\u201a\u201e\u00ab\u00bb\u2039\u203a\u2013\u2014\u2026"
-)
+_DROPPED |= frozenset("\u201c\u201d\u2018\u2019\u201b\u00ab\u00bb\u2039\u203a")
+_DROPPED |= frozenset("\u2010\u2011\u2012\u2013\u2014\u2015\u2026")
 _WRITTEN = {
     **{"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"},
     **{"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": "''"},
-    **{"£": "#", "€": "$", "½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"},
+    **{"£": "#", "€": "$", "\u00a4": "$", "\u20a0": "$", "¢": "cents"},
+    **{"½": "1/2", "¼": "1/4", "¾": "3/4", "⅓": "1/3", "⅔": "2/3"},
 }
 _PARTS = {
     "cannot": ("can", "not"),
@@ -27,84 +31,84 @@ _PARTS = {
     "lemme": ("lem", "me"),
     "gimme": ("gim", "me"),
 }
-_PLAIN = re.compile(r"[a-zA-Z0-9 ]*")
-
-# Words that keep their full stop anywhere, and those that keep it before a number.
-_ABBREVIATION = (
-    r"mr|mrs|ms|dr|prof|jr|sr|st|ave|blvd|rd|inc|co|corp|ltd|etc|vs|dept|est|cf|al|ft|"
-    r"mo|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|nov|dec|mon|tue|tues|wed|thu|thurs|"
-    r"fri|gen|col|maj|capt|lt|sgt|gov|sen|rep|rev|hon|pres|messrs|mme|mlle|ph\.d|ext|"
-    r"tel|sq|bldg|mt|assn|bros|cie|intl|univ|adm|esq"
-)
-_NUMBERED = "nos?|pp|figs?|op|ca"
-
-_LETTER = r"[^\W\d_]"
-_APOSTROPHE = "['\u2019]"
-_SUFFIX = rf"{_APOSTROPHE}(?:s|m|d|re|ve|ll)(?!\w)"
-_WITH_APOSTROPHE = (
-    rf"(?:o{_APOSTROPHE}clock|ol{_APOSTROPHE}|ma{_APOSTROPHE}am|c{_APOSTROPHE}mon|ne{_APOSTROPHE}er"
-    rf"|e{_APOSTROPHE}er|li{_APOSTROPHE}l|ev{_APOSTROPHE}ry|nat{_APOSTROPHE}l"
-    rf"|[odln]{_APOSTROPHE}{_LETTER}{{2,}})(?!\w)"
-)
-_NEGATED = rf"{_LETTER}+?(?=n{_APOSTROPHE}t(?!\w))"
-_TOKEN = re.compile(
-    "|".join(
-        (
-            r"</?[a-z][^<>\s]*>",
-            r"&(?:amp|lt|gt|quot|apos|nbsp);",
-            r"(?:https?://|www\.)[^\s\"<>|()]*[^\s\"<>|()\[\]{}.,;:!?'-]",
-            r"[\w.+-]+@\w[\w-]*(?:\.\w[\w-]*)+",
-            r"[@#][a-z_]\w*",
-            rf"{_APOSTROPHE}n{_APOSTROPHE}|{_APOSTROPHE}n(?=\s|$)",
-            rf"{_APOSTROPHE}(?:em|til|cause)(?!\w)|'\d0s|{_APOSTROPHE}\d\d(?!\w)",
-            rf"{_APOSTROPHE}t(?=(?:is|was)(?!\w))",
-            rf"n{_APOSTROPHE}t(?!\w)",
-            _SUFFIX,
-            rf"y{_APOSTROPHE}(?=all(?!\w)|know(?!\w))",
-            _WITH_APOSTROPHE,
-            _NEGATED,
-            rf"(?:{_LETTER}\.)+{_LETTER}(?![\w.])|(?:{_LETTER}\.){{2,}}(?!\w)|{_LETTER}\.(?!{_LETTER})",
-            rf"(?:{_ABBREVIATION})\.(?!{_LETTER})",
-            rf"(?:{_NUMBERED})\.(?=\s*\d)",
-            r"[-+]?(?:\d+(?:[.,:]\d+)+|\.\d+)|[-+]\d+(?!\w)",
-            r"\d+(?:-\d+)?/\d+(?!\w)",
-            rf"{_LETTER}[^\W_]*(?:[.?!]{_LETTER}[^\W_]*)+(?:-\w+)*(?!\w)",  # taken for an address
-            r"w/o(?!\w)|-[lr][rcs]b-|(?-i:[A-Z]+&[A-Z]+)(?!\w)",
-            r"\w+(?:[-/]\w+)*\.(?=,)",
-            # A word, with hyphens and strokes in it; a suffix begins a token of its own.
-            rf"[^\W_]\w*(?:[-/](?:o{_APOSTROPHE})?\w+)*",
-            r"\.{3,}|[?!]+|-+|``|''|[^\s\U00010000-\U0010ffff]",
-        )
-    ),
-    re.IGNORECASE,
-)
+# Letters, and numbers that are no part of a longer one with spaces in it ("1 000 000").
+_PLAIN = re.compile(r"(?:[a-zA-Z ]++|[0-9]++(?! [0-9]))*+")
+_SOFT_HYPHEN = "\u00ad"
+_SPACE_INSIDE = "\u00a0"  # how PTB writes a space within a word
+# A caption whose last words depend on what follows it: "plan A." and "no." do.
+_LEANING = re.compile(r"(?:^|[^a-zA-Z])[a-zA-Z]{1,4}\.\s*$")
+_FIRST_WORD = re.compile(r"\s*\S+(?:\s|$)")
 
 
-def ptb_words(caption: str) -> tuple[str, ...]:
+def ptb_words(caption: str, *, following: str = "") -> tuple[str, ...]:
     """Split a caption into words as coco-caption does before it scores.
 
     Contractions are parted ("doesn't" -> "does", "n't"), words with hyphens stay whole, quotes and
     punctuation are dropped, brackets become "-lrb-" and "-rrb-", a tag such as "<unk>" stays one.
+    A mixed fraction or a telephone number is one word, with no-break spaces (U+00A0) inside.
+
+    Args:
+        caption: of any length; line feeds are spaces.
+        following: the caption on the next line of coco-caption's file, which shows whether a last
+            "A." ends a sentence.
     """
     if _PLAIN.fullmatch(caption):
         words = caption.lower().split()
         if _PARTS.keys().isdisjoint(words):
             return tuple(words)
-    return tuple(
-        part
-        for match in _TOKEN.finditer(caption)
-        for part in _parts(match[0].lower())
-        if part not in _DROPPED
-    )
+    text = _prepared(caption)
+    end = len(text)
+    if following:
+        text = f"{text}\n{_prepared(following)}"
+    tokens = (match[0] for match in TOKEN.finditer(text) if match.start() < end)
+    return tuple(part for token in tokens for part in _parts(token) if part not in _DROPPED)
+
+
+def ptb_words_of_all(captions: Iterable[str]) -> list[tuple[str, ...]]:
+    """Split captions that coco-caption would write into one file, in this order.
+
+    Only a caption that ends as "plan A." does is split otherwise than by itself: where the next one
+    begins with a word such as "The", its full stop ends a sentence and is dropped.
+    """
+    captions = list(captions)
+    return [
+        _cached_words(caption, _first_word(following) if _LEANING.search(caption) else "")
+        for caption, following in zip(captions, [*captions[1:], ""], strict=False)
+    ]
+
+
+@lru_cache(maxsize=1 << 17)
+def _cached_words(caption: str, following: str) -> tuple[str, ...]:
+    return ptb_words(caption, following=following)
+
+
+def _first_word(caption: str) -> str:
+    """Return a caption's first word, with a space behind it where there is one."""
+    match = _FIRST_WORD.match(caption)
+    return match[0] if match else ""
+
+
+def _prepared(caption: str) -> str:
+    """Leave out what the tokenizer does not know; it parts words, but for a soft hyphen."""
+    caption = caption.replace("\n", " ")
+    if caption.isascii():
+        return caption
+    return DROPPED_CHARACTERS.sub(" ", caption.replace(_SOFT_HYPHEN, ""))
 
 
 def _parts(token: str) -> tuple[str, ...]:
     """Write one token as PTB does; some words are two."""
+    token = token.lower()
     if token in _PARTS:
         return _PARTS[token]
     if token.startswith("..."):
         return ("...",)
     if token.strip("-") == "":
         return ("--",)
-    written = _WRITTEN.get(token, token)
-    return (written.replace("\u2019", "'") if len(written) > 1 else written,)
+    if token[0] in "'\u2019\u2018nN" and len(token) > 1:  # a suffix: "n't", "'s"
+        token = token.replace("\u2019", "'").replace("\u2018", "`")
+    if token in _WRITTEN:
+        return (_WRITTEN[token],)
+    if " " in token or (len(token) > 1 and not token[0].isalnum()):
+        token = token.replace(" ", _SPACE_INSIDE).replace("(", "-lrb-").replace(")", "-rrb-")
+    return (token,)

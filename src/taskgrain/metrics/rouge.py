@@ -18,7 +18,10 @@ _MAX_CELLS = 1 << 20  # of the table that is filled for some pairs at once
 
 
 def rouge_l(pairs: TokenPairs) -> Tally:
-    """Tally ROUGE-L. An empty caption scores 0, unless a reference is empty too: then 1."""
+    """Tally ROUGE-L. An empty caption scores 0, unless a reference is empty too: then 1.
+
+    A word with a space inside is one, as in coco-caption.
+    """
     if pairs.num_clips == 0:
         return mean_of(np.zeros(0))
     said, meant = pairs.candidate_lengths[pairs.clip_of], pairs.reference_lengths

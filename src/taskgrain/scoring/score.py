@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +14,7 @@ from taskgrain.metrics.bootstrap import clip_intervals
 from taskgrain.metrics.captions import caption_tallies, count_clips, spoken_words
 from taskgrain.metrics.cider import cider_d
 from taskgrain.metrics.ngrams import TokenPairs
-from taskgrain.metrics.ptb import ptb_words
+from taskgrain.metrics.ptb import ptb_words_of_all
 from taskgrain.metrics.rouge import rouge_l
 from taskgrain.metrics.tally import Tally
 from taskgrain.scoring.caption_files import ReferenceClip, read_predictions, read_references
@@ -26,10 +25,11 @@ from taskgrain.scoring.reader import CaptionReader, at_form
 from taskgrain.statistics.intervals import Interval
 
 Tokenizer = Literal["ptb", "words"]
-TOKENIZERS: Mapping[Tokenizer, Callable[[str], tuple[str, ...]]] = {
-    "ptb": ptb_words,
-    "words": spoken_words,
+TOKENIZERS: Mapping[Tokenizer, Callable[[Sequence[str]], Sequence[tuple[str, ...]]]] = {
+    "ptb": ptb_words_of_all,
+    "words": lambda captions: list(map(spoken_words, captions)),
 }
+"""How captions that stand in one file, in this order, become words."""
 CEILING = "first-reference"
 METEOR = "meteor"
 
@@ -171,7 +171,7 @@ class _Scorer:
         self._references = references
         self._form: CaptionForm = settings.form
         self._settings = settings
-        self._split = lru_cache(maxsize=1 << 17)(TOKENIZERS[settings.tokenizer])
+        self._split = TOKENIZERS[settings.tokenizer]
         meanings = [reader.meaning(clip) for clip in references]
         self._meant = [meaning and at_form(meaning, self._form) for meaning in meanings]
         self.true = [
@@ -181,7 +181,8 @@ class _Scorer:
             )
             for clip, meaning in zip(references, meanings, strict=True)
         ]
-        self._tokens = [[self._split(each) for each in captions] for captions in self.true]
+        words = iter(self._split([each for captions in self.true for each in captions]))
+        self._tokens = [[next(words) for _ in captions] for captions in self.true]
 
     def tally(self, said: Sequence[str]) -> dict[str, Tally]:
         """Tally every score but METEOR."""
@@ -189,7 +190,7 @@ class _Scorer:
         counted = caption_tallies(
             count_clips(said, self.true, parse=self._reader, meant=self._meant)
         )
-        pairs = TokenPairs([self._split(caption) for caption in said], self._tokens)
+        pairs = TokenPairs(self._split(said), self._tokens)
         four = {f"bleu-{order}": tally for order, tally in enumerate(bleu(pairs), start=1)}
         return {**counted, **four, "rouge-l": rouge_l(pairs), "cider-d": cider_d(pairs)}
 
@@ -197,7 +198,7 @@ class _Scorer:
         """Compute METEOR of several sets of captions."""
         with Meteor(self._settings.meteor_jar) as meteor:
             return {
-                name: meteor.score(list(map(self._split, self._projected(captions))), self._tokens)
+                name: meteor.score(self._split(self._projected(captions)), self._tokens)
                 for name, captions in said.items()
             }
 
