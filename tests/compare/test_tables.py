@@ -117,3 +117,27 @@ def test_any_bytes_are_rows_or_a_named_error(
         return
     assert rows
     assert all(row.cells[0] and row.cells[1] for row in rows)
+
+
+LIFT = "Lifting up one end of something, then letting it drop down"
+ROLL = "Letting something roll up a slanted surface, so it rolls back down"
+
+
+@pytest.mark.parametrize("names", [(LIFT, ROLL, "Moving something up"), (LIFT, ROLL)])
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_labels_that_hold_commas_stay_whole_under_another_separator(
+    tmp_path: Path, names: tuple[str, ...], separator: str
+) -> None:
+    text = "".join(f"{100 + k}{separator}{names[k % len(names)]}\n" for k in range(6))
+    found = cells(tmp_path / "y.csv", text)
+    assert found == [(str(100 + k), names[k % len(names)], None) for k in range(6)]
+
+
+def test_quotes_after_a_space_and_cells_past_the_end_are_read_as_meant(tmp_path: Path) -> None:
+    text = 'clip, label,\rc0, "reach, then grasp",\rc1, wave,\r'
+    found = cells(tmp_path / "y.csv", text)
+    assert found == [("c0", "reach, then grasp", None), ("c1", "wave", None)]
+
+
+def test_spaces_separate_where_nothing_else_does(tmp_path: Path) -> None:
+    assert cells(tmp_path / "y.txt", "c0 0\nc1  1\n") == [("c0", "0", None), ("c1", "1", None)]

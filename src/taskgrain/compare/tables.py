@@ -1,30 +1,34 @@
-"""Read tables that say something of each clip: CSV, TSV or JSON lines, with a header or without."""
+"""Read the columns that a comparison wants of a table, with a header or without."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskgrain.data.json_rows import is_text, read_text
+from taskgrain.data.json_rows import is_text
+from taskgrain.data.manifest import Problem
+from taskgrain.data.tables import (
+    Line,
+    column_name,
+    is_jsonl,
+    read_lines,
+    read_objects,
+    without_empty_end,
+)
 from taskgrain.errors import ManifestError, list_problems
-
-JSON_ENDINGS = (".jsonl", ".ndjson")
-SEPARATORS = ("\t", ",", ";")  # the first that the first line holds
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column under any of its names; one that may be left out comes last."""
+    """A wanted column under any of its names; one that may be left out comes last."""
 
     names: tuple[str, ...]
     may_be_absent: bool = False
 
     @property
     def words(self) -> str:
-        """The names as an error says them."""
+        """The names as an error writes them."""
         return " or ".join(repr(name) for name in self.names)
 
 
@@ -42,12 +46,6 @@ class TableRow:
     cells: tuple[str | None, ...]  # None: the file has no such column
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
-    where: str
-    cells: Sequence[str]
-
-
 def read_rows(path: Path, columns: tuple[Column, ...]) -> list[TableRow]:
     """Read the wanted columns of a table in file order.
 
@@ -56,25 +54,22 @@ def read_rows(path: Path, columns: tuple[Column, ...]) -> list[TableRow]:
     are left out, and the space around cells.
 
     Args:
-        path: UTF-8. JSON lines where its name ends in .jsonl; otherwise separated by tabs, commas
-            or semicolons.
+        path: of a text file. JSON lines where its name ends in .jsonl; otherwise separated by
+            tabs, commas, semicolons, bars or, where no line holds any of these, spaces.
         columns: wanted; the first says which clip.
 
     Raises:
         ManifestError: naming each line that cannot be read, up to ten; also for no rows.
     """
-    text = read_text(path)
-    problems: list[str] = []
-    if path.suffix.lower() in JSON_ENDINGS:
-        rows = list(_json_rows(path, text, columns, problems))
-    else:
-        rows = list(_csv_rows(path, text, columns, problems))
+    problems: list[Problem] = []
+    read = _wanted_json if is_jsonl(path) else _wanted_csv
+    rows = list(read(path, columns, problems))
     for row in rows:
         for column, cell in zip(columns, row.cells, strict=True):
             if cell == "":
-                problems.append(f"{row.where}: {column.names[0]} is empty")
+                problems.append(Problem("malformed", row.where, f"{column.names[0]} is empty"))
     if problems:
-        raise ManifestError(list_problems(problems))
+        raise ManifestError(list_problems([str(problem) for problem in problems]))
     if not rows:
         raise ManifestError(f"{path}: holds no row; expected {_wanted(columns)}")
     return rows
@@ -96,13 +91,14 @@ def check_once(rows: Sequence[TableRow]) -> None:
         raise ManifestError(list_problems(problems))
 
 
-def _csv_rows(
-    path: Path, text: str, columns: tuple[Column, ...], problems: list[str]
+def _wanted_csv(
+    path: Path, columns: tuple[Column, ...], problems: list[Problem]
 ) -> Iterator[TableRow]:
-    lines = _csv_lines(path, text, problems)
+    lines = read_lines(path, problems)
     first = next(lines, None)
     if first is None:
         return
+    first = Line(first.where, without_empty_end(list(first.cells), 1))
     place = _header(first, columns)
     has_header = place is not None
     if place is None:
@@ -114,42 +110,25 @@ def _csv_rows(
         place = [index if index < len(first.cells) else None for index in range(len(columns))]
     width = len(first.cells)
     for line in lines if has_header else _after(first, lines):
-        if len(line.cells) != width:
-            problems.append(
-                f"{line.where}: {len(line.cells)} cells, {width} in the first line; put quotes "
-                "around a cell that holds the separator"
+        cells = without_empty_end(list(line.cells), width)
+        if len(cells) != width:
+            text = (
+                f"{len(cells)} cells, {width} in the first line; put quotes around a cell that "
+                "holds the separator"
             )
+            problems.append(Problem("malformed", line.where, text))
             continue
-        yield TableRow(line.where, tuple(None if p is None else line.cells[p] for p in place))
+        yield TableRow(line.where, tuple(None if p is None else cells[p] for p in place))
 
 
-def _after(first: _Line, lines: Iterator[_Line]) -> Iterator[_Line]:
+def _after(first: Line, lines: Iterator[Line]) -> Iterator[Line]:
     yield first
     yield from lines
 
 
-def _csv_lines(path: Path, text: str, problems: list[str]) -> Iterator[_Line]:
-    lines = text.split("\n")
-    start = next((line for line in lines if line.strip()), "")
-    separator = next((each for each in SEPARATORS if each in start), ",")
-    reader = csv.reader((f"{line}\n" for line in lines), delimiter=separator, strict=True)
-    while True:
-        number = reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            problems.append(f"{path}:{number}: not CSV: {error}")
-            return
-        if cells is None:
-            return
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped):
-            yield _Line(f"{path}:{number}", stripped)
-
-
-def _header(first: _Line, columns: tuple[Column, ...]) -> list[int | None] | None:
-    """Say in which place each wanted column stands; None where the line is no header."""
-    names = [cell.lower() for cell in first.cells]
+def _header(first: Line, columns: tuple[Column, ...]) -> list[int | None] | None:
+    """Find in which place each wanted column stands; None where the line is no header."""
+    names = [column_name(cell) for cell in first.cells]
     known = {name for column in columns for name in column.names}
     if not known.intersection(names):
         return None
@@ -164,7 +143,7 @@ def _header(first: _Line, columns: tuple[Column, ...]) -> list[int | None] | Non
     return [_place(first, names, column) for column in columns]
 
 
-def _place(first: _Line, names: list[str], column: Column) -> int | None:
+def _place(first: Line, names: list[str], column: Column) -> int | None:
     found = [index for index, name in enumerate(names) if name in column.names]
     if len(found) > 1:
         both = ", ".join(first.cells[index] for index in found)
@@ -176,34 +155,23 @@ def _place(first: _Line, names: list[str], column: Column) -> int | None:
     return found[0] if found else None
 
 
-def _fits(first: _Line, columns: tuple[Column, ...]) -> bool:
+def _fits(first: Line, columns: tuple[Column, ...]) -> bool:
     fewest = sum(not column.may_be_absent for column in columns)
     return fewest <= len(first.cells) <= len(columns)
 
 
-def _json_rows(
-    path: Path, text: str, columns: tuple[Column, ...], problems: list[str]
+def _wanted_json(
+    path: Path, columns: tuple[Column, ...], problems: list[Problem]
 ) -> Iterator[TableRow]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            problems.append(f"{where}: not JSON: {error}")
-            continue
-        if not isinstance(row, dict):
-            problems.append(f"{where}: expected an object with {_wanted(columns)}")
-            continue
+    for where, row in read_objects(path, problems, f"an object with {_wanted(columns)}"):
         try:
             yield TableRow(where, tuple(_json_cell(row, column) for column in columns))
         except ValueError as error:
-            problems.append(f"{where}: {error}")
+            problems.append(Problem("malformed", where, str(error)))
 
 
 def _json_cell(row: Mapping[str, object], column: Column) -> str | None:
-    found = [(name, value) for name, value in row.items() if name.lower() in column.names]
+    found = [(name, value) for name, value in row.items() if column_name(name) in column.names]
     if len(found) > 1:
         raise ValueError(f"{' and '.join(name for name, _ in found)} mean the same; keep one")
     if not found:

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from taskgrain.data.json_rows import parse_json, read_text, row_lines
-from taskgrain.data.layouts.tables import is_jsonl, read_table
 from taskgrain.data.manifest import ClipRecord, Problem, Split
+from taskgrain.data.tables import is_jsonl, read_table
 from taskgrain.data.videos import is_video_name, split_name
 from taskgrain.errors import ManifestError, list_problems, nearest
 from taskgrain.labels.template import strip_brackets

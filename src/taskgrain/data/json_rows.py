@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from codecs import BOM_UTF8
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from functools import cached_property
 from pathlib import Path
 
@@ -56,18 +56,32 @@ class JsonRows:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, with or without a byte order mark.
+    """Read a text file in UTF-8, or in UTF-16 with a byte order mark; line ends become "\\n".
 
     Raises:
-        MalformedFileError: if it is not UTF-8.
+        MalformedFileError: if it is neither.
     """
     try:
         # Decoding all at once takes a third of the time that the incremental decoder takes.
-        text = path.read_bytes().removeprefix(BOM_UTF8).decode()
+        return decode_text(path.read_bytes())
     except UnicodeDecodeError as error:
         raise MalformedFileError(
-            str(path), f"not UTF-8 at byte {error.start}: {error.reason}"
+            str(path),
+            f"not {error.encoding.upper()} at byte {error.start}: {error.reason}; save the file "
+            "as UTF-8",
         ) from error
+
+
+def decode_text(content: bytes, *, errors: str = "strict") -> str:
+    """Decode the bytes of a text file as `read_text` does.
+
+    Raises:
+        UnicodeDecodeError: if they are neither UTF-8 nor UTF-16, unless `errors` is "replace".
+    """
+    if content.startswith((BOM_UTF16_LE, BOM_UTF16_BE)):  # as Windows saves "Unicode text"
+        text = content.decode("utf-16", errors)
+    else:
+        text = content.removeprefix(BOM_UTF8).decode("utf-8", errors)
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 

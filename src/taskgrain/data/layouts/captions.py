@@ -21,10 +21,10 @@ from taskgrain.data.layouts.found import (
 )
 from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.layouts.paths import clip_path
-from taskgrain.data.layouts.tables import TableRow, columns_of, read_table
 from taskgrain.data.layouts.tree import ClipIndex
 from taskgrain.data.ledger import LEDGER
 from taskgrain.data.manifest import Problem, Reading, Split
+from taskgrain.data.tables import Row, look_at, read_table
 
 NAME = "captions"
 FOLDERS = ("", "annotations", "labels")
@@ -91,13 +91,13 @@ def _tables(root: Path) -> list[Path]:
         for path in sorted(folder.glob("*")):
             if path.suffix.lower() not in SUFFIXES or path.name in (FACTORS, HIERARCHY, LEDGER):
                 continue
-            columns = set(columns_of(path)) if path.is_file() else set()
+            columns = set(look_at(path).columns) if path.is_file() else set()
             if columns & {"caption", "captions"} and columns & {*IDS, *FILES}:
                 found.append(path)
     return found
 
 
-def _clip(row: TableRow, root: Path, index: ClipIndex, otherwise: Split | None) -> _Clip:
+def _clip(row: Row, root: Path, index: ClipIndex, otherwise: Split | None) -> _Clip:
     """Read one row."""
     written_id, written_file = row.text(*IDS), row.text(*FILES)
     clip_id = None if written_id is None else check_clip_id(written_id)
@@ -118,12 +118,12 @@ def _clip(row: TableRow, root: Path, index: ClipIndex, otherwise: Split | None) 
     return _Clip(clip_id, file, row.where, category, split, _placeholders(row), captions)
 
 
-def _captions(row: TableRow) -> list[str]:
+def _captions(row: Row) -> list[str]:
     written = [value for name in ("caption", "captions") for value in _listed(row.cells.get(name))]
     return [check_name(text, "caption") for text in written]
 
 
-def _placeholders(row: TableRow) -> tuple[str, ...] | None:
+def _placeholders(row: Row) -> tuple[str, ...] | None:
     written = row.cells.get("placeholders")
     if not isinstance(written, list):
         return None

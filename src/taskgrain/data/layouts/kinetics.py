@@ -15,9 +15,9 @@ from taskgrain.data.annotations import BadRowError, check_clip_id
 from taskgrain.data.layouts.found import FoundClip, reading_of, split_named, split_of_file
 from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.layouts.paths import clip_path
-from taskgrain.data.layouts.tables import TableRow, columns_of, read_table
 from taskgrain.data.layouts.tree import ClipIndex
 from taskgrain.data.manifest import Problem, Reading, Split
+from taskgrain.data.tables import Row, look_at, read_table
 
 NAME = "kinetics"
 FOLDERS = ("", "annotations", "labels")
@@ -59,14 +59,14 @@ def _lists(root: Path) -> list[Path]:
     found = []
     for folder in (root / name for name in FOLDERS):
         for path in sorted(folder.glob("*.csv")):
-            columns = set(columns_of(path))
+            columns = set(look_at(path).columns)
             is_list = bool(columns & set(PATHS)) and bool(columns & set(CLASSES))
             if columns >= SEGMENT or (is_list and not columns & {"caption", "captions"}):
                 found.append(path)
     return found
 
 
-def _split(row: TableRow, otherwise: Split | None) -> Split | None:
+def _split(row: Row, otherwise: Split | None) -> Split | None:
     written = row.text("split", "subset")
     if written is None:
         return otherwise
@@ -77,7 +77,7 @@ def _split(row: TableRow, otherwise: Split | None) -> Split | None:
 
 
 def _place(
-    row: TableRow, root: Path, index: ClipIndex, segments: Counter[str | None]
+    row: Row, root: Path, index: ClipIndex, segments: Counter[str | None]
 ) -> tuple[str | None, str]:
     """Give a row's clip id (None: made from its path) and its file."""
     youtube_id = row.text("youtube_id")
@@ -93,7 +93,7 @@ def _place(
     return name, found or f"videos/{name}.mp4"
 
 
-def _seconds(row: TableRow, name: str) -> int:
+def _seconds(row: Row, name: str) -> int:
     written = row.text(name)
     try:
         seconds = int(float(written or ""))

@@ -18,9 +18,9 @@ from taskgrain.data.layouts import folders
 from taskgrain.data.layouts.found import FoundClip, reading_of, split_of_file
 from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.layouts.paths import MAX_PATH_BYTES, clip_path
-from taskgrain.data.layouts.tables import HEAD_BYTES
 from taskgrain.data.layouts.tree import VIDEOS, ClipIndex
 from taskgrain.data.manifest import Problem, Reading, Split
+from taskgrain.data.tables import HEAD_BYTES
 from taskgrain.data.videos import VIDEO_SUFFIXES
 
 NAME = "lists"

@@ -18,9 +18,9 @@ from taskgrain.data.annotations import (
 )
 from taskgrain.data.layouts.found import FoundClip, record_of
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.tables import read_pairs
 from taskgrain.data.layouts.tree import first_folder
 from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
+from taskgrain.data.tables import read_pairs
 
 NAME = "something-something-v2"
 PREFIX = "something-something-v2-"
@@ -91,7 +91,8 @@ def _answers(reading: Reading, path: Path, problems: list[Problem]) -> list[Clip
     """Make records of the test clips: the category is known, what fills it is not."""
     file_of = dict(zip(reading.test_ids, reading.test_files, strict=True))
     records = []
-    for where, cells in read_pairs(path, problems):
+    for line in read_pairs(path, problems):
+        where, cells = line.where, line.cells
         try:
             clip_id = check_clip_id(cells[0])
             file = file_of.pop(clip_id, None)

@@ -14,9 +14,9 @@ from pathlib import Path
 from taskgrain.data.annotations import BadRowError, KnownNames, check_clip_id
 from taskgrain.data.layouts.found import FoundClip, reading_of
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.tables import read_pairs
 from taskgrain.data.layouts.tree import first_folder
 from taskgrain.data.manifest import Problem, Reading, Split
+from taskgrain.data.tables import read_names, read_pairs
 from taskgrain.data.videos import index_videos, stored_as
 
 FOLDERS = ("", "labels", "annotations")
@@ -78,7 +78,7 @@ def _categories(path: Path, problems: list[Problem]) -> KnownNames | None:
     """Read the list of categories, one a line; None without one."""
     if not path.is_file():
         return None
-    known = KnownNames(";".join(cells) for _, cells in read_pairs(path, problems))
+    known = KnownNames(line.cells[0] for line in read_names(path, problems))
     return known if known.names else None
 
 
@@ -86,7 +86,8 @@ def _rows(
     path: Path, known: KnownNames | None, split: Split, problems: list[Problem]
 ) -> Iterator[tuple[str, str, str | None]]:
     """Give where each row stands, its clip id, and its category (None in the test file)."""
-    for where, cells in read_pairs(path, problems):
+    for line in read_pairs(path, problems):
+        where, cells = line.where, line.cells
         try:
             clip_id = check_clip_id(cells[0])
             category = cells[1] if len(cells) > 1 else None
