@@ -75,3 +75,19 @@ def test_an_unknown_layout_is_named(source: Path, tmp_path: Path) -> None:
     done = run(source, tmp_path / "dataset", "--layout", "folder")
     assert isinstance(done.exception, ManifestError)
     assert "did you mean 'folders'" in str(done.exception)
+
+
+def test_another_official_division_is_read_on_request(tmp_path: Path) -> None:
+    for name in ("wave/0.mp4", "wave/1.mp4", "clap/0.mp4", "clap/1.mp4"):
+        (tmp_path / "d" / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "d" / "videos" / name).touch()
+    for number in (1, 2):
+        for split, k in (("train", number - 1), ("test", 2 - number)):
+            path = tmp_path / "d" / f"{split}list0{number}.txt"
+            path.write_text(f"wave/{k}.mp4 1\nclap/{k}.mp4 2\n")
+    done = run(tmp_path / "d", tmp_path / "out", "--dry-run", "--division", "2", "--json")
+    first = json.loads(done.output)["first"]
+    assert {row["id"]: row["split"] for row in first} == {
+        **{"videos-wave-1": "train", "videos-clap-1": "train"},
+        **{"videos-wave-0": "validation", "videos-clap-0": "validation"},
+    }

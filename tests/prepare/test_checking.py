@@ -383,3 +383,13 @@ def test_a_line_by_hand_of_an_unknown_clip_is_noted(tiny_dataset: Path) -> None:
     report = check(tiny_dataset)
     assert report.is_sound
     assert named(report)["unknown-clip"] == ["hiden"]
+
+
+def test_what_reading_decided_and_left_out_is_in_the_report(tmp_path: Path) -> None:
+    for name in ("wave", "clap"):
+        for number in range(2):
+            write_video(tmp_path / name / f"{number}.avi", moving_square(4 + number))
+    (tmp_path / "wave" / "@eaDir" / "0.avi").mkdir(parents=True)
+    report = check_dataset(tmp_path, workers=1, quiet=True)
+    assert any("1 folders that disks and systems keep" in note for note in report.reading)
+    assert report.to_json()["reading"] == list(report.reading)

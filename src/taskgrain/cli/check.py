@@ -54,7 +54,8 @@ def _text(report: CheckReport) -> str:
     for note, found in report.notes.items():
         lines.append(f"note   {note}: {NOTES[note]}: {found.count}")
         lines += _entries(found.entries(), found.count)
-    if report.faults or report.notes:
+    lines += [f"read   {note}" for note in report.reading]
+    if report.faults or report.notes or report.reading:
         lines.append("")
     return "\n".join([*lines, *_end(report)])
 

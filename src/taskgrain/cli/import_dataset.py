@@ -30,6 +30,9 @@ def import_dataset(
     test_answers: Annotated[
         bool, typer.Option("--test-answers", help="keep the labels of test clips")
     ] = False,
+    division: Annotated[
+        int, typer.Option(min=1, help="which of several official divisions to read")
+    ] = 1,
     copy: Annotated[bool, typer.Option("--copy", help="copy videos; without: link")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print what would be written, and stop")
@@ -44,7 +47,7 @@ def import_dataset(
     from taskgrain.data.layouts import LayoutOptions
     from taskgrain.data.opening import manifest_of, read_dataset
 
-    options = LayoutOptions(validation, seed, test_answers)
+    options = LayoutOptions(validation, seed, test_answers, division)
     reading = read_dataset(source, layout=layout, options=options)
     if not dry_run:
         _write(manifest_of(reading), folder, copy=copy, quiet=quiet)

@@ -98,6 +98,7 @@ class Reading:
     hierarchy: Mapping[str, Mapping[str, str]] | None = None  # level -> category -> name
     notes: tuple[str, ...] = ()  # what was decided on the way, and is no fault
     test_files: tuple[str, ...] = ()  # of `test_ids`, as `ClipRecord.file`
+    closed: tuple[str, ...] = ()  # folders below the root that cannot be read
 
     def split(self, split: Split) -> tuple[ClipRecord, ...]:
         """Give the clips of one split, in the order of the file."""

@@ -8,6 +8,7 @@ from taskgrain.data.annotations import LAYOUT, read_annotations
 from taskgrain.data.companions import with_companions
 from taskgrain.data.files import missing_folder
 from taskgrain.data.layouts import LAYOUTS, LayoutOptions, recognise, something_v2
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Manifest, Reading
 from taskgrain.errors import ManifestError, list_problems, nearest
 
@@ -65,7 +66,8 @@ def read_dataset(
             f"{root}: {missing_folder(root)}; expected a dataset with train.json, "
             "validation.json and videos/, or a folder of clips for each class (docs/data-format.md)"
         )
-    name = layout or layout_of(root)
+    tree = Tree(root)
+    name = layout or _layout_of(tree)
     if name == LAYOUT:
         return with_companions(read_annotations(root))
     if name not in LAYOUTS:
@@ -73,7 +75,7 @@ def read_dataset(
         raise ManifestError(
             f"no layout {name!r}; there are {', '.join(known)}{nearest(name, known)}"
         )
-    return with_companions(LAYOUTS[name].read(root, options or LayoutOptions()))
+    return with_companions(LAYOUTS[name].read(tree, options or LayoutOptions()))
 
 
 def layout_of(root: Path) -> str:
@@ -82,10 +84,15 @@ def layout_of(root: Path) -> str:
     Raises:
         ManifestError: if it is none that we know.
     """
+    return _layout_of(Tree(root))
+
+
+def _layout_of(tree: Tree) -> str:
+    root = tree.root
     # Something-Something v2 as its makers pack it may have a train.json here, too.
     if (root / "train.json").is_file() and not something_v2.has_makers_videos(root):
         return LAYOUT
-    name = recognise(root)
+    name = recognise(tree)
     if name is None:
         raise ManifestError(
             f"{root}: train.json: no such file, and the folder has none of the other layouts "

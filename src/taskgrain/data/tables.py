@@ -170,7 +170,10 @@ def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
     # A space between a closing quote and the separator would be an error.
     spaced = re.compile(rf"{dialect.quote} +(?={re.escape(dialect.separator)}|$)")
     reader = csv.reader(
-        (f"{spaced.sub(dialect.quote, line)}\n" for line in lines[start:]),
+        (
+            f"{spaced.sub(dialect.quote, line) if dialect.quote in line else line}\n"
+            for line in lines[start:]
+        ),
         delimiter=dialect.separator,
         quotechar=dialect.quote,
         skipinitialspace=True,

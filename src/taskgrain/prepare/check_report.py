@@ -11,7 +11,7 @@ from taskgrain.data.videos import printable
 
 NOTED = 10  # entries kept of a note; faults are kept whole
 
-FaultKind = ProblemKind | Literal["missing", "undecodable", "truncated", "same-content"]
+FaultKind = ProblemKind | Literal["closed", "missing", "undecodable", "truncated", "same-content"]
 FAULTS: Mapping[FaultKind, tuple[str, str]] = {
     "malformed": ("rows or files that cannot be read", "mend each where it is named"),
     "missing-file": ("annotations that are not there", "bring the file"),
@@ -21,6 +21,7 @@ FAULTS: Mapping[FaultKind, tuple[str, str]] = {
     "hierarchy": ("faults of hierarchy.csv", "mend each line that is named"),
     "ledger": ("faults of ledger.jsonl", "mend or remove each line that is named"),
     "factors": ("faults of factors.jsonl", "mend each line that is named"),
+    "closed": ("folders that cannot be read", "let them be read, or move them elsewhere"),
     "missing": ("clips without their video", "bring the videos, or take out the rows"),
     "undecodable": (
         "videos that cannot be decoded",
@@ -176,6 +177,7 @@ class CheckReport:
     known: int  # files that had been decoded before
     ledger: str | None  # where clips with faults are listed
     seconds: float
+    reading: tuple[str, ...] = ()  # what reading the folder decided and left out, with counts
 
     @property
     def is_sound(self) -> bool:
@@ -193,6 +195,7 @@ class CheckReport:
             "videos": self.videos and self.videos.to_json(),
             "faults": {kind: found.to_json() for kind, found in self.faults.items()},
             "notes": {kind: found.to_json() for kind, found in self.notes.items()},
+            "reading": list(self.reading),
             "inspected": self.inspected,
             "known": self.known,
             "ledger": self.ledger,

@@ -106,6 +106,7 @@ def check_dataset(
         known=work.num_known,
         ledger=None if written is None else printable(str(written)),
         seconds=time.monotonic() - started,
+        reading=read.notes,
     )
 
 
@@ -116,6 +117,7 @@ class _Read:
     layout: str
     levels: Mapping[str, LevelCounts]
     clips: _Clips
+    notes: tuple[str, ...]
 
 
 def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
@@ -123,13 +125,16 @@ def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
     reading = read_dataset(root)
     for place, problem in enumerate(reading.problems):
         findings.fault(problem.kind, place, problem.where, problem.text)
+    for place, folder in enumerate(reading.closed):
+        findings.fault("closed", place, folder)
     levels = count_levels(reading, findings)
     note_captions(reading, findings)
     known = {*(record.clip_id for record in reading.records), *reading.test_ids}
     for place, line in enumerate(ledger.by_hand.values()):
         if line.clip not in known:
             findings.note("unknown-clip", place, line.clip, line.problem)
-    return _Read(reading.layout, levels, _Clips.of(reading, ledger.by_hand))
+    notes = tuple(map(printable, reading.notes))
+    return _Read(reading.layout, levels, _Clips.of(reading, ledger.by_hand), notes)
 
 
 @dataclass(frozen=True, slots=True)

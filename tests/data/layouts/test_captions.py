@@ -125,3 +125,53 @@ def test_an_id_is_first_looked_for_in_videos(tmp_path: Path) -> None:
     (problem,) = reading.problems
     assert problem.where == f"{tmp_path / 'captions.csv'}:3"
     assert "ambiguous: x/1.mp4 and y/1.mp4" in problem.text
+
+
+@pytest.mark.parametrize("columns", ["id,file", "id,video_id", "id,video", "clip_id,path"])
+def test_an_id_that_numbers_the_rows_is_no_clip(tmp_path: Path, columns: str) -> None:
+    for k in range(8):
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        (tmp_path / "videos" / f"video{k}.mp4").touch()
+    end = "" if columns.endswith("video_id") else ".mp4"
+    rows = (f"{2 * k + j},video{k}{end},text {k} {j}\n" for k in range(8) for j in range(2))
+    (tmp_path / "captions.csv").write_text(f"{columns},caption\n{''.join(rows)}")
+    reading = read_dataset(tmp_path)
+    assert reading.problems == ()
+    assert {record.file: record.captions for record in reading.records} == {
+        f"videos/video{k}.mp4": (f"text {k} 0", f"text {k} 1") for k in range(8)
+    }
+
+
+def test_ids_that_start_again_in_each_table_are_no_clips(tmp_path: Path) -> None:
+    for name in ("t0", "t1", "v0"):
+        (tmp_path / f"{name}.mp4").touch()
+    (tmp_path / "train.csv").write_text("id,file,caption\n0,t0.mp4,a\n1,t1.mp4,b\n")
+    (tmp_path / "val.csv").write_text("id,file,caption\n0,v0.mp4,c\n")
+    reading = read_dataset(tmp_path)
+    assert reading.problems == ()
+    assert [(record.file, record.split) for record in reading.records] == [
+        ("t0.mp4", Split.TRAIN),
+        ("t1.mp4", Split.TRAIN),
+        ("v0.mp4", Split.VALIDATION),
+    ]
+    assert any("number rows and not clips" in note for note in reading.notes)
+
+
+def test_an_id_beside_each_file_is_the_clips(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b.mp4").touch()
+    (tmp_path / "c.csv").write_text("id,file,caption\n7,a.mp4,x\n8,b.mp4,y\n7,a.mp4,z\n")
+    assert {r.clip_id: r.captions for r in read_dataset(tmp_path).records} == {
+        **{"7": ("x", "z"), "8": ("y",)},
+    }
+
+
+def test_a_text_is_a_caption_where_no_column_is_a_class(tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    for k in range(4):
+        (tmp_path / "train" / f"{k}.mp4").touch()
+    rows = "".join(f"{k}.mp4,text {k}\n" for k in range(4))
+    (tmp_path / "train" / "metadata.csv").write_text(f"file_name,text\n{rows}")
+    reading = read_dataset(tmp_path)
+    assert (reading.layout, reading.problems) == ("captions", ())
+    assert {r.file: r.caption for r in reading.records}["train/3.mp4"] == "text 3"

@@ -9,13 +9,7 @@ from taskgrain.data.layouts import LayoutOptions
 from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_dataset, read_manifest
 from taskgrain.errors import ManifestError
-
-
-def touch(root: Path, *files: str) -> Path:
-    for file in files:
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).touch()
-    return root
+from tests.data.layouts.made import counts, has_note, of_classes, read, touch
 
 
 def of(root: Path, split: Split) -> list[tuple[str, str]]:
@@ -221,8 +215,10 @@ def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     root = touch(tmp_path, "a/1.mp4", "b/1.mp4", "b/closed/1.mp4")
     (root / "b" / "closed").chmod(0)
-    with pytest.raises(ManifestError, match=r"closed: cannot be read"):
-        read_manifest(root)
+    reading = read_dataset(root)
+    assert len(reading.records) == 2
+    assert reading.closed == ("b/closed",)
+    assert any("1 folders could not be read" in note for note in reading.notes)
 
 
 def test_a_folder_without_words_names_no_category(tmp_path: Path) -> None:
@@ -230,3 +226,83 @@ def test_a_folder_without_words_names_no_category(tmp_path: Path) -> None:
     assert {record.category for record in reading.records} == {"a", "b"}
     (problem,) = reading.problems
     assert "names no category" in problem.text
+
+
+SPLIT = {"train": {"wave": 4, "clap": 4}, "validation": {"wave": 2, "clap": 2}}
+
+
+@pytest.mark.parametrize(
+    ("train", "scored"),
+    [
+        *(("train", "val"), ("Train", "Validation"), ("TRAINING", "dev"), ("train_256", "val_256")),
+        *(("videos_train", "videos_val"), ("train set", "valid set"), ("my_train", "my_val")),
+        *(("data/train", "data/eval"), ("a/b/c/train", "a/b/c/val")),
+    ],
+)
+def test_splits_are_known_by_any_spelling(tmp_path: Path, train: str, scored: str) -> None:
+    files = [*of_classes(train + "/{c}/{k}.mp4"), *of_classes(scored + "/{c}/{k}.mp4", 2)]
+    assert counts(read(touch(tmp_path, *files))) == SPLIT
+
+
+@pytest.mark.parametrize(
+    "pattern", ["{s}/{c}/{k}.mp4", "{c}/{s}/{k}.mp4", "x/{s}/videos/{c}/{k}.avi"]
+)
+def test_test_clips_with_classes_are_scored_where_no_validation_is_there(
+    tmp_path: Path, pattern: str
+) -> None:
+    train, test = (pattern.replace("{s}", name) for name in ("train", "test"))
+    touch(tmp_path, *of_classes(train), *of_classes(test, 2))
+    reading = read(tmp_path)
+    assert counts(reading) == SPLIT
+    assert has_note(reading, "their 4 labelled test clips are the ones that are scored")
+    drawn = read(tmp_path, LayoutOptions(validation_share=0.25))
+    assert counts(drawn) == {"train": {"wave": 3, "clap": 3}, "validation": {"wave": 1, "clap": 1}}
+    assert len(drawn.test_ids) == 4
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        *(["train/0.mp4", "test/0.mp4"], ["Train/0/1.jpg", "Val/1/1.jpg", "Test/2/1.jpg"]),
+        *(["rgb/0.mp4", "flow/0.mp4"], ["videos/0.mp4", "rawframes/0/1.jpg"]),
+        *(["videos_train/0.mp4", "videos_val/1.mp4"], ["0.mp4", "1.mp4"], ["clips/0.mp4"]),
+        ["set_480/0.mp4", "set_rgb/0/1.jpg"],
+    ],
+)
+def test_splits_and_modalities_without_classes_are_refused(
+    tmp_path: Path, files: list[str]
+) -> None:
+    with pytest.raises(ManifestError, match="one folder per action"):
+        read_manifest(touch(tmp_path, *files))
+
+
+def test_a_class_called_as_a_split_is_counted_and_named(tmp_path: Path) -> None:
+    reading = read(touch(tmp_path, *of_classes("{c}/{k}.mp4"), "train/1.mp4", "train/2.mp4"))
+    assert {record.category for record in reading.records} == {"wave", "clap", "train"}
+    assert has_note(reading, "the folder train (2 clips) is called as a split is")
+
+
+@pytest.mark.parametrize("other", ["Wave", "WAVE ", "wave_"])
+def test_classes_that_are_written_in_several_ways_are_noted(tmp_path: Path, other: str) -> None:
+    reading = read(touch(tmp_path, *of_classes("{c}/{k}.mp4"), f"{other}/1.mp4"))
+    assert has_note(reading, "1 classes are written in several ways", "'wave'")
+
+
+def test_a_table_that_says_no_class_is_named_beside_the_folders(tmp_path: Path) -> None:
+    root = touch(tmp_path, *of_classes("{c}/{k}.mp4"), "notes/x.parquet")
+    (root / "sizes.csv").write_text("file,frames\nwave/0.mp4,3\n")
+    reading = read(root)
+    assert reading.layout == "folders"
+    assert has_note(reading, "2 files of other tables are not read", "sizes.csv", "x.parquet")
+
+
+def test_a_refusal_names_each_table_and_what_it_lacks(tmp_path: Path) -> None:
+    files = ("Charades_v1_480/A.mp4", "Charades_v1_480/B.mp4", "Charades_v1_rgb/A/1.jpg")
+    root = touch(tmp_path, *files)
+    header = "id,subject,scene,script,actions,length\n"
+    for split in ("train", "test"):
+        text = f'{header}A,S,Kitchen,"A person, cooks.",c092 11.90 21.20;c147 0.00 12.60,30\n'
+        (root / f"Charades_v1_{split}.csv").write_text(text)
+    said = r"Charades_v1_train\.csv: columns are id, subject, .*; none is a class or a caption"
+    with pytest.raises(ManifestError, match=said):
+        read_manifest(root)

@@ -1,19 +1,15 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_dataset, read_manifest
+from tests.data.layouts.made import CLASSES, counts, has_note, read, touch
 
 HEAD = "label,youtube_id,time_start,time_end,split\n"
-
-
-def touch(root: Path, *files: str) -> None:
-    for file in files:
-        (root / file).parent.mkdir(parents=True, exist_ok=True)
-        (root / file).touch()
 
 
 def test_segments_are_found_wherever_they_lie(tmp_path: Path) -> None:
@@ -141,3 +137,97 @@ def test_a_clip_is_found_as_the_file_system_writes_its_name(
     first, _ = read_manifest(tmp_path).records
     assert first.file == on_disk
     assert first.path.exists()
+
+
+def rows(number: int, first: str = "") -> str:
+    return "".join(f"{first}{k}.mp4,{CLASSES[k % 2]}\n" for k in range(number))
+
+
+def test_a_table_beside_the_clips_beats_the_names_of_folders(tmp_path: Path) -> None:
+    for split, number in (("train", 4), ("test", 2)):
+        touch(tmp_path, *(f"{split}/{k}.mp4" for k in range(number)))
+        text = "file_name,label\n" + rows(number)
+        (tmp_path / split / "metadata.csv").write_text(text)
+    reading = read(tmp_path)
+    assert counts(reading) == {
+        "train": {"wave": 2, "clap": 2},
+        "validation": {"wave": 1, "clap": 1},
+    }
+    held = {record.file: record.category for record in reading.records}
+    assert (held["train/0.mp4"], held["test/1.mp4"]) == ("wave", "clap")
+
+
+def test_one_table_for_folders_of_splits_takes_the_splits_from_them(tmp_path: Path) -> None:
+    parts = (("train", 4), ("test", 2))
+    touch(tmp_path, *(f"{split}/{k}.mp4" for split, number in parts for k in range(number)))
+    text = "".join(rows(number, f"{split}/") for split, number in parts)
+    (tmp_path / "metadata.csv").write_text(f"file_name,label\n{text}")
+    reading = read(tmp_path)
+    assert {k: sum(v.values()) for k, v in counts(reading).items()} == {"train": 4, "validation": 2}
+    assert has_note(reading, "no table says the splits")
+
+
+def test_lines_of_json_beside_the_clips_are_read_too(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"train/{k}.mp4" for k in range(4)), *(f"val/{k}.mp4" for k in range(4)))
+    for split in ("train", "val"):
+        lines = (f'{{"file_name": "{k}.mp4", "label": "{CLASSES[k % 2]}"}}\n' for k in range(4))
+        (tmp_path / split / "metadata.jsonl").write_text("".join(lines))
+    expected = {"wave": 2, "clap": 2}
+    assert counts(read(tmp_path)) == {"train": expected, "validation": expected}
+
+
+def test_json_lists_of_a_split_each_are_read(tmp_path: Path) -> None:
+    touch(tmp_path, *(f"rgb/v{k}.mp4" for k in range(6)), *(f"flow/v{k}.mp4" for k in range(6)))
+    for split, chosen in (("train", range(4)), ("test", range(4, 6))):
+        listed = [
+            {"vid_name": f"v{k}", "label": k % 2, "start_frame": 0, "end_frame": 9} for k in chosen
+        ]
+        (tmp_path / f"Diving48_V2_{split}.json").write_text(json.dumps(listed))
+    assert counts(read(tmp_path)) == {"train": {"0": 2, "1": 2}, "validation": {"0": 1, "1": 1}}
+
+
+def test_tables_of_the_splits_with_ids_and_named_classes_are_read(tmp_path: Path) -> None:
+    parts = (("Train", range(4)), ("Validation", range(4, 6)), ("Test", range(6, 8)))
+    for name, chosen in parts:
+        touch(tmp_path, *(f"{name}/{k}/00001.jpg" for k in chosen))
+        text = "".join(f"{k},{k % 2},{CLASSES[k % 2]},37\n" for k in chosen)
+        (tmp_path / f"{name}.csv").write_text(f"video_id,label_id,label,frames\n{text}")
+    (tmp_path / "Test.csv").write_text("id,frames\n6,37\n7,37\n")
+    reading = read(tmp_path)
+    assert counts(reading) == {
+        "train": {"wave": 2, "clap": 2},
+        "validation": {"wave": 1, "clap": 1},
+    }
+    assert reading.test_files == ("Test/6", "Test/7")
+
+
+@pytest.mark.parametrize("column", ["id", "clip", "name", "video_id", "File Name"])
+def test_the_column_that_names_clips_is_found_by_the_clips_there_are(
+    tmp_path: Path, column: str
+) -> None:
+    touch(tmp_path, *(f"videos/c{k}.mp4" for k in range(4)))
+    text = "".join(
+        f"{k},c{k},{CLASSES[k % 2]},{k % 2},{'train' if k < 2 else 'val'}\n" for k in range(4)
+    )
+    first = "number" if column == "id" else "id"
+    (tmp_path / "list.csv").write_text(f"{first},{column},class_name,label,split\n{text}")
+    held = {record.file: record.category for record in read(tmp_path).records}
+    assert held == {f"videos/c{k}.mp4": CLASSES[k % 2] for k in range(4)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"path", "label", "split"\n"v/0.mp4", "left, hand", "train"\n"v/1.mp4", "right", "val"\n',
+        'path,label,split\rv/0.mp4,"left, hand",train\rv/1.mp4,right,val\r',
+        'path,label,split\nv/0.mp4,"left, hand",train,\nv/1.mp4,right,val,\n',
+        "\ufeffpath;label;split\r\nv/0.mp4;left, hand;train\r\nv/1.mp4;right;val\r\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_table_is_seen_however_it_is_written(tmp_path: Path, text: str, encoding: str) -> None:
+    touch(tmp_path, "v/0.mp4", "v/1.mp4", "w/2.mp4")
+    (tmp_path / "list.csv").write_bytes(text.removeprefix("\ufeff").encode(encoding))
+    reading = read(tmp_path)
+    assert counts(reading) == {"train": {"left, hand": 1}, "validation": {"right": 1}}
+    assert has_note(reading, "1 clips are named by no row", "w/2.mp4")

@@ -66,3 +66,21 @@ def test_bad_lines_are_named_and_an_unknown_category_has_a_neighbour(tmp_path: P
 def test_without_its_files_the_layout_says_what_it_expects(tmp_path: Path) -> None:
     (problem,) = read_dataset(tmp_path, layout="jester").problems
     assert "jester-v1-train.csv" in str(problem)
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t"])
+@pytest.mark.parametrize("header", ["", "id{s}label\r\n", "video_id{s}label\r"])
+def test_headers_and_separators_of_shared_copies_are_no_rows(
+    tmp_path: Path, separator: str, header: str
+) -> None:
+    (tmp_path / "20bn-jester-v1").mkdir()
+    names = ("Swiping Left", "Up; then, down")
+    text = header.format(s=separator)
+    text += "\r\n".join(f"{k}{separator}{name}" for k, name in enumerate(names))
+    (tmp_path / "jester-v1-train.csv").write_bytes(text.encode())
+    (tmp_path / "jester-v1-validation.csv").write_bytes(b"9;Swiping Left\n")
+    (tmp_path / "jester-v1-labels.csv").write_text("\n".join(names))
+    reading = read_dataset(tmp_path)
+    assert reading.layout == "jester"
+    assert reading.problems == ()
+    assert tuple(record.category for record in reading.split(Split.TRAIN)) == names

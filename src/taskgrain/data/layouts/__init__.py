@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from taskgrain.data.layouts import captions, folders, kinetics, lists, something_v2
+from taskgrain.data.layouts import (
+    captions,
+    columns,
+    folders,
+    hmdb,
+    kinetics,
+    lists,
+    something_v2,
+)
 from taskgrain.data.layouts.layout import Layout, LayoutOptions
+from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.layouts.twentybn import TwentyBn
 from taskgrain.errors import ManifestError
 
@@ -36,15 +43,21 @@ LAYOUTS: dict[str, Layout] = {
     ),
     "kinetics": Layout(
         "kinetics",
-        "CSV: label,youtube_id,time_start,time_end,split, or path,label,split",
+        "tables: label,youtube_id,time_start,time_end,split, or path,label,split",
         kinetics.recognises,
         kinetics.read,
     ),
     "captions": Layout(
         "captions",
-        "CSV or JSONL: id or file, caption, and where known category and split",
+        "tables: id or file, caption, and where known category and split",
         captions.recognises,
         captions.read,
+    ),
+    "hmdb51": Layout(
+        "hmdb51",
+        "CLASS_test_split1.txt of each class: a clip and 0, 1 or 2 on each line",
+        hmdb.recognises,
+        hmdb.read,
     ),
     "lists": Layout(
         "lists",
@@ -61,33 +74,41 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
-def recognise(root: Path) -> str | None:
-    """Name the first layout that knows the files below `root`; None if none does.
+def recognise(tree: Tree) -> str | None:
+    """Name the first layout that knows the files of a folder; None if none does.
 
     Raises:
         ManifestError: if none does, but something is there that is nearly one.
     """
-    known = next((name for name, layout in LAYOUTS.items() if layout.recognises(root)), None)
-    reason = None if known else _nearly(root)
-    if reason is not None:
+    known = next((name for name, layout in LAYOUTS.items() if layout.recognises(tree)), None)
+    reasons = [] if known else _nearly(tree)
+    if reasons:
         raise ManifestError(
-            f"{root}: {reason}, or the files of another layout (docs/data-format.md)"
+            f"{tree.root}: train.json: no such file, and the folder has none of the other layouts: "
+            f"{'; '.join(reasons)}; expected one folder per action, a table with the header "
+            '"path,label,split", or a list of each split (docs/data-format.md)'
         )
     return known
 
 
-def _nearly(root: Path) -> str | None:
-    found = lists.find_lists(root)
+def _nearly(tree: Tree) -> list[str]:
+    """Phrase what lacks for each layout that the files are nearly of."""
+    reasons = []
+    found = lists.find_lists(tree)
     if found:
-        names = ", ".join(path.relative_to(root).as_posix() for path in found)
-        return (
+        names = ", ".join(path.relative_to(tree.root).as_posix() for path in found)
+        reasons.append(
             f"{names}: without a header; expected one such list of each split, one of them named "
             'after "train", or the header "path,label,split" in the first line'
         )
-    alone = folders.only_class(root)
-    if alone is not None:
-        return (
-            f"train.json: no such file, and one folder alone holds clips ({alone}): one "
-            "class is not enough; expected train.json, a folder for each of two classes"
-        )
-    return None
+    for path, head in tree.tables.items():
+        text = columns.lacking(head.columns)
+        if path not in found and len(head.columns) > 1 and text:
+            reasons.append(f"{path.relative_to(tree.root).as_posix()}: {text}")
+    others = [name for name in tree.unread(tree.tables) if not name.endswith(".yaml")]
+    if others:
+        reasons.append(f"{shown(others)} cannot be read: write CSV or JSON lines")
+    why = folders.lacking(tree)
+    if why is None and (not reasons or not tree.found.clips):
+        return []
+    return [*reasons, why] if why else reasons

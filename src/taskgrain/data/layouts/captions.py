@@ -1,37 +1,35 @@
-"""Clips with captions: a CSV or JSONL file with a row for each clip, or for each caption of one.
+"""Clips with captions: a table with a row for each clip, or for each caption of one.
 
-Columns: `id`, or `file` (`video`, `path`) below the folder; `caption`, or in JSONL `captions`, a
-list; and, where they are known, `category` (a template may have brackets), `placeholders` (JSONL)
-and `split`. Several rows of one clip are several captions of it.
+Columns: `id`, or `file` (`video`, `path` ...) below the folder; `caption`, or in JSON `captions`, a
+list; and, where they are known, `category` (a template may have brackets), `placeholders` (JSON)
+and `split`. Several rows of one clip are several captions of it: rows of one file are one clip, and
+an id that numbers the rows is no clip's.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.companions import FACTORS, HIERARCHY
-from taskgrain.data.layouts.found import (
-    FoundClip,
-    check_name,
-    reading_of,
-    split_named,
-    split_of_file,
+from taskgrain.data.layouts.columns import (
+    CAPTIONS,
+    IDS,
+    TEXTS,
+    ClipTable,
+    names_captions,
+    names_clips,
+    open_tables,
 )
+from taskgrain.data.layouts.found import Findings, FoundClip, check_name, reading_of
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.paths import clip_path
-from taskgrain.data.layouts.tree import ClipIndex
-from taskgrain.data.ledger import LEDGER
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Reading, Split
-from taskgrain.data.tables import Row, look_at, read_table
+from taskgrain.data.tables import Row
 
 NAME = "captions"
-FOLDERS = ("", "annotations", "labels")
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
-IDS = ("id", "clip", "clip_id", "video_id")
-FILES = ("file", "video", "path", "filename", "video_path")
-CATEGORIES = ("template", "category", "class", "label")
 UNCATEGORISED = "uncategorised"
 
 
@@ -39,7 +37,7 @@ UNCATEGORISED = "uncategorised"
 class _Clip:
     """What the rows of one clip say together."""
 
-    clip_id: str | None
+    clip_id: str | None  # as an id column says it, perhaps beside a file
     file: str
     where: str  # of its first row
     category: str | None
@@ -48,28 +46,33 @@ class _Clip:
     captions: list[str] = field(default_factory=list)
 
 
-def recognises(root: Path) -> bool:
-    """Whether a file has a column of captions and one that names the clip."""
-    return bool(_tables(root))
+def recognises(tree: Tree) -> bool:
+    """Whether a table has a column of captions and one that names the clip."""
+    return bool(_tables(tree))
 
 
-def read(root: Path, options: LayoutOptions) -> Reading:
-    """Read every such file."""
-    tables = _tables(root)
-    if not tables:
-        text = "expected a CSV or JSONL file with the columns id (or file) and caption"
-        return Reading(root, NAME, (), problems=(Problem("missing-file", str(root), text),))
+def read(tree: Tree, options: LayoutOptions) -> Reading:
+    """Read every such table."""
+    paths = _tables(tree)
+    if not paths:
+        text = "expected a table with the columns id (or file) and caption"
+        problem = Problem("missing-file", str(tree.root), text)
+        return Reading(tree.root, NAME, (), problems=(problem,))
     problems: list[Problem] = []
-    index = ClipIndex(root)
-    clips: dict[str, _Clip] = {}
-    for path in tables:
-        otherwise = split_of_file(path)
-        for row in read_table(path, problems):
+    rows: list[_Clip] = []
+    for table in open_tables(tree, paths, problems):
+        for row in table.rows:
             try:
-                clip = _clip(row, root, index, otherwise)
-                _add(clips, clip)
+                rows.append(_clip(table, row, tree))
             except BadRowError as error:
                 problems.append(Problem(error.kind, row.where, str(error)))
+    rows, notes = _without_row_numbers(rows)
+    clips: dict[str, _Clip] = {}
+    for clip in rows:
+        try:
+            _add(clips, clip)
+        except BadRowError as error:
+            problems.append(Problem(error.kind, clip.where, str(error)))
     found = [
         FoundClip(
             clip.file,
@@ -82,44 +85,48 @@ def read(root: Path, options: LayoutOptions) -> Reading:
         )
         for clip in clips.values()
     ]
-    return reading_of(root, NAME, found, options, problems)
+    return reading_of(tree, NAME, Findings(found, problems, notes, paths), options)
 
 
-def _tables(root: Path) -> list[Path]:
-    found = []
-    for folder in (root / name for name in FOLDERS):
-        for path in sorted(folder.glob("*")):
-            if path.suffix.lower() not in SUFFIXES or path.name in (FACTORS, HIERARCHY, LEDGER):
-                continue
-            columns = set(look_at(path).columns) if path.is_file() else set()
-            if columns & {"caption", "captions"} and columns & {*IDS, *FILES}:
-                found.append(path)
-    return found
+def _tables(tree: Tree) -> list[Path]:
+    return [
+        path
+        for path, head in tree.tables.items()
+        if names_captions(head.columns) and names_clips(head.columns)
+    ]
 
 
-def _clip(row: Row, root: Path, index: ClipIndex, otherwise: Split | None) -> _Clip:
+def _clip(table: ClipTable, row: Row, tree: Tree) -> _Clip:
     """Read one row."""
-    written_id, written_file = row.text(*IDS), row.text(*FILES)
-    clip_id = None if written_id is None else check_clip_id(written_id)
-    if written_file is not None:
-        file = clip_path(written_file, root, index)
-    elif clip_id is not None:
-        file = index.named(clip_id) or f"videos/{clip_id}.webm"
-    else:
-        raise BadRowError(f"no clip; expected one of the columns {', '.join((*IDS, *FILES))}")
-    category = row.text(*CATEGORIES)
-    written_split = row.text("split", "subset")
-    split = otherwise if written_split is None else split_named(written_split)
-    if written_split is not None and split is None:
-        raise BadRowError(f'split "{written_split[:60]}"; expected train, validation or test')
+    clip_id, file = table.place_of(row, tree)
+    if clip_id is None:
+        written = row.text(*IDS)
+        clip_id = None if written is None or "/" in written else check_clip_id(written)
+    category = table.category_of(row)
+    split = table.split_of(row)
     captions = _captions(row)
     if not captions and split is not Split.TEST:
         raise BadRowError("no caption; expected a text")
     return _Clip(clip_id, file, row.where, category, split, _placeholders(row), captions)
 
 
+def _without_row_numbers(rows: Sequence[_Clip]) -> tuple[list[_Clip], list[str]]:
+    """Drop ids that are none: where a file has several, or files share one, they number rows."""
+    ids: dict[str, set[str]] = defaultdict(set)
+    files: dict[str, set[str]] = defaultdict(set)
+    for clip in rows:
+        if clip.clip_id is not None:
+            ids[clip.file].add(clip.clip_id)
+            files[clip.clip_id].add(clip.file)
+    if all(len(held) == 1 for held in (*ids.values(), *files.values())):
+        return list(rows), []
+    note = "ids of the tables number rows and not clips: clips are known by their files"
+    return [replace(clip, clip_id=None) for clip in rows], [note]
+
+
 def _captions(row: Row) -> list[str]:
-    written = [value for name in ("caption", "captions") for value in _listed(row.cells.get(name))]
+    names = CAPTIONS if any(name in row.cells for name in CAPTIONS) else TEXTS
+    written = [value for name in names for value in _listed(row.cells.get(name))]
     return [check_name(text, "caption") for text in written]
 
 
@@ -138,11 +145,11 @@ def _listed(value: object) -> list[object]:
 
 def _add(clips: dict[str, _Clip], clip: _Clip) -> None:
     """Add a row to what is known of its clip; another class or split is a BadRowError."""
-    held = clips.setdefault(clip.clip_id or f"/{clip.file}", clip)
+    held = clips.setdefault(clip.file, clip)
     if held is clip:
         return
     if clip.split is not held.split:
         raise BadRowError(f"the clip is in another split at {held.where}", "two-splits")
-    if (clip.file, clip.category) != (held.file, held.category):
-        raise BadRowError(f"the clip has another file or category at {held.where}")
+    if clip.category != held.category:
+        raise BadRowError(f"the clip has another category at {held.where}")
     held.captions += clip.captions

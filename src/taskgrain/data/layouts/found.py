@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -13,15 +13,12 @@ from pathlib import Path
 from taskgrain.data.annotations import BadRowError
 from taskgrain.data.json_rows import is_text
 from taskgrain.data.layouts.layout import LayoutOptions
+from taskgrain.data.layouts.names import split_named
+from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.videos import is_video_name, split_name
 from taskgrain.labels.template import CaptionParser, fill, placeholder_count, strip_brackets
 
-SPLIT_NAMES: Mapping[str, Split] = {
-    **dict.fromkeys(("train", "training"), Split.TRAIN),
-    **dict.fromkeys(("validation", "validate", "valid", "val", "dev"), Split.VALIDATION),
-    **dict.fromkeys(("test", "testing"), Split.TEST),
-}
 MAX_MADE_ID_BYTES = 120  # of an id made from a path; a longer one is cut and gets a hash
 HASH_DIGITS = 8
 
@@ -42,29 +39,25 @@ class FoundClip:
     clip_id: str | None = None  # None: made from the path
 
 
-def split_named(name: str) -> Split | None:
-    """Give the split that a folder, a file or a cell is called after; None if it is none."""
-    return SPLIT_NAMES.get(name.strip().lower())
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a layout finds in a folder."""
+
+    clips: Sequence[FoundClip]
+    problems: Sequence[Problem] = ()
+    notes: Sequence[str] = ()  # on what was decided on the way
+    used: Collection[Path] = ()  # the tables that were read; of the others a note is made
+    set_aside: Collection[str] = ()  # files of clips that the tables leave out on purpose
 
 
-def split_of_file(path: Path) -> Split | None:
-    """Read the split off a file's name: "kinetics-400_val.csv"; None if it names none."""
-    words = reversed(re.split(r"[^a-z]+", path.stem.lower()))
-    return next((split for split in map(split_named, words) if split is not None), None)
-
-
-def reading_of(
-    root: Path,
-    layout: str,
-    clips: Sequence[FoundClip],
-    options: LayoutOptions,
-    problems: Sequence[Problem] = (),
-    notes: Sequence[str] = (),
-) -> Reading:
+def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions) -> Reading:
     """Make the dataset; a clip with something wrong is left out and its problem listed."""
-    bad = list(problems)
-    said = list(notes)
-    named = _unique(_with_ids(clips), bad)
+    root = tree.root
+    bad = list(found.problems)
+    said = [*found.notes, *tree.notes(found.used), *_unnamed(tree, found)]
+    named = _unique(_with_ids(found.clips), bad)
+    named = _with_split_folders(named, said)
+    named = _scored_on_test(named, options, said)
     named, num_open = _with_splits(named, options)
     if num_open:
         said.append(
@@ -87,6 +80,7 @@ def reading_of(
             records.append(_record(root, clip, parsers))
         except BadRowError as error:
             bad.append(Problem(error.kind, clip.where, str(error)))
+    said += _alike({record.category for record in records})
     if not records and not bad:
         bad.append(Problem("malformed", str(root), "holds no clip that has a class"))
     order = list(Split)
@@ -99,6 +93,7 @@ def reading_of(
         problems=tuple(bad),
         notes=tuple(said),
         test_files=tuple(clip.file for clip in tested),
+        closed=tuple(tree.closed),
     )
 
 
@@ -166,6 +161,66 @@ def _unique(clips: Sequence[FoundClip], problems: list[Problem]) -> list[FoundCl
             same = clip.split is held.split
             problems.append(Problem("duplicate-id" if same else "two-splits", clip.where, text))
     return list(first.values())
+
+
+def _unnamed(tree: Tree, found: Findings) -> list[str]:
+    """Note the clips that lie there and that no table or list names."""
+    if not found.used:
+        return []
+    named = {*(clip.file for clip in found.clips), *found.set_aside}
+    unnamed = [clip.file for clip in tree.arrangement.clips if clip.file not in named]
+    if not unnamed:
+        return []
+    return [f"{len(unnamed)} clips are named by no row and are left out ({shown(unnamed)})"]
+
+
+def _with_split_folders(clips: Sequence[FoundClip], notes: list[str]) -> list[FoundClip]:
+    """Take the splits that the folders of the clips are called after, where nothing else says any.
+
+    One of them has to be for training, and all clips have to lie in such folders.
+    """
+    if not clips or any(clip.split is not None for clip in clips):
+        return list(clips)
+    folders = [[split_named(name) for name in clip.file.split("/")[:-1]] for clip in clips]
+    splits = [next((split for split in names if split), None) for names in folders]
+    if None in splits or Split.TRAIN not in splits or len(set(splits)) < 2:
+        return list(clips)
+    notes.append("no table says the splits: they are those that the folders are called after")
+    return [replace(clip, split=split) for clip, split in zip(clips, splits, strict=True)]
+
+
+def _scored_on_test(
+    clips: Sequence[FoundClip], options: LayoutOptions, notes: list[str]
+) -> list[FoundClip]:
+    """Score the test clips that have a class where the data have no validation clips.
+
+    A share for validation, or labels of test clips that are asked for, leave them as they are.
+    """
+    splits = {clip.split for clip in clips}
+    tested = [c for c in clips if c.split is Split.TEST and c.category is not None]
+    is_open = Split.TRAIN in splits and Split.VALIDATION not in splits
+    if not tested or not is_open or options.test_answers or options.validation_share is not None:
+        return list(clips)
+    notes.append(
+        f"the data have no validation clips: their {len(tested)} labelled test clips are the ones "
+        "that are scored, as validation; --validation draws some of the training clips instead"
+    )
+    held = set(map(id, tested))
+    return [replace(clip, split=Split.VALIDATION) if id(clip) in held else clip for clip in clips]
+
+
+def _alike(categories: Collection[str]) -> list[str]:
+    """Note the categories that differ in case, spaces or marks alone."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(categories):
+        groups[re.sub(r"[\W_]+", " ", name.casefold()).strip()].append(name)
+    alike = [" and ".join(map(repr, names)) for names in groups.values() if len(names) > 1]
+    if not alike:
+        return []
+    return [
+        f"{len(alike)} classes are written in several ways, each of which counts as a class of its "
+        f"own ({shown(alike)}); give one name to what is one class"
+    ]
 
 
 def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[list[FoundClip], int]:

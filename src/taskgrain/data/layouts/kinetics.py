@@ -1,8 +1,10 @@
-"""Kinetics, and lists of the same kind: a CSV file with the path and the class of each clip.
+"""Kinetics, and tables of the same kind: the clip and the class of each row.
 
 Kinetics: `label,youtube_id,time_start,time_end,split`, the videos `ID_000010_000020.mp4` anywhere
-below the folder. The general list: `path,label` and, where it has one, `split`. A file without the
-column `split` is named after its own: `train.csv`, `val.csv`, `kinetics_test.csv`.
+below the folder. The general table: `path,label` (or `file_name`, `video_id`, `id` ...; `class`,
+`category` ...) and, where it has one, `split`, as CSV, JSON lines or a JSON list, anywhere below
+the folder: VideoFolder's `train/metadata.csv` too. Without the column `split`, the name of the
+table or of its folder says it.
 """
 
 from __future__ import annotations
@@ -12,85 +14,100 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.layouts.found import FoundClip, reading_of, split_named, split_of_file
+from taskgrain.data.layouts.columns import (
+    SEGMENT,
+    ClipTable,
+    names_captions,
+    names_classes,
+    names_clips,
+    open_tables,
+)
+from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.paths import clip_path
-from taskgrain.data.layouts.tree import ClipIndex
+from taskgrain.data.layouts.names import split_of_file
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Reading, Split
-from taskgrain.data.tables import Row, look_at, read_table
+from taskgrain.data.tables import Row
 
 NAME = "kinetics"
-FOLDERS = ("", "annotations", "labels")
-SEGMENT = frozenset({"youtube_id", "time_start", "time_end"})
-PATHS = ("path", "video", "file", "filename", "video_path")
-CLASSES = ("label", "class", "category")
 
 
-def recognises(root: Path) -> bool:
-    """Whether a CSV file has such a header, and no column of captions."""
-    return bool(_lists(root))
+def recognises(tree: Tree) -> bool:
+    """Whether a table has such columns, and no column of captions."""
+    return bool(_lists(tree))
 
 
-def read(root: Path, options: LayoutOptions) -> Reading:
-    """Read every such list."""
-    lists = _lists(root)
-    if not lists:
-        text = "expected a CSV file with label,youtube_id,time_start,time_end or path,label"
-        return Reading(root, NAME, (), problems=(Problem("missing-file", str(root), text),))
+def read(tree: Tree, options: LayoutOptions) -> Reading:
+    """Read every such table."""
+    paths = _lists(tree)
+    if not paths:
+        text = "expected a table with label,youtube_id,time_start,time_end or path,label"
+        problem = Problem("missing-file", str(tree.root), text)
+        return Reading(tree.root, NAME, (), problems=(problem,))
     problems: list[Problem] = []
-    rows = [(row, split_of_file(path)) for path in lists for row in read_table(path, problems)]
-    index = ClipIndex(root)
-    segments = Counter(row.text("youtube_id") for row, _ in rows)
+    tables = open_tables(tree, paths, problems)
+    segments = Counter(row.text("youtube_id") for table in tables for row in table.rows)
     clips = []
-    for row, otherwise in rows:
-        try:
-            split = _split(row, otherwise)
-            category = row.text(*CLASSES)
-            if category is None and split is not Split.TEST:
-                raise BadRowError('no "label"; expected the name of a class')
-            clip_id, file = _place(row, root, index, segments)
-            clips.append(FoundClip(file, row.where, category, split, clip_id=clip_id))
-        except BadRowError as error:
-            problems.append(Problem(error.kind, row.where, str(error)))
-    return reading_of(root, NAME, clips, options, problems)
+    for table in tables:
+        for row in table.rows:
+            try:
+                clips.append(_clip(table, row, tree, segments))
+            except BadRowError as error:
+                problems.append(Problem(error.kind, row.where, str(error)))
+    return reading_of(tree, NAME, Findings(clips, problems, used=paths), options)
 
 
-def _lists(root: Path) -> list[Path]:
-    found = []
-    for folder in (root / name for name in FOLDERS):
-        for path in sorted(folder.glob("*.csv")):
-            columns = set(look_at(path).columns)
-            is_list = bool(columns & set(PATHS)) and bool(columns & set(CLASSES))
-            if columns >= SEGMENT or (is_list and not columns & {"caption", "captions"}):
-                found.append(path)
-    return found
+def _lists(tree: Tree) -> list[Path]:
+    found = [
+        path
+        for path, head in tree.tables.items()
+        if SEGMENT.issubset(head.columns)
+        or (
+            names_clips(head.columns)
+            and names_classes(head.columns)
+            and not names_captions(head.columns)
+        )
+    ]
+    return [*found, *_unanswered(tree, found)] if found else []
 
 
-def _split(row: Row, otherwise: Split | None) -> Split | None:
-    written = row.text("split", "subset")
-    if written is None:
-        return otherwise
-    split = split_named(written)
-    if split is None:
-        raise BadRowError(f'split "{written[:60]}"; expected train, validation or test')
-    return split
+def _unanswered(tree: Tree, found: Sequence[Path]) -> list[Path]:
+    """Find the tables of test clips without classes, beside those of the other splits."""
+    return [
+        path
+        for path, head in tree.tables.items()
+        if path not in found
+        and len(head.columns) > 1
+        and names_clips(head.columns)
+        and not names_captions(head.columns)
+        and split_of_file(path) is Split.TEST
+    ]
 
 
-def _place(
-    row: Row, root: Path, index: ClipIndex, segments: Counter[str | None]
-) -> tuple[str | None, str]:
-    """Give a row's clip id (None: made from its path) and its file."""
+def _clip(table: ClipTable, row: Row, tree: Tree, segments: Counter[str | None]) -> FoundClip:
+    split = table.split_of(row)
+    category = table.category_of(row)
+    if category is None and split is not Split.TEST:
+        raise BadRowError(f'no "{table.category or "label"}"; expected the name of a class')
+    clip_id: str | None
+    if row.text("youtube_id") is not None and row.text("time_start") is not None:
+        clip_id, file = _segment(row, tree, segments)
+    else:
+        clip_id, file = table.place_of(row, tree)
+    return FoundClip(file, row.where, category, split, clip_id=clip_id)
+
+
+def _segment(row: Row, tree: Tree, segments: Counter[str | None]) -> tuple[str, str]:
+    """Return the clip id of a segment of a YouTube video, and its file."""
     youtube_id = row.text("youtube_id")
-    if youtube_id is None:
-        written = row.text(*PATHS)
-        if written is None:
-            raise BadRowError("no path; expected that of a video")
-        return None, clip_path(written, root, index)
     start, end = (_seconds(row, name) for name in ("time_start", "time_end"))
     name = check_clip_id(f"{youtube_id}_{start:06d}_{end:06d}")
-    names: Sequence[str] = (name, youtube_id) if segments[youtube_id] == 1 else (name,)
-    found = next(filter(None, map(index.named, names)), None)
-    return name, found or f"videos/{name}.mp4"
+    names: Sequence[str | None] = (name, youtube_id) if segments[youtube_id] == 1 else (name,)
+    for each in names:
+        file = None if each is None else tree.index.named(each)
+        if file is not None:
+            return name, file
+    return name, f"videos/{name}.mp4"
 
 
 def _seconds(row: Row, name: str) -> int:

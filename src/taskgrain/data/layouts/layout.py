@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Reading
+from taskgrain.errors import ManifestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +19,14 @@ class LayoutOptions:
     )
     seed: int = 0  # of the draw of those
     test_answers: bool = False  # keep the labels of test clips; otherwise only their ids
+    division: int = 1  # which of several official divisions is read, from 1
 
     def __post_init__(self) -> None:
         share = self.validation_share
         if share is not None and not 0 < share < 1:
             raise ValueError(f"validation_share {share}: expected 0 < share < 1")
+        if self.division < 1:
+            raise ValueError(f"division {self.division}: expected 1 or more")
 
     def num_scored(self, num_clips: int) -> int:
         """Say how many clips of a class validate: at least one on either side of two or more.
@@ -44,11 +48,31 @@ class LayoutOptions:
         return f"{self.validation_share:g} of each class"
 
 
+def chosen_of(divisions: Sequence[str], options: LayoutOptions) -> tuple[str, str | None]:
+    """Choose one of the official divisions of a dataset, and phrase a note where there are several.
+
+    Raises:
+        ManifestError: if there are not so many.
+    """
+    if options.division > len(divisions):
+        raise ManifestError(
+            f"division {options.division} is wanted, but there are {len(divisions)}: "
+            f"{', '.join(divisions)}"
+        )
+    chosen = divisions[options.division - 1]
+    if len(divisions) == 1:
+        return chosen, None
+    return chosen, (
+        f"of {len(divisions)} official divisions number {options.division} is read ({chosen}); "
+        "taskgrain import --division reads another"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Layout:
     """One layout. Reading lists what is wrong and raises nothing for it."""
 
     name: str
     summary: str  # one line, for --help
-    recognises: Callable[[Path], bool]  # from file names and headers alone
-    read: Callable[[Path, LayoutOptions], Reading]
+    recognises: Callable[[Tree], bool]  # from file names and headers alone
+    read: Callable[[Tree, LayoutOptions], Reading]

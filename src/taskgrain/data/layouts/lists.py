@@ -1,30 +1,34 @@
-"""Lists without a header: `path label` on each line, as SlowFast and MMAction2 write them.
+"""Lists without a header: `path label` on each line, as SlowFast, MMAction2 and UCF101 have them.
 
 The two are separated by a space, a comma, a semicolon or a tab; where the path is that of a folder
-of frames, their number may stand between. Each file is named after its split: `train.csv`,
-`val.txt`, `kinetics_val_list.txt`; or there is only one. The label, as a rule a number, is the name
-of the class.
+of frames, their number may stand between. The path may lack its suffix, or be a name alone. Each
+file is named after its split: `train.csv`, `val.txt`, `trainlist01.txt`; or there is only one. The
+label, often a number, is the name of the class; where each number stands for one folder, the class
+is called as the folder is. A list named after a split may leave the labels to the folders.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import islice
+from collections.abc import Callable
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
 from taskgrain.data.json_rows import MalformedFileError, read_text
 from taskgrain.data.layouts import folders
-from taskgrain.data.layouts.found import FoundClip, reading_of, split_of_file
-from taskgrain.data.layouts.layout import LayoutOptions
+from taskgrain.data.layouts.class_names import with_class_names
+from taskgrain.data.layouts.columns import names_clips
+from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
+from taskgrain.data.layouts.layout import LayoutOptions, chosen_of
+from taskgrain.data.layouts.list_variants import ListVariants
+from taskgrain.data.layouts.names import split_of_file
 from taskgrain.data.layouts.paths import MAX_PATH_BYTES, clip_path
-from taskgrain.data.layouts.tree import VIDEOS, ClipIndex
+from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import Problem, Reading, Split
-from taskgrain.data.tables import HEAD_BYTES
-from taskgrain.data.videos import VIDEO_SUFFIXES
+from taskgrain.data.tables import Head
+from taskgrain.data.videos import VIDEO_SUFFIXES, is_video_name
 
 NAME = "lists"
-FOLDERS = ("", "annotations", "labels")
 SUFFIXES = (".txt", ".csv", ".tsv", ".lst", ".list")
 LOOKED_AT = 20  # lines by which a list is recognised
 MAX_LINE = 2 * MAX_PATH_BYTES  # letters
@@ -34,87 +38,152 @@ _VIDEO = re.compile(
     rf"(?P<path>[^,;\t]*?\.(?:{_KINDS}))(?:\s*[,;\t]\s*(?P<named>[^,;\t]+)|\s+(?P<label>\S+))",
     re.IGNORECASE,
 )
-_FRAMES = re.compile(r"(?P<path>.*?\S)[ ,;\t]+(?:\d+[ ,;\t]+)?(?P<label>\d+)")
+_VIDEO_WITH_COMMA = re.compile(
+    rf"(?P<path>.+?\.(?:{_KINDS}))(?:\s*[,;\t]\s*|\s+)(?P<label>[^\s,;]+)", re.IGNORECASE
+)
+_NUMBERED = re.compile(r"(?P<path>.*?\S)[ ,;\t]+(?:\d+[ ,;\t]+)?(?P<label>\d+)")
+_NAMED = re.compile(r"(?P<path>[^\s,;]+)(?:\s*[,;\t]\s*|\s+)(?P<label>.*\S)")
+_QUOTED = re.compile(r'"([^"]*)"')
 
 
-def recognises(root: Path) -> bool:
+def recognises(tree: Tree) -> bool:
     """Whether such lists are there: one for training, and no more than one of each split.
 
-    A single list of no split will do, but where folders say the class of each clip.
+    Of several divisions by lists of the same names one is read. A single list of no split will
+    do, but where folders say the class of each clip.
     """
-    splits = [split_of_file(path) for path in find_lists(root)]
-    if Split.TRAIN in splits:
-        return None not in splits and len(splits) == len(set(splits))
-    return splits == [None] and not folders.recognises(root)
+    variants = _variants(tree)
+    return bool(variants.divisions) or (variants.is_alone and not folders.recognises(tree))
 
 
-def read(root: Path, options: LayoutOptions) -> Reading:
-    """Read every such list."""
-    lists = find_lists(root)
-    if not lists:
+def read(tree: Tree, options: LayoutOptions) -> Reading:
+    """Read the lists of one division."""
+    variants = _variants(tree)
+    if not variants.lists:
         text = 'expected lists with a line "path label" for each clip'
-        return Reading(root, NAME, (), problems=(Problem("missing-file", str(root), text),))
+        problem = Problem("missing-file", str(tree.root), text)
+        return Reading(tree.root, NAME, (), problems=(problem,))
+    notes: list[str] = []
+    lists = list(variants.lists)
+    if variants.divisions:
+        chosen, note = chosen_of(list(variants.divisions), options)
+        lists = list(variants.divisions[chosen])
+        notes += [note] if note else []
     problems: list[Problem] = []
-    clips: list[FoundClip] = []
-    index = ClipIndex(root)
-    for path in lists:
-        split = split_of_file(path)
-        try:
-            lines = read_text(path).split("\n")
-        except MalformedFileError as error:
-            problems.append(error.problem)
-            continue
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{path}:{number}"
-            try:
-                clips.append(_clip(line.strip(), where, split, root, index))
-            except BadRowError as error:
-                problems.append(Problem(error.kind, where, str(error)))
-    notes = [f"{path.name} has no header: read as path and label" for path in lists]
-    return reading_of(root, NAME, clips, options, problems, notes)
+    clips = [clip for path in lists for clip in _read_list(path, tree, problems)]
+    clips, said = with_class_names(clips, tree, problems)
+    notes += said
+    notes += [f"{path.name} has no header: read as path and label" for path in lists]
+    unread = [path for path in variants.lists if path not in lists]
+    others = [path.relative_to(tree.root).as_posix() for path in unread]
+    if others:
+        notes.append(f"{len(others)} lists of other divisions are not read ({shown(others)})")
+    return reading_of(tree, NAME, Findings(clips, problems, notes, variants.lists), options)
 
 
-def find_lists(root: Path) -> list[Path]:
+def find_lists(tree: Tree) -> list[Path]:
     """Find the files whose first lines are a path and a label each; the videos may be missing."""
-    return [
-        path
-        for folder in (root / name for name in FOLDERS)
-        for path in sorted(folder.glob("*"))
-        if path.suffix.lower() in SUFFIXES and path.is_file() and _is_list(root, path)
-    ]
+    return [path for path, head in tree.tables.items() if _is_list(path, head, tree)]
 
 
-def _is_list(root: Path, path: Path) -> bool:
+def _variants(tree: Tree) -> ListVariants:
+    return ListVariants.of(find_lists(tree), tree.root)
+
+
+def _is_list(path: Path, head: Head, tree: Tree) -> bool:
+    # A header, also one that lacks the class; a clip may be called "video", but hardly "label" too.
+    is_table = names_clips(head.columns) and not any(map(str.isdecimal, head.columns))
+    lines = head.lines[:LOOKED_AT]
+    if path.suffix.lower() not in SUFFIXES or is_table or not lines:
+        return False
+    if any(len(line) > MAX_LINE for line in lines):
+        return False
+    if all(_of_video(line) for line in lines):
+        return True
+    is_split = split_of_file(path) is not None
+    if is_split and all(is_video_name(_unquoted(line)) for line in lines):
+        return True
+    beside = _folder(path, tree)
+    found = [_of_clip(line, tree, beside, may_be_alone=is_split) for line in lines]
+    # Half of them: some clips may be missing. A list of classes may begin with the name of a clip.
+    return 2 * sum(found) >= len(lines) and not _counts(lines)
+
+
+def _counts(lines: tuple[str, ...]) -> bool:
+    """Whether lines are numbered from 0 or 1 and each names something else: a list of classes."""
+    cells = [re.split(r"[\s,;]+", line, maxsplit=1) for line in lines]
+    numbers = [cell[0] for cell in cells]
+    is_counted = any(numbers == list(map(str, range(k, k + len(lines)))) for k in (0, 1))
+    return is_counted and len({cell[-1] for cell in cells}) == len(lines)
+
+
+def _of_video(line: str) -> re.Match[str] | None:
+    line = _unquoted(line)
+    return _VIDEO.fullmatch(line) or _VIDEO_WITH_COMMA.fullmatch(line)
+
+
+def _of_clip(line: str, tree: Tree, beside: str, *, may_be_alone: bool) -> bool:
+    """Whether a line begins with the name of a clip that is there."""
+    line = _unquoted(line)
+    names = [found["path"] for form in (_NUMBERED, _NAMED) if (found := form.fullmatch(line))]
+    for name in (*names, line) if may_be_alone else names:
+        try:
+            if tree.index.holds(clip_path(name, tree.root, tree.index, beside)):
+                return True
+        except BadRowError:
+            continue
+    return False
+
+
+def _unquoted(line: str) -> str:
+    return _QUOTED.sub(r"\1", line) if '"' in line else line
+
+
+def _folder(path: Path, tree: Tree) -> str:
+    folder = path.parent.relative_to(tree.root)
+    return "" if folder == Path() else folder.as_posix()
+
+
+def _read_list(path: Path, tree: Tree, problems: list[Problem]) -> list[FoundClip]:
     try:
-        with path.open("rb") as file:
-            head = file.read(HEAD_BYTES).decode("utf-8-sig", errors="replace")
-    except OSError:
-        return False
-    whole = head.splitlines()[: -1 if len(head) >= HEAD_BYTES else None]  # the last may be cut
-    lines = list(islice((line.strip() for line in whole if line.strip()), LOOKED_AT))
-    return bool(lines) and all(
-        len(line) <= MAX_LINE and (_VIDEO.fullmatch(line) or _names_frames(root, line))
-        for line in lines
-    )
+        lines = read_text(path).split("\n")
+    except MalformedFileError as error:
+        problems.append(error.problem)
+        return []
+    split, beside = split_of_file(path), _folder(path, tree)
+
+    def place(written: str) -> str:
+        return clip_path(written, tree.root, tree.index, beside)
+
+    clips = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            clips.append(_clip(line.strip(), where, split, place, tree))
+        except BadRowError as error:
+            problems.append(Problem(error.kind, where, str(error)))
+    return clips
 
 
-def _names_frames(root: Path, line: str) -> bool:
-    found = _FRAMES.fullmatch(line)
-    if found is None:
-        return False
-    try:
-        return any((root / folder / found["path"]).is_dir() for folder in ("", VIDEOS))
-    except (OSError, ValueError):  # too long for a name; ValueError: a NUL
-        return False
-
-
-def _clip(line: str, where: str, split: Split | None, root: Path, index: ClipIndex) -> FoundClip:
-    line = line[: MAX_LINE + 1]  # a longer one holds no path that is taken
-    video = _VIDEO.fullmatch(line)
-    found = video or _FRAMES.fullmatch(line)
-    if found is None:
+def _clip(
+    line: str, where: str, split: Split | None, place: Callable[[str], str], tree: Tree
+) -> FoundClip:
+    line = _unquoted(line[: MAX_LINE + 1])  # a longer one holds no path that is taken
+    found = _of_video(line)
+    if found is not None:
+        label = found.groupdict().get("named") or found["label"]
+        return FoundClip(place(found["path"]), where, label.strip(), split)
+    if split is not None and is_video_name(line):
+        return FoundClip(place(line), where, None, split)
+    forms = [form for form in (_NUMBERED.fullmatch(line), _NAMED.fullmatch(line)) if form]
+    for form in forms:
+        file = place(form["path"])
+        if tree.index.holds(file):
+            return FoundClip(file, where, form["label"], split)
+    if split is not None and tree.index.holds(place(line)):
+        return FoundClip(place(line), where, None, split)
+    if not forms:
         raise BadRowError('expected "path label"; a header "path,label" allows any other text')
-    label = (video["named"] or video["label"]) if video else found["label"]
-    return FoundClip(clip_path(found["path"], root, index), where, label, split)
+    return FoundClip(place(forms[0]["path"]), where, forms[0]["label"], split)

@@ -18,7 +18,7 @@ from taskgrain.data.annotations import (
 )
 from taskgrain.data.layouts.found import FoundClip, record_of
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.tree import first_folder
+from taskgrain.data.layouts.tree import Tree, first_folder
 from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.tables import read_pairs
 
@@ -29,9 +29,9 @@ FOLDERS = ("", "labels", "annotations")
 VIDEO_FOLDERS = (VIDEOS, f"videos/{VIDEOS}", "videos", "rawframes", "frames")
 
 
-def recognises(root: Path) -> bool:
+def recognises(tree: Tree) -> bool:
     """Whether annotations have the makers' names, or lie as theirs do."""
-    return _files(root) is not None
+    return _files(tree.root) is not None
 
 
 def has_makers_videos(root: Path) -> bool:
@@ -39,8 +39,9 @@ def has_makers_videos(root: Path) -> bool:
     return first_folder(root, VIDEO_FOLDERS[:2]) is not None
 
 
-def read(root: Path, options: LayoutOptions) -> Reading:
+def read(tree: Tree, options: LayoutOptions) -> Reading:
     """Read the annotations where they lie; test clips keep their labels only on request."""
+    root = tree.root
     files = _files(root)
     if files is None:
         text = f"expected {PREFIX}train.json or labels/train.json"

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, KnownNames, check_clip_id
-from taskgrain.data.layouts.found import FoundClip, reading_of
+from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.tree import first_folder
+from taskgrain.data.layouts.tree import Tree, first_folder
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import read_names, read_pairs
 from taskgrain.data.videos import index_videos, stored_as
@@ -29,12 +29,13 @@ class TwentyBn:
     name: str  # "jester-v1"
     layout: str  # what we call it
 
-    def recognises(self, root: Path) -> bool:
+    def recognises(self, tree: Tree) -> bool:
         """Whether the training file and the folder of frames have this dataset's names."""
-        return self._annotations(root) is not None
+        return self._annotations(tree.root) is not None
 
-    def read(self, root: Path, options: LayoutOptions) -> Reading:
+    def read(self, tree: Tree, options: LayoutOptions) -> Reading:
         """Read the CSV files; test clips have ids only."""
+        root = tree.root
         found = self._annotations(root)
         if found is None:
             text = f"expected {self.name}-train.csv, or labels/train.csv and 20bn-{self.name}/"
@@ -56,7 +57,7 @@ class TwentyBn:
             for where, clip_id, category in _rows(path, categories, split, problems):
                 file = f"{below}/{stored_as(held, clip_id) or clip_id}"
                 clips.append(FoundClip(file, where, category, split, clip_id=clip_id))
-        return reading_of(root, self.layout, clips, options, problems)
+        return reading_of(tree, self.layout, Findings(clips, problems), options)
 
     def _annotations(self, root: Path) -> tuple[Path, str] | None:
         """Find the folder of the CSV files, and what their names begin with."""
