@@ -15,7 +15,13 @@ from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-from taskgrain.data.json_rows import JsonRows, MalformedFileError, decode_text, read_text
+from taskgrain.data.json_rows import (
+    JsonRows,
+    MalformedFileError,
+    decode_text,
+    parse_json,
+    read_text,
+)
 from taskgrain.data.manifest import Problem
 
 JSON_LINES = (".jsonl", ".ndjson")
@@ -24,6 +30,7 @@ HEAD_BYTES = 65_536  # of a file that is looked at to recognise it
 LOOKED_AT = 50  # lines by which the separator is chosen
 
 _SEP_LINE = re.compile(r"\"?sep=(?P<separator>[\t,;|])\"?")  # as Excel writes it above a table
+_LISTS = re.compile(r"\{\s*\"(?:train|val|dev|test)[a-z_ -]*\"\s*:\s*\[\s*(?=[\"{])", re.IGNORECASE)
 _NO_WORD = re.compile(r"[\s-]+")
 
 
@@ -83,7 +90,7 @@ def look_at(path: Path) -> Head:
         written = written[:-1] or [text]  # the last may be cut
     lines = [line.strip() for line in written if line.strip()]
     if path.suffix.lower() == ".json":
-        return Head(_keys(text.lstrip().removeprefix("[").lstrip()), ())
+        return Head(_json_columns(text.lstrip()), ())
     if is_jsonl(path):
         return Head(_keys(lines[0]) if lines else (), ())
     lines = lines[1:] if lines and _SEP_LINE.fullmatch(lines[0]) else lines
@@ -313,14 +320,47 @@ def read_objects(
             problems.append(Problem("malformed", where, f"expected {expected}"))
 
 
+def _json_columns(text: str) -> tuple[str, ...]:
+    """Return the columns of a JSON list of rows, or of an object of such lists by split."""
+    lists = _LISTS.match(text)
+    if lists is None:
+        return _keys(text.removeprefix("[").lstrip())
+    first = text[lists.end() :]
+    return ("file", "split") if first.startswith('"') else (*_keys(first), "split")
+
+
 def _list_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
-    """Yield the objects of a JSON list. Lines are counted once, for all of them."""
+    """Yield the objects of a JSON list, or of each list of an object, by split.
+
+    Lines are counted once, for all of them.
+    """
+    if read_text(path).lstrip().startswith("{"):
+        yield from _rows_by_split(path, problems)
+        return
     file = JsonRows(path)
     for index, row in enumerate(file.rows):
         if isinstance(row, dict):
             yield Row(file.where(index), _present(row))
         else:
             problems.append(Problem("malformed", file.where(index), "expected an object"))
+
+
+def _rows_by_split(path: Path, problems: list[Problem]) -> Iterator[Row]:
+    """Yield the rows of `{"train": [...], "test": [...]}`: objects, or names of files."""
+    found = parse_json(read_text(path), path)
+    assert isinstance(found, dict)
+    for split, rows in found.items():
+        if not isinstance(rows, list):
+            problems.append(Problem("malformed", f"{path}: {split[:60]}", "expected a list"))
+            continue
+        for number, row in enumerate(rows, start=1):
+            where = f"{path}: {split[:60]}, row {number}"
+            if isinstance(row, dict):
+                yield Row(where, {"split": split, **_present(row)})
+            elif isinstance(row, str):
+                yield Row(where, {"split": split, "file": row})
+            else:
+                problems.append(Problem("malformed", where, "expected an object or a file name"))
 
 
 def _present(row: Mapping[str, object]) -> dict[str, object]:

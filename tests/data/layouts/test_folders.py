@@ -211,16 +211,6 @@ def test_a_link_to_itself_is_passed_over(tmp_path: Path) -> None:
     assert len(read_manifest(root).records) == 2
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read anything")
-def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    root = touch(tmp_path, "a/1.mp4", "b/1.mp4", "b/closed/1.mp4")
-    (root / "b" / "closed").chmod(0)
-    reading = read_dataset(root)
-    assert len(reading.records) == 2
-    assert reading.closed == ("b/closed",)
-    assert any("1 folders could not be read" in note for note in reading.notes)
-
-
 def test_a_folder_without_words_names_no_category(tmp_path: Path) -> None:
     reading = read_dataset(touch(tmp_path, "a/1.mp4", "[]/1.mp4", "b/1.mp4"))
     assert {record.category for record in reading.records} == {"a", "b"}

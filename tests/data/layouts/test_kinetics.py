@@ -7,7 +7,7 @@ import pytest
 
 from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_dataset, read_manifest
-from tests.data.layouts.made import CLASSES, counts, has_note, read, touch
+from tests.data.layouts.made import CLASSES, counts, has_note, of_classes, read, touch
 
 HEAD = "label,youtube_id,time_start,time_end,split\n"
 
@@ -231,3 +231,68 @@ def test_a_table_is_seen_however_it_is_written(tmp_path: Path, text: str, encodi
     reading = read(tmp_path)
     assert counts(reading) == {"train": {"left, hand": 1}, "validation": {"right": 1}}
     assert has_note(reading, "1 clips are named by no row", "w/2.mp4")
+
+
+def test_rows_that_say_the_same_again_are_one_and_the_split_counts(tmp_path: Path) -> None:
+    files = of_classes("{c}/{k}.mp4")
+    touch(tmp_path, *files)
+    for name, chosen in (("all", files), ("train", files[:3] + files[4:7]), ("val", files[3::4])):
+        text = "".join(f"{file},{file[:4]}\n" for file in chosen)
+        (tmp_path / f"{name}.csv").write_text(f"path,label\n{text}")
+    reading = read(tmp_path)
+    assert counts(reading) == {
+        "train": {"wave": 3, "clap": 3},
+        "validation": {"wave": 1, "clap": 1},
+    }
+    assert has_note(reading, "8 rows say again what another row says")
+
+
+@pytest.mark.parametrize(
+    ("second", "kind", "said"),
+    [
+        ("0.mp4,b,train", "duplicate-id", ':2, as "a"; a clip has one class'),
+        ("0.mp4,a,val", "two-splits", "stands already at"),
+    ],
+)
+def test_rows_of_one_clip_that_disagree_are_named(
+    tmp_path: Path, second: str, kind: str, said: str
+) -> None:
+    touch(tmp_path, "0.mp4", "1.mp4")
+    text = f"path,label,split\n0.mp4,a,train\n1.mp4,b,val\n{second}\n"
+    (tmp_path / "list.csv").write_text(text)
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.kind, problem.where[-2:]) == (kind, ":4")
+    assert said in problem.text
+
+
+@pytest.mark.parametrize("name", ["splits.csv", "splits.json", "rows.json"])
+def test_a_table_of_splits_leaves_the_classes_to_the_folders(tmp_path: Path, name: str) -> None:
+    files = of_classes("{c}/{k}.mp4")
+    touch(tmp_path, *files)
+    parts = {"train": [f for f in files if "/3" not in f], "test": [f for f in files if "/3" in f]}
+    texts = {
+        "splits.csv": "path,split\n"
+        + "".join(f"{f},{split}\n" for split, held in parts.items() for f in held),
+        "splits.json": json.dumps(parts, indent=1),
+        "rows.json": json.dumps({s: [{"path": f} for f in held] for s, held in parts.items()}),
+    }
+    (tmp_path / name).write_text(texts[name])
+    assert counts(read(tmp_path)) == {
+        "train": {"wave": 3, "clap": 3},
+        "validation": {"wave": 1, "clap": 1},
+    }
+
+
+def test_answers_of_a_model_are_no_annotations(tmp_path: Path) -> None:
+    touch(tmp_path, *of_classes("{c}/{k}.mp4"))
+    (tmp_path / "predictions.csv").write_text("file,label,score\nwave/0.mp4,clap,0.3\n")
+    reading = read(tmp_path)
+    assert reading.layout == "folders"
+    assert has_note(reading, "files of other tables are not read", "predictions.csv")
+
+
+def test_parts_of_a_video_are_not_read_and_named(tmp_path: Path) -> None:
+    touch(tmp_path, "0.mp4", "1.mp4")
+    text = "video,start,end,label,split\n0.mp4,3,5,a,train\n1.mp4,0,2,b,val\n"
+    (tmp_path / "list.csv").write_text(text)
+    assert has_note(read(tmp_path), "list.csv: start, end are not read")

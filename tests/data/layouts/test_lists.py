@@ -8,7 +8,7 @@ from taskgrain.data.layouts import LayoutOptions
 from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_dataset, read_manifest
 from taskgrain.errors import ManifestError
-from tests.data.layouts.made import counts, has_note, of_classes, read, touch, write
+from tests.data.layouts.made import CLASSES, counts, has_note, of_classes, read, touch, write
 
 
 @pytest.mark.parametrize("separator", [" ", ",", ", ", ";", "\t"])
@@ -229,3 +229,19 @@ def test_a_list_of_one_split_alone_is_named_where_the_folders_are_read(tmp_path:
     reading = read(tmp_path)
     assert reading.layout == "folders"
     assert has_note(reading, "files of other tables are not read", "testlist.txt")
+
+
+def test_the_number_of_the_class_may_stand_first(tmp_path: Path) -> None:
+    touch(tmp_path, *of_classes("v/{c}/{k}.mp4"))
+    lines = [f"{CLASSES.index(f[:4])} {f}" for f in of_classes("{c}/{k}.mp4")]
+    train, val = [x for x in lines if "/3" not in x], [x for x in lines if "/3" in x]
+    write(tmp_path, {"train.txt": "\n".join(train), "val.txt": "\n".join(val)})
+    expected = {"train": {"wave": 3, "clap": 3}, "validation": {"wave": 1, "clap": 1}}
+    assert counts(read(tmp_path)) == expected
+
+
+def test_several_numbers_after_a_video_are_named(tmp_path: Path) -> None:
+    touch(tmp_path, *of_classes("{c}/{k}.mp4"))
+    write(tmp_path, {"train.txt": "wave/0.mp4 0 3\nclap/0.mp4 1\n", "val.txt": "wave/1.mp4 0\n"})
+    (problem,) = read_dataset(tmp_path).problems
+    assert (problem.where[-2:], problem.text[:15]) == (":1", "several numbers")

@@ -46,7 +46,7 @@ def with_class_names(
     for clip in clips:
         category = clip.category
         if category is None:
-            category = _folder_of(clip.file)
+            category = folder_class(clip.file)
             if category is None and clip.split is not Split.TEST:
                 text = (
                     'expected "path label": the clip lies in no folder of a class; a header '
@@ -60,7 +60,7 @@ def with_class_names(
     return named, notes
 
 
-def _folder_of(file: str) -> str | None:
+def folder_class(file: str) -> str | None:
     """Return the folder of a clip that may be called after its class: the nearest such."""
     folders = file.split("/")[:-1]
     return next((name for name in reversed(folders) if kind_of(name).is_class), None)
@@ -71,7 +71,7 @@ def _folder_names(clips: Sequence[FoundClip]) -> dict[str, str]:
     folders: dict[str, set[str | None]] = defaultdict(set)
     for clip in clips:
         if clip.category is not None:
-            folders[clip.category].add(_folder_of(clip.file))
+            folders[clip.category].add(folder_class(clip.file))
     names = {number: held for number, (held, *more) in folders.items() if not more and held}
     is_whole = len(names) == len(folders) > 1 and len(set(names.values())) == len(names)
     return names if is_whole else {}

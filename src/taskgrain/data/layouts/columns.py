@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ CAPTIONS = ("caption", "captions")
 TEXTS = ("text", "sentence", "sentences", "description")  # captions where no column is a class
 SPLITS = ("split", "subset", "partition")
 SEGMENT = frozenset({"youtube_id", "time_start", "time_end"})
+NOT_READ = re.compile(r"(?:t_|time_)?(?:start|end|begin|stop)(?:_(?:time|sec|seconds|frame))?")
+ANSWERS = re.compile(r"(?:^|[\W_])(?:pred(?:iction)?s?|results?|scores|submission)(?:$|[\W_])")
 SAMPLED = 50  # rows by which a column is chosen
 
 
@@ -117,6 +120,25 @@ def names_captions(columns: Iterable[str]) -> bool:
     """Whether one of some columns holds captions."""
     names = set(columns)
     return bool(names & set(CAPTIONS)) or (bool(names & set(TEXTS)) and not names_classes(names))
+
+
+def names_splits(columns: Iterable[str]) -> bool:
+    """Whether one of some columns names a split."""
+    return not set(SPLITS).isdisjoint(columns)
+
+
+def holds_answers(path: Path) -> bool:
+    """Whether a table is called as what somebody predicted, which is no annotation."""
+    return ANSWERS.search(path.stem.lower()) is not None
+
+
+def unread_columns(table: ClipTable) -> str | None:
+    """Phrase which columns would say a part of a video; None without one."""
+    first = table.rows[0].cells if table.rows else {}
+    names = [name for name in first if NOT_READ.fullmatch(name)]
+    if not names:
+        return None
+    return f"{table.path.name}: {', '.join(names)} are not read: each clip is its whole file"
 
 
 def lacking(columns: Sequence[str]) -> str | None:

@@ -158,6 +158,8 @@ def _unique(clips: Sequence[FoundClip], problems: list[Problem]) -> list[FoundCl
         held = first.setdefault(clip.clip_id, clip)
         if held is not clip:
             text = f'id "{clip.clip_id}" stands already at {held.where}'
+            if clip.file == held.file and clip.category != held.category:
+                text += f', as "{held.category}"; a clip has one class'
             same = clip.split is held.split
             problems.append(Problem("duplicate-id" if same else "two-splits", clip.where, text))
     return list(first.values())

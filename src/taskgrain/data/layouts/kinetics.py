@@ -10,17 +10,22 @@ table or of its folder says it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
+from taskgrain.data.layouts.class_names import folder_class
 from taskgrain.data.layouts.columns import (
     SEGMENT,
     ClipTable,
+    holds_answers,
     names_captions,
     names_classes,
     names_clips,
+    names_splits,
     open_tables,
+    unread_columns,
 )
 from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
 from taskgrain.data.layouts.layout import LayoutOptions
@@ -54,46 +59,76 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
                 clips.append(_clip(table, row, tree, segments))
             except BadRowError as error:
                 problems.append(Problem(error.kind, row.where, str(error)))
-    return reading_of(tree, NAME, Findings(clips, problems, used=paths), options)
+    merged = _merged(clips)
+    notes = [
+        note for table in tables if not _has_segments(table) and (note := unread_columns(table))
+    ]
+    if len(merged) < len(clips):
+        notes.append(f"{len(clips) - len(merged)} rows say again what another row says")
+    return reading_of(tree, NAME, Findings(merged, problems, notes, paths), options)
+
+
+def _has_segments(table: ClipTable) -> bool:
+    return bool(table.rows) and SEGMENT.issubset(table.rows[0].cells)
+
+
+def _merged(clips: Sequence[FoundClip]) -> list[FoundClip]:
+    """Join rows that say the same of one clip: of "all.csv" and "train.csv" the split counts."""
+    held: dict[tuple[str | None, str, str | None], FoundClip] = {}
+    others: list[FoundClip] = []
+    for clip in clips:
+        key = (clip.clip_id, clip.file, clip.category)
+        first = held.setdefault(key, clip)
+        if first.split is None:
+            held[key] = replace(first, split=clip.split)
+        elif clip.split not in (None, first.split):
+            others.append(clip)
+    return [*held.values(), *others]
 
 
 def _lists(tree: Tree) -> list[Path]:
+    heads = {p: h.columns for p, h in tree.tables.items() if not holds_answers(p)}
     found = [
         path
-        for path, head in tree.tables.items()
-        if SEGMENT.issubset(head.columns)
-        or (
-            names_clips(head.columns)
-            and names_classes(head.columns)
-            and not names_captions(head.columns)
-        )
+        for path, names in heads.items()
+        if SEGMENT.issubset(names)
+        or (names_clips(names) and names_classes(names) and not names_captions(names))
     ]
-    return [*found, *_unanswered(tree, found)] if found else []
+    tested = [
+        path
+        for path, names in heads.items()
+        if path not in found
+        and len(names) > 1
+        and names_clips(names)
+        and not names_captions(names)
+        and split_of_file(path) is Split.TEST
+    ]
+    return [*found, *tested] if found else _divisions(heads)
 
 
-def _unanswered(tree: Tree, found: Sequence[Path]) -> list[Path]:
-    """Find the tables of test clips without classes, beside those of the other splits."""
+def _divisions(heads: Mapping[Path, Sequence[str]]) -> list[Path]:
+    """Find tables that divide clips and leave the classes to the folders."""
     return [
         path
-        for path, head in tree.tables.items()
-        if path not in found
-        and len(head.columns) > 1
-        and names_clips(head.columns)
-        and not names_captions(head.columns)
-        and split_of_file(path) is Split.TEST
+        for path, names in heads.items()
+        if names_clips(names)
+        and not names_captions(names)
+        and (names_splits(names) or (len(names) == 1 and split_of_file(path) is not None))
     ]
 
 
 def _clip(table: ClipTable, row: Row, tree: Tree, segments: Counter[str | None]) -> FoundClip:
     split = table.split_of(row)
     category = table.category_of(row)
-    if category is None and split is not Split.TEST:
-        raise BadRowError(f'no "{table.category or "label"}"; expected the name of a class')
     clip_id: str | None
     if row.text("youtube_id") is not None and row.text("time_start") is not None:
         clip_id, file = _segment(row, tree, segments)
     else:
         clip_id, file = table.place_of(row, tree)
+    if table.category is None and category is None and split is not None:
+        category = folder_class(file) if tree.index.holds(file) else None
+    if category is None and split is not Split.TEST:
+        raise BadRowError(f'no "{table.category or "label"}"; expected the name of a class')
     return FoundClip(file, row.where, category, split, clip_id=clip_id)
 
 

@@ -43,6 +43,9 @@ _VIDEO_WITH_COMMA = re.compile(
 )
 _NUMBERED = re.compile(r"(?P<path>.*?\S)[ ,;\t]+(?:\d+[ ,;\t]+)?(?P<label>\d+)")
 _NAMED = re.compile(r"(?P<path>[^\s,;]+)(?:\s*[,;\t]\s*|\s+)(?P<label>.*\S)")
+_NUMBER_FIRST = re.compile(r"(?P<label>\d+)[ ,;\t]+(?P<path>.*\S)")
+_OF_SEVERAL = re.compile(rf".*\.(?:{_KINDS})(?:[ ,;\t]+\d+){{2,}}", re.IGNORECASE)
+_FORMS = (_NUMBERED, _NAMED, _NUMBER_FIRST)
 _QUOTED = re.compile(r'"([^"]*)"')
 
 
@@ -101,8 +104,6 @@ def _is_list(path: Path, head: Head, tree: Tree) -> bool:
     if all(_of_video(line) for line in lines):
         return True
     is_split = split_of_file(path) is not None
-    if is_split and all(is_video_name(_unquoted(line)) for line in lines):
-        return True
     beside = _folder(path, tree)
     found = [_of_clip(line, tree, beside, may_be_alone=is_split) for line in lines]
     # Half of them: some clips may be missing. A list of classes may begin with the name of a clip.
@@ -114,7 +115,8 @@ def _counts(lines: tuple[str, ...]) -> bool:
     cells = [re.split(r"[\s,;]+", line, maxsplit=1) for line in lines]
     numbers = [cell[0] for cell in cells]
     is_counted = any(numbers == list(map(str, range(k, k + len(lines)))) for k in (0, 1))
-    return is_counted and len({cell[-1] for cell in cells}) == len(lines)
+    names = {cell[-1] for cell in cells}
+    return is_counted and len(names) == len(lines) and not any(map(is_video_name, names))
 
 
 def _of_video(line: str) -> re.Match[str] | None:
@@ -125,7 +127,7 @@ def _of_video(line: str) -> re.Match[str] | None:
 def _of_clip(line: str, tree: Tree, beside: str, *, may_be_alone: bool) -> bool:
     """Whether a line begins with the name of a clip that is there."""
     line = _unquoted(line)
-    names = [found["path"] for form in (_NUMBERED, _NAMED) if (found := form.fullmatch(line))]
+    names = [form["path"] for form in _forms(line)]
     for name in (*names, line) if may_be_alone else names:
         try:
             if tree.index.holds(clip_path(name, tree.root, tree.index, beside)):
@@ -133,6 +135,12 @@ def _of_clip(line: str, tree: Tree, beside: str, *, may_be_alone: bool) -> bool:
         except BadRowError:
             continue
     return False
+
+
+def _forms(line: str) -> list[re.Match[str]]:
+    """Return the ways in which a line may be a path and a label; no label is called as a video."""
+    found = [match for form in _FORMS if (match := form.fullmatch(line))]
+    return [match for match in found if not is_video_name(match["label"])]
 
 
 def _unquoted(line: str) -> str:
@@ -175,14 +183,14 @@ def _clip(
     if found is not None:
         label = found.groupdict().get("named") or found["label"]
         return FoundClip(place(found["path"]), where, label.strip(), split)
-    if split is not None and is_video_name(line):
-        return FoundClip(place(line), where, None, split)
-    forms = [form for form in (_NUMBERED.fullmatch(line), _NAMED.fullmatch(line)) if form]
+    if _OF_SEVERAL.fullmatch(line):
+        raise BadRowError('several numbers after the path of a video; expected "path label"')
+    forms = _forms(line)
     for form in forms:
         file = place(form["path"])
         if tree.index.holds(file):
             return FoundClip(file, where, form["label"], split)
-    if split is not None and tree.index.holds(place(line)):
+    if split is not None and (is_video_name(line) or tree.index.holds(place(line))):
         return FoundClip(place(line), where, None, split)
     if not forms:
         raise BadRowError('expected "path label"; a header "path,label" allows any other text')
