@@ -296,3 +296,20 @@ def test_a_refusal_names_each_table_and_what_it_lacks(tmp_path: Path) -> None:
     said = r"Charades_v1_train\.csv: columns are id, subject, .*; none is a class or a caption"
     with pytest.raises(ManifestError, match=said):
         read_manifest(root)
+
+
+def test_clips_of_one_group_are_never_on_both_sides(tmp_path: Path) -> None:
+    takes = [(g, k) for g in range(1, 6) for k in range(1, 5)]
+    touch(
+        tmp_path, *(f"{c}/v_{c}_g{g:02d}_c{k:02d}.avi" for c in ("wave", "clap") for g, k in takes)
+    )
+    reading = read(tmp_path)
+    sides: dict[Split, set[str]] = {
+        split: {record.clip_id.rpartition("_c")[0] for record in reading.split(split)}
+        for split in (Split.TRAIN, Split.VALIDATION)
+    }
+    assert not sides[Split.TRAIN] & sides[Split.VALIDATION]
+    assert {split: len(groups) for split, groups in sides.items()} == {
+        Split.TRAIN: 6,
+        Split.VALIDATION: 4,
+    }

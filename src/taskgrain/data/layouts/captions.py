@@ -60,13 +60,16 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
         return Reading(tree.root, NAME, (), problems=(problem,))
     problems: list[Problem] = []
     rows: list[_Clip] = []
-    for table in open_tables(tree, paths, problems):
+    tables = open_tables(tree, paths, problems)
+    for table in tables:
         for row in table.rows:
             try:
                 rows.append(_clip(table, row, tree))
             except BadRowError as error:
                 problems.append(Problem(error.kind, row.where, str(error)))
-    rows, notes = _without_row_numbers(rows)
+    notes: list[str] = []
+    if not all(table.clip in IDS for table in tables):
+        rows, notes = _without_row_numbers(rows)
     clips: dict[str, _Clip] = {}
     for clip in rows:
         try:

@@ -22,6 +22,8 @@ from taskgrain.labels.template import CaptionParser, fill, placeholder_count, st
 MAX_MADE_ID_BYTES = 120  # of an id made from a path; a longer one is cut and gets a hash
 HASH_DIGITS = 8
 
+# UCF101 and UCF50: clips of one group are cut from one video.
+_TAKE = re.compile(r"(?P<group>.*_g\d+)_c\d+", re.IGNORECASE)
 _BRACKET = re.compile(r"\[([^\[\]]*)\]")
 _NO_ID_LETTER = re.compile(r"[^\w.-]+", re.UNICODE)
 
@@ -229,7 +231,7 @@ def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[li
     """Give a split to every clip, and count those that the data do not divide.
 
     The draw is of clips without a split; where the data name no validation clip, of the training
-    clips too. Each class of two clips or more has one on either side at least.
+    clips too. Each class of two groups or more has one on either side at least.
     """
     has_validation = any(clip.split is Split.VALIDATION for clip in clips)
     open_splits = (None,) if has_validation else (None, Split.TRAIN)
@@ -239,9 +241,7 @@ def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[li
             classes[clip.category].append(clip)
     scored: set[str | None] = set()
     for members in classes.values():
-        ordered = sorted(members, key=lambda clip: _draw(options.seed, clip.clip_id or ""))
-        number = options.num_scored(len(ordered))
-        scored.update(clip.clip_id for clip in ordered[:number])
+        scored |= _drawn(members, options)
     divided = [
         replace(clip, split=Split.VALIDATION if clip.clip_id in scored else Split.TRAIN)
         if clip.split in open_splits
@@ -249,6 +249,22 @@ def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[li
         for clip in clips
     ]
     return divided, sum(map(len, classes.values()))
+
+
+def _drawn(members: Sequence[FoundClip], options: LayoutOptions) -> set[str | None]:
+    """Draw the clips of a class that are scored; what was filmed together stays together."""
+    groups: dict[str, list[str | None]] = defaultdict(list)
+    for clip in members:
+        clip_id = clip.clip_id or ""
+        take = _TAKE.fullmatch(clip_id)
+        groups[take["group"] if take else clip_id].append(clip_id)
+    ordered = sorted(groups, key=lambda group: _draw(options.seed, group))
+    number, scored = options.num_scored(len(members)), set[str | None]()
+    for group in ordered[:-1]:
+        if len(scored) >= number:
+            break
+        scored.update(groups[group])
+    return scored
 
 
 def _draw(seed: int, clip_id: str) -> bytes:
