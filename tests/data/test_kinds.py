@@ -11,6 +11,7 @@ from taskgrain.data.decode import decode_clip
 from taskgrain.data.inspect import inspect_clip
 from taskgrain.data.kinds import kind_of, kind_of_bytes
 from taskgrain.data.videos import is_image_name, is_video_name
+from taskgrain.errors import ClipError
 
 # Ending -> the format and codec that it stands for, and a size that the codec takes.
 VIDEOS = {
@@ -119,3 +120,22 @@ def test_an_image_without_a_white_is_told(tmp_path: Path) -> None:
 )
 def test_sound_and_text_are_no_kind_of_footage(start: bytes) -> None:
     assert kind_of_bytes(start) is None
+
+
+@pytest.mark.parametrize("suffix", [".m2v", ".mxf", ".dv", ".ivf", ".h264", ".265", ".ogm", ".ts"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ffconcat version 1.0\nfile neighbour.divx\n",
+        "#EXTM3U\n#EXT-X-VERSION:3\n#EXTINF:1,\nneighbour.divx\n#EXT-X-ENDLIST\n",
+        "<?xml version='1.0'?><MPD><BaseURL>neighbour.divx</BaseURL></MPD>",
+    ],
+)
+def test_a_text_that_names_other_files_is_refused_under_every_ending(
+    tmp_path: Path, suffix: str, text: str
+) -> None:
+    write_kind(tmp_path / "neighbour.divx", *VIDEOS[".divx"])
+    path = tmp_path / f"clip{suffix}"
+    path.write_text(text)
+    with pytest.raises(ClipError):
+        decode_clip(path, height=8, width=8)

@@ -24,7 +24,11 @@ def still_note(starts: array[float], end: float) -> str | None:
     """
     if len(starts) < 2:
         return None
-    stays = np.diff(np.append(np.frombuffer(starts), end))
+    at = np.frombuffer(starts)
+    gaps = at[1:] - at[:-1]
+    if max(gaps.max(), end - at[-1]) <= LONG_SECONDS:  # as nearly always
+        return None
+    stays = np.append(gaps, end - at[-1])
     usual = float(np.partition(stays, (len(stays) - 1) // 2)[(len(stays) - 1) // 2])
     long = stays[stays > max(LONG_SECONDS, LONG_TIMES * usual)]
     span = end - starts[0]
