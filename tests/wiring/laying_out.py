@@ -15,7 +15,7 @@ from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Cell
 from taskgrain.models.channels import ChannelShape
 from taskgrain.report.run_folder import read_study
-from taskgrain.study.datasets import SOURCE
+from taskgrain.study.datasets import SOURCE, lay_out
 from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
 from taskgrain.study.extracting import batches_in_order, seen_of_clips
@@ -25,7 +25,6 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
 from taskgrain.study.networks import new_encoder, new_model, shape_of, wanted_network
 from taskgrain.study.plan import plan_cells
-from taskgrain.study.run import lay_out_study
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import SourceTask
 from taskgrain.study.subjects import SubjectKey, subjects
@@ -46,7 +45,8 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
     """
     run.mkdir(parents=True)
     folder = RunFolder(run)
-    datasets = lay_out_study(study, folder)
+    # Without the refusals of a run: the targets of the small study are the source's own clips.
+    datasets = lay_out(study, folder)
     precision = settle(study, folder, encoder=None, device="cpu")
     inputs = Inputs(study, folder, datasets, None, "cpu", precision)
     keys = subjects(inputs)
