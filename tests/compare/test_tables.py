@@ -141,3 +141,8 @@ def test_quotes_after_a_space_and_cells_past_the_end_are_read_as_meant(tmp_path:
 
 def test_spaces_separate_where_nothing_else_does(tmp_path: Path) -> None:
     assert cells(tmp_path / "y.txt", "c0 0\nc1  1\n") == [("c0", "0", None), ("c1", "1", None)]
+
+
+def test_the_separator_is_the_one_that_all_lines_hold(tmp_path: Path) -> None:
+    found = cells(tmp_path / "y.csv", "c0, the first;cut\nc1;pour\nc2;cut\n")
+    assert found == [("c0, the first", "cut", None), ("c1", "pour", None), ("c2", "cut", None)]

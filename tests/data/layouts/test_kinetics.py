@@ -296,3 +296,34 @@ def test_parts_of_a_video_are_not_read_and_named(tmp_path: Path) -> None:
     text = "video,start,end,label,split\n0.mp4,3,5,a,train\n1.mp4,0,2,b,val\n"
     (tmp_path / "list.csv").write_text(text)
     assert has_note(read(tmp_path), "list.csv: start, end are not read")
+
+
+@pytest.mark.parametrize(
+    "header", ["name,id,label", "video,clip_id,label", "name,id,gesture", "name,vid,action"]
+)
+def test_a_column_of_other_names_is_passed_over(tmp_path: Path, header: str) -> None:
+    touch(tmp_path, *(f"videos/c{k}.mp4" for k in range(4)))
+    rows = "".join(f"Bob {k},c{k},{CLASSES[k % 2]}\n" for k in range(4))
+    (tmp_path / "list.csv").write_text(f"{header}\n{rows}")
+    assert {record.file for record in read(tmp_path).records} == {
+        f"videos/c{k}.mp4" for k in range(4)
+    }
+
+
+@pytest.mark.parametrize("header", ["path,label,action", "path,class_name,gesture"])
+def test_a_class_is_called_by_words_where_numbers_stand_beside_them(
+    tmp_path: Path, header: str
+) -> None:
+    touch(tmp_path, *(f"{k}.mp4" for k in range(4)))
+    rows = "".join(f"{k}.mp4,{k % 2},{CLASSES[k % 2]}\n" for k in range(4))
+    (tmp_path / "list.csv").write_text(f"{header}\n{rows}")
+    assert {record.category for record in read(tmp_path).records} == set(CLASSES)
+
+
+@pytest.mark.parametrize("written", ["wave/1", "wave/1.avi"])
+def test_of_several_clips_of_a_path_the_one_at_that_path_is_meant(
+    tmp_path: Path, written: str
+) -> None:
+    touch(tmp_path, "wave/1.mp4", "more/wave/1.mp4", "clap/1.mp4")
+    (tmp_path / "list.csv").write_text(f"path,label\n{written},a\nclap/1.mp4,b\n")
+    assert {record.file for record in read(tmp_path).records} == {"wave/1.mp4", "clap/1.mp4"}

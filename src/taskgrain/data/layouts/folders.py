@@ -2,9 +2,9 @@
 
 A clip is a video file or a folder of frames, at any depth below its class; the class is called as
 its folder is. A folder that is called after a modality is none (`modalities`), nor is one that is
-called after a split: `CLASS/train/clip.mp4` is a training clip of CLASS. Clips of a `test` folder
-may lie in no class folder. What lies beside the folders of splits belongs to none of them and is
-left out.
+called after a split: `CLASS/train/clip.mp4` is a training clip of CLASS (`found`). Clips of
+a `test` folder may lie in no class folder. What lies beside the folders of splits belongs to none
+of them and is left out.
 """
 
 from __future__ import annotations
@@ -97,13 +97,8 @@ def _sort(clips: Sequence[PlacedClip]) -> list[_Sorted]:
     inner = [clip.parts[above:] for clip in clips]
     if _has_splits(inner):
         return [_below_split(clip, parts) for clip, parts in zip(clips, inner, strict=True)]
-    has_splits = _has_splits_of_classes(inner)
     return [
-        _Sorted(
-            clip,
-            parts[0] if len(parts) > 1 else None,
-            split_named(parts[1]) if has_splits else None,
-        )
+        _Sorted(clip, parts[0] if len(parts) > 1 else None, None)
         for clip, parts in zip(clips, inner, strict=True)
     ]
 
@@ -151,11 +146,3 @@ def _has_splits(paths: Sequence[Parts]) -> bool:
     splits = {split_named(path[0]) for path in deep}
     has_classes = any(len(path) > 2 and split_named(path[0]) is Split.TRAIN for path in deep)
     return bool(splits) and (None not in splits or (has_classes and len(splits) > 2))
-
-
-def _has_splits_of_classes(paths: Sequence[Parts]) -> bool:
-    """Whether each class has folders called after splits: `wave/train/1.mp4`, `wave/test/2.mp4`."""
-    if not paths or not all(len(path) > 2 for path in paths):
-        return False
-    splits = {split_named(path[1]) for path in paths}
-    return None not in splits and Split.TRAIN in splits and len(splits) > 1
