@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 from taskgrain.labels.template import words_of
@@ -26,6 +26,11 @@ _LETTERS = re.compile(r"[^\W_]+")
 
 _BREAK = re.compile(r"[,;:/()\[\]&+]|\s[-\u2013\u2014]\s|\.\s")
 _PAUSE = ","  # stands between the words of two phrases
+_APOSTROPHES = str.maketrans(dict.fromkeys("`\u00b4\u2018\u2019\u02bc", "'"))
+_INITIALS = re.compile(r"(?<![^\W_])[^\W\d_](?:\.[^\W\d_])+(?![^\W_])\.?")  # "t.v."
+_SHORTENED = re.compile(r"\b(mrs?|ms|drs?|prof|st|mt|jr|sr|nos?|vs|inc|co|ltd|max|min)\.")
+_HYPHENED = re.compile(r"(?<![^\W_])[^\W_]++(?:'[^\W_]++)*+(?:[-\u2010\u2011][^\W_]++)++")
+_HYPHEN = re.compile("[-\u2010\u2011]")
 
 
 def _set(words: str) -> frozenset[str]:
@@ -75,7 +80,24 @@ _NO_PARTICIPLES = _set(
     "cutting dressing dumpling earing evening fitting filling flooring frosting icing "
     "lettering lighting lightning lining morning packing parking piping plating "
     "seasoning shaving stuffing topping tubing wedding wiring writing bed seed shed sled weed reed "
-    "feed speed breed"
+    "feed speed breed "
+    "backing batting beading binding braiding bunting cabling cladding clipping coupling crossing "
+    "decking edging engraving etching fencing footing framing grating herring housing knitting "
+    "lacing landing matting molding moulding mounting netting opening packaging padding paving "
+    "peeling planting plumbing printing quilting rigging roofing seating setting shelving siding "
+    "skirting stitching strapping tiling tracing trimming webbing weighting darling duckling "
+    "gosling offspring plaything sapling seedling sibling starling tweed need deed moped biped"
+)
+# What ends so is a thing too: "drawstring", "keyring", "flatbed", "birdseed".
+_THING_ENDINGS = ("string", "keyring", "bed", "seed", "shed", "sled", "weed", "reed")
+# What begins no action, though a thing may follow: "something the size of a cup".
+_NO_ACTIONS = _PRONOUNS | _set("thing string ring king spring wing earring")
+_SWITCHING = (["turning", "on"], ["switching", "on"], ["putting", "on"])
+_PARTICLES = _set("up down out off over apart together away")
+# What is a verb before a particle and a thing: "pop up book", "pull out drawer".
+_VERBS = _set(
+    "pop pull push fold wind roll step stand sit make clip plug build built lift pick pin punch "
+    "press lay take tear cut see walk wrap pump check sign blow stick screw snap slip turn flip"
 )
 
 
@@ -97,16 +119,23 @@ def head_noun(placeholder: str) -> str:
     the last word; without any word, the placeholder itself.
     """
     words = _words(placeholder)
+    start = _end_of_action(words)
     noun = otherwise = ""
-    for word, following in zip(words, [*words[1:], ""], strict=False):
+    for word, following in zip(words[start:], [*words[start + 1 :], ""], strict=False):
         if word in _ADJECTIVES:
             otherwise = word
         elif word == "of" and noun in _MEASURES:
             noun, otherwise = "", noun
+        elif word[0].isdigit():  # "size 8 boots", "iphone 6"
+            continue
         elif _is_noun(word, following, is_first=not noun):
             noun = word
             if word in _PRONOUNS:  # "something soft": an adjective follows its pronoun
                 break
+        elif (noun in _VERBS or noun.endswith("ed")) and word in _PARTICLES and following:
+            if following in _NO_NOUNS:
+                break
+            continue  # "pop up book", "folded up newspaper"
         elif noun or (otherwise and _ends_adjectives(word, following)):
             break
     said = [word for word in words if word != _PAUSE]
@@ -133,7 +162,11 @@ def _latin_word(word: str) -> str:
 def _words(placeholder: str) -> list[str]:
     """Split into lower-case words, with a pause wherever punctuation parts two phrases."""
     # Again after lower case: it brings letters of its own, which may look Latin too.
-    text = latin(latin(placeholder).lower())
+    text = latin(latin(placeholder).lower()).translate(_APOSTROPHES)
+    if "." in text:
+        text = _INITIALS.sub(lambda match: match[0].replace(".", ""), text)
+        text = _SHORTENED.sub(r"\1", text)
+    text = _HYPHENED.sub(_parts_of_a_compound, text)
     words: list[str] = []
     for phrase in _BREAK.split(text):
         said = words_of(phrase)
@@ -141,6 +174,24 @@ def _words(placeholder: str) -> list[str]:
             words.append(_PAUSE)
         words += said
     return words
+
+
+def _parts_of_a_compound(match: re.Match[str]) -> str:
+    """Write a word with hyphens as those of its parts that can name it: "pop-up" as "pop"."""
+    parts = _HYPHEN.split(match[0])
+    while len(parts) > 1 and parts[0] in _NO_NOUNS:  # "over-ear", "two-sided"
+        parts.pop(0)
+    end = next((n for n, part in enumerate(parts) if n and part in _NO_NOUNS), len(parts))
+    return " ".join(parts[:end])  # "mother-in-law" is a mother
+
+
+def _end_of_action(words: Sequence[str]) -> int:
+    """Count the words of an action that stands before its thing: 1 in "spinning a key"."""
+    if len(words) < 2 or not words[0].endswith("ing") or words[0] in _NO_ACTIONS:
+        return 0
+    has_particle = words[1] in _PARTICLES or words[:2] in _SWITCHING
+    end = 2 if has_particle and len(words) > 2 else 1
+    return end if words[end] in _DETERMINERS else 0
 
 
 def _ends_adjectives(word: str, following: str) -> bool:
@@ -153,10 +204,13 @@ def _is_noun(word: str, following: str, *, is_first: bool) -> bool:
     """Whether a word that is no adjective can be a noun; `is_first` where none came before."""
     if word == "one":  # "the one on the left", but not "one cup" or "one of the cups"
         return not following or (following in _DESCRIBING and following != "of")
-    if word in _DETERMINERS or word in _DESCRIBING or word in _CONJUNCTIONS or word == _PAUSE:
+    if word == "covering" and not following and not is_first:  # "floor covering"
+        return True
+    if word in _NO_NOUNS or word.endswith("'s"):
         return False
-    if word[0].isdigit() or word.endswith("'s"):
-        return False
-    is_participle = word.endswith(("ing", "ed")) and word not in _NO_PARTICIPLES
+    if word.endswith("ing") and not is_first and following in _DETERMINERS:
+        return word in _NO_ACTIONS  # "a person opening a door"
+    is_thing = word in _NO_PARTICIPLES or word.endswith(_THING_ENDINGS)
+    is_participle = word.endswith(("ing", "ed")) and not is_thing
     is_compound = bool(following) and following not in _NO_NOUNS  # "phone charging cable"
     return is_first or not is_participle or is_compound
