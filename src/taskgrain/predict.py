@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from taskgrain.config.testing import Readout
 from taskgrain.data.batch import Batch
 from taskgrain.data.decode import DecodedClip
-from taskgrain.data.given import check_clips, see_given
+from taskgrain.data.given import check_clips, names_of, see_given
 from taskgrain.data.sampling import FrameSampling, decode_stored
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
@@ -328,17 +328,7 @@ class Predictor:
         self, clips: Sequence[object], names: Sequence[str] | None, *, resize: bool
     ) -> Sequence[str]:
         """Refuse clips and names that do not fit; return the names."""
-        if not (hasattr(clips, "__len__") and hasattr(clips, "__getitem__")):
-            raise ValueError(
-                f"clips is a {type(clips).__name__}; expected a list: give list(clips)"
-            )
-        if names is None:
-            names = [f"clip {index}" for index in range(len(clips))]
-        if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
-            raise ValueError(f"names is {names!r:.80}; expected a list of texts, one for each clip")
-        if len(names) != len(clips):
-            found = f"{len(names)} of them"
-            raise ValueError(f"names: found {found}; expected one for each of {len(clips)} clips")
+        names = names_of(clips, names)
         check_clips(clips, names, self.description.sampling, resize=resize)
         return names
 

@@ -17,6 +17,25 @@ NUM_PLANES = 3
 EXPECTED = "expected a numpy array, uint8 (frames, height, width, 3), RGB"
 
 
+def names_of(clips: Sequence[object], names: Sequence[str] | None) -> Sequence[str]:
+    """Name each clip: as given, or "clip 0", "clip 1", ...
+
+    Raises:
+        ValueError: if the clips are no sequence, or the names are not one text for each.
+    """
+    if not (hasattr(clips, "__len__") and hasattr(clips, "__getitem__")):
+        raise ValueError(f"clips is a {type(clips).__name__}; expected a list: give list(clips)")
+    if names is None:
+        return [f"clip {index}" for index in range(len(clips))]
+    if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+        raise ValueError(f"names is {names!r:.80}; expected a list of texts, one for each clip")
+    if len(names) != len(clips):
+        raise ValueError(
+            f"names: found {len(names)} of them; expected one for each of {len(clips)} clips"
+        )
+    return names
+
+
 def check_clips(
     clips: Sequence[object], names: Sequence[str], sampling: FrameSampling, *, resize: bool
 ) -> None:
