@@ -82,10 +82,12 @@ def laid_out(tmp_path: Path, precision: Precision, device: str = "cpu") -> Input
     return Inputs(load_study("smoke", []), RunFolder(tmp_path), {}, faulty, device, precision)
 
 
+@pytest.mark.slow
 def test_a_sound_encoder_has_no_fault() -> None:
     assert layer_fault(sound, SHAPE) is None
 
 
+@pytest.mark.slow
 def test_a_wrong_gradient_is_named_by_its_layer() -> None:
     fault = layer_fault(faulty, SHAPE)
     assert fault is not None
@@ -93,17 +95,20 @@ def test_a_wrong_gradient_is_named_by_its_layer() -> None:
     assert "input 6 x 4 x 8 x 8): the weight gradient is inf times" in fault
 
 
+@pytest.mark.slow
 def test_a_crash_is_named_by_the_layer_that_was_tried() -> None:
     fault = layer_fault(crashing, SHAPE)
     assert fault is not None
     assert fault.startswith("the process ended with 7 while it tried layers.2 (")
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_before_any_layer_is_no_fault_of_a_layer() -> None:
     with pytest.raises(RunError, match=r"a worker process died as it started \(exit code 9\)"):
         layer_fault(unbuildable, SHAPE)
 
 
+@pytest.mark.slow
 def test_a_study_in_bf16_is_refused_with_the_layer(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         check_bf16(laid_out(tmp_path, "bf16"))

@@ -7,6 +7,8 @@ import pytest
 
 from taskgrain.study.processor import processor_kind
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_kind_names_what_each_library_uses() -> None:
     kind = processor_kind()

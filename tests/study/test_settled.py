@@ -20,6 +20,7 @@ def test_a_run_goes_on_in_the_precision_that_it_began_in(tmp_path: Path) -> None
         settle(bf16, folder, encoder=None, device="cpu")
 
 
+@pytest.mark.slow
 def test_each_kind_of_processor_is_noted_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
