@@ -324,7 +324,7 @@ class VideoFile:
         return "; ".join(filter(None, (self._tally.damage, self._missing()))) or None
 
     def note(self) -> str | None:
-        """Say what is to be known of the frames, once they are read, though nothing is missing."""
+        """Return what is to be known of the frames once read, though nothing is missing."""
         return still_note(self.starts, self._tally.end)
 
     def _missing(self) -> str | None:

@@ -116,7 +116,7 @@ def _order(names: Sequence[Parts]) -> list[int]:
 
 
 def _kind(rows: Sequence[Sequence[str]]) -> Literal["counter", "decimal", "unknown"]:
-    """Tell of the numbers in names with the same text what those on both sides of a point are."""
+    """Find what the numbers on both sides of a point are, in names with the same text."""
     for column in zip(*rows, strict=True):
         pairs = [re.split("[.,_]", written) for written in column]
         fractions = [pair[1] if len(pair) > 1 else "" for pair in pairs]

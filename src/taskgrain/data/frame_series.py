@@ -1,4 +1,4 @@
-"""Tell by the names of a folder's images which are the clip, and whether one is missing."""
+"""Find the clip among a folder's images by their names, and whether one is missing."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
 
 
 def _rate(starts: array[float], *, tick: float) -> tuple[float | None, bool]:
-    """Give the frames per second, and whether the time between frames varies.
+    """Return the frames per second, and whether the time between frames varies.
 
     Args:
         starts: of the frames, in seconds.

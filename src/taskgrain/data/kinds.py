@@ -1,4 +1,4 @@
-"""Tell by its first bytes what kind of picture or video a file is, whatever its name says."""
+"""Recognise the kind of picture or video by a file's first bytes, whatever its name says."""
 
 from __future__ import annotations
 

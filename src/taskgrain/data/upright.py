@@ -25,7 +25,7 @@ class Upright:
     turns: int = 0  # counter-clockwise, 0 to 3
 
     def turn(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """Give a view of the pixels, uint8 (H, W, 3), as they are displayed."""
+        """Return a view of the pixels, uint8 (H, W, 3), as they are displayed."""
         if self.mirrored:
             pixels = pixels[:, ::-1]
         return np.rot90(pixels, self.turns) if self.turns else pixels

@@ -118,7 +118,7 @@ class LeftOut:
 
 
 def left_out(root: Path, unnamed: Unnamed) -> list[LeftOut]:
-    """Say what of the files under endings that are not known was left out, by folder.
+    """Count what was left out of the files under unknown endings, by folder.
 
     Files without an ending are named only where they hold a picture or a video.
     """

@@ -155,7 +155,7 @@ def _key_of_rows(value: Mapping[str, object]) -> str | None:
 
 
 def _dense_captions(value: object) -> str | None:
-    """Say that a file holds dense captions, by one of its videos; None where it does not."""
+    """Explain that a file holds dense captions, by one of its videos; None if it does not."""
     if not isinstance(value, dict):
         return None
     videos = value["database"] if isinstance(value.get("database"), dict) else value
