@@ -301,7 +301,7 @@ def _unpickled(name: str, pickled: bytes) -> Cell:
     """
     try:
         cell: Cell = pickle.loads(pickled)
-    except Exception as error:
+    except Exception as error:  # importing a user's module may raise anything
         raise RunError(
             f"{name}: a worker process cannot import what it is to run "
             f"({type(error).__name__}: {error}); define that in a module, or in the main program "

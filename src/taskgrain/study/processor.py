@@ -41,7 +41,7 @@ def _architecture(library: dict[str, object]) -> str:
 
 
 def _onednn_isa() -> str | None:
-    """Ask oneDNN for its instructions; None where PyTorch has no oneDNN or tells nothing."""
+    """Read oneDNN's instructions from its log; None where PyTorch has no oneDNN or logs nothing."""
     try:
         done = subprocess.run(
             [sys.executable, "-c", FIRST_WORK],

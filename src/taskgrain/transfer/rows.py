@@ -173,7 +173,7 @@ def row_of(
     interval: Interval | None,
     versus: str | None = None,
 ) -> ResultRow:
-    """Give the row of a value: what was measured, its interval, and the counts behind it.
+    """Return the row of a value: what was measured, its interval, and the counts behind it.
 
     Without an interval it is the row of what has no value, because the answers have a problem.
     """
