@@ -65,9 +65,9 @@ def normalised(maps: Tensor, norm: nn.BatchNorm3d) -> Tensor:
 def test_the_spatial_channel_is_a_2d_network_on_one_frame_after_the_other(layers: Layers) -> None:
     channel = make_channel(spatial_channel((3, 4, 5, 6), layers))
     video = make_frames(8, 32)
+    seen = video[:, :, 2::4] if layers == "compact" else video
     steps = []
-    for index in (2, 6) if layers == "compact" else range(8):
-        maps = video[:, :, index]  # (B, 3, H, W)
+    for maps in seen.unbind(dim=2):  # (B, 3, H, W)
         for number, layer in enumerate(channel.layers):
             conv, norm = parts_of(layer)
             stride, padding = (2, 1) if layers == "compact" else (1, 1 if number < 3 else 0)
@@ -76,7 +76,7 @@ def test_the_spatial_channel_is_a_2d_network_on_one_frame_after_the_other(layers
             if layers == "paper" and number < 3:
                 maps = F.max_pool2d(maps, 2)
         steps.append(maps.mean((2, 3)) if layers == "compact" else maps.amax((2, 3)))
-    assert torch.allclose(channel(video), torch.stack(steps, dim=1), atol=1e-4)
+    assert torch.allclose(channel(seen), torch.stack(steps, dim=1), atol=1e-4)
 
 
 def slow_convolution(maps: Tensor, conv: nn.Conv3d, layer: ConvLayer) -> Tensor:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from taskgrain.models.build import build_encoder, compact_shape, paper_shape
 from taskgrain.models.channels import Channel, ChannelShape, ConvLayer
-from taskgrain.models.encoder import Pixels, TwoChannelEncoder
+from taskgrain.models.encoder import TwoChannelEncoder
+from taskgrain.models.inputs import Pixels
 
 
 def make_video(num_clips: int = 2, num_frames: int = 16, size: int = 32, seed: int = 0) -> Tensor:
@@ -149,7 +150,8 @@ def test_every_spatial_step_stands_beside_its_part_of_the_clip(num_frames: int) 
     video = make_video(1, num_frames)
     with torch.no_grad():
         seen = encoder.channel_features(video)[0, :, :4]
-        own = encoder.spatial(encoder._normalise(video))[0]
+        levels = video.permute(0, 4, 1, 2, 3).float()
+        own = encoder.spatial(encoder.inputs(levels, "pixels", frame_stride=4))[0]
     steps = [int((own - step).abs().sum(1).argmin()) for step in seen]
     assert sorted(set(steps)) == list(range(len(own)))  # none is left out
     for place, step in enumerate(steps):
@@ -175,11 +177,11 @@ def test_the_video_is_left_as_it_was() -> None:
 
 def test_normalisation_is_in_the_weights_and_is_not_trained() -> None:
     encoder = every_frame_encoder()
-    assert "pixel_mean" in encoder.state_dict()
-    assert "pixel_mean" not in dict(encoder.named_parameters())
+    assert "inputs.pixel_mean" in encoder.state_dict()
+    assert "inputs.pixel_mean" not in dict(encoder.named_parameters())
     with torch.no_grad():
         before = encoder(make_video())
-        encoder.pixel_mean += 50
+        encoder.inputs.pixel_mean += 50
         assert not torch.allclose(before, encoder(make_video()))
 
 

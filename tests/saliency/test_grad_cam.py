@@ -17,7 +17,8 @@ from taskgrain.models.build import (
     paper_shape,
 )
 from taskgrain.models.channels import Channel, ChannelShape, ConvLayer
-from taskgrain.models.encoder import Pixels, TwoChannelEncoder
+from taskgrain.models.encoder import TwoChannelEncoder
+from taskgrain.models.inputs import Pixels
 from taskgrain.models.model import SourceModel
 from taskgrain.saliency.grad_cam import ClassTarget, Saliency, Target, WordTarget, explain
 from taskgrain.saliency.places import spread

@@ -21,7 +21,8 @@ from taskgrain.models.build import (
     paper_shape,
     paper_widths,
 )
-from taskgrain.models.encoder import Pixels, TwoChannelEncoder
+from taskgrain.models.encoder import TwoChannelEncoder
+from taskgrain.models.inputs import Pixels
 from taskgrain.predict import ModelDescription
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
@@ -122,7 +123,7 @@ def test_every_setting_of_an_encoder_reaches_it() -> None:
     assert isinstance(encoder.out, torch.nn.Sequential)
     assert isinstance(encoder.out[2], torch.nn.Dropout)
     assert encoder.out[2].p == 0.25
-    assert (float(encoder.pixel_mean), float(encoder.pixel_scale)) == (1.0, 0.5)
+    assert (float(encoder.inputs.pixel_mean), float(encoder.inputs.pixel_scale)) == (1.0, 0.5)
 
 
 def test_frames_that_the_layers_leave_nothing_of_are_refused_before_training() -> None:

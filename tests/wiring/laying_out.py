@@ -18,10 +18,10 @@ from taskgrain.report.run_folder import read_study
 from taskgrain.study.datasets import SOURCE, lay_out
 from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
-from taskgrain.study.extracting import batches_in_order, seen_of_clips
+from taskgrain.study.extracting import seen_of_clips
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.gather import endpoints, row_plan_of
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
 from taskgrain.study.networks import new_encoder, new_model, shape_of, wanted_network
 from taskgrain.study.plan import plan_cells

@@ -49,6 +49,32 @@ def encoders_wires() -> list[Wire]:
                 [7, 6],
                 moved("temporal", temporal_channel((7, 6), "compact")),
             ),
+            Wire(
+                f"{table}.spatial_input",
+                "pixels-and-centred",
+                {
+                    **moved(
+                        "spatial", spatial_channel(spatial, "compact", shown="pixels-and-centred")
+                    ),
+                    **moved("pixels.centred_deviation", 1.0),
+                },
+            ),
+            Wire(
+                f"{table}.temporal_input",
+                "difference",
+                {
+                    **moved("temporal", temporal_channel(temporal, "compact", shown="difference")),
+                    **moved("pixels.difference_deviation", 1.0),
+                },
+            ),
+            Wire(
+                f"{table}.reduction",
+                "max",
+                {
+                    **moved("spatial", spatial_channel(spatial, "compact", reduction="max")),
+                    **moved("temporal", temporal_channel(temporal, "compact", reduction="max")),
+                },
+            ),
             Wire(f"{table}.lstm_width", 6, moved("lstm_width", 6)),
             Wire(f"{table}.feature_width", 7, moved("feature_width", 7)),
             Wire(f"{table}.dropout", 0.3, moved("dropout", 0.3)),

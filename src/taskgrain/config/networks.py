@@ -26,6 +26,21 @@ class Encoder(Settings):
     temporal_widths: Widths = Field(
         (8, 24, 48, 64), description="two-channel: 3D layers, first to last; none: no 3D channel"
     )
+    spatial_input: Literal["pixels", "pixels-and-centred"] = Field(
+        "pixels",
+        description="two-channel: what its 2D layers see of a frame; centred: the frame minus the "
+        "clip's mean over time",
+    )
+    temporal_input: Literal["pixels", "centred", "difference"] = Field(
+        "pixels",
+        description="two-channel: what its 3D layers see of a frame; centred: as above; "
+        "difference: the frame minus the one before; both have the deviation of the source's clips",
+    )
+    reduction: Literal["mean", "max"] | None = Field(
+        None,
+        description="two-channel: what counts of the pixels that the last layers leave; absent: "
+        "mean of compact layers, max of the paper's",
+    )
     lstm_width: int = Field(128, ge=1, le=4096, description="units of the LSTM in each direction")
     feature_width: int = Field(
         0, ge=0, le=8192, description="two-channel: width of the layer after the LSTM; 0: none"
@@ -70,7 +85,7 @@ class Encoder(Settings):
 
 TWO_CHANNEL = (
     *("layers", "spatial_widths", "temporal_widths", "feature_width", "dropout"),
-    *("pixel_mean", "pixel_deviation"),
+    *("spatial_input", "temporal_input", "reduction", "pixel_mean", "pixel_deviation"),
 )
 ELSEWHERE = ("model", "weights", "recurrent", "single_frame")
 

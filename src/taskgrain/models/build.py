@@ -14,9 +14,10 @@ import torch
 from torch import nn
 
 from taskgrain.models.caption_decoder import CaptionDecoder
-from taskgrain.models.channels import ChannelShape, ConvLayer
-from taskgrain.models.encoder import Pixels, TwoChannelEncoder
+from taskgrain.models.channels import ChannelShape, ConvLayer, Reduction
+from taskgrain.models.encoder import TwoChannelEncoder
 from taskgrain.models.heads import ClassificationHead
+from taskgrain.models.inputs import ChannelInput, Pixels, changes_shown
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.seeds import derive_seed
 from taskgrain.models.shape_json import (
@@ -24,6 +25,7 @@ from taskgrain.models.shape_json import (
     choice_of,
     entry_of,
     number_of,
+    positive_of,
     truth_of,
     whole_number_of,
 )
@@ -37,6 +39,7 @@ SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
 COMPACT_WIDTHS = (8, 24, 48, 64)
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
 COMPACT_FRAME_STRIDE = 4  # of the spatial channel: as many steps as the 3D layers leave
+REDUCTIONS: Mapping[Layers, Reduction] = {"compact": "mean", "paper": "max"}
 PAPER_POOLED = 3  # layers that are padded and halve height and width; the later ones do neither
 COMPACT_PIXELS = Pixels(mean=120.0, deviation=60.0)
 PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
@@ -64,15 +67,33 @@ class EncoderShape:
         Raises:
             CheckpointError: if an entry is missing or is not what it should be.
         """
-        pixels = entry_of(entries, "pixels")
+        spatial = channel_from_json(entry_of(entries, "spatial"))
+        temporal = channel_from_json(entry_of(entries, "temporal"))
         return cls(
-            spatial=channel_from_json(entry_of(entries, "spatial")),
-            temporal=channel_from_json(entry_of(entries, "temporal")),
+            spatial=spatial,
+            temporal=temporal,
             lstm_width=whole_number_of(entries, "lstm_width"),
             feature_width=whole_number_of(entries, "feature_width"),
             dropout=number_of(entries, "dropout"),
-            pixels=Pixels(mean=number_of(pixels, "mean"), deviation=number_of(pixels, "deviation")),
+            pixels=_pixels_from_json(entry_of(entries, "pixels"), (spatial, temporal)),
         )
+
+
+def _pixels_from_json(
+    entries: Mapping[str, object], channels: tuple[ChannelShape, ChannelShape]
+) -> Pixels:
+    """Read how grey levels become numbers; a deviation that a channel needs must be there."""
+    shown = {kind for channel in channels for kind in changes_shown(channel.input)}
+    return Pixels(
+        mean=number_of(entries, "mean"),
+        deviation=positive_of(entries, "deviation"),
+        centred_deviation=(
+            positive_of(entries, "centred_deviation") if "centred" in shown else None
+        ),
+        difference_deviation=(
+            positive_of(entries, "difference_deviation") if "difference" in shown else None
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,37 +130,56 @@ COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1)
 PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2, first_weights="torch")
 
 
-def spatial_channel(widths: tuple[int, ...], layers: Layers) -> ChannelShape:
+def spatial_channel(
+    widths: tuple[int, ...],
+    layers: Layers,
+    *,
+    reduction: Reduction | None = None,
+    shown: ChannelInput = "pixels",
+) -> ChannelShape:
     """Lay out the 2D channel, which sees one frame a step; without widths there is none.
 
     Args:
         widths: of the layers, first to last.
         layers: "compact": each halves height and width by its stride, and every fourth frame is
             looked at. "paper": every frame; the first three layers are padded and pooled, the
-            later ones neither, and of the pixels that remain the largest counts (docs/paper.md).
+            later ones neither (docs/paper.md).
+        reduction: what counts of the pixels that remain; None for the layers' own, which is the
+            largest for "paper" and the mean for "compact".
+        shown: what the channel sees of its frames.
     """
+    reduction = reduction or REDUCTIONS[layers]
     if layers == "paper":
-        return ChannelShape(_paper_layers(widths, 0), SPATIAL, reduction="max")
+        return ChannelShape(_paper_layers(widths, 0), SPATIAL, reduction=reduction, input=shown)
     flat = tuple(ConvLayer(width, stride=(1, 2, 2), padding=(0, 1, 1)) for width in widths)
-    return ChannelShape(flat, SPATIAL, frame_stride=COMPACT_FRAME_STRIDE)
+    return ChannelShape(flat, SPATIAL, COMPACT_FRAME_STRIDE, reduction, shown)
 
 
-def temporal_channel(widths: tuple[int, ...], layers: Layers) -> ChannelShape:
+def temporal_channel(
+    widths: tuple[int, ...],
+    layers: Layers,
+    *,
+    reduction: Reduction | None = None,
+    shown: ChannelInput = "pixels",
+) -> ChannelShape:
     """Lay out the 3D channel, whose kernels span three frames; without widths there is none.
 
     Args:
         widths: of the layers, first to last.
         layers: "compact": each halves height and width by its stride, the first two the frames
             too. "paper": as the spatial channel's, and no frame is left out.
+        reduction: as the spatial channel's.
+        shown: what the channel sees of its frames.
     """
+    reduction = reduction or REDUCTIONS[layers]
     if layers == "paper":
-        return ChannelShape(_paper_layers(widths, 1), TEMPORAL, reduction="max")
+        return ChannelShape(_paper_layers(widths, 1), TEMPORAL, reduction=reduction, input=shown)
     strides = (*COMPACT_TEMPORAL_STRIDES, *(1 for _ in widths))
     deep = (
         ConvLayer(width, stride=(stride, 2, 2))
         for width, stride in zip(widths, strides, strict=False)
     )
-    return ChannelShape(tuple(deep), TEMPORAL)
+    return ChannelShape(tuple(deep), TEMPORAL, reduction=reduction, input=shown)
 
 
 def compact_shape(

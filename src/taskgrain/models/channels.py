@@ -1,6 +1,7 @@
 """One channel of the encoder: a stack of convolutions over the frames of a clip.
 
-Shapes: B clips, T frames, T_c steps that the channel gives, H W pixels, D_c width of the channel.
+Shapes: B clips, T_s frames that the channel is shown, T_c steps that it gives, H W pixels,
+D_c width of the channel.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from taskgrain.models.inputs import ChannelInput, num_planes
+
 Reduction = Literal["max", "mean"]
-NUM_PLANES = 3  # red, green, blue
 KERNEL_PIXELS = 3  # height and width of every kernel
 
 
@@ -34,14 +36,15 @@ class ChannelShape:
     """All that it takes to rebuild a channel; without layers the channel is absent, its width 0.
 
     `temporal_kernel` is 1 for the spatial channel (2D) and 3 for the temporal one (3D); the
-    channel looks at every `frame_stride`-th frame; `reduction` makes one number a plane of the
-    pixels that remain.
+    channel looks at every `frame_stride`-th frame and is shown `input` of it; `reduction` makes one
+    number a plane of the pixels that remain.
     """
 
     layers: tuple[ConvLayer, ...] = ()
     temporal_kernel: int = 1
     frame_stride: int = 1
     reduction: Reduction = "mean"
+    input: ChannelInput = "pixels"
 
     @property
     def width(self) -> int:
@@ -75,11 +78,12 @@ class Channel(nn.Module):
         self.width = shape.width
         self.frame_stride = shape.frame_stride
         self.reduction = shape.reduction
-        planes = (NUM_PLANES, *(layer.width for layer in shape.layers))
+        self.input = shape.input
+        planes = (num_planes(shape.input), *(layer.width for layer in shape.layers))
         self.layers = nn.Sequential(
             *(
-                _layer(num_planes, layer, temporal_kernel=shape.temporal_kernel)
-                for num_planes, layer in zip(planes, shape.layers, strict=False)
+                _layer(width_before, layer, temporal_kernel=shape.temporal_kernel)
+                for width_before, layer in zip(planes, shape.layers, strict=False)
             )
         )
 
@@ -87,25 +91,22 @@ class Channel(nn.Module):
         """Look at the frames.
 
         Args:
-            frames: float (B, 3, T, H, W), normalised; fastest in channels_last_3d layout.
+            frames: float (B, P, T_s, H, W), the frames that it is shown, P planes of each (3, or 6
+                where two inputs stand beside each other); fastest in channels_last_3d layout.
 
         Returns:
             float32 (B, T_c, D_c).
         """
-        if self.frame_stride > 1:
-            # The middle frame of each run, so that no end of the clip is favoured.
-            first = min(self.frame_stride // 2, frames.shape[2] - 1)
-            frames = frames[:, :, first :: self.frame_stride]
         frames = frames.contiguous(memory_format=torch.channels_last_3d)
         maps = self.layers(frames)  # (B, D_c, T_c, h, w)
         pooled = maps.amax((3, 4)) if self.reduction == "max" else maps.mean((3, 4))
         return pooled.transpose(1, 2).float()
 
 
-def _layer(num_planes: int, layer: ConvLayer, *, temporal_kernel: int) -> nn.Sequential:
+def _layer(width_before: int, layer: ConvLayer, *, temporal_kernel: int) -> nn.Sequential:
     modules: list[nn.Module] = [
         nn.Conv3d(
-            num_planes,
+            width_before,
             layer.width,
             (temporal_kernel, KERNEL_PIXELS, KERNEL_PIXELS),
             stride=layer.stride,

@@ -5,13 +5,13 @@ Shapes: B clips, T frames, T' steps, H W pixels, D_s and D_t widths of the two c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from taskgrain.models.channels import NUM_PLANES, Channel, ChannelShape
+from taskgrain.models.channels import Channel, ChannelShape
+from taskgrain.models.inputs import NUM_PLANES, FrameInputs, Pixels
 
 
 class Encoder(Protocol):
@@ -21,14 +21,6 @@ class Encoder(Protocol):
 
     def __call__(self, video: Tensor) -> Tensor:
         """Encode video: uint8 (B, T, H, W, 3), RGB, as float (B, T', width)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pixels:
-    """How grey levels (0 to 255) become the network's numbers: (level - mean) / deviation."""
-
-    mean: float
-    deviation: float
 
 
 class TwoChannelEncoder(nn.Module):
@@ -63,11 +55,7 @@ class TwoChannelEncoder(nn.Module):
             else nn.Identity()
         )
         self.width = feature_width or 2 * lstm_width
-        self.pixel_mean: Tensor
-        self.pixel_scale: Tensor
-        self.register_buffer("pixel_mean", torch.tensor(pixels.mean, dtype=torch.float32))
-        # A product is much cheaper than a quotient over every pixel of a batch.
-        self.register_buffer("pixel_scale", torch.tensor(1 / pixels.deviation, dtype=torch.float32))
+        self.inputs = FrameInputs(pixels)
 
     def forward(self, video: Tensor) -> Tensor:
         """Encode clips; under autocast only the convolutions compute in the lower precision.
@@ -110,21 +98,23 @@ class TwoChannelEncoder(nn.Module):
         Raises:
             ValueError: if the video is not uint8 (B, T, H, W, 3).
         """
-        frames = self._normalise(video)
+        levels = _levels(video)
         views = [
-            channel(frames) for channel in (self.spatial, self.temporal) if channel is not None
+            channel(self.inputs(levels, channel.input, frame_stride=channel.frame_stride))
+            for channel in (self.spatial, self.temporal)
+            if channel is not None
         ]
         num_steps = max(view.shape[1] for view in views)
         return torch.cat([_stretch(view, num_steps) for view in views], dim=2)
 
-    def _normalise(self, video: Tensor) -> Tensor:
-        """Turn grey levels into float (B, 3, T, H, W), laid out as channels_last_3d."""
-        if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != NUM_PLANES:
-            raise ValueError(
-                f"video is {video.dtype} {tuple(video.shape)}; expected uint8 (B, T, H, W, 3)"
-            )
-        frames = video.permute(0, 4, 1, 2, 3).float()
-        return frames.sub_(self.pixel_mean).mul_(self.pixel_scale)
+
+def _levels(video: Tensor) -> Tensor:
+    """Turn a video into grey levels: float (B, 3, T, H, W), laid out as channels_last_3d."""
+    if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != NUM_PLANES:
+        raise ValueError(
+            f"video is {video.dtype} {tuple(video.shape)}; expected uint8 (B, T, H, W, 3)"
+        )
+    return video.permute(0, 4, 1, 2, 3).float()
 
 
 def _stretch(view: Tensor, num_steps: int) -> Tensor:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import isfinite
 from typing import TypeVar
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.channels import ChannelShape, ConvLayer, Reduction
+from taskgrain.models.inputs import CHANNEL_INPUTS
 
 Choice = TypeVar("Choice", bound=str)
 REDUCTIONS: tuple[Reduction, ...] = ("max", "mean")
@@ -26,6 +28,14 @@ def number_of(entries: Mapping[str, object], key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CheckpointError(f"stored shape: {key} is {value!r}; expected a number")
     return float(value)
+
+
+def positive_of(entries: Mapping[str, object], key: str) -> float:
+    """Give the finite number above 0 under a key, or raise CheckpointError."""
+    value = number_of(entries, key)
+    if not (value > 0 and isfinite(value)):
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected a number above 0")
+    return value
 
 
 def whole_number_of(entries: Mapping[str, object], key: str, *, most: int | None = None) -> int:
@@ -66,6 +76,7 @@ def channel_from_json(entries: Mapping[str, object]) -> ChannelShape:
         temporal_kernel=whole_number_of(entries, "temporal_kernel"),
         frame_stride=whole_number_of(entries, "frame_stride"),
         reduction=choice_of(entries, "reduction", REDUCTIONS),
+        input=choice_of(entries, "input", CHANNEL_INPUTS),
     )
 
 

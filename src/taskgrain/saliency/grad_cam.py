@@ -102,7 +102,7 @@ def explain(model: SourceModel, video: Tensor, targets: Sequence[Target]) -> Sal
         raise ValueError("no targets; expected at least one class or word to explain")
     channels = {SPATIAL: encoder.spatial, TEMPORAL: encoder.temporal}
     present = {name: channel for name, channel in channels.items() if channel is not None}
-    device = encoder.pixel_mean.device
+    device = encoder.inputs.pixel_mean.device
     with _as_tested(model, device):
         maps, features = _watch(encoder, present, video.to(device))
         scores = torch.stack([_score(model, features, target) for target in targets])

@@ -18,7 +18,6 @@ from torch import nn
 
 from taskgrain.config.settings import Study
 from taskgrain.data.batch import Batch
-from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
@@ -26,8 +25,9 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.models.recipes import build_from
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import load_model
+from taskgrain.study.changes import measured_changes
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.networks import new_encoder, own_encoder
 from taskgrain.study.pace import extract_seconds
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
@@ -98,7 +98,8 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
         encoder = load_model(folder, encoder=own_encoder(inputs, key.seed))[0].encoder
         return _Subject(key, places, file_sha256(folder / "model.safetensors"), encoder)
     seed = inputs.study.seeds[0] if key.seed is None else key.seed
-    encoder, recipe = new_encoder(inputs, key.source, seed)
+    changes = measured_changes(inputs, key.source)
+    encoder, recipe = new_encoder(inputs, key.source, seed, changes=changes)
     if key.kind == "random-encoder":
         if recipe is not None:  # one from elsewhere came with weights that were learned
             encoder = build_from(recipe, seed)
@@ -254,16 +255,6 @@ def _reader(
         told = _told(worker, batches_in_order(inputs, norm_clips, store).batches(), seconds)
         calibrate_batch_norm(encoder, (batch.video.to(device) for batch in told))
     return encoder_reader(encoder, subject.places, device=device)
-
-
-def batches_in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
-    """Batch clips as they are seen by frozen encoders: in their order, the centre of each."""
-    return ClipBatches(
-        store,
-        [Example(clip) for clip in clip_ids],
-        inputs.sampling,
-        batch_size=inputs.study.train.batch_size,
-    )
 
 
 def _told(worker: Worker, batches: Iterator[Batch], clip_seconds: float) -> Iterator[Batch]:

@@ -26,8 +26,7 @@ from taskgrain.study.coarse_readout import (
     read_out_clips,
 )
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.extracting import batches_in_order
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of
 from taskgrain.study.pace import EXTRACT_SECONDS
 from taskgrain.study.score_rows import Score, Scored

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from torch import nn
 from taskgrain.config.learning import Source
 from taskgrain.config.settings import Study
 from taskgrain.data.augment import Augmentation
+from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.sampling import FrameSampling
+from taskgrain.data.store import FrameStore
 from taskgrain.labels.symmetry import SSV2_MIRROR
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.folder import RunFolder
@@ -71,6 +73,16 @@ class Inputs:
     def checkpoint(self, source: str, seed: int) -> Path:
         """Find the checkpoint that is tested: the last, all having equal steps, or the best."""
         return self.folder.checkpoint(source, seed) / self.study.transfer.checkpoint
+
+
+def batches_in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:
+    """Batch clips as they are seen by frozen encoders: in their order, the centre of each."""
+    return ClipBatches(
+        store,
+        [Example(clip) for clip in clip_ids],
+        inputs.sampling,
+        batch_size=inputs.study.train.batch_size,
+    )
 
 
 def mirror_images(study: Study) -> Mapping[str, str] | None:

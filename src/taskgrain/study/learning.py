@@ -13,6 +13,7 @@ from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, RunError, StoppedError
 from taskgrain.jobs.executor import Facts, Worker
 from taskgrain.losses import LossWeights
+from taskgrain.study.changes import measured_changes
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, mirror_images
 from taskgrain.study.networks import new_model
@@ -100,7 +101,8 @@ def learn(
         RunError: naming source, seed, step and clips, if loss or gradient is not finite.
     """
     dataset, settings = inputs.datasets[SOURCE], inputs.study.train
-    model, description = new_model(inputs, task, encoder_of=encoder_of, seed=seed)
+    changes = measured_changes(inputs, encoder_of)
+    model, description = new_model(inputs, task, encoder_of=encoder_of, seed=seed, changes=changes)
     describe = description.to_json()
     begins_with = None if encoder_of is None else warm_start_of(inputs, encoder_of, seed)
     if begins_with is not None:

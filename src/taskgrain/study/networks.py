@@ -19,7 +19,7 @@ from taskgrain.models.build import (
     temporal_channel,
 )
 from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.encoder import Pixels
+from taskgrain.models.inputs import UNMEASURED, ChangeDeviations, Pixels, changes_shown
 from taskgrain.models.model import SourceModel
 from taskgrain.models.recipes import EncoderRecipe
 from taskgrain.predict import ModelDescription
@@ -28,7 +28,12 @@ from taskgrain.study.sources import SourceTask
 
 
 def new_model(
-    inputs: Inputs, task: SourceTask, *, encoder_of: str | None, seed: int
+    inputs: Inputs,
+    task: SourceTask,
+    *,
+    encoder_of: str | None,
+    seed: int,
+    changes: ChangeDeviations = UNMEASURED,
 ) -> tuple[SourceModel, ModelDescription]:
     """Make the untrained model of a task, and the description that its checkpoints carry.
 
@@ -37,8 +42,9 @@ def new_model(
         task: what the model is to say of a clip.
         encoder_of: source whose encoder it has; None for the study's own.
         seed: of the weights.
+        changes: of the clips that are learned from, where the encoder is shown changes.
     """
-    encoder, shape = new_encoder(inputs, encoder_of, seed)
+    encoder, shape = new_encoder(inputs, encoder_of, seed, changes=changes)
     decoder_shape, vocabulary = decoder_shape_of(inputs.study.decoder), task.vocabulary
     model = add_readouts(
         encoder,
@@ -61,7 +67,11 @@ def new_model(
 
 
 def new_encoder(
-    inputs: Inputs, source: str | None, seed: int
+    inputs: Inputs,
+    source: str | None,
+    seed: int,
+    *,
+    changes: ChangeDeviations = UNMEASURED,
 ) -> tuple[nn.Module, EncoderRecipe | None]:
     """Make a source's encoder of a seed before any training, and what rebuilds it where we can.
 
@@ -71,6 +81,7 @@ def new_encoder(
         inputs: of the study.
         source: whose encoder; None for the study's own, which controls are measured with.
         seed: of the weights that are drawn.
+        changes: of the clips that are learned from, where the encoder is shown changes.
 
     Raises:
         ConfigError: if an encoder from elsewhere, its library or its weights are not there.
@@ -78,15 +89,21 @@ def new_encoder(
     """
     if inputs.encoder_factory is not None:
         return inputs.encoder_factory(seed), None
+    return encoder_from(encoder_settings(inputs, source), seed, changes=changes)
+
+
+def encoder_settings(inputs: Inputs, source: str | None) -> Encoder:
+    """Return the settings of a source's encoder; None: of the study's own."""
     study = inputs.study
-    settings = study.encoder if source is None else study.encoder_of(inputs.source(source))
-    return encoder_from(settings, seed)
+    return study.encoder if source is None else study.encoder_of(inputs.source(source))
 
 
-def encoder_from(settings: Encoder, seed: int) -> tuple[nn.Module, EncoderRecipe]:
+def encoder_from(
+    settings: Encoder, seed: int, *, changes: ChangeDeviations = UNMEASURED
+) -> tuple[nn.Module, EncoderRecipe]:
     """Make an encoder from its settings, and what rebuilds it; the errors of `new_encoder`."""
     if settings.network == "two-channel":
-        shape = shape_of(settings)
+        shape = shape_of(settings, changes)
         return build_encoder(shape, seed), shape
     return open_encoder(wanted_network(settings), seed)
 
@@ -103,15 +120,32 @@ def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
     return None if inputs.encoder_factory is None else inputs.encoder_factory(seed)
 
 
-def shape_of(settings: Encoder) -> EncoderShape:
-    """Turn settings into the shape of the two-channel encoder."""
+def shape_of(settings: Encoder, changes: ChangeDeviations = UNMEASURED) -> EncoderShape:
+    """Turn settings into the shape of the two-channel encoder.
+
+    Args:
+        settings: of the encoder.
+        changes: of the clips that it learns from, where a channel is shown changes.
+    """
+    layers, reduction = settings.layers, settings.reduction
+    shown = (settings.spatial_input, settings.temporal_input)
+    kinds = {change for each in shown for change in changes_shown(each)}
     return EncoderShape(
-        spatial=spatial_channel(settings.spatial_widths, settings.layers),
-        temporal=temporal_channel(settings.temporal_widths, settings.layers),
+        spatial=spatial_channel(
+            settings.spatial_widths, layers, reduction=reduction, shown=settings.spatial_input
+        ),
+        temporal=temporal_channel(
+            settings.temporal_widths, layers, reduction=reduction, shown=settings.temporal_input
+        ),
         lstm_width=settings.lstm_width,
         feature_width=settings.feature_width,
         dropout=settings.dropout,
-        pixels=Pixels(settings.pixel_mean, settings.pixel_deviation),
+        pixels=Pixels(
+            settings.pixel_mean,
+            settings.pixel_deviation,
+            centred_deviation=changes.centred if "centred" in kinds else None,
+            difference_deviation=changes.difference if "difference" in kinds else None,
+        ),
     )
 
 

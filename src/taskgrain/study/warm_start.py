@@ -15,6 +15,8 @@ from taskgrain.predict import ModelDescription
 from taskgrain.study.networks import shape_of
 from taskgrain.transfer.features import file_sha256
 
+NO_OTHER_ENCODER = ("dropout", "centred_deviation", "difference_deviation")
+"""What two equal encoders may differ in: no weight, and what was measured on the clips."""
 MODEL, WEIGHTS, ENCODER = "model.json", "model.safetensors", "encoder."
 
 
@@ -110,7 +112,7 @@ def _check_earlier(study: Study, source: Source, earlier: Source, where: str) ->
 
 
 def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -> None:
-    """Compare encoders as model.json describes them; dropout, which is no weight, may differ.
+    """Compare encoders as model.json describes them, `NO_OTHER_ENCODER` apart.
 
     Strides and pooling have no weights that would tell them apart. An encoder of the user's own,
     described by None, is known by its weights alone.
@@ -158,7 +160,7 @@ def _labels(description: ModelDescription) -> dict[str, object]:
 def _difference(found: object, wanted: object, where: str) -> str | None:
     """Phrase the first difference of two pieces of JSON; None where there is none."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        keys = [key for key in {**found, **wanted} if key != "dropout"]
+        keys = [key for key in {**found, **wanted} if key not in NO_OTHER_ENCODER]
         pairs = [(found.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
     elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
         joined = enumerate(zip(found, wanted, strict=False))

@@ -1,0 +1,48 @@
+"""How far the source's clips change over time: what the inputs of the channels are divided by."""
+
+from __future__ import annotations
+
+from taskgrain.config.networks import Encoder
+from taskgrain.data.manifest import Split
+from taskgrain.data.sampling import generator_for
+from taskgrain.models.inputs import (
+    UNMEASURED,
+    ChangeDeviations,
+    changes_shown,
+    measure_changes,
+)
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.inputs import Inputs, batches_in_order
+from taskgrain.study.networks import encoder_settings
+
+MEASURED_CLIPS = 500  # of the source: the deviation is then known to a few percent
+
+
+def measured_changes(inputs: Inputs, source: str | None) -> ChangeDeviations:
+    """Measure the source's training clips, as a frozen encoder would see them.
+
+    They are drawn once and for all sources and seeds alike, so every cell that measures them finds
+    the same numbers.
+
+    Args:
+        inputs: of the study.
+        source: whose encoder asks; None for the study's own.
+
+    Returns:
+        `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
+    """
+    if inputs.encoder_factory is not None or not _shows_changes(encoder_settings(inputs, source)):
+        return UNMEASURED
+    dataset = inputs.datasets[SOURCE]
+    store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
+    usable = [record.clip_id for record in records if record.clip_id in store]
+    drawn = generator_for(0, 0, "changes").permutation(len(usable))[:MEASURED_CLIPS]
+    clips = [usable[index] for index in sorted(drawn)]
+    return measure_changes(
+        batch.video for batch in batches_in_order(inputs, clips, store).batches()
+    )
+
+
+def _shows_changes(settings: Encoder) -> bool:
+    kinds = (settings.spatial_input, settings.temporal_input)
+    return settings.network == "two-channel" and any(changes_shown(kind) for kind in kinds)
