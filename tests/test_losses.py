@@ -218,3 +218,37 @@ def test_a_loss_that_is_no_number_names_step_term_and_clips(name: str, bad: floa
 def test_weights_that_make_no_loss_are_refused(weights: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match=r"loss weights are 0|weight is"):
         LossWeights(*weights)
+
+
+def test_smoothed_labels_spread_their_share_over_all_choices_written_out() -> None:
+    output, share = make_output(), 0.2
+    assert output.log_probs is not None
+    assert output.token_logits is not None
+    weights = LossWeights(classification=0.25, captioning=0.75, label_smoothing=share)
+    _, terms = joint_loss(output, target=TARGET, caption=CAPTION, weights=weights)
+    losses = []
+    for row, target in enumerate(TARGET.tolist()):
+        soft = torch.full((3,), share / 3)
+        soft[target] += 1 - share
+        losses.append(-float((soft * output.log_probs[row]).sum()))
+    tokens = []
+    for row, step in ((row, step) for row in range(3) for step in range(4)):
+        token = int(CAPTION[row, step + 1])
+        if token != 0:
+            soft = torch.full((6,), share / 6)
+            soft[token] += 1 - share
+            tokens.append(-float((soft * output.token_logits[row, step].log_softmax(0)).sum()))
+    assert len(tokens) == NUM_TOKENS
+    expected = (sum(losses) / 3, sum(tokens) / NUM_TOKENS)
+    assert values(terms) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.0, math.nan])
+def test_a_share_that_leaves_nothing_of_a_label_is_refused(share: float) -> None:
+    with pytest.raises(ValueError, match="label smoothing is"):
+        LossWeights(1, 0, share)
+
+
+def test_parts_of_a_batch_smooth_as_the_whole_does() -> None:
+    weights = LossWeights(1, 0, 0.1)
+    assert {part.label_smoothing for part in weights_of_parts(weights, [(2, 0), (1, 0)])} == {0.1}

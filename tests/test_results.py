@@ -36,7 +36,7 @@ def test_the_columns_are_the_published_ones_in_their_order() -> None:
     assert ", ".join(COLUMNS) == (
         "study, source, seed, target, probe, readout, shots, metric, value, interval, low, high, "
         "n, failed, truncated, draws, versus, p, chosen, chosen_on, control, "
-        "p_holm, low_90, high_90, problem"
+        "p_holm, low_90, high_90, problem, passes"
     )
 
 

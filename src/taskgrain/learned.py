@@ -35,9 +35,14 @@ def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
     """Pair each source's own scores with their highest floor, in the order of the rows.
 
     A source that classifies and captions has one of each. Scores without a floor, as of results
-    that were written before there were floors, are left out.
+    that were written before there were floors, are left out; so are those of trainings of fewer
+    passes, which are tested on no target.
     """
-    own = [row for row in rows if row.target == SOURCE_VALIDATION and row.value is not None]
+    own = [
+        row
+        for row in rows
+        if row.target == SOURCE_VALIDATION and row.value is not None and row.passes is None
+    ]
     highest: dict[tuple[str | None, str], ResultRow] = {}
     for row in own:
         key = row.source, row.metric

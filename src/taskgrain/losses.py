@@ -20,10 +20,15 @@ from taskgrain.models.model import ModelOutput
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """What each term counts for in the sum; a weight of 0 leaves the task out."""
+    """What each term counts for in the sum; a weight of 0 leaves the task out.
+
+    Label smoothing (Szegedy et al. 2016, section 7) takes a share of the probability of the true
+    class or token and spreads it evenly over all.
+    """
 
     classification: float
     captioning: float
+    label_smoothing: float = 0.0  # share, 0 to 1, of both terms
 
     def __post_init__(self) -> None:
         """Refuse weights that leave nothing to minimise."""
@@ -35,6 +40,8 @@ class LossWeights:
                 raise ValueError(f"{name} weight is {weight}; expected a number, 0 or more")
         if self.classification == self.captioning == 0:
             raise ValueError("both loss weights are 0; expected at least one above 0")
+        if not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label smoothing is {self.label_smoothing}; expected 0 to below 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +113,14 @@ def joint_loss(
     total = output.features.new_zeros(())
     classification, captioning, num_tokens = None, None, 0
     if weights.classification > 0:
-        classification = _classification_loss(output.log_probs, target)
+        classification = _classification_loss(
+            output.log_probs, target, smoothing=weights.label_smoothing
+        )
         total = total + weights.classification * classification
     if weights.captioning > 0:
-        captioning = _captioning_loss(output.token_logits, caption)
+        captioning = _captioning_loss(
+            output.token_logits, caption, smoothing=weights.label_smoothing
+        )
         total = total + weights.captioning * captioning
         num_tokens = count_tokens(caption)
     num_clips = 0 if classification is None else len(target)
@@ -133,6 +144,7 @@ def weights_of_parts(weights: LossWeights, parts: Sequence[tuple[int, int]]) -> 
         LossWeights(
             weights.classification * (clips / num_clips),
             weights.captioning * (tokens / num_tokens) if num_tokens else weights.captioning,
+            weights.label_smoothing,
         )
         for clips, tokens in parts
     ]
@@ -177,19 +189,25 @@ def check_finite(
             )
 
 
-def _classification_loss(log_probs: Tensor | None, target: Tensor) -> Tensor:
+def _classification_loss(log_probs: Tensor | None, target: Tensor, *, smoothing: float) -> Tensor:
     if log_probs is None:
         raise ValueError("classification has a weight, but the model has no head")
     if bool((target < 0).any()):
         raise ValueError("a target is negative: this source does not classify every clip")
-    return F.nll_loss(log_probs, target)
+    loss = F.nll_loss(log_probs, target)
+    return loss if smoothing == 0 else loss.lerp(-log_probs.mean(), smoothing)
 
 
-def _captioning_loss(token_logits: Tensor | None, caption: Tensor) -> Tensor:
+def _captioning_loss(token_logits: Tensor | None, caption: Tensor, *, smoothing: float) -> Tensor:
     if token_logits is None:
         raise ValueError("captioning has a weight, but the model has no decoder")
     following = caption[:, 1:]  # (B, L - 1): what each step should say next
     if not bool((following != PAD).any()):
         raise ValueError("the captions of this batch hold no token to predict")
     # Padding is not counted: a clip weighs as many tokens as its caption has.
-    return F.cross_entropy(token_logits.flatten(0, 1), following.flatten(), ignore_index=PAD)
+    return F.cross_entropy(
+        token_logits.flatten(0, 1),
+        following.flatten(),
+        ignore_index=PAD,
+        label_smoothing=smoothing,
+    )

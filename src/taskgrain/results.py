@@ -76,7 +76,9 @@ class ResultRow:
     it lies within a margin, the difference is no larger than that. `chosen` is the hyper-parameter
     and `chosen_on` where it was chosen. `p` is uncorrected; `p_holm` is the same p after Holm's
     correction over all endpoints of the study, on the "seeds" row of each endpoint and nowhere
-    else. `problem` says why a probe gave no value; the row then has none, and no interval or p.
+    else. `passes` is given for a training of fewer clip passes that is scored on its own labels and
+    tested on no target. `problem` says why a probe gave no value; the row then has none, and no
+    interval or p.
 
     Raises:
         ValueError: for a value that is not finite, a fraction outside its range, an interval that
@@ -108,6 +110,7 @@ class ResultRow:
     low_90: float | None = None
     high_90: float | None = None
     problem: str | None = None
+    passes: int | None = None
 
     def __repr__(self) -> str:
         held = {name: getattr(self, name) for name in COLUMNS}
@@ -127,7 +130,13 @@ class ResultRow:
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 REQUIRED_TEXT = ("study", "target", "metric")
 NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
-LATER_COLUMNS = ("p_holm", "low_90", "high_90", "problem")  # results of older versions lack them
+LATER_COLUMNS = (
+    "p_holm",
+    "low_90",
+    "high_90",
+    "problem",
+    "passes",
+)  # results of older versions lack them
 
 
 def is_fraction(metric: str) -> bool:
@@ -328,6 +337,7 @@ def _row_of(line: str) -> ResultRow:
         low_90=_number(record, "low_90"),
         high_90=_number(record, "high_90"),
         problem=_optional_text(record, "problem"),
+        passes=_optional_count(record, "passes"),
     )
 
 
@@ -350,7 +360,7 @@ def _count(record: Mapping[str, object], name: str) -> int:
 
 
 def _optional_count(record: Mapping[str, object], name: str) -> int | None:
-    return None if record[name] is None else _count(record, name)
+    return None if record.get(name) is None else _count(record, name)
 
 
 def _shots(record: Mapping[str, object]) -> Shots | None:

@@ -192,3 +192,16 @@ def test_first_weights_are_torchs_own_unless_the_clip_is_to_be_heard() -> None:
     expected = decoder.condition.weight * CONDITION_GAIN * 6**0.5
     assert torch.allclose(scaled.condition.weight, expected)
     assert torch.equal(scaled.out.weight, decoder.out.weight)
+
+
+def test_hidden_words_change_no_prediction_and_shown_ones_do() -> None:
+    decoder, features = make_decoder(), make_features()
+    changed = CAPTION.clone()
+    changed[:, 2] = 9
+    is_hidden = torch.tensor([True, False])
+    before, after = (decoder(features, each, is_hidden) for each in (CAPTION, changed))
+    assert torch.equal(before[0], after[0])
+    assert not torch.allclose(before[1], after[1])
+    assert torch.equal(before[1], decoder(features, CAPTION)[1])
+    only_beginnings = torch.tensor([[1, 1, 1, 1, 1, 0], [1, 8, 2, 0, 0, 0]])
+    assert torch.allclose(before[0], decoder(features, only_beginnings)[0], atol=1e-6)

@@ -7,6 +7,7 @@ from taskgrain.report.controls import findings
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.learning import learned_phrase, learned_table
 from taskgrain.report.lookup import Lookup
+from taskgrain.report.passes import passes_table
 from taskgrain.report.verdict import Verdict
 from taskgrain.report.words import plain
 from taskgrain.results import Control, ResultRow
@@ -127,3 +128,24 @@ def test_a_trend_through_a_source_that_did_not_learn_has_no_p(
     table = trend_table(lookup)
     assert [line.header for line in table.blocks[0].lines] == ["logistic regression"]
     assert table.caption.endswith("No claim: categories did not learn.")
+
+
+def test_trainings_of_fewer_passes_have_a_table_and_enter_nothing_else(
+    make_lookup: MakeLookup, row: Make
+) -> None:
+    whole = own_rows(row, "categories", 0.6)
+    fewer = [
+        row(value, **{**OWN, "source": "categories", "seed": seed, "passes": passes})
+        for passes, seed, value in ((9000, 0, 0.2), (9000, 1, 0.4), (30000, 0, 0.5))
+    ]
+    lookup = make_lookup(*fewer, *whole)
+    plain_lookup = make_lookup(*whole)
+    assert lookup.own_scores == plain_lookup.own_scores
+    assert lookup.sources == plain_lookup.sources
+    assert passes_table(plain_lookup).is_empty
+    table = passes_table(lookup)
+    assert [column.label for column in table.columns] == ["9,000", "30,000", "tested"]
+    (line,) = table.blocks[0].lines
+    assert line.header.startswith("categories, ")
+    assert [cell.shown for cell in line.cells] == ["30.0", "50.0", "60.0"]
+    assert [cell.note for cell in line.cells] == ["2 seeds", "", ""]

@@ -105,3 +105,25 @@ def test_episodes_are_asked_where_there_are_some(tmp_path: Path) -> None:
     asked = [cell.removeprefix("episodes ") for cell in names(cells, "episodes")]
     assert evaluated == asked
     assert len(asked) > 5
+
+
+def test_fewer_passes_are_trainings_of_their_own_that_are_scored_and_not_tested(
+    tmp_path: Path,
+) -> None:
+    cells = planned(tmp_path, "train.passes=[8, 16, 32]")
+    assert names(cells, "train")[2:5] == [
+        "train joint-full seed 0",
+        "train action-groups seed 0 passes 8",
+        "train categories seed 0 passes 8",
+    ]
+    fewer, whole = (named(cells, f"score action-groups seed 0{each}") for each in (" passes 8", ""))
+    assert fewer.needs == ("train action-groups seed 0 passes 8",)
+    assert fewer.output != whole.output
+    trainings = [cell for cell in cells if cell.name.startswith("train ")]
+    assert len({cell.output for cell in trainings}) == len(trainings) == 9
+    needed = {need for cell in cells if cell.name != "results" for need in cell.needs}
+    assert {name for name in needed if "passes" in name} == {
+        cell.name for cell in trainings if "passes" in cell.name
+    }
+    assert not any("passes" in need for need in named(cells, "examples").needs)
+    assert trainings[3].cost == pytest.approx(trainings[0].cost / 4)

@@ -286,3 +286,29 @@ def test_progress_counts_the_steps(tmp_path: Path) -> None:
 def test_bfloat16_trains_too(tmp_path: Path) -> None:
     options = replace(OPTIONS, precision="bf16")
     assert fit(make_model(), tmp_path, make_batch(), options=options).status == "finished"
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_run_of_counted_steps_ends_within_an_epoch_validated_and_annealed(
+    tmp_path: Path, accumulate: int
+) -> None:
+    options = replace(OPTIONS, num_steps=5, accumulate=accumulate)
+    batches = [make_batch(6, seed) for seed in range(4)]
+    result = fit(make_model(), tmp_path, *batches, options=options)
+    assert (result.status, result.step, result.num_steps) == ("finished", 5, 5)
+    records = read_records(tmp_path / "epochs.jsonl")
+    steps = [4, 5] if accumulate == 1 else [2, 4, 5]
+    assert [record.step for record in records] == steps
+    assert records[-1].clip_passes == 6 * 5 * accumulate
+    assert records[-1].lr == pytest.approx(1e-2 / 25 / 1e4)  # the whole schedule was gone through
+    trained = json.loads((tmp_path / "last" / "model.json").read_text())["trained"]
+    assert trained["step"] == 5
+
+
+def test_batches_that_go_on_too_long_are_refused(tmp_path: Path) -> None:
+    long = Fixed(make_batch(), make_batch())
+    long.steps_per_epoch = 1
+    with pytest.raises(ValueError, match=r"epoch 0 ended at step 2; expected 1 steps"):
+        train(
+            make_model(), splits=Splits(long, long), options=OPTIONS, folder=tmp_path, describe={}
+        )

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+from itertools import product
+from math import ceil
+
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from taskgrain.train.schedule import Plateau, PlateauRule, Schedule, lr_at
+from taskgrain.train.schedule import Plateau, PlateauRule, Schedule, lr_at, steps_of
 
 
 @given(st.integers(1, 300), st.floats(1e-6, 1.0))
@@ -92,3 +96,22 @@ def test_a_plateau_ends_training_once_the_rate_is_below_the_least() -> None:
         rates.append(plateau.lowered(1e-4, rule))
         plateau = plateau.after(0.5, rule)
     assert rates == pytest.approx([1e-4, 1e-5, 1e-6, 1e-7, 1e-8])
+
+
+def test_a_training_of_counted_passes_sees_at_least_as_many_clips() -> None:
+    for num_clips, batch_size, accumulate in product((7, 32, 33), (4, 16), (1, 3)):
+        num_batches = ceil(num_clips / batch_size)
+        sizes = [len(part) for part in np.array_split(np.arange(num_clips), num_batches)]
+        for passes in range(1, 3 * num_clips):
+            steps = steps_of(
+                passes, num_clips=num_clips, num_batches=num_batches, accumulate=accumulate
+            )
+            seen: list[int] = []  # clips of each step, epoch after epoch
+            while len(seen) < steps:
+                seen += [
+                    sum(sizes[first : first + accumulate])
+                    for first in range(0, num_batches, accumulate)
+                ]
+            total = sum(seen[:steps])
+            assert total >= passes, (num_clips, batch_size, accumulate, passes)
+            assert total - seen[steps - 1] < passes + batch_size

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from taskgrain.train.precision import Precision, make_scaler
 from taskgrain.train.step import (
     Shares,
     StepOptions,
+    draw_hidden,
     gradient_shares,
     reproducible,
     train_step,
@@ -219,3 +221,39 @@ def test_settings_are_put_back_after_an_error() -> None:
         fail_inside()
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_hidden_captions_are_drawn_anew_in_every_step_and_from_the_step_alone() -> None:
+    options = StepOptions(LossWeights(0, 1), 0, 1.0, CPU, "fp32", hidden_captions=0.4)
+
+    def drawn(step: int) -> list[bool]:
+        torch.manual_seed(step)
+        hidden = draw_hidden(500, options)
+        assert hidden is not None
+        return hidden.tolist()
+
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert sum(drawn(1)) / 500 == pytest.approx(0.4, abs=0.07)
+    assert draw_hidden(500, replace(options, hidden_captions=0.0)) is None
+
+
+def test_a_step_learns_hidden_captions_from_the_clip_alone() -> None:
+    losses = {}
+    for share in (0.0, 1.0):
+        options = StepOptions(LossWeights(0, 1), 0, 1.0, CPU, "fp32", hidden_captions=share)
+        model = make_model()
+        descent = Descent(make_optimizer(model, weight_decay=0), make_scaler("fp32", device=CPU))
+        sums, _ = train_step(
+            model, [make_batch()], descent=descent, step=0, options=options, measures_shares=False
+        )
+        losses[share] = sums.captioning
+    model, batch = make_model(), make_batch()
+    features = model.encoder(batch.video)
+    assert model.decoder is not None
+    hidden = torch.ones(4, dtype=torch.bool)
+    logits = model.decoder(features, batch.caption, hidden)
+    expected = nn.functional.cross_entropy(
+        logits.flatten(0, 1), batch.caption[:, 1:].flatten(), ignore_index=0
+    )
+    assert losses[1.0] == pytest.approx(float(expected.detach()), abs=1e-5)
+    assert losses[0.0] != pytest.approx(losses[1.0], abs=1e-4)

@@ -132,7 +132,6 @@ def _sources(inputs: Inputs, store: FrameStore) -> Arguments:
             **_flat(f"{name}.encoder", description.shape),
             **_flat(f"{name}.decoder", description.decoder_shape),
             **_flat(f"{name}.sampling", description.sampling),
-            **_flat(f"{name}.options", options_of(inputs, task, seed=seed)),
             **_task(f"{name}.task", task),
             f"{name}.model.source": description.source,
             f"{name}.model.seed": description.seed,
@@ -141,6 +140,9 @@ def _sources(inputs: Inputs, store: FrameStore) -> Arguments:
         }
         if dataset.world is None:
             splits = splits_of(inputs, task, store, seed=seed)
+            assert isinstance(splits.training, ClipBatches)
+            options = options_of(inputs, task, splits.training, seed=seed)
+            found |= _flat(f"{name}.options", options)
             found |= _batches(f"{name}.training", splits.training)
             found |= _batches(f"{name}.validation", splits.validation)
     return found

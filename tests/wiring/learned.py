@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from taskgrain.models.build import spatial_channel, temporal_channel
-from tests.wiring.wire import Moves, Wire, option, renamed
+from tests.wiring.wire import Moves, Wire, gains, option, renamed
 
 ELSEWHERE = {  # the study's own encoder, which no source has then
     "encoder": {"network": "torchvision", "model": "resnet18"},
@@ -117,6 +117,14 @@ def train_wires() -> list[Wire]:
     return [
         Wire("train.epochs", 7, option("epochs", 7)),
         Wire(
+            "train.passes",
+            [30, 70],
+            {
+                **option("num_steps", 9),  # 24 clips an epoch, in 5 batches and 3 steps
+                "cells": gains("passes 30"),
+            },
+        ),
+        Wire(
             "train.batch_size",
             3,
             {
@@ -136,6 +144,8 @@ def train_wires() -> list[Wire]:
         Wire("train.least_learning_rate", 1e-5, option("plateau.least_lr", 1e-5)),
         Wire("train.early_stopping", 11, option("early_stopping", 11)),
         Wire("train.max_gradient_norm", 2.5, option("max_gradient_norm", 2.5)),
+        Wire("train.label_smoothing", 0.15, option("weights.label_smoothing", 0.15)),
+        Wire("train.hidden_captions", 0.65, option("hidden_captions", 0.65)),
         Wire("train.balanced", True, {"sources[*].training.variation.is_balanced": True}),
         Wire("train.padding", "counted", option("counts_padding", True)),
         Wire(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from itertools import pairwise
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Part, Settings
+from taskgrain.config.base import Name, Part, Settings, Share
 from taskgrain.labels.caption import CaptionForm
 
 
@@ -14,6 +15,11 @@ class Train(Settings):
     """How each source is learned; the same for all of them."""
 
     epochs: int = Field(10, ge=1, description="passes over the training clips")
+    passes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (),
+        description="clip passes of a training, in place of epochs; of several, least first, each "
+        "is a training of its own with a whole schedule: all are scored, the last is tested",
+    )
     batch_size: int = Field(16, ge=2, description="clips of a forward pass")
     accumulate: int = Field(1, ge=1, description="batches of an optimiser step")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="how weights move")
@@ -38,6 +44,13 @@ class Train(Settings):
     max_gradient_norm: float = Field(
         1.0, ge=0, description="longer gradients are scaled down to it; 0: never"
     )
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="share of a label's probability that is spread over all labels"
+    )
+    hidden_captions: Share = Field(
+        0.0,
+        description="share of captions whose tokens are all predicted at once, from the clip alone",
+    )
     balanced: bool = Field(
         False, description="draw clips so that every class of the head comes equally often"
     )
@@ -58,6 +71,22 @@ class Train(Settings):
     tensorboard: bool = Field(
         False, description="also write TensorBoard's files beside each checkpoint (extra tracking)"
     )
+
+    @model_validator(mode="after")
+    def _passes_rise(self) -> Self:
+        for fewer, more in pairwise(self.passes):
+            if fewer >= more:
+                raise ValueError(f"passes goes from {fewer} to {more}; least first, none twice")
+        return self
+
+    @property
+    def fewer_passes(self) -> tuple[int, ...]:
+        """Passes of the trainings that are scored on their own labels alone."""
+        return self.passes[:-1]
+
+    def passes_over(self, num_clips: int) -> int:
+        """Return the clip passes of the training that is tested."""
+        return self.passes[-1] if self.passes else self.epochs * num_clips
 
     @model_validator(mode="after")
     def _plateau_has_room(self) -> Self:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from taskgrain.labels.vocabulary import BOS
 from taskgrain.models.attention import AdditiveAttention, Memory
 
 MIN_TOKENS = 2  # BOS and something to predict
@@ -87,12 +88,15 @@ class CaptionDecoder(nn.Module):
         bound = CONDITION_GAIN * math.sqrt(6 / self.condition.in_features)  # He et al. 2015
         self.condition.weight.mul_(bound * math.sqrt(self.condition.in_features))
 
-    def forward(self, features: Tensor, caption: Tensor) -> Tensor:
+    def forward(self, features: Tensor, caption: Tensor, is_hidden: Tensor | None = None) -> Tensor:
         """Predict each token from the true ones before it (teacher forcing).
 
         Args:
             features: float (B, T', D) from the encoder.
             caption: long (B, L), starting with BOS, right-padded with PAD.
+            is_hidden: bool (B,), captions whose words are hidden from the decoder: BOS is fed in
+                their place, and all tokens are predicted from the clip alone (Tschannen et al.
+                2023, arXiv 2306.07915, section 3.2). None hides none.
 
         Returns:
             float (B, L - 1, V) logits; [:, t] predicts caption[:, t + 1].
@@ -104,7 +108,10 @@ class CaptionDecoder(nn.Module):
             raise ValueError(
                 f"caption is {tuple(caption.shape)}; expected (B, L) with L of 2 or more"
             )
-        logits, _ = self._advance(caption[:, :-1], self.start(features))
+        fed = caption[:, :-1]
+        if is_hidden is not None:
+            fed = fed.masked_fill(is_hidden[:, None], BOS)
+        logits, _ = self._advance(fed, self.start(features))
         return logits
 
     def start(self, features: Tensor) -> DecoderState:

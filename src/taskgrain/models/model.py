@@ -57,13 +57,17 @@ class SourceModel(nn.Module):
         """
         return self.read_out(self.encoder(video), caption)
 
-    def read_out(self, features: Tensor, caption: Tensor) -> ModelOutput:
-        """Read out features: float (B, T', D); see `forward`."""
+    def read_out(
+        self, features: Tensor, caption: Tensor, is_hidden: Tensor | None = None
+    ) -> ModelOutput:
+        """Read out features: float (B, T', D); see `forward`, and `CaptionDecoder.forward`."""
         features = features.float()
         return ModelOutput(
             features,
             log_probs=None if self.head is None else self.head(features),
-            token_logits=None if self.decoder is None else self.decoder(features, caption),
+            token_logits=None
+            if self.decoder is None
+            else self.decoder(features, caption, is_hidden),
         )
 
 

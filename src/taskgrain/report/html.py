@@ -28,6 +28,7 @@ from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
 from taskgrain.report.learning import learned_phrase, learned_table
 from taskgrain.report.lookup import Lookup, has_one_origin, is_ladder
 from taskgrain.report.palette import source_colours, variables
+from taskgrain.report.passes import passes_table
 from taskgrain.report.run_folder import RunFolder, read_run_folder
 from taskgrain.report.settings_view import GLOSSARY, command_of, is_kitchenware, run_facts
 from taskgrain.report.source_tables import (
@@ -61,6 +62,7 @@ class Parts:
     trend: Table
     episodes: tuple[Table, ...]
     learned: Table
+    passes: Table
     sources: Table
     grains: Table
     captions: Table
@@ -75,6 +77,7 @@ class Parts:
         tables = (
             *(
                 self.learned,
+                self.passes,
                 self.endpoints,
                 *self.transfer,
                 self.readouts,
@@ -126,6 +129,7 @@ def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
         trend=trend_table(lookup),
         episodes=episode_tables(lookup),
         learned=learned_table(lookup),
+        passes=passes_table(lookup),
         sources=source_table(lookup),
         grains=grain_table(lookup),
         captions=caption_table(lookup),

@@ -48,7 +48,9 @@ class Lookup:
         """Index the rows of one run."""
         self.study = study
         rows = tuple(rows)
-        self.rows = tuple(row for row in rows if row.value is not None)
+        with_value = tuple(row for row in rows if row.value is not None)
+        self.rows = tuple(row for row in with_value if row.passes is None)
+        self.fewer_passes = tuple(row for row in with_value if row.passes is not None)
         self.failures = tuple(row for row in rows if row.problem is not None)
         self.transfer_rows = tuple(row for row in self.rows if row.target != SOURCE_VALIDATION)
         self._rows_of: dict[Question, list[ResultRow]] = defaultdict(list)

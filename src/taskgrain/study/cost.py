@@ -20,6 +20,7 @@ from taskgrain.study.extracting import STATISTICS_CLIPS
 from taskgrain.study.footage import Footage, footage_of
 from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
 from taskgrain.study.sources import source_task
+from taskgrain.train.schedule import steps_of
 
 ASSUMED_WORDS = 3000  # of a vocabulary that cannot be counted before the captions are there
 ASSUMED_SECONDS = 4.0  # of a clip that is not there yet
@@ -108,7 +109,8 @@ def _footage(datasets: Mapping[str, Dataset]) -> dict[str, Footage]:
 
 def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> float:
     """Give the arithmetic of all its encoders: their training, and the features of clips."""
-    training = cost.training_gflops * cost.clips * study.train.epochs
+    passes = study.train.passes_over(cost.clips) + sum(study.train.fewer_passes)
+    training = cost.training_gflops * passes
     num_encoders = 1 if source.is_frozen else len(study.seeds)
     return (training + cost.forward_gflops * num_read) * num_encoders
 
@@ -173,7 +175,6 @@ def _source_cost(study: Study, source: Source, manifest: Manifest | None) -> Sou
     held = 4 * num_parameters * (2 + kept)  # bytes: weights, gradients, moments
     if source.is_frozen:
         num_clips, held = 0, 4 * num_parameters
-    batches = ceil(num_clips / study.train.batch_size)
     activations = 0 if source.is_frozen else counted.saved_bytes * study.train.batch_size
     return SourceCost(
         source.name,
@@ -184,7 +185,18 @@ def _source_cost(study: Study, source: Source, manifest: Manifest | None) -> Sou
         training_gflops=0.0 if source.is_frozen else counted.flops * (1 + BACKWARD) / 1e9,
         batch_gigabytes=(held + activations) / 1e9,
         clips=num_clips,
-        steps=ceil(batches / study.train.accumulate) * study.train.epochs,
+        steps=0 if source.is_frozen else _steps(study, num_clips),
+    )
+
+
+def _steps(study: Study, num_clips: int) -> int:
+    """Count the optimiser's steps of the training that is tested."""
+    train = study.train
+    batches = ceil(num_clips / train.batch_size)
+    if not train.passes:
+        return ceil(batches / train.accumulate) * train.epochs
+    return steps_of(
+        train.passes[-1], num_clips=num_clips, num_batches=batches, accumulate=train.accumulate
     )
 
 

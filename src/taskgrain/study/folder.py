@@ -30,9 +30,13 @@ class RunFolder:
         """Folder of a dataset's frame store."""
         return self.root / "store" / dataset
 
-    def checkpoint(self, source: str, seed: int) -> Path:
-        """Folder of a source's training; its checkpoints are `best` and `last` in it."""
-        return self.root / "checkpoints" / f"{source}-seed-{seed}"
+    def checkpoint(self, source: str, seed: int, passes: int | None = None) -> Path:
+        """Folder of a source's training; its checkpoints are `best` and `last` in it.
+
+        With passes, of a training of so many clip passes that is scored and not tested.
+        """
+        fewer = "" if passes is None else f".passes-{passes}"  # no name has a dot
+        return self.root / "checkpoints" / f"{source}-seed-{seed}{fewer}"
 
     def features(
         self,

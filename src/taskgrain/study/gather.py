@@ -19,6 +19,7 @@ from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import FLOORS_FILE
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.source_scores import scores_name
 from taskgrain.study.subjects import SubjectKey, subjects
 from taskgrain.study.targets import episode_plans, target_tasks
 from taskgrain.study.testing import evaluation_name, has_permuted_control, opened
@@ -65,7 +66,8 @@ def gather(worker: Worker, inputs: Inputs) -> None:
         if source.is_frozen:  # nothing was learned, so nothing of its own is scored
             continue
         for seed in study.seeds:
-            rows += read_rows(folder.rows(f"score-{source.name}-seed-{seed}"))
+            for passes in (*study.train.fewer_passes, None):
+                rows += read_rows(folder.rows(scores_name(source.name, seed, passes)))
     rows += read_rows(folder.rows(FLOORS_FILE))
     keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)

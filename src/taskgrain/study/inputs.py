@@ -70,9 +70,9 @@ class Inputs:
         """Find a source by its name."""
         return next(source for source in self.study.sources if source.name == name)
 
-    def checkpoint(self, source: str, seed: int) -> Path:
+    def checkpoint(self, source: str, seed: int, passes: int | None = None) -> Path:
         """Find the checkpoint that is tested: the last, all having equal steps, or the best."""
-        return self.folder.checkpoint(source, seed) / self.study.transfer.checkpoint
+        return self.folder.checkpoint(source, seed, passes) / self.study.transfer.checkpoint
 
 
 def batches_in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore) -> ClipBatches:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
+from taskgrain.config.learning import Train
 from taskgrain.config.settings import Study
 from taskgrain.data.dataset import ClipBatches, Variation
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
@@ -22,7 +23,7 @@ from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.warm_start import begin_with, check_warm_start, is_source_name
 from taskgrain.train.loop import Splits, Watch, train
 from taskgrain.train.options import TrainingOptions
-from taskgrain.train.schedule import PlateauRule
+from taskgrain.train.schedule import PlateauRule, steps_of
 from taskgrain.train.tensorboard import require_tensorboard
 
 
@@ -61,15 +62,23 @@ def task_of(inputs: Inputs, name: str, manifest: Manifest) -> SourceTask:
     )
 
 
-def train_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> Facts:
+def train_source(
+    worker: Worker, inputs: Inputs, name: str, seed: int, passes: int | None = None
+) -> Facts:
     """Train one source with one seed; goes on where an earlier call was stopped or killed.
+
+    Args:
+        worker: told of the work done, and asked whether to stop.
+        inputs: of the study.
+        name: of the source.
+        seed: of its weights and clips.
+        passes: one of `train.fewer_passes`; None for the training that is tested.
 
     Returns:
         "data_share": of this call's seconds, those spent waiting for batches.
     """
     task = task_of(inputs, name, inputs.datasets[SOURCE].manifest())
-    folder = inputs.folder.checkpoint(name, seed)
-    return learn(worker, inputs, task, seed=seed, folder=folder, encoder_of=name)
+    return learn(worker, inputs, task, seed=seed, encoder_of=name, passes=passes)
 
 
 def learn(
@@ -78,19 +87,19 @@ def learn(
     task: SourceTask,
     *,
     seed: int,
-    folder: Path,
     encoder_of: str | None,
+    passes: int | None = None,
 ) -> Facts:
-    """Train an encoder on a task, with the settings of the study; resumes from its folder.
+    """Train an encoder on a task, with the settings of the study; resumes from its own folder.
 
     Args:
         worker: told of the work done, and asked whether to stop.
         inputs: of the study; its source clips are learned from.
         task: what is learned.
         seed: of the weights, of the order of the clips and of what is varied of them.
-        folder: for the checkpoints and the state; of this training alone.
         encoder_of: source whose encoder is trained, from the weights that this source begins
             with; None for the study's own, untrained.
+        passes: clips to see; None for as many as the training that is tested sees.
 
     Returns:
         "data_share": of this call's seconds, those spent waiting for batches.
@@ -108,12 +117,14 @@ def learn(
     if begins_with is not None:
         describe["warm_start"] = begin_with(model, description, *begins_with)
     step_seconds = settings.batch_size * settings.accumulate * pass_seconds(inputs, encoder_of)
+    splits = splits_of(inputs, task, dataset.frames(), seed=seed)
+    assert isinstance(splits.training, ClipBatches), "`splits_of` batches clips"
     try:
         result = train(
             model,
-            splits=splits_of(inputs, task, dataset.frames(), seed=seed),
-            options=options_of(inputs, task, seed=seed),
-            folder=folder,
+            splits=splits,
+            options=options_of(inputs, task, splits.training, seed=seed, passes=passes),
+            folder=inputs.folder.checkpoint(task.name, seed, passes),
             describe=describe,
             watch=_Progress(worker, step_seconds).watch(),
         )
@@ -157,12 +168,29 @@ def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int)
     )
 
 
-def options_of(inputs: Inputs, task: SourceTask, *, seed: int) -> TrainingOptions:
-    """Turn the settings of a study into the options of the loop."""
+def options_of(
+    inputs: Inputs,
+    task: SourceTask,
+    training: ClipBatches,
+    *,
+    seed: int,
+    passes: int | None = None,
+) -> TrainingOptions:
+    """Turn the settings of a study into the options of the loop.
+
+    Args:
+        inputs: of the study.
+        task: what is learned.
+        training: the clips that it is learned from.
+        seed: of dropout.
+        passes: clips to see; None for as many as the training that is tested sees.
+    """
     settings, weight = inputs.study.train, task.classification_weight
     return TrainingOptions(
         epochs=settings.epochs,
-        weights=LossWeights(classification=weight, captioning=1 - weight),
+        weights=LossWeights(
+            classification=weight, captioning=1 - weight, label_smoothing=settings.label_smoothing
+        ),
         peak_lr=settings.learning_rate,
         weight_decay=settings.weight_decay,
         seed=seed,
@@ -175,10 +203,24 @@ def options_of(inputs: Inputs, task: SourceTask, *, seed: int) -> TrainingOption
             settings.plateau_factor, settings.plateau_patience, settings.least_learning_rate
         ),
         early_stopping=settings.early_stopping,
+        num_steps=_num_steps(settings, training, passes),
         accumulate=settings.accumulate,
         max_gradient_norm=settings.max_gradient_norm,
         counts_padding=settings.padding == "counted",
+        hidden_captions=settings.hidden_captions,
         tensorboard=settings.tensorboard,
+    )
+
+
+def _num_steps(settings: Train, training: ClipBatches, passes: int | None) -> int | None:
+    """Count the steps of a training; None where its epochs are counted instead."""
+    if not settings.passes:
+        return None
+    return steps_of(
+        settings.passes[-1] if passes is None else passes,
+        num_clips=len(training.examples),
+        num_batches=training.steps_per_epoch,
+        accumulate=settings.accumulate,
     )
 
 

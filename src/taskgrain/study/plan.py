@@ -28,7 +28,7 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
 from taskgrain.study.pace import extract_seconds, pass_seconds
 from taskgrain.study.random_labels import RANDOM_LABELS, random_task, train_on_random_labels
-from taskgrain.study.source_scores import score_source
+from taskgrain.study.source_scores import score_source, scores_name
 from taskgrain.study.subjects import (
     BatchNorm,
     FeaturesKey,
@@ -64,7 +64,12 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         folder.rows(FLOORS_FILE),
     )
     learned = _learn(inputs, checked)
-    cells += [_cell(inputs, "floors", [checked.name], flooring), *learned]
+    fewer = [
+        cell
+        for passes in inputs.study.train.fewer_passes
+        for cell in _learn_sources(inputs, checked, passes)
+    ]
+    cells += [_cell(inputs, "floors", [checked.name], flooring), *learned, *fewer]
     for features, keys in extractions(subjects(inputs)).items():
         trained = _train_name(features.source or features.kind, features.seed)
         needs = [cell.name for cell in learned if cell.name == trained]
@@ -137,45 +142,67 @@ def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
 def _learn(inputs: Inputs, checked: Cell) -> list[Cell]:
     """Train and score with every seed each source that learns; then train the control."""
     study = inputs.study
-    cells: list[Cell] = []
-    for source in study.sources:
-        if source.is_frozen:
-            continue
-        for seed in study.seeds:
-            begins_with = warm_start_source(inputs, source.name)
-            needs = [] if begins_with is None else [_train_name(begins_with, seed)]
-            call = partial(train_source, inputs=inputs, name=source.name, seed=seed)
-            cells.append(_train(inputs, source.name, seed, call, [checked.name, *needs]))
-            cells.append(_score(inputs, source.name, seed, cells[-1]))
+    cells = _learn_sources(inputs, checked, None)
     if RANDOM_LABELS in study.transfer.controls:
         for seed in study.seeds:
             random_task(inputs.datasets[SOURCE].manifest(), seed)  # refused now, if at all
             call = partial(train_on_random_labels, inputs=inputs, seed=seed)
-            cells.append(_train(inputs, RANDOM_LABELS, seed, call, [checked.name]))
+            training = _Training(RANDOM_LABELS, seed)
+            cells.append(_train(inputs, training, call, [checked.name]))
     return cells
 
 
+def _learn_sources(inputs: Inputs, checked: Cell, passes: int | None) -> list[Cell]:
+    """Train and score with every seed each source that learns; see `train_source` for passes."""
+    cells: list[Cell] = []
+    for source in inputs.study.sources:
+        if source.is_frozen:
+            continue
+        for seed in inputs.study.seeds:
+            begins_with = warm_start_source(inputs, source.name)
+            needs = [] if begins_with is None else [_train_name(begins_with, seed)]
+            call = partial(train_source, inputs=inputs, name=source.name, seed=seed, passes=passes)
+            training = _Training(source.name, seed, passes)
+            cells.append(_train(inputs, training, call, [checked.name, *needs]))
+            cells.append(_score(inputs, training, cells[-1]))
+    return cells
+
+
+@dataclass(frozen=True, slots=True)
+class _Training:
+    """One training; passes are None for the one that is tested."""
+
+    source: str
+    seed: int
+    passes: int | None = None
+
+    @property
+    def name(self) -> str:
+        fewer = "" if self.passes is None else f" passes {self.passes}"
+        return f"{self.source} seed {self.seed}{fewer}"
+
+
 def _train(
-    inputs: Inputs,
-    name: str,
-    seed: int,
-    call: Callable[[Worker], Facts],
-    needs: Sequence[str],
+    inputs: Inputs, training: _Training, call: Callable[[Worker], Facts], needs: Sequence[str]
 ) -> Cell:
-    passes = inputs.study.train.epochs * inputs.datasets[SOURCE].num_training
-    cost = passes * pass_seconds(inputs, None if name == RANDOM_LABELS else name)
-    output = inputs.checkpoint(name, seed) / "model.safetensors"
-    return _cell(inputs, _train_name(name, seed), needs, _Work(call, cost, output))
+    source, seed = training.source, training.seed
+    num_clips = inputs.datasets[SOURCE].num_training
+    passes = training.passes or inputs.study.train.passes_over(num_clips)
+    cost = passes * pass_seconds(inputs, None if source == RANDOM_LABELS else source)
+    output = inputs.checkpoint(source, seed, training.passes) / "model.safetensors"
+    return _cell(inputs, f"train {training.name}", needs, _Work(call, cost, output))
 
 
 def _train_name(name: str, seed: int | None) -> str:
     return f"train {name} seed {seed}"
 
 
-def _score(inputs: Inputs, source: str, seed: int, train: Cell) -> Cell:
-    call = partial(score_source, inputs=inputs, name=source, seed=seed)
-    work = _Work(call, SCORE_SECONDS, inputs.folder.rows(f"score-{source}-seed-{seed}"))
-    return _cell(inputs, f"score {source} seed {seed}", [train.name], work)
+def _score(inputs: Inputs, training: _Training, train: Cell) -> Cell:
+    source, seed, passes = training.source, training.seed, training.passes
+    call = partial(score_source, inputs=inputs, name=source, seed=seed, passes=passes)
+    output = inputs.folder.rows(scores_name(source, seed, passes))
+    work = _Work(call, SCORE_SECONDS, output)
+    return _cell(inputs, f"score {training.name}", [train.name], work)
 
 
 def _extract(

@@ -28,8 +28,7 @@ RANDOM_LABELS = "random-labels"
 def train_on_random_labels(worker: Worker, inputs: Inputs, seed: int) -> Facts:
     """Train the study's own encoder on permuted categories; resumes as `train_source` does."""
     task = random_task(inputs.datasets[SOURCE].manifest(), seed)
-    folder = inputs.folder.checkpoint(RANDOM_LABELS, seed)
-    return learn(worker, inputs, task, seed=seed, folder=folder, encoder_of=None)
+    return learn(worker, inputs, task, seed=seed, encoder_of=None)
 
 
 def random_task(manifest: Manifest, seed: int) -> SourceTask:

@@ -35,6 +35,7 @@ class Scored:
     seed: int | None  # None for what does not depend on the encoder's
     records: Sequence[ClipRecord]
     states: Mapping[str, str]  # clip id -> how it was decoded; whole where it is not there
+    passes: int | None = None  # None for the training that is tested
 
     def rows(self, scores: Iterable[Score]) -> list[ResultRow]:
         """Write the scores that are numbers as rows, in their order."""
@@ -61,4 +62,5 @@ class Scored:
             chosen=score.chosen,
             chosen_on=score.chosen_on,
             control=score.control,
+            passes=self.passes,
         )

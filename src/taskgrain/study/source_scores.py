@@ -44,16 +44,26 @@ from taskgrain.train.run_log import EpochRecord, read_records
 from taskgrain.train.validate import say
 
 
-def score_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> None:
+def scores_name(source: str, seed: int, passes: int | None = None) -> str:
+    """Name the rows of a source's own scores; see `RunFolder.rows`."""
+    fewer = "" if passes is None else f"-passes-{passes}"
+    return f"score-{source}-seed-{seed}{fewer}"
+
+
+def score_source(
+    worker: Worker, inputs: Inputs, name: str, seed: int, passes: int | None = None
+) -> None:
     """Score a trained source on its own validation clips.
 
-    Writes the rows, `captions/NAME-seed-N.json` where it has a decoder (what `taskgrain score`
-    reads) and `confusions/NAME-seed-N.csv` where it has a head.
+    Writes the rows; of the training that is tested (passes is None) also
+    `captions/NAME-seed-N.json` where it has a decoder (what `taskgrain score` reads) and
+    `confusions/NAME-seed-N.csv` where it has a head.
     """
     dataset, folder = inputs.datasets[SOURCE], inputs.folder
     manifest, store = dataset.manifest(), dataset.frames()
     task = task_of(inputs, name, manifest)
-    model, _ = load_model(inputs.checkpoint(name, seed), encoder=own_encoder(inputs, seed))
+    checkpoint = inputs.checkpoint(name, seed, passes)
+    model, _ = load_model(checkpoint, encoder=own_encoder(inputs, seed))
     own = _OwnClips(worker, inputs, task, manifest, store)
     answers = own.ask(model.to(inputs.device))
     scores: list[Score] = []
@@ -62,16 +72,18 @@ def score_source(worker: Worker, inputs: Inputs, name: str, seed: int) -> None:
         scores += head.scores()
         if task.level != CATEGORY:
             scores += own.read_out(model, answers)
-        write_text(folder.confusions(name, seed), head.confusions_csv())
+        if passes is None:
+            write_text(folder.confusions(name, seed), head.confusions_csv())
     if model.decoder is not None:
         scores += own.caption_scores(answers)
-        write_text(folder.captions(name, seed), _captions_json(own.records, answers.said))
-    scores += _gains(read_records(folder.checkpoint(name, seed) / "epochs.jsonl"))
+        if passes is None:
+            write_text(folder.captions(name, seed), _captions_json(own.records, answers.said))
+    scores += _gains(read_records(checkpoint.parent / "epochs.jsonl"))
     bits = task.entropy_bits(manifest.split(Split.TRAIN))
     scores.append(Score(metric="entropy-bits", value=bits))
     states = {entry.clip_id: entry.state for entry in store.ledger}
-    scored = Scored(inputs.study.name, name, seed, own.records, states)
-    write_rows(folder.rows(f"score-{name}-seed-{seed}"), scored.rows(scores))
+    scored = Scored(inputs.study.name, name, seed, own.records, states, passes)
+    write_rows(folder.rows(scores_name(name, seed, passes)), scored.rows(scores))
 
 
 @dataclass(slots=True)

@@ -93,7 +93,7 @@ class _Run:
 
     @property
     def num_steps(self) -> int:
-        return self.options.epochs * self.steps_per_epoch
+        return self.options.num_steps or self.options.epochs * self.steps_per_epoch
 
     @property
     def is_over(self) -> bool:
@@ -167,20 +167,21 @@ def _go_on(run: _Run, watch: Watch) -> TrainingResult:
     """Train from where the run stands to its end, or until the watch asks to stop."""
     while not run.is_over:
         epoch = run.position.step // run.steps_per_epoch
+        end = min((epoch + 1) * run.steps_per_epoch, run.num_steps)
         for batches in _groups(run, epoch):
             _train_on(run, batches)
             watch.progress(run.position.step)
-            if run.position.step % run.steps_per_epoch == 0:
+            if run.position.step == end:
                 continue  # the epoch is over: it is validated before anything is saved
             if watch.should_stop():
                 _save(run)
                 return run.result("stopped")
             if time.monotonic() - run.saved >= run.options.save_seconds:
                 _save(run)
-        if run.position.step != (epoch + 1) * run.steps_per_epoch:
+        if run.position.step != end:
             raise ValueError(
                 f"epoch {epoch} ended at step {run.position.step}; "
-                f"expected {run.steps_per_epoch} steps an epoch"
+                f"expected {run.steps_per_epoch} steps an epoch, and {end} in all"
             )
         _end_epoch(run, epoch + 1)
         if not run.is_over and watch.should_stop():
@@ -233,12 +234,13 @@ def _restore_scaler(run: _Run, stored: object) -> None:
 
 
 def _groups(run: _Run, epoch: int) -> Iterator[list[Batch]]:
-    """Give the rest of an epoch's batches, those of a step together; time what is waited for."""
+    """Yield the rest of an epoch's batches, those of a step together; time what is waited for."""
     first_step = run.position.step % run.steps_per_epoch
     batches = run.splits.training.batches(epoch, first_step * run.options.accumulate)
     group: list[Batch] = []
     is_first = True
-    while True:
+    is_cut_short = run.num_steps < (epoch + 1) * run.steps_per_epoch
+    while not (is_cut_short and run.position.step == run.num_steps):
         asked = time.monotonic()
         batch = next(batches, None)
         run.data_seconds += time.monotonic() - asked
@@ -280,6 +282,7 @@ def _step_options(options: TrainingOptions) -> StepOptions:
         torch.device(options.device),
         options.precision,
         options.counts_padding,
+        options.hidden_captions,
     )
 
 

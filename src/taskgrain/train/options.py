@@ -36,6 +36,8 @@ class TrainingOptions:
     accumulate: int = 1  # batches of a step; an epoch's last step may have fewer
     max_gradient_norm: float = 1.0  # 0 lets gradients be as long as they are
     counts_padding: bool = False  # in the caption loss; see `losses.padding_as_ends`
+    hidden_captions: float = 0.0  # share of captions that are learned with their words hidden
+    num_steps: int | None = None  # of the whole run, in place of epochs; the last may be cut short
     share_every: int = 25  # steps from one measurement of the gradient shares to the next
     tensorboard: bool = False  # also write each epoch into the folder's `tensorboard/`
     save_seconds: float = 300.0  # at most this much work is lost when the process is killed

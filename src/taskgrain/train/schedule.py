@@ -34,6 +34,20 @@ def lr_at(step: int, *, schedule: Schedule, num_steps: int, peak_lr: float) -> f
     return _RATES[schedule](step, num_steps, peak_lr)
 
 
+def steps_of(passes: int, *, num_clips: int, num_batches: int, accumulate: int) -> int:
+    """Return the steps in which at least so many clips are seen, the last epoch cut short.
+
+    Args:
+        passes: clips to see, each as often as it comes.
+        num_clips: of an epoch.
+        num_batches: of an epoch, of nearly equal size.
+        accumulate: batches of a step; an epoch's last step may have fewer.
+    """
+    epochs, rest = divmod(passes, num_clips)
+    batches = -(-rest * num_batches // num_clips)
+    return epochs * -(-num_batches // accumulate) + -(-batches // accumulate)
+
+
 @dataclass(frozen=True, slots=True)
 class PlateauRule:
     """When the rate is lowered, and when so far that training ends."""

@@ -42,6 +42,7 @@ class StepOptions:
     device: torch.device
     precision: Precision
     counts_padding: bool = False
+    hidden_captions: float = 0.0  # share of captions, 0 to 1; see `CaptionDecoder.forward`
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,9 @@ def train_step(
     """Change the weights once, by the gradient of several batches as if they were one.
 
     Classification is a mean over the clips of all of them, captioning over their tokens; only
-    BatchNorm sees each batch by itself. All that is random inside the step, dropout, comes from
-    (seed, step): nothing depends on the steps that this process has seen before.
+    BatchNorm sees each batch by itself. All that is random inside the step, dropout and which
+    captions are hidden, comes from (seed, step): nothing depends on the steps that this process
+    has seen before.
 
     Args:
         model: on the options' device.
@@ -100,7 +102,7 @@ def train_step(
         batch, caption = batches[index], captions[index].to(options.device)
         features = encode(model, batch.video.to(options.device), precision=options.precision)
         total, terms = joint_loss(
-            model.read_out(features, caption),
+            model.read_out(features, caption, draw_hidden(len(caption), options)),
             target=batch.target.to(options.device),
             caption=caption,
             weights=weights,
@@ -142,6 +144,13 @@ def encode(model: SourceModel, video: Tensor, *, precision: Precision) -> Tensor
     ):
         features: Tensor = model.encoder(video)
     return features.float()
+
+
+def draw_hidden(num_clips: int, options: StepOptions) -> Tensor | None:
+    """Draw the captions whose words the decoder is not shown: bool (B,); None without any."""
+    if options.hidden_captions == 0:
+        return None
+    return torch.rand(num_clips).lt(options.hidden_captions).to(options.device)
 
 
 def as_learned(caption: Tensor, counts_padding: bool) -> Tensor:
