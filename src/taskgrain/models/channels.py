@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from taskgrain.models.convolution import TemporalConv3d
 from taskgrain.models.inputs import ChannelInput, num_planes
 
 Reduction = Literal["max", "mean"]
@@ -104,8 +105,9 @@ class Channel(nn.Module):
 
 
 def _layer(width_before: int, layer: ConvLayer, *, temporal_kernel: int) -> nn.Sequential:
+    convolution = TemporalConv3d if temporal_kernel > 1 else nn.Conv3d
     modules: list[nn.Module] = [
-        nn.Conv3d(
+        convolution(
             width_before,
             layer.width,
             (temporal_kernel, KERNEL_PIXELS, KERNEL_PIXELS),
