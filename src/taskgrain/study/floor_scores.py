@@ -22,6 +22,7 @@ from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.results import ResultRow, write_rows
 from taskgrain.study.coarse_readout import (
     MAX_TRAINING_CLIPS,
+    ReadOut,
     read_out_categories,
     read_out_clips,
 )
@@ -81,6 +82,7 @@ class _Floors:
     def __init__(self, manifest: Manifest, motion: Features) -> None:
         self._manifest = manifest
         self._motion = motion
+        self._read_outs: dict[tuple[str, ...], ReadOut] = {}  # by what was learned and asked
 
     def of_task(self, task: SourceTask, records: Sequence[ClipRecord]) -> list[Score]:
         """Return the floors of each score that a source is judged by.
@@ -117,11 +119,7 @@ class _Floors:
         seen = [record.clip_id for record in records if record.clip_id in self._motion]
         if len({class_of[clip] for clip in known}) < 2 or not seen:
             return scores
-        read = read_out_categories(
-            np.stack([self._motion[clip] for clip in known]),
-            [str(class_of[clip]) for clip in known],
-            np.stack([self._motion[clip] for clip in seen]),
-        )
+        read = self._read_out([str(class_of[clip]) for clip in known], known, seen)
         right = sum(class_of[clip] == said for clip, said in zip(seen, read.said, strict=True))
         return [
             *scores,
@@ -134,6 +132,19 @@ class _Floors:
                 chosen_on=read.chosen_on,
             ),
         ]
+
+    def _read_out(
+        self, classes: Sequence[str], known: Sequence[str], seen: Sequence[str]
+    ) -> ReadOut:
+        """Predict the classes of the clips `seen`; sources of equal classes share the answer."""
+        key = (*classes, *known, *seen)
+        if key not in self._read_outs:
+            self._read_outs[key] = read_out_categories(
+                np.stack([self._motion[clip] for clip in known]),
+                classes,
+                np.stack([self._motion[clip] for clip in seen]),
+            )
+        return self._read_outs[key]
 
     def _of_sentences(self, form: CaptionForm, records: Sequence[ClipRecord]) -> list[Score]:
         training = self._manifest.split(Split.TRAIN)
