@@ -39,6 +39,8 @@ FRACTION_METRICS = (
     "exact-match",
     "template-accuracy",
     "object-accuracy",
+    "noun-accuracy",
+    "modifier-accuracy",
     "group-accuracy",
     "unknown-rate",
     "categories-floor",

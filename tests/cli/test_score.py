@@ -40,8 +40,9 @@ def test_the_table_leads_with_what_is_right(files: tuple[Path, Path]) -> None:
     lines = run(predictions, "--references", references, "--training", references).splitlines()
     names = [line.split()[0] for line in lines if line and not line[0].isspace()]
     assert lines[0].startswith("40 clips, 1.0 references a clip; ")
-    assert names[1:12] == [
-        *("exact-match", "template-accuracy", "object-accuracy", "direction-errors"),
+    assert names[1:14] == [
+        *("exact-match", "template-accuracy", "object-accuracy"),
+        *("noun-accuracy", "modifier-accuracy", "direction-errors"),
         *("bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d", "meteor"),
     ]
     exact = next(line for line in lines if line.startswith("exact-match"))

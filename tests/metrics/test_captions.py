@@ -28,7 +28,7 @@ def test_shares_are_those_counted_by_hand() -> None:
 
 def test_the_truth_said_back_is_right_in_everything() -> None:
     counts = CaptionCounts.of(TRUE, TRUE, parse=PARSE)
-    assert counts == CaptionCounts(3, 3, 3, 3, 5, 5, num_words=15, num_true_words=15)
+    assert counts == CaptionCounts(3, 3, 3, 3, 5, 5, 5, num_words=15, num_true_words=15)
 
 
 def test_nonsense_is_wrong_in_everything() -> None:
@@ -80,6 +80,33 @@ def test_a_caption_is_right_by_any_of_its_references() -> None:
 
 
 @pytest.mark.parametrize(
+    ("said", "objects", "nouns", "modifiers"),
+    [
+        ("putting a small red cup on a box", 2, 2, 1),
+        ("putting a red cup on the box", 0, 2, 0),
+        ("putting a small red pen on a box", 1, 1, 1),
+        ("putting cup on a big box", 0, 2, 0),
+        ("pushing a small red cup", 1, 1, 1),
+        ("a small red cup", 0, 0, 0),
+        ("", 0, 0, 0),
+    ],
+)
+def test_an_object_has_a_noun_and_modifiers_which_are_right_each_by_itself(
+    said: str, objects: int, nouns: int, modifiers: int
+) -> None:
+    counts = count(said, "putting a small red cup on a box")
+    assert (counts.num_objects, counts.num_modified) == (2, 1)
+    found = (counts.num_objects_right, counts.num_nouns_right, counts.num_modifiers_right)
+    assert found == (objects, nouns, modifiers)
+    assert counts.noun_accuracy == nouns / 2
+    assert counts.modifier_accuracy == modifiers
+
+
+def test_without_modifiers_there_is_nothing_to_score() -> None:
+    assert math.isnan(count("putting a cup on a box", "putting a cup on a box").modifier_accuracy)
+
+
+@pytest.mark.parametrize(
     ("said", "true", "is_wrong"),
     [
         ("pushing a cup from left to right", "pushing a cup from right to left", True),
@@ -128,7 +155,7 @@ def test_tallies_of_clips_are_the_scores_of_their_sum() -> None:
     clips = count_clips(said, TRUE, parse=PARSE)
     tallies = caption_tallies(clips)
     total = sum(clips, CaptionCounts())
-    assert len(tallies) == 6
+    assert len(tallies) == 8
     for name, tally in tallies.items():
         expected = getattr(total, name.replace("-", "_"))
         assert tally.value == pytest.approx(expected, nan_ok=True), name

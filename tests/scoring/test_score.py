@@ -18,7 +18,8 @@ from tests.making import PRETEND, PUSH, row
 
 OBJECTS = ("a red cup", "a box", "the pen", "my left hand", "a bottle of water")
 SCORES = (
-    *("exact-match", "template-accuracy", "object-accuracy", "direction-errors"),
+    *("exact-match", "template-accuracy", "object-accuracy"),
+    *("noun-accuracy", "modifier-accuracy", "direction-errors"),
     *("bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d"),
     *("length-ratio", "unknown-rate"),
 )

@@ -18,6 +18,8 @@ _ROWS = {
     "exact-match": True,
     "template-accuracy": True,
     "object-accuracy": True,
+    "noun-accuracy": True,
+    "modifier-accuracy": True,
     "direction-errors": True,
     "bleu-1": False,
     "bleu-2": False,

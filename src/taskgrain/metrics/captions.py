@@ -22,6 +22,7 @@ Captions = str | Sequence[str]  # of one clip: one caption, or several of which 
 Words = tuple[str, ...]
 
 UNKNOWN = SPECIALS[UNK]
+ARTICLES = ("a", "an", "the")
 _CAPTIONS_KEPT = 1 << 16  # many clips share captions, and each is looked at several times
 
 
@@ -36,7 +37,9 @@ class CaptionCounts:
     An object is right where the prediction names the same words in the same slot, whatever its
     template, so that seeing the object and seeing the action are told apart. A prediction that
     fits no template has neither template nor objects right; one that is a true caption word for
-    word has both, even where other templates fit it too.
+    word has both, even where other templates fit it too. Of an object the noun is its last word
+    (the paper's rule of simplification), the modifiers are the words before it, articles apart: "a
+    small red cup" is a cup that is small and red.
 
     A direction is wrong where the caption says the opposite of every reference that says one:
     "left to right" for "right to left". Saying no direction is no such error.
@@ -48,6 +51,9 @@ class CaptionCounts:
     num_templates_right: int = 0  # of those
     num_objects: int = 0  # slots of their true captions
     num_objects_right: int = 0
+    num_nouns_right: int = 0  # of those slots
+    num_modified: int = 0  # slots of which the true caption has modifiers
+    num_modifiers_right: int = 0  # of those, all of them and no other
     num_directed: int = 0  # clips of which a true caption says a direction
     num_directions_wrong: int = 0  # of those
     num_words: int = 0  # that were said
@@ -98,6 +104,16 @@ class CaptionCounts:
         return _share(self.num_objects_right, self.num_objects)
 
     @property
+    def noun_accuracy(self) -> float:
+        """Share of object slots whose noun is right; NaN where there are none."""
+        return _share(self.num_nouns_right, self.num_objects)
+
+    @property
+    def modifier_accuracy(self) -> float:
+        """Share of the slots with modifiers whose modifiers are right; NaN where there are none."""
+        return _share(self.num_modifiers_right, self.num_modified)
+
+    @property
     def direction_errors(self) -> float:
         """Share of the clips with a direction said the other way; NaN where there are none."""
         return _share(self.num_directions_wrong, self.num_directed)
@@ -136,8 +152,9 @@ def count_clips(
 def caption_tallies(clips: Sequence[CaptionCounts]) -> dict[str, Tally]:
     """Tally the scores of clips that were counted one by one, by name.
 
-    The names are exact-match, template-accuracy, object-accuracy, direction-errors, length-ratio
-    and unknown-rate; the values those of the properties of their sum.
+    The names are exact-match, template-accuracy, object-accuracy, noun-accuracy,
+    modifier-accuracy, direction-errors, length-ratio and unknown-rate; the values those of the
+    properties of their sum.
     """
     counts = np.array(list(map(_numbers, clips)), np.float64).reshape(len(clips), -1)
     column = dict(zip(CaptionCounts.__slots__, counts.T, strict=True))
@@ -145,6 +162,8 @@ def caption_tallies(clips: Sequence[CaptionCounts]) -> dict[str, Tally]:
         "exact-match": share_of(column["num_exact"], column["num_clips"]),
         "template-accuracy": share_of(column["num_templates_right"], column["num_parsed"]),
         "object-accuracy": share_of(column["num_objects_right"], column["num_objects"]),
+        "noun-accuracy": share_of(column["num_nouns_right"], column["num_objects"]),
+        "modifier-accuracy": share_of(column["num_modifiers_right"], column["num_modified"]),
         "direction-errors": share_of(column["num_directions_wrong"], column["num_directed"]),
         "length-ratio": share_of(column["num_words"], column["num_true_words"]),
         "unknown-rate": share_of(column["num_unknown"], column["num_words"]),
@@ -174,17 +193,11 @@ def _count(
     # What is said is read by the annotation of a caption with the same words.
     known = (truth for each, truth in zip(meant, meanings, strict=True) if each == words and truth)
     reading = next(known, None) or parse(said)
-    parsed, template, objects, right = _count_slots(
-        reading, [truth for truth in meanings if truth is not None]
-    )
+    counted = _count_slots(reading, [truth for truth in meanings if truth is not None])
     directed, wrong = _count_directions(words, meant)
-    return CaptionCounts(
+    return counted + CaptionCounts(
         num_clips=1,
         num_exact=int(words in meant and UNKNOWN not in words),
-        num_parsed=parsed,
-        num_templates_right=template,
-        num_objects=objects,
-        num_objects_right=right,
         num_directed=directed,
         num_directions_wrong=wrong,
         num_words=len(words),
@@ -193,23 +206,36 @@ def _count(
     )
 
 
-def _count_slots(
-    reading: ParsedCaption | None, truths: Sequence[ParsedCaption]
-) -> tuple[int, int, int, int]:
-    """Count: parsed, template right, slots, slots right; slots of the reference that fits best."""
+def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> CaptionCounts:
+    """Count templates and slots alone; the slots of the reference that fits best."""
     if not truths:
-        return 0, 0, 0, 0
-    template = int(
-        reading is not None and any(reading.template == each.template for each in truths)
-    )
+        return CaptionCounts()
+    template = reading is not None and any(reading.template == each.template for each in truths)
     objects = () if reading is None else reading.objects
     # Slots beyond the shorter of the two are counted as wrong through the number of slots.
-    counted = [
-        (sum(a == b for a, b in zip(objects, truth.objects, strict=False)), len(truth.objects))
-        for truth in truths
-    ]
-    right, slots = max(counted, key=lambda pair: (pair[0] / max(pair[1], 1), pair[0]))
-    return 1, template, slots, right
+    paired = [list(zip(objects, truth.objects, strict=False)) for truth in truths]
+    right = [sum(said == true for said, true in pairs) for pairs in paired]
+    best = max(
+        range(len(truths)),
+        key=lambda index: (right[index] / max(len(truths[index].objects), 1), right[index]),
+    )
+    split = [(_noun_and_modifiers(said), _noun_and_modifiers(true)) for said, true in paired[best]]
+    return CaptionCounts(
+        num_parsed=1,
+        num_templates_right=int(template),
+        num_objects=len(truths[best].objects),
+        num_objects_right=right[best],
+        num_nouns_right=sum(said[0] == true[0] for said, true in split),
+        num_modified=sum(bool(_noun_and_modifiers(true)[1]) for true in truths[best].objects),
+        num_modifiers_right=sum(bool(true[1]) and said[1] == true[1] for said, true in split),
+    )
+
+
+@lru_cache(maxsize=1 << 12)
+def _noun_and_modifiers(phrase: str) -> tuple[str, Words]:
+    """Split an object's words: "a small red cup" into "cup" and ("small", "red")."""
+    words = [word for word in phrase.split() if word not in ARTICLES]
+    return (words[-1], tuple(words[:-1])) if words else (phrase, ())
 
 
 def _count_directions(said: Words, references: Sequence[Words]) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from taskgrain.report.tables import Block, Cell, Column, Line, Table
 from taskgrain.report.words import metric_words, percent
 from taskgrain.results import ResultRow
 
-SHOWN = ("top-1", "template-accuracy", "object-accuracy", "exact-match")
+SHOWN = ("top-1", "template-accuracy", "noun-accuracy", "modifier-accuracy", "exact-match")
 """Scores by which the end of a source's learning is judged."""
 
 

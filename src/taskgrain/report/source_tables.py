@@ -39,6 +39,7 @@ GRAIN_METRICS = (
 )
 CAPTION_METRICS = (
     *("exact-match", "exact-match-at-", "template-accuracy", "object-accuracy"),
+    *("noun-accuracy", "modifier-accuracy"),
     *("direction-errors", "template-ranking", "template-ranking-top-5"),
     "template-ranking-with-objects",
     *("bleu-4", "rouge-l", "cider-d", "length-ratio"),
@@ -58,6 +59,8 @@ LABELS = {
     "exact-match-at-": "exact, ",
     "template-accuracy": "template",
     "object-accuracy": "objects",
+    "noun-accuracy": "nouns",
+    "modifier-accuracy": "modifiers",
     "direction-errors": "wrong direction",
     "template-ranking": "ranked first",
     "template-ranking-top-5": "ranked in five",

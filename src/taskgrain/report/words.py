@@ -36,6 +36,8 @@ METRICS = {
     "exact-match": "caption exact match",
     "template-accuracy": "caption template right",
     "object-accuracy": "caption objects right",
+    "noun-accuracy": "caption nouns right",
+    "modifier-accuracy": "caption modifiers right",
     "unknown-rate": "words of the captions that training never showed",
     "gain-last-epoch": "gain in the last epoch",
     "entropy-bits": "label entropy, bits a clip",

@@ -29,7 +29,7 @@ from taskgrain.study.sources import captions_in
 from taskgrain.study.spoken_truth import COARSER_FORMS, SpokenTruth
 
 COUNTED = (
-    *("exact-match", "template-accuracy", "object-accuracy"),
+    *("exact-match", "template-accuracy", "object-accuracy", "noun-accuracy", "modifier-accuracy"),
     *("direction-errors", "length-ratio"),
 )
 """Of the scores that are counted word by word; unknown-rate is told of the truth instead."""

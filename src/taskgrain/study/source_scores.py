@@ -3,9 +3,10 @@
 The metrics by what is read: of the head top-1, top-5, mean-per-class, group-accuracy,
 accuracy-at-LEVEL, errors-within-groups, errors-between-groups, contrastive, contrastive-floor,
 categories-floor; by a linear read-out categories-linear; of the decoder exact-match,
-template-accuracy, object-accuracy, direction-errors, length-ratio, bleu-4, rouge-l, cider-d,
-exact-match-at-FORM, template-ranking, template-ranking-top-5, template-ranking-with-objects,
-unknown-rate; gain-last-epoch of both; and entropy-bits.
+template-accuracy, object-accuracy, noun-accuracy, modifier-accuracy, direction-errors,
+length-ratio, bleu-4, rouge-l, cider-d, exact-match-at-FORM, template-ranking,
+template-ranking-top-5, template-ranking-with-objects, unknown-rate; gain-last-epoch of both; and
+entropy-bits.
 
 Shapes: B clips of a batch, N clips, K classes, T' encoder steps, D width.
 """
