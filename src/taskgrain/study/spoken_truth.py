@@ -64,6 +64,10 @@ class SpokenTruth:
         """Write a caption in the words of a decoder, lower case, cut where it must stop."""
         return " ".join(words_as(self._rule, caption)[:MAX_WORDS]).lower()
 
+    def read(self, said: str) -> ParsedCaption | None:
+        """Read what a decoder said; None where no template fits."""
+        return self._parser.parse(said)
+
     def is_right_at(
         self, form: CaptionForm, said: Sequence[str], records: Sequence[ClipRecord]
     ) -> list[bool]:
@@ -86,7 +90,7 @@ class SpokenTruth:
         words, own = spoken_words(said), self.captions(record)
         if words in map(spoken_words, own):
             return True
-        said_so = {words, self._written(self._parser.parse(said), words, form)}
+        said_so = {words, self._written(self.read(said), words, form)}
         right = {self._written(self._parser.parse(each), words_of(each), form) for each in own[1:]}
         if not is_free(record.template, record.caption):
             # Not read from the caption, which may be cut; templates that say the same are one.
