@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,6 +18,7 @@ from taskgrain.tabletop.film import BACKDROP_SPAN, Floats, Pixels
 from taskgrain.tabletop.pen import Colour, tone
 
 Texture = NDArray[np.float32]  # (h, w), gain around 1
+Number = TypeVar("Number", float, Floats)
 
 CANVAS_DENSITY = 1.0  # canvas pixels to a frame's pixel: the background may be soft
 FAR_MARGIN = 0.05  # screen units between the table's far edge and depth 0
@@ -60,24 +62,24 @@ class Room:
     texture_seed: int
 
 
-def ground_y(room: Room, depth: float) -> float:
-    """Give the screen y of the table at a depth: 0 far, 1 near."""
+def ground_y(room: Room, depth: Number) -> Number:
+    """Compute the screen y of the table at a depth: 0 far, 1 near."""
     far = room.horizon + FAR_MARGIN
     return far + (NEAR_Y - far) * depth
 
 
-def edge_x(room: Room, depth: float) -> float:
-    """Give the screen x of the table's visible side edge at a depth."""
+def edge_x(room: Room, depth: Number) -> Number:
+    """Compute the screen x of the table's visible side edge at a depth."""
     return room.edge_side * (room.edge + SLANT * (depth - 0.5))
 
 
-def depth_scale(depth: float) -> float:
-    """Give the size of a thing at a depth, 1 at the usual place of the action."""
+def depth_scale(depth: Number) -> Number:
+    """Compute the size of a thing at a depth, 1 at the usual place of the action."""
     return 0.805 + 0.3 * depth
 
 
 def draw_room(room: Room, *, width: int, height: int) -> Pixels:
-    """Draw wall and table for frames of a size; uint8 (h, w, 3), RGB."""
+    """Draw wall and table for frames of a size; uint8 (h, w, 4), opaque RGBA."""
     rows = round(height * BACKDROP_SPAN * CANVAS_DENSITY)
     columns = round(width * BACKDROP_SPAN * CANVAS_DENSITY)
     generator = np.random.default_rng(room.texture_seed)
@@ -85,7 +87,7 @@ def draw_room(room: Room, *, width: int, height: int) -> Pixels:
     scale = rows / BACKDROP_SPAN
     to_pixels = np.array([[scale, 0, columns / 2], [0, scale, rows / 2]])
     _table(canvas, room, generator, to_pixels)
-    return canvas
+    return np.asarray(cv2.cvtColor(canvas, cv2.COLOR_RGB2RGBA), np.uint8)
 
 
 def smooth_noise(generator: Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Texture:

@@ -14,8 +14,8 @@ from taskgrain.tabletop.film import (
     CameraPath,
     Finish,
     Floats,
+    Layer,
     Pixels,
-    Placement,
     Sprite,
     expose,
     imprint,
@@ -55,25 +55,19 @@ def render(scene: Scene, *, width: int, height: int) -> Pixels:
     actors = cast(scene, script, stage, height=height)
     tracks = [track(actor.keys, moments, softness=scene.manner.ease) for actor in actors]
     shadow = _shadow()
-    hands = _hands(scene, script, height=height)
-    hand_track = track(script.hand, moments, softness=scene.manner.ease) if script.hand else None
     room = draw_room(scene.room, width=width, height=height)
-    frames: list[list[Placement]] = [[] for _ in range(scene.num_frames)]
+    layers: list[Layer] = []
     for actor, rows in zip(actors, tracks, strict=True):
         if len(actor.keys) == 1:
-            imprint(room, _shadow_below(scene, actor, rows[0], shadow))
-        for placements, row in zip(frames, rows, strict=True):
-            if len(actor.keys) > 1:
-                placements += _shadow_below(scene, actor, row, shadow)
-            placements.append(_placed(scene, actor, row))
-    for index, placements in enumerate(frames):
-        if hand_track is not None:
-            posture = _posture(script, float(moments[index]))
-            placements.append(_placed_hand(scene, script, hands[posture], hand_track[index]))
-        placements += _occluder(scene, shadow, camera, index)
+            imprint(room, [_shadow_below(scene, actor, rows[:1], shadow)])
+        else:
+            layers.append(_shadow_below(scene, actor, rows, shadow))
+        layers.append(_placed(scene, actor, rows))
+    layers += _hands(scene, script, moments, height=height)
+    layers += _occluder(scene, shadow, camera)
     return expose(
         room,
-        frames,
+        layers,
         camera,
         width=width,
         height=height,
@@ -146,58 +140,56 @@ def _sprite(
     )
 
 
-def _placed(scene: Scene, actor: Actor, row: Floats) -> Placement:
-    """Place an actor in a frame; row: x, depth, lift, angle, grow."""
-    x, depth, lift, angle, grow = row.tolist()
+def _placed(scene: Scene, actor: Actor, rows: Floats) -> Layer:
+    """Place an actor in every frame; rows: float (T, 5), x, depth, lift, angle, grow."""
+    x, depth, lift, angle, grow = rows.T
     scale = depth_scale(depth) * grow
     base = ground_y(scene.room, depth) - lift * depth_scale(depth)
     middle = base - actor.extent.height / 2 * scale
-    return Placement(actor.sprite, x, middle, depth + actor.before, angle=angle, scale=scale)
+    return Layer(actor.sprite, x, middle, depth + actor.before, angle=angle, scale=scale)
 
 
-def _shadow_below(scene: Scene, actor: Actor, row: Floats, shadow: Sprite) -> list[Placement]:
-    """Place an actor's shadow on the table, if the table is below."""
-    x, depth, lift, _, grow = row.tolist()
-    if x * scene.room.edge_side > abs(edge_x(scene.room, depth)):
-        return []
+def _shadow_below(scene: Scene, actor: Actor, rows: Floats, shadow: Sprite) -> Layer:
+    """Place an actor's shadow on the table, wherever the table is below."""
+    x, depth, lift, _, grow = rows.T
+    beside = x * scene.room.edge_side > np.abs(edge_x(scene.room, depth))
     width = actor.extent.width * depth_scale(depth) * grow
-    return [
-        Placement(
-            shadow,
-            x - scene.camera.light * (0.1 * width + 0.4 * max(lift, 0.0)),
-            ground_y(scene.room, depth) - 0.01,
-            depth - 0.02,
-            scale=width * 1.25,
-            squash=0.3,
-            opacity=max(0.25, 1.0 - 2.2 * max(lift, 0.0)),
-        )
-    ]
+    height = np.maximum(lift, 0.0)
+    return Layer(
+        shadow,
+        x - scene.camera.light * (0.1 * width + 0.4 * height),
+        ground_y(scene.room, depth) - 0.01,
+        depth - 0.02,
+        scale=width * 1.25,
+        squash=0.3,
+        opacity=np.where(beside, 0.0, np.maximum(0.25, 1.0 - 2.2 * height)),
+    )
 
 
-def _hands(scene: Scene, script: Script, *, height: int) -> dict[Posture, Sprite]:
-    arm = scene.arm
+def _hands(scene: Scene, script: Script, moments: Floats, *, height: int) -> list[Layer]:
+    """Place the hand: a layer for each posture, there while the hand holds it."""
+    if not script.hand:
+        return []
+    arm, reach = scene.arm, script.reach
     look = Skin(SKIN_TONES[arm.skin], SLEEVES[arm.sleeve], bare=arm.bare, striped=arm.striped)
-    return {
-        posture: draw_hand(posture, look, from_right=script.reach.side > 0, frame_height=height)
-        for _, posture in script.postures
-    }
+    held = [_posture(script, moment) for moment in moments.tolist()]
+    x, depth, lift, _, grow = track(script.hand, moments, softness=scene.manner.ease).T
+    return [
+        Layer(
+            draw_hand(posture, look, from_right=reach.side > 0, frame_height=height),
+            x,
+            ground_y(scene.room, depth) - lift * depth_scale(depth),
+            depth,
+            angle=-reach.pitch if reach.side > 0 else math.pi + reach.pitch,
+            scale=arm.size * depth_scale(depth) * grow,
+            opacity=np.array([float(each == posture) for each in held]),
+        )
+        for posture in sorted(set(held))
+    ]
 
 
 def _posture(script: Script, moment: float) -> Posture:
     return [posture for time, posture in script.postures if time <= moment][-1]
-
-
-def _placed_hand(scene: Scene, script: Script, sprite: Sprite, row: Floats) -> Placement:
-    x, depth, lift, _, grow = row.tolist()
-    reach = script.reach
-    return Placement(
-        sprite,
-        x,
-        ground_y(scene.room, depth) - lift * depth_scale(depth),
-        depth,
-        angle=-reach.pitch if reach.side > 0 else math.pi + reach.pitch,
-        scale=scene.arm.size * depth_scale(depth) * grow,
-    )
 
 
 @functools.cache
@@ -212,12 +204,11 @@ def _shadow() -> Sprite:
     return Sprite(soft, middle, middle, 2.0 * SHADOW_RADIUS)
 
 
-def _occluder(scene: Scene, shadow: Sprite, camera: CameraPath, index: int) -> list[Placement]:
+def _occluder(scene: Scene, shadow: Sprite, camera: CameraPath) -> list[Layer]:
     """Put something dark and out of focus into a lower corner, where it stays: it is near."""
     if scene.camera.occluder == "none":
         return []
     side = -1 if scene.camera.occluder == "left" else 1
-    zoom = float(camera.zoom[index])
-    x, y = float(camera.x[index]) + side * 0.66 / zoom, float(camera.y[index]) + 0.5 / zoom
-    blob = Placement(shadow, x, y, 9.0, scale=0.5 / zoom)
+    x, y = camera.x + side * 0.66 / camera.zoom, camera.y + 0.5 / camera.zoom
+    blob = Layer(shadow, x, y, 9.0, scale=0.5 / camera.zoom)
     return [blob, blob]

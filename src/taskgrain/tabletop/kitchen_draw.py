@@ -10,8 +10,8 @@ from taskgrain.tabletop.film import (
     CameraPath,
     Finish,
     Floats,
+    Layer,
     Pixels,
-    Placement,
     Sprite,
     expose,
     imprint,
@@ -55,20 +55,15 @@ def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     tool, hand = draw_tool(scene, frame_height=height), _hand(scene, height)
     food_shadow, tool_shadow = shadow_of(food), shadow_of(tool)
     cloth = draw_cloth(scene, width=width, height=height)
-    still = _still_life(scene, food, food_shadow, cloth=cloth, height=height)
-    frames: list[list[Placement]] = []
-    for index, moment in enumerate(moments.tolist()):
-        frames.append(
-            [
-                *still,
-                *_lying(scene, food, food_shadow, food_track[index]),
-                *_handled(scene, tool, tool_shadow, tool_track[index]),
-                *_holding(scene, script, hand, tool_track[index], moment=moment),
-            ]
-        )
+    layers = [
+        *_still_life(scene, food, food_shadow, cloth=cloth, height=height),
+        *_lying(scene, food, food_shadow, food_track),
+        *_handled(scene, tool, tool_shadow, tool_track),
+        _holding(scene, script, hand, tool_track, moments=moments),
+    ]
     return expose(
         cloth,
-        frames,
+        layers,
         _camera_path(scene),
         width=width,
         height=height,
@@ -115,63 +110,61 @@ def _hand(scene: KitchenScene, height: int) -> Sprite:
 
 def _still_life(
     scene: KitchenScene, food: Sprite, shadow: Sprite, *, cloth: Pixels, height: int
-) -> list[Placement]:
+) -> list[Layer]:
     """Place the dish and the pieces that nobody touches; the dish's shadow goes onto the cloth."""
     table = scene.table
     dish = draw_dish(table.dish, shade=table.dish_tone, light=scene.look.light, frame_height=height)
     below = shadow_of(dish)
     x, y = table.dish_x, table.dish_y
-    imprint(cloth, [Placement(below, x - scene.look.light * 0.02, y + 0.025, 0.0)])
-    placements = [Placement(dish, x, y, 0.1)]
+    imprint(cloth, [Layer(below, x - scene.look.light * 0.02, y + 0.025, 0.0)])
+    layers = [Layer(dish, x, y, 0.1)]
     generator = np.random.default_rng(table.others_seed)
     for across, down, angle in scattered(generator, table.others):
-        placements.append(Placement(shadow, x + across, y + down + 0.012, 0.15, angle=angle))
-        placements.append(Placement(food, x + across, y + down, 0.2, angle=angle))
-    return placements
+        layers.append(Layer(shadow, x + across, y + down + 0.012, 0.15, angle=angle))
+        layers.append(Layer(food, x + across, y + down, 0.2, angle=angle))
+    return layers
 
 
-def _lying(scene: KitchenScene, sprite: Sprite, shadow: Sprite, row: Floats) -> list[Placement]:
-    x, y, lift, angle, _ = row.tolist()
+def _lying(scene: KitchenScene, sprite: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:
+    x, y, lift, angle, _ = rows.T
     return [
-        Placement(shadow, x - scene.look.light * 0.35 * lift, y + 0.01, 0.25, angle=angle),
-        Placement(sprite, x, y - lift, 0.3, angle=angle, scale=1.0 + 0.3 * lift),
+        Layer(shadow, x - scene.look.light * 0.35 * lift, y + 0.01, 0.25, angle=angle),
+        Layer(sprite, x, y - lift, 0.3, angle=angle, scale=1.0 + 0.3 * lift),
     ]
 
 
-def _turn_of(scene: KitchenScene, angle: float) -> float:
-    """Give the direction from the tool's tip to its handle, radians, clockwise."""
+def _turn_of(scene: KitchenScene, angle: Floats) -> Floats:
+    """Compute the direction from the tool's tip to its handle, radians, clockwise."""
     pitch = math.radians(scene.handling.pitch)
     return (pitch if scene.handling.side > 0 else math.pi - pitch) + angle
 
 
-def _handled(scene: KitchenScene, tool: Sprite, shadow: Sprite, row: Floats) -> list[Placement]:
-    x, y, lift, angle, _ = row.tolist()
+def _handled(scene: KitchenScene, tool: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:
+    x, y, lift, angle, _ = rows.T
     turn = _turn_of(scene, angle)
     size = scene.look.tool_size
     aside = scene.look.light * 0.35 * lift
     return [
-        Placement(shadow, x - aside, y + 0.015, 0.35, angle=turn, scale=size),
-        Placement(tool, x, y - lift, 0.4, angle=turn, scale=size),
+        Layer(shadow, x - aside, y + 0.015, 0.35, angle=turn, scale=size),
+        Layer(tool, x, y - lift, 0.4, angle=turn, scale=size),
     ]
 
 
 def _holding(
-    scene: KitchenScene, script: KitchenScript, hand: Sprite, row: Floats, *, moment: float
-) -> list[Placement]:
+    scene: KitchenScene, script: KitchenScript, hand: Sprite, rows: Floats, *, moments: Floats
+) -> Layer:
     """Place the hand at the handle, or on its way there and back."""
-    x, y, lift, angle, _ = row.tolist()
-    early = max(0.0, script.hand_from - moment) / script.hand_away
-    late = max(0.0, moment - script.hand_until) / script.hand_away
-    gone = min(1.0, max(early, late))
+    x, y, lift, angle, _ = rows.T
+    early = np.maximum(0.0, script.hand_from - moments) / script.hand_away
+    late = np.maximum(0.0, moments - script.hand_until) / script.hand_away
+    gone = np.minimum(1.0, np.maximum(early, late))
     turn = _turn_of(scene, angle)
     along = GRIP * TOOL_LENGTH * scene.look.tool_size + gone * gone * OUT_OF_SIGHT
-    return [
-        Placement(
-            hand,
-            x + math.cos(turn) * along,
-            y - lift + math.sin(turn) * along,
-            0.5,
-            angle=turn,
-            scale=scene.look.hand_size,
-        )
-    ]
+    return Layer(
+        hand,
+        x + np.cos(turn) * along,
+        y - lift + np.sin(turn) * along,
+        0.5,
+        angle=turn,
+        scale=scene.look.hand_size,
+    )

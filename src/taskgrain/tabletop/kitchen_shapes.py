@@ -62,7 +62,7 @@ def draw_dish(dish: str, *, shade: float, light: float, frame_height: int) -> Sp
 
 
 def draw_cloth(scene: KitchenScene, *, width: int, height: int) -> Pixels:
-    """Draw what everything lies on, seen from above; uint8 (h, w, 3), RGB."""
+    """Draw what everything lies on, seen from above; uint8 (h, w, 4), opaque RGBA."""
     table = scene.table
     rows, columns = round(height * BACKDROP_SPAN), round(width * BACKDROP_SPAN)
     y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) / np.float32(height * table.cell)
@@ -73,7 +73,8 @@ def draw_cloth(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     colour = ground * (1 - share) + second * share
     noise = smooth_noise(generator, (rows, columns), (40, 50))
     colour *= (1.0 + 0.025 * noise)[..., None]
-    return np.clip(colour, 0, 255).astype(np.uint8)
+    opaque = cv2.cvtColor(np.clip(colour, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
+    return np.asarray(opaque, np.uint8)
 
 
 def _checks(x: Texture, y: Texture) -> Texture:
