@@ -5,6 +5,7 @@ Drawn once a scene, on a canvas of BACKDROP_SPAN frames; screen units as in `fil
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -87,7 +88,7 @@ def draw_room(room: Room, *, width: int, height: int) -> Pixels:
     scale = rows / BACKDROP_SPAN
     to_pixels = np.array([[scale, 0, columns / 2], [0, scale, rows / 2]])
     _table(canvas, room, generator, to_pixels)
-    return np.asarray(cv2.cvtColor(canvas, cv2.COLOR_RGB2RGBA), np.uint8)
+    return canvas
 
 
 def smooth_noise(generator: Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Texture:
@@ -104,7 +105,7 @@ def _wall(room: Room, generator: Generator, *, rows: int, columns: int) -> Pixel
     colour = WALL_COLOURS[room.wall_colour]
     painted = _paint(np.asarray(cv2.GaussianBlur(gain, (0, 0), 1.6), np.float32), colour)
     floor = round((0.5 + (room.horizon + 0.13) / BACKDROP_SPAN) * WALL_SIZE[0])
-    painted[floor:] = np.array(tone(colour, 0.42), np.uint8)
+    painted[floor:, :, :3] = np.array(tone(colour, 0.42), np.uint8)
     wall = cv2.resize(painted, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return np.asarray(wall, np.uint8)
 
@@ -120,13 +121,17 @@ def _table(canvas: Pixels, room: Room, generator: Generator, to_pixels: Floats) 
     mask: Pixels = np.zeros(canvas.shape[:2], np.uint8)
     top = [[-side * 3, far_y], far, near, [-side * 3, near_y]]
     cv2.fillPoly(mask, [_fixed(top, to_pixels)], 255, cv2.LINE_AA, 4)
-    _blend(canvas, _surface(room, generator, to_pixels, canvas.shape[1::-1]), mask)
+    above = max(0, math.floor(_pixels([far], to_pixels)[0, 1]) - 1)  # rows without table
+    surface = _surface(room, generator, to_pixels, above, canvas.shape[:2])
+    _blend(canvas[above:], surface, mask[above:])
     end = [_fixed([[-side * 3, far_y], far], to_pixels)]
     cv2.polylines(canvas, end, False, tone(colour, 1.3), 1, cv2.LINE_AA, 4)
 
 
-def _surface(room: Room, generator: Generator, to_pixels: Floats, size: tuple[int, ...]) -> Pixels:
-    """Draw the table's texture in perspective, over the whole canvas of (width, height)."""
+def _surface(
+    room: Room, generator: Generator, to_pixels: Floats, above: int, shape: tuple[int, ...]
+) -> Pixels:
+    """Draw the table's texture in perspective, over a canvas (h, w) without its rows above."""
     gain = TABLE_TEXTURES[room.table](generator, TEXTURE_SIZE, TEXTURE_SIZE)
     gain *= np.linspace(0.92, 1.12, TEXTURE_SIZE, dtype=np.float32)[:, None]  # darker far away
     texture = _paint(gain, TABLE_COLOURS[room.table_colour])
@@ -134,16 +139,32 @@ def _surface(room: Room, generator: Generator, to_pixels: Floats, size: tuple[in
     # The square texture lies on the table; its far side is the horizon, 2.4 frames wide.
     corners = [[-1.2, room.horizon], [1.2, room.horizon], [2.3, 1.0], [-2.3, 1.0]]
     plane = cv2.getPerspectiveTransform(
-        np.array([[0, 0], [last, 0], [last, last], [0, last]], np.float32),
         _pixels(corners, to_pixels).astype(np.float32),
+        np.array([[0, 0], [last, 0], [last, last], [0, last]], np.float32),
     )
-    surface = cv2.warpPerspective(texture, plane, size, borderMode=cv2.BORDER_REFLECT)
+    # Both far and near side are level: a row of the texture is one of the picture.
+    x, y = np.arange(shape[1]), np.arange(above, shape[0])[:, None]
+    distance = plane[2, 1] * y + plane[2, 2]
+    left = ((plane[0, 1] * y + plane[0, 2]) / distance).astype(np.float32)
+    across = left + (plane[0, 0] / distance).astype(np.float32) * x.astype(np.float32)
+    along = np.empty_like(across)
+    along[:] = (plane[1, 1] * y + plane[1, 2]) / distance
+    surface = cv2.remap(texture, across, along, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
     return np.asarray(surface, np.uint8)
 
 
 def _paint(gain: Texture, colour: Colour) -> Pixels:
-    painted = gain[..., None] * np.array(colour, np.float32)
-    return np.clip(painted, 0, 255).astype(np.uint8)
+    return in_four_channels([gain * np.float32(part) for part in colour])
+
+
+def in_four_channels(planes: Sequence[Texture]) -> Pixels:
+    """Round three float (h, w) planes, 0 or more, down to grey levels.
+
+    Returns:
+        uint8 (h, w, 4), the fourth channel 255.
+    """
+    levels = [cv2.convertScaleAbs(plane, beta=-0.5) for plane in planes]
+    return np.asarray(cv2.merge([*levels, np.full_like(levels[0], 255)]), np.uint8)
 
 
 def _pixels(points: Sequence[Sequence[float]], to_pixels: Floats) -> Floats:
@@ -155,7 +176,7 @@ def _fixed(points: Sequence[Sequence[float]], to_pixels: Floats) -> NDArray[np.i
 
 
 def _blend(canvas: Pixels, paint: Pixels, mask: Pixels) -> None:
-    share = cv2.cvtColor(mask, cv2.COLOR_GRAY2RGB)
+    share = cv2.merge((mask, mask, mask, mask))
     over = cv2.multiply(paint, share, scale=1 / 255)
     under = cv2.multiply(canvas, cv2.bitwise_not(share), scale=1 / 255)
     cv2.add(over, under, dst=canvas)
@@ -178,15 +199,15 @@ def _plain(generator: Generator, rows: int, columns: int) -> Texture:
 def _marble(generator: Generator, rows: int, columns: int) -> Texture:
     veins = np.abs(smooth_noise(generator, (rows, columns), (7, 9)))
     cloud = smooth_noise(generator, (rows, columns), (24, 24))
-    return (1.08 - 0.22 * np.exp(-veins * 9) + 0.03 * cloud).astype(np.float32)
+    # numpy's float32 functions differ from processor to processor.
+    lines = np.exp(-9.0 * veins.astype(np.float64))
+    return (1.08 - 0.22 * lines + 0.03 * cloud).astype(np.float32)
 
 
 def _weave(generator: Generator, rows: int, columns: int) -> Texture:
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32)
-    threads = np.sin(x * 0.8) * np.sin(y * 0.8)
-    return (1.0 + 0.07 * threads + 0.04 * smooth_noise(generator, (rows, columns), (5, 5))).astype(
-        np.float32
-    )
+    across, down = np.sin(np.arange(columns) * 0.8), np.sin(np.arange(rows) * 0.8)
+    threads = (across * down[:, None]).astype(np.float32)
+    return 1.0 + 0.07 * threads + 0.04 * smooth_noise(generator, (rows, columns), (5, 5))
 
 
 def _speckle(generator: Generator, rows: int, columns: int) -> Texture:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -93,10 +94,28 @@ def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
 
 
 def draw_clip(clip: Scene | KitchenScene, *, width: int = WIDTH, height: int = HEIGHT) -> Pixels:
-    """Draw a scene of either world; uint8 (T, H, W, 3), RGB."""
-    if isinstance(clip, Scene):
-        return render(clip, width=width, height=height)
-    return render_kitchen(clip, width=width, height=height)
+    """Draw a scene of either world; uint8 (T, H, W, 3), RGB.
+
+    On x86 processors with AVX2 the pixels are the same; on others fewer than one value in 10,000
+    differs, by a grey level or two (`tests/tabletop/test_pixels.py`).
+    """
+    with _opencv_alone():
+        if isinstance(clip, Scene):
+            return render(clip, width=width, height=height)
+        return render_kitchen(clip, width=width, height=height)
+
+
+@contextmanager
+def _opencv_alone() -> Iterator[None]:
+    """Keep OpenCV to one thread, and to its own code: IPP's differs from maker to maker."""
+    threads, ipp = cv2.getNumThreads(), cv2.ipp.useIPP()
+    cv2.setNumThreads(1)
+    cv2.ipp.setUseIPP(False)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(threads)
+        cv2.ipp.setUseIPP(ipp)
 
 
 def redraw(factors: Mapping[str, Factor], *, width: int, height: int) -> Pixels:
@@ -141,12 +160,8 @@ def write_clip(root: Path, clip: ClipPlan) -> None:
     OpenCV is kept to one thread for it: callers spread clips over processes instead.
     """
     path = clip_path(root, clip.clip_id)
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    with _opencv_alone():
         write_webm(path, draw_clip(clip.scene))
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:

@@ -57,12 +57,14 @@ def render(scene: Scene, *, width: int, height: int) -> Pixels:
     shadow = _shadow()
     room = draw_room(scene.room, width=width, height=height)
     layers: list[Layer] = []
+    lying: list[Layer] = []  # shadows that never move
     for actor, rows in zip(actors, tracks, strict=True):
         if len(actor.keys) == 1:
-            imprint(room, [_shadow_below(scene, actor, rows[:1], shadow)])
+            lying.append(_shadow_below(scene, actor, rows[:1], shadow))
         else:
             layers.append(_shadow_below(scene, actor, rows, shadow))
         layers.append(_placed(scene, actor, rows))
+    imprint(room, lying)
     layers += _hands(scene, script, moments, height=height)
     layers += _occluder(scene, shadow, camera)
     return expose(
@@ -196,9 +198,9 @@ def _posture(script: Script, moment: float) -> Posture:
 def _shadow() -> Sprite:
     """Draw a soft dark disc, one unit wide."""
     size = SHADOW_RADIUS * 3
-    disc = np.zeros((size, size, 4), np.uint8)
+    disc = np.zeros((size, size), np.uint8)
     centre = (size // 2, size // 2)
-    cv2.circle(disc, centre, SHADOW_RADIUS, (0, 0, 0, SHADOW_DARKNESS), -1)
+    cv2.circle(disc, centre, SHADOW_RADIUS, SHADOW_DARKNESS, -1)
     soft = np.asarray(cv2.GaussianBlur(disc, (0, 0), 5.0), np.uint8)
     middle = (size - 1) / 2
     return Sprite(soft, middle, middle, 2.0 * SHADOW_RADIUS)

@@ -55,8 +55,8 @@ def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     tool, hand = draw_tool(scene, frame_height=height), _hand(scene, height)
     food_shadow, tool_shadow = shadow_of(food), shadow_of(tool)
     cloth = draw_cloth(scene, width=width, height=height)
+    _lay_table(cloth, scene, food, food_shadow, height=height)
     layers = [
-        *_still_life(scene, food, food_shadow, cloth=cloth, height=height),
         *_lying(scene, food, food_shadow, food_track),
         *_handled(scene, tool, tool_shadow, tool_track),
         _holding(scene, script, hand, tool_track, moments=moments),
@@ -108,21 +108,25 @@ def _hand(scene: KitchenScene, height: int) -> Sprite:
     return draw_hand("grip", skin, from_right=scene.handling.side > 0, frame_height=height)
 
 
-def _still_life(
-    scene: KitchenScene, food: Sprite, shadow: Sprite, *, cloth: Pixels, height: int
-) -> list[Layer]:
-    """Place the dish and the pieces that nobody touches; the dish's shadow goes onto the cloth."""
+def _lay_table(
+    cloth: Pixels, scene: KitchenScene, food: Sprite, shadow: Sprite, *, height: int
+) -> None:
+    """Imprint the dish and the pieces that nobody touches, with their shadows, into the cloth."""
     table = scene.table
     dish = draw_dish(table.dish, shade=table.dish_tone, light=scene.look.light, frame_height=height)
     below = shadow_of(dish)
     x, y = table.dish_x, table.dish_y
-    imprint(cloth, [Layer(below, x - scene.look.light * 0.02, y + 0.025, 0.0)])
-    layers = [Layer(dish, x, y, 0.1)]
-    generator = np.random.default_rng(table.others_seed)
-    for across, down, angle in scattered(generator, table.others):
-        layers.append(Layer(shadow, x + across, y + down + 0.012, 0.15, angle=angle))
-        layers.append(Layer(food, x + across, y + down, 0.2, angle=angle))
-    return layers
+    places = scattered(np.random.default_rng(table.others_seed), table.others)
+    layers = [
+        Layer(below, x - scene.look.light * 0.02, y + 0.025, 0.0),
+        Layer(dish, x, y, 0.1),
+        *(
+            Layer(shadow, x + across, y + down + 0.012, 0.15, angle=angle)
+            for across, down, angle in places
+        ),
+        *(Layer(food, x + across, y + down, 0.2, angle=angle) for across, down, angle in places),
+    ]
+    imprint(cloth, layers)
 
 
 def _lying(scene: KitchenScene, sprite: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:

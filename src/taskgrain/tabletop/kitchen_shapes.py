@@ -13,13 +13,14 @@ import cv2
 import numpy as np
 from numpy.random import Generator
 
-from taskgrain.tabletop.backdrop import Texture, smooth_noise
-from taskgrain.tabletop.film import BACKDROP_SPAN, SPRITE_OVERSAMPLING, Pixels, Sprite
+from taskgrain.tabletop.backdrop import in_four_channels, smooth_noise
+from taskgrain.tabletop.film import BACKDROP_SPAN, SPRITE_OVERSAMPLING, Floats, Pixels, Sprite
 from taskgrain.tabletop.kitchenware import GROUNDS, HANDLES, SECOND_GROUNDS, KitchenScene
 from taskgrain.tabletop.pen import Colour, Pen, arc, tone
 
 TOOL_LENGTH = 0.6  # frame heights
 GRIP = 0.85  # share of the length, from the tip, at which the hand holds a tool
+CLOTH_DENSITY = 2  # canvas pixels to a frame's pixel: dish and food, imprinted, stay sharp
 STEEL: Colour = (196, 202, 210)
 
 
@@ -38,10 +39,14 @@ def draw_tool(scene: KitchenScene, *, frame_height: int) -> Sprite:
 
 def shadow_of(sprite: Sprite, *, darkness: float = 0.4) -> Sprite:
     """Make the soft shadow of a sprite."""
-    image = np.zeros_like(sprite.image)
-    soft = cv2.GaussianBlur(sprite.image[..., 3], (0, 0), 0.02 * sprite.unit)
-    image[..., 3] = cv2.convertScaleAbs(soft, alpha=darkness)
-    return Sprite(image, sprite.anchor_x, sprite.anchor_y, sprite.unit)
+    sigma = 0.02 * sprite.unit
+    margin = round(2.5 * sigma)
+    outline = cv2.copyMakeBorder(
+        sprite.image[..., 3], margin, margin, margin, margin, cv2.BORDER_CONSTANT
+    )
+    soft = cv2.GaussianBlur(outline, (0, 0), sigma)
+    image = np.asarray(cv2.convertScaleAbs(soft, alpha=darkness), np.uint8)
+    return Sprite(image, sprite.anchor_x + margin, sprite.anchor_y + margin, sprite.unit)
 
 
 def draw_food(food: str, *, scale: float, light: float, frame_height: int) -> Sprite:
@@ -65,44 +70,55 @@ def draw_cloth(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     """Draw what everything lies on, seen from above; uint8 (h, w, 4), opaque RGBA."""
     table = scene.table
     rows, columns = round(height * BACKDROP_SPAN), round(width * BACKDROP_SPAN)
-    y, x = np.mgrid[0:rows, 0:columns].astype(np.float32) / np.float32(height * table.cell)
+    period = height * table.cell
+    x, y = np.arange(columns) / period, np.arange(rows) / period
     generator = np.random.default_rng(table.texture_seed)
-    share = PATTERN_SHARES[table.pattern](x, y)[..., None]
-    ground = np.array(GROUNDS[table.ground], np.float32)
-    second = np.array(SECOND_GROUNDS[table.second_ground], np.float32)
-    colour = ground * (1 - share) + second * share
+    share = np.float32(PATTERN_SHARES[table.pattern](x[None, :], y[:, None]))
     noise = smooth_noise(generator, (rows, columns), (40, 50))
-    colour *= (1.0 + 0.025 * noise)[..., None]
-    opaque = cv2.cvtColor(np.clip(colour, 0, 255).astype(np.uint8), cv2.COLOR_RGB2RGBA)
-    return np.asarray(opaque, np.uint8)
+    gain = np.float32(1.0) + np.float32(0.025) * noise
+    over, under = share * gain, (np.float32(1.0) - share) * gain
+    ground, second = GROUNDS[table.ground], SECOND_GROUNDS[table.second_ground]
+    planes = [
+        under * np.float32(one) + over * np.float32(other)
+        for one, other in zip(ground, second, strict=True)
+    ]
+    canvas = in_four_channels(planes)
+    size = (columns * CLOTH_DENSITY, rows * CLOTH_DENSITY)
+    return np.asarray(cv2.resize(canvas, size), np.uint8)
 
 
-def _checks(x: Texture, y: Texture) -> Texture:
-    return (0.5 * (np.mod(x, 2) < 1) + 0.5 * (np.mod(y, 2) < 1)).astype(np.float32)
+# Patterns take x (1, w) and y (h, 1) in periods and return the second colour's share (h, w).
+# In float64: numpy's float32 functions differ from processor to processor.
 
 
-def _tiles(x: Texture, y: Texture) -> Texture:
-    return ((np.mod(x, 2) < 0.12) | (np.mod(y, 2) < 0.12)).astype(np.float32)
+def _checks(x: Floats, y: Floats) -> Floats:
+    return 0.5 * (np.mod(x, 2) < 1) + 0.5 * (np.mod(y, 2) < 1)
 
 
-def _steel(x: Texture, y: Texture) -> Texture:
-    return (0.12 + 0.1 * np.sin(y * 9) + 0.08 * np.sin(y * 3.3) + 0.0 * x).astype(np.float32)
+def _tiles(x: Floats, y: Floats) -> Floats:
+    return np.where((np.mod(x, 2) < 0.12) | (np.mod(y, 2) < 0.12), 1.0, 0.0)
 
 
-def _dots(x: Texture, y: Texture) -> Texture:
-    distance = np.hypot(np.mod(x, 1.5) - 0.75, np.mod(y, 1.5) - 0.75)
-    return np.clip((0.36 - distance) * 12, 0, 1).astype(np.float32)
+def _steel(x: Floats, y: Floats) -> Floats:
+    return 0.12 + 0.1 * np.sin(y * 9) + 0.08 * np.sin(y * 3.3) + 0.0 * x
 
 
-def _slate(x: Texture, y: Texture) -> Texture:
-    return (0.08 * np.sin(x * 1.7 + np.sin(y * 2.1)) + 0.1).astype(np.float32)
+def _dots(x: Floats, y: Floats) -> Floats:
+    across, down = np.mod(x, 1.5) - 0.75, np.mod(y, 1.5) - 0.75
+    return np.clip((0.36 - np.sqrt(across**2 + down**2)) * 12, 0, 1)
 
 
-def _mat(x: Texture, y: Texture) -> Texture:
-    return (0.35 * (np.mod(x + y, 1.2) < 0.4)).astype(np.float32)
+def _slate(x: Floats, y: Floats) -> Floats:
+    wave = np.sin(y * 2.1)
+    # The sine of x * 1.7 + wave, from sines of rows and columns.
+    return 0.08 * (np.sin(x * 1.7) * np.cos(wave) + np.cos(x * 1.7) * np.sin(wave)) + 0.1
 
 
-PATTERN_SHARES: dict[str, Callable[[Texture, Texture], Texture]] = {
+def _mat(x: Floats, y: Floats) -> Floats:
+    return np.where(np.mod(x + y, 1.2) < 0.4, 0.35, 0.0)
+
+
+PATTERN_SHARES: dict[str, Callable[[Floats, Floats], Floats]] = {
     "checks": _checks,
     "tiles": _tiles,
     "steel": _steel,
