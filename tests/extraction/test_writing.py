@@ -212,6 +212,37 @@ def test_a_stopped_run_goes_on_part_by_part(
     assert not (tmp_path / "f.npz.parts").exists()
 
 
+@pytest.mark.parametrize("readout", ["lstm-mean", "lstm-steps", "channels-mean"])
+def test_the_batch_size_changes_no_bit_and_may_be_another_when_a_run_goes_on(
+    tiny_dataset: Path,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    readout: str,
+) -> None:
+    monkeypatch.setattr(writing, "PART_CLIPS", 3)
+    reader = open_reader(Wanted(str(folder), readout))  # type: ignore[arg-type]
+    extraction = extraction_of(tiny_dataset)
+    whole = tmp_path / "1.npz"
+    for size in (1, 2, 3, 8):  # parts of 3, 3 and 2 clips: some batches have one clip alone
+        write(reader, replace(extraction, batch_size=size), tmp_path / f"{size}.npz")
+        assert (tmp_path / f"{size}.npz").read_bytes() == whole.read_bytes()
+    out, seen = tmp_path / "f.npz", []
+
+    def stop_at_the_fifth(clips: int) -> None:
+        seen.append(clips)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_clip_features(reader, extraction, out, tell=print, advance=stop_at_the_fifth)
+    _, said, done = write(reader, replace(extraction, batch_size=1), out)
+    assert (said, done) == ([f"{out}: goes on where it was stopped"], 5)
+    assert out.read_bytes() == whole.read_bytes()
+    _, said, done = write(reader, replace(extraction, batch_size=5), out)
+    assert (said, done) == ([f"{out}: has these features already"], 0)
+
+
 def test_what_was_begun_with_other_settings_is_begun_anew_with_a_word(
     tiny_dataset: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
