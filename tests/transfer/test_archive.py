@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from taskgrain.errors import ResultError
-from taskgrain.transfer.archive import read_arrays, write_arrays
+from taskgrain.transfer.archive import Blocks, read_arrays, stored_shape, write_arrays
 
 
 def test_equal_arrays_are_equal_bytes_whenever_they_are_written(
@@ -32,6 +32,26 @@ def test_numpy_reads_what_was_written_and_the_other_way_round(tmp_path: Path) ->
         }
     theirs = read_arrays(tmp_path / "theirs.npz")
     assert np.array_equal(theirs["features"], arrays["features"])
+
+
+@pytest.mark.parametrize("shape", [(7, 3), (7, 2, 5), (7,)])
+def test_an_array_written_in_blocks_is_the_same_file(
+    tmp_path: Path, shape: tuple[int, ...]
+) -> None:
+    values = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    blocks = Blocks(values.shape, values.dtype, iter([values[:3], values[3:3], values[3:]]))
+    write_arrays(tmp_path / "whole.npz", {"clip": np.array(["a"]), "features": values})
+    write_arrays(tmp_path / "blocks.npz", {"clip": np.array(["a"]), "features": blocks})
+    assert (tmp_path / "blocks.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+    assert stored_shape(tmp_path / "blocks.npz", "features") == shape
+
+
+def test_the_shape_of_what_is_not_there_is_refused_by_name(tmp_path: Path) -> None:
+    write_arrays(tmp_path / "a.npz", {"clip": np.array(["a"])})
+    with pytest.raises(ResultError, match="no plain array 'features'"):
+        stored_shape(tmp_path / "a.npz", "features")
+    with pytest.raises(ResultError, match="no such file"):
+        stored_shape(tmp_path / "b.npz", "features")
 
 
 def test_nothing_is_pickled_in_either_direction(tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from taskgrain.transfer.features import (
     mean_over_steps,
     read_features,
     read_header,
+    write_feature_parts,
     write_features,
 )
+from taskgrain.transfer.parts import Parts, extract_in_parts
 
 STEPS = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
 SET = FeatureSet(("a", "b", "c"), STEPS, {"source": "categories", "seed": 0})
@@ -46,6 +48,46 @@ def test_equal_features_are_equal_files(tmp_path: Path) -> None:
     turned = FeatureSet(SET.clip_ids, STEPS.copy(order="F"), {"seed": 0, "source": "categories"})
     write_features(tmp_path / "b.npz", turned)
     assert file_sha256(tmp_path / "a.npz") == file_sha256(tmp_path / "b.npz")
+
+
+def parts_of(tmp_path: Path, *clips: str, values: np.ndarray = STEPS) -> Parts:
+    """Lay out a part for each text of clips: "ab" for clips a and b, "" for a part without any."""
+    first = [sum(map(len, clips[:n])) for n in range(len(clips))]
+
+    def make(number: int) -> dict[str, np.ndarray]:
+        found = {"clip": np.array(list(clips[number]), np.str_)}
+        if not clips[number]:
+            return found
+        return {**found, "output": values[first[number] : first[number] + len(clips[number])]}
+
+    return extract_in_parts(tmp_path / "f.npz", make, num_parts=len(clips), key="k")
+
+
+@pytest.mark.parametrize("clips", [("abc",), ("a", "bc"), ("", "ab", "", "c")])
+def test_features_written_part_by_part_are_the_same_file(
+    tmp_path: Path, clips: tuple[str, ...]
+) -> None:
+    write_features(tmp_path / "whole.npz", SET)
+    shape = write_feature_parts(
+        tmp_path / "f.npz", parts_of(tmp_path, *clips), "output", SET.header
+    )
+    assert shape == STEPS.shape
+    assert (tmp_path / "f.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
+
+
+def test_parts_that_make_no_features_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    broken = STEPS.copy()
+    broken[1, 2, 3] = np.nan
+    with pytest.raises(ResultError, match="the features of clip b are not finite"):
+        write_feature_parts(
+            tmp_path / "f.npz", parts_of(tmp_path, "a", "bc", values=broken), "output", {}
+        )
+    twice = parts_of(tmp_path / "twice", "ab", "a")
+    with pytest.raises(ResultError, match="clip a has features twice"):
+        write_feature_parts(tmp_path / "f.npz", twice, "output", {})
+    with pytest.raises(ValueError, match="0 features of shapes"):
+        write_feature_parts(tmp_path / "f.npz", parts_of(tmp_path / "no", ""), "output", {})
+    assert not (tmp_path / "f.npz").exists()
 
 
 def test_clips_with_features_that_are_not_finite_are_refused_by_name() -> None:

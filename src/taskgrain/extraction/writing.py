@@ -23,17 +23,22 @@ from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import ClipError, ResultError, list_problems
 from taskgrain.extraction.clips import Clip, ClipList
 from taskgrain.extraction.readers import Reader
-from taskgrain.transfer.archive import Arrays
+from taskgrain.transfer.archive import Arrays, stored_shape
 from taskgrain.transfer.extract import ReadVideo, collect_places, feature_set
 from taskgrain.transfer.features import (
     FeatureSet,
     fingerprint,
     mean_over_steps,
-    read_features,
     read_header,
-    write_features,
+    write_feature_parts,
 )
-from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, held_key, remove_parts
+from taskgrain.transfer.parts import (
+    PART_CLIPS,
+    Parts,
+    extract_in_parts,
+    held_key,
+    remove_parts,
+)
 from taskgrain.transfer.readouts import PLACE_OF, Place, joins_steps, read_out
 
 NO_BATCH = torch.zeros(0, dtype=torch.long)  # no label is looked at
@@ -99,7 +104,7 @@ def write_clip_features(
     if already is not None:
         tell(f"{out}: has these features already")
         remove_parts(out)
-        return _outcome(out, already, started)
+        return _outcome(out, already, stored_shape(out, "features"), started)
     _say_what_lies_there(out, key, tell)
     clips = extraction.clips.clips
     num_parts = ceil(len(clips) / PART_CLIPS)
@@ -110,10 +115,11 @@ def write_clip_features(
 
     out.parent.mkdir(parents=True, exist_ok=True)
     parts = extract_in_parts(out, make, num_parts=num_parts, key=key)
-    features = _joined(parts, _header(reader, extraction, parts, key))
-    write_features(out, features)
+    header = _header(reader, extraction, parts, key)
+    _refuse_nothing(parts, header)
+    shape = write_feature_parts(out, parts, "features", header)
     remove_parts(out)
-    return _outcome(out, features, started)
+    return _outcome(out, header, shape, started)
 
 
 def _key(reader: Reader, extraction: Extraction) -> str:
@@ -138,8 +144,8 @@ def _key(reader: Reader, extraction: Extraction) -> str:
     )
 
 
-def _already(out: Path, key: str) -> FeatureSet | None:
-    """Read features that lie where these are to be written, if they are the same.
+def _already(out: Path, key: str) -> dict[str, object] | None:
+    """Read the header of features that lie where these are to be written, if they are the same.
 
     Raises:
         ResultError: if they are others, or no features at all.
@@ -152,7 +158,7 @@ def _already(out: Path, key: str) -> FeatureSet | None:
             f"{out}: there already, and not these features (another encoder, settings or clips); "
             "choose another name, or remove it"
         )
-    return read_features(out)
+    return header
 
 
 def _say_what_lies_there(out: Path, key: str, tell: Tell) -> None:
@@ -240,28 +246,22 @@ def _reduced(reader: Reader, extraction: Extraction, found: Arrays) -> FeatureSe
     return mean_over_steps(features)
 
 
-def _joined(parts: Sequence[Arrays], header: Mapping[str, object]) -> FeatureSet:
-    """Put the parts together.
+def _refuse_nothing(parts: Parts, header: Mapping[str, object]) -> None:
+    """Refuse parts of which no clip could be read.
 
     Raises:
-        ResultError: if no clip could be read; it names up to ten.
+        ResultError: naming up to ten of the clips.
     """
-    whole = [part for part in parts if len(part["clip"])]
-    if not whole:
+    if not any(len(clips) for clips in parts.entries("clip")):
         failed = header["failed"]
         assert isinstance(failed, dict)
         raise ResultError(
             list_problems([f"clip {clip}: {problem}" for clip, problem in failed.items()])
         )
-    clip_ids = tuple(str(clip) for part in whole for clip in part["clip"])
-    features = np.concatenate([part["features"] for part in whole])
-    return FeatureSet(clip_ids, features.astype(np.float32, copy=False), header)
 
 
-def _header(
-    reader: Reader, extraction: Extraction, parts: Sequence[Arrays], key: str
-) -> dict[str, object]:
-    told = [json.loads(str(part["told"])) for part in parts]
+def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> dict[str, object]:
+    told = [json.loads(str(part)) for part in parts.entries("told")]
     return {
         "encoder": extraction.name,
         "data": extraction.data,
@@ -276,11 +276,13 @@ def _header(
     }
 
 
-def _outcome(out: Path, features: FeatureSet, started: float) -> Outcome:
-    failed, truncated = features.header.get("failed"), features.header.get("truncated")
+def _outcome(
+    out: Path, header: Mapping[str, object], shape: tuple[int, ...], started: float
+) -> Outcome:
+    failed, truncated = header.get("failed"), header.get("truncated")
     return Outcome(
         out,
-        features.features.shape,
+        shape,
         dict(failed) if isinstance(failed, dict) else {},
         tuple(truncated) if isinstance(truncated, list) else (),
         time.monotonic() - started,

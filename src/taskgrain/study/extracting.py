@@ -39,11 +39,16 @@ from taskgrain.transfer.extract import (
     ReadVideo,
     collect_places,
     encoder_reader,
-    feature_set,
     place_facts,
     weights_sha256,
 )
-from taskgrain.transfer.features import file_sha256, fingerprint, read_header, write_features
+from taskgrain.transfer.features import (
+    file_sha256,
+    fingerprint,
+    read_header,
+    write_feature_parts,
+    write_features,
+)
 from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
 from taskgrain.transfer.readouts import Place
 from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
@@ -160,7 +165,7 @@ def _extract(
         ),
     )
     for place, (path, header) in outputs.items():
-        write_features(path, feature_set(parts, place, header))
+        write_feature_parts(path, parts, place, header)
     remove_parts(beside)
 
 

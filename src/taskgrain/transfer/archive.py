@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -20,7 +22,18 @@ READABLE_FILE = 0o644 << 16  # zip keeps the mode in the upper half
 Arrays = Mapping[str, NDArray[np.generic]]
 
 
-def write_arrays(path: Path, arrays: Arrays, *, flush: bool = True) -> None:
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """An array that is written block after block, so that it never lies in memory whole."""
+
+    shape: tuple[int, ...]  # (N, ...)
+    dtype: np.dtype[np.generic]
+    blocks: Iterable[NDArray[np.generic]]  # (n, ...) each, of this dtype; N rows together
+
+
+def write_arrays(
+    path: Path, arrays: Mapping[str, NDArray[np.generic] | Blocks], *, flush: bool = True
+) -> None:
     """Write named arrays as an `.npz`, all of it or nothing, in the order given.
 
     `numpy.savez` would stamp every entry with the time, and pickle what it cannot store. `flush`
@@ -35,7 +48,24 @@ def write_arrays(path: Path, arrays: Arrays, *, flush: bool = True) -> None:
             entry.create_system = UNIX
             entry.external_attr = READABLE_FILE
             with archive.open(entry, "w", force_zip64=True) as stream:
-                npy_format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
+                if isinstance(array, Blocks):
+                    _write_blocks(stream, array)
+                else:
+                    npy_format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
+
+
+def _write_blocks(stream: IO[bytes], array: Blocks) -> None:
+    """Write the bytes that `write_array` would write of the blocks put together."""
+    descr = npy_format.dtype_to_descr(array.dtype)
+    header = {"descr": descr, "fortran_order": False, "shape": array.shape}
+    npy_format.write_array_header_1_0(stream, header)
+    rows = 0
+    for block in array.blocks:
+        assert block.dtype == array.dtype, "blocks are of one dtype"
+        assert block.shape[1:] == array.shape[1:], "blocks differ in their rows alone"
+        stream.write(np.ascontiguousarray(block).data)
+        rows += len(block)
+    assert rows == array.shape[0], "blocks have as many rows as the array"
 
 
 def read_arrays(path: Path, *, only: str | None = None) -> dict[str, NDArray[np.generic]]:
@@ -56,3 +86,23 @@ def read_arrays(path: Path, *, only: str | None = None) -> dict[str, NDArray[np.
         raise ResultError(f"{path}: no such file") from None
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ResultError(f"{path}: not an .npz of plain arrays ({error})") from None
+
+
+def stored_shape(path: Path, name: str) -> tuple[int, ...]:
+    """Read the shape of an array of an `.npz`, and nothing of its contents.
+
+    Raises:
+        ResultError: if there is no such file or array, or it is no archive of plain arrays.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+            version = npy_format.read_magic(stream)
+            read = {
+                (1, 0): npy_format.read_array_header_1_0,
+                (2, 0): npy_format.read_array_header_2_0,
+            }[version]
+            return tuple(read(stream)[0])
+    except FileNotFoundError:
+        raise ResultError(f"{path}: no such file") from None
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise ResultError(f"{path}: no plain array {name!r} in it ({error})") from None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError, list_problems
-from taskgrain.transfer.archive import read_arrays, write_arrays
+from taskgrain.transfer.archive import Blocks, read_arrays, write_arrays
+from taskgrain.transfer.parts import Parts
 
 BLOCK_BYTES = 1 << 20  # 1 MiB read at a time
 
@@ -41,15 +42,8 @@ class FeatureSet:
                 f"features are {self.features.dtype} {shape} for {count} clips; "
                 "expected float32 (N, D) or (N, T', D)"
             )
-        twice = [clip for clip, times in Counter(self.clip_ids).items() if times > 1]
-        if twice:
-            raise ResultError(list_problems([f"clip {clip} has features twice" for clip in twice]))
-        finite = np.isfinite(self.features).reshape(count, -1).all(axis=1)
-        if not finite.all():
-            bad = [self.clip_ids[index] for index in np.flatnonzero(~finite)]
-            raise ResultError(
-                list_problems([f"the features of clip {clip} are not finite" for clip in bad])
-            )
+        _refuse_twice(self.clip_ids)
+        _refuse_not_finite(self.clip_ids, self.features)
 
     def of(self, clip_ids: Sequence[str]) -> NDArray[np.float32]:
         """Give the features of these clips, in this order: float32 (n, D) or (n, T', D).
@@ -67,6 +61,26 @@ class FeatureSet:
         return self.features[index]
 
 
+def _refuse_twice(clip_ids: Sequence[str]) -> None:
+    twice = [clip for clip, times in Counter(clip_ids).items() if times > 1]
+    if twice:
+        raise ResultError(list_problems([f"clip {clip} has features twice" for clip in twice]))
+
+
+def _refuse_not_finite(clip_ids: Sequence[str], features: NDArray[np.float32]) -> None:
+    """Refuse clips with NaN or infinite features; looks at about a million numbers at a time."""
+    step = max(1, BLOCK_BYTES // max(1, features[:1].size))
+    bad: list[str] = []
+    for first in range(0, len(features), step):
+        block = features[first : first + step]
+        finite = np.isfinite(block.reshape(len(block), -1)).all(axis=1)
+        bad += [clip_ids[first + index] for index in np.flatnonzero(~finite)]
+    if bad:
+        raise ResultError(
+            list_problems([f"the features of clip {clip} are not finite" for clip in bad])
+        )
+
+
 def mean_over_steps(features: FeatureSet) -> FeatureSet:
     """Average the T' steps of (N, T', D) features, summed in float64; (N, D) stay as they are."""
     if features.features.ndim == 2:
@@ -80,13 +94,62 @@ def write_features(path: Path, features: FeatureSet) -> None:
 
     Equal features give equal bytes.
     """
-    header = json.dumps(features.header, sort_keys=True, allow_nan=False)
+    _write(path, features.clip_ids, features.features, features.header)
+
+
+def write_feature_parts(
+    path: Path, parts: Parts, place: str, header: Mapping[str, object]
+) -> tuple[int, ...]:
+    """Write what `write_features` would write of the parts put together, one in memory at a time.
+
+    Args:
+        path: of the file.
+        parts: each with `clip`, text (n,), and at `place` float32 (n, D) or (n, T', D); a part
+            without a clip need not have the latter.
+        place: name of the entry with the features.
+        header: where they came from.
+
+    Returns:
+        The shape of all features, (N, D) or (N, T', D).
+
+    Raises:
+        ResultError: naming the clips that come twice or whose features are not finite.
+        ValueError: if no part has features, or their shapes differ.
+    """
+    clip_ids = [str(clip) for block in parts.entries("clip") for clip in block]
+    _refuse_twice(clip_ids)
+    rows, shapes = 0, set()
+    for block in _blocks(parts, place):
+        _refuse_not_finite(clip_ids[rows : rows + len(block)], block)
+        rows += len(block)
+        shapes.add(block.shape[1:])
+    if rows != len(clip_ids) or len(shapes) != 1:
+        raise ValueError(
+            f"the parts have {rows} features of shapes {sorted(shapes)} for {len(clip_ids)} clips; "
+            "expected as many, all of one shape"
+        )
+    shape = (rows, *shapes.pop())
+    _write(path, clip_ids, Blocks(shape, np.dtype(np.float32), _blocks(parts, place)), header)
+    return shape
+
+
+def _blocks(parts: Parts, place: str) -> Iterator[NDArray[np.float32]]:
+    return (each.astype(np.float32, copy=False) for each in parts.entries(place) if len(each))
+
+
+def _write(
+    path: Path,
+    clip_ids: Sequence[str],
+    features: NDArray[np.float32] | Blocks,
+    header: Mapping[str, object],
+) -> None:
+    text = json.dumps(header, sort_keys=True, allow_nan=False)
     write_arrays(
         path,
         {
-            "clip": np.array(features.clip_ids, dtype=np.str_),
-            "features": features.features,
-            "header": np.array(header, dtype=np.str_),
+            "clip": np.array(clip_ids, dtype=np.str_),
+            "features": features,
+            "header": np.array(text, dtype=np.str_),
         },
     )
 
@@ -112,7 +175,7 @@ def read_features(path: Path) -> FeatureSet:
     try:
         return FeatureSet(
             tuple(str(each) for each in clip),
-            values.astype(np.float32),
+            values.astype(np.float32, copy=False),
             _read_header(arrays["header"]),
         )
     except (ValueError, ResultError) as error:

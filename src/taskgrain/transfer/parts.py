@@ -7,8 +7,12 @@ them: settings, weights, clips. Whoever joins them writes the output first, and 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from taskgrain.data.files import write_text
 from taskgrain.errors import ResultError
@@ -17,10 +21,26 @@ from taskgrain.transfer.archive import Arrays, read_arrays, write_arrays
 PART_CLIPS = 128  # at least, of a part: what is lost at most when a process is killed
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The whole parts of an output, in order: each is read when its turn comes, and not kept."""
+
+    paths: tuple[Path, ...]
+
+    def __iter__(self) -> Iterator[Arrays]:
+        """Yield the arrays of each part."""
+        return (read_arrays(path) for path in self.paths)
+
+    def entries(self, name: str) -> Iterator[NDArray[np.generic]]:
+        """Yield the array of a name of each part that has it."""
+        for path in self.paths:
+            yield from read_arrays(path, only=name).values()
+
+
 def extract_in_parts(
     output: Path, make: Callable[[int], Arrays], *, num_parts: int, key: str
-) -> list[Arrays]:
-    """Make the parts that are not there yet, each written as it is made; give all in order.
+) -> Parts:
+    """Make the parts that are not there yet, each written as it is made.
 
     Parts of another key, or damaged ones, are made anew. The parts stay until `remove_parts`.
 
@@ -32,13 +52,17 @@ def extract_in_parts(
         key: text that is another for other settings, weights, clips or numbers of parts.
 
     Returns:
-        The arrays of each part.
+        The parts on the disk; one part at a time is in memory.
     """
     folder = _folder(output)
     if held_key(output) != key:
         remove_parts(output)
         write_text(folder / "key", key)
-    return [_part(folder / f"{number:05d}.npz", make, number) for number in range(num_parts)]
+    paths = tuple(folder / f"{number:05d}.npz" for number in range(num_parts))
+    for number, path in enumerate(paths):
+        if not _is_whole(path):
+            write_arrays(path, make(number), flush=False)
+    return Parts(paths)
 
 
 def held_key(output: Path) -> str | None:
@@ -52,15 +76,15 @@ def remove_parts(output: Path) -> None:
     shutil.rmtree(_folder(output), ignore_errors=True)
 
 
-def _part(path: Path, make: Callable[[int], Arrays], number: int) -> Arrays:
-    if path.is_file():
-        try:
-            return read_arrays(path)
-        except ResultError:
-            pass  # cut short by a full disk or a lost machine: made again below
-    arrays = make(number)
-    write_arrays(path, arrays, flush=False)
-    return arrays
+def _is_whole(path: Path) -> bool:
+    """Whether a part lies there that was not cut short by a full disk or a lost machine."""
+    if not path.is_file():
+        return False
+    try:
+        read_arrays(path)
+    except ResultError:
+        return False
+    return True
 
 
 def _folder(output: Path) -> Path:
