@@ -122,7 +122,7 @@ def test_nothing_is_tested_over_too_few_clips_of_a_class() -> None:
             each,
             clip_ids=each.clip_ids[:8],
             labels=np.repeat([0, 1], 4),
-            answers=(replace(each.answers[0], predicted=each.answers[0].predicted[:, :8]),),
+            answers=(replace(each.answers[0], held=each.answers[0].predicted[:, :8]),),
         )
         for each in few
     ]

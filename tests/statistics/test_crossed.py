@@ -146,6 +146,18 @@ def test_memory_is_bounded_by_a_class_and_not_by_the_clips(classes: Classes) -> 
     assert peak < 3 * values.nbytes  # as float64 they are 8 times
 
 
+@pytest.mark.parametrize("classes", ["random", "fixed"])
+def test_what_is_known_of_a_clip_is_subtracted_from_every_seed_and_draw(classes: Classes) -> None:
+    generator = np.random.default_rng(3)
+    category = np.repeat(np.arange(6), [4, 5, 6, 3, 9, 2])
+    right, known = generator.random((4, 5, 29)) < 0.6, generator.random(29)
+    for metric in CLIP_METRICS:
+        apart = crossed_interval(right, category, metric=metric, classes=classes, known=known)
+        assert apart == crossed_interval(right - known, category, metric=metric, classes=classes)
+    with pytest.raises(ValueError, match="not finite"):
+        crossed_interval(right, category, metric="top-1", known=np.full(29, np.nan))
+
+
 def test_one_support_set_is_held_fixed() -> None:
     found = crossed_interval(some_values(draws=1), CATEGORY, metric="top-1")
     assert found.low < found.value < found.high

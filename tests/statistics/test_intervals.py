@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -81,6 +82,21 @@ def test_kept_or_drawn_again_the_resamples_are_the_same(monkeypatch: pytest.Monk
     monkeypatch.setattr(intervals, "CELLS_AT_ONCE", 10_000)  # other parts of the same stream
     (again, _) = bootstrap.intervals(scores, metric="top-1")
     assert (again.low, again.high) == pytest.approx((kept[0].low, kept[0].high), abs=1e-12)
+
+
+def test_kept_in_a_file_the_resamples_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    category = np.repeat(np.arange(3), [40, 7, 90])
+    scores = np.random.default_rng(1).random((9, len(category)))
+    monkeypatch.setattr(intervals, "CELLS_AT_ONCE", 100_000)  # a category comes in several pieces
+    held = ClipBootstrap(category, seed=0)
+    stored = ClipBootstrap(category, seed=0, scratch=tmp_path)
+    for metric in CLIP_METRICS:
+        assert stored.intervals(scores, metric=metric) == held.intervals(scores, metric=metric)
+    assert list(tmp_path.iterdir()) == []  # it has no name, and nothing is left of it
+    no_folder = ClipBootstrap(category, seed=0, scratch=tmp_path / "gone")
+    assert no_folder.intervals(scores, metric="top-1") == held.intervals(scores, metric="top-1")
 
 
 @pytest.mark.slow

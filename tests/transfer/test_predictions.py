@@ -10,6 +10,7 @@ from taskgrain.errors import ResultError
 from taskgrain.transfer.archive import read_arrays, write_arrays
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.predictions import read_evaluation, write_evaluation
+from taskgrain.transfer.task import TargetTask
 
 EVALUATION = Evaluation(
     source="categories",
@@ -64,6 +65,41 @@ def test_a_file_from_before_failures_were_kept_is_read(tmp_path: Path) -> None:
     assert str(arrays["header"]) != header
     write_arrays(path, arrays)
     assert [each.problem for each in read_evaluation(path).answers] == [None, None]
+
+
+def test_answers_stay_in_the_file_and_are_refused_where_it_is_another_by_then(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "cell.npz"
+    write_evaluation(path, EVALUATION)
+    first, second = read_evaluation(path).answers
+    assert (first.num_draws, second.num_draws) == (2, 1)
+    fewer = replace(EVALUATION, answers=EVALUATION.answers[1:])
+    write_evaluation(path, fewer)
+    for answers in (first, second):
+        with pytest.raises(ResultError, match="another file than it was when it was opened"):
+            _ = answers.predicted
+    path.unlink()
+    with pytest.raises(ResultError, match="no such file"):
+        _ = first.predicted
+
+
+def test_ids_and_labels_are_shared_with_the_task_where_they_are_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "cell.npz"
+    write_evaluation(path, EVALUATION)
+    task = TargetTask(
+        "kitchenware/motion",
+        EVALUATION.class_names,
+        ("s0",),
+        np.array([0]),
+        EVALUATION.clip_ids,
+        EVALUATION.labels.copy(),
+    )
+    read = read_evaluation(path, task)
+    assert read.clip_ids is task.query_ids
+    assert read.labels is task.query_labels
+    other = replace(task, query_labels=np.array([0, 0, 1]))
+    assert read_evaluation(path, other).labels.tolist() == [0, 1, 1]
 
 
 def test_equal_evaluations_are_equal_files(tmp_path: Path) -> None:

@@ -288,7 +288,7 @@ def failing(evaluation: Evaluation, shots: Shots, problem: str = "did not conver
     answers = tuple(
         replace(
             each,
-            predicted=np.full_like(each.predicted, -1),
+            held=np.full_like(each.predicted, -1),
             chosen=None,
             chosen_on=None,
             problem=problem,

@@ -113,7 +113,7 @@ def test_levels_that_do_not_nest_or_do_not_rise_have_no_order(other: str) -> Non
 def test_a_slope_over_a_failed_probe_says_which_seed_of_which_level() -> None:
     answers = replace(
         EVALUATIONS[3].answers[0],
-        predicted=np.full((1, 20), -1, np.int16),
+        held=np.full((1, 20), -1, np.int16),
         problem="did not converge",
     )
     broken = [*EVALUATIONS]

@@ -202,7 +202,7 @@ def _crossed(
     answers: Answers,
     bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
-    num_draws = len(answers.predicted)
+    num_draws = answers.num_draws
     classes = crossed_classes(bootstrap, num_seeds=len(ours), num_draws=num_draws)
     if classes is None:
         return []

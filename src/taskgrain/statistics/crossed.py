@@ -6,10 +6,11 @@ Shapes: S seeds, R draws, N clips, K classes, U units: the classes, or the clips
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from taskgrain.statistics.intervals import ClipMetric, Interval, clip_weights
 from taskgrain.statistics.student import from_error
 
 Classes = Literal["random", "fixed"]
+OfClips = Callable[[NDArray[np.int64]], NDArray[Any]]  # clips (n,) -> their values (S, R, n)
 Axes = tuple[int, ...]  # of a table (S, R, U): which of its three dimensions vary together
 
 # With fewer, 95 % intervals cover less than 93 % or more than 97 % for some mixtures of variances.
@@ -65,6 +67,7 @@ def crossed_interval(
     *,
     metric: ClipMetric,
     classes: Classes = "random",
+    known: NDArray[np.float64] | None = None,
 ) -> Interval:
     """Give the value, its 95 % interval, and the two-sided p for "the value is zero".
 
@@ -95,6 +98,7 @@ def crossed_interval(
         category: int64 (N,), the category of each scored clip.
         metric: how clips are weighed. "top-1" over random classes is a ratio of sums over them.
         classes: whether to speak of other classes too, or of other clips of these.
+        known: float64 (N,), subtracted from the values of every seed and draw.
 
     Returns:
         Kind "crossed", n = S.
@@ -109,9 +113,10 @@ def crossed_interval(
     )
     if fault is not None:
         raise ValueError(fault)
-    if not np.isfinite(values).all():
+    if not all(np.isfinite(each).all() for each in (*values, *([] if known is None else [known]))):
         raise ValueError("values hold one that is not finite")
-    weight, of_class = _class_means(values, category, metric=metric)  # (K,), (S, R, K)
+    part = partial(_part, values, known)
+    weight, of_class = _class_means(part, category, metric=metric)  # (K,), (S, R, K)
     value = float((of_class.mean(axis=(0, 1)) * weight).sum())
     overall = of_class @ weight - value  # (S, R)
     if classes == "random":
@@ -121,27 +126,34 @@ def crossed_interval(
         table = own + len(weight) * weight * (of_class - value - own)
         tables: Iterator[tuple[float, NDArray[np.float64]]] = iter([(1.0, table)])
     else:
-        tables = _tables_of_clips(values, category, weight)
+        tables = _tables_of_clips(part, category, weight)
     variance, df = _variance(overall, tables)
     return from_error(value, math.sqrt(variance), df=df, n=values.shape[0], kind="crossed")
 
 
+def _part(
+    values: NDArray[Any], known: NDArray[np.float64] | None, clips: NDArray[np.int64]
+) -> NDArray[Any]:
+    """Return the values (S, R, n) of some clips, less what is known of them."""
+    return values[:, :, clips] if known is None else values[:, :, clips] - known[clips]
+
+
 def _class_means(
-    values: NDArray[np.generic], category: NDArray[np.int64], *, metric: ClipMetric
+    part: OfClips, category: NDArray[np.int64], *, metric: ClipMetric
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Give the classes' weights (K,), summing to 1, and means over their clips (S, R, K)."""
     weight = clip_weights(category, metric=metric)
     members = [np.flatnonzero(category == each) for each in np.unique(category)]
-    means = [values[:, :, clips].mean(axis=2, dtype=np.float64) for clips in members]
+    means = [part(clips).mean(axis=2, dtype=np.float64) for clips in members]
     return np.array([weight[clips].sum() for clips in members]), np.stack(means, axis=2)
 
 
 def _tables_of_clips(
-    values: NDArray[np.generic], category: NDArray[np.int64], weight: NDArray[np.float64]
+    part: OfClips, category: NDArray[np.int64], weight: NDArray[np.float64]
 ) -> Iterator[tuple[float, NDArray[np.float64]]]:
     """Yield each class's weight and its values (S, R, n_c): one class in memory at a time."""
     for each, share in zip(np.unique(category), weight, strict=True):
-        yield float(share), values[:, :, np.flatnonzero(category == each)].astype(np.float64)
+        yield float(share), part(np.flatnonzero(category == each)).astype(np.float64)
 
 
 def _variance(

@@ -5,9 +5,10 @@ Shapes: N clips, S sets of scores, R resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from taskgrain.statistics.groups import GroupSums
+from taskgrain.statistics.resamples import Draw, StoredDraws
 
 IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes"]
 INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
@@ -31,6 +33,7 @@ INNER_TAIL = 0.05
 NUM_RESAMPLES = 10_000
 FEWEST_CLIPS = 5  # of a category: with fewer, resampling them shows too little of their spread
 KEPT_BYTES = 256 << 20  # of resamples: up to 26,843 clips; with more they are drawn at every call
+STORED_BYTES = 4 << 30  # of resamples in a file: up to 429,496 clips; with more they are drawn anew
 CELLS_AT_ONCE = 1 << 20  # resamples * clips, of 8 bytes each
 
 
@@ -50,6 +53,37 @@ class Interval:
     p: float | None = None
     low_90: float | None = None  # None where only the 95 % interval was computed
     high_90: float | None = None
+
+
+class ScoreTable(Protocol):
+    """Scores of S sets on N clips that are computed when they are asked for, never all at once."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """S and N."""
+
+    def of_set(self, index: int) -> NDArray[np.float64]:
+        """Compute the scores of one set: float64 (N,)."""
+
+    def of_clips(self, clips: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Compute every set's scores on some clips: float64 (S, n)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Whole:
+    """Scores that lie in memory, as a table."""
+
+    scores: NDArray[np.float64]  # (S, N)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.scores), self.scores.shape[1]
+
+    def of_set(self, index: int) -> NDArray[np.float64]:
+        return self.scores[index]
+
+    def of_clips(self, clips: NDArray[np.int64]) -> NDArray[np.float64]:
+        return self.scores[:, clips]
 
 
 def clip_weights(category: NDArray[np.int64], *, metric: ClipMetric) -> NDArray[np.float64]:
@@ -93,7 +127,8 @@ class ClipBootstrap:
     deviations from its classes' means (`statistics.groups`), and the widening is by Student's over
     the normal quantile alone.
 
-    Resamples take one byte a clip, at most 256 MB, whatever the number of clips.
+    Resamples take one byte a clip, at most 256 MB, whatever the number of clips; or none, where
+    they are kept in a file.
     """
 
     def __init__(
@@ -102,6 +137,7 @@ class ClipBootstrap:
         *,
         seed: int,
         groups: NDArray[np.int64] | None = None,
+        scratch: Path | None = None,
     ) -> None:
         """Fix 10,000 resamples.
 
@@ -110,6 +146,9 @@ class ClipBootstrap:
             seed: the resamples depend on it, on `category` and on `groups`, on nothing else.
             groups: int64 (N,) in 0..G-1, each with clips: what was recorded together. None, or
                 groups of one clip each: every clip for itself.
+            scratch: a folder; resamples are kept in a file there rather than in memory, one that
+                has no name and ends with the process. Where it cannot be written they are drawn
+                again at every call.
         """
         if category.ndim != 1 or len(category) == 0:
             raise ValueError(f"category has shape {category.shape}; expected (N,) with N > 0")
@@ -124,19 +163,21 @@ class ClipBootstrap:
             weights = [clip_weights(category, metric=metric) for metric in CLIP_METRICS]
             self.is_sound &= all(self.groups.is_sound(weight) for weight in weights)
         self._num_units = sum(map(len, self._members))
-        keeps = NUM_RESAMPLES * self._num_units <= KEPT_BYTES
-        self._kept = list(self._draw()) if keeps else None
+        self._kept = self._keep(scratch)
 
-    def intervals(self, scores: NDArray[np.float64], *, metric: ClipMetric) -> tuple[Interval, ...]:
+    def intervals(
+        self, scores: NDArray[np.float64] | ScoreTable, *, metric: ClipMetric
+    ) -> tuple[Interval, ...]:
         """Give the value and the interval of each set of scores.
 
         Both metrics are linear in the scores, so the paired interval of "a minus b" on the same
         clips and the same resamples is the interval of the scores a - b. Above 26,843 clips every
-        call draws the resamples again (seconds): pass the sets together.
+        call draws the resamples again (seconds), unless they lie in a file: pass the sets together.
 
         Args:
-            scores: float64 (S, N); a clip's score is its correctness averaged over the support
-                draws, in [0, 1], or a difference of two such averages, in [-1, 1].
+            scores: float64 (S, N), or a table of them; a clip's score is its correctness averaged
+                over the support draws, in [0, 1], or a difference of two such averages, in
+                [-1, 1].
             metric: how clips are weighed.
 
         Returns:
@@ -146,20 +187,16 @@ class ClipBootstrap:
         Raises:
             ValueError: if the scores are not (S, N) or not finite.
         """
-        if scores.ndim != 2 or scores.shape[1] != len(self.category):
-            raise ValueError(
-                f"scores have shape {scores.shape}; expected (S, {len(self.category)})"
-            )
-        if not np.isfinite(scores).all():
-            raise ValueError("scores hold a value that is not finite")
+        if isinstance(scores, np.ndarray) and scores.ndim != 2:
+            raise ValueError(f"scores have shape {scores.shape}; expected (S, N)")
+        table = _Whole(scores) if isinstance(scores, np.ndarray) else scores
+        if table.shape[1] != len(self.category):
+            raise ValueError(f"scores have shape {table.shape}; expected (S, {len(self.category)})")
         weight = clip_weights(self.category, metric=metric)
-        weighted = scores * weight  # (S, N)
-        # Summing N shares of 1 / N may give a last bit over 1.
-        value = np.clip(weighted.sum(axis=1), -1.0, 1.0)
-        units = weighted if self.groups is None else self.groups.sums(scores, weight)
-        deviation = self._deviations(units)  # (R, S)
-        low, high = self._bounds(deviation, weight, TAIL, value, scores)
-        low_90, high_90 = self._bounds(deviation, weight, INNER_TAIL, value, scores)
+        value, least, most = _summed(table, weight)
+        deviation = self._deviations(table, weight)  # (R, S)
+        low, high = self._bounds(deviation, weight, TAIL, value, least, most)
+        low_90, high_90 = self._bounds(deviation, weight, INNER_TAIL, value, least, most)
         return tuple(
             Interval("clips", of[0], of[1], of[2], self._num_units, low_90=of[3], high_90=of[4])
             for of in np.stack([value, low, high, low_90, high_90], axis=1).tolist()
@@ -171,31 +208,55 @@ class ClipBootstrap:
         weight: NDArray[np.float64],
         tail: float,
         value: NDArray[np.float64],
-        scores: NDArray[np.float64],
+        least: NDArray[np.float64],
+        most: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         """Return lower and upper bounds, float64 (2, S), that leave out a tail on either side."""
         moved = np.quantile(deviation, [tail, 1.0 - tail], axis=0)
         low, high = value + moved * self._quantile_ratio(weight, tail)
         # A mean lies among its scores; and a constant score, summed in another order, in its
         # interval.
-        low = np.minimum(np.maximum(low, scores.min(axis=1)), value)
-        high = np.maximum(np.minimum(high, scores.max(axis=1)), value)
+        low = np.minimum(np.maximum(low, least), value)
+        high = np.maximum(np.minimum(high, most), value)
         return np.stack([low, high])
 
-    def _deviations(self, units: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give float64 (R, S): each resample's value minus the value, at its unbiased variance.
-
-        Args:
-            units: float64 (S, U), what each clip or group adds; a group's is unbiased already.
-        """
-        deviation = np.zeros((NUM_RESAMPLES, len(units)))
+    def _deviations(self, table: ScoreTable, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Give float64 (R, S): each resample's value minus the value, at its unbiased variance."""
+        deviation = np.zeros((NUM_RESAMPLES, table.shape[0]))
+        units_of = self._units_of(table, weight)
+        last: NDArray[np.int64] | None = None
+        own = np.empty((0, 0))
         for members, first, counts in self._draw() if self._kept is None else self._kept:
-            own = units[:, members]  # (S, n_c)
+            if members is not last:  # some resamples of one stratum follow one another
+                own, last = units_of(members), members  # (S, n_c)
             size = len(members)
             widening = 1.0 if self.groups else float(np.sqrt(size / max(size - 1, 1)))
             moved = counts.astype(np.float64) @ own.T - own.sum(axis=1)
             deviation[first : first + len(counts)] += widening * moved
         return deviation
+
+    def _units_of(
+        self, table: ScoreTable, weight: NDArray[np.float64]
+    ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+        """Return what computes float64 (S, n): what each of some clips or groups adds to a value.
+
+        A group's is unbiased already. In Fortran's order: another would round the sums otherwise.
+        """
+        if self.groups is None:
+            return lambda clips: np.asfortranarray(table.of_clips(clips) * weight[clips])
+        scores = np.stack([table.of_set(index) for index in range(table.shape[0])])
+        units = self.groups.sums(scores, weight)
+        return lambda groups: units[:, groups]
+
+    def _keep(self, scratch: Path | None) -> Iterable[Draw] | None:
+        """Keep the resamples in memory or in a file; None where they are to be drawn again."""
+        num_bytes = NUM_RESAMPLES * self._num_units
+        if scratch is None:
+            return list(self._draw()) if num_bytes <= KEPT_BYTES else None
+        try:
+            return StoredDraws(scratch, self._draw()) if num_bytes <= STORED_BYTES else None
+        except OSError:
+            return None
 
     def _quantile_ratio(self, weight: NDArray[np.float64], tail: float) -> float:
         """Return t / z at 1 - tail, for clips that spread alike in every class (Satterthwaite)."""
@@ -211,7 +272,7 @@ class ClipBootstrap:
         df = variance.sum() ** 2 / (variance**2 / freedom).sum()
         return float(stdtrit(df, 1.0 - tail) / ndtri(1.0 - tail))
 
-    def _draw(self) -> Iterator[tuple[NDArray[np.int64], int, NDArray[np.uint8]]]:
+    def _draw(self) -> Iterator[Draw]:
         """Yield a category's clips, the first of some resamples, and how often each holds each.
 
         With groups: a stratum's groups in place of a category's clips.
@@ -228,3 +289,21 @@ class ClipBootstrap:
                 drawn += size * np.arange(rows)[:, None]  # one row of counts a resample
                 counts = np.bincount(drawn.ravel(), minlength=rows * size)
                 yield members, first, counts.reshape(rows, size).astype(np.uint8)
+
+
+def _summed(
+    table: ScoreTable, weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return each set's weighted sum, its least and its greatest score: float64 (S,) each.
+
+    Raises:
+        ValueError: if a score is not finite.
+    """
+    found = np.empty((3, table.shape[0]))
+    for index, column in enumerate(found.T):
+        scores = table.of_set(index)
+        if not np.isfinite(scores).all():
+            raise ValueError("scores hold a value that is not finite")
+        # Summing N shares of 1 / N may give a last bit over 1.
+        column[:] = np.clip((scores * weight).sum(), -1.0, 1.0), scores.min(), scores.max()
+    return found[0], found[1], found[2]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from taskgrain.config.clips import Target
 from taskgrain.config.settings import Study
@@ -91,16 +92,43 @@ def _task_rows(
     task: TargetTask,
     plan: RowPlan,
 ) -> list[ResultRow]:
-    study, folder = plan.study, inputs.folder
-    bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED)
-    evaluations = [
-        read_evaluation(folder.predictions(evaluation_name(key, task.name))) for key in keys
-    ]
+    folder = inputs.folder
+    names = [evaluation_name(key, task.name) for key in keys]
     permuted = [
-        read_evaluation(folder.predictions(f"{evaluation_name(key, task.name)}.permuted.labels"))
-        for key in keys
+        f"{name}.permuted.labels"
+        for name, key in zip(names, keys, strict=True)
         if has_permuted_control(inputs, key, target, task.name)
     ]
+    return rows_of_task(
+        [folder.predictions(name) for name in names],
+        [folder.predictions(name) for name in permuted],
+        task,
+        plan,
+        scratch=folder.root,
+    )
+
+
+def rows_of_task(
+    answered: Sequence[Path],
+    permuted: Sequence[Path],
+    task: TargetTask,
+    plan: RowPlan,
+    *,
+    scratch: Path,
+) -> list[ResultRow]:
+    """Turn the answers to one task into rows; memory hardly grows with the number of clips.
+
+    Args:
+        answered: evaluations with true labels, one a subject.
+        permuted: evaluations with permuted labels.
+        task: what was asked.
+        plan: which rows are written.
+        scratch: a folder for a file without a name, of a byte for each of 10,000 resamples of each
+            clip.
+    """
+    study = plan.study
+    bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED, scratch=scratch)
+    evaluations = [read_evaluation(path, task) for path in answered]
     floors = floor_rows(task, study=study)
     if not plan.has_majority:
         floors = [row for row in floors if row.control != "majority"]
@@ -121,7 +149,7 @@ def _task_rows(
         *difference_rows(evaluations, plan.compared, study=study, bootstrap=bootstrap),
         *beside,
         *trend_rows(evaluations, plan.ladder, study=study, metric=plan.trend_metric),
-        *permuted_rows(permuted, study=study),
+        *permuted_rows([read_evaluation(path, task) for path in permuted], study=study),
     ]
 
 

@@ -31,6 +31,28 @@ class Blocks:
     blocks: Iterable[NDArray[np.generic]]  # (n, ...) each, of this dtype; N rows together
 
 
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """An array of an `.npz` that is read whenever it is asked for, and not kept."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+
+    def read(self) -> NDArray[np.generic]:
+        """Read the array.
+
+        Raises:
+            ResultError: if the file is not there any more, or not what it was.
+        """
+        found = read_arrays(self.path, only=self.name).get(self.name)
+        if found is None or found.shape != self.shape:
+            raise ResultError(
+                f"{self.path}: another file than it was when it was opened; run the command again"
+            )
+        return found
+
+
 def write_arrays(
     path: Path, arrays: Mapping[str, NDArray[np.generic] | Blocks], *, flush: bool = True
 ) -> None:

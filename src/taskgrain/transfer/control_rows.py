@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.results import Control, ResultRow
-from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
+from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
 from taskgrain.transfer.difference_rows import crossed_intervals, pair_intervals
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import by_subject
+from taskgrain.transfer.pairing import answers_like, by_subject
 from taskgrain.transfer.rows import (
-    answers_like,
     problem_of,
     row_of,
     shown_rows,
@@ -123,9 +123,9 @@ def _difference(
         row = row_of(first[0], plain, study=study, metric=at.metric, interval=None, versus=control)
         seed = row.seed if len(first) == 1 else None
         return [replace(row, seed=seed)]
-    ours = np.stack([each.correct(answers_like(each, asked)) for each in first])  # (S, R, N)
-    theirs = _right(second, asked, ours.shape)
-    of_ours, of_theirs = ours.mean(axis=1), theirs.mean(axis=1)  # (S, N)
+    ours = np.stack([each.hits(answers_like(each, asked)) for each in first])  # (S, N)
+    of_ours = ours / answers.num_draws
+    of_theirs = _scores(second, asked, (len(first), answers.num_draws, ours.shape[1]))
     scores = of_ours - of_theirs
     over_seeds = np.concatenate([scores, scores.mean(axis=0, keepdims=True)])
     weights = clip_weights(bootstrap.category, metric=at.metric)
@@ -135,7 +135,7 @@ def _difference(
         (of_ours @ weights).tolist(),
         (of_theirs @ weights).tolist(),
         is_sample=is_sample,
-        crossed=lambda: crossed_intervals(ours - theirs, first[0].labels, at.metric),
+        crossed=partial(_crossed, first, second, asked, at.metric),
     )
     plain = replace(answers, chosen=None, chosen_on=None)  # each of the two chose for itself
     rows = []
@@ -148,9 +148,26 @@ def _difference(
     return rows
 
 
-def _right(second: Group | _Known, asked: Answers, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return how probably each answer of a control is right: float64 (S, R, N)."""
+def _scores(
+    second: Group | _Known, asked: Answers, shape: tuple[int, int, int]
+) -> NDArray[np.float64]:
+    """Return how often a control answers each clip right: float64 (S, N), of a shape (S, R, N)."""
     if isinstance(second, _Known):
-        return np.broadcast_to(second.right, shape)
-    right = np.stack([each.correct(answers_like(each, asked)) for each in second])
-    return np.broadcast_to(right.astype(np.float64), shape)
+        return np.broadcast_to(second.right, shape).mean(axis=1)
+    return np.stack([each.scores(answers_like(each, asked)) for each in second])
+
+
+def _crossed(
+    first: Group, second: Group | _Known, asked: Answers, metric: ClipMetric
+) -> list[Interval]:
+    labels = first[0].labels
+    ours = _right(first, asked)  # (S, R, N)
+    if isinstance(second, _Known):
+        return crossed_intervals(ours, labels, metric, known=second.right)
+    return crossed_intervals(ours - _right(second, asked), labels, metric)
+
+
+def _right(group: Group, asked: Answers) -> NDArray[np.int8]:
+    """Return which answers are right: int8 (S, R, N)."""
+    right = [each.correct(answers_like(each, asked)).view(np.int8) for each in group]
+    return np.stack(right)

@@ -23,15 +23,15 @@ from taskgrain.statistics.intervals import (
 )
 from taskgrain.statistics.student import paired_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import by_subject, paired_by_readout
+from taskgrain.transfer.pairing import answers_like, by_subject, paired_by_readout
 from taskgrain.transfer.rows import (
-    answers_like,
     check_bootstrap,
     problem_of,
     row_of,
     shown_rows,
     varies,
 )
+from taskgrain.transfer.score_tables import PairedTable
 
 
 def difference_rows(
@@ -99,24 +99,20 @@ def _difference(
         if evaluation.clip_ids != first[0].clip_ids:
             raise ValueError(f"{evaluation.source} was scored on other clips: nothing to pair")
     compared, versus = first[0].answers, second[0].source
-    a = np.array([[each.scores(answers_like(each, kind)) for each in first] for kind in compared])
-    b = np.array([[each.scores(answers_like(each, kind)) for each in second] for kind in compared])
-    over_seeds = (a - b).mean(axis=1, keepdims=True)  # (answers, 1, N)
-    scores = np.concatenate([a - b, over_seeds], axis=1)  # (answers, seeds + 1, N)
-    of_metric = {
-        metric: bootstrap.intervals(scores.reshape(-1, scores.shape[2]), metric=metric)
-        for metric in CLIP_METRICS
-    }
+    scores = PairedTable.of(first, second, compared)
+    of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
     rows = []
     for index, answers in enumerate(compared):
+        ours, theirs = scores.scores(index)  # (seeds, N)
+        is_sample = len(first) > 1 and (varies(first, answers) or varies(second, answers))
+        places = slice(index * scores.sets_of_answer, (index + 1) * scores.sets_of_answer)
         for metric in CLIP_METRICS:
-            clips = of_metric[metric][index * scores.shape[1] : (index + 1) * scores.shape[1]]
             weights = clip_weights(bootstrap.category, metric=metric)
             found = pair_intervals(
-                clips,
-                (a[index] @ weights).tolist(),
-                (b[index] @ weights).tolist(),
-                is_sample=varies(first, answers) or varies(second, answers),
+                of_metric[metric][places],
+                (ours @ weights).tolist(),
+                (theirs @ weights).tolist(),
+                is_sample=is_sample,
                 crossed=partial(_crossed, first, second, answers, metric),
             )
             for place, interval in found:
@@ -205,7 +201,11 @@ def _crossed(
 
 
 def crossed_intervals(
-    values: NDArray[np.generic], labels: NDArray[np.int64], metric: ClipMetric
+    values: NDArray[np.generic],
+    labels: NDArray[np.int64],
+    metric: ClipMetric,
+    *,
+    known: NDArray[np.float64] | None = None,
 ) -> list[Interval]:
     """Return the interval over seeds, draws, clips and classes, where it holds its coverage.
 
@@ -213,6 +213,9 @@ def crossed_intervals(
         values: (S, R, N), of a seed, a draw and a clip, the difference of two answers.
         labels: int64 (N,).
         metric: how clips are weighed.
+        known: float64 (N,), subtracted of every seed and draw.
     """
     fault = crossed_fault(labels, num_seeds=values.shape[0], num_draws=values.shape[1])
-    return [] if fault is not None else [crossed_interval(values, labels, metric=metric)]
+    return (
+        [] if fault is not None else [crossed_interval(values, labels, metric=metric, known=known)]
+    )

@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 from taskgrain.errors import ConfigError
 from taskgrain.results import Control, Shots
 from taskgrain.transfer.answer import NO_ANSWER, Problems, answer_many
+from taskgrain.transfer.archive import StoredArray
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
@@ -54,10 +55,22 @@ class Answers:
 
     probe: str
     shots: Shots
-    predicted: NDArray[np.int16]  # (draws, N) in 0..K-1, NO_ANSWER where the clip failed
+    held: NDArray[np.int16] | StoredArray  # of `predicted`; answers in a file are not kept
     chosen: str | None
     chosen_on: str | None
     problem: str | None = None  # why the probe has no answer to any clip, in any draw
+
+    @property
+    def predicted(self) -> NDArray[np.int16]:
+        """The answers: int16 (draws, N) in 0..K-1, NO_ANSWER where the clip failed."""
+        if isinstance(self.held, StoredArray):
+            return self.held.read().astype(np.int16, copy=False)
+        return self.held
+
+    @property
+    def num_draws(self) -> int:
+        """Number of support draws."""
+        return self.held.shape[0]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +93,10 @@ class Evaluation:
         """Say which answers are right: bool (draws, N), False where the clip failed."""
         assert answers.problem is None, "a probe without answers is not wrong, it has no score"
         return answers.predicted == self.labels
+
+    def hits(self, answers: Answers) -> NDArray[np.unsignedinteger]:
+        """Count the draws in which each clip was answered right: (N,), the least type that fits."""
+        return self.correct(answers).sum(axis=0, dtype=np.min_scalar_type(answers.num_draws))
 
     def scores(self, answers: Answers) -> NDArray[np.float64]:
         """Give each clip's share of draws in which it was answered right: float64 (N,)."""

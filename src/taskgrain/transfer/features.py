@@ -74,7 +74,7 @@ def _refuse_not_finite(clip_ids: Sequence[str], features: NDArray[np.float32]) -
     for first in range(0, len(features), step):
         block = features[first : first + step]
         finite = np.isfinite(block.reshape(len(block), -1)).all(axis=1)
-        bad += [clip_ids[first + index] for index in np.flatnonzero(~finite)]
+        bad += [clip_ids[first + index] for index in np.flatnonzero(~finite).tolist()]
     if bad:
         raise ResultError(
             list_problems([f"the features of clip {clip} are not finite" for clip in bad])

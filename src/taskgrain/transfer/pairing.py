@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 from taskgrain.errors import ResultError
 from taskgrain.results import Control
+from taskgrain.transfer.evaluate import Answers, Evaluation
 
 
 class Measured(Protocol):
@@ -84,3 +85,18 @@ def _in_seed_order(first: Sequence[T], second: Sequence[T]) -> list[T]:
             f"(read by {first[0].readout}); a paired difference needs the same"
         )
     return [of_seed[seed] for seed in seeds]
+
+
+def answers_like(evaluation: Evaluation, answers: Answers) -> Answers:
+    """Find the answers of the same probe at the same number of shots.
+
+    Raises:
+        ResultError: if the evaluation has none.
+    """
+    for each in evaluation.answers:
+        if (each.probe, each.shots) == (answers.probe, answers.shots):
+            return each
+    raise ResultError(
+        f"{evaluation.source} seed {evaluation.seed} has no answers of {answers.probe} "
+        f"at {answers.shots} shots on {evaluation.target}"
+    )

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from taskgrain.errors import ResultError
 from taskgrain.results import Control, Shots
 from taskgrain.transfer.answer import NO_ANSWER
-from taskgrain.transfer.archive import read_arrays, write_arrays
+from taskgrain.transfer.archive import StoredArray, read_arrays, write_arrays
 from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.task import TargetTask
 
 
 class _AnswersHeader(BaseModel):
@@ -67,25 +68,28 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     write_arrays(path, arrays)
 
 
-def read_evaluation(path: Path) -> Evaluation:
-    """Read an evaluation back.
+def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
+    """Read an evaluation back; its answers are checked and left in the file.
+
+    Answers are read each time that they are asked for, so that any number of evaluations can be
+    held. Ids and labels that are those of the task are shared with it.
+
+    Args:
+        path: of what `write_evaluation` wrote.
+        task: what was asked.
 
     Raises:
         ResultError: naming the file, if it is not there or not what `write_evaluation` writes.
     """
-    arrays = read_arrays(path)
-    try:
-        header = _Header.model_validate_json(str(arrays["header"]))
-        clip, labels = arrays["clip"], arrays["label"]
-        predicted = [arrays[_entry(index)] for index in range(len(header.answers))]
-    except KeyError as error:
-        raise ResultError(f"{path}: no entry {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ResultError(f"{path}: header {where}: {first['msg']}") from None
-    for array in predicted:
+    header, clip, labels = _read_all_but_answers(path)
+    answers = []
+    for index, each in enumerate(header.answers):
+        array = _read_entry(path, _entry(index))
         _check_answers(path, array, labels=labels, num_classes=len(header.class_names))
+        stored = StoredArray(path, _entry(index), array.shape)
+        answers.append(Answers(**each.model_dump(), held=stored))
+    if task is not None and clip == task.query_ids and np.array_equal(labels, task.query_labels):
+        clip, labels = task.query_ids, task.query_labels
     return Evaluation(
         source=header.source,
         seed=header.seed,
@@ -93,15 +97,30 @@ def read_evaluation(path: Path) -> Evaluation:
         control=header.control,
         target=header.target,
         class_names=header.class_names,
-        clip_ids=tuple(str(each) for each in clip),
-        labels=labels.astype(np.int64),
+        clip_ids=clip,
+        labels=labels.astype(np.int64, copy=False),
         failed=header.failed,
         truncated=header.truncated,
-        answers=tuple(
-            Answers(**a.model_dump(), predicted=array.astype(np.int16))
-            for a, array in zip(header.answers, predicted, strict=True)
-        ),
+        answers=tuple(answers),
     )
+
+
+def _read_all_but_answers(path: Path) -> tuple[_Header, tuple[str, ...], NDArray[np.generic]]:
+    text, clip, labels = (_read_entry(path, name) for name in ("header", "clip", "label"))
+    try:
+        header = _Header.model_validate_json(str(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ResultError(f"{path}: header {where}: {first['msg']}") from None
+    return header, tuple(str(each) for each in clip), labels
+
+
+def _read_entry(path: Path, name: str) -> NDArray[np.generic]:
+    found = read_arrays(path, only=name).get(name)
+    if found is None:
+        raise ResultError(f"{path}: no entry {name!r}")
+    return found
 
 
 def _entry(index: int) -> str:
@@ -116,7 +135,7 @@ def _check_answers(
             f"{path}: answers are {array.dtype} {array.shape} to {labels.dtype} {labels.shape} "
             "clips; expected int16 (draws, N) to int64 (N,)"
         )
-    classes = array.astype(np.int64)
+    classes = array.astype(np.int16, copy=False)
     if classes.size and not NO_ANSWER <= classes.min() <= classes.max() < num_classes:
         raise ResultError(
             f"{path}: answers run from {classes.min()} to {classes.max()}; "

@@ -13,7 +13,6 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.errors import ResultError
 from taskgrain.results import ResultRow
 from taskgrain.statistics.alarm import permuted_label_interval
 from taskgrain.statistics.intervals import (
@@ -26,7 +25,8 @@ from taskgrain.statistics.intervals import (
 from taskgrain.statistics.student import mean_interval
 from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import by_subject
+from taskgrain.transfer.pairing import answers_like, by_subject
+from taskgrain.transfer.score_tables import HitTable
 from taskgrain.transfer.task import TargetTask
 
 PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that answers one class
@@ -51,7 +51,7 @@ def clip_rows(
         found = [answers for answers in evaluation.answers if answers.problem is None]
         of_metric: dict[ClipMetric, Sequence[Interval]] = dict.fromkeys(CLIP_METRICS, ())
         if found:
-            scores = np.stack([evaluation.scores(answers) for answers in found])
+            scores = HitTable.of(evaluation, found)
             of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
         each = {m: iter(of_metric[m]) for m in CLIP_METRICS}
         rows += [
@@ -84,9 +84,10 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
                     row_of(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=None)
                 )
                 continue
-            decoded = float((answers.predicted[0] != NO_ANSWER) @ weights)
+            predicted = answers.predicted
+            decoded = float((predicted[0] != NO_ANSWER) @ weights)
             # Rounded, so that equal draws stay equal whatever the order of summation.
-            accuracies = np.round(evaluation.correct(answers) @ weights, 12)  # (draws,)
+            accuracies = np.round((predicted == evaluation.labels) @ weights, 12)  # (draws,)
             interval = permuted_label_interval(accuracies.tolist(), chance=decoded / num_classes)
             rows.append(
                 row_of(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=interval)
@@ -106,16 +107,19 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
             continue
         for answers in group[0].answers:
             problem = problem_of(group, answers)
+            is_sample = problem is None and varies(group, answers)
+            scores = [] if problem else [each.scores(answers_like(each, answers)) for each in group]
             for metric in CLIP_METRICS:
                 if problem is not None:
                     plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
                     row = row_of(group[0], plain, study=study, metric=metric, interval=None)
                     rows.append(replace(row, seed=None))
                     continue
-                values = [metric_value(each, answers_like(each, answers), metric) for each in group]
+                weights = clip_weights(group[0].labels, metric=metric)
+                values = [weighed(each, weights) for each in scores]
                 interval = mean_interval(values, kind="seeds")
                 row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
-                if not varies(group, answers):
+                if not is_sample:
                     row = without_interval(row)
                 rows.append(replace(row, seed=None))
     return rows
@@ -194,7 +198,7 @@ def row_of(
         n=len(evaluation.labels),
         failed=evaluation.failed,
         truncated=evaluation.truncated,
-        draws=len(answers.predicted),
+        draws=answers.num_draws,
         versus=versus,
         p=None if interval is None else interval.p,
         chosen=answers.chosen,
@@ -221,28 +225,20 @@ def problem_of(evaluations: Sequence[Evaluation], answers: Answers) -> str | Non
 
 def varies(group: Sequence[Evaluation], answers: Answers) -> bool:
     """Whether a subject's seeds differ at all in what they answer."""
-    return len({answers_like(each, answers).predicted.tobytes() for each in group}) > 1
-
-
-def answers_like(evaluation: Evaluation, answers: Answers) -> Answers:
-    """Find the answers of the same probe at the same number of shots.
-
-    Raises:
-        ResultError: if the evaluation has none.
-    """
-    for each in evaluation.answers:
-        if (each.probe, each.shots) == (answers.probe, answers.shots):
-            return each
-    raise ResultError(
-        f"{evaluation.source} seed {evaluation.seed} has no answers of {answers.probe} "
-        f"at {answers.shots} shots on {evaluation.target}"
+    first = answers_like(group[0], answers).predicted
+    return not all(
+        np.array_equal(first, answers_like(each, answers).predicted) for each in group[1:]
     )
 
 
 def metric_value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
     """Give an accuracy of one evaluation, in [0, 1]."""
-    weights: NDArray[np.float64] = clip_weights(evaluation.labels, metric=metric)
-    return min(1.0, float(evaluation.scores(answers) @ weights))  # never a last bit over 1
+    return weighed(evaluation.scores(answers), clip_weights(evaluation.labels, metric=metric))
+
+
+def weighed(scores: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    """Weigh scores (N,): in [0, 1], never a last bit over 1."""
+    return min(1.0, float(scores @ weights))
 
 
 def check_bootstrap(evaluation: Evaluation, bootstrap: ClipBootstrap) -> None:

@@ -17,7 +17,8 @@ from taskgrain.results import TREND, ResultRow
 from taskgrain.statistics.intervals import ClipMetric, Interval
 from taskgrain.statistics.trend import slopes, trend_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.rows import answers_like, metric_value, problem_of, row_of
+from taskgrain.transfer.pairing import answers_like
+from taskgrain.transfer.rows import metric_value, problem_of, row_of
 
 FEWEST_LEVELS = 3  # two have a difference, which has rows of its own
 
