@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 import pytest
 
 from taskgrain.cli.main import main
+from taskgrain.report.frame import results_frame
 from taskgrain.report.summary import summarise
 from taskgrain.report.words import percent, points
 from taskgrain.results import find, read_rows
@@ -98,12 +101,12 @@ def test_one_worker_gives_the_bits_that_two_give(small_run: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_stopped_run_goes_on_to_the_same_bits(
+def test_a_stopped_run_goes_on_elsewhere_to_the_same_bits(
     small_run: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     out = tmp_path / "stopped"
-    command = [sys.executable, "-m", "taskgrain", *SMALL, "--out", str(out)]
     for waits_for in ("*/*/*/*.webm", "checkpoints/*/training.json", "predictions/*.npz"):
+        command = [sys.executable, "-m", "taskgrain", *SMALL, "--out", str(out)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
         while process.poll() is None and not list(out.glob(waits_for)):
             time.sleep(0.02)
@@ -113,8 +116,41 @@ def test_a_stopped_run_goes_on_to_the_same_bits(
         assert process.returncode == expected
         assert not (out / "results.jsonl").exists()
         time.sleep(0.5 if number is signal.SIGKILL else 0)  # the killed run's workers end too
+        moved = tmp_path / f"moved after {waits_for.partition('/')[0]}" / "run"
+        shutil.copytree(out, moved)
+        shutil.rmtree(out)
+        out = moved
     main([*SMALL, "--out", str(out)])
     assert digests(out) == digests(small_run)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="a cap of x86 processors")
+def test_another_kind_of_processor_goes_on_only_when_told_to_and_the_rows_say_so(
+    small_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "half"
+    shutil.copytree(small_run, out)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
+    main([*SMALL, "--out", str(out)])  # a finished run only answers
+    main(["report", str(out)])
+    for gone in ("results.jsonl", "provenance.json"):
+        (out / gone).unlink()
+    before = digests(out)
+    with pytest.raises(SystemExit) as stopped:
+        main([*SMALL, "--out", str(out)])
+    assert stopped.value.code == 2
+    assert re.search(r"oneDNN .* before, oneDNN Intel SSE4\.1 now", capsys.readouterr().err)
+    assert digests(out) == before
+    main([*SMALL, "--out", str(out), "--mix-processors"])
+    assert (out / "results.jsonl").read_bytes() == (small_run / "results.jsonl").read_bytes()
+    (said,) = {row["processors"] for row in results_frame(out, kind=None, plain=True)}
+    assert str(said).count("oneDNN") == 2
+    assert "computed on 2 kinds of processor" in (out / "report.html").read_text("utf-8")
+    (said,) = {row["processors"] for row in results_frame(small_run, kind=None, plain=True)}
+    assert str(said).count("oneDNN") == 1
 
 
 def test_a_second_process_on_the_same_run_is_refused(tmp_path: Path) -> None:

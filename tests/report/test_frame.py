@@ -105,6 +105,22 @@ def test_a_results_file_is_read_as_its_folder_is(run: Path) -> None:
     assert results_frame(str(run / "results.jsonl"), plain=True) == results_frame(run, plain=True)
 
 
+def test_every_row_names_the_processors_that_the_run_was_computed_on(
+    complete: RunMaker,
+) -> None:
+    kinds = ["oneDNN Intel AVX2", "oneDNN Intel AVX-512"]
+    cases: tuple[tuple[dict[str, object], str | None], ...] = (
+        ({}, None),
+        ({"same_bits": {"processors": kinds[:1]}}, kinds[0]),
+        ({"same_bits": {"processors": kinds}}, "; ".join(kinds)),
+    )
+    for provenance, expected in cases:
+        complete.provenance = provenance
+        complete.study += 'readout = "lstm-mean"\n' if not provenance else ""
+        found = results_frame(complete.write(), plain=True)
+        assert {each["processors"] for each in found} == {expected}
+
+
 def test_filters_take_names_shots_and_none(run: Path) -> None:
     five = results_frame(run, shots=5, target="kitchenware/motion", plain=True)
     assert {(each["shots"], each["target"]) for each in five} == {(5, "kitchenware/motion")}

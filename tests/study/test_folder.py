@@ -6,6 +6,7 @@ import pytest
 
 from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
+from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
 from taskgrain.jobs.lock import locked
@@ -28,6 +29,34 @@ def test_another_study_is_refused_with_the_difference(tmp_path: Path) -> None:
         (tmp_path / "checkpoints").mkdir()
         with pytest.raises(RunError, match=r"train\.epochs: 2 before, 3 now"):
             claim(folder, load_study("smoke", ["train.epochs=3"]))
+
+
+def test_the_users_own_data_may_lie_elsewhere_and_may_not_become_a_drawn_world(
+    tmp_path: Path,
+) -> None:
+    target = "targets=[{{name='own', root='{0}/t', few_shot='{0}/list.csv'}}]"
+    primary = "primary.target='own'"
+
+    def study_at(place: str) -> Study:
+        own = [f"data.root='{place}/s'", target.format(place), primary]
+        return load_study("smoke", own)
+
+    folder = RunFolder(tmp_path)
+    with locked(tmp_path):
+        claim(folder, study_at("/first"))
+        (tmp_path / "checkpoints").mkdir()
+        claim(folder, study_at("/second"))
+        assert load_study(str(tmp_path / "study.toml")) == study_at("/second")
+        with pytest.raises(RunError, match=r"data\.root: /second/s before, None now"):
+            claim(folder, load_study("smoke", [target.format("/second"), primary]))
+        with pytest.raises(RunError, match=r"targets\[0\]\.few_shot: /second/list.csv before"):
+            claim(
+                folder,
+                load_study(
+                    "smoke",
+                    ["data.root='/second/s'", "targets=[{name='own', root='/second/t'}]", primary],
+                ),
+            )
 
 
 def test_a_study_may_be_mended_before_anything_is_learned(tmp_path: Path) -> None:

@@ -32,6 +32,12 @@ def study(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="where encoders compute: cpu, cuda, cuda:1")] = "cpu",
+    mix_processors: Annotated[
+        bool,
+        typer.Option(
+            "--mix-processors", help="go on with a run of another kind of processor; rows say so"
+        ),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the plan and its cost, and stop")
     ] = False,
@@ -56,17 +62,23 @@ def study(
     elif clean:
         _clean(settings, folder)
     else:
-        _run(settings, folder, workers=workers, device=device, as_json=as_json, quiet=quiet)
+        from taskgrain.study.run import run_study
+
+        run_study(
+            settings,
+            folder,
+            workers=workers,
+            device=device,
+            mix_processors=mix_processors,
+            quiet=quiet,
+        )
+        _show(folder, as_json=as_json)
 
 
-def _run(
-    settings: Study, folder: Path, *, workers: int | None, device: str, as_json: bool, quiet: bool
-) -> None:
+def _show(folder: Path, *, as_json: bool) -> None:
     from taskgrain.report.html import write_report
     from taskgrain.report.summary import summarise
-    from taskgrain.study.run import run_study
 
-    run_study(settings, folder, workers=workers, device=device, quiet=quiet)
     page = write_report(folder)
     answer = summarise(folder)
     if as_json:

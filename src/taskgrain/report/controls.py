@@ -235,7 +235,7 @@ def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
         for source in lookup.study.sources
         if not any(row.source == source.name for row in (*lookup.rows, *lookup.failures))
     ]
-    kinds = processors_of(run)
+    kinds = processors_of(run.provenance)
     if len(kinds) > 1:
         warnings.append(
             (

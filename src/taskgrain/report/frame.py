@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from taskgrain.errors import ResultError
-from taskgrain.report.run_folder import Primary, read_study
+from taskgrain.report.run_folder import Primary, processors_of, read_provenance, read_study
 from taskgrain.results import (
     COLUMNS,
     CONTROLS,
@@ -43,7 +43,7 @@ Kind = Literal[
     "detectable-difference",
 ]
 Record = dict[str, Value]
-"""One row: `kind`, then the columns of results.jsonl; None where a column is absent."""
+"""One row: `kind`, the columns of results.jsonl, then `processors`; None where one is absent."""
 
 OWN_METRICS: tuple[Kind, ...] = ("trend", "trend-over-seeds", "detectable-difference")
 FLAT = "flat"  # the read-out of controls without an encoder
@@ -103,7 +103,9 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
         plain: whether to return a list where pandas is installed, too.
 
     Returns:
-        A pandas DataFrame where pandas is installed, otherwise a list of dictionaries.
+        A pandas DataFrame where pandas is installed, otherwise a list of dictionaries. Their
+        `processors` names the kinds of processor that the run was computed on: with more than one
+        ("; " between them) the same seeds need not give the same bits again.
 
     Raises:
         ResultError: if there are no results, or a filter is "primary" and the run's study.toml
@@ -123,9 +125,9 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
             name: getattr(primary, name) if value == "primary" else value
             for name, value in asked.items()
         }
-    rows = read_rows(results)
+    rows, processors = read_rows(results), _processors(results)
     records: list[Record] = [
-        {"kind": found, **asdict(row)}
+        {"kind": found, **asdict(row), "processors": processors}
         for row, found in zip(rows, _kinds(rows), strict=True)
         if kind in (None, found) and _is_about(row, found, asked)
     ]
@@ -135,7 +137,7 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
         from pandas import DataFrame
     except ImportError:
         return records
-    return DataFrame.from_records(records, columns=["kind", *COLUMNS])
+    return DataFrame.from_records(records, columns=["kind", *COLUMNS, "processors"])
 
 
 def _primary_of(results: Path) -> Primary:
@@ -148,6 +150,12 @@ def _primary_of(results: Path) -> Primary:
             "name, or None for all"
         )
     return primary
+
+
+def _processors(results: Path) -> str | None:
+    """Name the kinds of processor that the rows were computed on; None where none is recorded."""
+    kinds = processors_of(read_provenance(results.parent))
+    return "; ".join(kinds) or None
 
 
 def _is_about(row: ResultRow, kind: Kind, asked: Mapping[str, Value]) -> bool:

@@ -153,7 +153,7 @@ def read_run_folder(run_dir: Path) -> RunFolder:
         rows=tuple(map(_printable_row, read_rows(results))),
         curves=tuple(map(_curve_point, _json_lines(run_dir / "curves.jsonl"))),
         ledger=_read_ledger(run_dir / "ledger.jsonl"),
-        provenance=_mapping(_read_json(run_dir / "provenance.json")),
+        provenance=read_provenance(run_dir),
         examples=_read_examples(run_dir / "examples"),
     )
 
@@ -221,9 +221,14 @@ def _margin(settings: Json) -> float:
     return points / 100
 
 
-def processors_of(run: RunFolder) -> tuple[str, ...]:
+def read_provenance(run_dir: Path) -> Json:
+    """Read what a run came from; empty where the run is unfinished, or the file cannot be read."""
+    return _mapping(_read_json(run_dir / "provenance.json"))
+
+
+def processors_of(provenance: Json) -> tuple[str, ...]:
     """Return the kinds of processor that a run was computed on; none where it was not recorded."""
-    same_bits = run.provenance.get("same_bits")
+    same_bits = provenance.get("same_bits")
     kinds = same_bits.get("processors") if isinstance(same_bits, Mapping) else None
     return tuple(map(printable, map(str, kinds))) if isinstance(kinds, list) else ()
 

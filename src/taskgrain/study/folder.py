@@ -5,15 +5,19 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
+from taskgrain.config.clips import SourceData, Target
 from taskgrain.config.load import differences, load_study, study_to_toml
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError, RunError, list_problems
 
 HALF_WRITTEN = (".*.tmp", ".*.new", ".tmp*")  # ours, a training state's, and safetensors' own
+PLACES = ("root", "store", "few_shot")  # of the user's own data, in `data` and `targets`
 PREPARING = ("data.", "video.", "targets")  # settings that drawing and decoding depend on
+
+Section = TypeVar("Section", SourceData, Target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,9 @@ class RunFolder:
 def claim(folder: RunFolder, study: Study) -> None:
     """Write the study into a new run folder, or check that the folder is this study's.
 
+    Where the user's own data lie is no part of a run: on another machine they lie elsewhere.
+    Whether they are the same is for `keep_to_data` to find out.
+
     Raises:
         RunError: if the folder holds another study's run, naming each setting that differs, or
             holds files that are no run.
@@ -123,13 +130,13 @@ def claim(folder: RunFolder, study: Study) -> None:
             raise RunError(
                 f"{folder.study} cannot be read, so nothing is resumed: {error}"
             ) from error
-        changed = differences(held, study)
+        changed = differences(_at_their_places(held, study), study)
         if changed and not _may_change(folder, changed):
             raise RunError(
                 f"{folder.root} holds a run of other settings; choose another --out, or remove "
                 f"the folder:\n{list_problems(changed)}"
             )
-        if changed:
+        if held != study:
             write_text(folder.study, study_to_toml(study))
         return
     others = [path.name for path in folder.root.iterdir() if path.name != ".lock"]
@@ -139,6 +146,19 @@ def claim(folder: RunFolder, study: Study) -> None:
             "choose an empty folder with --out"
         )
     write_text(folder.study, study_to_toml(study))
+
+
+def _at_their_places(held: Study, study: Study) -> Study:
+    """Return a study with its own data at the places that another one names for them."""
+
+    def moved(old: Section, new: Section) -> Section:
+        paths = {name: getattr(new, name, None) for name in PLACES if getattr(old, name, None)}
+        return old.model_copy(update={name: path for name, path in paths.items() if path})
+
+    targets = held.targets
+    if [each.name for each in targets] == [each.name for each in study.targets]:
+        targets = tuple(map(moved, targets, study.targets))
+    return held.model_copy(update={"data": moved(held.data, study.data), "targets": targets})
 
 
 def _may_change(folder: RunFolder, changed: list[str]) -> bool:

@@ -29,7 +29,7 @@ from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.own_encoder import check_encoder_factory
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.provenance import commit, describe_run
-from taskgrain.study.settled import note_processor, settle
+from taskgrain.study.settled import keep_to_processor, settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS
 from taskgrain.study.targets import check_target
@@ -37,13 +37,14 @@ from taskgrain.train.precision import named_device
 from taskgrain.transfer.probes import PROBES
 
 
-def run_study(
+def run_study(  # noqa: PLR0913 - what no setting of a study is
     study: Study,
     out: Path | str,
     *,
     workers: int | None = None,
     encoder: EncoderFactory | None = None,
     device: str = "cpu",
+    mix_processors: bool = False,
     quiet: bool = False,
 ) -> Path:
     """Run a study into a folder, or go on with the run that is there.
@@ -56,6 +57,8 @@ def run_study(
         encoder: makes an encoder of your own from a seed: a function, class or other object that
             worker processes can import, so defined in a module or in a script with a main guard.
         device: where encoders compute, as torch names it.
+        mix_processors: whether a run that was computed on another kind of processor goes on here;
+            its table of results and its report then say so. A finished run is never refused.
         quiet: whether to keep silent.
 
     Returns:
@@ -91,7 +94,7 @@ def run_study(
         inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
         check_bf16(inputs)
-        note_processor(folder)
+        keep_to_processor(folder, mix=mix_processors)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
             run_cells(cells, workers=workers, monitor=reporter)
         seconds = time.monotonic() - started

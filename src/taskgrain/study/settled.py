@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from itertools import zip_longest
 from typing import Any
 
 from taskgrain.config.settings import Study
@@ -49,12 +50,39 @@ def settle(
     return precision
 
 
-def note_processor(folder: RunFolder) -> None:
-    """Add the kind of this processor to those that the run was computed on, if it is another."""
-    held, kind = _held(folder), processor_kind()
-    known = processors(folder)
+def keep_to_processor(folder: RunFolder, *, mix: bool) -> None:
+    """Note the kind of this processor, or check that the run was computed on no other.
+
+    Before the first cell is done nothing was computed: the run is then this processor's.
+
+    Args:
+        folder: of the run.
+        mix: whether a run of other kinds goes on here all the same; its rows then say so.
+
+    Raises:
+        RunError: naming what differs from the kinds that it was computed on.
+    """
+    has_begun = any((folder.root / "cells").glob("*.done"))
+    kind, known = processor_kind(), processors(folder) if has_begun else []
     if kind not in known:
-        _write(folder, {**held, "processors": [*known, kind]})
+        if known and not mix:
+            changed = "; ".join(_changed(each, kind) for each in known)
+            raise RunError(
+                f"{folder.root} was computed on another kind of processor ({changed}), which "
+                "rounds otherwise; go on there, choose another --out, or give --mix-processors: "
+                "the rows then say so"
+            )
+        _write(folder, {**_held(folder), "processors": [*known, kind]})
+
+
+def _changed(before: str, now: str) -> str:
+    """Name the libraries that use other instructions: "oneDNN Intel AVX2 before, SSE4.1 now"."""
+    parts = [
+        f"{one} before, {other} now"
+        for one, other in zip_longest(before.split(", "), now.split(", "), fillvalue="nothing")
+        if one != other
+    ]
+    return ", ".join(parts)
 
 
 def processors(folder: RunFolder) -> list[str]:
