@@ -159,6 +159,13 @@ def test_rbf_ridge_chooses_what_refitting_without_each_clip_would() -> None:
     assert RbfRidge().fit(features, labels).chosen_ == min(errors, key=lambda key: errors[key])
 
 
+def test_rbf_ridge_is_solved_where_its_penalty_is_lost_in_rounding() -> None:
+    features, labels, _ = problem(3, 8, 16)
+    features, labels = np.concatenate([features] * 2), np.concatenate([labels] * 2)
+    ours = RbfRidge(sharpness=1.0, alpha=1e-18).fit(features, labels)  # each clip twice: singular
+    assert np.array_equal(ours.predict(features), labels)
+
+
 def test_rbf_ridge_refuses_what_would_not_fit_into_memory() -> None:
     features, labels = np.zeros((ridge.MAX_KERNEL_CLIPS + 2, 1)), np.arange(8194) % 2
     with pytest.raises(ResultError, match="rbf-ridge on 8194 support clips; expected at most 8192"):
