@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
-from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.raw import RawClips, Scaling, check_finite
 
 NO_ANSWER = -1  # the predicted class of a clip without an answer: never the true one
 BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what the caches hold
@@ -86,78 +86,48 @@ def _answer_many(
     How many are taken at a time is for speed and memory; the answers do not depend on it.
     """
     num_query = _num_query(scored, problems)
-    clips = problems.support.shape[1] + (0 if PROBES[probe]().is_linear else num_query)
+    clips = problems.support.shape[1] + (num_query if PROBES[probe]().scales_queries else 0)
     block = max(1, BLOCK_BYTES // (FLOAT_BYTES * clips * int(np.prod(pool.shape[1:]))))
     predicted = np.empty((len(problems.support), num_query), dtype=np.int16)
     chosen: list[str | None] = []
     chosen_on: str | None = None
-    learned, asked = pool.astype(np.float64), scored.astype(np.float64)
+    learned, asked = pool.astype(np.float64), RawClips(scored.astype(np.float64))
     for start in range(0, len(predicted), block):
         part = slice(start, start + block)
         support = learned[problems.support[part]]
-        mean, scale = _scale_of(support) if standardiser is None else _shaped(standardiser)
-        support -= mean
-        support /= scale
-        fitted = PROBES[probe]().fit_many(
-            _finite(probe, support), problems.labels[part], num_classes=problems.num_classes
-        )
+        scaling = _scaling_of(support) if standardiser is None else _shaped(standardiser)
+        support -= scaling.mean
+        support /= scaling.scale
         rows = None if problems.query is None else problems.query[part]
-        if isinstance(fitted, LinearScores):
-            predicted[part] = _linear_answers(probe, fitted.before(mean, scale), asked, rows)
-        else:
-            query = _finite(probe, ((asked[None] if rows is None else asked[rows]) - mean) / scale)
-            every = np.broadcast_to(query, (len(support), *query.shape[1:]))
-            predicted[part] = fitted.scores(every).argmax(axis=2)
+        try:
+            check_finite(support)
+            fitted = PROBES[probe]().fit_many(
+                support, problems.labels[part], num_classes=problems.num_classes
+            )
+            predicted[part] = fitted.answers(asked, rows, scaling)
+        except FloatingPointError:
+            raise ProbeError(
+                f"probe {probe}: standardised features are not finite "
+                "(do some vary by next to nothing where they were measured?)"
+            ) from None
         chosen += fitted.chosen
         chosen_on = fitted.chosen_on
     return Answered(predicted, _summary(chosen), chosen_on)
 
 
-def _linear_answers(
-    probe: str, fitted: LinearScores, scored: Floats, rows: Labels | None
-) -> NDArray[np.int64]:
-    """Answer the rows (S, Q) of scored (M, D), or all of it in every problem: int64 (S, Q).
-
-    One problem at a time: its clips stay in the cache.
-    """
-    answers = []
-    for problem, (coef, intercept) in enumerate(zip(fitted.coef, fitted.intercept, strict=True)):
-        query = scored if rows is None else scored[rows[problem]]
-        answers.append(_finite(probe, query @ coef.T + intercept).argmax(axis=1))
-    return np.stack(answers)
-
-
-def _scale_of(support: Floats) -> tuple[Floats, Floats]:
-    """Measure each problem's support (S, N, D) or (S, N, T', D) as `Standardiser.of` does.
-
-    Returns:
-        Mean and scale, with one clip, and one step: (S, 1, D) or (S, 1, 1, D).
-    """
+def _scaling_of(support: Floats) -> Scaling:
+    """Measure each problem's support (S, N, D) or (S, N, T', D) as `Standardiser.of` does."""
     shape = (len(support), *(1,) * (support.ndim - 2), support.shape[-1])
     flat = support.reshape(len(support), -1, support.shape[-1])
     mean = flat.mean(axis=1)
     centred = flat - mean[:, None]
     deviation = np.sqrt(np.einsum("snd,snd->sd", centred, centred) / flat.shape[1])
     varies = (flat != flat[:, :1]).any(axis=1)
-    return mean.reshape(shape), np.where(varies, deviation, 1.0).reshape(shape)
+    return Scaling(mean.reshape(shape), np.where(varies, deviation, 1.0).reshape(shape))
 
 
-def _shaped(standardiser: Standardiser) -> tuple[Floats, Floats]:
-    return standardiser.mean[None, None], standardiser.scale[None, None]
-
-
-def _finite(probe: str, values: Floats) -> Floats:
-    """Give the values back.
-
-    Raises:
-        ProbeError: if one is NaN or infinite.
-    """
-    if not np.isfinite(values).all():
-        raise ProbeError(
-            f"probe {probe}: standardised features are not finite "
-            "(do some vary by next to nothing where they were measured?)"
-        )
-    return values
+def _shaped(standardiser: Standardiser) -> Scaling:
+    return Scaling(standardiser.mean[None, None], standardiser.scale[None, None])
 
 
 def _summary(chosen: list[str | None]) -> str | None:

@@ -16,6 +16,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from taskgrain.transfer.probes.arrays import Floats, Labels
+from taskgrain.transfer.probes.raw import RawClips, Scaling
 
 
 class Fitted(Protocol):
@@ -35,6 +36,21 @@ class Fitted(Protocol):
         """Score the classes for query (S, Q, D): float64 (S, Q, K), the larger the likelier."""
         ...
 
+    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+        """Answer query clips that are not standardised: int64 (S, Q) in 0..K-1.
+
+        The answers are those of the largest score, of equals the first.
+
+        Args:
+            clips: from which the query clips come.
+            rows: (S, Q), which clips each problem is asked; None: all, in their order.
+            scaling: by which the support was standardised, and the query clips are to be.
+
+        Raises:
+            FloatingPointError: if a standardised clip is NaN or infinite.
+        """
+        ...
+
 
 class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklearn has no types
     """A classifier of standardised features under scikit-learn's contract.
@@ -46,7 +62,7 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklea
     """
 
     fitted_: Fitted
-    is_linear: ClassVar[bool] = False  # whether `fit_many` gives `LinearScores`
+    scales_queries: ClassVar[bool] = False  # whether it answers from standardised copies of them
     reads_steps: ClassVar[bool] = False  # whether it takes features (N, T', D) as they are
 
     @abstractmethod

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from taskgrain.transfer.probes.arrays import Floats
+import numpy as np
+
+from taskgrain.transfer.probes.arrays import Floats, Labels
+from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,16 +22,15 @@ class LinearScores:
     chosen: tuple[str | None, ...]  # (S,)
     chosen_on: str | None
 
-    def before(self, mean: Floats, scale: Floats) -> LinearScores:
-        """Score features that are yet to be standardised by mean and scale, (1 or S, 1, D).
-
-        Standardising the weights is cheaper than standardising every query clip.
-        """
-        coef = self.coef / scale
-        intercept = self.intercept - (coef @ mean.swapaxes(1, 2))[:, :, 0]
-        return LinearScores(coef, intercept, self.chosen, self.chosen_on)
-
     def scores(self, query: Floats) -> Floats:
         """Score query (S, Q, D): float64 (S, Q, K)."""
         product: Floats = query @ self.coef.swapaxes(1, 2) + self.intercept[:, None]
         return product
+
+    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+        """Answer as `Fitted.answers` states."""
+        answers = np.empty(shape_of(clips, rows, len(self.coef)), dtype=np.int64)
+        for each in compare(clips, rows, self.coef, scaling):
+            scores = each.products + self.intercept[each.problem][:, None]  # (K, q)
+            answers[each.problem, each.query] = scores.argmax(axis=0)
+        return answers

@@ -6,7 +6,6 @@ Shapes: S problems, N support clips, D width, R axes, K classes, G grid values.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
 
 import numpy as np
 
@@ -50,7 +49,6 @@ class LogisticRegression(Probe):
     """
 
     fitted_: LinearScores
-    is_linear: ClassVar[bool] = True
 
     def __init__(self, C: float | None = LOGISTIC_C) -> None:
         """Take C, positive, or None to choose it."""

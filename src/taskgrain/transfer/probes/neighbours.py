@@ -6,7 +6,6 @@ Shapes: S problems, N support clips, Q query clips, D width, K classes, k neighb
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -14,6 +13,7 @@ from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot, softmax
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
 from taskgrain.transfer.probes.estimator import Probe
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
 TEMPERATURE = 0.07  # of the votes, in units of the cosine
@@ -28,7 +28,6 @@ class NearestMean(Probe):
     """
 
     fitted_: LinearScores
-    is_linear: ClassVar[bool] = True
 
     def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> LinearScores:
         """Average the features of each class."""
@@ -105,6 +104,22 @@ class NeighbourVotes:
                 )
         return shares
 
+    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+        """Answer as `Fitted.answers` states."""
+        answers = np.empty(shape_of(clips, rows, len(self.labels)), dtype=np.int64)
+        for each in compare(clips, rows, self.directions, scaling):
+            length = np.sqrt(each.squares)
+            cosine = np.ascontiguousarray(each.products.T)  # (q, N)
+            cosine /= np.where(length > 0, length, np.inf)[:, None]
+            (shares,) = _votes(
+                cosine,
+                self.labels[each.problem],
+                self.num_classes,
+                (int(self.num_neighbours[each.problem]),),
+            )
+            answers[each.problem, each.query] = shares.argmax(axis=1)
+        return answers
+
 
 def _choose_neighbours(
     directions: Floats, labels: Labels, num_classes: int, grid: tuple[int, ...]
@@ -134,7 +149,9 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
     """
     num_query = len(cosine)
     most = min(grid[-1], cosine.shape[1])
-    if most < len(labels):
+    if most == 1:
+        nearest = cosine.argmax(axis=1)[:, None]
+    elif most < len(labels):
         nearest = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
     else:
         nearest = np.tile(np.arange(most), (num_query, 1))

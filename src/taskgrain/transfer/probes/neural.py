@@ -26,6 +26,7 @@ class NetworkProbe(Probe):
     """
 
     form: ClassVar[Form]
+    scales_queries: ClassVar[bool] = True
 
     def __init__(
         self, hidden_width: int = 128, num_steps: int = NUM_STEPS, random_state: int = 0

@@ -6,7 +6,6 @@ Shapes: S problems, N support clips, Q query clips, D width, R axes, K classes, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from taskgrain.transfer.probes.axes import Axes, principal_axes
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
 from taskgrain.transfer.probes.estimator import Probe
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
 
 # Strengths of the penalty; of equal errors the stronger is taken. The linear ones count in widths:
 # a standardised clip's squared length is about D, so that they mean the same at every width.
@@ -41,7 +41,6 @@ class Ridge(Probe):
     """
 
     fitted_: LinearScores
-    is_linear: ClassVar[bool] = True
 
     def __init__(self, alpha: float | None = None) -> None:
         """Take alpha, positive, or None to choose it."""
@@ -173,6 +172,25 @@ class KernelScores:
             parts.append(kernel @ self.dual + self.mean[:, None])
         return np.concatenate(parts, axis=1)
 
+    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+        """Answer as `Fitted.answers` states."""
+        middle = self.support.mean(axis=1, keepdims=True)  # as in `_squared_distances`
+        points = self.support - middle
+        around = Scaling(scaling.mean + scaling.scale * middle, scaling.scale)
+        lengths = np.vecdot(points, points)[:, :, None]  # (S, N, 1)
+        answers = np.empty(shape_of(clips, rows, len(points)), dtype=np.int64)
+        for each in compare(clips, rows, points, around):
+            kernel = each.products  # (N, q)
+            kernel *= -2.0
+            kernel += each.squares
+            kernel += lengths[each.problem]
+            np.maximum(kernel, 0.0, out=kernel)
+            kernel *= -self.gamma[each.problem]
+            np.exp(kernel, out=kernel)
+            scores = self.dual[each.problem].T @ kernel + self.mean[each.problem][:, None]
+            answers[each.problem, each.query] = scores.argmax(axis=0)
+        return answers
+
 
 def _left_out(axes: Axes, target: Floats, moment: Floats, alpha: float) -> Floats:
     """Give the mean squared error of each clip under the fit to the others: (S,).
@@ -194,8 +212,7 @@ def _kernel_solutions(
     solutions = []
     for alpha in alphas:
         solved = [
-            _one_solution(kernel, each, alpha)
-            for kernel, each in zip(kernels, target, strict=True)
+            _one_solution(kernel, each, alpha) for kernel, each in zip(kernels, target, strict=True)
         ]
         solutions.append((np.stack([dual for dual, _ in solved]), np.array([e for _, e in solved])))
     return solutions
