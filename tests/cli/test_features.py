@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,28 @@ def test_features_are_written_and_summed_up(
     assert again["shape"] == [5, 16]
     assert list(again["failed"]) == ["3"]
     assert f"{out}: has these features already" in said.err
+
+
+def test_a_disk_that_takes_no_more_is_named_with_what_to_do_and_the_command_goes_on(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "f.npz"
+    command = ["features", "pixels", str(tiny_dataset), str(out), "--quiet"]
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as a quota does
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            main(command)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == (
+        f"taskgrain: {out}.parts/00000.npz: File too large; allow larger files there (ulimit -f), "
+        "then give the same command again: what was finished is kept\n"
+    )
+    assert not out.exists()
+    main(command)
+    assert read_features(out).features.shape == (8, 1728)
 
 
 def test_steps_and_read_outs_are_options(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Annotated, ParamSpec
 
@@ -73,6 +74,18 @@ for name, command, summary in COMMANDS:
     app.command(name, short_help=summary)(_stoppable(command))
 
 
+ADVICE: Mapping[int | None, str] = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room in your quota",
+    errno.EFBIG: "allow larger files there (ulimit -f)",
+    errno.EROFS: "make it writable",
+    errno.EACCES: "give this user permission",
+    errno.EPERM: "give this user permission",
+    errno.EIO: "see whether that disk is whole",
+}
+AGAIN = "then give the same command again: what was finished is kept"
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         print(f"taskgrain {__version__}")
@@ -103,7 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(str(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        _fail(f"{where}{error.strerror or error}")
+        advice = f"; {ADVICE[error.errno]}, {AGAIN}" if error.errno in ADVICE else ""
+        _fail(f"{where}{error.strerror or error}{advice}")
     except SystemExit as ended:
         if ended.code:
             raise

@@ -2,12 +2,64 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from taskgrain.errors import ConfigError
+
+_held: set[Path] = set()  # folders that work goes on in, absolute
+
+
+@contextmanager
+def holding(folders: Collection[Path]) -> Iterator[None]:
+    """Never make these folders again while the block runs: see `make_folder`."""
+    new = {folder.absolute() for folder in folders} - _held
+    _held.update(new)
+    try:
+        yield
+    finally:
+        _held.difference_update(new)
+
+
+def held_folders() -> frozenset[Path]:
+    """Return the folders that are held, for the worker processes to hold too."""
+    return frozenset(_held)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        FileNotFoundError: if it lies in a folder that is held and is gone. A disk that went away
+            would otherwise be written beside, and what was computed before not be found again.
+    """
+    gone = [each for each in _held if path.absolute().is_relative_to(each) and not each.is_dir()]
+    if gone:
+        raise FileNotFoundError(
+            errno.ENOENT,
+            "the folder is gone, while work went on in it; bring it back",
+            str(gone[0]),
+        )
+    path.mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
+    """Name a file in the errors of writing it: a full disk by itself does not say of what.
+
+    Args:
+        path: the file that the user knows.
+        temporary: the name under which it is written first, if there is one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(temporary):
+            error.filename = str(path)
+        raise
 
 
 @contextmanager
@@ -19,20 +71,18 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
         flush: whether the bytes are forced to the disk first. What can be computed again from
             what is there need not wait for it: a killed process loses nothing either way.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        yield temporary
-        if flush:
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-        temporary.replace(path)
-    except OSError as error:  # which is to name what the user asked for
-        if error.filename is not None and str(error.filename) == str(temporary):
-            error.filename = str(path)
-        raise
+        with naming(path, temporary):
+            yield temporary
+            if flush:
+                with temporary.open("rb") as written:
+                    os.fsync(written.fileno())
+            temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that is gone or read-only; the first error counts
+            temporary.unlink(missing_ok=True)
 
 
 def check_writable(path: Path) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from taskgrain.data.batch import Batch
 from taskgrain.data.decode import DecodedClip
+from taskgrain.data.files import make_folder
 from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import ClipError, ResultError, list_problems
@@ -113,7 +114,7 @@ def write_clip_features(
         part = clips[number * PART_CLIPS : (number + 1) * PART_CLIPS]
         return _part(reader, extraction, part, advance)
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     parts = extract_in_parts(out, make, num_parts=num_parts, key=key)
     header = _header(reader, extraction, parts, key)
     _refuse_nothing(parts, header)

@@ -18,13 +18,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from taskgrain.data.files import write_text
+from taskgrain.data.files import held_folders, holding, write_text
 from taskgrain.errors import RunError, StoppedError, TaskgrainError
 from taskgrain.jobs.starting import (
     GUARD,
@@ -110,7 +111,7 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
             max_workers=workers,
             mp_context=context,
             initializer=_begin_worker,
-            initargs=(stop, news, os.getpid()),
+            initargs=(stop, news, os.getpid(), held_folders()),
         )
         schedule = _Schedule(cells, pool, workers, monitor, news)
         others, processes = multiprocessing.active_children(), []
@@ -229,14 +230,18 @@ class _ProcessWorker:
         return _told_to_end or (_stop is not None and _stop.is_set())
 
 
+_for_ever = ExitStack()  # of what a worker holds as long as it lives
 _told_to_end = False
 _is_busy = False
 _stop: Event | None = None
 _news: multiprocessing.Queue[News] | None = None
 
 
-def _begin_worker(stop: Event, news: multiprocessing.Queue[News], parent: int) -> None:
+def _begin_worker(
+    stop: Event, news: multiprocessing.Queue[News], parent: int, held: frozenset[Path]
+) -> None:
     global _stop, _news  # set once, as the process begins
+    _for_ever.enter_context(holding(held))
     _stop, _news = stop, news
     # The parent decides what Ctrl-C means; a second one still reaches it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from taskgrain.data.files import holding
 from taskgrain.errors import RunError
 from taskgrain.jobs.starting import refuse_to_begin_again
 
@@ -41,7 +42,8 @@ def locked(root: Path) -> Iterator[None]:
         handle.write(str(os.getpid()))
         handle.flush()
         try:
-            yield
+            with holding([root]):
+                yield
         finally:
             with contextlib.suppress(OSError):
                 handle.truncate(0)

@@ -13,6 +13,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from taskgrain.data.files import make_folder, naming
 from taskgrain.jobs.executor import Cell, Facts
 
 LINE_SECONDS = 15.0  # between two plain lines
@@ -70,7 +71,8 @@ class Reporter:
         """Log how long a cell took; say how much of that it waited for data, where it says so."""
         self._left.pop(cell.name, None)
         self._running.remove(cell.name)
-        with self._timings.open("a", encoding="utf-8") as file:
+        make_folder(self._timings.parent)
+        with naming(self._timings), self._timings.open("a", encoding="utf-8") as file:
             line = {"cell": cell.name, "seconds": round(seconds, 3), "estimate": cell.cost, **facts}
             file.write(json.dumps(line) + "\n")
         if "data_share" in facts and not self._silent:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from taskgrain.data.files import atomic_path
 from taskgrain.errors import CheckpointError, list_problems
 
 BELOW = ("*", "*/*", "checkpoints/*/*")  # where trainings keep checkpoints: themselves, a run
+OS_ERROR = re.compile(r"os error (\d+)")  # as safetensors words what the system refused
 LeftOut = tuple[str, ...]
 """Names of stored weights that were not taken."""
 
@@ -73,7 +76,10 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file(dict(tensors), path)
     except SafetensorError as error:
-        raise OSError(f"{path}: cannot be written: {error}") from error
+        number = OS_ERROR.search(str(error))
+        if number is None:
+            raise OSError(f"{path}: cannot be written: {error}") from error
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def load_weights(module: nn.Module, path: Path) -> None:

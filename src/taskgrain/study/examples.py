@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.encode import write_webm
-from taskgrain.data.files import write_text
+from taskgrain.data.files import make_folder, write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
@@ -35,7 +35,7 @@ SOURCE_SHARE = 0.6  # of the examples, the rest are the targets'
 def show_examples(worker: Worker, inputs: Inputs) -> None:
     """Write examples/examples.json and a video for each example."""
     folder = inputs.folder.examples
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     predictors = _predictors(inputs)
     entries = []
     for name, count in example_counts(inputs.study):

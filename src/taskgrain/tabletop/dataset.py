@@ -12,7 +12,7 @@ from typing import Literal
 import cv2
 
 from taskgrain.data.encode import write_webm
-from taskgrain.data.files import write_text
+from taskgrain.data.files import make_folder, write_text
 from taskgrain.tabletop import kitchenware, scene
 from taskgrain.tabletop.draw import render
 from taskgrain.tabletop.factors import Draws, Factor
@@ -174,7 +174,7 @@ def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
     """
     if not plans:
         raise ValueError("a dataset has one clip or more, got none")
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     rows: dict[SplitName, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
     for clip in plans:
         rows[clip.split].append(_annotation(clip))

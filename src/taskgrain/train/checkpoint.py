@@ -6,6 +6,7 @@ is kept: whenever the process is killed, one whole pair can be found.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from taskgrain.data.files import make_folder, naming
 from taskgrain.errors import CheckpointError
 from taskgrain.models.weights import read_tensors, save_tensors, to_store
 
@@ -39,14 +41,17 @@ class TrainingState:
 
 def save_state(folder: Path, state: TrainingState) -> None:
     """Store a state; the one stored before stays beside it until the next."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     tensors, entries = folder / f".{TENSORS}.new", folder / f".{ENTRIES}.new"
     try:
         save_tensors(to_store(state.tensors), tensors)
         stored = {**state.entries, FORMAT_KEY: FORMAT, DIGEST: _digest(tensors)}
-        entries.write_text(json.dumps(stored, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
+        with naming(folder / ENTRIES, entries):
+            entries.write_text(text, encoding="utf-8")
         for path in (tensors, entries):
-            _flush(path)
+            with naming(path):
+                _flush(path)
         # Killed between any two of these lines, a JSON file still finds its tensors by digest.
         # A latest state that is not whole never takes the place of the one before it.
         latest = folder / TENSORS
@@ -58,8 +63,9 @@ def save_state(folder: Path, state: TrainingState) -> None:
         tensors.replace(folder / TENSORS)
         entries.replace(folder / ENTRIES)
     finally:
-        tensors.unlink(missing_ok=True)
-        entries.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a folder that is gone; the first error counts
+            tensors.unlink(missing_ok=True)
+            entries.unlink(missing_ok=True)
 
 
 def load_state(folder: Path) -> TrainingState | None:

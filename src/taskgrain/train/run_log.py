@@ -7,7 +7,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from taskgrain.data.files import write_text
+from taskgrain.data.files import make_folder, naming, write_text
 from taskgrain.errors import CheckpointError
 
 Values = dict[str, float | None]
@@ -29,8 +29,8 @@ class EpochRecord:
 
 def append_record(path: Path, record: EpochRecord) -> None:
     """Add an epoch to the log and flush it to the disk."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    make_folder(path.parent)
+    with naming(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(record), allow_nan=False) + "\n")
         file.flush()
         os.fsync(file.fileno())
