@@ -56,3 +56,16 @@ def test_texts_are_paths_and_what_is_read_says_what_it_is(tmp_path: Path) -> Non
 def test_what_needs_no_torch_loads_none(statement: str) -> None:
     code = f"import sys\n{statement}\nassert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_help_waits_for_no_library_but_that_of_the_command_line() -> None:
+    names = "{'numpy', 'scipy', 'pydantic', 'torch', 'importlib.metadata'}"
+    code = f"import sys, taskgrain.cli.main\nassert not {names} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_scoring_captions_waits_for_no_scipy() -> None:
+    code = "import sys, taskgrain.scoring.score\nassert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)

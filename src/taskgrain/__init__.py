@@ -7,7 +7,6 @@ program that only reads labels or results never loads torch.
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,10 +19,7 @@ if TYPE_CHECKING:
     from taskgrain.results import read_rows
     from taskgrain.study.run import run_study
 
-try:
-    __version__ = version("taskgrain")
-except PackageNotFoundError:  # run from a checkout that is not installed
-    __version__ = "0+unknown"
+    __version__: str
 
 __all__ = [
     "Predictor",
@@ -51,9 +47,21 @@ _HOME = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return _version()
     if name not in _HOME:
         raise AttributeError(f"module 'taskgrain' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
+
+
+def _version() -> str:
+    """Return the version, looked up when it is asked for: that takes longer than all the rest."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("taskgrain")
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "0+unknown"
 
 
 def __dir__() -> list[str]:

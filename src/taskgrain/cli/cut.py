@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskgrain.report.words import count_words
-
 if TYPE_CHECKING:
     from taskgrain.prepare.self_labelled import CutSummary
 
@@ -78,6 +76,7 @@ def cut(
 
 def _text(dataset: Path, found: CutSummary, *, written: bool) -> str:
     from taskgrain.errors import list_problems
+    from taskgrain.report.words import count_words
 
     first, second = found.categories
     lines = [f"{found.task}: {first} and {second}, {found.frames_per_clip} frames a clip"]

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from taskgrain.cli.describe import CHECKPOINT_HELP
-from taskgrain.report.words import count_words
 
 
 def export(
@@ -37,6 +36,8 @@ def export(
     if as_json:
         print(json.dumps(asdict(found)))
         return
+    from taskgrain.report.words import count_words
+
     clips_said = count_words(found.num_clips, "clip")
     of_noise = " of noise (name your own with --clip)" if found.checked_on == "noise" else ""
     print(f"{out}: {', '.join(found.files)}, model.json")

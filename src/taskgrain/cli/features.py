@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from taskgrain.report.words import count_words
-
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -116,6 +114,8 @@ def features(
 
 
 def _text(outcome: Outcome) -> str:
+    from taskgrain.report.words import count_words
+
     kept = "x".join(map(str, outcome.shape[1:]))
     lines = [f"{outcome.out}: {kept} features of {count_words(outcome.shape[0], 'clip')}"]
     if outcome.failed or outcome.truncated:

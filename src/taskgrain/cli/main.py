@@ -11,7 +11,6 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from taskgrain import __version__
 from taskgrain.cli.check import check
 from taskgrain.cli.compare import compare
 from taskgrain.cli.cut import cut
@@ -88,6 +87,8 @@ AGAIN = "then give the same command again: what was finished is kept"
 
 def _version(wanted: bool) -> None:
     if wanted:
+        from taskgrain import __version__
+
         print(f"taskgrain {__version__}")
         raise typer.Exit
 
