@@ -124,6 +124,8 @@ def clear_sides_of(words: Sequence[str]) -> tuple[str, ...]:
     "To the left", "left of", "the left cup", "pushing a cup left"; but not "the man left", "what is
     left of it", "right away", where a verb, a remainder or a manner is meant.
     """
+    if _MIRRORED.keys().isdisjoint(words):
+        return ()
     return tuple(
         _side(word)
         for position, word in enumerate(words)

@@ -83,6 +83,8 @@ def words_of(caption: str) -> tuple[str, ...]:
     composed form (NFC).
     """
     text = normal(caption)
+    if text.isascii():
+        return tuple(_words_in(text).findall(text))
     return tuple(word.replace("\u2019", "'") for word in _words_in(text).findall(text))
 
 

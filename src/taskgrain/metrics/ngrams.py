@@ -6,7 +6,7 @@ R pairs of a caption and an n-gram that it holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -67,8 +67,9 @@ class TokenPairs:
         self.first_reference: IntArray = np.cumsum(num_references) - num_references  # (N,)
         lengths = np.fromiter(map(len, captions), np.int64, len(captions))
         self._lengths = lengths  # (N + M,)
-        index: dict[str, int] = {}
-        self._words = _numbered(chain.from_iterable(captions), int(lengths.sum()), index)
+        words = list(chain.from_iterable(captions))
+        index = {word: number for number, word in enumerate(dict.fromkeys(words))}
+        self._words: IntArray = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
         self._num_words = len(index)
         # The same captions, with the words that hold a space split there: "1\u00a01/2" of PTB.
         self.at_spaces = self
@@ -151,8 +152,3 @@ def distinct(keys: IntArray) -> IntArray:
 
 def _at_spaces(words: Tokens) -> list[str]:
     return " ".join(words).split()
-
-
-def _numbered(words: Iterable[str], num_words: int, index: dict[str, int]) -> IntArray:
-    """Number the words in the order of their first use, and enter them into the index."""
-    return np.fromiter((index.setdefault(word, len(index)) for word in words), np.int64, num_words)

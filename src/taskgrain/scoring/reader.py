@@ -53,8 +53,10 @@ class CaptionReader:
             form: to write it in.
             meaning: what it means, where that is known and need not be read.
         """
+        if form == "full":
+            return caption
         parsed = meaning or self(caption)
-        if parsed is None or form == "full":
+        if parsed is None:
             return caption
         projected = caption_of(parsed.template, parsed.objects, form)
         # What it means is known: reading it anew might find the objects elsewhere.

@@ -210,9 +210,11 @@ class _Scorer:
 
     def _project(self, caption: str, clip: ReferenceClip, true: Sequence[str]) -> str:
         """Bring what was said to the form; what is a reference word for word becomes the same."""
+        if self._form == "full":
+            return caption
         words = spoken_words(caption)
         for each, projected in zip(clip.captions, true, strict=True):
-            if self._form != "full" and spoken_words(each) == words:
+            if spoken_words(each) == words:
                 return projected
         return self._reader.project(caption, self._form)
 

@@ -8,10 +8,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-# scipy ships no types.
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
@@ -40,6 +36,9 @@ class GroupSums:
             category: int64 (N,), of each clip.
             groups: int64 (N,) in 0..G-1, each with clips.
         """
+        from scipy.sparse import coo_array
+        from scipy.sparse.csgraph import connected_components
+
         _, own = np.unique(category, return_inverse=True)
         self._category = own
         self._groups = groups

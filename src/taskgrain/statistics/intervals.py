@@ -13,9 +13,6 @@ from typing import Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-# scipy ships no types.
-from scipy.special import ndtri, stdtrit
-
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.resamples import Draw, StoredDraws
 
@@ -260,6 +257,9 @@ class ClipBootstrap:
 
     def _quantile_ratio(self, weight: NDArray[np.float64], tail: float) -> float:
         """Return t / z at 1 - tail, for clips that spread alike in every class (Satterthwaite)."""
+        # Not above: whoever wants an `Interval` alone, as `score` does, would wait for scipy.
+        from scipy.special import ndtri, stdtrit
+
         if self.groups is not None:
             of_groups = max(self.groups.freedom(weight), 1.0)
             return float(stdtrit(of_groups, 1.0 - tail) / ndtri(1.0 - tail))
