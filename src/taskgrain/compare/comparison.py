@@ -5,12 +5,16 @@ Shapes: N scored clips, K classes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from taskgrain.compare.differences import STUDY, Finding, correct, differences
 from taskgrain.compare.division import divide
@@ -21,6 +25,7 @@ from taskgrain.compare.sources import SourceFeatures, SourceFiles, parse_sources
 from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.train.memory import kept_memory
 from taskgrain.transfer.evaluate import (
     Evaluation,
     ProbePlan,
@@ -102,18 +107,19 @@ def compare_files(
     check_coverage(sources, table)
     base = _task(table, sides)
     _check_shots(base, plan, sources)
-    return _compare(
-        sources,
-        base,
-        plan=replace(plan, primary=primary),
-        tell=tell,
-        given=_Given(
-            left_out=sides.count("left out"),
-            is_divided_here=table.sides is None,
-            has_groups=group_of is not None,
-            scored_groups=_scored_groups(table, group_of, base),
-        ),
-    )
+    with threadpool_limits(limits=1), kept_memory():
+        return _compare(
+            sources,
+            base,
+            plan=replace(plan, primary=primary),
+            tell=tell,
+            given=_Given(
+                left_out=sides.count("left out"),
+                is_divided_here=table.sides is None,
+                has_groups=group_of is not None,
+                scored_groups=_scored_groups(table, group_of, base),
+            ),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +141,19 @@ def _compare(
     evaluations: dict[str, list[Evaluation]] = {}
     permuted: list[Evaluation] = []
     unusable = _missing_from_any(sources, base.support_ids)
-    for source in sources:
-        for seed, features in enumerate(source.seeds):
-            tell(f"{source.name}, seed {seed}")
-            held = frozenset(features.clip_ids)
-            own = frozenset(clip for clip in base.query_ids if clip not in held)
-            task = replace(base, failed=unusable | own)
-            subject = _subject(source.name, seed, features, task)
-            try:
-                evaluations.setdefault(source.name, []).append(_evaluate(subject, task, plan))
-                permuted += _permuted(subject, task, plan)
-            except ResultError as error:
-                raise ResultError(f"{source.name}, seed {seed}: {error}") from None
+    measured = partial(_measured, base=base, plan=plan, unusable=unusable, tell=tell)
+    each_seed = [
+        (source.name, seed, features)
+        for source in sources
+        for seed, features in enumerate(source.seeds)
+    ]
+    # Each computes on one thread, so that its bits do not depend on how many run at a time.
+    with ThreadPoolExecutor(min(len(each_seed), os.cpu_count() or 1)) as pool:
+        for (name, _, _), (own, shuffled) in zip(
+            each_seed, pool.map(measured, each_seed), strict=True
+        ):
+            evaluations.setdefault(name, []).append(own)
+            permuted += shuffled
     tell("intervals")
     bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=given.scored_groups)
     every = [each for seeds in evaluations.values() for each in seeds]
@@ -176,6 +183,27 @@ def _compare(
         findings=tuple(correct(findings, metric=plan.metric)),
         bootstrap=bootstrap,
     )
+
+
+def _measured(
+    which: tuple[str, int, FeatureSet],
+    *,
+    base: TargetTask,
+    plan: ComparePlan,
+    unusable: frozenset[str],
+    tell: Tell,
+) -> tuple[Evaluation, list[Evaluation]]:
+    """Evaluate the features of one source and seed, with true and with permuted labels."""
+    name, seed, features = which
+    tell(f"{name}, seed {seed}")
+    held = frozenset(features.clip_ids)
+    own = frozenset(clip for clip in base.query_ids if clip not in held)
+    task = replace(base, failed=unusable | own)
+    subject = _subject(name, seed, features, task)
+    try:
+        return _evaluate(subject, task, plan), _permuted(subject, task, plan)
+    except ResultError as error:
+        raise ResultError(f"{name}, seed {seed}: {error}") from None
 
 
 def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> Subject:
