@@ -17,7 +17,7 @@ FRAME_RATE = 12  # frames a second, as Something-Something
 QUALITY = 36  # VP9's constant rate factor, 0 (best) to 63
 
 # Realtime at its fastest setting: 48 clips/s of 24 to 36 frames at 128 x 96 on one core.
-_VP9_OPTIONS = {"deadline": "realtime", "cpu-used": "8", "crf": str(QUALITY), "b": "0"}
+VP9_OPTIONS = {"deadline": "realtime", "cpu-used": "8", "crf": str(QUALITY), "b": "0"}
 
 
 def write_webm(path: Path, video: NDArray[np.uint8]) -> None:
@@ -33,7 +33,7 @@ def write_webm(path: Path, video: NDArray[np.uint8]) -> None:
     if video.ndim != 4 or video.shape[3] != 3 or video.shape[1] % 2 or video.shape[2] % 2:
         raise ValueError(f"video of shape {video.shape}: expected (T, H, W, 3), H and W even")
     with atomic_path(path, flush=False) as partial:
-        mux_vp9(str(partial), video, _VP9_OPTIONS)
+        mux_vp9(str(partial), video, VP9_OPTIONS)
 
 
 def mux_vp9(file: str | BinaryIO, video: NDArray[np.uint8], options: dict[str, str]) -> None:
