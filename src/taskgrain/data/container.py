@@ -285,23 +285,24 @@ class VideoFile:
                 limits.check_cost(self.path, pixels=pixels)
             if self._slots is not None and tally.packet_at is not None:
                 self._slots.send(tally.packet_at)
-            yield from self._decode(packet)
+            frames = self._decoded(packet)
+            while frames:  # held no longer than needed: the decoder uses their memory again
+                yield frames.pop(0)
         end: Packet[Stream] = Packet()  # has the decoder hand out what it holds back
         if self.stream.time_base is not None:
             end.time_base = self.stream.time_base
-        yield from self._decode(end)
+        yield from self._decoded(end)
 
-    def _decode(self, packet: Packet[Stream]) -> Iterator[VideoFrame]:
+    def _decoded(self, packet: Packet[Stream]) -> list[VideoFrame]:
+        """Decode a packet; what cannot be decoded gives no frame, and is noted."""
         try:
-            frames = self.stream.decode(packet)
+            return self.stream.decode(packet)
         except av.error.FFmpegError as error:
             _check_memory(error)
             self._tally.miss(reason(error))
             if self._slots is not None and self._tally.packet_at is not None:
                 self._slots.lose(self._tally.packet_at)
-            return
-        while frames:  # held no longer than needed: the decoder uses their memory again
-            yield frames.pop(0)
+            return []
 
     def _packets(self) -> Iterator[Packet[Stream]]:
         """Yield the packets of every stream; the last ones are empty."""

@@ -170,8 +170,10 @@ class _Grid(Generic[Coded]):
             return
         if upto > len(self._frames):
             self._resize(min(self._most, max(upto, len(self._frames) * 3 // 2 + 8)))
-        self._write(coded, self._frames[self._count])
-        self._frames[self._count + 1 : upto] = self._frames[self._count]
+        frame = self._frames[self._count]
+        self._write(coded, frame)
+        if upto > self._count + 1:
+            self._frames[self._count + 1 : upto] = frame
         self._count = upto
 
     def _thin(self) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import cv2
 import numpy as np
 from av.video.frame import VideoFrame
+from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
@@ -99,11 +100,11 @@ class VideoFramer:
 
 def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
     """Look at the pixels of an RGB frame: uint8 (H, W, 3), without copying them."""
-    plane = frame.planes[0]
-    line_size = plane.line_size
-    if line_size < 3 * frame.width:  # a picture stored upside down has lines of negative size
+    plane = VideoPlane(frame, 0)
+    line_size, width = plane.line_size, frame.width
+    if line_size < 3 * width:  # a picture stored upside down has lines of negative size
         return frame.to_ndarray().astype(np.uint8, copy=False)
-    shape, strides = (frame.height, frame.width, 3), (line_size, 3, 1)
+    shape, strides = (frame.height, width, 3), (line_size, 3, 1)
     return np.ndarray(shape, np.uint8, memoryview(plane), 0, strides)
 
 
