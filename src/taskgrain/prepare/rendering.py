@@ -26,7 +26,7 @@ from taskgrain.tabletop.dataset import (
     write_clip,
 )
 
-DRAW_SECONDS = 0.06  # a clip of 30 frames on one thread, VP9 included
+DRAW_SECONDS = 0.04  # a clip of 30 frames on one thread, VP9 included
 STATE = ".rendering"  # removed once the dataset is whole
 
 
