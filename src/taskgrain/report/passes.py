@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from statistics import fmean
 
@@ -47,9 +48,18 @@ def passes_table(lookup: Lookup) -> Table:
             "these clips teach it."
         ),
         corner="source",
-        columns=tuple(Column(label) for label in (*(f"{each:,}" for each in budgets), "tested")),
+        columns=tuple(
+            Column(label) for label in (*(f"{each:,}" for each in budgets), _tested(lookup))
+        ),
         blocks=blocks if budgets else (),
     )
+
+
+def _tested(lookup: Lookup) -> str:
+    """Return what the column of the training that is tested is called, with its passes."""
+    passes = dict(lookup.study.settings).get("train.passes", "")
+    every = re.findall(r"\d+", passes)
+    return f"{int(every[-1]):,}, tested" if every else "tested"
 
 
 def _line(
