@@ -31,7 +31,7 @@ PROBES = ("nearest-mean", "ridge")
 SHOTS = (1, 5)
 DRAWS = 20
 CLASSES = 20
-STEPS, WIDTH = 16, 512  # of features
+STEPS, WIDTH = 16, 128  # of features
 
 
 def made_task(num_clips: int) -> TargetTask:
@@ -101,8 +101,9 @@ def extract(folder: Path, num_clips: int) -> None:
 
     def make(number: int) -> dict[str, np.ndarray]:
         clips = range(number * PART_CLIPS, min(num_clips, (number + 1) * PART_CLIPS))
-        values = np.random.default_rng(number).normal(size=(len(clips), STEPS, WIDTH))
-        return {"clip": np.array([f"clip {n}" for n in clips]), "output": values.astype(np.float32)}
+        generator = np.random.default_rng(number)
+        values = generator.standard_normal((len(clips), STEPS, WIDTH), np.float32)
+        return {"clip": np.array([f"clip {n}" for n in clips]), "output": values}
 
     output = folder / "features.npz"
     parts = extract_in_parts(output, make, num_parts=-(-num_clips // PART_CLIPS), key="made")

@@ -14,6 +14,7 @@ SMALL = (  # the whole road in a few seconds
     *("--set", "data.train=60", "--set", "data.validation=24"),
     *("--set", 'sources=["action-groups", "joint-full"]'),
     *("--set", "primary.source=joint-full", "--set", "primary.shots=1"),
+    *("--set", "transfer.episodes={number=6, ways=3, shots=[1], queries=2}"),
     *("--set", "transfer.shots=[1]", "--set", "transfer.draws=3", "--set", "examples=3"),
     *("--set", "targets=[{name='kitchenware', support=26, scored=39, factors=['motion']}]"),
 )

@@ -100,7 +100,7 @@ def test_one_worker_gives_the_bits_that_two_give(small_run: Path, tmp_path: Path
     assert one == two
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # SIGKILL: test_kills.py
 def test_a_stopped_run_goes_on_elsewhere_to_the_same_bits(
     small_run: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -112,10 +112,8 @@ def test_a_stopped_run_goes_on_elsewhere_to_the_same_bits(
             time.sleep(0.02)
         process.send_signal(number)
         process.communicate(timeout=120)
-        expected = -signal.SIGKILL if number is signal.SIGKILL else 130
-        assert process.returncode == expected
+        assert process.returncode == 130
         assert not (out / "results.jsonl").exists()
-        time.sleep(0.5 if number is signal.SIGKILL else 0)  # the killed run's workers end too
         moved = tmp_path / f"moved after {waits_for.partition('/')[0]}" / "run"
         shutil.copytree(out, moved)
         shutil.rmtree(out)

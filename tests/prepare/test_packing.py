@@ -3,10 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -213,40 +209,6 @@ def test_a_store_is_that_of_its_shards_written_one_by_one(
     assert len(FrameStore(tmp_path / "alone", 2)) == 8
     packed = files_of(store)
     assert files_of(tmp_path / "alone").items() <= packed.items()
-
-
-PACK = """
-import sys
-from pathlib import Path
-from taskgrain.prepare.packing import PackSettings, pack_dataset
-
-if __name__ == "__main__":
-    pack_dataset(Path(sys.argv[1]), Path(sys.argv[2]), PackSettings(16, 24), workers=2, quiet=True)
-"""
-
-
-@pytest.mark.slow
-def test_a_packing_that_is_killed_goes_on_to_the_same_bytes(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    rows: list[object] = [row(str(n)) for n in range(120)]
-    write_annotations(data, rows[:100], rows[100:])
-    first = write_video(data / "videos" / "0.webm", moving_square(40, size=64))
-    for n in range(1, 120):
-        os.link(first, data / "videos" / f"{n}.webm")
-    pack(data, tmp_path / "whole")
-    script = tmp_path / "pack.py"
-    script.write_text(PACK)
-    store, killed = tmp_path / "store", 0
-    for shards in (1, 9, 20):
-        process = subprocess.Popen([sys.executable, script, data, store], start_new_session=True)
-        while process.poll() is None and len(list(store.glob("0*.json"))) < shards:
-            time.sleep(0.002)
-        killed += process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    assert killed
-    assert pack(data, store).facts.shards == 30
-    assert files_of(store) == files_of(tmp_path / "whole")
 
 
 @pytest.mark.slow
