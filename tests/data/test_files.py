@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from taskgrain.data.files import check_writable, missing_folder, write_text
+from taskgrain.data.files import check_writable, holding, missing_folder, write_text
 from taskgrain.errors import ConfigError
 
 
@@ -45,3 +46,32 @@ def test_a_file_that_cannot_be_written_is_named_as_it_was_asked_for(
         write_text(tmp_path / "out.json", "{}")
     assert caught.value.filename == str(tmp_path / "out.json")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_disk_does_not_take_is_named_and_the_old_file_stays(tmp_path: Path) -> None:
+    path = tmp_path / "a b" / "é.txt"
+    write_text(path, "old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, before[1]))  # as a quota does
+    try:
+        with pytest.raises(OSError, match="File too large") as caught:
+            write_text(path, "new" * 1_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert caught.value.filename == str(path)
+    assert path.read_text() == "old"
+    assert [each.name for each in path.parent.iterdir()] == ["é.txt"]
+
+
+def test_a_folder_that_is_held_is_never_made_again(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    root.mkdir()
+    with holding([root]):
+        write_text(root / "deep" / "a.txt", "a")
+        root.rename(tmp_path / "away")
+        with pytest.raises(FileNotFoundError, match="bring it back") as caught:
+            write_text(root / "deep" / "b.txt", "b")
+        assert caught.value.filename == str(root)
+        write_text(tmp_path / "run beside" / "c.txt", "c")
+    assert not root.exists()
+    write_text(root / "d.txt", "d")  # it is held no more
