@@ -69,3 +69,17 @@ def test_help_waits_for_no_library_but_that_of_the_command_line() -> None:
 def test_scoring_captions_waits_for_no_scipy() -> None:
     code = "import sys, taskgrain.scoring.score\nassert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_loaded_without_torchs_compiler(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib\n"
+        "from tests.test_predict import CATEGORY, checkpoint\n"
+        "from taskgrain.predict import Predictor\n"
+        "folder = checkpoint(pathlib.Path(sys.argv[1], 'last'), CATEGORY, 'full')\n"
+        "Predictor.from_checkpoint(folder)\n"
+        "assert not {'sympy', 'torch._dynamo'} & set(sys.modules)"
+    )
+    root = str(Path(__file__).parents[1])
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, cwd=root)

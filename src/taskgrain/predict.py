@@ -9,13 +9,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taskgrain.config.testing import Readout
 from taskgrain.data.batch import Batch
 from taskgrain.data.decode import DecodedClip
 from taskgrain.data.given import check_clips, names_of, see_given
@@ -36,6 +36,9 @@ from taskgrain.train.precision import usable_device
 from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
 from taskgrain.transfer.features import mean_over_steps
 from taskgrain.transfer.readouts import PLACE_OF, read_out
+
+if TYPE_CHECKING:
+    from taskgrain.config.testing import Readout
 
 FORMAT = 1  # of model.json
 CLIPS_AT_ONCE = 16  # that are read together
@@ -175,7 +178,9 @@ def load_model(
     path = folder / "model.safetensors"
     try:
         if not isinstance(description.shape, NetworkShape):  # libraries compute while they build
-            with torch.device("meta"):  # a shape past all memory is found out without any
+            # A shape past all memory is found out without any. Drawing on "meta" would import
+            # torch's compiler, which takes longer than everything else.
+            with torch.device("meta"), FirstWeightsLeftOut():
                 check_fit(_untrained(description, encoder), path)
         with FirstWeightsLeftOut():
             model = _untrained(description, encoder)

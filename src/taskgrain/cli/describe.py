@@ -73,12 +73,12 @@ def _clips_at(path: Path) -> list[Path]:
     Raises:
         ClipError: if a folder holds neither videos nor the frames of one.
     """
+    if not path.is_dir():
+        return [path]
     from taskgrain.data.layouts.tree import find_clips
     from taskgrain.data.videos import is_image_name
     from taskgrain.errors import ClipError
 
-    if not path.is_dir():
-        return [path]
     found = [path / file for file in find_clips(path)]
     if found:
         return found

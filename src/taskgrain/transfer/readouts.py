@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from taskgrain.config.testing import Readout
 from taskgrain.transfer.features import FeatureSet
+
+if TYPE_CHECKING:
+    from taskgrain.config.testing import Readout
 
 Place = Literal["output", "channels"]
 """Where an encoder is read: what it gives, or what its channels give before the LSTM."""
