@@ -32,8 +32,8 @@ lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(INSTALLED)  ## every headline speed beside its peer, in one run
-	@for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+bench: $(INSTALLED)  ## every speed that we claim beside its peer: one table, and bench.json
+	$(BIN)/python -m benchmarks.run --json bench.json
 
 # constraints.txt holds the versions that the tests passed with.
 $(INSTALLED): pyproject.toml constraints.txt

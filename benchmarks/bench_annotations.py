@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import random
-import resource
 import tempfile
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
+
+from benchmarks.table import Row, main_of
+from benchmarks.timing import best_seconds
 
 from taskgrain.data.opening import read_manifest
 from taskgrain.labels.ssv2 import BRACKETED, OFFICIAL_INDEX, TRAIN_COUNT, VALIDATION_COUNT
@@ -21,7 +23,7 @@ from taskgrain.labels.template import fill, placeholder_count
 
 TEST_CLIPS = 27_157
 THINGS = ("a red cup", "a bottle of water", "pen", "scissors", "my left hand", "two small boxes")
-ROUNDS = 3
+ROUNDS, WANTED = 3, 0.33
 
 
 def made_up(counts: dict[str, int], first_id: int) -> list[dict[str, object]]:
@@ -57,36 +59,32 @@ def plain(root: Path) -> None:
         json.loads(path.read_text(encoding="utf-8"))
 
 
-def main() -> None:
-    train = made_up(dict(TRAIN_COUNT), 1)
-    validation = made_up(dict(VALIDATION_COUNT), 1_000_000)
+def measure(small: bool) -> list[Row]:
+    most = 3 if small else max(TRAIN_COUNT.values())  # clips of a category
+    train, validation = (
+        made_up({name: min(count, most) for name, count in counts.items()}, first_id)
+        for counts, first_id in ((TRAIN_COUNT, 1), (VALIDATION_COUNT, 1_000_000))
+    )
+    test = [{"id": str(2_000_000 + n)} for n in range(100 if small else TEST_CLIPS)]
     files: dict[str, object] = {
         "train": train,
         "validation": validation,
-        "test": [{"id": str(2_000_000 + n)} for n in range(TEST_CLIPS)],
+        "test": test,
         "labels": {name: str(index) for name, index in OFFICIAL_INDEX.items()},
     }
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    rows = []
     for form in ("in one line", "a row a line", "indented"):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
             write(root, files, form)
-            seconds, peer = [], []
-            for _ in range(ROUNDS):
-                started = time.perf_counter()
-                groups = ours(root)
-                read = time.perf_counter()
-                plain(root)
-                seconds.append(read - started)
-                peer.append(time.perf_counter() - read)
-            clips = groups.total() + TEST_CLIPS
-            print(
-                f"{clips:,} rows {form}: {min(seconds):.2f} s for {len(groups)} groups, "
-                f"{min(seconds) / min(peer):.1f} times json.loads"
+            best = best_seconds(
+                {"ours": partial(ours, root), "peer": partial(plain, root)},
+                rounds=1 if small else ROUNDS,
             )
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(f"peak memory {peak / 1024:.0f} MB, of which the made-up rows {before / 1024:.0f} MB")
+        what = f"{len(train) + len(validation) + len(test):,} annotations {form}"
+        rows.append(Row(what, best["ours"], "json.loads alone", best["peer"], wanted=WANTED))
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    main_of(measure, __doc__)

@@ -5,17 +5,18 @@ The same caption decoder says the same captions both ways, on one thread.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from functools import partial
 
 import torch
+from benchmarks.table import Row, main_of
+from benchmarks.timing import best_seconds
 from torch import Tensor
 
 from taskgrain.decoding import BeamSettings, beam, greedy
 from taskgrain.labels.vocabulary import BOS, EOS, MAX_TOKENS
 from taskgrain.models.caption_decoder import CaptionDecoder, reorder
 
-CLIPS, STEPS, WIDTH, VOCABULARY, ROUNDS = 64, 12, 256, 2000, 7
+CLIPS, STEPS, WIDTH, VOCABULARY, ROUNDS, WANTED = 64, 12, 256, 2000, 7, 3.0
 
 
 def make_decoder() -> CaptionDecoder:
@@ -55,28 +56,28 @@ def searching(decoder: CaptionDecoder, features: Tensor) -> Tensor:
     )
 
 
-def seconds(
-    decode: Callable[[CaptionDecoder, Tensor], Tensor], decoder: CaptionDecoder, features: Tensor
-) -> float:
-    started = time.perf_counter()
-    decode(decoder, features)
-    return time.perf_counter() - started
-
-
 @torch.inference_mode()
-def main() -> None:
+def measure(small: bool) -> list[Row]:
     torch.set_num_threads(1)
     decoder = make_decoder()
-    features = torch.randn(CLIPS, STEPS, WIDTH)
+    features = torch.randn(8 if small else CLIPS, STEPS, WIDTH)
     assert torch.equal(carrying(decoder, features), recomputing(decoder, features))
-    ways = (carrying, recomputing, searching)
-    rounds = [[seconds(decode, decoder, features) for decode in ways] for _ in range(ROUNDS)]
-    ours, peer, wide = (CLIPS / min(each) for each in zip(*rounds, strict=True))
-    print(
-        f"greedy, {CLIPS} clips of {MAX_TOKENS} tokens: {ours:.0f} clips/s against {peer:.0f}: "
-        f"{ours / peer:.1f} times recomputing prefixes (beam of 5: {wide:.0f} clips/s)"
+    ways = {"ours": carrying, "peer": recomputing, "beam": searching}
+    best = best_seconds(
+        {name: partial(decode, decoder, features) for name, decode in ways.items()},
+        rounds=1 if small else ROUNDS,
     )
+    return [
+        Row(
+            f"greedy captions of {len(features)} clips, {MAX_TOKENS} tokens",
+            best["ours"],
+            "recomputing prefixes",
+            best["peer"],
+            wanted=WANTED,
+            note=f"beam of 5: {best['beam']:.2g} s",
+        )
+    ]
 
 
 if __name__ == "__main__":
-    main()
+    main_of(measure, __doc__)

@@ -17,9 +17,11 @@ from pathlib import Path
 import av
 import numpy as np
 import psutil
+from benchmarks.table import Row, main_of
 
 FEW, MANY = 1_000, 20_000
 POLL_SECONDS = 0.1
+WANTED = 0.85  # so much of the memory is there with few clips already
 COMMANDS = {
     "check": ["check", "DATA", "--workers", "2", "--quiet"],
     "pack": ["pack", "DATA", "STORE", "--workers", "2", "--quiet", "--height", "8", "--width", "8"],
@@ -84,9 +86,11 @@ def tree_bytes(pid: int) -> int:
     return total
 
 
-def main() -> None:
+def measure(small: bool) -> list[Row]:
+    few, many = (20, 40) if small else (FEW, MANY)
+    rows = []
     with tempfile.TemporaryDirectory() as folder:
-        roots = {number: Path(folder, str(number)) for number in (FEW, MANY)}
+        roots = {number: Path(folder, str(number)) for number in (few, many)}
         for number, root in roots.items():
             write_dataset(root, number)
         for name, command in COMMANDS.items():
@@ -95,12 +99,20 @@ def main() -> None:
                 place = {"DATA": str(root), "STORE": str(root) + "-store"}
                 words = [place.get(word, word) for word in command]
                 peaks[number] = peak_megabytes([sys.executable, "-m", "taskgrain", *words])
-            grown = (peaks[MANY] - peaks[FEW]) / (MANY - FEW) * 1e6
-            print(
-                f"{name}: {peaks[FEW]:.0f} MB with {FEW} clips, {peaks[MANY]:.0f} MB with {MANY}: "
-                f"{grown:.0f} bytes a clip"
+            grown = (peaks[many] - peaks[few]) / (many - few) * 1e6
+            rows.append(
+                Row(
+                    f"memory of {name}, {many:,} clips",
+                    peaks[many],
+                    f"{few:,} clips",
+                    peaks[few],
+                    unit="MB",
+                    wanted=WANTED,
+                    note=f"{grown:.0f} bytes a clip",
+                )
             )
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    main_of(measure, __doc__)

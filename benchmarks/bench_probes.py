@@ -6,9 +6,12 @@ episode's support; the loop is `make_pipeline(StandardScaler(), LogisticRegressi
 
 from __future__ import annotations
 
-import time
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+from benchmarks.table import Row, main_of
+from benchmarks.timing import best_seconds
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -24,7 +27,7 @@ from taskgrain.transfer.task import TargetTask
 CLASSES, SUPPORT, SCORED, GAP = 20, 30, 30, 0.2  # clips of each class; apart against noise of 1
 WIDTHS = (128, 256, 512)
 PLAN = EpisodePlan(num_ways=5, num_shots=5, num_queries=15, num_episodes=600, seed=0)
-ROUNDS = 3
+ROUNDS, WANTED = 3, 16.0
 
 
 def make(width: int) -> tuple[Subject, TargetTask]:
@@ -45,16 +48,18 @@ def make(width: int) -> tuple[Subject, TargetTask]:
     return Subject("source", 0, "lstm-mean", None, clips, Standardiser.of(features)), task
 
 
-def loop(subject: Subject, task: TargetTask, num_episodes: int) -> NDArray[np.float64]:
-    episodes = sample_episodes(task, plan=PLAN)
+def answer(subject: Subject, task: TargetTask, plan: EpisodePlan) -> NDArray[np.float64]:
+    return evaluate_episodes(subject, task, plan=plan, probe="logistic-regression").accuracies
+
+
+def loop(subject: Subject, task: TargetTask, plan: EpisodePlan) -> NDArray[np.float64]:
+    episodes = sample_episodes(task, plan=plan)
     pool = subject.features.of(task.support_ids)
     scored = subject.features.of(task.query_ids)
-    ways = np.repeat(np.arange(PLAN.num_ways), PLAN.num_shots)
-    truth = np.repeat(np.arange(PLAN.num_ways), PLAN.num_queries)
+    ways = np.repeat(np.arange(plan.num_ways), plan.num_shots)
+    truth = np.repeat(np.arange(plan.num_ways), plan.num_queries)
     accuracies: list[float] = []
     for support, query in zip(episodes.support, episodes.query, strict=True):
-        if len(accuracies) == num_episodes:
-            break
         model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
         model.fit(pool[support].astype(np.float64), ways)
         predicted = model.predict(scored[query].astype(np.float64))
@@ -62,26 +67,33 @@ def loop(subject: Subject, task: TargetTask, num_episodes: int) -> NDArray[np.fl
     return np.array(accuracies)
 
 
-def main() -> None:
+def measure(small: bool) -> list[Row]:
+    rows = []
+    episodes = replace(PLAN, num_episodes=20) if small else PLAN
     with threadpool_limits(limits=1):
-        for width in WIDTHS:
+        for width in WIDTHS[:1] if small else WIDTHS:
             subject, task = make(width)
-            loop(subject, task, 5)  # both have been run once before they are timed
-            mine = evaluate_episodes(subject, task, plan=PLAN, probe="logistic-regression")
-            ours, theirs = [], []
-            for _ in range(ROUNDS):
-                started = time.process_time()
-                mine = evaluate_episodes(subject, task, plan=PLAN, probe="logistic-regression")
-                ours.append(time.process_time() - started)
-                started = time.process_time()
-                peer = loop(subject, task, PLAN.num_episodes)
-                theirs.append(time.process_time() - started)
-            print(
-                f"600 5-way 5-shot episodes, width {width}: {min(ours):.2f} s against "
-                f"{min(theirs):.2f}: {min(theirs) / min(ours):.0f} times a scikit-learn loop; "
-                f"accuracy {mine.accuracies.mean():.2%} against {peer.mean():.2%}"
+            mine, peer = answer(subject, task, episodes), loop(subject, task, episodes)
+            apart = abs(mine.mean() - peer.mean())
+            best = best_seconds(
+                {
+                    "ours": partial(answer, subject, task, episodes),
+                    "peer": partial(loop, subject, task, episodes),
+                },
+                rounds=1 if small else ROUNDS,
             )
+            rows.append(
+                Row(
+                    f"{episodes.num_episodes} 5-way 5-shot episodes, width {width}",
+                    best["ours"],
+                    "a scikit-learn loop",
+                    best["peer"],
+                    wanted=WANTED,
+                    note=f"accuracies {apart:.2%} apart",
+                )
+            )
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    main_of(measure, __doc__)

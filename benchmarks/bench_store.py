@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from benchmarks.table import Row, main_of
 
 from taskgrain.data.manifest import ClipRecord, Split
 from taskgrain.data.store import RAW, Encoding, FrameFormat, FrameStore, frames_path, write_shard
@@ -42,34 +43,50 @@ def psnr(store: FrameStore, truth: FrameStore, clip_ids: list[str]) -> float:
     return 10 * np.log10(255**2 / error) if error else np.inf
 
 
-def main() -> None:
+def measure(small: bool) -> list[Row]:
+    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         records = []
-        for clip in plan(WorldSpec(world="tabletop", seed=0, train=NUM_CLIPS, validation=0)):
+        spec = WorldSpec(world="tabletop", seed=0, train=2 if small else NUM_CLIPS, validation=0)
+        for clip in plan(spec):
             write_clip(folder, clip)
             file = clip_path(folder, clip.clip_id).relative_to(folder).as_posix()
             records.append(
                 ClipRecord(clip.clip_id, Split.TRAIN, "Moving", (), ("moving",), folder, file)
             )
         clip_ids = [record.clip_id for record in records]
-        print(f"store of {SIZE} x {SIZE}, {NUM_CLIPS} clips; a read is {NUM_FRAMES} frames")
-        print(f"{'encoding':<10}{'kB a clip':>10}{'write ms':>10}{'read ms':>10}{'PSNR dB':>9}")
-        truth: FrameStore | None = None
-        for encoding in ENCODINGS:
-            place = folder / f"{encoding.name}-{encoding.quality}"
-            started = time.perf_counter()
-            write_shard(place, 0, records, FrameFormat(SIZE, SIZE, encoding))
-            write_ms = (time.perf_counter() - started) / NUM_CLIPS * 1e3
-            store = FrameStore(place, 1)
-            truth = truth or store
-            kilobytes = frames_path(place, 0).stat().st_size / NUM_CLIPS / 1e3
-            said = encoding.name if encoding.quality is None else f"jpeg {encoding.quality}"
-            print(
-                f"{said:<10}{kilobytes:>10.0f}{write_ms:>10.1f}{read_ms(store, clip_ids):>10.2f}"
-                f"{psnr(store, truth, clip_ids):>9.1f}"
+        stores = {encoding: write_store(folder, records, encoding) for encoding in ENCODINGS}
+        (_, raw), *_ = stores.items()
+        raw_ms = read_ms(raw, clip_ids)
+        for encoding, store in stores.items():
+            kilobytes = frames_path(place_of(folder, encoding), 0).stat().st_size / len(records)
+            rows.append(
+                Row(
+                    f"read {NUM_FRAMES} frames of {SIZE} x {SIZE}, {words_of(encoding)}",
+                    read_ms(store, clip_ids),
+                    "raw",
+                    raw_ms,
+                    unit="ms",
+                    note=f"{kilobytes / 1e3:.0f} kB a clip, {psnr(store, raw, clip_ids):.1f} dB",
+                )
             )
+    return rows
+
+
+def place_of(folder: Path, encoding: Encoding) -> Path:
+    return folder / f"{encoding.name}-{encoding.quality}"
+
+
+def words_of(encoding: Encoding) -> str:
+    return encoding.name if encoding.quality is None else f"jpeg {encoding.quality}"
+
+
+def write_store(folder: Path, records: list[ClipRecord], encoding: Encoding) -> FrameStore:
+    place = place_of(folder, encoding)
+    write_shard(place, 0, records, FrameFormat(SIZE, SIZE, encoding))
+    return FrameStore(place, 1)
 
 
 if __name__ == "__main__":
-    main()
+    main_of(measure, __doc__)

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+from benchmarks.run import BENCHMARKS
 from benchmarks.table import Row, lines, measured, write_json
 from benchmarks.timing import best_seconds
 
@@ -55,3 +57,16 @@ def test_works_take_turns_and_the_best_round_counts() -> None:
     )
     assert best == {"ours": 1.0, "theirs": 2.0}
     assert calls == ["ours", "theirs"] * 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_runs_in_its_small_form(name: str) -> None:
+    rows = measured(BENCHMARKS[name], small=True)
+    assert rows
+    assert all(row.ours > 0 and row.peers > 0 for row in rows)
+
+
+def test_every_benchmark_is_part_of_the_one_table() -> None:
+    files = Path(__file__).parents[1].glob("benchmarks/bench_*.py")
+    assert len(BENCHMARKS) == len(list(files))
