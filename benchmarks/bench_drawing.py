@@ -6,20 +6,23 @@ options: what a clip costs beyond that is its drawing. CPU time, the best of sev
 
 from __future__ import annotations
 
-import itertools
 import tempfile
-import time
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
 import av
 import cv2
+from benchmarks.table import Row, main_of
+from benchmarks.timing import best_seconds
 
 from taskgrain.data.encode import FRAME_RATE, VP9_OPTIONS
-from taskgrain.tabletop.dataset import World, WorldSpec, draw_clip, plan, write_clip
+from taskgrain.tabletop.dataset import ClipPlan, World, WorldSpec, draw_clip, plan, write_clip
 from taskgrain.tabletop.film import Pixels
 
 NUM_CLIPS, ROUNDS = 16, 10
+WANTED = 0.5  # drawing a clip takes at most as long as encoding it
 
 
 def encode_plainly(path: Path, video: Pixels) -> None:
@@ -34,33 +37,44 @@ def encode_plainly(path: Path, video: Pixels) -> None:
         container.mux(stream.encode(None))
 
 
-def compare(world: World, folder: Path) -> None:
-    clips = plan(WorldSpec(world=world, seed=0, train=NUM_CLIPS, validation=0))
-    videos = [draw_clip(clip.scene) for clip in clips]
-    ours, drawing, plain = ([float("inf")] * NUM_CLIPS for _ in range(3))
-    for _ in range(ROUNDS):
-        for index, clip in enumerate(clips):
-            times = [time.process_time()]
-            write_clip(folder, clip)
-            times.append(time.process_time())
-            draw_clip(clip.scene)
-            times.append(time.process_time())
-            encode_plainly(folder / "plain.webm", videos[index])
-            times.append(time.process_time())
-            spent = [after - before for before, after in itertools.pairwise(times)]
-            for best, seconds in zip((ours, drawing, plain), spent, strict=True):
-                best[index] = min(best[index], seconds)
-    total, drawn, peer = (sum(best) / NUM_CLIPS * 1e3 for best in (ours, drawing, plain))
-    print(f"draw a clip of {world} as a file: {total:.1f} ms, {drawn:.1f} of it for the frames")
-    print(f"  {total / peer:.2f} times PyAV's plain encoding of ready frames ({peer:.1f} ms)")
+def write_all(folder: Path, clips: Sequence[ClipPlan]) -> None:
+    for clip in clips:
+        write_clip(folder, clip)
 
 
-def main() -> None:
+def encode_all(path: Path, videos: Sequence[Pixels]) -> None:
+    for video in videos:
+        encode_plainly(path, video)
+
+
+def measure(small: bool) -> list[Row]:
+    rows: list[Row] = []
+    num_clips = 2 if small else NUM_CLIPS
     cv2.setNumThreads(1)
-    with tempfile.TemporaryDirectory() as folder:
-        for world in get_args(World):
-            compare(world, Path(folder))
+    for world in get_args(World):
+        clips = plan(WorldSpec(world=world, seed=0, train=num_clips, validation=0))
+        videos = [draw_clip(clip.scene) for clip in clips]
+        with tempfile.TemporaryDirectory() as folder:
+            best = best_seconds(
+                {
+                    "ours": partial(write_all, Path(folder), clips),
+                    "plain": partial(encode_all, Path(folder) / "plain.webm", videos),
+                },
+                rounds=1 if small else ROUNDS,
+            )
+        a_clip = best["ours"] / num_clips
+        rows.append(
+            Row(
+                f"draw {num_clips} clips of {world} as files",
+                best["ours"],
+                "PyAV's plain encoding of their ready frames",
+                best["plain"],
+                wanted=WANTED,
+                note=f"{1000 * a_clip:.0f} ms a clip",
+            )
+        )
+    return rows
 
 
 if __name__ == "__main__":
-    main()
+    main_of(measure, __doc__)

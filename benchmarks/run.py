@@ -19,6 +19,7 @@ from benchmarks import (
     bench_commands,
     bench_compare,
     bench_decode,
+    bench_drawing,
     bench_memory,
     bench_pack,
     bench_probes,
@@ -29,6 +30,7 @@ from benchmarks.table import Measure, Row, measured, print_rows, write_json
 
 BENCHMARKS: dict[str, Measure] = {
     "annotations": bench_annotations.measure,
+    "drawing": bench_drawing.measure,
     "decode": bench_decode.measure,
     "store": bench_store.measure,
     "pack": bench_pack.measure,
