@@ -30,7 +30,7 @@ class LinearScores:
     def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
         """Answer as `Fitted.answers` states."""
         answers = np.empty(shape_of(clips, rows, len(self.coef)), dtype=np.int64)
-        for each in compare(clips, rows, self.coef, scaling):
+        for each in compare(clips, rows, self.coef, scaling, lengths=False):
             scores = each.products + self.intercept[each.problem][:, None]  # (K, q)
             answers[each.problem, each.query] = scores.argmax(axis=0)
         return answers

@@ -107,7 +107,8 @@ class NeighbourVotes:
     def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
         """Answer as `Fitted.answers` states."""
         answers = np.empty(shape_of(clips, rows, len(self.labels)), dtype=np.int64)
-        for each in compare(clips, rows, self.directions, scaling):
+        for each in compare(clips, rows, self.directions, scaling, lengths=True):
+            assert each.squares is not None, "lengths were asked for"
             length = np.sqrt(each.squares)
             cosine = np.ascontiguousarray(each.products.T)  # (q, N)
             cosine /= np.where(length > 0, length, np.inf)[:, None]

@@ -63,11 +63,11 @@ class Compared:
     problem: int
     query: slice  # which of the Q
     products: Floats  # (N, q), scalar products; free to be overwritten
-    squares: Floats  # (q,), the clips' squared lengths, at least 0
+    squares: Floats | None  # (q,), the clips' squared lengths, at least 0; None: not asked for
 
 
 def compare(
-    clips: RawClips, rows: Labels | None, points: Floats, scaling: Scaling
+    clips: RawClips, rows: Labels | None, points: Floats, scaling: Scaling, *, lengths: bool
 ) -> Iterator[Compared]:
     """Yield the scalar products of standardised query clips with each problem's points.
 
@@ -76,11 +76,12 @@ def compare(
         rows: (S, Q), which clips each problem is asked; None: all, in their order.
         points: (S, N, D), standardised.
         scaling: of the clips.
+        lengths: whether the clips' lengths are asked for too.
 
     Raises:
         FloatingPointError: if a product or a length is NaN or infinite.
     """
-    space = _Space(clips, points, scaling)
+    space = _Space(clips, points, scaling, lengths=lengths)
     if rows is not None:
         for problem, index in enumerate(rows):
             ((products, squares),) = space.compare(index, slice(problem, problem + 1))
@@ -103,28 +104,33 @@ def shape_of(clips: RawClips, rows: Labels | None, num_problems: int) -> tuple[i
 class _Space:
     """Raw clips and standardised points, brought to the clips' own origin and units."""
 
-    def __init__(self, clips: RawClips, points: Floats, scaling: Scaling) -> None:
+    def __init__(self, clips: RawClips, points: Floats, scaling: Scaling, *, lengths: bool) -> None:
         self.clips = clips
+        self.lengths = lengths
         shift = np.broadcast_to((scaling.mean - clips.centre)[:, 0], points[:, 0].shape)  # (S, D)
         scale = np.broadcast_to(scaling.scale[:, 0], shift.shape)
         self.weights = points / scaling.scale  # (S, N, D)
         self.offset = self.weights @ shift[:, :, None]  # (S, N, 1)
+        if not lengths:
+            return
         # |(x - m) / s|^2 is x^2 . s^-2 - 2 x . (m s^-2) + m . (m s^-2).
         self.inverse = 1.0 / scale**2  # (S, D)
         self.slope = 2.0 * shift * self.inverse
         self.constant = 0.5 * np.vecdot(shift, self.slope)
 
-    def compare(self, index: Labels | slice, problems: slice) -> list[tuple[Floats, Floats]]:
+    def compare(self, index: Labels | slice, problems: slice) -> list[tuple[Floats, Floats | None]]:
         """Return products (N, q) and squared lengths (q,) of some clips in some problems."""
         weights, centred = self.weights[problems], self.clips.centred[index]
         products = (weights.reshape(-1, weights.shape[2]) @ centred.T).reshape(
             *weights.shape[:2], -1
         )
         products -= self.offset[problems]
+        check_finite(products)
+        if not self.lengths:
+            return [(each, None) for each in products]
         squares = self.inverse[problems] @ self.clips.squares[index].T
         squares -= self.slope[problems] @ centred.T
         squares += self.constant[problems, None]
-        check_finite(products)
         check_finite(squares)
         return list(zip(products, np.maximum(squares, 0.0, out=squares), strict=True))
 

@@ -179,7 +179,8 @@ class KernelScores:
         around = Scaling(scaling.mean + scaling.scale * middle, scaling.scale)
         lengths = np.vecdot(points, points)[:, :, None]  # (S, N, 1)
         answers = np.empty(shape_of(clips, rows, len(points)), dtype=np.int64)
-        for each in compare(clips, rows, points, around):
+        for each in compare(clips, rows, points, around, lengths=True):
+            assert each.squares is not None, "lengths were asked for"
             kernel = each.products  # (N, q)
             kernel *= -2.0
             kernel += each.squares
