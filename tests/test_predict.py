@@ -137,7 +137,7 @@ def test_a_clip_that_is_cut_off_is_described_with_what_is_wrong(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 9}, "format is not 1"),
+        ({"format": 1}, "format is not 2: .* of another version"),
         ({"taxonomy": None}, "stored taxonomy"),
         ({"caption": "sung"}, "caption is 'sung'"),
         ({"sampling": {"num_frames": 3}}, "sampling lacks 'store_height'; its entries are"),

@@ -173,6 +173,8 @@ def test_a_run_of_one_training_stands_for_its_last_checkpoint(tmp_path: Path) ->
         assert find_checkpoint(folder) == training / "last"
         assert "'tiny'" in repr(Predictor.from_checkpoint(folder))
     assert find_checkpoint(training / "best") == training / "best"
+    checkpoint(run / "checkpoints" / "tiny-seed-3.passes-40" / "last")  # is scored, not tested
+    assert find_checkpoint(run) == training / "last"
 
 
 def test_a_run_of_several_trainings_names_their_checkpoints(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from taskgrain.transfer.readouts import PLACE_OF, read_out
 if TYPE_CHECKING:
     from taskgrain.config.testing import Readout
 
-FORMAT = 1  # of model.json
+FORMAT = 2  # of model.json
 CLIPS_AT_ONCE = 16  # that are read together
 READOUT: Readout = "lstm-mean"  # what transfer reads where nothing else is asked for
 NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
@@ -117,7 +117,10 @@ class ModelDescription:
     @classmethod
     def _of(cls, stored: dict[str, object]) -> ModelDescription:
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT}")
+            raise ValueError(
+                f"its format is not {FORMAT}: it is no checkpoint, or one of another version of "
+                "taskgrain, with which it can be used"
+            )
         encoder, decoder = stored["encoder"], stored.get("decoder")
         sampling, level = stored["sampling"], stored["level"]
         if not (

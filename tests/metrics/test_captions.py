@@ -85,6 +85,7 @@ def test_a_caption_is_right_by_any_of_its_references() -> None:
         ("putting a small red cup on a box", 2, 2, 1),
         ("putting a red cup on the box", 0, 2, 0),
         ("putting a small red pen on a box", 1, 1, 1),
+        ("putting a red small cup on a box", 1, 2, 0),
         ("putting cup on a big box", 0, 2, 0),
         ("pushing a small red cup", 1, 1, 1),
         ("a small red cup", 0, 0, 0),

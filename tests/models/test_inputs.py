@@ -146,7 +146,10 @@ def test_what_an_encoder_sees_survives_json_and_travels_with_its_weights(
     assert ("difference_scale" in buffers) == (temporal == "difference")
 
 
-@pytest.mark.parametrize("deviation", [None, 0.0, -1.0, "wide", float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    "deviation",
+    [None, 0.0, -1.0, 1e-46, "wide", 10**400, float("nan"), float("inf")],
+)
 def test_a_stored_input_without_its_deviation_is_refused(deviation: object) -> None:
     entries = shape_that_sees("pixels", "centred").to_json()
     entries["pixels"] = {"mean": 120.0, "deviation": 60.0, "centred_deviation": deviation}

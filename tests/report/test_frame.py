@@ -32,6 +32,7 @@ def run(complete: RunMaker, row: Make, difference: Make, control: Make) -> Path:
     complete.rows += [
         *second,
         row(0.35, **over),
+        row(0.15, target="source-validation", probe="head", readout=None, passes=40),
         difference(0.02, seed=1),
         difference(0.02, **over),
         difference(0.02, seed=None),

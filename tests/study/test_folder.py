@@ -10,7 +10,7 @@ from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
 from taskgrain.jobs.lock import locked
-from taskgrain.study.folder import RunFolder, claim, sweep
+from taskgrain.study.folder import RunFolder, claim, note_places, sweep
 
 
 def test_a_new_folder_takes_the_study_and_the_same_study_again(tmp_path: Path) -> None:
@@ -46,6 +46,8 @@ def test_the_users_own_data_may_lie_elsewhere_and_may_not_become_a_drawn_world(
         claim(folder, study_at("/first"))
         (tmp_path / "checkpoints").mkdir()
         claim(folder, study_at("/second"))
+        assert load_study(str(tmp_path / "study.toml")) == study_at("/first")
+        note_places(folder, study_at("/second"))  # once they are known to be the same
         assert load_study(str(tmp_path / "study.toml")) == study_at("/second")
         with pytest.raises(RunError, match=r"data\.root: /second/s before, None now"):
             claim(folder, load_study("smoke", [target.format("/second"), primary]))

@@ -14,7 +14,14 @@ from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.labels.vocabulary import Vocabulary
-from taskgrain.models.build import EncoderShape, build_model, compact_shape
+from taskgrain.models.build import (
+    EncoderShape,
+    build_model,
+    compact_shape,
+    temporal_channel,
+)
+from taskgrain.models.encoder import TwoChannelEncoder
+from taskgrain.models.inputs import Pixels
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription
@@ -66,7 +73,7 @@ def test_the_encoder_alone_is_taken_and_what_is_left_out_is_said(checkpoint: Pat
     stored, _ = describe(seed=1)
     model, description = describe(seed=2, form=None, categories=("a", "b"))
     head = {name: value.clone() for name, value in model.state_dict().items()}
-    entry = begin_with(model, description, checkpoint, "encoder")
+    entry, _ = begin_with(model, description, checkpoint, "encoder")
     for name, value in model.state_dict().items():
         held = stored.state_dict()[name] if name.startswith("encoder.") else head[name]
         assert torch.equal(value, held), name
@@ -81,9 +88,24 @@ def test_the_encoder_alone_is_taken_and_what_is_left_out_is_said(checkpoint: Pat
 def test_everything_is_taken_where_classes_and_words_are_the_same(checkpoint: Path) -> None:
     stored, _ = describe(seed=1)
     model, description = describe(seed=2)
-    assert begin_with(model, description, checkpoint, "all")["left_out"] == []
+    assert begin_with(model, description, checkpoint, "all")[0]["left_out"] == []
     held = stored.state_dict()
     assert all(torch.equal(value, held[name]) for name, value in model.state_dict().items())
+
+
+def test_inputs_keep_the_deviation_that_the_weights_were_learned_with(tmp_path: Path) -> None:
+    shown = temporal_channel((2, 3), "compact", shown="centred")
+    held, new = (
+        replace(TINY, temporal=shown, pixels=Pixels(120.0, 60.0, centred_deviation=deviation))
+        for deviation in (20.0, 5.0)
+    )
+    folder = save(tmp_path / "last", *describe(held, seed=1))
+    model, description = describe(new, seed=2)
+    _, encoder = begin_with(model, description, folder, "encoder")
+    assert isinstance(encoder, dict)
+    assert encoder["pixels"]["centred_deviation"] == 20.0
+    assert isinstance(model.encoder, TwoChannelEncoder)
+    assert float(model.encoder.inputs.centred_scale) == pytest.approx(1 / 20.0)
 
 
 OTHER = compact_shape(spatial_widths=(2, 3), temporal_widths=(2, 3), lstm_width=5)
@@ -126,7 +148,7 @@ def test_dropout_is_no_weight_and_may_differ(tmp_path: Path) -> None:
     shape = replace(TINY, feature_width=4, dropout=0.5)
     folder = save(tmp_path / "last", *describe(shape, seed=1))
     model, description = describe(replace(shape, dropout=0.1))
-    assert begin_with(model, description, folder, "encoder")["left_out"]
+    assert begin_with(model, description, folder, "encoder")[0]["left_out"]
 
 
 def test_an_encoder_of_ones_own_is_known_by_its_weights(tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ HOW: dict[str, TrainingOptions] = {
     "ending-early": replace(
         OPTIONS, schedule="constant", early_stopping=1, epochs=9, counts_padding=True
     ),
+    "cut-short": replace(OPTIONS, num_steps=STEPS_PER_EPOCH + 3, hidden_captions=0.5),
+    "smoothed": replace(OPTIONS, weights=LossWeights(0.5, 0.5, label_smoothing=0.1)),
     "fp16": replace(OPTIONS, precision="fp16", optimizer="sgd", schedule="plateau", plateau=RULE),
 }
 """Every optimizer, every schedule, and what else has a state or changes what a step is."""

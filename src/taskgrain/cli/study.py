@@ -35,7 +35,8 @@ def study(
     mix_processors: Annotated[
         bool,
         typer.Option(
-            "--mix-processors", help="go on with a run of another kind of processor; rows say so"
+            "--mix-processors",
+            help="go on with a run of another kind of processor; the report says so",
         ),
     ] = False,
     dry_run: Annotated[

@@ -38,8 +38,8 @@ class CaptionCounts:
     template, so that seeing the object and seeing the action are told apart. A prediction that
     fits no template has neither template nor objects right; one that is a true caption word for
     word has both, even where other templates fit it too. Of an object the noun is its last word
-    (the paper's rule of simplification), the modifiers are the words before it, articles apart: "a
-    small red cup" is a cup that is small and red.
+    (the paper's rule of simplification), the modifiers are the words before it in their order,
+    articles apart: "a small red cup" has the noun "cup" and the modifiers "small red".
 
     A direction is wrong where the caption says the opposite of every reference that says one:
     "left to right" for "right to left". Saying no direction is no such error.

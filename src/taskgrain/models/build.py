@@ -67,6 +67,7 @@ class EncoderShape:
         Raises:
             CheckpointError: if an entry is missing or is not what it should be.
         """
+        pixels = entry_of(entries, "pixels")
         spatial = channel_from_json(entry_of(entries, "spatial"))
         temporal = channel_from_json(entry_of(entries, "temporal"))
         return cls(
@@ -75,7 +76,7 @@ class EncoderShape:
             lstm_width=whole_number_of(entries, "lstm_width"),
             feature_width=whole_number_of(entries, "feature_width"),
             dropout=number_of(entries, "dropout"),
-            pixels=_pixels_from_json(entry_of(entries, "pixels"), (spatial, temporal)),
+            pixels=_pixels_from_json(pixels, (spatial, temporal)),
         )
 
 

@@ -23,7 +23,10 @@ Triple = tuple[int, int, int]
 
 
 class TemporalConv3d(nn.Conv3d):
-    """`nn.Conv3d` of a 3D kernel over channels_last_3d frames; the same sums, in another order."""
+    """`nn.Conv3d` of a 3D kernel over channels_last_3d frames; the same sums, in another order.
+
+    With a bias, without dilation, groups, or padding by anything but zeros.
+    """
 
     def forward(self, frames: Tensor) -> Tensor:
         """Convolve float (B, C, T, H, W) to float (B, D, T', H', W')."""

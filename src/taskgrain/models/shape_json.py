@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
 from typing import TypeVar
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.channels import ChannelShape, ConvLayer, Reduction
 from taskgrain.models.inputs import CHANNEL_INPUTS
 
+LARGEST = 1e30  # of a stored number: it and its inverse are float32's with room to spare
 Choice = TypeVar("Choice", bound=str)
 REDUCTIONS: tuple[Reduction, ...] = ("max", "mean")
 
@@ -25,7 +25,7 @@ def entry_of(entries: Mapping[str, object], key: str) -> Mapping[str, object]:
 def number_of(entries: Mapping[str, object], key: str) -> float:
     """Give the number under a key, or raise CheckpointError."""
     value = entries.get(key)
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < LARGEST:
         raise CheckpointError(f"stored shape: {key} is {value!r}; expected a number")
     return float(value)
 
@@ -33,7 +33,7 @@ def number_of(entries: Mapping[str, object], key: str) -> float:
 def positive_of(entries: Mapping[str, object], key: str) -> float:
     """Give the finite number above 0 under a key, or raise CheckpointError."""
     value = number_of(entries, key)
-    if not (value > 0 and isfinite(value)):
+    if not value > 1 / LARGEST:
         raise CheckpointError(f"stored shape: {key} is {value!r}; expected a number above 0")
     return value
 
@@ -45,6 +45,13 @@ def whole_number_of(entries: Mapping[str, object], key: str, *, most: int | None
     if isinstance(value, bool) or not isinstance(value, int) or value < 0 or too_large:
         limits = "0 or more" if most is None else f"0 to {most}"
         raise CheckpointError(f"stored shape: {key} is {value!r}; expected an integer, {limits}")
+    return value
+
+
+def _at_least_one(entries: Mapping[str, object], key: str) -> int:
+    value = whole_number_of(entries, key)
+    if value < 1:
+        raise CheckpointError(f"stored shape: {key} is {value!r}; expected an integer, 1 or more")
     return value
 
 
@@ -74,7 +81,7 @@ def channel_from_json(entries: Mapping[str, object]) -> ChannelShape:
     return ChannelShape(
         layers=tuple(_layer(layer) for layer in layers),
         temporal_kernel=whole_number_of(entries, "temporal_kernel"),
-        frame_stride=whole_number_of(entries, "frame_stride"),
+        frame_stride=_at_least_one(entries, "frame_stride"),
         reduction=choice_of(entries, "reduction", REDUCTIONS),
         input=choice_of(entries, "input", CHANNEL_INPUTS),
     )

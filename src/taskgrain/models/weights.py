@@ -48,7 +48,12 @@ def find_checkpoint(folder: Path | str) -> Path:
     folder = Path(folder)
     if (folder / "model.json").is_file():
         return folder
-    trainings = {path.parents[1] for where in BELOW for path in folder.glob(f"{where}/model.json")}
+    trainings = {
+        path.parents[1]
+        for where in BELOW
+        for path in folder.glob(f"{where}/model.json")
+        if ".passes-" not in path.parents[1].name  # scored, and not tested
+    }
     found = [
         next(path for path in (training / "last", training / "best", training) if path.is_dir())
         for training in sorted(trainings)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Kind = Literal[
     "value",
     "value-over-seeds",
+    "fewer-passes",
     "difference",
     "difference-over-seeds",
     "difference-over-clips",
@@ -193,6 +194,8 @@ def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
 
 
 def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
+    if row.passes is not None:
+        return "fewer-passes"
     if row.metric.startswith(DETECTABLE):
         return "detectable-difference"
     if row.metric == TREND:

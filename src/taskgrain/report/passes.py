@@ -43,9 +43,8 @@ def passes_table(lookup: Lookup) -> Table:
         title="What more clip passes bring",
         caption=(
             "Percent of the source's own validation clips, mean over the seeds. Each column is a "
-            "training of its own, from new weights and with a whole schedule; only the last is "
-            "tested on the targets. A source whose last two columns are alike has learned what "
-            "these clips teach it."
+            "training of its own with a whole schedule; only the last is tested on the targets. A "
+            "source whose last two columns are alike has learned what these clips teach it."
         ),
         corner="source",
         columns=tuple(

@@ -136,7 +136,7 @@ def claim(folder: RunFolder, study: Study) -> None:
                 f"{folder.root} holds a run of other settings; choose another --out, or remove "
                 f"the folder:\n{list_problems(changed)}"
             )
-        if held != study:
+        if changed:
             write_text(folder.study, study_to_toml(study))
         return
     others = [path.name for path in folder.root.iterdir() if path.name != ".lock"]
@@ -146,6 +146,12 @@ def claim(folder: RunFolder, study: Study) -> None:
             "choose an empty folder with --out"
         )
     write_text(folder.study, study_to_toml(study))
+
+
+def note_places(folder: RunFolder, study: Study) -> None:
+    """Write down where the user's own data lie now, once they are known to be the run's."""
+    if load_study(str(folder.study)) != study:
+        write_text(folder.study, study_to_toml(study))
 
 
 def _at_their_places(held: Study, study: Study) -> Study:

@@ -115,7 +115,7 @@ def learn(
     describe = description.to_json()
     begins_with = None if encoder_of is None else warm_start_of(inputs, encoder_of, seed)
     if begins_with is not None:
-        describe["warm_start"] = begin_with(model, description, *begins_with)
+        describe["warm_start"], describe["encoder"] = begin_with(model, description, *begins_with)
     step_seconds = settings.batch_size * settings.accumulate * pass_seconds(inputs, encoder_of)
     splits = splits_of(inputs, task, dataset.frames(), seed=seed)
     assert isinstance(splits.training, ClipBatches), "`splits_of` batches clips"

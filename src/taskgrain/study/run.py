@@ -20,7 +20,7 @@ from taskgrain.jobs.starting import refuse_to_begin_again
 from taskgrain.labels.symmetry import check_mirror_table
 from taskgrain.study.bf16_check import check_bf16
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
-from taskgrain.study.folder import RunFolder, claim, sweep
+from taskgrain.study.folder import RunFolder, claim, note_places, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
 from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.learning import check_training
@@ -85,10 +85,12 @@ def run_study(  # noqa: PLR0913 - what no setting of a study is
         if is_complete(folder):
             if all(path.exists() for path in _own_paths(study)):
                 keep_to_data(folder, lay_out(study, folder))
+                note_places(folder, study)
             return out
         sweep(folder)
         datasets = lay_out_study(study, folder)
         keep_to_data(folder, datasets)
+        note_places(folder, study)
         if encoder is None:
             make_networks_ready(study)
         inputs = Inputs(study, folder, datasets, encoder, device, precision)

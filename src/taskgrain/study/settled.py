@@ -70,7 +70,7 @@ def keep_to_processor(folder: RunFolder, *, mix: bool) -> None:
             raise RunError(
                 f"{folder.root} was computed on another kind of processor ({changed}), which "
                 "rounds otherwise; go on there, choose another --out, or give --mix-processors: "
-                "the rows then say so"
+                "the report and results_frame then say so"
             )
         _write(folder, {**_held(folder), "processors": [*known, kind]})
 

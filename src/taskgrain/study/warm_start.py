@@ -30,7 +30,7 @@ def begin_with(
     description: ModelDescription,
     checkpoint: Path,
     parts: Literal["encoder", "all"],
-) -> dict[str, object]:
+) -> tuple[dict[str, object], object]:
     """Give a new model the weights of a checkpoint: those of its encoder, or all of them.
 
     What is taken fits wholly, or the model stays as it was.
@@ -43,7 +43,8 @@ def begin_with(
         parts: "all" wants the same classes and the same words, in the same order.
 
     Returns:
-        What model.json says of it: whose weights, their digest, and the names of those left out.
+        What model.json says of it: whose weights, their digest, and the names of those left out;
+        and of the encoder, whose inputs keep the numbers that its weights were learned with.
 
     Raises:
         CheckpointError: naming the first thing that does not fit.
@@ -56,13 +57,21 @@ def begin_with(
         load_weights(model, path)
     else:
         left_out = load_part(model.encoder, path, ENCODER)
-    return {
+    told = {
         "source": held.source,
         "seed": held.seed,
         "parts": parts,
         "weights_sha256": file_sha256(path),
         "left_out": list(left_out),
     }
+    return told, _with_inputs_of(held.to_json()["encoder"], description.to_json()["encoder"])
+
+
+def _with_inputs_of(held: object, own: object) -> object:
+    """Return the description of an encoder with the pixels of the one whose weights it took."""
+    if not isinstance(held, dict) or not isinstance(own, dict) or "pixels" not in held:
+        return own
+    return {**own, "pixels": held["pixels"]}
 
 
 def check_warm_start(study: Study, source: Source) -> None:

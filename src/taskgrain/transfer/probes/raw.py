@@ -4,6 +4,9 @@ Every problem standardises in its own way, and standardising all query clips ane
 more than comparing them. So the scale goes to the few support clips: (x - m) / s . p is
 x . (p / s) - m . (p / s).
 
+Where a feature hardly varies in the support and does among the clips, the two sides of that
+difference are large and nearly equal. Such problems (`FAR`) standardise their queries after all.
+
 Shapes: M clips, S problems, Q query clips of each, q of them at a time, N points, D width.
 """
 
@@ -18,6 +21,7 @@ import numpy as np
 from taskgrain.transfer.probes.arrays import Floats, Labels
 
 QUERY_BLOCK = 1024  # clips compared at a time: bounds the memory
+FAR = 1e5  # scales from the centre: squares of more lose 1e-6 and more to rounding
 POINT_BLOCK = 512  # points compared at a time, at least those of one problem
 
 
@@ -29,7 +33,7 @@ class RawClips:
 
     @cached_property
     def centre(self) -> Floats:
-        """The clips' mean (D,): around it, sums of squares lose nothing to rounding."""
+        """The clips' mean (D,): around it, sums of squares lose least to rounding."""
         centre: Floats = self.features.mean(axis=0)
         return centre
 
@@ -109,6 +113,9 @@ class _Space:
         self.lengths = lengths
         shift = np.broadcast_to((scaling.mean - clips.centre)[:, 0], points[:, 0].shape)  # (S, D)
         scale = np.broadcast_to(scaling.scale[:, 0], shift.shape)
+        reach = np.abs(clips.centred).max(axis=0)  # (D,)
+        self.is_far = ((reach + np.abs(shift)) / scale).max(axis=1) > FAR  # (S,)
+        self.points, self.shift, self.scale = points, shift, scale
         self.weights = points / scaling.scale  # (S, N, D)
         self.offset = self.weights @ shift[:, :, None]  # (S, N, 1)
         if not lengths:
@@ -127,12 +134,23 @@ class _Space:
         products -= self.offset[problems]
         check_finite(products)
         if not self.lengths:
-            return [(each, None) for each in products]
-        squares = self.inverse[problems] @ self.clips.squares[index].T
-        squares -= self.slope[problems] @ centred.T
-        squares += self.constant[problems, None]
-        check_finite(squares)
-        return list(zip(products, np.maximum(squares, 0.0, out=squares), strict=True))
+            squares = None
+        else:
+            squares = self.inverse[problems] @ self.clips.squares[index].T
+            squares -= self.slope[problems] @ centred.T
+            squares += self.constant[problems, None]
+            check_finite(squares)
+            np.maximum(squares, 0.0, out=squares)
+        for place in np.flatnonzero(self.is_far[problems]):
+            problem = problems.start + int(place)
+            standardised = (centred - self.shift[problem]) / self.scale[problem]  # (q, D)
+            products[place] = self.points[problem] @ standardised.T
+            if squares is not None:
+                squares[place] = (standardised**2).sum(axis=1)
+        return [
+            (each, None if squares is None else squares[place])
+            for place, each in enumerate(products)
+        ]
 
 
 def check_finite(values: Floats) -> None:
