@@ -78,7 +78,7 @@ def open_video(
             with _open(path, file, held) as container:
                 yield VideoFile(path, container, limits, frame_rate, held)
     except (av.error.FFmpegError, OSError) as error:
-        _check_memory(error)
+        _check_memory()
         raise ClipError(f"{path}: cannot be read as video: {reason(error)}") from error
 
 
@@ -113,20 +113,20 @@ def _open(path: Path, file: BinaryIO, held: FileBytes) -> InputContainer:
             metadata_errors="replace",  # titles of old files are in any encoding
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
-        _check_memory(error)
+        _check_memory()
         raise ClipError(
             f"{path}: not a video that can be opened ({reason(error)}); "
             "expected WebM, MP4, AVI or another common video file"
         ) from error
 
 
-def _check_memory(error: Exception) -> None:
-    """Raise MemoryError if FFmpeg found none because the machine has none left.
+def _check_memory() -> None:
+    """Raise MemoryError if FFmpeg may have failed because the machine has no memory left.
 
-    Otherwise a damaged file asked for more than there can be, and that is the clip's fault.
+    Its decoders call that invalid data, too. Where there is memory, the file is damaged or asked
+    for more than there can be, and that is the clip's fault.
     """
-    if isinstance(error, MemoryError):
-        np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had
+    np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had
 
 
 def reason(error: Exception) -> str:
@@ -298,7 +298,7 @@ class VideoFile:
         try:
             return self.stream.decode(packet)
         except av.error.FFmpegError as error:
-            _check_memory(error)
+            _check_memory()
             self._tally.miss(reason(error))
             if self._slots is not None and self._tally.packet_at is not None:
                 self._slots.lose(self._tally.packet_at)
@@ -310,7 +310,7 @@ class VideoFile:
             try:
                 yield from self._container.demux()
             except av.error.FFmpegError as error:
-                _check_memory(error)
+                _check_memory()
                 self._tally.miss(reason(error))
             else:
                 return
