@@ -10,14 +10,18 @@ from __future__ import annotations
 import multiprocessing
 import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from benchmarks.table import Row, main_of
+from benchmarks.timing import best_seconds
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.grad import conv3d_weight
 
 from taskgrain.losses import LossWeights, joint_loss
 from taskgrain.models.build import COMPACT_WIDTHS, build_model, compact_shape
+from taskgrain.models.convolution import weight_gradient
 from taskgrain.train.memory import kept_memory
 from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
 from taskgrain.train.precision import make_scaler
@@ -116,6 +120,33 @@ def _timed(step: Step, video: Tensor, target: Tensor, steps: int) -> float:
     return (time.perf_counter() - started) / (steps * BATCH)
 
 
+def gradient_rows(small: bool) -> list[Row]:
+    """Compare the weight gradient of each 3D layer with torch's own, on one thread."""
+    torch.set_num_threads(1)
+    rows, num_frames, pixels, kernel = [], FRAMES, PIXELS, (3, 3, 3)
+    widths, padding = (3, *COMPACT_WIDTHS), (1, 1, 1)
+    for before, width, steps in zip(widths, widths[1:], (2, 2, 1, 1), strict=False):
+        stride = (steps, 2, 2)
+        frames, above = (
+            torch.rand(shape).contiguous(memory_format=torch.channels_last_3d)
+            for shape in (
+                (BATCH, before, num_frames, pixels, pixels),
+                (BATCH, width, num_frames // steps, pixels // 2, pixels // 2),
+            )
+        )
+        ours = partial(
+            weight_gradient, frames, above, kernel=kernel, stride=stride, padding=padding
+        )
+        peer = partial(
+            conv3d_weight, frames, (width, before, *kernel), above, stride=stride, padding=padding
+        )
+        best = best_seconds({"ours": ours, "peer": peer}, rounds=2 if small else 15)
+        what = f"weight gradient, {before} -> {width} planes, {num_frames} x {pixels} x {pixels}"
+        rows.append(Row(what, best["ours"], "torch's own", best["peer"]))
+        num_frames, pixels = num_frames // steps, pixels // 2
+    return rows
+
+
 def measure(small: bool) -> list[Row]:
     # Two threads on busy cores wait for each other: the small form has one.
     steps, threads = (2, 1) if small else (60, 2)
@@ -128,6 +159,7 @@ def measure(small: bool) -> list[Row]:
         with context.Pool(1) as pool:
             peers += pool.starmap(seconds_a_clip, [(threads, True, steps)])
     return [
+        *gradient_rows(small),
         Row(
             "training a clip, compact encoder, float32, two processes of one thread",
             min(ours),
@@ -135,7 +167,7 @@ def measure(small: bool) -> list[Row]:
             min(peers),
             wanted=2.5,
             note=f"{1 / min(ours):.0f} against {1 / min(peers):.0f} clips/s",
-        )
+        ),
     ]
 
 
