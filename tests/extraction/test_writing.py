@@ -189,21 +189,26 @@ def test_other_features_are_never_written_over(
     assert out.read_bytes() == bytes_before
 
 
+def stop_at_the_fifth_clip(reader: Reader, extraction: Extraction, out: Path) -> None:
+    seen: list[int] = []
+
+    def advance(clips: int) -> None:
+        seen.append(clips)
+        if len(seen) == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_clip_features(reader, extraction, out, tell=print, advance=advance)
+
+
 def test_a_stopped_run_goes_on_part_by_part(
     tiny_dataset: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing, "PART_CLIPS", 3)
     extraction, reader = extraction_of(tiny_dataset), open_reader(Wanted(str(folder)))
     write(reader, extraction, tmp_path / "whole.npz")
-    out, seen = tmp_path / "f.npz", []
-
-    def stop_at_the_fifth(clips: int) -> None:
-        seen.append(clips)
-        if len(seen) == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_clip_features(reader, extraction, out, tell=print, advance=stop_at_the_fifth)
+    out = tmp_path / "f.npz"
+    stop_at_the_fifth_clip(reader, extraction, out)
     assert not out.exists()
     _, said, done = write(reader, extraction, out)
     assert said == [f"{out}: goes on where it was stopped"]
@@ -227,15 +232,8 @@ def test_the_batch_size_changes_no_bit_and_may_be_another_when_a_run_goes_on(
     for size in (1, 2, 3, 8):  # parts of 3, 3 and 2 clips: some batches have one clip alone
         write(reader, replace(extraction, batch_size=size), tmp_path / f"{size}.npz")
         assert (tmp_path / f"{size}.npz").read_bytes() == whole.read_bytes()
-    out, seen = tmp_path / "f.npz", []
-
-    def stop_at_the_fifth(clips: int) -> None:
-        seen.append(clips)
-        if len(seen) == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_clip_features(reader, extraction, out, tell=print, advance=stop_at_the_fifth)
+    out = tmp_path / "f.npz"
+    stop_at_the_fifth_clip(reader, extraction, out)
     _, said, done = write(reader, replace(extraction, batch_size=1), out)
     assert (said, done) == ([f"{out}: goes on where it was stopped"], 5)
     assert out.read_bytes() == whole.read_bytes()
@@ -248,15 +246,8 @@ def test_what_was_begun_with_other_settings_is_begun_anew_with_a_word(
 ) -> None:
     monkeypatch.setattr(writing, "PART_CLIPS", 3)
     extraction, reader = extraction_of(tiny_dataset), open_reader(Wanted(str(folder)))
-    out, seen = tmp_path / "f.npz", []
-
-    def stop_at_the_fifth(clips: int) -> None:
-        seen.append(clips)
-        if len(seen) == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_clip_features(reader, extraction, out, tell=print, advance=stop_at_the_fifth)
+    out = tmp_path / "f.npz"
+    stop_at_the_fifth_clip(reader, extraction, out)
     _, said, done = write(open_reader(Wanted(str(folder), "lstm-last")), extraction, out)
     assert said == [
         f"{out}: what was begun there was of other settings or clips, and is begun anew"
