@@ -13,9 +13,10 @@ matrix product is faster still. Shapes: B clips, C planes in, D planes out, T H 
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
 UNROLLED_FROM = 24  # planes in: from here on one product beats K convolutions (docs/log.md)
@@ -55,11 +56,14 @@ def _triple(value: object) -> Triple:
 
 
 class _Convolution(torch.autograd.Function):
-    """Convolves as torch does; only the gradient of the weights is computed otherwise."""
+    """Convolves as torch does; only the gradient of the weights is computed otherwise.
+
+    What `forward` keeps in its context has no type in torch.
+    """
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         frames: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -67,17 +71,17 @@ class _Convolution(torch.autograd.Function):
         padding: Triple,
     ) -> Tensor:
         ctx.save_for_backward(frames, weight)
-        ctx.stride, ctx.padding = stride, padding  # type: ignore[attr-defined]
+        ctx.stride, ctx.padding = stride, padding
         return F.conv3d(frames, weight, bias, stride, padding)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        frames, weight = ctx.saved_tensors  # type: ignore[attr-defined]
-        stride, padding = ctx.stride, ctx.padding  # type: ignore[attr-defined]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        frames, weight = ctx.saved_tensors
+        stride, padding = ctx.stride, ctx.padding
         (above,) = gradients
         above = above.contiguous(memory_format=torch.channels_last_3d)
         of_frames = None
-        if ctx.needs_input_grad[0]:  # type: ignore[attr-defined]
+        if ctx.needs_input_grad[0]:
             of_frames = torch.ops.aten.convolution_backward(
                 above,
                 frames,

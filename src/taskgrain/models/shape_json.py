@@ -31,7 +31,7 @@ def number_of(entries: Mapping[str, object], key: str) -> float:
 
 
 def positive_of(entries: Mapping[str, object], key: str) -> float:
-    """Give the finite number above 0 under a key, or raise CheckpointError."""
+    """Return the finite number above 0 under a key, or raise CheckpointError."""
     value = number_of(entries, key)
     if not value > 1 / LARGEST:
         raise CheckpointError(f"stored shape: {key} is {value!r}; expected a number above 0")

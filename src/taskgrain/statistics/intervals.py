@@ -218,7 +218,7 @@ class ClipBootstrap:
         return np.stack([low, high])
 
     def _deviations(self, table: ScoreTable, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Give float64 (R, S): each resample's value minus the value, at its unbiased variance."""
+        """Return float64 (R, S): each resample's value minus the value, its variance unbiased."""
         deviation = np.zeros((NUM_RESAMPLES, table.shape[0]))
         units_of = self._units_of(table, weight)
         last: NDArray[np.int64] | None = None

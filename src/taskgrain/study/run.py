@@ -37,7 +37,7 @@ from taskgrain.train.precision import named_device
 from taskgrain.transfer.probes import PROBES
 
 
-def run_study(  # noqa: PLR0913 - what no setting of a study is
+def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
     study: Study,
     out: Path | str,
     *,

@@ -57,14 +57,14 @@ def begin_with(
         load_weights(model, path)
     else:
         left_out = load_part(model.encoder, path, ENCODER)
-    told = {
+    origin = {
         "source": held.source,
         "seed": held.seed,
         "parts": parts,
         "weights_sha256": file_sha256(path),
         "left_out": list(left_out),
     }
-    return told, _with_inputs_of(held.to_json()["encoder"], description.to_json()["encoder"])
+    return origin, _with_inputs_of(held.to_json()["encoder"], description.to_json()["encoder"])
 
 
 def _with_inputs_of(held: object, own: object) -> object:
