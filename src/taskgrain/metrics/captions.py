@@ -193,9 +193,9 @@ def _count(
     # What is said is read by the annotation of a caption with the same words.
     known = (truth for each, truth in zip(meant, meanings, strict=True) if each == words and truth)
     reading = next(known, None) or parse(said)
-    counted = _count_slots(reading, [truth for truth in meanings if truth is not None])
     directed, wrong = _count_directions(words, meant)
-    return counted + CaptionCounts(
+    return CaptionCounts(
+        **_count_slots(reading, [truth for truth in meanings if truth is not None]),
         num_clips=1,
         num_exact=int(words in meant and UNKNOWN not in words),
         num_directed=directed,
@@ -206,10 +206,10 @@ def _count(
     )
 
 
-def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> CaptionCounts:
-    """Count templates and slots alone; the slots of the reference that fits best."""
+def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> dict[str, int]:
+    """Count templates and slots by their names; the slots of the reference that fits best."""
     if not truths:
-        return CaptionCounts()
+        return {}
     template = reading is not None and any(reading.template == each.template for each in truths)
     objects = () if reading is None else reading.objects
     # Slots beyond the shorter of the two are counted as wrong through the number of slots.
@@ -220,15 +220,15 @@ def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption])
         key=lambda index: (right[index] / max(len(truths[index].objects), 1), right[index]),
     )
     split = [(_noun_and_modifiers(said), _noun_and_modifiers(true)) for said, true in paired[best]]
-    return CaptionCounts(
-        num_parsed=1,
-        num_templates_right=int(template),
-        num_objects=len(truths[best].objects),
-        num_objects_right=right[best],
-        num_nouns_right=sum(said[0] == true[0] for said, true in split),
-        num_modified=sum(bool(_noun_and_modifiers(true)[1]) for true in truths[best].objects),
-        num_modifiers_right=sum(bool(true[1]) and said[1] == true[1] for said, true in split),
-    )
+    return {
+        "num_parsed": 1,
+        "num_templates_right": int(template),
+        "num_objects": len(truths[best].objects),
+        "num_objects_right": right[best],
+        "num_nouns_right": sum(said[0] == true[0] for said, true in split),
+        "num_modified": sum(bool(_noun_and_modifiers(true)[1]) for true in truths[best].objects),
+        "num_modifiers_right": sum(bool(true[1]) and said[1] == true[1] for said, true in split),
+    }
 
 
 @lru_cache(maxsize=1 << 12)
@@ -238,12 +238,17 @@ def _noun_and_modifiers(phrase: str) -> tuple[str, Words]:
     return (words[-1], tuple(words[:-1])) if words else (phrase, ())
 
 
+_directions = lru_cache(maxsize=_CAPTIONS_KEPT)(directions_of)
+
+
 def _count_directions(said: Words, references: Sequence[Words]) -> tuple[int, int]:
     """Count: whether a reference says a direction, and whether all that do are contradicted."""
-    directed = [directions for directions in map(directions_of, references) if directions]
+    directed = [directions for directions in map(_directions, references) if directions]
     if not directed:
         return 0, 0
-    spoken = directions_of(said)
+    if said in references:  # no caption contradicts itself
+        return 1, 0
+    spoken = _directions(said)
     return 1, int(all(contradict(spoken, directions) for directions in directed))
 
 
