@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -37,6 +38,14 @@ def test_a_plateau_needs_room_below_its_rate() -> None:
     with pytest.raises(ConfigError, match=r"begins at 1e-08, not above least_learning_rate, 1e-08"):
         load_study("smoke", ["train.schedule=plateau", "train.learning_rate=1e-8"])
     assert Train(schedule="constant", learning_rate=1e-8).learning_rate == 1e-8
+
+
+@pytest.mark.parametrize("sooner", ["train.early_stopping=3", "train.schedule=plateau"])
+def test_trainings_of_several_passes_all_run_to_their_end(sooner: str) -> None:
+    name = re.escape(sooner.removeprefix("train.").split("=")[0])
+    with pytest.raises(ConfigError, match=rf"passes of several trainings .* {name} ends trainings"):
+        load_study("smoke", ["train.passes=[8, 16]", sooner])
+    assert load_study("smoke", ["train.passes=[16]", sooner]).train.passes == (16,)
 
 
 def test_a_process_a_core_is_for_the_cpu_alone() -> None:

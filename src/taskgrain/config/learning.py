@@ -77,6 +77,14 @@ class Train(Settings):
         for fewer, more in pairwise(self.passes):
             if fewer >= more:
                 raise ValueError(f"passes goes from {fewer} to {more}; least first, none twice")
+        if not self.fewer_passes:
+            return self
+        if self.early_stopping is not None or self.schedule == "plateau":
+            sooner = "schedule" if self.early_stopping is None else "early_stopping"
+            raise ValueError(
+                f"passes of several trainings are compared as so much work, and {sooner} ends "
+                "trainings sooner; leave it out, or give the passes of one training"
+            )
         return self
 
     @property
