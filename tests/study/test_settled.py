@@ -28,28 +28,28 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
     """A run whose first cell was done with AVX2."""
     folder = RunFolder(tmp_path)
     settle(load_study("smoke"), folder, encoder=None, device="cpu")
-    monkeypatch.setattr(settled, "processor_kind", lambda: AVX2)
-    keep_to_processor(folder, mix=False)
+    monkeypatch.setattr(settled, "processor_kind", lambda _: AVX2)
+    keep_to_processor(folder, device="cpu", mix=False)
     write_text(folder.done("prepare-source-00000"), "")
     return folder
 
 
 def test_a_run_goes_on_with_the_same_kind_of_processor(folder: RunFolder) -> None:
-    keep_to_processor(folder, mix=False)
-    keep_to_processor(folder, mix=True)
+    keep_to_processor(folder, device="cpu", mix=False)
+    keep_to_processor(folder, device="cpu", mix=True)
     assert processors(folder) == [AVX2]
 
 
 def test_another_kind_of_processor_is_refused_with_the_difference(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settled, "processor_kind", lambda: AVX512)
+    monkeypatch.setattr(settled, "processor_kind", lambda _: AVX512)
     expected = (
         r"another kind of processor \(oneDNN Intel AVX2 before, oneDNN Intel AVX-512 now, BLAS Zen "
         r"before, nothing now\).*--mix-processors"
     )
     with pytest.raises(RunError, match=expected):
-        keep_to_processor(folder, mix=False)
+        keep_to_processor(folder, device="cpu", mix=False)
     assert processors(folder) == [AVX2]
     assert settle(load_study("smoke"), folder, encoder=None, device="cpu") == "fp32"
 
@@ -57,11 +57,11 @@ def test_another_kind_of_processor_is_refused_with_the_difference(
 def test_a_run_that_mixes_processors_keeps_them_all_and_may_go_on_with_each(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(settled, "processor_kind", lambda: AVX512)
-    keep_to_processor(folder, mix=True)
+    monkeypatch.setattr(settled, "processor_kind", lambda _: AVX512)
+    keep_to_processor(folder, device="cpu", mix=True)
     for kind in (AVX512, AVX2):
-        monkeypatch.setattr(settled, "processor_kind", lambda kind=kind: kind)
-        keep_to_processor(folder, mix=False)
+        monkeypatch.setattr(settled, "processor_kind", lambda _, kind=kind: kind)
+        keep_to_processor(folder, device="cpu", mix=False)
         assert processors(folder) == [AVX2, AVX512]
 
 
@@ -69,6 +69,6 @@ def test_before_a_cell_is_done_the_run_is_of_whatever_processor_goes_on(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.done("prepare-source-00000").unlink()
-    monkeypatch.setattr(settled, "processor_kind", lambda: AVX512)
-    keep_to_processor(folder, mix=False)
+    monkeypatch.setattr(settled, "processor_kind", lambda _: AVX512)
+    keep_to_processor(folder, device="cpu", mix=False)
     assert processors(folder) == [AVX512]

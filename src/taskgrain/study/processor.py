@@ -20,11 +20,14 @@ FIRST_WORK = "import torch; torch.nn.Conv2d(3, 8, 3)(torch.zeros(2, 3, 16, 16))"
 ISA = re.compile(r"cpu,isa:(.+)")
 
 
-def processor_kind() -> str:
-    """Return what oneDNN, PyTorch and the BLAS library will use, as one line.
+def processor_kind(device: str = "cpu") -> str:
+    """Return what oneDNN, PyTorch, the BLAS library and a CUDA device are, as one line.
 
-    Such as "oneDNN Intel AVX2, PyTorch AVX2, BLAS Haswell". Takes about two seconds: oneDNN is
-    asked in a process of its own.
+    Such as "oneDNN Intel AVX2, PyTorch AVX2, BLAS Haswell", and ", CUDA NVIDIA H200" where encoders
+    compute there. Takes about two seconds: oneDNN is asked in a process of its own.
+
+    Args:
+        device: where encoders compute, as torch names it; one that is there.
     """
     blas = sorted({_architecture(each) for each in threadpool_info() if each["user_api"] == "blas"})
     parts = {
@@ -32,6 +35,8 @@ def processor_kind() -> str:
         "PyTorch": torch.backends.cpu.get_cpu_capability(),
         "BLAS": "/".join(blas),
     }
+    if torch.device(device).type == "cuda":
+        parts["CUDA"] = torch.cuda.get_device_name(device)
     return ", ".join(f"{name} {kind or 'unknown'}" for name, kind in parts.items())
 
 

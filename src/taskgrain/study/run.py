@@ -96,7 +96,7 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
         inputs = Inputs(study, folder, datasets, encoder, device, precision)
         cells = plan_cells(inputs)
         check_bf16(inputs)
-        keep_to_processor(folder, mix=mix_processors)
+        keep_to_processor(folder, device=device, mix=mix_processors)
         with Reporter(cells, folder.timings, quiet=quiet) as reporter:
             run_cells(cells, workers=workers, monitor=reporter)
         seconds = time.monotonic() - started

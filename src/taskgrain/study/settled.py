@@ -50,20 +50,21 @@ def settle(
     return precision
 
 
-def keep_to_processor(folder: RunFolder, *, mix: bool) -> None:
+def keep_to_processor(folder: RunFolder, *, device: str, mix: bool) -> None:
     """Note the kind of this processor, or check that the run was computed on no other.
 
     Before the first cell is done nothing was computed: the run is then this processor's.
 
     Args:
         folder: of the run.
+        device: where encoders compute, as torch names it.
         mix: whether a run of other kinds goes on here all the same; its rows then say so.
 
     Raises:
         RunError: naming what differs from the kinds that it was computed on.
     """
     has_begun = any((folder.root / "cells").glob("*.done"))
-    kind, known = processor_kind(), processors(folder) if has_begun else []
+    kind, known = processor_kind(device), processors(folder) if has_begun else []
     if kind not in known:
         if known and not mix:
             changed = "; ".join(_changed(each, kind) for each in known)
