@@ -123,6 +123,7 @@ def train_wires() -> list[Wire]:
                 **option("num_steps", 9),  # 24 clips an epoch, in 5 batches and 3 steps
                 "cells": gains("passes 30"),
             },
+            {"train.schedule": "cosine", "train.early_stopping": None},
         ),
         Wire(
             "train.batch_size",
