@@ -130,7 +130,9 @@ def centred(levels: Tensor, seen: slice = slice(None)) -> Tensor:
     Returns:
         float (B, 3, T_s, H, W), grey levels: 0 everywhere where nothing moves.
     """
-    return levels[:, :, seen] - levels.mean(dim=2, keepdim=True)
+    # Planes last, as videos lie in memory: the mean is then taken off whole frames at a time.
+    frames = levels.permute(0, 2, 3, 4, 1)
+    return (frames[:, seen] - frames.mean(dim=1, keepdim=True)).permute(0, 4, 1, 2, 3)
 
 
 def differences(levels: Tensor) -> Tensor:
