@@ -22,12 +22,14 @@ from torch.nn.grad import conv3d_weight
 from taskgrain.losses import LossWeights, joint_loss
 from taskgrain.models.build import COMPACT_WIDTHS, build_model, compact_shape
 from taskgrain.models.convolution import weight_gradient
+from taskgrain.models.inputs import ChangeDeviations
 from taskgrain.train.memory import kept_memory
 from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
 from taskgrain.train.precision import make_scaler
 
 BATCH, FRAMES, PIXELS, CLASSES = 16, 16, 48, 40
 LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 2e-3, 0.01, 1.0
+CHANGE = 72.0  # grey levels: the deviation of random pixels from their mean over time
 WARM_UP = 5  # steps that are not timed
 ROUNDS = 3
 Step = Callable[[Tensor, Tensor], None]
@@ -38,25 +40,28 @@ class PlainEncoder(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.spatial = plain_channel(kernel=1, strides=(1, 1, 1, 1))
-        self.temporal = plain_channel(kernel=3, strides=(2, 2, 1, 1))
+        self.spatial = plain_channel(planes=6, kernel=1, strides=(1, 1, 1, 1))
+        self.temporal = plain_channel(planes=3, kernel=3, strides=(2, 2, 1, 1))
         self.lstm = nn.LSTM(2 * COMPACT_WIDTHS[-1], 128, batch_first=True, bidirectional=True)
         self.head = nn.Linear(256, CLASSES)
 
     def forward(self, video: Tensor) -> Tensor:
-        frames = ((video.permute(0, 4, 1, 2, 3).float() - 120) / 60).contiguous()
+        levels = video.permute(0, 4, 1, 2, 3).float().contiguous()
+        pixels = (levels - 120) / 60
+        centred = (levels - levels.mean(2, keepdim=True)) / CHANGE
+        both = torch.cat([pixels, centred], dim=1)
         seen = [
-            channel(each).mean((3, 4)).transpose(1, 2)
-            for channel, each in ((self.spatial, frames[:, :, 2::4]), (self.temporal, frames))
+            channel(each).amax((3, 4)).transpose(1, 2)
+            for channel, each in ((self.spatial, both[:, :, 2::4]), (self.temporal, centred))
         ]
         steps, _ = self.lstm(torch.cat(seen, dim=2))
         log_probs: Tensor = self.head(steps).log_softmax(2).mean(1)
         return log_probs
 
 
-def plain_channel(*, kernel: int, strides: tuple[int, ...]) -> nn.Sequential:
+def plain_channel(*, planes: int, kernel: int, strides: tuple[int, ...]) -> nn.Sequential:
     layers: list[nn.Module] = []
-    widths = (3, *COMPACT_WIDTHS)
+    widths = (planes, *COMPACT_WIDTHS)
     for before, width, stride in zip(widths, widths[1:], strides, strict=False):
         layers += [
             nn.Conv3d(before, width, (kernel, 3, 3), (stride, 2, 2), (kernel // 2, 1, 1)),
@@ -80,7 +85,8 @@ def plain_step() -> Step:
 
 
 def our_step() -> Step:
-    model = build_model(compact_shape(), num_classes=CLASSES, vocabulary_size=None, seed=0)
+    shape = compact_shape(changes=ChangeDeviations(CHANGE, CHANGE))
+    model = build_model(shape, num_classes=CLASSES, vocabulary_size=None, seed=0)
     descent = Descent(
         make_optimizer(model, weight_decay=WEIGHT_DECAY),
         make_scaler("fp32", device=torch.device("cpu")),

@@ -15,7 +15,8 @@ from taskgrain.models.build import (
     spatial_channel,
     temporal_channel,
 )
-from taskgrain.models.channels import Channel, ChannelShape, ConvLayer
+from taskgrain.models.channels import Channel, ChannelShape, ConvLayer, Reduction
+from taskgrain.models.inputs import NUM_PLANES, num_planes
 
 
 def settled(channel: Channel) -> Channel:
@@ -37,9 +38,9 @@ def make_channel(shape: ChannelShape) -> Channel:
     return settled(Channel(shape))
 
 
-def make_frames(num_frames: int, pixels: int) -> Tensor:
+def make_frames(num_frames: int, pixels: int, planes: int = NUM_PLANES) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    return torch.randn(2, 3, num_frames, pixels, pixels, generator=generator)
+    return torch.randn(2, planes, num_frames, pixels, pixels, generator=generator)
 
 
 def parts_of(layer: nn.Module) -> tuple[nn.Conv3d, nn.BatchNorm3d]:
@@ -63,7 +64,8 @@ def normalised(maps: Tensor, norm: nn.BatchNorm3d) -> Tensor:
 @pytest.mark.parametrize("layers", ["compact", "paper"])
 @torch.no_grad()
 def test_the_spatial_channel_is_a_2d_network_on_one_frame_after_the_other(layers: Layers) -> None:
-    channel = make_channel(spatial_channel((3, 4, 5, 6), layers))
+    reduction: Reduction = "mean" if layers == "compact" else "max"
+    channel = make_channel(spatial_channel((3, 4, 5, 6), layers, reduction=reduction))
     video = make_frames(8, 32)
     seen = video[:, :, 2::4] if layers == "compact" else video
     steps = []
@@ -106,7 +108,7 @@ def slow_convolution(maps: Tensor, conv: nn.Conv3d, layer: ConvLayer) -> Tensor:
 @pytest.mark.parametrize("layers", ["compact", "paper"])
 @torch.no_grad()
 def test_the_temporal_channel_is_a_3d_network_written_out(layers: Layers) -> None:
-    shape = temporal_channel((2, 3), layers)
+    shape = temporal_channel((2, 3), layers, reduction="mean" if layers == "compact" else "max")
     channel = make_channel(shape)
     video = make_frames(5, 8)
     maps = video
@@ -154,4 +156,5 @@ def test_compact_layers_fit_every_frame() -> None:
     shape = compact_shape(spatial_widths=(1,) * 9, temporal_widths=(1,) * 9)
     for channel in (shape.spatial, shape.temporal):
         assert channel.layers_that_fit(1, 1) == 9
-        assert make_channel(channel)(make_frames(3, 1)).shape[2] == 1
+        frames = make_frames(3, 1, num_planes(channel.input))
+        assert make_channel(channel)(frames).shape[2] == 1

@@ -151,7 +151,8 @@ def test_every_spatial_step_stands_beside_its_part_of_the_clip(num_frames: int) 
     with torch.no_grad():
         seen = encoder.channel_features(video)[0, :, :4]
         levels = video.permute(0, 4, 1, 2, 3).float()
-        own = encoder.spatial(encoder.inputs(levels, "pixels", frame_stride=4))[0]
+        shown = encoder.inputs(levels, "pixels-and-centred", frame_stride=4)
+        own = encoder.spatial(shown)[0]
     steps = [int((own - step).abs().sum(1).argmin()) for step in seen]
     assert sorted(set(steps)) == list(range(len(own)))  # none is left out
     for place, step in enumerate(steps):

@@ -7,6 +7,7 @@ from torch import nn
 
 from taskgrain.models.build import compact_shape, paper_shape
 from taskgrain.models.channels import Channel, ChannelShape
+from taskgrain.models.inputs import num_planes
 from taskgrain.saliency.places import Places, places_of, spread
 
 COMPACT, PAPER = compact_shape(), paper_shape(1, 1)
@@ -44,7 +45,8 @@ def test_a_cell_lies_in_the_middle_of_what_it_looks_at(
         if isinstance(pool, nn.MaxPool3d):
             assert isinstance(pool.kernel_size, tuple)
             layer[-1] = nn.AvgPool3d(pool.kernel_size)
-    frames = torch.ones(1, 3, num_frames, size, size, requires_grad=True)
+    planes = num_planes(shape.input)
+    frames = torch.ones(1, planes, num_frames, size, size, requires_grad=True)
     step = channel.frame_stride
     seen = channel.layers(frames[:, :, step // 2 :: step] if step > 1 else frames)
     cell = [length // 2 for length in seen.shape[2:]]  # none at the edge

@@ -45,6 +45,8 @@ PAPER = {
     "lstm_width": 512,
     "feature_width": 1024,
     "dropout": 0.5,
+    "spatial_input": "pixels",
+    "temporal_input": "pixels",
     "pixel_mean": 0.0,
     "pixel_deviation": 64.0,
 }

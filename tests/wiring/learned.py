@@ -69,10 +69,10 @@ def encoders_wires() -> list[Wire]:
             ),
             Wire(
                 f"{table}.reduction",
-                "max",
+                "mean",
                 {
-                    **moved("spatial", spatial_channel(spatial, "compact", reduction="max")),
-                    **moved("temporal", temporal_channel(temporal, "compact", reduction="max")),
+                    **moved("spatial", spatial_channel(spatial, "compact", reduction="mean")),
+                    **moved("temporal", temporal_channel(temporal, "compact", reduction="mean")),
                 },
             ),
             Wire(f"{table}.lstm_width", 6, moved("lstm_width", 6)),

@@ -92,11 +92,13 @@ def base_table(places: Places) -> dict[str, object]:
         "encoder": {
             **{"spatial_widths": [2, 3], "temporal_widths": [3, 2], "lstm_width": 4},
             **{"feature_width": 5, "dropout": 0.1, "pixel_mean": 110.0, "pixel_deviation": 50.0},
+            **{"spatial_input": "pixels", "temporal_input": "pixels"},
         },
         "encoders": {
             "wide": {
                 **{"spatial_widths": [4, 5], "temporal_widths": [5, 4], "lstm_width": 8},
                 **{"feature_width": 9, "dropout": 0.2, "pixel_mean": 90.0, "pixel_deviation": 40.0},
+                **{"spatial_input": "pixels", "temporal_input": "pixels"},
             },
             "published": {"network": "torchvision", "model": "resnet18"},
         },

@@ -27,19 +27,17 @@ class Encoder(Settings):
         (8, 24, 48, 64), description="two-channel: 3D layers, first to last; none: no 3D channel"
     )
     spatial_input: Literal["pixels", "pixels-and-centred"] = Field(
-        "pixels",
+        "pixels-and-centred",
         description="two-channel: what its 2D layers see of a frame; centred: the frame minus the "
         "clip's mean over time",
     )
     temporal_input: Literal["pixels", "centred", "difference"] = Field(
-        "pixels",
+        "centred",
         description="two-channel: what its 3D layers see of a frame; centred: as above; "
         "difference: the frame minus the one before; both have the deviation of the source's clips",
     )
-    reduction: Literal["mean", "max"] | None = Field(
-        None,
-        description="two-channel: what counts of the pixels that the last layers leave; absent: "
-        "mean of compact layers, max of the paper's",
+    reduction: Literal["mean", "max"] = Field(
+        "max", description="two-channel: what counts of the pixels that the last layers leave"
     )
     lstm_width: int = Field(128, ge=1, le=4096, description="units of the LSTM in each direction")
     feature_width: int = Field(

@@ -7,7 +7,7 @@ a seed has the same weights whichever head or decoder stands on it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import torch
@@ -17,7 +17,13 @@ from taskgrain.models.caption_decoder import CaptionDecoder
 from taskgrain.models.channels import ChannelShape, ConvLayer, Reduction
 from taskgrain.models.encoder import TwoChannelEncoder
 from taskgrain.models.heads import ClassificationHead
-from taskgrain.models.inputs import ChannelInput, Pixels, changes_shown
+from taskgrain.models.inputs import (
+    UNMEASURED,
+    ChangeDeviations,
+    ChannelInput,
+    Pixels,
+    changes_shown,
+)
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.seeds import derive_seed
 from taskgrain.models.shape_json import (
@@ -39,7 +45,6 @@ SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
 COMPACT_WIDTHS = (8, 24, 48, 64)
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
 COMPACT_FRAME_STRIDE = 4  # of the spatial channel: as many steps as the 3D layers leave
-REDUCTIONS: Mapping[Layers, Reduction] = {"compact": "mean", "paper": "max"}
 PAPER_POOLED = 3  # layers that are padded and halve height and width; the later ones do neither
 COMPACT_PIXELS = Pixels(mean=120.0, deviation=60.0)
 PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
@@ -135,7 +140,7 @@ def spatial_channel(
     widths: tuple[int, ...],
     layers: Layers,
     *,
-    reduction: Reduction | None = None,
+    reduction: Reduction = "max",
     shown: ChannelInput = "pixels",
 ) -> ChannelShape:
     """Lay out the 2D channel, which sees one frame a step; without widths there is none.
@@ -145,11 +150,9 @@ def spatial_channel(
         layers: "compact": each halves height and width by its stride, and every fourth frame is
             looked at. "paper": every frame; the first three layers are padded and pooled, the
             later ones neither (docs/paper.md).
-        reduction: what counts of the pixels that remain; None for the layers' own, which is the
-            largest for "paper" and the mean for "compact".
+        reduction: what counts of the pixels that remain.
         shown: what the channel sees of its frames.
     """
-    reduction = reduction or REDUCTIONS[layers]
     if layers == "paper":
         return ChannelShape(_paper_layers(widths, 0), SPATIAL, reduction=reduction, input=shown)
     flat = tuple(ConvLayer(width, stride=(1, 2, 2), padding=(0, 1, 1)) for width in widths)
@@ -160,7 +163,7 @@ def temporal_channel(
     widths: tuple[int, ...],
     layers: Layers,
     *,
-    reduction: Reduction | None = None,
+    reduction: Reduction = "max",
     shown: ChannelInput = "pixels",
 ) -> ChannelShape:
     """Lay out the 3D channel, whose kernels span three frames; without widths there is none.
@@ -172,7 +175,6 @@ def temporal_channel(
         reduction: as the spatial channel's.
         shown: what the channel sees of its frames.
     """
-    reduction = reduction or REDUCTIONS[layers]
     if layers == "paper":
         return ChannelShape(_paper_layers(widths, 1), TEMPORAL, reduction=reduction, input=shown)
     strides = (*COMPACT_TEMPORAL_STRIDES, *(1 for _ in widths))
@@ -188,15 +190,26 @@ def compact_shape(
     spatial_widths: tuple[int, ...] = COMPACT_WIDTHS,
     temporal_widths: tuple[int, ...] = COMPACT_WIDTHS,
     lstm_width: int = 128,
+    changes: ChangeDeviations = UNMEASURED,
 ) -> EncoderShape:
-    """Give the small encoder that trains on a CPU; 16 frames become 4 steps."""
+    """Lay out the small encoder that trains on a CPU; 16 frames become 4 steps.
+
+    The 3D channel sees centred frames, the 2D channel has them beside its pixels (docs/log.md, "The
+    recipe").
+
+    Args:
+        spatial_widths: of the 2D layers, first to last; none: no 2D channel.
+        temporal_widths: of the 3D layers, likewise.
+        lstm_width: units in each direction.
+        changes: of the clips that are learned from, as `measure_changes` measures them.
+    """
     return EncoderShape(
-        spatial=spatial_channel(spatial_widths, "compact"),
-        temporal=temporal_channel(temporal_widths, "compact"),
+        spatial=spatial_channel(spatial_widths, "compact", shown="pixels-and-centred"),
+        temporal=temporal_channel(temporal_widths, "compact", shown="centred"),
         lstm_width=lstm_width,
         feature_width=0,
         dropout=0.0,
-        pixels=COMPACT_PIXELS,
+        pixels=replace(COMPACT_PIXELS, centred_deviation=changes.centred),
     )
 
 

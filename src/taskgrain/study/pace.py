@@ -17,7 +17,7 @@ from taskgrain.study.subjects import FLAT_CONTROLS, FeaturesKey
 
 PASS_SECONDS = 1 / 190  # a clip of `quick` forward, backward and in the optimizer
 EXTRACT_SECONDS = 1 / 500  # a clip of `quick` through the frozen encoder
-COMPACT_GFLOPS = 0.037  # what that clip takes forward
+COMPACT_GFLOPS = 0.038  # what that clip takes forward
 PASS_GFLOPS_PER_SECOND = 25.0  # forward arithmetic of large encoders while they are trained
 EXTRACT_GFLOPS_PER_SECOND = 160.0  # and frozen
 
