@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,6 +17,7 @@ from taskgrain.models.build import (
     build_model,
     compact_shape,
     paper_shape,
+    spatial_channel,
 )
 from taskgrain.models.channels import Channel, ChannelShape, ConvLayer
 from taskgrain.models.encoder import TwoChannelEncoder
@@ -331,7 +334,8 @@ def misses(model: SourceModel, clips: tuple[Tensor, Tensor, NDArray[np.int64]]) 
 @pytest.mark.slow
 def test_what_a_network_learned_to_look_at_is_where_its_maps_are() -> None:
     rng = np.random.default_rng(0)
-    shape = compact_shape(spatial_widths=(8, 8), temporal_widths=(), lstm_width=8)
+    pixels = spatial_channel((8, 8), "compact")  # nothing but noise changes
+    shape = replace(compact_shape(temporal_widths=(), lstm_width=8), spatial=pixels)
     model = build_model(shape, num_classes=2, vocabulary_size=None, seed=0)
     held_out = coloured(rng, 12)
     before = misses(model, held_out)
