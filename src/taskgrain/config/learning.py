@@ -82,8 +82,8 @@ class Train(Settings):
         if self.early_stopping is not None or self.schedule == "plateau":
             sooner = "schedule" if self.early_stopping is None else "early_stopping"
             raise ValueError(
-                f"passes of several trainings are compared as so much work, and {sooner} ends "
-                "trainings sooner; leave it out, or give the passes of one training"
+                f"passes asks for {len(self.passes)} trainings of stated lengths, and {sooner} may "
+                f"end them sooner; leave {sooner} out, or give passes one number"
             )
         return self
 
