@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from taskgrain.metrics import bootstrap
 from taskgrain.metrics.bootstrap import FEWEST_CLIPS, clip_intervals
 from taskgrain.metrics.tally import Tally, mean_of, share_of
 
@@ -59,6 +60,17 @@ def test_equal_seeds_give_equal_intervals() -> None:
 def test_scores_of_other_clips_are_refused() -> None:
     with pytest.raises(ValueError, match=r"of \[40, 50\] clips"):
         clip_intervals({"a": flips(40), "b": flips(50)}, seed=0)
+
+
+def test_many_clips_are_resampled_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    often = clip_intervals({"": flips(2_000)}, seed=0)[""]
+    monkeypatch.setattr(bootstrap, "DRAWN_CLIPS", 1)
+    seldom = clip_intervals({"": flips(2_000)}, seed=0)[""]
+    assert often is not None
+    assert seldom is not None
+    width = often.high - often.low
+    assert (seldom.low, seldom.high) != (often.low, often.high)
+    assert (seldom.low, seldom.high) == pytest.approx((often.low, often.high), abs=0.06 * width)
 
 
 @pytest.mark.slow

@@ -8,16 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from taskgrain.metrics.tally import FloatArray, Tally
-from taskgrain.statistics.intervals import NUM_RESAMPLES, TAIL, Interval
+from taskgrain.statistics.intervals import TAIL, Interval
 
 FEWEST_CLIPS = 30  # with fewer, a percentile interval is too narrow to be shown
+# 10,000 resamples up to 5,000 clips, fewer of more, down to 2,000 of 25,000 clips: what is then
+# left to chance in an end of the interval is a fiftieth of its width, which is small itself.
+MOST_RESAMPLES, FEWEST_RESAMPLES = 10_000, 2_000
+DRAWN_CLIPS = 50_000_000  # in all resamples together
 _CELLS_AT_ONCE = 1 << 21  # resamples * clips
 
 
 def clip_intervals(tallies: Mapping[str, Tally], *, seed: int) -> dict[str, Interval | None]:
-    """Give the 95 % interval of each score over other clips like these (percentile bootstrap).
+    """Compute each score's 95 % interval over other clips like these (percentile bootstrap).
 
     All scores are resampled alike, from their counts of each clip; what was taken from all clips
     together (the idf of CIDEr-D) is kept as it is. The interval says nothing about another training
@@ -38,7 +43,9 @@ def clip_intervals(tallies: Mapping[str, Tally], *, seed: int) -> dict[str, Inte
     intervals: dict[str, Interval | None] = dict.fromkeys(tallies)
     if not shown:
         return intervals
-    totals = _resampled({id(tally.counts): tally.counts for tally in shown.values()}, seed)
+    counts = {id(tally.counts): tally.counts for tally in shown.values()}
+    with threadpool_limits(limits=1):  # so thin a product gains nothing from more
+        totals = _resampled(counts, seed)
     for name, tally in shown.items():
         scores = tally.formula(totals[id(tally.counts)])
         scores = scores[~np.isnan(scores)]  # resamples without any clip that counts
@@ -56,6 +63,10 @@ def _is_sound(tally: Tally) -> bool:
     return len(scores) >= FEWEST_CLIPS and bool((scores != scores[0]).any())
 
 
+def _num_resamples(num_clips: int) -> int:
+    return min(max(DRAWN_CLIPS // num_clips, FEWEST_RESAMPLES), MOST_RESAMPLES)
+
+
 def _resampled(counts: Mapping[int, FloatArray], seed: int) -> dict[int, FloatArray]:
     """Sum the counts of each resample: float64 (N, C) to (R, C), each array once."""
     table = np.concatenate(list(counts.values()), axis=1)
@@ -63,9 +74,10 @@ def _resampled(counts: Mapping[int, FloatArray], seed: int) -> dict[int, FloatAr
     generator = np.random.default_rng(seed)
     at_once = max(1, _CELLS_AT_ONCE // num_clips)
     weights = np.empty((at_once, num_clips))
-    totals = np.empty((NUM_RESAMPLES, table.shape[1]))
-    for start in range(0, NUM_RESAMPLES, at_once):
-        rows = min(at_once, NUM_RESAMPLES - start)
+    num_resamples = _num_resamples(num_clips)
+    totals = np.empty((num_resamples, table.shape[1]))
+    for start in range(0, num_resamples, at_once):
+        rows = min(at_once, num_resamples - start)
         for row in weights[:rows]:  # how often a resample holds each clip: within the caches
             # int32 draws the clips that int64 does, in two thirds of the time.
             drawn = generator.integers(num_clips, size=num_clips, dtype=np.int32)
