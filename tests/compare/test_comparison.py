@@ -19,7 +19,7 @@ from taskgrain.results import find, read_rows, select
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import ProbePlan, Subject, evaluate
 from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.probes import PROBES, Standardiser
+from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
 from tests.compare.made import class_of, clip_names, features_of, write_labels, write_npz
 
 PLAN = ComparePlan(probes=("nearest-mean", "ridge"), shots=(1, "all"), num_draws=20)
@@ -285,7 +285,9 @@ def test_the_support_measures_the_scale_from_three_shots_up(folder: Path, shots:
     right = []
     for draw in draws:
         scale = pool if shots == 2 else Standardiser.of(pooled[draw])
-        probe = PROBES["nearest-mean"]().fit(scale(pooled[draw]), found.task.support_labels[draw])
+        probe = CLASSIFIERS["nearest-mean"]().fit(
+            scale(pooled[draw]), found.task.support_labels[draw]
+        )
         right.append(probe.predict(scale(scored)) == found.task.query_labels)
     (row,) = select(
         found.rows, source="weak", probe="nearest-mean", metric="top-1", control=None, versus=None

@@ -7,7 +7,7 @@ import pytest
 
 from taskgrain.transfer import answer
 from taskgrain.transfer.answer import Problems, answer_many
-from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
+from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser
 
 PLAIN: tuple[ProbeName, ...] = (
     *("nearest-mean", "k-nn", "ridge", "rbf-ridge"),
@@ -33,7 +33,7 @@ def test_the_answers_are_those_of_one_fit_after_another(probe: ProbeName, has_ro
         for index in range(4):
             support = POOL[SUPPORT[index]]
             scale = standardiser or Standardiser.of(support)
-            fitted = PROBES[probe]().fit(scale(support), LABELS[index])
+            fitted = CLASSIFIERS[probe]().fit(scale(support), LABELS[index])
             query = SCORED[QUERY[index]] if has_rows else SCORED
             assert np.array_equal(fitted.predict(scale(query)), many.predicted[index])
             chosen.append(fitted.chosen_)

@@ -19,7 +19,7 @@ from taskgrain.transfer.episodes import (
 )
 from taskgrain.transfer.evaluate import Subject
 from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.probes import PROBES, Standardiser
+from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
 from taskgrain.transfer.task import TargetTask
 
 PLAN = EpisodePlan(num_ways=3, num_shots=2, num_queries=4, num_episodes=20, seed=0)
@@ -126,7 +126,7 @@ def test_the_answers_are_those_of_a_slow_obvious_loop() -> None:
         for support, query in zip(drawn.support, drawn.query, strict=True):
             learned = np.stack([row_of[f"s{index}"] for index in support])
             scale = Standardiser.of(learned) if shots == 3 else subject.standardiser
-            probe = PROBES["logistic-regression"]()
+            probe = CLASSIFIERS["logistic-regression"]()
             probe.fit(scale(learned), np.repeat(np.arange(3), shots))
             asked = np.stack([row_of[f"q{index}"] for index in query])
             predicted = probe.predict(scale(asked))
@@ -222,7 +222,9 @@ def test_pooled_answers_are_those_of_a_slow_obvious_loop() -> None:
     drawn = sample_episodes(TASK, plan=POOLED)
     for support, query, predicted in zip(drawn.support, drawn.query, found.predicted, strict=True):
         learned = np.stack([row_of[ids[index]] for index in support]).astype(np.float64)
-        probe = PROBES["nearest-mean"]().fit(subject.standardiser(learned), np.repeat([0, 1, 2], 2))
+        probe = CLASSIFIERS["nearest-mean"]().fit(
+            subject.standardiser(learned), np.repeat([0, 1, 2], 2)
+        )
         asked = np.stack([row_of[ids[index]] for index in query])
         assert probe.predict(subject.standardiser(asked)).tolist() == predicted.tolist()
 

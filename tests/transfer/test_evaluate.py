@@ -17,7 +17,7 @@ from taskgrain.transfer.evaluate import (
     evaluate_permuted,
 )
 from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
+from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser
 from taskgrain.transfer.task import TargetTask
 
 POOL, SCORED = 12, 20  # support and query clips of each class
@@ -81,7 +81,7 @@ def test_the_answers_are_those_of_a_slow_obvious_evaluation(task: TargetTask, sh
     evaluation = evaluate(subject, task, plan=replace(PLAN, shots=(shots,)))
     row_of = dict(zip(subject.features.clip_ids, subject.features.features, strict=True))
     draws = support_draws(task, num_shots=shots, num_draws=6, seed=0)
-    probe_of = {str(name): probe for name, probe in PROBES.items()}
+    probe_of = {str(name): probe for name, probe in CLASSIFIERS.items()}
     assert len(evaluation.answers) == 2
     for answers in evaluation.answers:
         for index, draw in enumerate(draws):

@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from taskgrain.transfer.probes import (
-    PROBES,
+    CLASSIFIERS,
     LogisticRegression,
     Mlp,
     NearestMean,
@@ -27,7 +27,7 @@ from taskgrain.transfer.probes import (
 from taskgrain.transfer.probes.choice import FIXED, NUM_FOLDS, folds_of
 
 NETWORKS: tuple[ProbeName, ...] = ("mlp", "recurrent", "attentive")
-NAMES = tuple(PROBES)
+NAMES = tuple(CLASSIFIERS)
 PLAIN = tuple(name for name in NAMES if name not in NETWORKS)
 Problem = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
 
@@ -51,7 +51,7 @@ def problem(
 @pytest.mark.parametrize("classes", [2, 5])
 def test_the_most_probable_class_is_the_answer(name: ProbeName, classes: int) -> None:
     features, labels, scored, _ = problem(classes=classes, shots=5)
-    probe = PROBES[name]().set_params(**({"num_steps": 8} if name in NETWORKS else {}))
+    probe = CLASSIFIERS[name]().set_params(**({"num_steps": 8} if name in NETWORKS else {}))
     assert probe.fit(features, labels) is probe
     probs = probe.predict_proba(scored)
     assert probs.shape == (len(scored), classes)
@@ -63,7 +63,7 @@ def test_the_most_probable_class_is_the_answer(name: ProbeName, classes: int) ->
 @pytest.mark.parametrize("name", NAMES)
 def test_separable_classes_are_told_apart(name: ProbeName) -> None:
     features, labels, scored, truth = problem(classes=8, shots=1, gap=3.0)
-    assert np.array_equal(PROBES[name]().fit(features, labels).predict(scored), truth)
+    assert np.array_equal(CLASSIFIERS[name]().fit(features, labels).predict(scored), truth)
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -74,8 +74,8 @@ def test_the_order_of_the_support_clips_does_not_matter(name: ProbeName, shots: 
     if name == "logistic-regression-cv" and shots > 1:
         order = order[np.argsort(labels[order], kind="stable")]
         order = np.argsort(order, kind="stable")  # the folds follow the order: keep it
-    straight = PROBES[name]().fit(features, labels).predict_proba(scored)
-    shuffled = PROBES[name]().fit(features[order], labels[order]).predict_proba(scored)
+    straight = CLASSIFIERS[name]().fit(features, labels).predict_proba(scored)
+    shuffled = CLASSIFIERS[name]().fit(features[order], labels[order]).predict_proba(scored)
     assert straight == pytest.approx(shuffled, abs=1e-6)
 
 
@@ -84,7 +84,7 @@ def test_fitting_twice_gives_the_same_bits(name: ProbeName) -> None:
     features, labels, scored, _ = problem(classes=5, shots=5)
     brief = {"num_steps": 8} if name in NETWORKS else {}
     first, second = (
-        PROBES[name]().set_params(**brief).fit(features, labels).predict_proba(scored)
+        CLASSIFIERS[name]().set_params(**brief).fit(features, labels).predict_proba(scored)
         for _ in range(2)
     )
     assert first.tobytes() == second.tobytes()
@@ -100,13 +100,15 @@ def test_an_answer_does_not_depend_on_the_problems_solved_beside_it(
     ]
     features, labels, scored = (np.stack([each[index] for each in problems]) for index in (0, 1, 2))
     brief = {"num_steps": 8} if name in NETWORKS else {}
-    together = PROBES[name]().set_params(**brief).fit_many(features, labels, num_classes=4)
+    together = CLASSIFIERS[name]().set_params(**brief).fit_many(features, labels, num_classes=4)
     scores = together.scores(scored)
     assert len(together.chosen) == 5
     for index in range(5):
         one = slice(index, index + 1)
         alone = (
-            PROBES[name]().set_params(**brief).fit_many(features[one], labels[one], num_classes=4)
+            CLASSIFIERS[name]()
+            .set_params(**brief)
+            .fit_many(features[one], labels[one], num_classes=4)
         )
         assert alone.chosen == together.chosen[one]
         if name in NETWORKS:  # float32, and the product's order of summation may differ
@@ -119,10 +121,10 @@ def test_an_answer_does_not_depend_on_the_problems_solved_beside_it(
 def test_classes_may_have_any_names(name: ProbeName) -> None:
     features, labels, scored, _ = problem(classes=3, shots=5)
     names = np.array(["spoon", "fork", "knife"])
-    probe = PROBES[name]().fit(features, names[labels])
+    probe = CLASSIFIERS[name]().fit(features, names[labels])
     assert probe.classes_.tolist() == ["fork", "knife", "spoon"]
     assert probe.n_features_in_ == 64
-    plain = PROBES[name]().fit(features, labels)
+    plain = CLASSIFIERS[name]().fit(features, labels)
     assert np.mean(probe.predict(scored) == names[plain.predict(scored)]) > 0.97
 
 
@@ -130,12 +132,12 @@ def test_classes_may_have_any_names(name: ProbeName) -> None:
 def test_features_that_are_not_finite_and_lone_classes_are_refused(name: ProbeName) -> None:
     features, labels, scored, _ = problem(classes=3, shots=5)
     with pytest.raises(ValueError, match="one class"):
-        PROBES[name]().fit(features, np.zeros_like(labels))
+        CLASSIFIERS[name]().fit(features, np.zeros_like(labels))
     broken = features.copy()
     broken[3, 2] = np.nan
     with pytest.raises(ValueError, match="NaN"):
-        PROBES[name]().fit(broken, labels)
-    probe = PROBES[name]().fit(features, labels)
+        CLASSIFIERS[name]().fit(broken, labels)
+    probe = CLASSIFIERS[name]().fit(features, labels)
     with pytest.raises(ValueError, match="NaN"):
         probe.predict(broken)
     with pytest.raises(ValueError, match="63 features"):
@@ -145,7 +147,7 @@ def test_features_that_are_not_finite_and_lone_classes_are_refused(name: ProbeNa
 def test_a_support_without_variation_gives_every_class_the_same_probability() -> None:
     features, labels = np.ones((15, 4)), np.repeat(np.arange(3), 5)
     for name in PLAIN:
-        probs = PROBES[name]().fit(features, labels).predict_proba(features[:1])
+        probs = CLASSIFIERS[name]().fit(features, labels).predict_proba(features[:1])
         if name != "k-nn":  # of equal neighbours some are nearer by their order alone
             assert probs == pytest.approx(1 / 3, abs=1e-9), name
 
@@ -166,7 +168,7 @@ def test_a_probe_keeps_scikit_learns_contract(probe: Probe) -> None:
 @pytest.mark.parametrize("name", ["mlp", "recurrent", "attentive"])
 @pytest.mark.slow
 def test_a_network_keeps_scikit_learns_contract(name: ProbeName) -> None:
-    ran = check_estimator(PROBES[name](), on_fail=None, on_skip=None)
+    ran = check_estimator(CLASSIFIERS[name](), on_fail=None, on_skip=None)
     failed = [each for each in ran if each["status"] == "failed"]
     assert not failed, failed[0]["exception"]
     assert sum(each["status"] == "passed" for each in ran) > 40
@@ -186,11 +188,11 @@ def test_hyper_parameters_are_fixed_below_five_clips_a_class_and_chosen_from_the
     few, many = problem(classes=3, shots=4), problem(classes=3, shots=5)
     choosing: tuple[ProbeName, ...] = ("k-nn", "ridge", "rbf-ridge", "logistic-regression-cv")
     for name in choosing:
-        assert PROBES[name]().fit(*few[:2]).chosen_on_ == FIXED
-        assert "support" in str(PROBES[name]().fit(*many[:2]).chosen_on_)
-    fixed = PROBES["logistic-regression"]().fit(*many[:2])
+        assert CLASSIFIERS[name]().fit(*few[:2]).chosen_on_ == FIXED
+        assert "support" in str(CLASSIFIERS[name]().fit(*many[:2]).chosen_on_)
+    fixed = CLASSIFIERS["logistic-regression"]().fit(*many[:2])
     assert (fixed.chosen_, fixed.chosen_on_) == ("C=0.1", FIXED)
-    means = PROBES["nearest-mean"]().fit(*many[:2])
+    means = CLASSIFIERS["nearest-mean"]().fit(*many[:2])
     assert (means.chosen_, means.chosen_on_) == (None, None)
 
 
@@ -204,14 +206,15 @@ def test_folds_share_out_every_class() -> None:
 
 
 @pytest.mark.slow
-def test_only_the_networks_import_torch() -> None:
+def test_only_the_networks_import_torch_and_only_the_classifiers_scikit_learn() -> None:
     code = (
         "import sys, numpy as np\n"
-        "from taskgrain.transfer.probes import PROBES\n"
         "import taskgrain.transfer.evaluate, taskgrain.transfer.episodes\n"
+        "assert not any(name.split('.')[0] == 'sklearn' for name in sys.modules)\n"
+        "from taskgrain.transfer.probes import CLASSIFIERS\n"
         f"for name in {PLAIN!r}:\n"
         "    x, y = np.random.default_rng(0).normal(size=(12, 3)), np.repeat([0, 1], 6)\n"
-        "    PROBES[name]().fit(x, y).predict_proba(x)\n"
+        "    CLASSIFIERS[name]().fit(x, y).predict_proba(x)\n"
         "assert not any(name.split('.')[0] == 'torch' for name in sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -1,23 +1,39 @@
 """The small models that are fitted on frozen features.
 
-A probe is a scikit-learn classifier; `fit_many` fits hundreds of support draws together. Torch is
-imported by the three that train networks, when they are fitted, and by no other.
+`fit_many` of a probe fits hundreds of support draws together. The names below are scikit-learn
+classifiers (`estimators`), which is imported with the first of them; what tests encoders takes
+probes from `PROBES`, and needs none of it. Torch is imported by the three that train networks,
+when they are fitted, and by no other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from taskgrain.config.testing import ProbeName
+from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
 from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.estimator import Fitted, Probe
-from taskgrain.transfer.probes.logistic import LOGISTIC_C, LogisticRegression
-from taskgrain.transfer.probes.neighbours import NearestMean, NearestNeighbours
-from taskgrain.transfer.probes.neural import Attentive, Mlp, Recurrent
-from taskgrain.transfer.probes.ridge import RbfRidge, Ridge
+from taskgrain.transfer.probes.logistic import LOGISTIC_C
+from taskgrain.transfer.probes.probe import Fitted, Probe
 from taskgrain.transfer.probes.standardise import Standardiser
 
+if TYPE_CHECKING:
+    from taskgrain.transfer.probes.estimators import (
+        CLASSIFIERS,
+        Attentive,
+        LogisticRegression,
+        Mlp,
+        NearestMean,
+        NearestNeighbours,
+        RbfRidge,
+        Recurrent,
+        Ridge,
+    )
+
 __all__ = [
+    "CLASSIFIERS",
     "LOGISTIC_C",
     "PROBES",
     "Attentive",
@@ -37,13 +53,21 @@ __all__ = [
 ]
 
 PROBES: dict[ProbeName, Callable[[], Probe]] = {
-    "nearest-mean": NearestMean,
-    "k-nn": NearestNeighbours,
-    "ridge": Ridge,
-    "rbf-ridge": RbfRidge,
-    "logistic-regression": LogisticRegression,
-    "logistic-regression-cv": lambda: LogisticRegression(C=None),
-    "mlp": Mlp,
-    "recurrent": Recurrent,
-    "attentive": Attentive,
+    "nearest-mean": neighbours.NearestMean,
+    "k-nn": neighbours.NearestNeighbours,
+    "ridge": ridge.Ridge,
+    "rbf-ridge": ridge.RbfRidge,
+    "logistic-regression": logistic.LogisticRegression,
+    "logistic-regression-cv": lambda: logistic.LogisticRegression(C=None),
+    "mlp": neural.Mlp,
+    "recurrent": neural.Recurrent,
+    "attentive": neural.Attentive,
 }
+
+
+def __getattr__(name: str) -> object:
+    """Import scikit-learn's classifiers when one is asked for."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(import_module(f"{__name__}.estimators"), name)
+    return found

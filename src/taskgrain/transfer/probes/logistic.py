@@ -21,8 +21,8 @@ from taskgrain.transfer.probes.choice import (
     folds_of,
     may_choose,
 )
-from taskgrain.transfer.probes.estimator import Probe
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.probe import Probe
 from taskgrain.transfer.probes.softmax_regression import (
     TOLERANCE,
     SoftmaxProblems,
@@ -47,8 +47,6 @@ class LogisticRegression(Probe):
     five clips, and is 0.1 otherwise. The penalty keeps every w in the span of the support
     features and does not change under rotation: it is solved in the support's principal axes.
     """
-
-    fitted_: LinearScores
 
     def __init__(self, C: float | None = LOGISTIC_C) -> None:
         """Take C, positive, or None to choose it."""
@@ -76,18 +74,6 @@ class LogisticRegression(Probe):
     def probabilities(self, scores: Floats) -> Floats:
         """Give the modelled probabilities."""
         return softmax(scores)
-
-    @property
-    def coef_(self) -> Floats:
-        """Weights (K, D); for two classes those of the second, (1, D), as scikit-learn has it."""
-        coef = self.fitted_.coef[0]
-        return coef[1:] - coef[:1] if len(coef) == 2 else coef
-
-    @property
-    def intercept_(self) -> Floats:
-        """Intercepts (K,); for two classes that of the second, (1,)."""
-        intercept = self.fitted_.intercept[0]
-        return intercept[1:] - intercept[:1] if len(intercept) == 2 else intercept
 
     def _fit(self, features: Floats, labels: Labels, num_classes: int) -> LinearScores:
         axes = principal_axes(features)

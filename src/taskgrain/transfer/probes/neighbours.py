@@ -11,8 +11,8 @@ import numpy as np
 
 from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot, softmax
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
-from taskgrain.transfer.probes.estimator import Probe
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.probe import Probe
 from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
@@ -27,8 +27,6 @@ class NearestMean(Probe):
     are the posterior under equally frequent classes with unit variance.
     """
 
-    fitted_: LinearScores
-
     def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> LinearScores:
         """Average the features of each class."""
         members = one_hot(labels, num_classes)  # (S, N, K)
@@ -39,11 +37,6 @@ class NearestMean(Probe):
     def probabilities(self, scores: Floats) -> Floats:
         """Give the posterior."""
         return softmax(scores)
-
-    @property
-    def means_(self) -> Floats:
-        """Mean of each class, (K, D), in the order of `classes_`."""
-        return self.fitted_.coef[0]
 
 
 class NearestNeighbours(Probe):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from taskgrain.transfer.probes.arrays import Floats, Labels, softmax
-from taskgrain.transfer.probes.estimator import Probe
+from taskgrain.transfer.probes.probe import Probe
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.networks import Form, TrainedNetworks

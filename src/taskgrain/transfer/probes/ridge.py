@@ -16,8 +16,8 @@ from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot
 from taskgrain.transfer.probes.axes import Axes, principal_axes
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
-from taskgrain.transfer.probes.estimator import Probe
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.probe import Probe
 from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
 
 # Strengths of the penalty; of equal errors the stronger is taken. The linear ones count in widths:
@@ -39,8 +39,6 @@ class Ridge(Probe):
     otherwise. The scores halved and raised by one half estimate the classes' probabilities and
     sum to 1; `predict_proba` gives them without the negative ones, scaled to sum to 1 again.
     """
-
-    fitted_: LinearScores
 
     def __init__(self, alpha: float | None = None) -> None:
         """Take alpha, positive, or None to choose it."""
@@ -73,18 +71,6 @@ class Ridge(Probe):
         """Clip the estimated probabilities at 0."""
         return _clipped(scores)
 
-    @property
-    def coef_(self) -> Floats:
-        """Weights (K, D); for two classes those of the second, (1, D), as scikit-learn has it."""
-        coef = self.fitted_.coef[0]
-        return coef[1:] if len(coef) == 2 else coef
-
-    @property
-    def intercept_(self) -> Floats:
-        """Intercepts (K,); for two classes that of the second, (1,)."""
-        intercept = self.fitted_.intercept[0]
-        return intercept[1:] if len(intercept) == 2 else intercept
-
 
 class RbfRidge(Probe):
     """Kernel ridge regression with exp(-gamma |x - y|^2), on +1 and -1 around their means.
@@ -93,8 +79,6 @@ class RbfRidge(Probe):
     (gamma: 0.25, 1, 4 over the mean squared distance of two support clips; alpha: 10, 1, 0.1,
     0.01); otherwise they are 1 over that distance, and 0.1. Probabilities are as `Ridge` has them.
     """
-
-    fitted_: KernelScores
 
     def __init__(self, sharpness: float | None = None, alpha: float | None = None) -> None:
         """Take gamma in units of one over the mean squared distance, and alpha; None to choose."""
@@ -145,11 +129,6 @@ class RbfRidge(Probe):
     def probabilities(self, scores: Floats) -> Floats:
         """Clip the estimated probabilities at 0."""
         return _clipped(scores)
-
-    @property
-    def gamma_(self) -> float:
-        """The kernel's gamma."""
-        return float(self.fitted_.gamma[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

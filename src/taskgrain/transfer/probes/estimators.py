@@ -1,12 +1,12 @@
-"""What every probe is: a scikit-learn classifier that can also fit many problems together.
+"""The probes as scikit-learn has classifiers: to be cloned, searched over, put into pipelines.
 
-Shapes: S problems, N support clips, Q query clips, T' encoder steps, D width, K classes.
+Shapes: N clips, T' encoder steps, D width, K classes.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from typing import ClassVar, Protocol, Self
+from collections.abc import Callable
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,72 +15,18 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.raw import RawClips, Scaling
+from taskgrain.config.testing import ProbeName
+from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
+from taskgrain.transfer.probes.arrays import Floats
+from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.probe import Fitted, Probe
+from taskgrain.transfer.probes.ridge import KernelScores
 
 
-class Fitted(Protocol):
-    """Probes fitted on S problems of the same shape."""
-
-    @property
-    def chosen(self) -> tuple[str | None, ...]:
-        """The hyper-parameter of each problem (S), or None where the probe has none."""
-        ...
-
-    @property
-    def chosen_on(self) -> str | None:
-        """Where that was chosen."""
-        ...
-
-    def scores(self, query: Floats) -> Floats:
-        """Score the classes for query (S, Q, D): float64 (S, Q, K), the larger the likelier."""
-        ...
-
-    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
-        """Answer query clips that are not standardised: int64 (S, Q) in 0..K-1.
-
-        The answers are those of the largest score, of equals the first.
-
-        Args:
-            clips: from which the query clips come.
-            rows: (S, Q), which clips each problem is asked; None: all, in their order.
-            scaling: by which the support was standardised, and the query clips are to be.
-
-        Raises:
-            FloatingPointError: if a standardised clip is NaN or infinite.
-        """
-        ...
-
-
-class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklearn has no types
-    """A classifier of standardised features under scikit-learn's contract.
-
-    It can be cloned, searched over and put into pipelines. A probe implements `fit_many`, which
-    fits S problems at once; `fit` and `predict` are the case of one problem. Everything but the
-    probes that train networks is float64, and a problem's answer does not depend on the problems
-    that it is fitted with.
-    """
+class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[misc]  # no types
+    """A probe under scikit-learn's contract: `fit` and `predict` are its case of one problem."""
 
     fitted_: Fitted
-    scales_queries: ClassVar[bool] = False  # whether it answers from standardised copies of them
-    reads_steps: ClassVar[bool] = False  # whether it takes features (N, T', D) as they are
-
-    @abstractmethod
-    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> Fitted:
-        """Fit S problems of the same shape.
-
-        Args:
-            features: float64 (S, N, D), finite; (S, N, T', D) where the probe reads steps.
-            labels: int64 (S, N) in 0..K-1; every problem has clips of every class.
-            num_classes: K, at least 2.
-
-        Raises:
-            ProbeError: if a solver does not converge: the fit would not be the stated one.
-        """
-
-    def probabilities(self, scores: Floats) -> Floats:
-        """Turn scores (..., K) into probabilities (..., K) that keep their order."""
-        return scores
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> Self:
         """Fit on features X (N, D) and labels y (N,), which may be numbers or texts.
@@ -145,6 +91,93 @@ class Probe(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklea
         flat = np.reshape(given, (-1, np.shape(given)[-1]))
         features, repeated = validate_data(self, flat, np.repeat(labels, steps), dtype=np.float64)
         return features.reshape(-1, steps, features.shape[-1]), repeated[::steps]
+
+
+class NearestMean(ProbeClassifier, neighbours.NearestMean):
+    """`neighbours.NearestMean` as a classifier."""
+
+    fitted_: LinearScores
+
+    @property
+    def means_(self) -> Floats:
+        """Mean of each class, (K, D), in the order of `classes_`."""
+        return self.fitted_.coef[0]
+
+
+class NearestNeighbours(ProbeClassifier, neighbours.NearestNeighbours):
+    """`neighbours.NearestNeighbours` as a classifier."""
+
+
+class Ridge(ProbeClassifier, ridge.Ridge):
+    """`ridge.Ridge` as a classifier."""
+
+    fitted_: LinearScores
+
+    @property
+    def coef_(self) -> Floats:
+        """Weights (K, D); for two classes those of the second, (1, D), as scikit-learn has it."""
+        coef = self.fitted_.coef[0]
+        return coef[1:] if len(coef) == 2 else coef
+
+    @property
+    def intercept_(self) -> Floats:
+        """Intercepts (K,); for two classes that of the second, (1,)."""
+        intercept = self.fitted_.intercept[0]
+        return intercept[1:] if len(intercept) == 2 else intercept
+
+
+class RbfRidge(ProbeClassifier, ridge.RbfRidge):
+    """`ridge.RbfRidge` as a classifier."""
+
+    fitted_: KernelScores
+
+    @property
+    def gamma_(self) -> float:
+        """The kernel's gamma."""
+        return float(self.fitted_.gamma[0])
+
+
+class LogisticRegression(ProbeClassifier, logistic.LogisticRegression):
+    """`logistic.LogisticRegression` as a classifier."""
+
+    fitted_: LinearScores
+
+    @property
+    def coef_(self) -> Floats:
+        """Weights (K, D); for two classes those of the second, (1, D), as scikit-learn has it."""
+        coef = self.fitted_.coef[0]
+        return coef[1:] - coef[:1] if len(coef) == 2 else coef
+
+    @property
+    def intercept_(self) -> Floats:
+        """Intercepts (K,); for two classes that of the second, (1,)."""
+        intercept = self.fitted_.intercept[0]
+        return intercept[1:] - intercept[:1] if len(intercept) == 2 else intercept
+
+
+class Mlp(ProbeClassifier, neural.Mlp):
+    """`neural.Mlp` as a classifier."""
+
+
+class Recurrent(ProbeClassifier, neural.Recurrent):
+    """`neural.Recurrent` as a classifier."""
+
+
+class Attentive(ProbeClassifier, neural.Attentive):
+    """`neural.Attentive` as a classifier."""
+
+
+CLASSIFIERS: dict[ProbeName, Callable[[], ProbeClassifier]] = {
+    "nearest-mean": NearestMean,
+    "k-nn": NearestNeighbours,
+    "ridge": Ridge,
+    "rbf-ridge": RbfRidge,
+    "logistic-regression": LogisticRegression,
+    "logistic-regression-cv": lambda: LogisticRegression(C=None),
+    "mlp": Mlp,
+    "recurrent": Recurrent,
+    "attentive": Attentive,
+}
 
 
 def _num_steps(given: ArrayLike) -> int | None:
