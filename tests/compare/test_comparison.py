@@ -17,9 +17,16 @@ from taskgrain.compare.plan import COMPARED_PROBES, ComparePlan
 from taskgrain.errors import ConfigError, ManifestError, ResultError
 from taskgrain.results import find, read_rows, select
 from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import ProbePlan, Subject, evaluate
+from taskgrain.transfer.evaluate import (
+    Evaluation,
+    ProbePlan,
+    Subject,
+    evaluate,
+    evaluate_both,
+)
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
+from taskgrain.transfer.task import TargetTask
 from tests.compare.made import class_of, clip_names, features_of, write_labels, write_npz
 
 PLAN = ComparePlan(probes=("nearest-mean", "ridge"), shots=(1, "all"), num_draws=20)
@@ -394,12 +401,14 @@ def test_features_of_extreme_scale_are_scored_or_named_with_their_source(
     found = compare_files(sources, folder / "y.csv", plan=plan)
     assert probes_of(found) == COMPARED_PROBES
 
-    def refuse(subject: Subject, *_: object, **__: object) -> None:
+    def refuse(
+        subject: Subject, task: TargetTask, *, plan: ProbePlan
+    ) -> tuple[Evaluation, Evaluation]:
         if subject.source == "odd":
             raise ResultError("probe ridge: no solution")
+        return evaluate_both(subject, task, plan=plan)
 
-    monkeypatch.setattr("taskgrain.compare.comparison.evaluate_permuted", refuse)
-    monkeypatch.setattr("taskgrain.compare.comparison.permuted_rows", lambda *_, **__: [])
+    monkeypatch.setattr("taskgrain.compare.comparison.evaluate_both", refuse)
     with pytest.raises(ResultError, match="odd, seed 0: probe ridge: no solution"):
         compare_files(sources, folder / "y.csv", plan=PLAN)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from taskgrain.transfer import answer
-from taskgrain.transfer.answer import Problems, answer_many
-from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser
+from taskgrain.transfer.answer import Problems, answer_by_each, answer_many
+from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser, ridge
 
 PLAIN: tuple[ProbeName, ...] = (
     *("nearest-mean", "k-nn", "ridge", "rbf-ridge"),
@@ -56,3 +56,36 @@ def test_how_many_are_taken_at_a_time_does_not_matter(
     singly = answer_many(probe, POOL, SCORED, problems=problems, standardiser=None)
     assert at_once.predicted.tobytes() == singly.predicted.tobytes()
     assert (at_once.chosen, at_once.chosen_on) == (singly.chosen, singly.chosen_on)
+
+
+@pytest.mark.parametrize("has_rows", [True, False])
+def test_probes_and_labels_that_share_their_clips_answer_as_they_do_alone(has_rows: bool) -> None:
+    query = QUERY if has_rows else None
+    true = Problems(SUPPORT, LABELS, query, 3)
+    other = Problems(SUPPORT, GENERATOR.permuted(LABELS, axis=1), query, 3)
+    for standardiser in (None, Standardiser.of(3 * POOL)):
+        together = answer_by_each(
+            PLAIN, POOL, SCORED, problems=[true, other], standardiser=standardiser
+        )
+        for problems, found in zip((true, other), together, strict=True):
+            for probe, answered in zip(PLAIN, found, strict=True):
+                alone = answer_many(
+                    probe, POOL, SCORED, problems=problems, standardiser=standardiser
+                )
+                assert answered.predicted.tobytes() == alone.predicted.tobytes()
+                assert (answered.chosen, answered.chosen_on) == (alone.chosen, alone.chosen_on)
+
+
+def test_a_probe_that_fails_leaves_the_others_their_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ridge, "MAX_KERNEL_CLIPS", 3)
+    problems = Problems(SUPPORT, LABELS, None, 3)
+    ((kernel, mean),) = answer_by_each(
+        ("rbf-ridge", "nearest-mean"), POOL, SCORED, problems=[problems], standardiser=None
+    )
+    alone = answer_many("nearest-mean", POOL, SCORED, problems=problems, standardiser=None)
+    assert "at most 3" in str(kernel.problem)
+    assert (kernel.predicted == answer.NO_ANSWER).all()
+    assert mean.problem is None
+    assert mean.predicted.tobytes() == alone.predicted.tobytes()

@@ -31,7 +31,7 @@ from taskgrain.transfer.evaluate import (
     ProbePlan,
     Subject,
     evaluate,
-    evaluate_permuted,
+    evaluate_both,
 )
 from taskgrain.transfer.features import FeatureSet, mean_over_steps
 from taskgrain.transfer.probes import Standardiser
@@ -201,7 +201,7 @@ def _measured(
     task = replace(base, failed=unusable | own)
     subject = _subject(name, seed, features, task)
     try:
-        return _evaluate(subject, task, plan), _permuted(subject, task, plan)
+        return _evaluate(subject, task, plan)
     except ResultError as error:
         raise ResultError(f"{name}, seed {seed}: {error}") from None
 
@@ -220,26 +220,26 @@ def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> Su
     )
 
 
-def _evaluate(subject: Subject, task: TargetTask, plan: ComparePlan) -> Evaluation:
+def _evaluate(
+    subject: Subject, task: TargetTask, plan: ComparePlan
+) -> tuple[Evaluation, list[Evaluation]]:
+    """Evaluate, and control by permuted labels where there are draws to permute: two at least."""
     plans = _probe_plans(plan, task)
     if not plans:
         raise ConfigError(
             f"--probes rbf-ridge: takes at most {MAX_KERNEL_CLIPS} clips to learn from; ask for "
             "fewer shots, or another probe"
         )
-    parts = [evaluate(subject, task, plan=part) for part in plans]
-    return replace(parts[0], answers=tuple(answers for part in parts for answers in part.answers))
-
-
-def _permuted(subject: Subject, task: TargetTask, plan: ComparePlan) -> list[Evaluation]:
-    """Control where there are draws to permute: two at least, at a number of shots."""
-    counted = tuple(shots for shots in plan.shots if shots != "all")
-    if plan.num_draws < 2:
-        return []
-    return [
-        evaluate_permuted(subject, task, plan=part)
-        for part in _probe_plans(replace(plan, shots=counted), task)
-    ]
+    parts, permuted = [], []
+    for part in plans:
+        if plan.num_draws < 2 or part.shots == ("all",):
+            parts.append(evaluate(subject, task, plan=part))
+        else:
+            true, shuffled = evaluate_both(subject, task, plan=part)
+            parts.append(true)
+            permuted.append(shuffled)
+    answers = tuple(answers for part in parts for answers in part.answers)
+    return replace(parts[0], answers=answers), permuted
 
 
 def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:

@@ -1,4 +1,4 @@
-"""Fit one probe on many small problems over the same features, and answer their queries.
+"""Fit probes on many small problems over the same features, and answer their queries.
 
 Shapes: S problems, N support clips, M clips of the pool, Q query clips, D width, K classes.
 """
@@ -6,18 +6,20 @@ Shapes: S problems, N support clips, M clips of the pool, Q query clips, D width
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import ProbeError
-from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
+from taskgrain.transfer.probes import PROBES, Fitted, Floats, Labels, ProbeName, Standardiser
+from taskgrain.transfer.probes.asked import FLOAT_BYTES, KEPT_BYTES, Asked
 from taskgrain.transfer.probes.raw import RawClips, Scaling, check_finite
+from taskgrain.transfer.probes.support import Support
 
 NO_ANSWER = -1  # the predicted class of a clip without an answer: never the true one
 BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what the caches hold
-FLOAT_BYTES = 8
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,71 +50,147 @@ def answer_many(
     problems: Problems,
     standardiser: Standardiser | None,
 ) -> Answered:
-    """Fit the probe on each problem and answer its query clips.
-
-    A probe that cannot be fitted on one of the problems, or whose standardised features are not
-    finite there, answers none of them: a mean over the other problems would be of other problems
-    than other sources have. The reason is then the answers' `problem`. This is the one place where
-    the failure of a probe is caught.
-
-    Args:
-        probe: its name.
-        pool: float32 (M, D) or (M, T', D), of the clips that can be learned from.
-        scored: float32, of the clips that are answered, in the same form.
-        problems: what is asked.
-        standardiser: of the features; None measures each problem's own support.
-    """
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for
-            return _answer_many(probe, pool, scored, problems, standardiser)
-    except ProbeError as error:
-        shape = (len(problems.support), _num_query(scored, problems))
-        return Answered(np.full(shape, NO_ANSWER, np.int16), None, None, str(error))
+    """Fit one probe on each problem and answer its query clips; see `answer_by_each`."""
+    ((answered,),) = answer_by_each(
+        [probe], pool, scored, problems=[problems], standardiser=standardiser
+    )
+    return answered
 
 
-def _num_query(scored: NDArray[np.float32], problems: Problems) -> int:
-    return len(scored) if problems.query is None else problems.query.shape[1]
-
-
-def _answer_many(
-    probe: ProbeName,
+def answer_by_each(
+    probes: Sequence[ProbeName],
     pool: NDArray[np.float32],
     scored: NDArray[np.float32],
-    problems: Problems,
+    *,
+    problems: Sequence[Problems],
     standardiser: Standardiser | None,
-) -> Answered:
-    """Answer some problems at a time.
+) -> list[list[Answered]]:
+    """Fit each probe on each problem and answer its query clips.
 
-    How many are taken at a time is for speed and memory; the answers do not depend on it.
+    What probes and labels have in common, such as the products of query and support clips, is
+    computed once. A probe that cannot be fitted on one of the problems, or whose standardised
+    features are not finite there, answers none of them: a mean over the other problems would be of
+    other problems than other sources have. The reason is then the answers' `problem`. This is the
+    one place where the failure of a probe is caught.
+
+    Args:
+        probes: their names, all of which read steps, or none.
+        pool: float32 (M, D) or (M, T', D), of the clips that can be learned from.
+        scored: float32, of the clips that are answered, in the same form.
+        problems: what is asked: one or more that differ in their labels alone.
+        standardiser: of the features; None measures each problem's own support.
+
+    Returns:
+        For each of the problems, the answers of each probe.
     """
-    num_query = _num_query(scored, problems)
-    clips = problems.support.shape[1] + (num_query if PROBES[probe]().scales_queries else 0)
-    block = max(1, BLOCK_BYTES // (FLOAT_BYTES * clips * int(np.prod(pool.shape[1:]))))
-    predicted = np.empty((len(problems.support), num_query), dtype=np.int16)
-    chosen: list[str | None] = []
-    chosen_on: str | None = None
-    learned, asked = pool.astype(np.float64), RawClips(scored.astype(np.float64))
-    for start in range(0, len(predicted), block):
-        part = slice(start, start + block)
-        support = learned[problems.support[part]]
-        scaling = _scaling_of(support) if standardiser is None else _shaped(standardiser)
-        support -= scaling.mean
-        support /= scaling.scale
-        rows = None if problems.query is None else problems.query[part]
-        try:
-            check_finite(support)
-            fitted = PROBES[probe]().fit_many(
-                support, problems.labels[part], num_classes=problems.num_classes
-            )
-            predicted[part] = fitted.answers(asked, rows, scaling)
-        except FloatingPointError:
-            raise ProbeError(
-                f"probe {probe}: standardised features are not finite "
-                "(do some vary by next to nothing where they were measured?)"
-            ) from None
-        chosen += fitted.chosen
-        chosen_on = fitted.chosen_on
-    return Answered(predicted, _summary(chosen), chosen_on)
+    asked = _Questions(pool, scored, problems, standardiser)
+    scaling_queries = [probe for probe in probes if PROBES[probe]().scales_queries]
+    together = [probe for probe in probes if probe not in scaling_queries]
+    groups = [group for group in (together, *([each] for each in scaling_queries)) if group]
+    found: dict[ProbeName, list[Answered]] = {}
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for
+        for group in groups:
+            found |= asked.answers_of(group)
+    return [[found[probe][place] for probe in probes] for place in range(len(problems))]
+
+
+class _Questions:
+    """Problems over the same clips, answered block by block."""
+
+    def __init__(
+        self,
+        pool: NDArray[np.float32],
+        scored: NDArray[np.float32],
+        problems: Sequence[Problems],
+        standardiser: Standardiser | None,
+    ) -> None:
+        self._learned = pool.astype(np.float64)
+        self._scored = RawClips(scored.astype(np.float64))
+        self._problems = problems
+        self._support, self._query = problems[0].support, problems[0].query
+        self._num_query = len(scored) if self._query is None else self._query.shape[1]
+        self._standardiser = standardiser
+
+    def answers_of(self, probes: Sequence[ProbeName]) -> dict[ProbeName, list[Answered]]:
+        """Answer by each probe: an `Answered` for each of the problems."""
+        collected = {probe: [_Collected() for _ in self._problems] for probe in probes}
+        failed: dict[ProbeName, str] = {}
+        block = self._num_at_once(probes)
+        for start in range(0, len(self._support), block):
+            part = slice(start, start + block)
+            asked = self._asked(part)
+            labelings = [each.labels[part] for each in self._problems]
+            for probe in probes:
+                if probe in failed:
+                    continue
+                try:
+                    fits = _fits(probe, asked.support, labelings, self._problems[0].num_classes)
+                    for into, fitted in zip(collected[probe], fits, strict=True):
+                        into.add(fitted, asked)
+                except FloatingPointError:
+                    failed[probe] = (
+                        f"probe {probe}: standardised features are not finite "
+                        "(do some vary by next to nothing where they were measured?)"
+                    )
+                except ProbeError as error:
+                    failed[probe] = str(error)
+        return {
+            probe: [self._no_answer(failed[probe]) for _ in each]
+            if probe in failed
+            else [into.answered() for into in each]
+            for probe, each in collected.items()
+        }
+
+    def _num_at_once(self, probes: Sequence[ProbeName]) -> int:
+        """Choose how many problems are taken at a time, for speed and memory.
+
+        The answers do not depend on it.
+        """
+        num_support = self._support.shape[1]
+        scales = PROBES[probes[0]]().scales_queries
+        clips = num_support + (self._num_query if scales else 0)
+        features = FLOAT_BYTES * clips * int(np.prod(self._learned.shape[1:]))
+        products = FLOAT_BYTES * (num_support + 1) * self._num_query
+        return max(1, min(BLOCK_BYTES // features, KEPT_BYTES // products))
+
+    def _asked(self, part: slice) -> Asked:
+        """Standardise the support of some problems, and pose them."""
+        features = self._learned[self._support[part]]
+        scaling = (
+            _scaling_of(features) if self._standardiser is None else _shaped(self._standardiser)
+        )
+        features -= scaling.mean
+        features /= scaling.scale
+        rows = None if self._query is None else self._query[part]
+        return Asked(self._scored, rows, scaling, Support(features))
+
+    def _no_answer(self, problem: str) -> Answered:
+        shape = (len(self._support), self._num_query)
+        return Answered(np.full(shape, NO_ANSWER, np.int16), None, None, problem)
+
+
+def _fits(
+    probe: ProbeName, support: Support, labelings: Sequence[Labels], num_classes: int
+) -> Sequence[Fitted]:
+    check_finite(support.features)
+    return PROBES[probe]().fit_labelings(support, labelings, num_classes=num_classes)
+
+
+class _Collected:
+    """The answers of one probe, block after block."""
+
+    def __init__(self) -> None:
+        self._predicted: list[NDArray[np.int16]] = []
+        self._chosen: list[str | None] = []
+        self._chosen_on: str | None = None
+
+    def add(self, fitted: Fitted, asked: Asked) -> None:
+        self._predicted.append(fitted.answers(asked).astype(np.int16))
+        self._chosen += fitted.chosen
+        self._chosen_on = fitted.chosen_on
+
+    def answered(self) -> Answered:
+        return Answered(np.concatenate(self._predicted), _summary(self._chosen), self._chosen_on)
 
 
 def _scaling_of(support: Floats) -> Scaling:

@@ -5,8 +5,9 @@ Shapes: N scored clips, D width, K classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
 from taskgrain.results import Control, Shots
-from taskgrain.transfer.answer import NO_ANSWER, Problems, answer_many
+from taskgrain.transfer.answer import NO_ANSWER, Answered, Problems, answer_by_each
 from taskgrain.transfer.archive import StoredArray
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.features import FeatureSet
@@ -23,6 +24,8 @@ from taskgrain.transfer.task import TargetTask
 
 FEWEST_SHOTS_TO_STANDARDISE = 3  # below, the support's deviations are noise (protocol 8)
 PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed
+
+Labelling = Literal["true", "permuted"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +126,8 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
         ValueError: if a probe reads steps and the features have none, or no standardiser of them
             is there at one or two shots.
     """
-    return _evaluate(subject, task, plan=plan, labels_of_draw=_true_labels)
+    (evaluation,) = _evaluate(subject, task, plan=plan, under=["true"])
+    return evaluation
 
 
 def evaluate_permuted(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
@@ -135,50 +139,53 @@ def evaluate_permuted(subject: Subject, task: TargetTask, *, plan: ProbePlan) ->
     Raises:
         As `evaluate` does.
     """
-    counted = tuple(shots for shots in plan.shots if shots != "all")
-
-    def permuted(labels: Labels, draw: int) -> Labels:
-        entropy = (plan.seed, draw, PERMUTATION_STREAM)
-        return np.random.default_rng(entropy).permutation(labels)
-
-    evaluation = _evaluate(
-        subject, task, plan=replace(plan, shots=counted), labels_of_draw=permuted
-    )
-    return replace(evaluation, control="permuted-labels")
+    (evaluation,) = _evaluate(subject, task, plan=plan, under=["permuted"])
+    return evaluation
 
 
-def _true_labels(labels: Labels, draw: int) -> Labels:
-    return labels
+def evaluate_both(
+    subject: Subject, task: TargetTask, *, plan: ProbePlan
+) -> tuple[Evaluation, Evaluation]:
+    """Evaluate as `evaluate` and `evaluate_permuted` do, in less time than one after the other.
+
+    Raises:
+        As `evaluate` does.
+    """
+    true, permuted = _evaluate(subject, task, plan=plan, under=["true", "permuted"])
+    return true, permuted
 
 
 def _evaluate(
-    subject: Subject,
-    task: TargetTask,
-    *,
-    plan: ProbePlan,
-    labels_of_draw: Callable[[Labels, int], Labels],
-) -> Evaluation:
+    subject: Subject, task: TargetTask, *, plan: ProbePlan, under: Sequence[Labelling]
+) -> list[Evaluation]:
+    """Evaluate under each labelling of the same support draws."""
     _check(subject, task, plan)
+    answers: dict[Labelling, list[Answers]] = {labelling: [] for labelling in under}
     with threadpool_limits(limits=1):
-        answers = tuple(
-            each
-            for shots in plan.shots
-            for each in _answer(
-                subject, task, plan=plan, shots=shots, labels_of_draw=labels_of_draw
-            )
-        )
+        for shots in plan.shots:
+            learned = [each for each in under if shots != "all" or each == "true"]
+            if learned:
+                found = _answer(subject, task, plan=plan, shots=shots, under=learned)
+                for labelling, each in zip(learned, found, strict=True):
+                    answers[labelling] += each
+    return [_evaluation(subject, task, labelling, answers[labelling]) for labelling in under]
+
+
+def _evaluation(
+    subject: Subject, task: TargetTask, labelling: Labelling, answers: Sequence[Answers]
+) -> Evaluation:
     return Evaluation(
         source=subject.source,
         seed=subject.seed,
         readout=subject.readout,
-        control=subject.control,
+        control="permuted-labels" if labelling == "permuted" else subject.control,
         target=task.name,
         class_names=task.class_names,
         clip_ids=task.query_ids,
         labels=task.query_labels,
         failed=int((~task.is_decoded).sum()),
         truncated=len(task.truncated.intersection(task.query_ids)),
-        answers=answers,
+        answers=tuple(answers),
     )
 
 
@@ -200,39 +207,64 @@ def _answer(
     *,
     plan: ProbePlan,
     shots: Shots,
-    labels_of_draw: Callable[[Labels, int], Labels],
-) -> tuple[Answers, ...]:
-    """Answer at one number of shots: one `Answers` a probe, in the plan's order."""
+    under: Sequence[Labelling],
+) -> list[list[Answers]]:
+    """Answer at one number of shots: for each labelling an `Answers` a probe, as planned."""
     draws = support_draws(task, num_shots=shots, num_draws=plan.num_draws, seed=plan.seed)
     usable, decoded = task.has_support, task.is_decoded
     row_of = np.cumsum(usable) - 1  # index in the pool -> row among those with features
-    problems = Problems(
-        support=row_of[draws],
-        labels=np.stack(
-            [labels_of_draw(task.support_labels[draw], index) for index, draw in enumerate(draws)]
-        ),
-        query=None,
-        num_classes=len(task.class_names),
-    )
+    problems = [
+        Problems(
+            support=row_of[draws],
+            labels=_labels(task.support_labels[draws], labelling, plan.seed),
+            query=None,
+            num_classes=len(task.class_names),
+        )
+        for labelling in under
+    ]
     pool = subject.features.of(_kept(task.support_ids, usable))
     query = subject.features.of(_kept(task.query_ids, decoded))
     few = shots != "all" and shots < FEWEST_SHOTS_TO_STANDARDISE
-    answers = []
-    for probe in plan.probes:
-        steps = PROBES[probe]().reads_steps
+    answered: dict[ProbeName, tuple[Answered, ...]] = {}
+    for steps in (False, True):
+        probes = [probe for probe in plan.probes if PROBES[probe]().reads_steps == steps]
+        if not probes:
+            continue
         scale = (subject.step_standardiser if steps else subject.standardiser) if few else None
         if few and scale is None:
-            raise ValueError(f"probe {probe} at {shots} shots needs the source's step_standardiser")
+            raise ValueError(
+                f"probe {probes[0]} at {shots} shots needs the source's step_standardiser"
+            )
         inputs = [
             each if steps else flat(each, joins_steps=subject.joins_steps) for each in (pool, query)
         ]
-        answered = answer_many(probe, *inputs, problems=problems, standardiser=scale)
-        predicted = np.full((len(draws), len(task.query_ids)), NO_ANSWER, dtype=np.int16)
-        predicted[:, decoded] = answered.predicted
-        answers.append(
-            Answers(probe, shots, predicted, answered.chosen, answered.chosen_on, answered.problem)
-        )
-    return tuple(answers)
+        of_labelling = answer_by_each(probes, *inputs, problems=problems, standardiser=scale)
+        answered |= dict(zip(probes, zip(*of_labelling, strict=True), strict=True))
+    return [
+        [_answers(probe, shots, answered[probe][place], decoded) for probe in plan.probes]
+        for place in range(len(under))
+    ]
+
+
+def _labels(labels: Labels, labelling: Labelling, seed: int) -> Labels:
+    """Return the labels of each draw (draws, N), permuted within the draw where they are to be."""
+    if labelling == "true":
+        return labels
+    return np.stack(
+        [
+            np.random.default_rng((seed, draw, PERMUTATION_STREAM)).permutation(each)
+            for draw, each in enumerate(labels)
+        ]
+    )
+
+
+def _answers(
+    probe: ProbeName, shots: Shots, answered: Answered, decoded: NDArray[np.bool_]
+) -> Answers:
+    """Place the answers among all scored clips, of which some could not be decoded."""
+    predicted = np.full((len(answered.predicted), len(decoded)), NO_ANSWER, dtype=np.int16)
+    predicted[:, decoded] = answered.predicted
+    return Answers(probe, shots, predicted, answered.chosen, answered.chosen_on, answered.problem)
 
 
 def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:

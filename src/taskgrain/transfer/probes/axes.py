@@ -34,22 +34,36 @@ class Axes:
         lifted: Floats = (weights if self.mixing is None else weights @ self.mixing) @ self.rows
         return lifted
 
+    def __getitem__(self, problems: slice) -> Axes:
+        """Take some of the problems."""
+        mixing = None if self.mixing is None else self.mixing[problems]
+        return Axes(
+            self.mean[problems],
+            self.coordinates[problems],
+            self.energy[problems],
+            mixing,
+            self.rows[problems],
+        )
 
-def principal_axes(features: Floats) -> Axes:
-    """Find the axes of each problem's features (S, N, D).
+
+def principal_axes(mean: Floats, centred: Floats, *, gram: Floats | None) -> Axes:
+    """Find the axes of each problem's features.
 
     Works on the smaller of the N x N and the D x D products. Axes whose energy is rounding are
     given none.
+
+    Args:
+        mean: (S, 1, D), of the features.
+        centred: (S, N, D), the features around it.
+        gram: (S, N, N), the scalar products of these where N is at most D, else None.
     """
-    mean = features.mean(axis=1, keepdims=True)
-    centred = features - mean
-    num_clips, width = features.shape[1:]
-    if num_clips > width:
+    num_clips = centred.shape[1]
+    if gram is None:
         energy, vectors = np.linalg.eigh(centred.swapaxes(1, 2) @ centred)
         energy, length = _above_rounding(energy, num_clips)
         vectors = vectors * (length > 0)[:, None]
         return Axes(mean, centred @ vectors, energy, None, vectors.swapaxes(1, 2))
-    energy, vectors = np.linalg.eigh(centred @ centred.swapaxes(1, 2))
+    energy, vectors = np.linalg.eigh(gram)
     energy, length = _above_rounding(energy, num_clips)
     inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
     mixing = (vectors * inverse[:, None]).swapaxes(1, 2)

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
+from taskgrain.transfer.probes.asked import Asked
+from taskgrain.transfer.probes.raw import compare
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,10 +28,10 @@ class LinearScores:
         product: Floats = query @ self.coef.swapaxes(1, 2) + self.intercept[:, None]
         return product
 
-    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+    def answers(self, asked: Asked) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(shape_of(clips, rows, len(self.coef)), dtype=np.int64)
-        for each in compare(clips, rows, self.coef, scaling, lengths=False):
+        answers = np.empty(asked.shape, dtype=np.int64)
+        for each in compare(asked.clips, asked.rows, self.coef, asked.scaling, lengths=False):
             scores = each.products + self.intercept[each.problem][:, None]  # (K, q)
             answers[each.problem, each.query] = scores.argmax(axis=0)
         return answers

@@ -11,7 +11,7 @@ import numpy as np
 
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot, softmax
-from taskgrain.transfer.probes.axes import Axes, principal_axes
+from taskgrain.transfer.probes.axes import Axes
 from taskgrain.transfer.probes.choice import (
     FIXED,
     FOLDS,
@@ -23,11 +23,8 @@ from taskgrain.transfer.probes.choice import (
 )
 from taskgrain.transfer.probes.linear import LinearScores
 from taskgrain.transfer.probes.probe import Probe
-from taskgrain.transfer.probes.softmax_regression import (
-    TOLERANCE,
-    SoftmaxProblems,
-    minimise,
-)
+from taskgrain.transfer.probes.softmax_regression import TOLERANCE, SoftmaxProblems, minimise
+from taskgrain.transfer.probes.support import Support
 
 # Inverse strength of the L2 penalty on standardised features. Fixed before any target was drawn,
 # for every source and every number of shots: the value of the prototype study, tenfold the
@@ -52,7 +49,7 @@ class LogisticRegression(Probe):
         """Take C, positive, or None to choose it."""
         self.C = C
 
-    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> LinearScores:
+    def fit_support(self, support: Support, labels: Labels, *, num_classes: int) -> LinearScores:
         """Solve every problem to its minimum.
 
         Raises:
@@ -60,10 +57,11 @@ class LogisticRegression(Probe):
         """
         if self.C is not None and not self.C > 0:
             raise ValueError(f"C is {self.C}; expected a positive number, or None to choose it")
-        num_problems, num_clips, width = features.shape
+        num_problems, num_clips, width = support.features.shape
         size = max(1, BLOCK_NUMBERS // (num_clips * min(num_clips, width)))
         blocks = [slice(start, start + size) for start in range(0, num_problems, size)]
-        fits = [self._fit(features[block], labels[block], num_classes) for block in blocks]
+        axes = support.axes
+        fits = [self._fit(axes[block], labels[block], num_classes) for block in blocks]
         return LinearScores(
             np.concatenate([each.coef for each in fits]),
             np.concatenate([each.intercept for each in fits]),
@@ -75,8 +73,7 @@ class LogisticRegression(Probe):
         """Give the modelled probabilities."""
         return softmax(scores)
 
-    def _fit(self, features: Floats, labels: Labels, num_classes: int) -> LinearScores:
-        axes = principal_axes(features)
+    def _fit(self, axes: Axes, labels: Labels, num_classes: int) -> LinearScores:
         target = np.ascontiguousarray(one_hot(labels, num_classes).swapaxes(1, 2))  # (S, K, N)
         if self.C is not None:
             strength, where = np.full(len(labels), float(self.C)), FIXED

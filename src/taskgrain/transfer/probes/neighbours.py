@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from taskgrain.transfer.probes.arrays import Floats, Labels, one_hot, softmax
+from taskgrain.transfer.probes.asked import Asked
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
 from taskgrain.transfer.probes.linear import LinearScores
 from taskgrain.transfer.probes.probe import Probe
-from taskgrain.transfer.probes.raw import RawClips, Scaling, compare, shape_of
+from taskgrain.transfer.probes.support import Support
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
 TEMPERATURE = 0.07  # of the votes, in units of the cosine
@@ -27,10 +28,10 @@ class NearestMean(Probe):
     are the posterior under equally frequent classes with unit variance.
     """
 
-    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> LinearScores:
+    def fit_support(self, support: Support, labels: Labels, *, num_classes: int) -> LinearScores:
         """Average the features of each class."""
         members = one_hot(labels, num_classes)  # (S, N, K)
-        means = members.swapaxes(1, 2) @ features / members.sum(axis=1)[:, :, None]
+        means = members.swapaxes(1, 2) @ support.features / members.sum(axis=1)[:, :, None]
         # -|x - m|^2 / 2 without |x|^2, which is the same for every class: x m - |m|^2 / 2.
         return LinearScores(means, -0.5 * (means**2).sum(axis=2), (None,) * len(labels), None)
 
@@ -50,9 +51,9 @@ class NearestNeighbours(Probe):
         """Take k, at least 1 (more than N means N), or None to choose it."""
         self.num_neighbours = num_neighbours
 
-    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> NeighbourVotes:
+    def fit_support(self, support: Support, labels: Labels, *, num_classes: int) -> NeighbourVotes:
         """Keep the features, and choose k."""
-        directions = _directions(features)
+        directions = _directions(support.features)
         num_problems, num_clips = labels.shape
         if self.num_neighbours is not None:
             if self.num_neighbours < 1:
@@ -97,14 +98,21 @@ class NeighbourVotes:
                 )
         return shares
 
-    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+    def answers(self, asked: Asked) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(shape_of(clips, rows, len(self.labels)), dtype=np.int64)
-        for each in compare(clips, rows, self.directions, scaling, lengths=True):
-            assert each.squares is not None, "lengths were asked for"
-            length = np.sqrt(each.squares)
-            cosine = np.ascontiguousarray(each.products.T)  # (q, N)
-            cosine /= np.where(length > 0, length, np.inf)[:, None]
+        answers = np.empty(asked.shape, dtype=np.int64)
+        support = asked.support
+        aside = (support.points @ support.middle.swapaxes(1, 2))[:, :, 0]  # (S, N)
+        middle = np.vecdot(support.middle, support.middle)[:, 0]  # (S,), squared length
+        inverse = _inverse(np.sqrt(np.vecdot(support.features, support.features)))  # (S, N)
+        for each in asked.met():
+            # With p and x around the middle m: (p + m)(x + m) = px + mx + pm + mm.
+            moved = each.along + middle[each.problem]  # (q,)
+            squares = each.squares + each.along + moved
+            cosine = np.add(each.products.T, moved[:, None], order="C")  # (q, N)
+            cosine += aside[each.problem]
+            cosine *= inverse[each.problem]
+            cosine *= _inverse(np.sqrt(np.maximum(squares, 0.0)))[:, None]
             (shares,) = _votes(
                 cosine,
                 self.labels[each.problem],
@@ -162,6 +170,11 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
         ).reshape(num_query, num_classes)
         shares.append(counted / counted.sum(axis=1, keepdims=True))
     return shares
+
+
+def _inverse(lengths: Floats) -> Floats:
+    """Divide 1 by lengths; what has none keeps 0."""
+    return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
 def _directions(features: Floats) -> Floats:

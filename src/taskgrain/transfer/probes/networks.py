@@ -18,7 +18,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.raw import RawClips, Scaling, check_finite
+from taskgrain.transfer.probes.asked import Asked
+from taskgrain.transfer.probes.raw import check_finite
 
 BATCH_CLIPS = 256  # of each problem; smaller supports are taken whole
 BLOCK_CLIPS = 1024  # query clips at a time
@@ -63,9 +64,10 @@ class TrainedNetworks:
             ]
             return torch.cat(logits, dim=1).numpy()
 
-    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
+    def answers(self, asked: Asked) -> Labels:
         """Answer as `Fitted.answers` states, from standardised copies of the query clips."""
-        query = scaling(clips.features[None] if rows is None else clips.features[rows])
+        features, rows = asked.clips.features, asked.rows
+        query = asked.scaling(features[None] if rows is None else features[rows])
         check_finite(query)
         every = np.broadcast_to(query, (len(self.chosen), *query.shape[1:]))
         answers: Labels = self.scores(every).argmax(axis=2)

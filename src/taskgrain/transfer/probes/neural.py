@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from taskgrain.transfer.probes.arrays import Floats, Labels, softmax
 from taskgrain.transfer.probes.probe import Probe
+from taskgrain.transfer.probes.support import Support
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.networks import Form, TrainedNetworks
@@ -36,14 +37,16 @@ class NetworkProbe(Probe):
         self.num_steps = num_steps
         self.random_state = random_state
 
-    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> TrainedNetworks:
+    def fit_support(self, support: Support, labels: Labels, *, num_classes: int) -> TrainedNetworks:
         """Train a network for every problem, all of them together."""
         from taskgrain.transfer.probes.networks import Schedule, train
 
         schedule = Schedule(
             self.hidden_width, self.num_steps, LEARNING_RATE, WEIGHT_DECAY, self.random_state
         )
-        return train(self.form, features, labels, num_classes=num_classes, schedule=schedule)
+        return train(
+            self.form, support.features, labels, num_classes=num_classes, schedule=schedule
+        )
 
     def probabilities(self, scores: Floats) -> Floats:
         """Give the modelled probabilities."""

@@ -6,10 +6,12 @@ Shapes: S problems, N support clips, Q query clips, T' encoder steps, D width, K
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar, Protocol
 
 from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.raw import RawClips, Scaling
+from taskgrain.transfer.probes.asked import Asked
+from taskgrain.transfer.probes.support import Support
 
 
 class Fitted(Protocol):
@@ -29,15 +31,10 @@ class Fitted(Protocol):
         """Score the classes for query (S, Q, D): float64 (S, Q, K), the larger the likelier."""
         ...
 
-    def answers(self, clips: RawClips, rows: Labels | None, scaling: Scaling) -> Labels:
-        """Answer query clips that are not standardised: int64 (S, Q) in 0..K-1.
+    def answers(self, asked: Asked) -> Labels:
+        """Answer query clips: int64 (S, Q) in 0..K-1.
 
         The answers are those of the largest score, of equals the first.
-
-        Args:
-            clips: from which the query clips come.
-            rows: (S, Q), which clips each problem is asked; None: all, in their order.
-            scaling: by which the support was standardised, and the query clips are to be.
 
         Raises:
             FloatingPointError: if a standardised clip is NaN or infinite.
@@ -57,17 +54,27 @@ class Probe(ABC):
     reads_steps: ClassVar[bool] = False  # whether it takes features (N, T', D) as they are
 
     @abstractmethod
-    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> Fitted:
+    def fit_support(self, support: Support, labels: Labels, *, num_classes: int) -> Fitted:
         """Fit S problems of the same shape.
 
         Args:
-            features: float64 (S, N, D), finite; (S, N, T', D) where the probe reads steps.
+            support: finite; with steps where the probe reads them.
             labels: int64 (S, N) in 0..K-1; every problem has clips of every class.
             num_classes: K, at least 2.
 
         Raises:
             ProbeError: if a solver does not converge: the fit would not be the stated one.
         """
+
+    def fit_labelings(
+        self, support: Support, labelings: Sequence[Labels], *, num_classes: int
+    ) -> Sequence[Fitted]:
+        """Fit the same clips under several labels each, as `fit_support` does."""
+        return [self.fit_support(support, labels, num_classes=num_classes) for labels in labelings]
+
+    def fit_many(self, features: Floats, labels: Labels, *, num_classes: int) -> Fitted:
+        """Fit features float64 (S, N, D), or (S, N, T', D), as `fit_support` does."""
+        return self.fit_support(Support(features), labels, num_classes=num_classes)
 
     def probabilities(self, scores: Floats) -> Floats:
         """Turn scores (..., K) into probabilities (..., K) that keep their order."""
