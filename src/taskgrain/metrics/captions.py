@@ -188,11 +188,13 @@ def _count(
     if not references:
         raise ValueError("a clip has no true caption; expected one or more")
     words = spoken_words(said)
-    meant = [spoken_words(reference) for reference in references]
+    meant = list(map(spoken_words, references))
     meanings = [meaning or parse(references[0]), *map(parse, references[1:])]
-    # What is said is read by the annotation of a caption with the same words.
-    known = (truth for each, truth in zip(meant, meanings, strict=True) if each == words and truth)
-    reading = next(known, None) or parse(said)
+    reading = None
+    if words in meant:  # what is said is read by the annotation of a caption with the same words
+        same = (truth for each, truth in zip(meant, meanings, strict=True) if each == words)
+        reading = next(filter(None, same), None)
+    reading = reading or parse(said)
     directed, wrong = _count_directions(words, meant)
     return CaptionCounts(
         **_count_slots(reading, [truth for truth in meanings if truth is not None]),
@@ -201,9 +203,16 @@ def _count(
         num_directed=directed,
         num_directions_wrong=wrong,
         num_words=len(words),
-        num_true_words=min((abs(len(each) - len(words)), len(each)) for each in meant)[1],
+        num_true_words=_nearest_length(len(words), meant),
         num_unknown=words.count(UNKNOWN),
     )
+
+
+def _nearest_length(length: int, references: Sequence[Words]) -> int:
+    """Return the number of words of the reference closest in length, of equals the shorter."""
+    if len(references) == 1:
+        return len(references[0])
+    return min((abs(len(each) - length), len(each)) for each in references)[1]
 
 
 def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> dict[str, int]:
@@ -243,7 +252,7 @@ _directions = lru_cache(maxsize=_CAPTIONS_KEPT)(directions_of)
 
 def _count_directions(said: Words, references: Sequence[Words]) -> tuple[int, int]:
     """Count: whether a reference says a direction, and whether all that do are contradicted."""
-    directed = [directions for directions in map(_directions, references) if directions]
+    directed = list(filter(None, map(_directions, references)))
     if not directed:
         return 0, 0
     if said in references:  # no caption contradicts itself

@@ -28,6 +28,8 @@ class CaptionReader:
 
     def __call__(self, caption: str) -> ParsedCaption | None:
         """Parse a caption; None where no template fits."""
+        if not self.has_templates:
+            return None
         words = spoken_words(caption)
         if words in self._known:
             return self._known[words]
