@@ -62,15 +62,25 @@ def test_scores_of_other_clips_are_refused() -> None:
         clip_intervals({"a": flips(40), "b": flips(50)}, seed=0)
 
 
-def test_many_clips_are_resampled_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    often = clip_intervals({"": flips(2_000)}, seed=0)[""]
-    monkeypatch.setattr(bootstrap, "DRAWN_CLIPS", 1)
-    seldom = clip_intervals({"": flips(2_000)}, seed=0)[""]
-    assert often is not None
-    assert seldom is not None
-    width = often.high - often.low
-    assert (seldom.low, seldom.high) != (often.low, often.high)
-    assert (seldom.low, seldom.high) == pytest.approx((often.low, often.high), abs=0.06 * width)
+def test_many_clips_are_resampled_in_random_groups(monkeypatch: pytest.MonkeyPatch) -> None:
+    tally = flips(20_000)
+    grouped = clip_intervals({"": tally}, seed=0)[""]
+    assert grouped is not None
+    assert grouped.n == 20_000
+    monkeypatch.setattr(bootstrap, "MOST_UNITS", 20_000)
+    singly = clip_intervals({"": tally}, seed=0)[""]
+    assert singly is not None
+    width = singly.high - singly.low
+    assert (grouped.low, grouped.high) != (singly.low, singly.high)
+    assert (grouped.low, grouped.high) == pytest.approx((singly.low, singly.high), abs=0.08 * width)
+
+
+def test_groups_are_drawn_from_clips_in_any_order() -> None:
+    """Clips of one kind often lie side by side: groups of these would make intervals too wide."""
+    counted = np.repeat([0.0, 1.0], 5_000)
+    interval = clip_intervals({"": mean_of(counted)}, seed=0)[""]
+    assert interval is not None
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / 100, rel=0.12)
 
 
 @pytest.mark.slow

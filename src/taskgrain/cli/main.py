@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import sys
 from collections.abc import Callable, Mapping
@@ -108,6 +109,9 @@ def main(arguments: list[str] | None = None) -> None:
     Raises:
         SystemExit: with the exit code, unless it is 0.
     """
+    # What commands make by the thousand (rows, counts, answers) lives until they end: looking for
+    # what can be freed among it is a tenth of the time of scoring captions.
+    gc.set_threshold(100_000)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # file names may be no text at all

@@ -6,9 +6,10 @@ Shapes: N clips, C counts a clip.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from operator import add, attrgetter
+from itertools import chain
+from operator import add
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,14 +21,14 @@ from taskgrain.metrics.tally import Tally, share_of
 Parse = Callable[[str], ParsedCaption | None]
 Captions = str | Sequence[str]  # of one clip: one caption, or several of which any may be said
 Words = tuple[str, ...]
+SlotCounts = tuple[int, int, int, int, int, int, int]
 
 UNKNOWN = SPECIALS[UNK]
 ARTICLES = ("a", "an", "the")
 _CAPTIONS_KEPT = 1 << 16  # many clips share captions, and each is looked at several times
 
 
-@dataclass(frozen=True, slots=True)
-class CaptionCounts:
+class CaptionCounts(NamedTuple):
     """Counts over clips; they add with `+`.
 
     Words are compared: upper case, punctuation and spaces make no difference. Where a clip has
@@ -85,8 +86,8 @@ class CaptionCounts:
         """
         return sum(count_clips(predicted, true, parse=parse, meant=meant), cls())
 
-    def __add__(self, other: CaptionCounts) -> CaptionCounts:
-        return CaptionCounts(*map(add, _numbers(self), _numbers(other)))
+    def __add__(self, other: CaptionCounts) -> CaptionCounts:  # type: ignore[override]
+        return CaptionCounts(*map(add, self, other))
 
     @property
     def exact_match(self) -> float:
@@ -129,9 +130,6 @@ class CaptionCounts:
         return _share(self.num_unknown, self.num_words)
 
 
-_numbers = attrgetter(*CaptionCounts.__slots__)
-
-
 def count_clips(
     predicted: Sequence[str],
     true: Sequence[Captions],
@@ -156,8 +154,9 @@ def caption_tallies(clips: Sequence[CaptionCounts]) -> dict[str, Tally]:
     modifier-accuracy, direction-errors, length-ratio and unknown-rate; the values those of the
     properties of their sum.
     """
-    counts = np.array(list(map(_numbers, clips)), np.float64).reshape(len(clips), -1)
-    column = dict(zip(CaptionCounts.__slots__, counts.T, strict=True))
+    numbers = np.fromiter(chain.from_iterable(clips), np.float64)
+    counts = numbers.reshape(len(clips), len(CaptionCounts._fields))
+    column = dict(zip(CaptionCounts._fields, counts.T, strict=True))
     return {
         "exact-match": share_of(column["num_exact"], column["num_clips"]),
         "template-accuracy": share_of(column["num_templates_right"], column["num_parsed"]),
@@ -197,14 +196,14 @@ def _count(
     reading = reading or parse(said)
     directed, wrong = _count_directions(words, meant)
     return CaptionCounts(
-        **_count_slots(reading, [truth for truth in meanings if truth is not None]),
-        num_clips=1,
-        num_exact=int(words in meant and UNKNOWN not in words),
-        num_directed=directed,
-        num_directions_wrong=wrong,
-        num_words=len(words),
-        num_true_words=_nearest_length(len(words), meant),
-        num_unknown=words.count(UNKNOWN),
+        1,
+        int(words in meant and UNKNOWN not in words),
+        *_count_slots(reading, [truth for truth in meanings if truth is not None]),
+        directed,
+        wrong,
+        len(words),
+        _nearest_length(len(words), meant),
+        words.count(UNKNOWN),
     )
 
 
@@ -215,10 +214,13 @@ def _nearest_length(length: int, references: Sequence[Words]) -> int:
     return min((abs(len(each) - length), len(each)) for each in references)[1]
 
 
-def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> dict[str, int]:
-    """Count templates and slots by their names; the slots of the reference that fits best."""
+def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> SlotCounts:
+    """Count what templates and slots say: `num_parsed` and what follows it to `num_directed`.
+
+    Slots are those of the reference that fits best.
+    """
     if not truths:
-        return {}
+        return 0, 0, 0, 0, 0, 0, 0
     template = reading is not None and any(reading.template == each.template for each in truths)
     objects = () if reading is None else reading.objects
     # Slots beyond the shorter of the two are counted as wrong through the number of slots.
@@ -229,15 +231,15 @@ def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption])
         key=lambda index: (right[index] / max(len(truths[index].objects), 1), right[index]),
     )
     split = [(_noun_and_modifiers(said), _noun_and_modifiers(true)) for said, true in paired[best]]
-    return {
-        "num_parsed": 1,
-        "num_templates_right": int(template),
-        "num_objects": len(truths[best].objects),
-        "num_objects_right": right[best],
-        "num_nouns_right": sum(said[0] == true[0] for said, true in split),
-        "num_modified": sum(bool(_noun_and_modifiers(true)[1]) for true in truths[best].objects),
-        "num_modifiers_right": sum(bool(true[1]) and said[1] == true[1] for said, true in split),
-    }
+    return (
+        1,
+        int(template),
+        len(truths[best].objects),
+        right[best],
+        sum(said[0] == true[0] for said, true in split),
+        sum(bool(_noun_and_modifiers(true)[1]) for true in truths[best].objects),
+        sum(bool(true[1]) and said[1] == true[1] for said, true in split),
+    )
 
 
 @lru_cache(maxsize=1 << 12)

@@ -38,7 +38,15 @@ _IDIOMS = tuple(
         *(f"out of {what}" for what in ("focus", "order", "breath", "control", "tune", "date")),
     )
 )
-_IDIOMS_WITH = {word: tuple(phrase for phrase in _IDIOMS if word in phrase) for word in _POLE_OF}
+_IDIOMS_WITH = {
+    word: tuple(
+        (next(other for other in phrase if other != word), phrase)
+        for phrase in _IDIOMS
+        if word in phrase
+    )
+    for word in _POLE_OF
+}
+"""By word that says a direction, the idioms that hold it, each after another word of it."""
 _AFTER_FRONT = _set("of and or then while to with")
 # What "into" ends in where something becomes, and goes nowhere: "into two pieces".
 _RESULTS = _set(
@@ -91,7 +99,8 @@ def _says_no_way(words: Words, position: int) -> bool:
         return result in _RESULTS
     if word == "front":
         return before[-1:] != ("in",) and bool(after) and after[0] not in _AFTER_FRONT
-    if any(_is_within_phrase(phrase, words, position) for phrase in _IDIOMS_WITH[word]):
+    idioms = [phrase for other, phrase in _IDIOMS_WITH[word] if other in words]
+    if any(_is_within_phrase(phrase, words, position) for phrase in idioms):
         return True
     verbs = [each for each in before[-2:] if each not in _OBJECTS]
     return bool(verbs) and verbs[-1].startswith(_BEGINNINGS.get(word, ()))

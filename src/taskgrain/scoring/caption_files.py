@@ -7,8 +7,8 @@ have one or more. Only references may be a dataset's own rows (`train.json`, `va
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import NamedTuple
 
 from taskgrain.data.json_rows import MalformedFileError
 from taskgrain.errors import (
@@ -23,8 +23,7 @@ from taskgrain.scoring.caption_rows import BadRowError, ClipCaptions, read_clips
 MAX_NEAREST = 2_000  # references among which the nearest to an unknown id is looked for
 
 
-@dataclass(frozen=True, slots=True)
-class ReferenceClip:
+class ReferenceClip(NamedTuple):
     """The reference captions of one clip."""
 
     captions: tuple[str, ...]  # one or more

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 from taskgrain.data.json_rows import MalformedFileError, is_text, parse_json, read_text, row_lines
 from taskgrain.labels.template import placeholder_count
@@ -44,8 +45,7 @@ _TIMES = ("timestamps", "timestamp", "segment")  # of the moments of dense capti
 _SHOWN = 60  # letters of a value that is quoted
 
 
-@dataclass(frozen=True, slots=True)
-class ClipCaptions:
+class ClipCaptions(NamedTuple):
     """The captions of one clip that stand at one place of a file."""
 
     where: Callable[[], str]  # "file:line" or the like
@@ -179,7 +179,8 @@ def _clips_in_rows(
     predicted: bool,
 ) -> Iterator[ClipCaptions]:
     """Yield the captions of rows that name their clip, all by the same key."""
-    named = [key for key in keys if any(isinstance(row, dict) and key in row for row in rows)]
+    found = set().union(*(row for row in rows if isinstance(row, dict)))
+    named = [key for key in keys if key in found]
     for index, row in enumerate(rows):
         try:
             if not isinstance(row, dict):

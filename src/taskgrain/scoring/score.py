@@ -14,7 +14,6 @@ from taskgrain.metrics.bootstrap import clip_intervals
 from taskgrain.metrics.captions import caption_tallies, count_clips, spoken_words
 from taskgrain.metrics.cider import cider_d
 from taskgrain.metrics.ngrams import TokenPairs
-from taskgrain.metrics.ptb import ptb_words_of_all
 from taskgrain.metrics.rouge import rouge_l
 from taskgrain.metrics.tally import Tally
 from taskgrain.scoring.caption_files import ReferenceClip, read_predictions, read_references
@@ -25,8 +24,16 @@ from taskgrain.scoring.reader import CaptionReader, at_form
 from taskgrain.statistics.intervals import Interval
 
 Tokenizer = Literal["ptb", "words"]
+
+
+def _treebank_words(captions: Sequence[str]) -> Sequence[tuple[str, ...]]:
+    from taskgrain.metrics.ptb import ptb_words_of_all  # its patterns take 50 ms to compile
+
+    return ptb_words_of_all(captions)
+
+
 TOKENIZERS: Mapping[Tokenizer, Callable[[Sequence[str]], Sequence[tuple[str, ...]]]] = {
-    "ptb": ptb_words_of_all,
+    "ptb": _treebank_words,
     "words": lambda captions: list(map(spoken_words, captions)),
 }
 """How captions that stand in one file, in this order, become words."""
