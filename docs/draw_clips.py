@@ -7,21 +7,20 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from taskgrain.tabletop.dataset import WorldSpec, draw_clip, plan
+from taskgrain.tabletop.dataset import World, WorldSpec, draw_clip, plan
 
 WIDTH, HEIGHT, COLUMNS = 192, 144, 4
 NUM_FRAMES, MILLISECONDS = 24, 83  # two seconds at 12 frames per second
 SEED = 12
-TABLETOP, KITCHENWARE = 5, 3  # clips of each world
+CLIPS: dict[World, int] = {"tabletop": 4, "kitchenware": 2, "kitchenware-far": 2}
 
 
 def main() -> None:
-    """Lay the first clips of both worlds side by side and write them as one animation."""
-    specs = (("tabletop", TABLETOP), ("kitchenware", KITCHENWARE))
+    """Lay the first clips of each world side by side and write them as one animation."""
     clips = [
         clip
-        for world, count in specs
-        for clip in plan(WorldSpec(world=world, seed=SEED, train=count, validation=0))  # type: ignore[arg-type]
+        for world, count in CLIPS.items()
+        for clip in plan(WorldSpec(world=world, seed=SEED, train=count, validation=0))
     ]
     videos = [draw_clip(clip.scene, width=WIDTH, height=HEIGHT) for clip in clips]
     spread = [

@@ -236,6 +236,12 @@ def test_ids_are_unique_over_all_figures_of_the_page(report_text: str) -> None:
 
 def test_the_alignment_of_kitchenware_is_stated_only_for_that_world(minimal: Run) -> None:
     assert "An aligned target" in page_of(minimal).text
+    assert "in another look" not in page_of(minimal).text
+    both = '\n[[targets]]\nname = "elsewhere"\nworld = "kitchenware-far"\n'
+    alone = minimal.study
+    minimal.study += both
+    assert "in another look" in page_of(minimal).text
+    minimal.study = alone
     minimal.study = minimal.study.replace('world = "kitchenware"', 'root = "my-clips"')
     assert "An aligned target" not in page_of(minimal).text
 

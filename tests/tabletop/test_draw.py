@@ -9,8 +9,11 @@ import pytest
 from taskgrain.tabletop.draw import cast, render
 from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.film import Pixels
-from taskgrain.tabletop.kitchen_draw import render_kitchen
-from taskgrain.tabletop.kitchenware import TOOLS, sample_kitchen_scene
+from taskgrain.tabletop.kitchen.doing import TOOLS
+from taskgrain.tabletop.kitchen.far import sample_far_scene
+from taskgrain.tabletop.kitchen.far_draw import render_far
+from taskgrain.tabletop.kitchen.near import sample_near_scene
+from taskgrain.tabletop.kitchen.near_draw import render_near
 from taskgrain.tabletop.motion import Extent, Key, Pose, tipped, track
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 from taskgrain.tabletop.shapes import NOUNS, draw_thing
@@ -162,7 +165,12 @@ def test_every_noun_can_be_told_from_every_other() -> None:
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_kitchen_drawing_is_the_same_to_the_bit(tool: str) -> None:
-    scene = sample_kitchen_scene("using", tool, Draws("bits"))
-    first = render_kitchen(scene, width=128, height=96)
-    assert first.shape == (scene.num_frames, 96, 128, 3)
-    assert np.array_equal(first, render_kitchen(scene, width=128, height=96))
+    far = sample_far_scene("using", tool, Draws("bits"))
+    first = render_far(far, width=128, height=96)
+    assert first.shape == (far.num_frames, 96, 128, 3)
+    assert np.array_equal(first, render_far(far, width=128, height=96))
+    near = sample_near_scene("using", tool, Draws("bits"))
+    second = render_near(near, width=128, height=96)
+    assert second.shape == first.shape
+    assert np.array_equal(second, render_near(near, width=128, height=96))
+    assert not np.array_equal(first, second)

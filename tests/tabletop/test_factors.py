@@ -5,7 +5,8 @@ import json
 import pytest
 
 from taskgrain.tabletop.factors import Draws, flatten
-from taskgrain.tabletop.kitchenware import KitchenScene, sample_kitchen_scene
+from taskgrain.tabletop.kitchen.far import FarScene, sample_far_scene
+from taskgrain.tabletop.kitchen.near import NearScene, sample_near_scene
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 
 
@@ -36,8 +37,12 @@ def test_a_scene_survives_json_exactly() -> None:
 
 def test_a_kitchen_scene_survives_json_exactly() -> None:
     for index in range(20):
-        scene = sample_kitchen_scene("failing", "tongs", Draws("json", index))
-        assert KitchenScene.from_factors(json.loads(json.dumps(scene.to_factors()))) == scene
+        far = sample_far_scene("failing", "tongs", Draws("json", index))
+        near = sample_near_scene("failing", "tongs", Draws("json", index))
+        assert FarScene.from_factors(json.loads(json.dumps(far.to_factors()))) == far
+        assert NearScene.from_factors(json.loads(json.dumps(near.to_factors()))) == near
+        with pytest.raises(ValueError, match="do not make a scene"):
+            NearScene.from_factors(far.to_factors())
 
 
 def test_a_missing_factor_is_named() -> None:

@@ -10,7 +10,9 @@ from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF, OFFICIAL_INDEX
 from taskgrain.labels.template import fill, placeholder_count, words_of
 from taskgrain.labels.vocabulary import Vocabulary
 from taskgrain.tabletop.factors import Draws, Factor
-from taskgrain.tabletop.kitchenware import TOOLS, sample_kitchen_scene
+from taskgrain.tabletop.kitchen.doing import TOOLS
+from taskgrain.tabletop.kitchen.far import sample_far_scene
+from taskgrain.tabletop.kitchen.near import sample_near_scene
 from taskgrain.tabletop.scene import CATEGORIES, Scene, Thing, sample_scene
 from taskgrain.tabletop.shapes import COVERS, NOUNS, PALETTE, SPANS
 
@@ -132,10 +134,10 @@ def test_scenes_of_a_noun_differ_in_everything_else() -> None:
 @pytest.mark.slow
 def test_no_two_factors_share_a_stream() -> None:
     scenes = [sample_scene(CATEGORIES[0], Draws("streams", index)) for index in range(2000)]
-    kitchen = [
-        sample_kitchen_scene("using", "fork", Draws("streams", index)) for index in range(2000)
-    ]
-    for rows in ([one.to_factors() for one in scenes], [one.to_factors() for one in kitchen]):
+    far = [sample_far_scene("using", "fork", Draws("streams", index)) for index in range(2000)]
+    near = [sample_near_scene("using", "fork", Draws("streams", index)) for index in range(2000)]
+    for worlds in (scenes, far, near):
+        rows = [one.to_factors() for one in worlds]
         names = [name for name in rows[0] if name != "object" and len({r[name] for r in rows}) > 1]
         ranks = np.array([_ranks([row[name] for row in rows]) for name in names])
         correlation = np.abs(np.corrcoef(ranks)) - np.eye(len(names))

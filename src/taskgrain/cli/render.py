@@ -14,6 +14,7 @@ class World(StrEnum):
 
     TABLETOP = "tabletop"
     KITCHENWARE = "kitchenware"
+    KITCHENWARE_FAR = "kitchenware-far"
 
 
 def render(

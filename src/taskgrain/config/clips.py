@@ -69,8 +69,10 @@ class Target(Settings):
     store: Path | None = Field(
         None, description="frames of your own target, as `taskgrain pack` wrote them"
     )
-    world: Literal["kitchenware"] | None = Field(
-        None, description="the embedded target world: kitchenware, unless there is a root"
+    world: Literal["kitchenware", "kitchenware-far"] | None = Field(
+        None,
+        description="the embedded target world, unless there is a root: kitchenware, filmed like "
+        "the source, or kitchenware-far, in another look",
     )
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     support: int = Field(390, ge=2, description="clips in the pool that support draws come from")

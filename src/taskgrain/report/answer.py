@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from taskgrain.report.controls import alarm_rows
 from taskgrain.report.lookup import (
+    KITCHENWARE,
     SEED_INTERVALS,
     Lookup,
     has_one_origin_of,
@@ -238,7 +239,7 @@ def _alignment(
         Verdict.NO_INTERVAL: "it is undecided",
         Verdict.NOT_LEARNED: "it was not put to the test",
     }
-    if not finer or world_of(lookup.study, primary.target) != "kitchenware":
+    if not finer or world_of(lookup.study, primary.target) not in KITCHENWARE:
         return ()
     if not has_one_origin_of(lookup.study, _pair(primary)):  # encoders are compared, not labels
         return ()

@@ -26,11 +26,11 @@ from taskgrain.report.drawing import Drawing
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
 from taskgrain.report.learning import learned_phrase, learned_table
-from taskgrain.report.lookup import Lookup, has_one_origin, is_ladder
+from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin, is_ladder
 from taskgrain.report.palette import source_colours, variables
 from taskgrain.report.passes import passes_table
 from taskgrain.report.run_folder import RunFolder, read_run_folder
-from taskgrain.report.settings_view import GLOSSARY, command_of, is_kitchenware, run_facts
+from taskgrain.report.settings_view import GLOSSARY, command_of, kitchenware_of, run_facts
 from taskgrain.report.source_tables import (
     caption_table,
     gradient_table,
@@ -179,7 +179,8 @@ def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, objec
         "findings": findings(lookup),
         "findings_setting": setting_words(question) if question else "",
         "missing_controls": missing_controls(lookup),
-        "has_kitchenware": is_kitchenware(lookup),
+        "has_kitchenware": bool(kitchenware_of(lookup)),
+        "has_both_looks": kitchenware_of(lookup) == set(KITCHENWARE),
         "facts": run_facts(run, lookup),
         "has_ledger": run.ledger is not None,
         "ledger": ledger[:MAX_LEDGER_ROWS],

@@ -285,6 +285,10 @@ def base_target(target: str) -> str:
     return target.split("/", maxsplit=1)[0]
 
 
+KITCHENWARE = ("kitchenware", "kitchenware-far")
+"""The drawn worlds whose categories ask for what the source's finer labels say."""
+
+
 def world_of(study: StudyFacts, target: str) -> str | None:
     """Return the embedded world that a target is drawn from; None for the user's own data."""
     worlds = {facts.name: facts.world for facts in study.targets}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from taskgrain.report.lookup import Lookup, base_target, unique, world_of
+from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique, world_of
 from taskgrain.report.run_folder import Json, RunFolder, flatten
 from taskgrain.report.words import printable
 
@@ -95,9 +95,9 @@ def command_of(run: RunFolder) -> str:
     return printable(command) if isinstance(command, str) and command else UNKNOWN
 
 
-def is_kitchenware(lookup: Lookup) -> bool:
-    """Say whether a target is the embedded kitchenware world, whose alignment is known."""
-    return any(world_of(lookup.study, name) == "kitchenware" for name in _targets(lookup))
+def kitchenware_of(lookup: Lookup) -> set[str]:
+    """Find the drawn worlds of kitchenware among the targets; their alignment is known."""
+    return {world_of(lookup.study, name) or "" for name in _targets(lookup)} & set(KITCHENWARE)
 
 
 def _targets(lookup: Lookup) -> tuple[str, ...]:

@@ -7,23 +7,29 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 
 from taskgrain.data.encode import write_webm
 from taskgrain.data.files import make_folder, write_text
-from taskgrain.tabletop import kitchenware, scene
+from taskgrain.tabletop import scene
 from taskgrain.tabletop.draw import render
 from taskgrain.tabletop.factors import Draws, Factor
 from taskgrain.tabletop.film import Pixels
-from taskgrain.tabletop.kitchen_draw import render_kitchen
-from taskgrain.tabletop.kitchenware import MEANINGS, TOOLS, KitchenScene, sample_kitchen_scene
+from taskgrain.tabletop.kitchen import doing, far
+from taskgrain.tabletop.kitchen.doing import MEANINGS, TOOLS
+from taskgrain.tabletop.kitchen.far import FarScene, sample_far_scene
+from taskgrain.tabletop.kitchen.far_draw import render_far
+from taskgrain.tabletop.kitchen.near import NearScene, sample_near_scene
+from taskgrain.tabletop.kitchen.near_draw import render_near
 from taskgrain.tabletop.scene import Scene, sample_scene
 
-World = Literal["tabletop", "kitchenware"]
+World = Literal["tabletop", "kitchenware", "kitchenware-far"]
+AnyScene = Scene | NearScene | FarScene
 SplitName = Literal["train", "validation", "test"]
 
+_WORLDS = " or ".join(f'"{name}"' for name in get_args(World))
 WIDTH, HEIGHT = 128, 96  # pixels
 FIRST_ID: dict[SplitName, int] = {"train": 1_000_001, "validation": 5_000_001, "test": 8_000_001}
 """Ids count up from here, so that a split's ids do not depend on the others' sizes."""
@@ -46,12 +52,12 @@ class ClipPlan:
 
     clip_id: str
     split: SplitName
-    scene: Scene | KitchenScene
+    scene: AnyScene
 
 
 def category_names(world: World) -> tuple[str, ...]:
     """List a world's categories (templates without brackets), in alphabetical order."""
-    return scene.CATEGORIES if world == "tabletop" else kitchenware.CATEGORIES
+    return scene.CATEGORIES if world == "tabletop" else doing.CATEGORIES
 
 
 def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
@@ -63,8 +69,8 @@ def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
     Raises:
         ValueError: if the world is unknown or a split's size is negative.
     """
-    if spec.world not in ("tabletop", "kitchenware"):
-        raise ValueError(f'world {spec.world!r}: expected "tabletop" or "kitchenware"')
+    if spec.world not in get_args(World):
+        raise ValueError(f"world {spec.world!r}: expected {_WORLDS}")
     sizes: dict[SplitName, int] = {
         "train": spec.train,
         "validation": spec.validation,
@@ -81,7 +87,8 @@ def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
 def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
     names = category_names(spec.world)
     block, place = divmod(index, len(names))
-    draws = Draws(spec.world, spec.seed, split)
+    # Both looks have the same draws, so that their clips are pairs.
+    draws = Draws("tabletop" if spec.world == "tabletop" else doing.WORLD, spec.seed, split)
     category = draws.shuffled(f"categories/{block}", names)[place]
     own = draws.within(str(index))
     clip_id = str(FIRST_ID[split] + index)
@@ -90,11 +97,12 @@ def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
     motion, tool = MEANINGS[category]
     if tool is None:  # other things take the tools in turn
         tool = draws.shuffled(f"tools/{block // len(TOOLS)}", TOOLS)[block % len(TOOLS)]
-    return ClipPlan(clip_id, split, sample_kitchen_scene(motion, tool, own))
+    sample = sample_far_scene if spec.world == far.WORLD else sample_near_scene
+    return ClipPlan(clip_id, split, sample(motion, tool, own))
 
 
-def draw_clip(clip: Scene | KitchenScene, *, width: int = WIDTH, height: int = HEIGHT) -> Pixels:
-    """Draw a scene of either world; uint8 (T, H, W, 3), RGB.
+def draw_clip(clip: AnyScene, *, width: int = WIDTH, height: int = HEIGHT) -> Pixels:
+    """Draw a scene of any world; uint8 (T, H, W, 3), RGB.
 
     On x86 processors with AVX2 the pixels are the same; on others fewer than one value in 10,000
     differs, by a grey level or two (`tests/tabletop/test_pixels.py`).
@@ -102,7 +110,9 @@ def draw_clip(clip: Scene | KitchenScene, *, width: int = WIDTH, height: int = H
     with _opencv_alone():
         if isinstance(clip, Scene):
             return render(clip, width=width, height=height)
-        return render_kitchen(clip, width=width, height=height)
+        if isinstance(clip, NearScene):
+            return render_near(clip, width=width, height=height)
+        return render_far(clip, width=width, height=height)
 
 
 @contextmanager
@@ -135,7 +145,7 @@ def redraw(factors: Mapping[str, Factor], *, width: int, height: int) -> Pixels:
     return draw_clip(scene_of(factors), width=width, height=height)
 
 
-def scene_of(factors: Mapping[str, Factor]) -> Scene | KitchenScene:
+def scene_of(factors: Mapping[str, Factor]) -> AnyScene:
     """Read the scene of a line of factors.jsonl.
 
     Raises:
@@ -144,9 +154,11 @@ def scene_of(factors: Mapping[str, Factor]) -> Scene | KitchenScene:
     world = factors.get("world")
     if world == scene.WORLD:
         return Scene.from_factors(factors)
-    if world == kitchenware.WORLD:
-        return KitchenScene.from_factors(factors)
-    raise ValueError(f'factors of world {world!r}: expected "tabletop" or "kitchenware"')
+    if world == doing.WORLD:
+        return NearScene.from_factors(factors)
+    if world == far.WORLD:
+        return FarScene.from_factors(factors)
+    raise ValueError(f"factors of world {world!r}: expected {_WORLDS}")
 
 
 def clip_path(root: Path, clip_id: str) -> Path:
@@ -180,8 +192,8 @@ def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
         rows[clip.split].append(_annotation(clip))
     for split, split_rows in rows.items():
         write_text(root / f"{split}.json", _json_list(split_rows))
-    world: World = "tabletop" if isinstance(plans[0].scene, Scene) else "kitchenware"
-    labels = {name: str(index) for index, name in enumerate(category_names(world))}
+    names = scene.CATEGORIES if isinstance(plans[0].scene, Scene) else doing.CATEGORIES
+    labels = {name: str(index) for index, name in enumerate(names)}
     write_text(root / "labels.json", json.dumps(labels, indent=1) + "\n")
     lines = [
         json.dumps({"id": clip.clip_id, "split": clip.split} | clip.scene.to_factors())

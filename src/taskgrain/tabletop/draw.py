@@ -23,9 +23,10 @@ from taskgrain.tabletop.film import (
 from taskgrain.tabletop.hand import Posture, Skin, draw_hand
 from taskgrain.tabletop.motion import Extent, Key, Keys, Pose, Script, Stage, track
 from taskgrain.tabletop.pen import tone
-from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Scene, Thing
+from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Camera, Scene, Thing
 from taskgrain.tabletop.shapes import PALETTE, SPANS, draw_thing
 from taskgrain.tabletop.staging import (
+    Filmed,
     action_moments,
     camera_path,
     cover_extent,
@@ -51,35 +52,40 @@ def render(scene: Scene, *, width: int, height: int) -> Pixels:
     """
     script, stage = direct(scene)
     moments = action_moments(scene)
-    camera = camera_path(scene, script, moments)
+    camera = camera_path(scene, moments, closing_zoom=script.closing_zoom)
     actors = cast(scene, script, stage, height=height)
     tracks = [track(actor.keys, moments, softness=scene.manner.ease) for actor in actors]
-    shadow = _shadow()
+    shadow = draw_shadow()
     room = draw_room(scene.room, width=width, height=height)
     layers: list[Layer] = []
     lying: list[Layer] = []  # shadows that never move
     for actor, rows in zip(actors, tracks, strict=True):
         if len(actor.keys) == 1:
-            lying.append(_shadow_below(scene, actor, rows[:1], shadow))
+            lying.append(shadow_below(scene, actor, rows[:1], shadow))
         else:
-            layers.append(_shadow_below(scene, actor, rows, shadow))
-        layers.append(_placed(scene, actor, rows))
+            layers.append(shadow_below(scene, actor, rows, shadow))
+        layers.append(placed(scene, actor, rows))
     imprint(room, lying)
     layers += _hands(scene, script, moments, height=height)
-    layers += _occluder(scene, shadow, camera)
+    layers += occluder(scene, shadow, camera)
     return expose(
         room,
         layers,
         camera,
         width=width,
         height=height,
-        finish=Finish(
-            vignette=scene.camera.vignette,
-            grain=scene.camera.grain,
-            brightness=scene.camera.brightness,
-            warmth=scene.camera.warmth,
-            seed=scene.camera.grain_seed,
-        ),
+        finish=finish_of(scene.camera),
+    )
+
+
+def finish_of(camera: Camera) -> Finish:
+    """Read what lens and sensor add."""
+    return Finish(
+        vignette=camera.vignette,
+        grain=camera.grain,
+        brightness=camera.brightness,
+        warmth=camera.warmth,
+        seed=camera.grain_seed,
     )
 
 
@@ -95,23 +101,20 @@ class Actor:
 
 def cast(scene: Scene, script: Script, stage: Stage, *, height: int) -> list[Actor]:
     """Draw every thing of a scene, each with its keys."""
+    light = scene.camera.light
+    place = stage.home if script.second_at_home else stage.companion
     actors = [
-        _actor(scene, scene.main, script.main, height=height),
-        _actor(
-            scene,
-            scene.second,
-            (Key(0, stage.home if script.second_at_home else stage.companion),),
-            height=height,
-        ),
+        draw_standing(scene.main, script.main, light=light, height=height),
+        draw_standing(scene.second, (Key(0, place),), light=light, height=height),
     ]
     wanted = scene.layout.clutter - 1 - int(script.starts_on_table)
     places = _free_places(scene, script, stage)
     for thing, place in list(zip((scene.third, scene.fourth), places, strict=False))[:wanted]:
-        actors.append(_actor(scene, thing, (Key(0, place),), height=height))
+        actors.append(draw_standing(thing, (Key(0, place),), light=light, height=height))
     if script.cover:
         extent = cover_extent(scene)
         span = max(extent.width, extent.height)
-        sprite = _sprite(scene, scene.cover, span, height=height, covers=True)
+        sprite = _sprite(scene.cover, span, light=light, height=height, covers=True)
         actors.append(Actor(sprite, extent, script.cover, before=0.01))
     return actors
 
@@ -124,25 +127,26 @@ def _free_places(scene: Scene, script: Script, stage: Stage) -> list[Pose]:
     return [stage.companion, *rear] if script.second_at_home else rear
 
 
-def _actor(scene: Scene, thing: Thing, keys: Keys, *, height: int) -> Actor:
-    sprite = _sprite(scene, thing, SPANS[thing.size], height=height)
+def draw_standing(thing: Thing, keys: Keys, *, light: float, height: int) -> Actor:
+    """Draw a thing of its usual size, with its motion."""
+    sprite = _sprite(thing, SPANS[thing.size], light=light, height=height)
     return Actor(sprite, extent_of(thing), keys)
 
 
 def _sprite(
-    scene: Scene, thing: Thing, span: float, *, height: int, covers: bool = False
+    thing: Thing, span: float, *, light: float, height: int, covers: bool = False
 ) -> Sprite:
     return draw_thing(
         thing.noun,
         tone(PALETTE[thing.colour], thing.shade),
         span=span,
-        light=scene.camera.light,
+        light=light,
         frame_height=height,
         covers=covers,
     )
 
 
-def _placed(scene: Scene, actor: Actor, rows: Floats) -> Layer:
+def placed(scene: Filmed, actor: Actor, rows: Floats) -> Layer:
     """Place an actor in every frame; rows: float (T, 5), x, depth, lift, angle, grow."""
     x, depth, lift, angle, grow = rows.T
     scale = depth_scale(depth) * grow
@@ -151,7 +155,7 @@ def _placed(scene: Scene, actor: Actor, rows: Floats) -> Layer:
     return Layer(actor.sprite, x, middle, depth + actor.before, angle=angle, scale=scale)
 
 
-def _shadow_below(scene: Scene, actor: Actor, rows: Floats, shadow: Sprite) -> Layer:
+def shadow_below(scene: Filmed, actor: Actor, rows: Floats, shadow: Sprite) -> Layer:
     """Place an actor's shadow on the table, wherever the table is below."""
     x, depth, lift, _, grow = rows.T
     beside = x * scene.room.edge_side > np.abs(edge_x(scene.room, depth))
@@ -195,7 +199,7 @@ def _posture(script: Script, moment: float) -> Posture:
 
 
 @functools.cache
-def _shadow() -> Sprite:
+def draw_shadow() -> Sprite:
     """Draw a soft dark disc, one unit wide."""
     size = SHADOW_RADIUS * 3
     disc = np.zeros((size, size), np.uint8)
@@ -206,7 +210,7 @@ def _shadow() -> Sprite:
     return Sprite(soft, middle, middle, 2.0 * SHADOW_RADIUS)
 
 
-def _occluder(scene: Scene, shadow: Sprite, camera: CameraPath) -> list[Layer]:
+def occluder(scene: Filmed, shadow: Sprite, camera: CameraPath) -> list[Layer]:
     """Put something dark and out of focus into a lower corner, where it stays: it is near."""
     if scene.camera.occluder == "none":
         return []

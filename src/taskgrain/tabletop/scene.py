@@ -193,20 +193,21 @@ def sample_scene(template: str, draws: Draws) -> Scene:
         template=template,
         num_frames=FEWEST_FRAMES
         + int(draws.unit("num_frames") * (MOST_FRAMES - FEWEST_FRAMES + 1)),
-        main=_sample_thing(draws.within("main")),
-        second=_sample_thing(draws.within("second")),
-        third=_sample_thing(draws.within("third"), rare=COVERS[0]),
-        fourth=_sample_thing(draws.within("fourth"), rare=COVERS[0]),
+        main=sample_thing(draws.within("main")),
+        second=sample_thing(draws.within("second")),
+        third=sample_thing(draws.within("third"), rare=COVERS[0]),
+        fourth=sample_thing(draws.within("fourth"), rare=COVERS[0]),
         cover=_sample_cover(draws.within("cover")),
-        layout=_sample_layout(draws.within("layout")),
+        layout=sample_layout(draws.within("layout")),
         manner=_sample_manner(draws.within("manner")),
-        arm=_sample_arm(draws.within("arm")),
-        camera=_sample_camera(draws.within("camera")),
+        arm=sample_arm(draws.within("arm")),
+        camera=sample_camera(draws.within("camera")),
         room=sample_room(draws.within("room")),
     )
 
 
-def _sample_thing(draws: Draws, rare: str | None = None) -> Thing:
+def sample_thing(draws: Draws, rare: str | None = None) -> Thing:
+    """Draw a thing; a rare noun comes beside the usual ones."""
     noun = rare if rare and draws.chance("rare", 0.12) else draws.choice("noun", NOUNS)
     return Thing(
         noun=noun,
@@ -226,7 +227,8 @@ def _sample_cover(draws: Draws) -> Thing:
     )
 
 
-def _sample_layout(draws: Draws) -> Layout:
+def sample_layout(draws: Draws) -> Layout:
+    """Draw where things are."""
     return Layout(
         offset=draws.uniform("offset", -0.14, 0.05),
         depth=draws.uniform("depth", 0.48, 0.8),
@@ -250,7 +252,8 @@ def _sample_manner(draws: Draws) -> Manner:
     )
 
 
-def _sample_arm(draws: Draws) -> Arm:
+def sample_arm(draws: Draws) -> Arm:
+    """Draw whose hand acts."""
     return Arm(
         side=draws.choice("side", (-1, 1)),
         pitch=draws.uniform("pitch", 0.0, 55.0),
@@ -262,7 +265,8 @@ def _sample_arm(draws: Draws) -> Arm:
     )
 
 
-def _sample_camera(draws: Draws) -> Camera:
+def sample_camera(draws: Draws) -> Camera:
+    """Draw how it is filmed."""
     return Camera(
         zoom=draws.uniform("zoom", 0.92, 1.2),
         x=draws.uniform("x", -0.09, 0.09),

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 import numpy as np
 
-from taskgrain.tabletop.backdrop import edge_x, ground_y
+from taskgrain.tabletop.backdrop import Room, edge_x, ground_y
 from taskgrain.tabletop.film import CameraPath, Floats
 from taskgrain.tabletop.motion import Extent, Pose, Reach, Script, Stage
 from taskgrain.tabletop.programs import PROGRAMS
-from taskgrain.tabletop.scene import Scene, Thing
+from taskgrain.tabletop.scene import Camera, Layout, Scene, Thing
 from taskgrain.tabletop.shapes import SPANS, WIDTHS, thing_size
 
 
@@ -47,15 +48,28 @@ def action_moments(scene: Scene) -> Floats:
     return done**manner.pace
 
 
-def camera_path(scene: Scene, script: Script, moments: Floats) -> CameraPath:
+class Filmed(Protocol):
+    """A scene in a room of the source world, before one of its cameras."""
+
+    @property
+    def num_frames(self) -> int: ...  # noqa: D102
+    @property
+    def camera(self) -> Camera: ...  # noqa: D102
+    @property
+    def room(self) -> Room: ...  # noqa: D102
+    @property
+    def layout(self) -> Layout: ...  # noqa: D102
+
+
+def camera_path(scene: Filmed, moments: Floats, *, closing_zoom: float = 1.0) -> CameraPath:
     """Move the camera: drift and sway in every clip, and the zoom that a script asks for."""
     camera = scene.camera
     share = np.linspace(-0.5, 0.5, scene.num_frames)
     swing = np.arange(scene.num_frames) * 0.9 + camera.sway_phase
     softened = moments**2 * (3 - 2 * moments)
-    approach = script.closing_zoom**softened
+    approach = closing_zoom**softened
     # The closer the camera is, the more it is turned to the main place.
-    turned = softened if script.closing_zoom > 1 else np.zeros_like(softened)
+    turned = softened if closing_zoom > 1 else np.zeros_like(softened)
     home_x = scene.room.edge_side * scene.layout.offset
     home_y = ground_y(scene.room, scene.layout.depth) - 0.18
     # The table's edge is kept in view.

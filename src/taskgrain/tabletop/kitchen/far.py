@@ -1,8 +1,4 @@
-"""The second world: a hand uses, pretends to use or fails to use a tool of the kitchen.
-
-It shares no noun, background, skin tone, camera style or easing with the first. Its two factors of
-interest, motion and object, are independent: every tool is moved by the same programs.
-"""
+"""A scene of the far look: no background, skin tone, camera style or noun of the source world."""
 
 from __future__ import annotations
 
@@ -10,21 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
+from taskgrain.tabletop.kitchen.doing import (
+    FOODS,
+    HANDLES,
+    Doing,
+    Handling,
+    sample_handling,
+    sample_num_frames,
+)
 
-WORLD = "kitchenware"
-FEWEST_FRAMES, MOST_FRAMES = 24, 36  # 2 to 3 s at 12 frames a second
-TOOLS = ("fork", "knife", "spoon", "tongs")
-OTHER_CATEGORY = "Doing other things"
-
-MOTIONS = ("using", "pretending", "failing", "other")
-
-_PHRASES = {
-    "using": "Using",
-    "pretending": "Pretending to use",
-    "failing": "Trying but failing to use",
-}
-_NAMES = {"fork": "a fork", "knife": "a knife", "spoon": "a spoon", "tongs": "tongs"}
-
+WORLD = "kitchenware-far"
 PATTERNS = ("checks", "tiles", "steel", "dots", "slate", "mat")
 GROUNDS = (
     (226, 224, 214),
@@ -35,12 +26,9 @@ GROUNDS = (
     (214, 184, 126),
 )
 SECOND_GROUNDS = ((190, 70, 70), (236, 236, 230), (240, 226, 196), (206, 196, 130), (88, 92, 104))
-FOODS = ("tomato", "cheese", "sausage", "broccoli", "dumpling", "toast")
 DISHES = ("plate", "board", "pan", "tray")
 GLOVES = ((245, 214, 196), (196, 140, 110), (96, 60, 46), (70, 130, 190), (232, 232, 236))
 CUFFS = ((248, 248, 244), (36, 36, 40), (60, 90, 70), (200, 160, 60))
-HANDLES = ((52, 44, 44), (176, 120, 70), (176, 180, 188), (178, 46, 52), (60, 120, 150))
-OTHER_ACTIONS = ("lay", "take", "wave", "turn", "slide", "tap")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,24 +54,6 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Handling:
-    """How the tool is moved, whichever tool it is."""
-
-    variant: str  # "lift", "drag" or "strokes": the path after the contact
-    other: str  # one of OTHER_ACTIONS, for clips of other things
-    side: int  # -1 from the left, 1 from the right
-    pitch: float  # degrees that the arm points away from the level; positive: from below
-    heading: float  # degrees: direction in which the piece is to be moved
-    travel: float  # 0 to 1
-    slip: float  # 0 to 1: how soon a failing tool loses the piece
-    start: float
-    finish: float
-    contact: float  # action time of the contact
-    tremor: float  # screen units
-    tremor_phase: float
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
     """Hand, tool and how it was filmed."""
 
@@ -105,35 +75,15 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class KitchenScene:
-    """Everything that decides a clip of the second world."""
+class FarScene(Doing):
+    """Everything that decides a clip of the far look."""
 
-    motion: str  # one of MOTIONS
-    tool: str  # one of TOOLS
+    motion: str
+    tool: str
     num_frames: int
     table: Table
     handling: Handling
     look: Look
-
-    @property
-    def category(self) -> str:
-        """Give the category; it has no placeholders."""
-        return category_of(self.motion, self.tool)
-
-    @property
-    def bracketed(self) -> str:
-        """Give the category as a template: the same words."""
-        return self.category
-
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """Name nothing: these categories have no placeholders."""
-        return ()
-
-    @property
-    def caption(self) -> str:
-        """Say the category in lower case."""
-        return self.category.lower()
 
     def to_factors(self) -> dict[str, Factor]:
         """Write every factor as a flat mapping for JSON, "motion" and "object" among them."""
@@ -145,7 +95,7 @@ class KitchenScene:
         return summary | flatten(self)
 
     @classmethod
-    def from_factors(cls, factors: Mapping[str, Factor]) -> KitchenScene:
+    def from_factors(cls, factors: Mapping[str, Factor]) -> FarScene:
         """Read a scene back; what else a row of factors.jsonl holds is left aside.
 
         Raises:
@@ -166,30 +116,14 @@ class KitchenScene:
         )
 
 
-def category_of(motion: str, tool: str) -> str:
-    """Name the category of a motion with a tool."""
-    if motion == "other":
-        return OTHER_CATEGORY
-    return f"{_PHRASES[motion]} {_NAMES[tool]}"
-
-
-MEANINGS: dict[str, tuple[str, str | None]] = {
-    category_of(motion, tool): (motion, tool) for motion in _PHRASES for tool in TOOLS
-} | {OTHER_CATEGORY: ("other", None)}
-"""Category -> motion and tool; other things are done with any tool."""
-
-CATEGORIES: tuple[str, ...] = tuple(sorted(MEANINGS))
-
-
-def sample_kitchen_scene(motion: str, tool: str, draws: Draws) -> KitchenScene:
+def sample_far_scene(motion: str, tool: str, draws: Draws) -> FarScene:
     """Draw a scene of a motion and a tool; no other factor depends on either."""
-    frames = MOST_FRAMES - FEWEST_FRAMES + 1
-    return KitchenScene(
+    return FarScene(
         motion=motion,
         tool=tool,
-        num_frames=FEWEST_FRAMES + int(draws.unit("num_frames") * frames),
+        num_frames=sample_num_frames(draws),
         table=_sample_table(draws.within("table")),
-        handling=_sample_handling(draws.within("handling")),
+        handling=sample_handling(draws.within("handling")),
         look=_sample_look(draws.within("look")),
     )
 
@@ -212,23 +146,6 @@ def _sample_table(draws: Draws) -> Table:
         bite_y=draws.uniform("bite_y", -0.05, 0.05),
         others=draws.choice("others", (0, 1, 2)),
         others_seed=draws.integer("others_seed") % 2**31,
-    )
-
-
-def _sample_handling(draws: Draws) -> Handling:
-    return Handling(
-        variant=draws.choice("variant", ("lift", "drag", "strokes")),
-        other=draws.choice("other", OTHER_ACTIONS),
-        side=draws.choice("side", (-1, 1)),
-        pitch=draws.uniform("pitch", -10.0, 45.0),
-        heading=draws.uniform("heading", -35.0, 35.0),
-        travel=draws.uniform("travel", 0.0, 1.0),
-        slip=draws.uniform("slip", 0.0, 1.0),
-        start=draws.uniform("start", 0.0, 0.08),
-        finish=draws.uniform("finish", 0.9, 1.0),
-        contact=draws.uniform("contact", 0.32, 0.42),
-        tremor=draws.uniform("tremor", 0.0, 0.004),
-        tremor_phase=draws.uniform("tremor_phase", 0.0, 6.2832),
     )
 
 

@@ -1,4 +1,4 @@
-"""Tools, dishes, foods and cloths of the second world.
+"""Tools, dishes and foods, in either look, and the cloths of the far one.
 
 A tool's tip is at the origin of its drawing units and its handle lies in the direction of +u, one
 unit being TOOL_LENGTH; dishes and foods are drawn around their middle, in frame heights.
@@ -15,23 +15,26 @@ from numpy.random import Generator
 
 from taskgrain.tabletop.backdrop import in_four_channels, smooth_noise
 from taskgrain.tabletop.film import BACKDROP_SPAN, SPRITE_OVERSAMPLING, Floats, Pixels, Sprite
-from taskgrain.tabletop.kitchenware import GROUNDS, HANDLES, SECOND_GROUNDS, KitchenScene
+from taskgrain.tabletop.kitchen.far import GROUNDS, SECOND_GROUNDS, FarScene
 from taskgrain.tabletop.pen import Colour, Pen, arc, tone
 
 TOOL_LENGTH = 0.6  # frame heights
 GRIP = 0.85  # share of the length, from the tip, at which the hand holds a tool
+FAINT = 127  # alpha, of 255, below which a pixel is no part of a thing
 CLOTH_DENSITY = 2  # canvas pixels to a frame's pixel: dish and food, imprinted, stay sharp
 STEEL: Colour = (196, 202, 210)
 
 
-def draw_tool(scene: KitchenScene, *, frame_height: int) -> Sprite:
+def draw_tool(
+    tool: str, handle: Colour, *, light: float, from_right: bool, frame_height: int
+) -> Sprite:
     """Draw the tool; the anchor is its tip."""
     unit = frame_height * SPRITE_OVERSAMPLING * TOOL_LENGTH
     pen = Pen((-0.06, 1.45), (-0.26, 0.26), unit=unit)
-    TOOL_SHAPES[scene.tool](pen, HANDLES[scene.look.handle])
-    sprite = pen.sprite((0.0, 0.0), light=scene.look.light, relief=0.6)
+    TOOL_SHAPES[tool](pen, handle)
+    sprite = pen.sprite((0.0, 0.0), light=light, relief=0.6)
     image, anchor_y = sprite.image, sprite.anchor_y
-    if scene.handling.side < 0:
+    if not from_right:
         image = np.ascontiguousarray(image[::-1])
         anchor_y = image.shape[0] - 1 - anchor_y
     return Sprite(image, sprite.anchor_x, anchor_y, unit / TOOL_LENGTH)
@@ -58,6 +61,12 @@ def draw_food(food: str, *, scale: float, light: float, frame_height: int) -> Sp
     return Sprite(sprite.image, sprite.anchor_x, sprite.anchor_y, unit / scale)
 
 
+def foot_of(sprite: Sprite) -> float:
+    """Measure how far below its anchor a sprite reaches, screen units."""
+    rows = np.flatnonzero(sprite.image[..., 3].max(axis=1) > FAINT)
+    return (float(rows[-1]) - sprite.anchor_y) / sprite.unit
+
+
 def draw_dish(dish: str, *, shade: float, light: float, frame_height: int) -> Sprite:
     """Draw a dish; the anchor is its middle."""
     unit = float(frame_height * SPRITE_OVERSAMPLING)
@@ -66,7 +75,7 @@ def draw_dish(dish: str, *, shade: float, light: float, frame_height: int) -> Sp
     return pen.sprite((0.0, 0.0), light=light, relief=0.35)
 
 
-def draw_cloth(scene: KitchenScene, *, width: int, height: int) -> Pixels:
+def draw_cloth(scene: FarScene, *, width: int, height: int) -> Pixels:
     """Draw what everything lies on, seen from above; uint8 (h, w, 4), opaque RGBA."""
     table = scene.table
     rows, columns = round(height * BACKDROP_SPAN), round(width * BACKDROP_SPAN)

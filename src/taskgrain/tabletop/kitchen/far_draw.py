@@ -1,8 +1,9 @@
-"""Draw a scene of the second world: a pure function of the scene and the size of the frames."""
+"""Draw a scene of the far look: a pure function of the scene and the size of the frames."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,8 +18,10 @@ from taskgrain.tabletop.film import (
     imprint,
 )
 from taskgrain.tabletop.hand import Skin, draw_hand
-from taskgrain.tabletop.kitchen_motion import OUT_OF_SIGHT, KitchenScript, direct_kitchen
-from taskgrain.tabletop.kitchen_shapes import (
+from taskgrain.tabletop.kitchen.doing import HANDLES
+from taskgrain.tabletop.kitchen.far import CUFFS, GLOVES, FarScene
+from taskgrain.tabletop.kitchen.motion import OUT_OF_SIGHT, KitchenScript, Worktop, direct_kitchen
+from taskgrain.tabletop.kitchen.shapes import (
     GRIP,
     TOOL_LENGTH,
     draw_cloth,
@@ -28,12 +31,13 @@ from taskgrain.tabletop.kitchen_shapes import (
     scattered,
     shadow_of,
 )
-from taskgrain.tabletop.kitchenware import CUFFS, GLOVES, KitchenScene
-from taskgrain.tabletop.motion import track
+from taskgrain.tabletop.motion import Pose, track
+
+CLEARANCE = 0.1  # how far above the food a pretending tool stays
 
 
-def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
-    """Draw every frame of a scene of the second world.
+def render_far(scene: FarScene, *, width: int, height: int) -> Pixels:
+    """Draw every frame of a scene of the far look.
 
     Args:
         scene: what to draw.
@@ -43,7 +47,7 @@ def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     Returns:
         uint8 (T, H, W, 3), RGB; the same bits for the same arguments.
     """
-    script = direct_kitchen(scene)
+    script = direct_kitchen(far_worktop(scene))
     moments = _moments(scene)
     tool_track = track(script.tool, moments, softness=1.0)
     food_track = track(script.food, moments, softness=1.0)
@@ -52,7 +56,14 @@ def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     food = draw_food(
         scene.table.food, scale=scene.table.food_scale, light=look.light, frame_height=height
     )
-    tool, hand = draw_tool(scene, frame_height=height), _hand(scene, height)
+    tool = draw_tool(
+        scene.tool,
+        HANDLES[look.handle],
+        light=look.light,
+        from_right=scene.handling.side > 0,
+        frame_height=height,
+    )
+    hand = _hand(scene, height)
     food_shadow, tool_shadow = shadow_of(food), shadow_of(tool)
     cloth = draw_cloth(scene, width=width, height=height)
     _lay_table(cloth, scene, food, food_shadow, height=height)
@@ -77,19 +88,41 @@ def render_kitchen(scene: KitchenScene, *, width: int, height: int) -> Pixels:
     )
 
 
-def _moments(scene: KitchenScene) -> Floats:
+def far_worktop(scene: FarScene) -> Worktop:
+    """Set up the work; a pose's depth is the screen y of the point of the table, from above."""
+    table, handling = scene.table, scene.handling
+    piece = Pose(table.dish_x + table.bite_x, table.dish_y + table.bite_y, 0.02, table.food_angle)
+    # Beside the dish, below or above the piece.
+    aside = Pose(table.dish_x - handling.side * 0.1, table.dish_y + 0.24, 0.02)
+    if table.dish_y > 0.09:
+        aside = replace(aside, depth=table.dish_y - 0.3)
+    pitch = math.radians(handling.pitch)
+    return Worktop(
+        motion=scene.motion,
+        handling=handling,
+        piece=piece,
+        aside=aside,
+        arm=(handling.side * math.cos(pitch), math.sin(pitch), 0.0),
+        deep=0.7,
+        touch=0.03,
+        clearance=CLEARANCE,
+        turned_at=aside.lift,
+    )
+
+
+def _moments(scene: FarScene) -> Floats:
     share = np.arange(scene.num_frames) / (scene.num_frames - 1)
     start, finish = scene.handling.start, scene.handling.finish
     return np.clip((share - start) / (finish - start), 0.0, 1.0)
 
 
-def _tremor(scene: KitchenScene) -> Floats:
+def _tremor(scene: FarScene) -> Floats:
     """Shake the hand a little: float (T, 2)."""
     time = np.arange(scene.num_frames) * 2.3 + scene.handling.tremor_phase
     return scene.handling.tremor * np.stack([np.sin(time), np.cos(1.7 * time)], axis=1)
 
 
-def _camera_path(scene: KitchenScene) -> CameraPath:
+def _camera_path(scene: FarScene) -> CameraPath:
     """Film from a shaking hand: no zoom and no drift, unlike the first world."""
     time = np.arange(scene.num_frames) + scene.look.shake_phase
     shake = scene.look.shake
@@ -102,14 +135,14 @@ def _camera_path(scene: KitchenScene) -> CameraPath:
     )
 
 
-def _hand(scene: KitchenScene, height: int) -> Sprite:
+def _hand(scene: FarScene, height: int) -> Sprite:
     look = scene.look
     skin = Skin(GLOVES[look.glove], CUFFS[look.cuff], bare=look.bare, striped=False)
     return draw_hand("grip", skin, from_right=scene.handling.side > 0, frame_height=height)
 
 
 def _lay_table(
-    cloth: Pixels, scene: KitchenScene, food: Sprite, shadow: Sprite, *, height: int
+    cloth: Pixels, scene: FarScene, food: Sprite, shadow: Sprite, *, height: int
 ) -> None:
     """Imprint the dish and the pieces that nobody touches, with their shadows, into the cloth."""
     table = scene.table
@@ -129,7 +162,7 @@ def _lay_table(
     imprint(cloth, layers)
 
 
-def _lying(scene: KitchenScene, sprite: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:
+def _lying(scene: FarScene, sprite: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:
     x, y, lift, angle, _ = rows.T
     return [
         Layer(shadow, x - scene.look.light * 0.35 * lift, y + 0.01, 0.25, angle=angle),
@@ -137,13 +170,13 @@ def _lying(scene: KitchenScene, sprite: Sprite, shadow: Sprite, rows: Floats) ->
     ]
 
 
-def _turn_of(scene: KitchenScene, angle: Floats) -> Floats:
+def _turn_of(scene: FarScene, angle: Floats) -> Floats:
     """Compute the direction from the tool's tip to its handle, radians, clockwise."""
     pitch = math.radians(scene.handling.pitch)
     return (pitch if scene.handling.side > 0 else math.pi - pitch) + angle
 
 
-def _handled(scene: KitchenScene, tool: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:
+def _handled(scene: FarScene, tool: Sprite, shadow: Sprite, rows: Floats) -> list[Layer]:
     x, y, lift, angle, _ = rows.T
     turn = _turn_of(scene, angle)
     size = scene.look.tool_size
@@ -155,7 +188,7 @@ def _handled(scene: KitchenScene, tool: Sprite, shadow: Sprite, rows: Floats) ->
 
 
 def _holding(
-    scene: KitchenScene, script: KitchenScript, hand: Sprite, rows: Floats, *, moments: Floats
+    scene: FarScene, script: KitchenScript, hand: Sprite, rows: Floats, *, moments: Floats
 ) -> Layer:
     """Place the hand at the handle, or on its way there and back."""
     x, y, lift, angle, _ = rows.T

@@ -1,20 +1,31 @@
-"""How tool, hand and food move in the second world; the same programs for every tool.
-
-A pose's `depth` is here the height on the screen of the point of the table, seen from above.
-"""
+"""How tool, hand and food move: the same programs for every tool and in either look."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
 
-from taskgrain.tabletop.kitchenware import KitchenScene
+from taskgrain.tabletop.kitchen.doing import Handling
 from taskgrain.tabletop.motion import Key, Keys, Pose
 
 OUT_OF_SIGHT = 1.1  # screen units
-CLEARANCE = 0.1  # how far above the food a pretending tool stays
 HOVER = 0.16  # height from which a tool comes down
 RAISED = 0.24  # height to which a piece is lifted
+
+
+@dataclass(frozen=True, slots=True)
+class Worktop:
+    """What the programs know of a scene: places, and what they come to in its look."""
+
+    motion: str
+    handling: Handling
+    piece: Pose  # where the piece of food lies
+    aside: Pose  # where other things are done, the tool lying there
+    arm: tuple[float, float, float]  # x, depth and lift of one screen unit back along the arm
+    deep: float  # depth that is one screen unit, seen along the heading
+    touch: float  # height above the table at which a tool touches the piece
+    clearance: float  # how far above that a pretending tool stays
+    turned_at: float  # height at which a tool is turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,45 +39,40 @@ class KitchenScript:
     hand_away: float  # time that the hand takes to come and go
 
 
-def direct_kitchen(scene: KitchenScene) -> KitchenScript:
+def direct_kitchen(top: Worktop) -> KitchenScript:
     """Run the program of a scene's motion."""
-    piece = piece_pose(scene)
-    if scene.motion == "other":
-        tool, hand_from, hand_until = _other(scene)
+    piece = top.piece
+    if top.motion == "other":
+        tool, hand_from, hand_until = _other(top)
         return KitchenScript(tool, (Key(0, piece),), hand_from, hand_until, 0.3)
-    tool = _stroke(scene, piece, clearance=CLEARANCE if scene.motion == "pretending" else 0.0)
+    tool = _stroke(top, clearance=top.clearance if top.motion == "pretending" else 0.0)
     food: Keys = (Key(0, piece),)
-    if scene.motion == "using":
-        food = _carried(scene, tool, piece)
-    elif scene.motion == "failing":
-        food = _lost(scene, tool, piece)
+    if top.motion == "using":
+        food = _carried(top, tool)
+    elif top.motion == "failing":
+        food = _lost(top, tool)
     return KitchenScript(tool, food, 0.0, 1.0, 0.3)
 
 
-def piece_pose(scene: KitchenScene) -> Pose:
-    """Say where the piece of food lies."""
-    table = scene.table
-    return Pose(table.dish_x + table.bite_x, table.dish_y + table.bite_y, 0.02, table.food_angle)
-
-
-def _away(scene: KitchenScene, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:
+def _away(top: Worktop, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:
     """Move back along the arm."""
-    pitch = math.radians(scene.handling.pitch)
+    x, depth, lift = top.arm
     return replace(
         pose,
-        x=pose.x + scene.handling.side * math.cos(pitch) * distance,
-        depth=pose.depth + math.sin(pitch) * distance,
+        x=pose.x + x * distance,
+        depth=pose.depth + depth * distance,
+        lift=pose.lift + lift * distance,
     )
 
 
-def _stroke(scene: KitchenScene, piece: Pose, *, clearance: float) -> Keys:
+def _stroke(top: Worktop, *, clearance: float) -> Keys:
     """Come, go down to the piece, follow the variant's path: the same for every outcome."""
-    handling = scene.handling
+    handling = top.handling
     contact = handling.contact
-    at = replace(piece, lift=0.03 + clearance, angle=0.0)
+    at = replace(top.piece, lift=top.touch + clearance, angle=0.0)
     above = replace(at, lift=at.lift + HOVER)
     keys = [
-        Key(0, _away(scene, above)),
+        Key(0, _away(top, above)),
         Key(contact - 0.12, above, "jerkless"),
         Key(contact, at, "jerkless"),
         Key(contact + 0.06, at, "jerkless"),
@@ -77,7 +83,7 @@ def _stroke(scene: KitchenScene, piece: Pose, *, clearance: float) -> Keys:
     over = replace(
         at,
         x=at.x + handling.side * math.cos(heading) * reach,
-        depth=at.depth + math.sin(heading) * reach * 0.7,
+        depth=at.depth + math.sin(heading) * reach * top.deep,
     )
     if handling.variant == "lift":
         high = replace(over, lift=at.lift + RAISED)
@@ -100,9 +106,9 @@ def _stroke(scene: KitchenScene, piece: Pose, *, clearance: float) -> Keys:
     return tuple(keys)
 
 
-def _carried(scene: KitchenScene, tool: Keys, piece: Pose) -> Keys:
+def _carried(top: Worktop, tool: Keys) -> Keys:
     """Let the piece go with the tool from the contact on."""
-    start = scene.handling.contact + 0.06
+    piece, start = top.piece, top.handling.contact + 0.06
     return (
         Key(0, piece),
         Key(start, piece),
@@ -122,9 +128,9 @@ def _with_piece(key: Key, tool: Keys, piece: Pose) -> Key:
     return replace(key, pose=moved)
 
 
-def _lost(scene: KitchenScene, tool: Keys, piece: Pose) -> Keys:
+def _lost(top: Worktop, tool: Keys) -> Keys:
     """Let the piece come along for a part of the way, then slip, fall and roll."""
-    handling = scene.handling
+    piece, handling = top.piece, top.handling
     start = handling.contact + 0.06
     after = [_with_piece(key, tool, piece) for key in tool if key.time > start]
     first = after[0]
@@ -160,16 +166,12 @@ def _between(first: Pose, second: Pose, share: float) -> Pose:
     )
 
 
-def _other(scene: KitchenScene) -> tuple[Keys, float, float]:
+def _other(top: Worktop) -> tuple[Keys, float, float]:
     """Do something with the tool that is no use of it; the food lies untouched."""
-    handling = scene.handling
+    handling, spot = top.handling, top.aside
     side, travel = handling.side, handling.travel
-    # Beside the dish, below or above the piece.
-    spot = Pose(scene.table.dish_x - side * 0.1, scene.table.dish_y + 0.24, 0.02)
-    if scene.table.dish_y > 0.09:
-        spot = replace(spot, depth=scene.table.dish_y - 0.3)
-    air = replace(spot, lift=0.24)
-    far = _away(scene, air)
+    air = replace(spot, lift=0.24, angle=0.0)
+    far = _away(top, air)
     shifted = replace(spot, x=spot.x + side * (0.25 + 0.1 * travel))
     if handling.other == "lay":
         return (Key(0, far), Key(0.4, air, "jerkless"), Key(0.58, spot, "jerkless")), 0.0, 0.66
@@ -179,11 +181,12 @@ def _other(scene: KitchenScene) -> tuple[Keys, float, float]:
     if handling.other == "slide":
         return (Key(0, spot), Key(0.38, spot), Key(0.75, shifted, "jerkless")), 0.34, 0.82
     if handling.other == "turn":
-        turned = replace(spot, angle=side * (1.2 + 0.5 * travel))
-        return (Key(0, spot), Key(0.38, spot), Key(0.75, turned, "jerkless")), 0.34, 0.82
+        lying = replace(spot, lift=top.turned_at)
+        turned = replace(lying, angle=lying.angle + side * (1.2 + 0.5 * travel))
+        return (Key(0, lying), Key(0.38, lying), Key(0.75, turned, "jerkless")), 0.34, 0.82
     if handling.other == "tap":
-        raised = replace(spot, lift=0.12)
-        taps = [Key(0.4 + 0.09 * i, raised if i % 2 else spot, "jerkless") for i in range(6)]
+        down, raised = replace(spot, angle=0.0), replace(spot, lift=0.12, angle=0.0)
+        taps = [Key(0.4 + 0.09 * i, raised if i % 2 else down, "jerkless") for i in range(6)]
         return (
             (Key(0, far), Key(0.32, raised, "jerkless"), *taps, Key(1, air, "jerkless")),
             0.0,

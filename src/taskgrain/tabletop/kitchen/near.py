@@ -1,0 +1,125 @@
+"""A scene of the near look: the source world's rooms, hands and cameras, with tools and foods.
+
+The paper's target was filmed by the people who filmed its source, with the same kind of cameras.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from taskgrain.tabletop.backdrop import Room
+from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
+from taskgrain.tabletop.kitchen.doing import (
+    FOODS,
+    HANDLES,
+    WORLD,
+    Doing,
+    Handling,
+    sample_handling,
+    sample_num_frames,
+)
+from taskgrain.tabletop.scene import (
+    Arm,
+    Camera,
+    Layout,
+    Thing,
+    sample_arm,
+    sample_camera,
+    sample_layout,
+    sample_room,
+    sample_thing,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Utensil:
+    """The tool and what it is used on."""
+
+    handle: int  # index into HANDLES
+    tool_size: float
+    food: str  # one of FOODS
+    food_scale: float
+    food_angle: float  # radians
+
+
+@dataclass(frozen=True, slots=True)
+class NearScene(Doing):
+    """Everything that decides a clip of the near look."""
+
+    motion: str
+    tool: str
+    num_frames: int
+    utensil: Utensil
+    handling: Handling
+    second: Thing
+    third: Thing
+    layout: Layout
+    arm: Arm
+    camera: Camera
+    room: Room
+
+    def to_factors(self) -> dict[str, Factor]:
+        """Write every factor as a flat mapping for JSON, "motion" and "object" among them."""
+        summary: dict[str, Factor] = {
+            "world": WORLD,
+            "object": self.tool,
+            "category": self.category,
+        }
+        return summary | flatten(self)
+
+    @classmethod
+    def from_factors(cls, factors: Mapping[str, Factor]) -> NearScene:
+        """Read a scene back; what else a row of factors.jsonl holds is left aside.
+
+        Raises:
+            ValueError: if a factor is missing or unknown.
+        """
+        try:
+            motion, tool = str(factors["motion"]), str(factors["tool"])
+            num_frames = int(factors["num_frames"])
+        except KeyError as error:
+            raise ValueError(f"factors do not make a scene: {error} is missing") from error
+        return cls(
+            motion=motion,
+            tool=tool,
+            num_frames=num_frames,
+            utensil=rebuild(Utensil, factors, "utensil."),
+            handling=rebuild(Handling, factors, "handling."),
+            second=rebuild(Thing, factors, "second."),
+            third=rebuild(Thing, factors, "third."),
+            layout=rebuild(Layout, factors, "layout."),
+            arm=rebuild(Arm, factors, "arm."),
+            camera=rebuild(Camera, factors, "camera."),
+            room=rebuild(Room, factors, "room."),
+        )
+
+
+def sample_near_scene(motion: str, tool: str, draws: Draws) -> NearScene:
+    """Draw a scene of a motion and a tool; no other factor depends on either.
+
+    The same draws give the far look the same handling: clips of the two looks are pairs.
+    """
+    return NearScene(
+        motion=motion,
+        tool=tool,
+        num_frames=sample_num_frames(draws),
+        utensil=_sample_utensil(draws.within("utensil")),
+        handling=sample_handling(draws.within("handling")),
+        second=sample_thing(draws.within("second")),
+        third=sample_thing(draws.within("third")),
+        layout=sample_layout(draws.within("layout")),
+        arm=sample_arm(draws.within("arm")),
+        camera=sample_camera(draws.within("camera")),
+        room=sample_room(draws.within("room")),
+    )
+
+
+def _sample_utensil(draws: Draws) -> Utensil:
+    return Utensil(
+        handle=draws.choice("handle", range(len(HANDLES))),
+        tool_size=draws.uniform("tool_size", 0.92, 1.12),
+        food=draws.choice("food", FOODS),
+        food_scale=draws.uniform("food_scale", 0.9, 1.15),
+        food_angle=draws.uniform("food_angle", -0.3, 0.3),
+    )
