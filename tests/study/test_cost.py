@@ -74,11 +74,11 @@ def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
     assert categories.forward_gflops < joint.forward_gflops
     steps = ceil(study.data.train / study.train.batch_size) * study.train.epochs
     assert joint.steps == steps
-    read = 1000 + 1495  # clips whose features are needed: of the source, and of the target
+    read = 1000 + 2 * 1495  # clips whose features are needed: of the source, and of each target
     per_clip = [(each.training_gflops, each.forward_gflops) for each in cost.sources]
     operations = 1e9 * sum(train * 3000 * 10 + forward * read for train, forward in per_clip)
     assert cost.hours["A100"] == pytest.approx(operations / (312e12 * UTILISATION) / 3600)
-    assert cost.clips == {"source": 3400, "kitchenware": 1495}
+    assert cost.clips == {"source": 3400, "kitchenware": 1495, "kitchenware-far": 1495}
 
 
 @pytest.mark.slow
