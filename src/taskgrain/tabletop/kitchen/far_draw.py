@@ -106,7 +106,6 @@ def far_worktop(scene: FarScene) -> Worktop:
         deep=0.7,
         touch=0.03,
         clearance=CLEARANCE,
-        turned_at=aside.lift,
     )
 
 

@@ -25,7 +25,6 @@ class Worktop:
     deep: float  # depth that is one screen unit, seen along the heading
     touch: float  # height above the table at which a tool touches the piece
     clearance: float  # how far above that a pretending tool stays
-    turned_at: float  # height at which a tool is turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +180,8 @@ def _other(top: Worktop) -> tuple[Keys, float, float]:
     if handling.other == "slide":
         return (Key(0, spot), Key(0.38, spot), Key(0.75, shifted, "jerkless")), 0.34, 0.82
     if handling.other == "turn":
-        lying = replace(spot, lift=top.turned_at)
-        turned = replace(lying, angle=lying.angle + side * (1.2 + 0.5 * travel))
-        return (Key(0, lying), Key(0.38, lying), Key(0.75, turned, "jerkless")), 0.34, 0.82
+        turned = replace(spot, angle=spot.angle + side * (1.2 + 0.5 * travel))
+        return (Key(0, spot), Key(0.38, spot), Key(0.75, turned, "jerkless")), 0.34, 0.82
     if handling.other == "tap":
         down, raised = replace(spot, angle=0.0), replace(spot, lift=0.12, angle=0.0)
         taps = [Key(0.4 + 0.09 * i, raised if i % 2 else down, "jerkless") for i in range(6)]

@@ -98,7 +98,6 @@ def near_worktop(scene: NearScene) -> Worktop:
         deep=0.8,
         touch=FOOD_MIDDLE * scene.utensil.food_scale,
         clearance=CLEARANCE,
-        turned_at=0.16,
     )
 
 
