@@ -29,7 +29,7 @@ from taskgrain.train.precision import make_scaler
 
 BATCH, FRAMES, PIXELS, CLASSES = 16, 16, 48, 40
 LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 2e-3, 0.01, 1.0
-CHANGE = 72.0  # grey levels: the deviation of random pixels from their mean over time
+CHANGE = 72.0  # grey levels: about how far random pixels are from their mean over time
 WARM_UP = 5  # steps that are not timed
 ROUNDS = 3
 Step = Callable[[Tensor, Tensor], None]
@@ -50,9 +50,10 @@ class PlainEncoder(nn.Module):
         pixels = (levels - 120) / 60
         centred = (levels - levels.mean(2, keepdim=True)) / CHANGE
         both = torch.cat([pixels, centred], dim=1)
+        difference = torch.diff(levels, dim=2, prepend=levels[:, :, :1]) / CHANGE
         seen = [
             channel(each).amax((3, 4)).transpose(1, 2)
-            for channel, each in ((self.spatial, both[:, :, 2::4]), (self.temporal, centred))
+            for channel, each in ((self.spatial, both[:, :, 2::4]), (self.temporal, difference))
         ]
         steps, _ = self.lstm(torch.cat(seen, dim=2))
         log_probs: Tensor = self.head(steps).log_softmax(2).mean(1)

@@ -162,7 +162,7 @@ def test_a_clip_that_is_cut_off_is_described_with_what_is_wrong(tmp_path: Path) 
         ({"words": "latin"}, "words is 'latin', none of taskgrain, paper"),
         ({"decoder": {"word_width": 64}}, "stored shape: lstm_width is None"),
         (
-            {"decoder": {**COMPACT_DECODER.to_json(), "attention": True}},
+            {"decoder": {**COMPACT_DECODER.to_json(), "attention": False}},
             "weight decoder.lstm.weight_ih_l0 has shape",
         ),
         ({"encoder": None}, "encoder of your own"),

@@ -256,4 +256,4 @@ def test_a_step_learns_hidden_captions_from_the_clip_alone() -> None:
         logits.flatten(0, 1), batch.caption[:, 1:].flatten(), ignore_index=0
     )
     assert losses[1.0] == pytest.approx(float(expected.detach()), abs=1e-5)
-    assert losses[0.0] != pytest.approx(losses[1.0], abs=1e-4)
+    assert losses[0.0] != pytest.approx(losses[1.0], abs=2e-5)

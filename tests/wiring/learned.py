@@ -106,7 +106,7 @@ def decoder_wires() -> list[Wire]:
             ("word_width", 8),
             ("lstm_width", 9),
             ("num_layers", 1),
-            ("attention", True),
+            ("attention", False),
             ("first_weights", "torch"),
         )
     ]

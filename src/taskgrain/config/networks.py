@@ -32,7 +32,7 @@ class Encoder(Settings):
         "clip's mean over time",
     )
     temporal_input: Literal["pixels", "centred", "difference"] = Field(
-        "centred",
+        "difference",
         description="two-channel: what its 3D layers see of a frame; centred: as above; "
         "difference: the frame minus the one before; both have the deviation of the source's clips",
     )
@@ -102,7 +102,7 @@ class Decoder(Settings):
     lstm_width: int = Field(128, ge=1, le=4096, description="units of its LSTM")
     num_layers: int = Field(1, ge=1, le=8, description="layers of its LSTM")
     attention: bool = Field(
-        False, description="look at the encoder's steps anew before each word (additive attention)"
+        True, description="look at the encoder's steps anew before each word (additive attention)"
     )
     first_weights: Literal["scaled", "torch"] = Field(
         "scaled", description="scaled so that the clip is heard beside the words, or torch's own"

@@ -132,7 +132,7 @@ class DecoderShape:
         )
 
 
-COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1)
+COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1, attention=True)
 PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2, first_weights="torch")
 
 
@@ -194,8 +194,8 @@ def compact_shape(
 ) -> EncoderShape:
     """Lay out the small encoder that trains on a CPU; 16 frames become 4 steps.
 
-    The 3D channel sees centred frames, the 2D channel has them beside its pixels (docs/log.md, "The
-    recipe").
+    The 3D channel sees what differs from frame to frame, the 2D channel has centred frames beside
+    its pixels (docs/log.md, "The recipe").
 
     Args:
         spatial_widths: of the 2D layers, first to last; none: no 2D channel.
@@ -205,11 +205,15 @@ def compact_shape(
     """
     return EncoderShape(
         spatial=spatial_channel(spatial_widths, "compact", shown="pixels-and-centred"),
-        temporal=temporal_channel(temporal_widths, "compact", shown="centred"),
+        temporal=temporal_channel(temporal_widths, "compact", shown="difference"),
         lstm_width=lstm_width,
         feature_width=0,
         dropout=0.0,
-        pixels=replace(COMPACT_PIXELS, centred_deviation=changes.centred),
+        pixels=replace(
+            COMPACT_PIXELS,
+            centred_deviation=changes.centred,
+            difference_deviation=changes.difference,
+        ),
     )
 
 
