@@ -52,13 +52,24 @@ class Filmed(Protocol):
     """A scene in a room of the source world, before one of its cameras."""
 
     @property
-    def num_frames(self) -> int: ...  # noqa: D102
+    def num_frames(self) -> int:
+        """Frames of the clip."""
+        ...
+
     @property
-    def camera(self) -> Camera: ...  # noqa: D102
+    def camera(self) -> Camera:
+        """How it is filmed."""
+        ...
+
     @property
-    def room(self) -> Room: ...  # noqa: D102
+    def room(self) -> Room:
+        """Where."""
+        ...
+
     @property
-    def layout(self) -> Layout: ...  # noqa: D102
+    def layout(self) -> Layout:
+        """Where in the room things are."""
+        ...
 
 
 def camera_path(scene: Filmed, moments: Floats, *, closing_zoom: float = 1.0) -> CameraPath:

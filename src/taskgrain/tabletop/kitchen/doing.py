@@ -6,9 +6,11 @@ programs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar, Self
 
-from taskgrain.tabletop.factors import Draws
+from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
 
 WORLD = "kitchenware"
 FEWEST_FRAMES, MOST_FRAMES = 24, 36  # 2 to 3 s at 12 frames a second
@@ -29,13 +31,16 @@ HANDLES = ((52, 44, 44), (176, 120, 70), (176, 180, 188), (178, 46, 52), (60, 12
 OTHER_ACTIONS = ("lay", "take", "wave", "turn", "slide", "tap")
 
 
+@dataclass(frozen=True, slots=True)
 class Doing:
-    """What a scene of either look says of itself; it has a motion and a tool."""
+    """What a scene has in either look, and what it says of itself."""
 
-    __slots__ = ()
+    world: ClassVar[str]
+    parts: ClassVar[Mapping[str, type]]  # the records that a look adds, by field
 
     motion: str  # one of MOTIONS
     tool: str  # one of TOOLS
+    num_frames: int
 
     @property
     def category(self) -> str:
@@ -56,6 +61,30 @@ class Doing:
     def caption(self) -> str:
         """The category in lower case."""
         return self.category.lower()
+
+    def to_factors(self) -> dict[str, Factor]:
+        """Write every factor as a flat mapping for JSON, "motion" and "object" among them."""
+        summary: dict[str, Factor] = {
+            "world": self.world,
+            "object": self.tool,
+            "category": self.category,
+        }
+        return summary | flatten(self)
+
+    @classmethod
+    def from_factors(cls, factors: Mapping[str, Factor]) -> Self:
+        """Read a scene back; what else a row of factors.jsonl holds is left aside.
+
+        Raises:
+            ValueError: if a factor is missing or unknown.
+        """
+        try:
+            motion, tool = str(factors["motion"]), str(factors["tool"])
+            num_frames = int(factors["num_frames"])
+        except KeyError as error:
+            raise ValueError(f"factors do not make a scene: {error} is missing") from error
+        parts = {name: rebuild(make, factors, f"{name}.") for name, make in cls.parts.items()}
+        return cls(motion, tool, num_frames, **parts)
 
 
 @dataclass(frozen=True, slots=True)

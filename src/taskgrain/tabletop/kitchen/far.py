@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
-from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
+from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import (
     FOODS,
     HANDLES,
@@ -78,42 +78,12 @@ class Look:
 class FarScene(Doing):
     """Everything that decides a clip of the far look."""
 
-    motion: str
-    tool: str
-    num_frames: int
+    world: ClassVar = WORLD
+    parts: ClassVar = {"table": Table, "handling": Handling, "look": Look}
+
     table: Table
     handling: Handling
     look: Look
-
-    def to_factors(self) -> dict[str, Factor]:
-        """Write every factor as a flat mapping for JSON, "motion" and "object" among them."""
-        summary: dict[str, Factor] = {
-            "world": WORLD,
-            "object": self.tool,
-            "category": self.category,
-        }
-        return summary | flatten(self)
-
-    @classmethod
-    def from_factors(cls, factors: Mapping[str, Factor]) -> FarScene:
-        """Read a scene back; what else a row of factors.jsonl holds is left aside.
-
-        Raises:
-            ValueError: if a factor is missing or unknown.
-        """
-        try:
-            motion, tool = str(factors["motion"]), str(factors["tool"])
-            num_frames = int(factors["num_frames"])
-        except KeyError as error:
-            raise ValueError(f"factors do not make a scene: {error} is missing") from error
-        return cls(
-            motion=motion,
-            tool=tool,
-            num_frames=num_frames,
-            table=rebuild(Table, factors, "table."),
-            handling=rebuild(Handling, factors, "handling."),
-            look=rebuild(Look, factors, "look."),
-        )
 
 
 def sample_far_scene(motion: str, tool: str, draws: Draws) -> FarScene:

@@ -20,7 +20,15 @@ from taskgrain.tabletop.film import (
 from taskgrain.tabletop.hand import Skin, draw_hand
 from taskgrain.tabletop.kitchen.doing import HANDLES
 from taskgrain.tabletop.kitchen.far import CUFFS, GLOVES, FarScene
-from taskgrain.tabletop.kitchen.motion import OUT_OF_SIGHT, KitchenScript, Worktop, direct_kitchen
+from taskgrain.tabletop.kitchen.motion import (
+    OUT_OF_SIGHT,
+    KitchenScript,
+    Worktop,
+    direct_kitchen,
+    hand_gone,
+    moments_of,
+    tremor_of,
+)
 from taskgrain.tabletop.kitchen.shapes import (
     GRIP,
     TOOL_LENGTH,
@@ -48,10 +56,10 @@ def render_far(scene: FarScene, *, width: int, height: int) -> Pixels:
         uint8 (T, H, W, 3), RGB; the same bits for the same arguments.
     """
     script = direct_kitchen(far_worktop(scene))
-    moments = _moments(scene)
+    moments = moments_of(scene.num_frames, scene.handling)
     tool_track = track(script.tool, moments, softness=1.0)
     food_track = track(script.food, moments, softness=1.0)
-    tool_track[:, :2] += _tremor(scene)
+    tool_track[:, :2] += tremor_of(scene.num_frames, scene.handling)
     look = scene.look
     food = draw_food(
         scene.table.food, scale=scene.table.food_scale, light=look.light, frame_height=height
@@ -107,18 +115,6 @@ def far_worktop(scene: FarScene) -> Worktop:
         touch=0.03,
         clearance=CLEARANCE,
     )
-
-
-def _moments(scene: FarScene) -> Floats:
-    share = np.arange(scene.num_frames) / (scene.num_frames - 1)
-    start, finish = scene.handling.start, scene.handling.finish
-    return np.clip((share - start) / (finish - start), 0.0, 1.0)
-
-
-def _tremor(scene: FarScene) -> Floats:
-    """Shake the hand a little: float (T, 2)."""
-    time = np.arange(scene.num_frames) * 2.3 + scene.handling.tremor_phase
-    return scene.handling.tremor * np.stack([np.sin(time), np.cos(1.7 * time)], axis=1)
 
 
 def _camera_path(scene: FarScene) -> CameraPath:
@@ -191,9 +187,7 @@ def _holding(
 ) -> Layer:
     """Place the hand at the handle, or on its way there and back."""
     x, y, lift, angle, _ = rows.T
-    early = np.maximum(0.0, script.hand_from - moments) / script.hand_away
-    late = np.maximum(0.0, moments - script.hand_until) / script.hand_away
-    gone = np.minimum(1.0, np.maximum(early, late))
+    gone = hand_gone(script, moments)
     turn = _turn_of(scene, angle)
     along = GRIP * TOOL_LENGTH * scene.look.tool_size + gone * gone * OUT_OF_SIGHT
     return Layer(

@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import numpy as np
+
+from taskgrain.tabletop.film import Floats
 from taskgrain.tabletop.kitchen.doing import Handling
 from taskgrain.tabletop.motion import Key, Keys, Pose
 
@@ -51,6 +54,26 @@ def direct_kitchen(top: Worktop) -> KitchenScript:
     elif top.motion == "failing":
         food = _lost(top, tool)
     return KitchenScript(tool, food, 0.0, 1.0, 0.3)
+
+
+def moments_of(num_frames: int, handling: Handling) -> Floats:
+    """Compute the action's time in each frame: float (T,) in [0, 1]."""
+    share = np.arange(num_frames) / (num_frames - 1)
+    start, finish = handling.start, handling.finish
+    return np.clip((share - start) / (finish - start), 0.0, 1.0)
+
+
+def tremor_of(num_frames: int, handling: Handling) -> Floats:
+    """Shake the hand a little: float (T, 2), across and up or down, screen units."""
+    time = np.arange(num_frames) * 2.3 + handling.tremor_phase
+    return handling.tremor * np.stack([np.sin(time), np.cos(1.7 * time)], axis=1)
+
+
+def hand_gone(script: KitchenScript, moments: Floats) -> Floats:
+    """Compute how far the hand is away from the tool: float (T,), 0 holding it, 1 out of sight."""
+    early = np.maximum(0.0, script.hand_from - moments) / script.hand_away
+    late = np.maximum(0.0, moments - script.hand_until) / script.hand_away
+    return np.minimum(1.0, np.maximum(early, late))
 
 
 def _away(top: Worktop, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:

@@ -5,11 +5,11 @@ The paper's target was filmed by the people who filmed its source, with the same
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from taskgrain.tabletop.backdrop import Room
-from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
+from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import (
     FOODS,
     HANDLES,
@@ -47,9 +47,12 @@ class Utensil:
 class NearScene(Doing):
     """Everything that decides a clip of the near look."""
 
-    motion: str
-    tool: str
-    num_frames: int
+    world: ClassVar = WORLD
+    parts: ClassVar = {
+        **{"utensil": Utensil, "handling": Handling, "second": Thing, "third": Thing},
+        **{"layout": Layout, "arm": Arm, "camera": Camera, "room": Room},
+    }
+
     utensil: Utensil
     handling: Handling
     second: Thing
@@ -58,41 +61,6 @@ class NearScene(Doing):
     arm: Arm
     camera: Camera
     room: Room
-
-    def to_factors(self) -> dict[str, Factor]:
-        """Write every factor as a flat mapping for JSON, "motion" and "object" among them."""
-        summary: dict[str, Factor] = {
-            "world": WORLD,
-            "object": self.tool,
-            "category": self.category,
-        }
-        return summary | flatten(self)
-
-    @classmethod
-    def from_factors(cls, factors: Mapping[str, Factor]) -> NearScene:
-        """Read a scene back; what else a row of factors.jsonl holds is left aside.
-
-        Raises:
-            ValueError: if a factor is missing or unknown.
-        """
-        try:
-            motion, tool = str(factors["motion"]), str(factors["tool"])
-            num_frames = int(factors["num_frames"])
-        except KeyError as error:
-            raise ValueError(f"factors do not make a scene: {error} is missing") from error
-        return cls(
-            motion=motion,
-            tool=tool,
-            num_frames=num_frames,
-            utensil=rebuild(Utensil, factors, "utensil."),
-            handling=rebuild(Handling, factors, "handling."),
-            second=rebuild(Thing, factors, "second."),
-            third=rebuild(Thing, factors, "third."),
-            layout=rebuild(Layout, factors, "layout."),
-            arm=rebuild(Arm, factors, "arm."),
-            camera=rebuild(Camera, factors, "camera."),
-            room=rebuild(Room, factors, "room."),
-        )
 
 
 def sample_near_scene(motion: str, tool: str, draws: Draws) -> NearScene:

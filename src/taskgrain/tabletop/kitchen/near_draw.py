@@ -24,6 +24,9 @@ from taskgrain.tabletop.kitchen.motion import (
     KitchenScript,
     Worktop,
     direct_kitchen,
+    hand_gone,
+    moments_of,
+    tremor_of,
 )
 from taskgrain.tabletop.kitchen.near import NearScene
 from taskgrain.tabletop.kitchen.shapes import GRIP, TOOL_LENGTH, draw_food, draw_tool, foot_of
@@ -52,11 +55,11 @@ def render_near(scene: NearScene, *, width: int, height: int) -> Pixels:
     """
     top = near_worktop(scene)
     script = direct_kitchen(top)
-    moments = _moments(scene)
+    moments = moments_of(scene.num_frames, scene.handling)
     camera = camera_path(scene, moments)
     food_track = track(script.food, moments, softness=1.0)
     tool_track = track(script.tool, moments, softness=1.0)
-    tool_track[:, [0, 2]] += _tremor(scene)
+    tool_track[:, [0, 2]] += tremor_of(scene.num_frames, scene.handling)
     shadow = draw_shadow()
     room = draw_room(scene.room, width=width, height=height)
     standing = _standing(scene, top, height=height)
@@ -104,18 +107,6 @@ def near_worktop(scene: NearScene) -> Worktop:
 def _pitch(scene: NearScene) -> float:
     """Compute how steeply arm and tool come down, radians."""
     return math.radians(LEAST_PITCH + PITCH_SHARE * scene.arm.pitch)
-
-
-def _moments(scene: NearScene) -> Floats:
-    share = np.arange(scene.num_frames) / (scene.num_frames - 1)
-    start, finish = scene.handling.start, scene.handling.finish
-    return np.clip((share - start) / (finish - start), 0.0, 1.0)
-
-
-def _tremor(scene: NearScene) -> Floats:
-    """Shake the hand a little: float (T, 2), x and lift."""
-    time = np.arange(scene.num_frames) * 2.3 + scene.handling.tremor_phase
-    return scene.handling.tremor * np.stack([np.sin(time), np.cos(1.7 * time)], axis=1)
 
 
 def _standing(scene: NearScene, top: Worktop, *, height: int) -> list[Actor]:
@@ -179,9 +170,7 @@ def _holding(
     arm = scene.arm
     look = Skin(SKIN_TONES[arm.skin], SLEEVES[arm.sleeve], bare=arm.bare, striped=arm.striped)
     x, depth, lift, angle, _ = rows.T
-    early = np.maximum(0.0, script.hand_from - moments) / script.hand_away
-    late = np.maximum(0.0, moments - script.hand_until) / script.hand_away
-    gone = np.minimum(1.0, np.maximum(early, late))
+    gone = hand_gone(script, moments)
     tool, reach = _turn_of(scene, angle), _turn_of(scene, np.zeros_like(angle))
     along = GRIP * TOOL_LENGTH * _tool_scale(scene) * depth_scale(depth)
     away = gone * gone * OUT_OF_SIGHT
