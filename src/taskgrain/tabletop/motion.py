@@ -67,7 +67,7 @@ def track(keys: Sequence[Key], moments: Floats, *, softness: float) -> Floats:
     share = np.clip((moments - times[before]) / (times[last] - times[before]), 0.0, 1.0)
     eases = np.array([key.ease for key in keys])[last]
     soft = softness * (3 - 2 * share) * share**2 + (1 - softness) * share
-    # Minimum jerk, as hands move (Flash and Hogan 1985): only the second world uses it.
+    # Minimum jerk, as hands move (Flash and Hogan 1985): only the kitchen uses it.
     jerkless = share**3 * (10 - 15 * share + 6 * share**2)
     share = np.select(
         [eases == "fall", eases == "soft", eases == "jerkless"], [share**2, soft, jerkless], share

@@ -17,8 +17,6 @@ FEWEST_FRAMES, MOST_FRAMES = 24, 36  # 2 to 3 s at 12 frames a second
 TOOLS = ("fork", "knife", "spoon", "tongs")
 OTHER_CATEGORY = "Doing other things"
 
-MOTIONS = ("using", "pretending", "failing", "other")
-
 _PHRASES = {
     "using": "Using",
     "pretending": "Pretending to use",
@@ -38,7 +36,7 @@ class Doing:
     world: ClassVar[str]
     parts: ClassVar[Mapping[str, type]]  # the records that a look adds, by field
 
-    motion: str  # one of MOTIONS
+    motion: str  # "using", "pretending", "failing" or "other"
     tool: str  # one of TOOLS
     num_frames: int
 

@@ -118,7 +118,7 @@ def far_worktop(scene: FarScene) -> Worktop:
 
 
 def _camera_path(scene: FarScene) -> CameraPath:
-    """Film from a shaking hand: no zoom and no drift, unlike the first world."""
+    """Film from a shaking hand: no zoom and no drift, unlike the source."""
     time = np.arange(scene.num_frames) + scene.look.shake_phase
     shake = scene.look.shake
     return CameraPath(

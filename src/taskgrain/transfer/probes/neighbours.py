@@ -14,6 +14,7 @@ from taskgrain.transfer.probes.asked import Asked
 from taskgrain.transfer.probes.choice import FIXED, LEAVE_ONE_OUT, Choice, choose, may_choose
 from taskgrain.transfer.probes.linear import LinearScores
 from taskgrain.transfer.probes.probe import Probe
+from taskgrain.transfer.probes.raw import check_finite
 from taskgrain.transfer.probes.support import Support
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
@@ -109,6 +110,7 @@ class NeighbourVotes:
             # With p and x around the middle m: (p + m)(x + m) = px + mx + pm + mm.
             moved = each.along + middle[each.problem]  # (q,)
             squares = each.squares + each.along + moved
+            check_finite(squares)
             cosine = np.add(each.products.T, moved[:, None], order="C")  # (q, N)
             cosine += aside[each.problem]
             cosine *= inverse[each.problem]
