@@ -189,7 +189,7 @@ def _tensors(state: DecoderState) -> dict[str, Tensor]:
     """Lay a state out as named tensors."""
     tensors = {"condition": state.condition, "hidden": state.hidden, "cell": state.cell}
     if state.memory is not None:
-        tensors |= {"memory_features": state.memory.features, "memory_keys": state.memory.keys}
+        tensors |= {"memory_values": state.memory.values, "memory_keys": state.memory.keys}
     return tensors
 
 

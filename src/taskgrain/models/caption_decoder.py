@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +126,9 @@ class CaptionDecoder(nn.Module):
         """
         condition = self.condition(features).relu().mean(dim=1)  # (B, P)
         first = condition.expand(self.num_layers, -1, -1).contiguous()  # (R, B, P)
-        memory = None if self.attention is None else self.attention.remember(features)
+        if self.attention is None:
+            return DecoderState(condition, hidden=first, cell=first)
+        memory = self.attention.remember(features, values=features @ self._of_found().t())
         return DecoderState(condition, hidden=first, cell=first, memory=memory)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -142,28 +145,94 @@ class CaptionDecoder(nn.Module):
         return logits[:, 0], after
 
     def _advance(self, tokens: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Feed tokens: long (B, t); give float (B, t, V) logits and the state after them."""
-        condition = state.condition[:, None].expand(-1, tokens.shape[1], -1)
-        inputs = torch.cat([self.words(tokens), condition], dim=2)  # (B, t, E + P)
+        """Feed tokens: long (B, t); return float (B, t, V) logits and the state after them."""
+        words = self.words(tokens)  # (B, t, E)
         if state.memory is not None:
-            return self._attend(inputs, state, state.memory)
-        said, (hidden, cell) = self.lstm(inputs, (state.hidden, state.cell))
-        return self.out(said), DecoderState(state.condition, hidden=hidden, cell=cell)
+            return self._attend(words, state, state.memory)
+        condition = state.condition[:, None].expand(-1, tokens.shape[1], -1)
+        seen, (hidden, cell) = self.lstm(
+            torch.cat([words, condition], dim=2), (state.hidden, state.cell)
+        )
+        return self.out(seen), DecoderState(state.condition, hidden=hidden, cell=cell)
 
     def _attend(
-        self, inputs: Tensor, state: DecoderState, memory: Memory
+        self, words: Tensor, state: DecoderState, memory: Memory
     ) -> tuple[Tensor, DecoderState]:
         """Go on word by word, since what a word looks for depends on those before it.
 
-        Float (B, t, E + P) inputs to float (B, t, V) logits and the state after them.
+        The first layer's gates are linear in what that layer sees, so that only the last term waits
+        for the word before:
+
+            W [word, p, sum_t a_t f_t] + U h + b
+                = (W_word word + W_p p + b)     of all words at once
+                + sum_t a_t (W_found f_t)       W_found f_t once a clip: the values of `memory`
+                + U h
+
+        Args:
+            words: float (B, t, E), embeddings of the tokens.
+            state: before the first of them.
+            memory: of the state.
+
+        Returns:
+            float (B, t, V) logits, and the state after the words.
         """
         assert self.attention is not None, "only attention leaves a memory"
-        hidden, cell, said = state.hidden, state.cell, []
-        for word in inputs.unbind(dim=1):
-            found = self.attention(hidden[-1], memory)  # (B, D)
-            step, (hidden, cell) = self.lstm(
-                torch.cat([word, found], dim=1)[:, None], (hidden, cell)
-            )
-            said.append(step)
-        logits = self.out(torch.cat(said, dim=1))
-        return logits, DecoderState(state.condition, hidden=hidden, cell=cell, memory=memory)
+        known = self._known_gates(words, state.condition)  # (B, t, 4 P)
+        hidden, cell, outputs = list(state.hidden), list(state.cell), []
+        for of_word in known.unbind(dim=1):
+            found = self.attention(hidden[-1], memory)  # (B, 4 P)
+            gates = torch.addmm(of_word + found, hidden[0], self._weight("hh", 0).t())
+            hidden[0], cell[0] = _lstm_cell(gates, cell[0])
+            for layer in range(1, self.num_layers):
+                gates = nn.functional.linear(
+                    hidden[layer - 1], self._weight("ih", layer), self._bias(layer)
+                )
+                gates = torch.addmm(gates, hidden[layer], self._weight("hh", layer).t())
+                hidden[layer], cell[layer] = _lstm_cell(gates, cell[layer])
+            outputs.append(hidden[-1])
+        logits = self.out(torch.stack(outputs, dim=1))
+        return logits, DecoderState(
+            state.condition, hidden=torch.stack(hidden), cell=torch.stack(cell), memory=memory
+        )
+
+    def _known_gates(self, words: Tensor, condition: Tensor) -> Tensor:
+        """Compute what words and clip alone add to the first layer's gates: float (B, t, 4 P).
+
+        Args:
+            words: float (B, t, E).
+            condition: float (B, P).
+        """
+        weight = self._weight("ih", 0)
+        of_word = weight[:, : words.shape[2]]
+        of_condition = weight[:, words.shape[2] : words.shape[2] + condition.shape[1]]
+        of_clip = nn.functional.linear(condition, of_condition, self._bias(0))  # (B, 4 P)
+        return nn.functional.linear(words, of_word) + of_clip[:, None]
+
+    def _of_found(self) -> Tensor:
+        """Return W_found: (4 P, D), the first layer's weights of what attention finds."""
+        return self._weight("ih", 0)[:, -self.condition.in_features :]
+
+    def _weight(self, kind: Literal["ih", "hh"], layer: int) -> Tensor:
+        """Return a layer's weights of its input, (4 P, ...), or of its hidden state, (4 P, P)."""
+        weight: Tensor = getattr(self.lstm, f"weight_{kind}_l{layer}")
+        return weight
+
+    def _bias(self, layer: int) -> Tensor:
+        """Return the sum of a layer's two biases: (4 P,)."""
+        bias: Tensor = getattr(self.lstm, f"bias_ih_l{layer}")
+        return bias + getattr(self.lstm, f"bias_hh_l{layer}")
+
+
+def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+    """Take one step of an LSTM, with its gates in torch's order: input, forget, cell, output.
+
+    Args:
+        gates: float (B, 4 P), before their nonlinearities.
+        cell: float (B, P).
+
+    Returns:
+        The hidden and the cell state, float (B, P) each.
+    """
+    enter, forget, new, leave = gates.chunk(4, dim=1)
+    cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()
+    return leave.sigmoid() * cell.tanh(), cell
