@@ -54,26 +54,12 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
     """
     check_subjects(inputs)
     folder = inputs.folder
-    prepared = [cell for dataset in inputs.datasets.values() for cell in _prepare(inputs, dataset)]
-    checking = _Work(partial(check_clips, inputs=inputs), CHECK_SECONDS, folder.ledger)
-    checked = _cell(inputs, "check", _names(prepared), checking)
-    cells = [*prepared, checked]
-    flooring = _Work(
-        partial(score_floors, inputs=inputs),
-        floor_seconds(inputs),
-        folder.rows(FLOORS_FILE),
-    )
-    learned = _learn(inputs, checked)
-    fewer = [
-        cell
-        for passes in inputs.study.train.fewer_passes
-        for cell in _learn_sources(inputs, checked, passes)
-    ]
-    cells += [_cell(inputs, "floors", [checked.name], flooring), *learned, *fewer]
+    learning = plan_learning(inputs)
+    cells = list(learning.cells)
     for features, keys in extractions(subjects(inputs)).items():
         trained = _train_name(features.source or features.kind, features.seed)
-        needs = [cell.name for cell in learned if cell.name == trained]
-        extract = _extract(inputs, features, keys, [checked.name, *needs])
+        needs = [cell.name for cell in learning.tested if cell.name == trained]
+        extract = _extract(inputs, features, keys, [*learning.checks, *needs])
         cells.append(extract)
         for key in keys:
             for target in inputs.study.targets:
@@ -86,9 +72,42 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
     gathering = _Work(partial(gather, inputs=inputs), GATHER_SECONDS, folder.results)
     return [
         *cells,
-        _cell(inputs, "examples", [checked.name, *_names(learned)], showing),
+        _cell(inputs, "examples", [*learning.checks, *_names(learning.tested)], showing),
         _cell(inputs, "results", _names(cells), gathering),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """The cells up to the weights that are tested."""
+
+    cells: list[Cell]  # all of them, in order
+    tested: list[Cell]  # of them, those that train what is tested, and score it
+    checks: list[str]  # names of those that find out which clips can be used
+
+
+def plan_learning(inputs: Inputs) -> Learning:
+    """List the cells that make clips ready, learn from them, and score what was learned.
+
+    Raises:
+        ConfigError: if the control of random labels could not be learned.
+    """
+    prepared = [cell for dataset in inputs.datasets.values() for cell in _prepare(inputs, dataset)]
+    checking = _Work(partial(check_clips, inputs=inputs), CHECK_SECONDS, inputs.folder.ledger)
+    checked = _cell(inputs, "check", _names(prepared), checking)
+    flooring = _Work(
+        partial(score_floors, inputs=inputs),
+        floor_seconds(inputs),
+        inputs.folder.rows(FLOORS_FILE),
+    )
+    floors = _cell(inputs, "floors", [checked.name], flooring)
+    tested = _learn(inputs, checked)
+    fewer = [
+        cell
+        for passes in inputs.study.train.fewer_passes
+        for cell in _learn_sources(inputs, checked, passes)
+    ]
+    return Learning([*prepared, checked, floors, *tested, *fewer], tested, [checked.name])
 
 
 def total_seconds(cells: Sequence[Cell], workers: int) -> float:
