@@ -119,6 +119,27 @@ def augment_wires() -> list[Wire]:
     ]
 
 
+def checks_apart(before: list[str], after: list[str]) -> bool:
+    """Check that learning waits for no clip of attic, and that features wait for all clips."""
+    first, second = "check", "check sealed"
+    clips = needs(before, first)
+    names = [each.partition(" after ")[0] for each in after]
+    return (
+        needs(after, first) == [each for each in clips if not each.startswith("prepare attic")]
+        and needs(after, second) == clips
+        and [each for each in names if each != second]
+        == [each.partition(" after ")[0] for each in before]
+        and [each.split()[0] for each in after if second in each.partition(" after ")[2]]
+        == [name.split()[0] for name in names if name.startswith(("features", "examples"))]
+    )
+
+
+def needs(cells: list[str], name: str) -> list[str]:
+    """Return the names of the cells that a cell waits for."""
+    line = next(each for each in cells if each.startswith(f"{name} after "))
+    return line.removeprefix(f"{name} after ").split(", ")
+
+
 def targets_wires(places: Places) -> list[Wire]:
     """List the wires of the targets' clips."""
     return [
@@ -149,6 +170,12 @@ def targets_wires(places: Places) -> list[Wire]:
             },
         ),
         Wire("targets[1].seed", 5, {"targets[1].data.world.seed": 5}, DRAWN_TARGET),
+        Wire(
+            "targets[1].sealed",
+            True,
+            {"cells": checks_apart},
+            {**DRAWN_TARGET, "seal": {"commit": "3" * 40, "seeds": 1}},
+        ),
         Wire(
             "targets[1].support",
             45,

@@ -6,11 +6,12 @@ that it names may differ. `sources[*]` stands for every source.
 
 from __future__ import annotations
 
+from taskgrain.config.testing import Seal
 from tests.wiring.clips import augment_wires, data_wires, targets_wires, video_wires
 from tests.wiring.learned import decoder_wires, encoders_wires, sources_wires, train_wires
 from tests.wiring.small_study import Places
 from tests.wiring.tested import endpoints_wires, transfer_wires
-from tests.wiring.wire import Wire, option, renamed
+from tests.wiring.wire import Moves, Wire, gains, option, renamed
 
 NOT_ARGUMENTS = {
     "question": "text for readers: study.toml and the report hold it",
@@ -20,28 +21,58 @@ NOT_ARGUMENTS = {
 """Settings that no argument follows from, and why."""
 
 
+SEALS = ({"commit": "1" * 40, "seeds": 1}, {"commit": "2" * 40, "seeds": 1})
+
+
+def reseeded(old: int, new: int) -> Moves:
+    """Name what the seed of the encoders reaches, where there is one seed."""
+    return {
+        **option("seed", new),
+        "sources[*].training.variation.seed": new,
+        "sources[*].model.seed": new,
+        "sources[*].checkpoint": lambda before, after: (
+            after == before.replace(f"seed-{old}", f"seed-{new}")
+        ),
+        "subjects": renamed(f"seed-{old}", f"seed-{new}"),
+        "cells": lambda before, after: (
+            after
+            == [
+                each.replace(f"seed-{old}", f"seed-{new}").replace(f"seed {old}", f"seed {new}")
+                for each in before
+            ]
+        ),
+        "targets[*].asked": renamed(f"seed-{old}", f"seed-{new}"),
+        "targets[0].permuted": renamed(f"seed-{old}", f"seed-{new}"),
+    }
+
+
+def another_seed(seal: Seal) -> Moves:
+    """Name what a second seed of the encoders reaches; the small study lays out the first."""
+    _, second = seal.drawn_seeds()
+    return {
+        "subjects": gains(f"fine-seed-{second}"),
+        "cells": lambda before, after: f"train fine seed {second} after check" in after,
+        "targets[*].asked": gains(f"fine-seed-{second}"),
+        "targets[0].permuted": gains(f"fine-seed-{second}"),
+    }
+
+
 def wires(places: Places) -> list[Wire]:
     """List the wires of every setting."""
     return [
         Wire("name", "other", {"rows.study": "other"}),
+        Wire("seeds", [4], reseeded(3, 4)),
         Wire(
-            "seeds",
-            [4],
-            {
-                **option("seed", 4),
-                "sources[*].training.variation.seed": 4,
-                "sources[*].model.seed": 4,
-                "sources[*].checkpoint": lambda old, new: new == old.replace("seed-3", "seed-4"),
-                "subjects": renamed("seed-3", "seed-4"),
-                "cells": lambda old, new: (
-                    new
-                    == [
-                        each.replace("seed-3", "seed-4").replace("seed 3", "seed 4") for each in old
-                    ]
-                ),
-                "targets[*].asked": renamed("seed-3", "seed-4"),
-                "targets[0].permuted": renamed("seed-3", "seed-4"),
-            },
+            "seal.commit",
+            SEALS[1]["commit"],
+            reseeded(*(Seal.model_validate(each).drawn_seeds()[0] for each in SEALS)),
+            {"seal": SEALS[0]},
+        ),
+        Wire(
+            "seal.seeds",
+            2,
+            another_seed(Seal.model_validate({**SEALS[0], "seeds": 2})),
+            {"seal": SEALS[0]},
         ),
         Wire("examples", 20, {"examples": {"source": 12, "kitchen": 4, "attic": 4}}),
         Wire("margin", 3.5, {"report.margin": 0.035}),

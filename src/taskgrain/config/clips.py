@@ -75,6 +75,11 @@ class Target(Settings):
         "the source, or kitchenware-far, in another look",
     )
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
+    sealed: bool = Field(
+        False,
+        description="draw its clips after training, from a seed that the finished weights decide, "
+        "in place of seed; needs [seal]",
+    )
     support: int = Field(390, ge=2, description="clips in the pool that support draws come from")
     scored: int = Field(1105, ge=2, description="clips that are scored")
     few_shot: Path | None = Field(
@@ -95,6 +100,12 @@ class Target(Settings):
     @model_validator(mode="after")
     def _store_has_a_root(self) -> Self:
         _refuse_store_without_root(self)
+        return self
+
+    @model_validator(mode="after")
+    def _only_drawn_clips_are_sealed(self) -> Self:
+        if self.sealed and self.root is not None:
+            raise ValueError('"sealed" is for drawn targets: the clips below "root" are there')
         return self
 
 

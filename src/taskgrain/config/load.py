@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from taskgrain.config.learning import LADDER
 from taskgrain.config.problems import problems_of
 from taskgrain.config.settings import Study
+from taskgrain.config.testing import Seal
 from taskgrain.errors import ConfigError, list_problems, nearest
 
 Table = dict[str, object]
@@ -52,6 +53,7 @@ def validate(table: Mapping[str, object], *, where: str) -> Study:
         ConfigError: listing every key that does not fit, up to ten.
     """
     complete = _with_worlds({**table, "sources": _sources(table.get("sources"), where)})
+    complete = _with_sealed_seeds(complete)
     try:
         # JSON mode: TOML gives lists and strings where the models want tuples and paths.
         return Study.model_validate_json(json.dumps(complete, default=str), strict=True)
@@ -184,6 +186,15 @@ def _sources(written: object, where: str) -> object:
                 f"{nearest(entry, packaged)}"
             )
     return sources
+
+
+def _with_sealed_seeds(table: Table) -> Table:
+    """Put the seeds that a seal draws in place of those that the file or its parent names."""
+    try:
+        seal = Seal.model_validate_json(json.dumps(table.get("seal")), strict=True)
+    except ValidationError:
+        return table  # absent; or its faults are listed with those of the other settings
+    return {**table, "seeds": list(seal.drawn_seeds())}
 
 
 def _with_worlds(table: Table) -> Table:

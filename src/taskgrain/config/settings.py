@@ -14,7 +14,7 @@ from taskgrain.config.base import Name, Part, Settings
 from taskgrain.config.clips import RESERVED_TARGETS, Augment, SourceData, Target, Video
 from taskgrain.config.learning import LADDER, Source, Train
 from taskgrain.config.networks import Decoder, Encoder
-from taskgrain.config.testing import Primary, Transfer
+from taskgrain.config.testing import Primary, Seal, Transfer
 
 
 class Study(Settings):
@@ -47,6 +47,9 @@ class Study(Settings):
         lt=100,
         description="percentage points: a difference whose 90 % interval lies within it is none",
     )
+    seal: Seal | None = Field(
+        None, description="what is drawn after the study was frozen; absent: nothing"
+    )
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 
     def __repr__(self) -> str:
@@ -56,6 +59,15 @@ class Study(Settings):
         return f"<Study {self.name!r}: sources {sources}; targets {targets}; seeds {seeds}>"
 
     __str__ = __repr__  # pydantic's own is every setting
+
+    @model_validator(mode="after")
+    def _seeds_are_the_sealed_ones(self) -> Self:
+        """Refuse seeds that someone chose; a study file with a seal gets them when it is read."""
+        if self.seal is None and any(target.sealed for target in self.targets):
+            raise ValueError('a target is sealed, which needs "seal.commit" and "seal.seeds"')
+        if self.seal is not None and self.seeds != self.seal.drawn_seeds():
+            raise ValueError(f"seeds are not those of the seal, {self.seal.drawn_seeds()}")
+        return self
 
     @model_validator(mode="after")
     def _names_are_told_apart(self) -> Self:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from itertools import count
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -101,3 +103,32 @@ class Primary(Settings):
         "mean-per-class", description="the metric that is compared"
     )
     readout: Readout = Field("lstm-mean", description="what of the encoders is compared")
+
+
+class Seal(Settings):
+    """What is drawn only after the study was frozen in a commit, so that nobody tuned on it."""
+
+    commit: str = Field(
+        pattern="^[0-9a-f]{40}$",
+        description="the commit that holds study, recipe and worlds as they are run",
+    )
+    seeds: int = Field(
+        ge=1, le=64, description="encoder seeds to draw from the commit, in place of seeds"
+    )
+
+    def drawn_seeds(self) -> tuple[int, ...]:
+        """Draw the encoder seeds from the commit: all different, each below a million."""
+        numbers = (sealed_number(self.commit, "encoder", str(place)) for place in count())
+        drawn: dict[int, None] = {}
+        while len(drawn) < self.seeds:
+            drawn[next(numbers)] = None
+        return tuple(drawn)
+
+
+SEALED_SEEDS = 1_000_000
+
+
+def sealed_number(*key: str) -> int:
+    """Draw a number below a million from a key: SHA-256 of its parts, joined by slashes."""
+    digest = hashlib.sha256("/".join(key).encode()).digest()
+    return int.from_bytes(digest[:8], "big") % SEALED_SEEDS

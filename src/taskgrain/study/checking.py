@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import Manifest, Split
@@ -16,8 +16,13 @@ from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.targets import check_target
 
 
-def check_clips(worker: Worker, inputs: Inputs) -> None:
+def check_clips(worker: Worker, inputs: Inputs, datasets: Collection[str]) -> None:
     """Write ledger.jsonl; refuse, before anything is learned, clips that are too few or not new.
+
+    Args:
+        worker: that checks.
+        inputs: of the study.
+        datasets: names of those to check; their frames must have been written.
 
     Raises:
         ManifestError: if no clip of a split could be decoded.
@@ -28,14 +33,16 @@ def check_clips(worker: Worker, inputs: Inputs) -> None:
         refuse_leaks(inputs.study, inputs.datasets)  # again: drawn clips had no files before
     lines: list[str] = []
     opened = {
-        name: (dataset.manifest(), dataset.frames()) for name, dataset in inputs.datasets.items()
+        name: (dataset.manifest(), dataset.frames())
+        for name, dataset in inputs.datasets.items()
+        if name in datasets
     }
     for name, (manifest, store) in opened.items():
         lines += ledger_lines(name, manifest, store)
         _refuse_empty_splits(inputs.datasets[name], manifest, store)
     for target in inputs.study.targets:
-        manifest, store = opened[target.name]
-        check_target(target, manifest, store, inputs.study.transfer)
+        if target.name in opened:
+            check_target(target, *opened[target.name], inputs.study.transfer)
     write_text(inputs.folder.ledger, "".join(f"{line}\n" for line in lines))
 
 

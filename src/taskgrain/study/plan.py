@@ -92,22 +92,42 @@ def plan_learning(inputs: Inputs) -> Learning:
     Raises:
         ConfigError: if the control of random labels could not be learned.
     """
-    prepared = [cell for dataset in inputs.datasets.values() for cell in _prepare(inputs, dataset)]
-    checking = _Work(partial(check_clips, inputs=inputs), CHECK_SECONDS, inputs.folder.ledger)
-    checked = _cell(inputs, "check", _names(prepared), checking)
+    prepared, checks = _make_ready(inputs)
     flooring = _Work(
         partial(score_floors, inputs=inputs),
         floor_seconds(inputs),
         inputs.folder.rows(FLOORS_FILE),
     )
-    floors = _cell(inputs, "floors", [checked.name], flooring)
-    tested = _learn(inputs, checked)
+    floors = _cell(inputs, "floors", [checks[0].name], flooring)
+    tested = _learn(inputs, checks[0])
     fewer = [
         cell
         for passes in inputs.study.train.fewer_passes
-        for cell in _learn_sources(inputs, checked, passes)
+        for cell in _learn_sources(inputs, checks[0], passes)
     ]
-    return Learning([*prepared, checked, floors, *tested, *fewer], tested, [checked.name])
+    return Learning([*prepared, *checks, floors, *tested, *fewer], tested, _names(checks))
+
+
+def _make_ready(inputs: Inputs) -> tuple[list[Cell], list[Cell]]:
+    """List the cells that draw and decode clips, and those that find out which can be used.
+
+    Sealed targets do not exist before the last weight is learned. Learning therefore waits for the
+    first check alone, which leaves them out; a second one has all clips.
+    """
+    sealed = {target.name for target in inputs.study.targets if target.sealed}
+    prepared: list[Cell] = []
+    checks: list[Cell] = []
+    for name, has_sealed in (("check", False), ("check sealed", True)):
+        if has_sealed and not sealed:
+            continue
+        datasets = [each for each in inputs.datasets if has_sealed or each not in sealed]
+        for each in datasets:
+            if (each in sealed) == has_sealed:
+                prepared += _prepare(inputs, inputs.datasets[each])
+        call = partial(check_clips, inputs=inputs, datasets=datasets)
+        work = _Work(call, CHECK_SECONDS, inputs.folder.ledger)
+        checks.append(_cell(inputs, name, _names(prepared), work))
+    return prepared, checks
 
 
 def total_seconds(cells: Sequence[Cell], workers: int) -> float:

@@ -15,6 +15,7 @@ import torch
 import taskgrain
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.seal import opened_seals, read_seal
 from taskgrain.study.settled import processors
 
 LIBRARIES = (
@@ -47,6 +48,7 @@ def describe_run(
             "precision": inputs.precision,
         },
         "decoder": f"PyAV {_version('av')}, resampled to {FRAME_RATE} frames per second",
+        **_seal_of(inputs),
         "workers": workers,
         "seconds": round(seconds, 1),
         "clips": {
@@ -56,6 +58,22 @@ def describe_run(
             }
             for name, dataset in inputs.datasets.items()
         },
+    }
+
+
+def _seal_of(inputs: Inputs) -> dict[str, object]:
+    """Describe the seal of a study with sealed targets; nothing of another."""
+    seal = read_seal(inputs.folder)
+    if seal is None:
+        return {}
+    opened = max(seal.number, len(opened_seals(inputs.folder, seal.study)))
+    return {
+        "seal": {
+            "opened": f"{seal.number} of {opened} of this study",
+            "frozen in commit": seal.commit,
+            "weights": seal.weights,
+            "seed of the sealed targets": seal.seed,
+        }
     }
 
 

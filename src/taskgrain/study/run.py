@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrain.config.learning import Source
@@ -12,7 +14,7 @@ from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.errors import ConfigError, TaxonomyError, nearest
-from taskgrain.jobs.executor import run_cells
+from taskgrain.jobs.executor import Cell, run_cells
 from taskgrain.jobs.lock import locked
 from taskgrain.jobs.progress import Reporter
 from taskgrain.jobs.signals import sigterm_stops
@@ -27,13 +29,14 @@ from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.own_encoder import check_encoder_factory
-from taskgrain.study.plan import plan_cells
+from taskgrain.study.plan import plan_cells, plan_learning
 from taskgrain.study.provenance import commit, describe_run
+from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_seal, read_seal
 from taskgrain.study.settled import keep_to_processor, settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS
 from taskgrain.study.targets import check_target
-from taskgrain.train.precision import named_device
+from taskgrain.train.precision import Precision, named_device
 from taskgrain.transfer.probes import PROBES
 
 
@@ -84,25 +87,53 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
         precision = settle(study, folder, encoder=encoder, device=device)
         if is_complete(folder):
             if all(path.exists() for path in _own_paths(study)):
-                keep_to_data(folder, lay_out(study, folder))
+                keep_to_data(folder, lay_out(after_opening(study, read_seal(folder)), folder))
                 note_places(folder, study)
             return out
         sweep(folder)
-        datasets = lay_out_study(study, folder)
-        keep_to_data(folder, datasets)
-        note_places(folder, study)
-        if encoder is None:
-            make_networks_ready(study)
-        inputs = Inputs(study, folder, datasets, encoder, device, precision)
-        cells = plan_cells(inputs)
-        check_bf16(inputs)
-        keep_to_processor(folder, device=device, mix=mix_processors)
-        with Reporter(cells, folder.timings, quiet=quiet) as reporter:
-            run_cells(cells, workers=workers, monitor=reporter)
+        run = _Run(study, folder, encoder, device, precision, workers, mix_processors, quiet)
+        if is_sealed(study):
+            run.compute(before_opening(study), _up_to_the_weights)
+            open_seal(study, folder)
+        inputs = run.compute(after_opening(study, read_seal(folder)), plan_cells)
         seconds = time.monotonic() - started
         facts = describe_run(inputs, workers=workers, seconds=seconds, begun_at=begun_at)
         write_text(folder.provenance, json.dumps(facts, indent=1) + "\n")
     return out
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What stays the same while a run is computed, at once or up to its seal and after."""
+
+    study: Study  # as it was given: the seeds of sealed targets are not in it
+    folder: RunFolder
+    encoder: EncoderFactory | None
+    device: str
+    precision: Precision
+    workers: int
+    mix_processors: bool
+    quiet: bool
+
+    def compute(self, study: Study, plan: Callable[[Inputs], list[Cell]]) -> Inputs:
+        """Lay out the study, or what of it can be known yet, and compute the cells of a plan."""
+        folder = self.folder
+        datasets = lay_out_study(study, folder)
+        keep_to_data(folder, datasets)
+        note_places(folder, self.study)
+        if self.encoder is None:
+            make_networks_ready(study)
+        inputs = Inputs(study, folder, datasets, self.encoder, self.device, self.precision)
+        cells = plan(inputs)
+        check_bf16(inputs)
+        keep_to_processor(folder, device=self.device, mix=self.mix_processors)
+        with Reporter(cells, folder.timings, quiet=self.quiet) as reporter:
+            run_cells(cells, workers=self.workers, monitor=reporter)
+        return inputs
+
+
+def _up_to_the_weights(inputs: Inputs) -> list[Cell]:
+    return plan_learning(inputs).cells
 
 
 def usual_workers(device: str) -> int:

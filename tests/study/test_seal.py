@@ -1,0 +1,154 @@
+"""The seal: encoder seeds from the commit, target seeds from the finished weights, all counted."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from taskgrain.cli.main import main
+from taskgrain.config.load import load_study, study_to_toml
+from taskgrain.config.settings import Study
+from taskgrain.data.opening import read_manifest
+from taskgrain.errors import ConfigError, RunError
+from taskgrain.results import read_rows
+from taskgrain.study.folder import RunFolder
+from taskgrain.study.seal import after_opening, before_opening, open_seal, read_seal
+from taskgrain.tabletop.dataset import WorldSpec, plan, write_annotations
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SEALED = (
+    f"seal={{commit='{COMMIT}', seeds=2}}",
+    "targets=[{name='kitchenware', sealed=true, support=26, scored=39},"
+    " {name='kitchenware-far', world='kitchenware-far', support=26, scored=39}]",
+)
+
+
+def sealed_study(*changes: str) -> Study:
+    return load_study("smoke", [*SEALED, *changes])
+
+
+def with_weights(study: Study, root: Path, content: bytes = b"weights") -> RunFolder:
+    """Write what stands for the weights of every training of a study."""
+    folder = RunFolder(root)
+    for source in study.sources:
+        for seed in study.seeds:
+            path = folder.checkpoint(source.name, seed) / "last" / "model.safetensors"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content + source.name.encode() + bytes([seed % 251]))
+    return folder
+
+
+def test_the_commit_decides_the_encoder_seeds() -> None:
+    seeds = sealed_study().seeds
+    assert len(set(seeds)) == 2
+    assert sealed_study("seeds=[7]").seeds == seeds  # whatever the file or its parent names
+    other = sealed_study(f"seal={{commit='{COMMIT[::-1]}', seeds=2}}")
+    assert not set(other.seeds) & set(seeds)
+    assert sealed_study(f"seal={{commit='{COMMIT}', seeds=3}}").seeds[:2] == seeds
+
+
+def test_a_sealed_study_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "study.toml"
+    path.write_text(study_to_toml(sealed_study()), encoding="utf-8")
+    assert load_study(path) == sealed_study()
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (["seal={commit='main', seeds=2}"], "seal.commit"),
+        ([f"seal={{commit='{COMMIT}', seeds=0}}"], "seal.seeds"),
+        ([f"seal={{commit='{COMMIT}'}}"], "seal.seeds"),
+        (
+            ["targets=[{name='kitchenware', root='.', sealed=true}]"],
+            '"sealed" is for drawn targets',
+        ),
+    ],
+)
+def test_a_seal_that_seals_nothing_is_refused(changes: list[str], wanted: str) -> None:
+    with pytest.raises(ConfigError, match=wanted):
+        sealed_study(*changes)
+
+
+def test_a_sealed_target_needs_a_seal() -> None:
+    with pytest.raises(ConfigError, match=r'needs "seal\.commit" and "seal\.seeds"'):
+        load_study("smoke", [SEALED[1]])
+
+
+def test_the_weights_decide_the_clips_of_sealed_targets_alone(tmp_path: Path) -> None:
+    study = sealed_study()
+    assert [target.name for target in before_opening(study).targets] == ["kitchenware-far"]
+    seal = open_seal(study, with_weights(study, tmp_path / "one"))
+    seeds = [target.seed for target in after_opening(study, seal).targets]
+    assert seeds == [seal.seed, 0]
+    again = open_seal(study, with_weights(study, tmp_path / "two"))
+    assert again.seed == seal.seed
+    other = open_seal(study, with_weights(study, tmp_path / "three", b"others"))
+    assert other.seed != seal.seed
+    changed = sealed_study("train.epochs=3")
+    assert open_seal(changed, with_weights(changed, tmp_path / "four")).seed != seal.seed
+
+
+def test_every_seal_that_is_opened_is_counted_once(tmp_path: Path) -> None:
+    study = sealed_study()
+    one = with_weights(study, tmp_path / "one")
+    assert open_seal(study, one).number == 1
+    assert open_seal(study, one).number == 1  # gone on with
+    (one.root / "seal.json").unlink()  # killed between the line and the file
+    assert open_seal(study, one).number == 1
+    other = with_weights(study, tmp_path / "two", b"others")
+    assert open_seal(study, other).number == 2
+    renamed = sealed_study("name=another")
+    assert open_seal(renamed, with_weights(renamed, tmp_path / "three")).number == 1
+    lines = (tmp_path / "seals.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["run"] for line in lines] == ["one", "two", "three"]
+
+
+def test_a_run_whose_weights_are_others_than_its_seals_is_refused(tmp_path: Path) -> None:
+    study = sealed_study()
+    folder = with_weights(study, tmp_path / "run")
+    open_seal(study, folder)
+    with_weights(study, tmp_path / "run", b"trained again")
+    with pytest.raises(RunError, match="the weights of this run are not those"):
+        open_seal(study, folder)
+
+
+@pytest.mark.slow
+def test_a_sealed_study_draws_its_targets_after_its_weights(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "run"
+    small = (
+        *("data.train=60", "data.validation=24", "examples=2", "transfer.shots=[1]"),
+        *('sources=["action-groups", "categories"]', "primary.shots=1", "train.epochs=1"),
+        *("transfer.draws=3", "transfer.controls=['majority', 'random-labels']"),
+    )
+    changes = [part for each in (*SEALED, *small) for part in ("--set", each)]
+    main(["study", "smoke", "--quiet", "--out", str(out), *changes])
+    seal = read_seal(RunFolder(out))
+    assert seal is not None
+    assert seal.commit == COMMIT
+    cells = [json.loads(line)["cell"] for line in (out / "timings.jsonl").read_text().splitlines()]
+    trained = [place for place, cell in enumerate(cells) if cell.startswith("train ")]
+    assert len(trained) == 6
+    drawn = cells.index("prepare kitchenware 00000")
+    assert cells.index("prepare kitchenware-far 00000") < min(trained) <= max(trained) < drawn
+    # The clips are those of the sealed seed, and the study file still holds none.
+    ids = {record.clip_id for record in read_manifest(out / "data" / "kitchenware").records}
+    write_annotations(
+        tmp_path / "same", plan(WorldSpec("kitchenware", seal.seed, train=26, validation=39))
+    )
+    same = read_manifest(tmp_path / "same")
+    assert {record.clip_id for record in same.records} == ids
+    assert load_study(out / "study.toml").targets[0].seed == 0
+    targets = {row.target for row in read_rows(out / "results.jsonl")}
+    assert targets >= {"kitchenware", "kitchenware-far"}
+    before = (out / "results.jsonl").read_bytes()
+    main(["study", "smoke", "--quiet", "--out", str(out), *changes])  # complete: nothing to do
+    assert (out / "results.jsonl").read_bytes() == before
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "1 of 1 of this study" in page
+    assert COMMIT in page
+    assert capsys.readouterr().err == ""
