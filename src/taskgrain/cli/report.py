@@ -1,4 +1,4 @@
-"""`taskgrain report`: the page again, from the results alone; or which encoder did best."""
+"""`taskgrain report`: the page again, from the results; which encoder did best; evidence."""
 
 from __future__ import annotations
 
@@ -22,17 +22,31 @@ def report(
         bool,
         typer.Option("--captions", help="with --best: only of sources that learned captions"),
     ] = False,
+    evidence: Annotated[
+        Path | None,
+        typer.Option(
+            "--evidence",
+            help="write what others need to recompute the endpoints into this folder, and stop",
+        ),
+    ] = None,
 ) -> None:
     """Rebuild a run's report from its results.
 
     With --best: of the trained sources the one with the highest value at the primary endpoint's
     target, probe, shots, metric and read-out (over its seeds), and of its seeds the best one.
     """
+    if best and evidence is not None:
+        raise typer.BadParameter("goes without --best", param_hint="--evidence")
     if best:
         _print_best(run, captions=captions)
         return
     if captions:
         raise typer.BadParameter("is for --best alone", param_hint="--captions")
+    if evidence is not None:
+        from taskgrain.report.evidence import write_evidence
+
+        print(write_evidence(run, evidence))
+        return
     from taskgrain.report.html import write_report
 
     print(write_report(run))

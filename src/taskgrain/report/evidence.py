@@ -1,0 +1,177 @@
+"""A run as evidence: small enough to be committed, and every number of it can be recomputed.
+
+What is kept is the study file, the rows where the study's endpoints are read, the answers to every
+clip behind them, the features of one source and seed, the figures, and the page without its clips.
+`recompute.py` beside them needs numpy and scipy alone, and nothing of taskgrain.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.config.load import load_study
+from taskgrain.config.settings import Study
+from taskgrain.data.files import atomic_path, make_folder, write_text
+from taskgrain.errors import ConfigError, ResultError
+from taskgrain.report.html import REPORT_NAME, build_parts, render
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.run_folder import read_run_folder
+from taskgrain.results import ResultRow, Shots, read_rows, write_rows
+from taskgrain.transfer.archive import write_arrays
+from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.predictions import read_evaluation
+
+COPIED = ("study.toml", "seal.json", "provenance.json")  # where they are there
+RECOMPUTE = "recompute.py"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Where endpoints are read."""
+
+    probe: str
+    shots: Shots
+    readout: str
+
+
+def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
+    """Write the evidence of a finished run into a folder of its own.
+
+    Equal runs give equal bytes. The folder holds `study.toml`, `results.jsonl.gz`, `answers/`,
+    `cell.npz`, `figures/`, `report.html` and `recompute.py`; docs/data-format.md, "Evidence",
+    describes each.
+
+    Args:
+        run_dir: the run folder; its predictions and features must still be there.
+        out: the folder to write; made if it is not there, and refused if it holds other files.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ResultError: if the run is not finished, or its answers were removed.
+        ConfigError: if `out` holds files that are no evidence.
+    """
+    run_dir, out = Path(run_dir), Path(out)
+    rows = read_rows(run_dir / "results.jsonl")
+    study = load_study(str(run_dir / "study.toml"))
+    settings = settings_of(study)
+    answered = list(_answered(run_dir, settings))
+    if not answered:
+        raise ResultError(
+            f"{run_dir / 'predictions'}: no answers where the endpoints of the study are read; "
+            "give the study's command again"
+        )
+    _claim(out)
+    for name in COPIED:
+        if (run_dir / name).is_file():
+            write_text(out / name, (run_dir / name).read_text(encoding="utf-8"))
+    _write_rows(out / "results.jsonl.gz", [row for row in rows if _is_kept(row, settings)])
+    targets = dict.fromkeys(each.target for each, _ in answered)
+    for target in targets:
+        of_target = [(each, answers) for each, answers in answered if each.target == target]
+        write_arrays(out / "answers" / f"{target.replace('/', '.')}.npz", packed(of_target))
+    _write_page(run_dir, out)
+    shutil.copyfile(Path(__file__).with_name(RECOMPUTE), out / RECOMPUTE)
+    return out
+
+
+def settings_of(study: Study) -> list[Setting]:
+    """List where the endpoints of a study are read, each once."""
+    endpoints = (study.primary, *study.family)
+    return list(dict.fromkeys(Setting(e.probe, e.shots, e.readout) for e in endpoints))
+
+
+def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[np.generic]]:
+    """Pack the answers to one target: a bit for each draw and clip, 1 where the answer is right.
+
+    Returns:
+        `header`, JSON: a record for each subject, with the place of its clips; `right-I`, uint8,
+        the bits of its (draws, N) answers, row by row, as `numpy.packbits` packs them; `clip-C` and
+        `label-C` of each distinct list of clips.
+    """
+    arrays: dict[str, NDArray[np.generic]] = {}
+    clips: dict[tuple[str, ...], int] = {}
+    header = []
+    for index, (evaluation, answers) in enumerate(answered):
+        place = clips.setdefault(evaluation.clip_ids, len(clips))
+        arrays[f"clip-{place}"] = np.array(evaluation.clip_ids, dtype=np.str_)
+        arrays[f"label-{place}"] = evaluation.labels.astype(np.int16)
+        arrays[f"right-{index}"] = np.packbits(evaluation.correct(answers))
+        header.append(
+            {
+                "source": evaluation.source,
+                "seed": evaluation.seed,
+                "control": evaluation.control,
+                "readout": evaluation.readout,
+                "probe": answers.probe,
+                "shots": answers.shots,
+                "draws": answers.num_draws,
+                "clips": place,
+            }
+        )
+    return {"header": np.array(json.dumps(header), dtype=np.str_), **arrays}
+
+
+def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Evaluation, Answers]]:
+    """Yield every answer where the endpoints are read; those to permuted labels are left out."""
+    for path in sorted((run_dir / "predictions").glob("*.npz")):
+        if ".episodes." in path.name or ".permuted." in path.name:
+            continue
+        evaluation = read_evaluation(path)
+        for answers in evaluation.answers:
+            read_as = evaluation.readout
+            at = [s for s in settings if (s.probe, s.shots) == (answers.probe, answers.shots)]
+            if answers.problem is None and any(read_as in (s.readout, "flat") for s in at):
+                yield evaluation, answers
+
+
+def _is_kept(row: ResultRow, settings: Sequence[Setting]) -> bool:
+    """Whether a row is read where an endpoint is, or by no probe: own scores, chance, alignment."""
+    if row.probe is None:
+        return row.passes is None
+    at = [each for each in settings if (each.probe, each.shots) == (row.probe, row.shots)]
+    return row.control != "permuted-labels" and any(
+        row.readout in (each.readout, "flat") for each in at
+    )
+
+
+def _claim(out: Path) -> None:
+    """Refuse a folder that holds anything but evidence, and empty one that does."""
+    if out.is_dir() and any(out.iterdir()) and not (out / RECOMPUTE).is_file():
+        raise ConfigError(
+            f"{out} holds files that are no evidence; choose an empty folder with --evidence"
+        )
+    make_folder(out)
+    shutil.rmtree(out / "answers", ignore_errors=True)
+
+
+def _write_rows(path: Path, rows: Sequence[ResultRow]) -> None:
+    plain = path.with_suffix("")
+    write_rows(plain, rows)
+    with (
+        atomic_path(path) as partial,
+        partial.open("wb") as raw,
+        # Without name and time, so that equal rows give equal bytes.
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as file,
+    ):
+        file.write(plain.read_bytes())
+    plain.unlink()
+
+
+def _write_page(run_dir: Path, out: Path) -> None:
+    """Write the page and its figures; clips would be most of its bytes, and are left out."""
+    run = replace(read_run_folder(run_dir), examples=())
+    lookup = Lookup(run.study, run.rows)
+    parts = build_parts(run, lookup)
+    for drawing in parts.drawings:
+        write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
+    write_text(out / REPORT_NAME, render(run, lookup, parts))
