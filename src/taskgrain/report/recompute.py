@@ -86,10 +86,12 @@ def compared(row: Row, values: Values) -> list[Compared]:
     if ours is None:
         return []
     if row["versus"] is not None:
-        theirs = values.get((row["target"], row["versus"], None, *at))
-        if theirs is None or row["control"] is not None or set(ours) != set(theirs):
+        theirs = other_values(row, values)
+        if not theirs or row["control"] is not None:
             return []
-        ours = {seed: ours[seed] - theirs[seed] for seed in ours}
+        ours = {
+            seed: each - theirs.get(seed, theirs.get(None, np.nan)) for seed, each in ours.items()
+        }
     what = "value" if row["versus"] is None else "difference"
     if row["seed"] is not None or None in ours:
         return [(what, ours[row["seed"]], row["value"])] if row["seed"] in ours else []
@@ -98,6 +100,20 @@ def compared(row: Row, values: Values) -> list[Compared]:
     if row["interval"] == "seeds":
         found += [(f"{what}, {name}", mine, theirs) for name, mine, theirs in t_test(each, row)]
     return found
+
+
+def other_values(row: Row, values: Values) -> dict[int | None, float]:
+    """Find what a difference is taken from: a source, or a control, which may have no seeds."""
+    at = (row["probe"], row["shots"], row["metric"])
+    for source, control, readout in (
+        (row["versus"], None, row["readout"]),
+        (None, row["versus"], row["readout"]),
+        (None, row["versus"], "flat"),
+    ):
+        found = values.get((row["target"], source, control, readout, *at))
+        if found is not None:
+            return found
+    return {}
 
 
 def t_test(each: NDArray[np.float64], row: Row) -> list[Compared]:
