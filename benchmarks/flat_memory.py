@@ -81,7 +81,7 @@ def write_answers(folder: Path, num_clips: int) -> None:
 
 def gather(folder: Path, num_clips: int) -> None:
     """Turn the answers into rows."""
-    endpoint = Endpoint("fine", "coarse", "made", "ridge", 5, "top-1", "lstm-mean")
+    endpoint = Endpoint("fine", ("coarse",), "made", "ridge", 5, "top-1", "lstm-mean")
     plan = RowPlan(
         "made",
         [("fine", "coarse"), ("middle", "coarse")],

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, cast, get_args
@@ -30,6 +30,8 @@ Control = Literal[
 ]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 Value = str | int | float | None
+LESS = " minus "  # between two targets; no name has a space
+BOTH = " and "  # between sources that a claim is made against together
 
 # Other metrics may have any finite value: bits, differences between epochs.
 FRACTION_METRICS = (
@@ -78,9 +80,11 @@ class ResultRow:
     it lies within a margin, the difference is no larger than that. `chosen` is the hyper-parameter
     and `chosen_on` where it was chosen. `p` is uncorrected; `p_holm` is the same p after Holm's
     correction over all endpoints of the study, on the "seeds" row of each endpoint and nowhere
-    else. `passes` is given for a training of fewer clip passes that is scored on its own labels and
-    tested on no target. `problem` says why a probe gave no value; the row then has none, and no
-    interval or p.
+    else. A target "NEAR minus FAR" is the difference on NEAR minus the difference on FAR. A versus
+    "A and B" is the claim that the source is above each of them: the row has their smallest
+    difference and the largest p. `passes` is given for a training of fewer clip passes that is
+    scored on its own labels and tested on no target. `problem` says why a probe gave no value; the
+    row then has none, and no interval or p.
 
     Raises:
         ValueError: for a value that is not finite, a fraction outside its range, an interval that
@@ -139,6 +143,16 @@ LATER_COLUMNS = (
     "problem",
     "passes",
 )  # results of older versions lack them
+
+
+def less_target(target: str, minus_target: str | None) -> str:
+    """Name where a difference is read: "NEAR minus FAR" where it is taken less that on another."""
+    return target if minus_target is None else f"{target}{LESS}{minus_target}"
+
+
+def versus_each(names: Sequence[str]) -> str:
+    """Name the sources that one claim is made against, "A and B"; one source keeps its name."""
+    return BOTH.join(names)
 
 
 def is_fraction(metric: str) -> bool:
@@ -246,9 +260,10 @@ def _value_fault(row: ResultRow) -> str | None:
     if row.p_holm is not None and (row.p is None or row.p_holm < row.p):
         return f"p_holm is {row.p_holm} to a p of {row.p}; a correction never lowers it"
     if row.value is not None and is_fraction(row.metric):
-        lowest = 0.0 if row.versus is None else -1.0
-        if not lowest <= row.value <= 1.0:
-            return f"{row.metric} is {row.value}; expected {lowest:g} to 1"
+        highest = 2.0 if LESS in row.target else 1.0  # a difference of two differences
+        lowest = 0.0 if row.versus is None else -highest
+        if not lowest <= row.value <= highest:
+            return f"{row.metric} is {row.value}; expected {lowest:g} to {highest:g}"
     return None
 
 

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import pytest
+
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
+from taskgrain.errors import ConfigError
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.study.gather import compared_pairs, endpoints, nested_ladder
+from taskgrain.study.targets import are_two_looks
 
 TAXONOMY = Taxonomy(
     ("a", "b", "c", "d", "e", "f"),
@@ -59,6 +63,54 @@ def test_the_familys_pairs_are_compared_beside_the_primary_ones() -> None:
     study = study_of(HALF, PAIR, CATEGORY, overrides=(family,))
     assert compared_pairs(study) == [("middle", "coarse"), ("fine", "coarse"), ("fine", "middle")]
     first, second, third = endpoints(study)
-    assert (first.source, first.versus, first.shots) == ("fine", "coarse", 5)
-    assert (second.versus, second.readout) == ("middle", "lstm-mean")
+    assert (first.source, first.versus, first.shots) == ("fine", ("coarse",), 5)
+    assert (second.versus, second.readout) == (("middle",), "lstm-mean")
     assert third.shots == 1
+
+
+def test_each_rival_of_an_endpoint_is_compared() -> None:
+    family = 'family=[{source="fine", versus=["middle", "coarse"], target="kitchenware"}]'
+    study = study_of(HALF, PAIR, CATEGORY, overrides=(family,))
+    assert compared_pairs(study) == [("middle", "coarse"), ("fine", "coarse"), ("fine", "middle")]
+    assert endpoints(study)[1].versus == ("middle", "coarse")
+
+
+TWO_LOOKS = (
+    'targets=[{name="near", world="kitchenware"}, {name="far", world="kitchenware-far"}]',
+    'primary={source="fine", versus="coarse", target="near"}',
+)
+
+
+def test_an_endpoint_may_compare_the_differences_on_two_targets() -> None:
+    family = 'family=[{source="fine", versus="coarse", target="near", minus_target="far"}]'
+    study = study_of(HALF, CATEGORY, overrides=(*TWO_LOOKS, family))
+    first, second = endpoints(study)
+    assert (first.at, second.at) == ("near", "near minus far")
+    assert compared_pairs(study) == [("fine", "coarse")]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "problem"),
+    [
+        ('target="near", minus_target="near", versus="coarse"', "the difference of a difference"),
+        ('target="near", minus_target="nowhere", versus="coarse"', "minus_target is 'nowhere'"),
+        ('target="near", versus=["coarse"]', "at least 2 in the list"),
+        ('target="near", versus=["coarse", "coarse"]', "versus names 'coarse' twice"),
+        ('target="near", versus=["coarse", "fine"]', "compares 'fine' with itself"),
+        ('target="near", versus=["coarse", "no"]', "versus is 'no'"),
+        ('target="near", versus="coarse"', "is the primary endpoint"),
+    ],
+)
+def test_endpoints_that_cannot_be_read_are_refused(endpoint: str, problem: str) -> None:
+    family = f'family=[{{source="fine", {endpoint}}}]'
+    with pytest.raises(ConfigError, match=problem):
+        study_of(HALF, CATEGORY, overrides=(*TWO_LOOKS, family))
+
+
+def test_the_drawn_looks_of_one_seed_are_pairs_and_no_other_targets() -> None:
+    near, far = study_of(HALF, CATEGORY, overrides=TWO_LOOKS).targets
+    assert are_two_looks(near, far)
+    assert are_two_looks(far, near)
+    assert not are_two_looks(near, near)
+    assert not are_two_looks(near, far.model_copy(update={"seed": 1}))
+    assert not are_two_looks(near, far.model_copy(update={"world": None}))

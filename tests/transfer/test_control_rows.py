@@ -28,7 +28,7 @@ TASK = TargetTask(
     query_labels=LABELS,
     failed=frozenset({FAILED}),
 )
-AT = Endpoint("fine", "coarse", "kitchenware", "ridge", 5, "top-1", "lstm-mean")
+AT = Endpoint("fine", ("coarse",), "kitchenware", "ridge", 5, "top-1", "lstm-mean")
 ASKED: tuple[Control, ...] = ("majority", "random-encoder", "motion-energy", "shuffled-time")
 
 

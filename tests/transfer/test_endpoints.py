@@ -19,7 +19,7 @@ LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
 ACCURACY = {"fine": 0.8, "middle": 0.7, "coarse": 0.5}
 PRIMARY = Endpoint(
     source="fine",
-    versus="coarse",
+    versus=("coarse",),
     target="kitchenware",
     probe="nearest-mean",
     shots=5,
@@ -29,7 +29,7 @@ PRIMARY = Endpoint(
 FAMILY = (
     PRIMARY,
     replace(PRIMARY, source="middle"),
-    replace(PRIMARY, versus="middle", metric="top-1"),
+    replace(PRIMARY, versus=("middle",), metric="top-1"),
 )
 PAIRS = [("fine", "coarse"), ("middle", "coarse"), ("fine", "middle")]
 

@@ -93,8 +93,8 @@ def endpoints_wires() -> list[Wire]:
             "primary.versus",
             "wide",
             {
-                "endpoints[0].versus": "wide",
-                "rows.at.versus": "wide",
+                "endpoints[0].versus": ("wide",),
+                "rows.at.versus": ("wide",),
                 "rows.compared": [
                     *[("fine", "wide"), ("both", "wide"), ("coarse", "wide")],
                     ("fine", "coarse"),
@@ -164,6 +164,15 @@ def endpoints_wires() -> list[Wire]:
         Wire(
             "family[0].versus",
             "wide",
-            {"endpoints[1].versus": "wide", "rows.compared": [*pairs, ("fine", "wide")]},
+            {"endpoints[1].versus": ("wide",), "rows.compared": [*pairs, ("fine", "wide")]},
         ),
+        Wire(
+            "family[0].versus",
+            ["both", "coarse"],
+            {
+                "endpoints[1].versus": ("both", "coarse"),
+                "rows.compared": [*pairs, ("fine", "both")],
+            },
+        ),
+        Wire("family[0].minus_target", "kitchen", {"endpoints[1].minus_target": "kitchen"}),
     ]

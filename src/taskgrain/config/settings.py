@@ -14,7 +14,7 @@ from taskgrain.config.base import Name, Part, Settings
 from taskgrain.config.clips import RESERVED_TARGETS, Augment, SourceData, Target, Video
 from taskgrain.config.learning import LADDER, Source, Train
 from taskgrain.config.networks import Decoder, Encoder
-from taskgrain.config.testing import Primary, Seal, Transfer
+from taskgrain.config.testing import FamilyEndpoint, Primary, Seal, Transfer
 
 
 class Study(Settings):
@@ -38,7 +38,7 @@ class Study(Settings):
     targets: tuple[Target, ...] = Field(min_length=1, description="where features are tested")
     transfer: Transfer = Transfer()
     primary: Primary
-    family: tuple[Primary, ...] = Field(
+    family: tuple[FamilyEndpoint, ...] = Field(
         (), description="further primary endpoints; Holm corrects over all of them"
     )
     margin: float = Field(
@@ -118,25 +118,34 @@ class Study(Settings):
         """Give the settings of a source's encoder."""
         return self.encoder if source.encoder is None else self.encoders[source.encoder]
 
+    @property
+    def endpoints(self) -> tuple[FamilyEndpoint, ...]:
+        """The primary endpoint, then its family: what Holm corrects together."""
+        return (FamilyEndpoint(**dict(self.primary)), *self.family)
+
     @model_validator(mode="after")
     def _endpoints_are_measured(self) -> Self:
-        self._check_endpoint("primary", self.primary)
-        for index, endpoint in enumerate(self.family):
+        primary, *family = self.endpoints
+        self._check_endpoint("primary", primary)
+        for index, endpoint in enumerate(family):
             self._check_endpoint(f"family[{index}]", endpoint)
-            if endpoint == self.primary:
+            if endpoint == primary:
                 raise ValueError(f"family[{index}] is the primary endpoint; leave it out")
             if endpoint in self.family[:index]:
                 raise ValueError(f"family[{index}] is there twice")
         return self
 
-    def _check_endpoint(self, where: str, endpoint: Primary) -> None:
+    def _check_endpoint(self, where: str, endpoint: FamilyEndpoint) -> None:
         """Refuse a comparison of what the study does not measure."""
         transfer = self.transfer
         sources = tuple(source.name for source in self.sources)
+        targets = tuple(target.name for target in self.targets)
+        second = endpoint.minus_target
         for key, value, known in (
             ("source", endpoint.source, sources),
-            ("versus", endpoint.versus, sources),
-            ("target", endpoint.target, tuple(target.name for target in self.targets)),
+            *(("versus", name, sources) for name in endpoint.each_versus),
+            ("target", endpoint.target, targets),
+            *(() if second is None else (("minus_target", second, targets),)),
             ("shots", endpoint.shots, transfer.shots),
             ("probe", endpoint.probe, transfer.probes),
             ("readout", endpoint.readout, transfer.readouts),
@@ -144,5 +153,13 @@ class Study(Settings):
             if value not in known:
                 has = ", ".join(str(each) for each in known)
                 raise ValueError(f"{where}.{key} is {value!r}; this study has {has}")
-        if endpoint.source == endpoint.versus:
+        if endpoint.source in endpoint.each_versus:
             raise ValueError(f"{where} compares {endpoint.source!r} with itself")
+        twice = [name for name in endpoint.each_versus if endpoint.each_versus.count(name) > 1]
+        if twice:
+            raise ValueError(f"{where}.versus names {twice[0]!r} twice")
+        if second == endpoint.target:
+            raise ValueError(
+                f"{where}.minus_target is its target, {second!r}: the difference of a difference "
+                "from itself is 0; name another target, or leave it out"
+            )

@@ -91,11 +91,10 @@ class Transfer(Settings):
         return self
 
 
-class Primary(Settings):
-    """The one comparison that answers the study's question, fixed before the run."""
+class Comparison(Settings):
+    """Which source is compared, and where its features are read."""
 
     source: Name = Field(description="the finer source")
-    versus: Name = Field(description="the source it is compared with")
     target: Name = Field(description="the target task")
     probe: ProbeName = Field("logistic-regression", description="the probe that is compared")
     shots: Shots = Field(5, description="support clips a class")
@@ -103,6 +102,31 @@ class Primary(Settings):
         "mean-per-class", description="the metric that is compared"
     )
     readout: Readout = Field("lstm-mean", description="what of the encoders is compared")
+
+
+class Primary(Comparison):
+    """The one comparison that answers the study's question, fixed before the run."""
+
+    versus: Name = Field(description="the source it is compared with")
+
+
+class FamilyEndpoint(Comparison):
+    """A further comparison: of two targets where it names a second, with each of several."""
+
+    versus: Name | Annotated[tuple[Name, ...], Field(min_length=2)] = Field(
+        description="the source it is compared with; of a list: the claim is that the first is "
+        "above each of them"
+    )
+    minus_target: Name | None = Field(
+        None,
+        description="a second target: what is tested is the difference on target minus the "
+        "difference on this one",
+    )
+
+    @property
+    def each_versus(self) -> tuple[str, ...]:
+        """The sources that it is compared with: one, or several."""
+        return (self.versus,) if isinstance(self.versus, str) else self.versus
 
 
 class Seal(Settings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from taskgrain.report.lookup import Lookup, question_of
 from taskgrain.report.run_folder import Primary
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
@@ -22,17 +24,32 @@ from taskgrain.statistics.power import LEVEL, POWER
 def endpoint_table(lookup: Lookup) -> Table:
     """Return every endpoint with its test, its correction, and what would have been found.
 
-    Empty where the study names no endpoint but the primary one, and its seeds gave no test.
+    The primary comparison on the study's other targets stands beside them, as secondary. Empty
+    where the study names no endpoint but the primary one, which was read on no other target, and
+    its seeds gave no test.
     """
     primary = lookup.study.primary
     endpoints = (() if primary is None else (primary,)) + lookup.study.family
     is_tested = any(lookup.tested(endpoint) is not None for endpoint in endpoints)
+    others = tuple(each for each in elsewhere(lookup) if each not in endpoints)
     blocks: tuple[Block, ...] = ()
-    if is_tested or len(endpoints) > 1:
-        lines = tuple(_line(lookup, endpoint) for endpoint in endpoints)
-        blocks = (Block("Primary", lines[:1]), Block("Further", lines[1:]))
+    if is_tested or len(endpoints) > 1 or others:
+        further = tuple(line for endpoint in endpoints[1:] for line in _lines(lookup, endpoint))
+        blocks = (
+            Block("Primary", tuple(_line(lookup, endpoint) for endpoint in endpoints[:1])),
+            Block("Further", further),
+            Block(
+                "The primary comparison on other targets, secondary",
+                tuple(_beside(lookup, each) for each in others),
+            ),
+        )
     family = f"all {len(endpoints)}" if len(endpoints) > 1 else "the only one"
     caption = _caption(family, lookup.study.margin, is_tested=is_tested)
+    if any(len(endpoint.rivals) > 1 for endpoint in endpoints):
+        caption += (
+            " Above each of several: the smallest of the differences and the largest p, one place "
+            "in the correction."
+        )
     return Table(
         name="endpoints",
         title="The endpoints, named before the run",
@@ -63,19 +80,56 @@ def _caption(family: str, margin: float, *, is_tested: bool) -> str:
     )
 
 
+def elsewhere(lookup: Lookup) -> tuple[Primary, ...]:
+    """Return the primary comparison on every other target of the study that has it."""
+    primary = lookup.study.primary
+    if primary is None:
+        return ()
+    names = (target.name for target in lookup.study.targets if target.name != primary.target)
+    others = (replace(primary, target=name) for name in names)
+    return tuple(
+        each
+        for each in others
+        if lookup.difference(each.source, each.versus, question_of(each)) is not None
+    )
+
+
+def _lines(lookup: Lookup, endpoint: Primary) -> tuple[Line, ...]:
+    """Return an endpoint's line; with several rivals, also the difference from each of them."""
+    if len(endpoint.rivals) == 1:
+        return (_line(lookup, endpoint),)
+    parts = (replace(endpoint, versus=versus) for versus in endpoint.rivals)
+    return (_line(lookup, endpoint), *(_beside(lookup, part) for part in parts))
+
+
 def _line(lookup: Lookup, endpoint: Primary) -> Line:
-    row = lookup.tested(endpoint)
-    if row is None:
-        row = lookup.difference(endpoint.source, endpoint.versus, question_of(endpoint))
-    tested = row if row is not None and row.interval == "seeds" else None
+    tested, judged = lookup.tested(endpoint), judge(lookup, endpoint)
+    row = tested or next(iter(judged.rows), None)
+    each = "each of " if len(endpoint.rivals) > 1 else ""
     return Line(
-        f"{endpoint.source} {MINUS} {endpoint.versus}: {setting_of(endpoint)}",
+        f"{endpoint.source} {MINUS} {each}{endpoint.versus}: {setting_of(endpoint)}",
         (
             cell_of(row),
-            Cell(judge(lookup, endpoint).verdict.value),
+            Cell(judged.verdict.value),
             _p_cell(tested, None if tested is None else tested.p),
             _p_cell(tested, None if tested is None else tested.p_holm),
             cell_of(lookup.detectable(endpoint)),
+        ),
+    )
+
+
+def _beside(lookup: Lookup, endpoint: Primary) -> Line:
+    """Return the line of a comparison that is no endpoint: it has no verdict and no correction."""
+    tested = lookup.tested(endpoint)
+    row = tested or lookup.difference(endpoint.source, endpoint.versus, question_of(endpoint))
+    return Line(
+        f"{endpoint.source} {MINUS} {endpoint.versus}: {endpoint.at}",
+        (
+            cell_of(row),
+            Cell(),
+            _p_cell(tested, None if tested is None else tested.p),
+            Cell(),
+            Cell(),
         ),
     )
 
@@ -89,8 +143,9 @@ def _p_cell(row: ResultRow | None, p: float | None) -> Cell:
 def setting_of(endpoint: Primary) -> str:
     """Return where an endpoint is read, in words."""
     readout = "" if endpoint.readout in (None, "lstm-mean") else readout_words(endpoint.readout)
+    second = endpoint.minus_target
     parts = (
-        endpoint.target,
+        endpoint.target if second is None else f"gain on {endpoint.target} minus gain on {second}",
         shots_words(endpoint.shots),
         probe_words(endpoint.probe),
         metric_words(endpoint.metric),

@@ -175,6 +175,7 @@ OVER: Mapping[str | None, Kind] = {
     None: "difference-over-seeds",  # seeds that do not differ have no interval
     "seeds": "difference-over-seeds",
     "clips": "difference-over-clips",
+    "clip-pairs": "difference-over-clips",
     "episodes": "difference-over-episodes",
     "crossed": "difference-crossed",
 }

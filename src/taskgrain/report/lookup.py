@@ -16,7 +16,15 @@ from typing import TypeVar
 
 from taskgrain.learned import SOURCE_VALIDATION, OwnScore, own_scores, unlearned
 from taskgrain.report.run_folder import Primary, StudyFacts
-from taskgrain.results import CONTROLS, DETECTABLE, EPISODE_METRIC, TREND, ResultRow
+from taskgrain.results import (
+    BOTH,
+    CONTROLS,
+    DETECTABLE,
+    EPISODE_METRIC,
+    LESS,
+    TREND,
+    ResultRow,
+)
 from taskgrain.statistics.intervals import CLIP_METRICS
 
 SEED_INTERVALS = ("crossed", "seeds")
@@ -67,7 +75,7 @@ class Lookup:
                 asked = Question(row.target, row.probe, row.shots, row.metric)
                 self._failures_of[asked].append(row)
         self.sources = self._source_order()
-        self.targets = unique(row.target for row in self.asked_rows)
+        self.targets = unique(row.target for row in self.asked_rows if LESS not in row.target)
         self.probes = self._probe_order()
         self.shots = sorted_shots(
             row.shots
@@ -194,6 +202,7 @@ class Lookup:
             (row.source, row.versus)
             for row in self.asked_rows
             if row.source and row.versus and row.versus not in CONTROLS and row.control is None
+            if BOTH not in row.versus
         }
         rank = {name: position for position, name in enumerate(self.sources)}
         last = len(rank)
@@ -276,7 +285,7 @@ class Lookup:
 def question_of(primary: Primary) -> Question:
     """Return the question that the primary endpoint asks."""
     return Question(
-        primary.target, primary.probe, primary.shots, primary.metric, readout=primary.readout
+        primary.at, primary.probe, primary.shots, primary.metric, readout=primary.readout
     )
 
 

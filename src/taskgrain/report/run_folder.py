@@ -13,7 +13,7 @@ from pathlib import Path
 
 from taskgrain.errors import ResultError
 from taskgrain.report.words import printable
-from taskgrain.results import ResultRow, read_rows
+from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
 
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"  # the first bytes of every WebM file
 
@@ -55,7 +55,10 @@ class TargetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Primary:
-    """An endpoint; the primary one is the difference that answers the study's question."""
+    """An endpoint; the primary one is the difference that answers the study's question.
+
+    `versus` names several sources as rows do, "A and B", where the claim is made against each.
+    """
 
     source: str
     versus: str
@@ -64,6 +67,17 @@ class Primary:
     shots: int | str | None = None
     metric: str = "top-1"
     readout: str | None = None  # studies of older versions name none
+    minus_target: str | None = None
+
+    @property
+    def at(self) -> str:
+        """The target of its rows, "NEAR minus FAR" for a difference of differences."""
+        return less_target(self.target, self.minus_target)
+
+    @property
+    def rivals(self) -> tuple[str, ...]:
+        """The sources that it is compared with: one, or several."""
+        return tuple(self.versus.split(BOTH))
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,19 +257,21 @@ def _as_text(value: object) -> str:
 
 
 def _primary(primary: Json) -> Primary | None:
-    source, versus = _text(primary, "source"), _text(primary, "versus")
-    target = _text(primary, "target")
-    if source is None or versus is None or target is None:
+    source, target = _text(primary, "source"), _text(primary, "target")
+    written = primary.get("versus")
+    versus = [printable(each) for each in (written, *_sequence(written)) if isinstance(each, str)]
+    if source is None or not versus or target is None:
         return None
     shots = primary.get("shots")
     return Primary(
         source=source,
-        versus=versus,
+        versus=versus_each(versus),
         target=target,
         probe=_text(primary, "probe"),
         shots=shots if isinstance(shots, int | str) else None,
         metric=_text(primary, "metric") or "top-1",
         readout=_text(primary, "readout"),
+        minus_target=_text(primary, "minus_target"),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from taskgrain.report.lookup import Lookup, question_of
@@ -19,6 +19,7 @@ class Verdict(StrEnum):
     WORSE = "worse"
     NO_DIFFERENCE = "no difference"
     UNSEPARATED = "cannot be told apart"
+    NOT_ABOVE_EACH = "not shown above each"
     NOT_LEARNED = "not learned"
     NO_INTERVAL = "no interval"
     NO_ROW = "no result"
@@ -37,15 +38,34 @@ class Judged:
 def judge(lookup: Lookup, endpoint: Primary) -> Judged:
     """Judge an endpoint by its best row: over all seeds where there is one, else by every seed.
 
-    A source that has not learned its own labels enters no claim, whatever the rows say.
+    A source that has not learned its own labels enters no claim, whatever the rows say. An endpoint
+    with several rivals is "better" where its source is better than each of them, and its rows are
+    those of the smallest difference.
     """
+    tested = lookup.tested(endpoint)
+    p_holm = None if tested is None else tested.p_holm
+    each = [
+        _judge_one(lookup, replace(endpoint, versus=versus), p_holm) for versus in endpoint.rivals
+    ]
+    if len(each) == 1:
+        return each[0]
+    found = {judged.verdict for judged in each}
+    for verdict in (Verdict.NOT_LEARNED, Verdict.NO_ROW, Verdict.NO_INTERVAL):
+        if verdict in found:
+            rows = next(judged.rows for judged in each if judged.verdict is verdict)
+            return Judged(verdict, rows, p_holm)
+    smallest = min(each, key=lambda judged: judged.rows[0].value or 0.0)
+    alike = found in ({Verdict.BETTER}, {Verdict.NO_DIFFERENCE})
+    return Judged(smallest.verdict if alike else Verdict.NOT_ABOVE_EACH, smallest.rows, p_holm)
+
+
+def _judge_one(lookup: Lookup, endpoint: Primary, p_holm: float | None) -> Judged:
     question = question_of(endpoint)
     best = lookup.difference(endpoint.source, endpoint.versus, question)
     if best is None or best.problem is not None:
         return Judged(Verdict.NO_ROW, () if best is None else (best,), None)
     rows = lookup.judging(lookup.differences(endpoint.source, endpoint.versus, question))
     tested = lookup.tested(endpoint)
-    p_holm = None if tested is None else tested.p_holm
     margin = lookup.study.margin
     verdict = verdict_of(rows, margin=margin, p_holm=p_holm)
     if verdict is Verdict.NO_DIFFERENCE and tested is not None and not is_within(tested, margin):

@@ -93,6 +93,7 @@ READOUTS = {
 TARGET_NORM = "+target-norm"  # at the end of a read-out's name
 INTERVALS = {
     "clips": "over test clips, these encoders held fixed",
+    "clip-pairs": "over pairs of test clips in two looks, these encoders held fixed",
     "draws": "over support draws, these encoders and test clips held fixed",
     "seeds": "over encoder seeds",
     "crossed": "over seeds, support draws, test clips and classes together",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.resamples import Draw, StoredDraws
 
-IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes"]
+IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes", "clip-pairs"]
 INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 ClipMetric = Literal["top-1", "mean-per-class"]
@@ -38,8 +38,9 @@ CELLS_AT_ONCE = 1 << 20  # resamples * clips, of 8 bytes each
 class Interval:
     """A value with its 95 % and 90 % intervals, and what was taken as random.
 
-    `n` counts the units that were: clips for "clips", encoder seeds for "seeds" and "crossed",
-    support draws for "draws", episodes for "episodes". `p` is None where no hypothesis was tested.
+    `n` counts the units that were: clips for "clips", pairs of clips that show the same in two
+    looks for "clip-pairs", encoder seeds for "seeds" and "crossed", support draws for "draws",
+    episodes for "episodes". `p` is None where no hypothesis was tested.
     """
 
     kind: IntervalKind
@@ -101,6 +102,11 @@ def clip_weights(category: NDArray[np.int64], *, metric: ClipMetric) -> NDArray[
     return weight
 
 
+def has_enough_clips(category: NDArray[np.int64]) -> bool:
+    """Whether each category has the clips that an interval over them needs: five."""
+    return int(np.unique(category, return_counts=True)[1].min()) >= FEWEST_CLIPS
+
+
 class ClipBootstrap:
     """Resample the scored clips within each category, the same way for every source.
 
@@ -152,7 +158,7 @@ class ClipBootstrap:
         self.category = category
         self._seed = seed
         self._members = [np.flatnonzero(category == each) for each in np.unique(category)]
-        self.is_sound = min(map(len, self._members)) >= FEWEST_CLIPS
+        self.is_sound = has_enough_clips(category)
         self.groups: GroupSums | None = None
         if groups is not None and len(np.unique(groups)) < len(groups):
             self.groups = GroupSums(category, groups)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from taskgrain.config.clips import Target
@@ -22,13 +23,19 @@ from taskgrain.study.floor_scores import FLOORS_FILE
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.source_scores import scores_name
 from taskgrain.study.subjects import SubjectKey, subjects
-from taskgrain.study.targets import episode_plans, target_tasks
+from taskgrain.study.targets import are_two_looks, episode_plans, target_tasks
 from taskgrain.study.testing import evaluation_name, has_permuted_control, opened
 from taskgrain.train.run_log import read_records
 from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.difference_rows import difference_rows
-from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
+from taskgrain.transfer.endpoints import (
+    Endpoint,
+    correct_endpoints,
+    detectable_rows,
+    joint_rows,
+)
 from taskgrain.transfer.episode_rows import episode_rows
+from taskgrain.transfer.gain_rows import gain_rows
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rows import (
     clip_rows,
@@ -72,13 +79,17 @@ def gather(worker: Worker, inputs: Inputs) -> None:
     rows += read_rows(folder.rows(FLOORS_FILE))
     keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
+    first_task: dict[str, TargetTask] = {}
     for target in study.targets:
         tasks = target_tasks(target, *opened(inputs.datasets[target.name]))
         for task in tasks:
             rows += _task_rows(inputs, keys, target, task, plan)
             worker.advance(1.0)
         rows += _episode_rows(inputs, keys, target, tasks[0], plan)
+        first_task[target.name] = tasks[0]
     asked = endpoints(study)
+    rows += _gain_rows(inputs, keys, first_task, asked)
+    rows += joint_rows(rows, asked)
     corrected = correct_endpoints(rows, asked, unlearned=unlearned(rows))
     rows = [*corrected, *detectable_rows(rows, asked)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
@@ -164,6 +175,41 @@ def _episode_rows(
     return episode_rows(answers, plan.compared, study=plan.study)
 
 
+def _gain_rows(
+    inputs: Inputs,
+    keys: Sequence[SubjectKey],
+    tasks: Mapping[str, TargetTask],
+    asked: Sequence[Endpoint],
+) -> list[ResultRow]:
+    """Return the rows of the endpoints that compare the differences on two targets."""
+    study, folder = inputs.study, inputs.folder
+    settings = {target.name: target for target in study.targets}
+    rows: list[ResultRow] = []
+    for endpoint in asked:
+        if endpoint.minus_target is None:
+            continue
+        names = (endpoint.target, endpoint.minus_target)
+        near, far = (
+            [
+                read_evaluation(folder.predictions(evaluation_name(key, name)), tasks[name])
+                for key in keys
+                if key.control is None
+                and key.source in (endpoint.source, *endpoint.versus)
+                and key.read_as == endpoint.readout
+            ]
+            for name in names
+        )
+        rows += gain_rows(
+            near,
+            far,
+            endpoint,
+            study=study.name,
+            are_pairs=are_two_looks(settings[names[0]], settings[names[1]]),
+            bootstrap_of=partial(ClipBootstrap, seed=BOOTSTRAP_SEED, scratch=folder.root),
+        )
+    return rows
+
+
 def row_plan_of(study: Study, taxonomy: Taxonomy) -> RowPlan:
     """Turn the settings of a study into what its rows are to say."""
     return RowPlan(
@@ -183,7 +229,7 @@ def compared_pairs(study: Study) -> list[tuple[str, str]]:
     """
     versus = study.primary.versus
     pairs = [(source.name, versus) for source in study.sources if source.name != versus]
-    pairs += [(endpoint.source, endpoint.versus) for endpoint in study.family]
+    pairs += [(each.source, versus) for each in study.family for versus in each.each_versus]
     return list(dict.fromkeys(pairs))
 
 
@@ -192,14 +238,15 @@ def endpoints(study: Study) -> list[Endpoint]:
     return [
         Endpoint(
             source=each.source,
-            versus=each.versus,
+            versus=each.each_versus,
             target=each.target,
             probe=each.probe,
             shots=each.shots,
             metric=each.metric,
             readout=each.readout,
+            minus_target=each.minus_target,
         )
-        for each in (study.primary, *study.family)
+        for each in study.endpoints
     ]
 
 

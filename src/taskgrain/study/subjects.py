@@ -243,19 +243,21 @@ def check_subjects(inputs: Inputs) -> None:
 
 def _check_endpoints(inputs: Inputs) -> None:
     study = inputs.study
-    for index, endpoint in enumerate((study.primary, *study.family)):
+    for index, endpoint in enumerate(study.endpoints):
         where = f"family[{index - 1}]" if index else "primary"
-        for name in (endpoint.source, endpoint.versus):
+        names = (endpoint.source, *endpoint.each_versus)
+        for name in names:
             has = readouts_of(inputs, name)
             if endpoint.readout not in has:
                 raise ConfigError(
                     f"{where}.readout is {endpoint.readout!r}, but the encoder of source {name!r} "
                     f"has {', '.join(has)} alone"
                 )
-        names = (endpoint.source, endpoint.versus)
-        if len(study.seeds) > 1 and not any(_is_drawn(inputs, inputs.source(n)) for n in names):
+        ours, *rivals = (_is_drawn(inputs, inputs.source(name)) for name in names)
+        if len(study.seeds) > 1 and not (ours or all(rivals)):
+            same = names[1 + rivals.index(False)]
             raise ConfigError(
-                f"{where} compares {names[0]!r} with {names[1]!r}, whose published weights are the "
+                f"{where} compares {names[0]!r} with {same!r}, whose published weights are the "
                 "same for every seed: there is no sample of encoders to test; compare one with a "
                 "source that is trained here"
             )

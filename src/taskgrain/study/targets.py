@@ -92,6 +92,11 @@ def check_target(
         check_episodes(tasks[0], plan=plan)
 
 
+def are_two_looks(one: Target, other: Target) -> bool:
+    """Whether two targets are the drawn looks of one world and seed: equal ids are then pairs."""
+    return {one.world, other.world} == {"kitchenware", "kitchenware-far"} and one.seed == other.seed
+
+
 def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
     """Plan a target's episodes at each number of shots; none where none are asked for.
 
