@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskgrain.report.controls import alarm_rows
+from taskgrain.report.everywhere import everywhere
 from taskgrain.report.lookup import (
     KITCHENWARE,
     SEED_INTERVALS,
@@ -44,6 +45,7 @@ class Answer:
     sentence: Phrase
     limits: tuple[Phrase, ...]
     is_preview: bool
+    everywhere: Phrase = ()  # the same comparison on every target; nothing where there is one
 
 
 def answer(lookup: Lookup) -> Answer:
@@ -72,6 +74,7 @@ def answer(lookup: Lookup) -> Answer:
         ),
         (*_limits(lookup, primary, best), *_alignment(lookup, primary, verdict, finer=finer)),
         is_preview,
+        everywhere(lookup, finer=finer),
     )
 
 

@@ -23,7 +23,7 @@ def summarise(run_dir: Path) -> str:
     run = read_run_folder(run_dir)
     lookup = Lookup(run.study, run.rows)
     found = answer(lookup)
-    phrases = (learned_phrase(lookup), found.sentence, *found.limits)
+    phrases = (learned_phrase(lookup), found.sentence, found.everywhere, *found.limits)
     said = " ".join(plain(phrase) for phrase in phrases if phrase)
     alarm = plain(alarm_phrase(lookup))
     return f"ALARM. {alarm}\n\n{said}" if alarm else said

@@ -1,0 +1,119 @@
+"""The study's comparison on every one of its targets, in one sentence for the top of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from taskgrain.report.endpoint_tables import elsewhere
+from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin_of, question_of, world_of
+from taskgrain.report.run_folder import Primary
+from taskgrain.report.words import (
+    Number,
+    Phrase,
+    count_words,
+    interval_words,
+    metric_words,
+    points_number,
+    probe_words,
+    shots_words,
+    span,
+)
+from taskgrain.results import ResultRow
+
+NEAR, FAR = KITCHENWARE
+
+
+def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
+    """Return what the primary comparison gave on each target, and the differences between those.
+
+    Nothing where it was read on one target alone: the answer has said it then.
+
+    Args:
+        lookup: the rows of the run.
+        finer: whether the source's labels are finer than those it is compared with.
+    """
+    primary, others = lookup.study.primary, elsewhere(lookup)
+    if primary is None or not others:
+        return ()
+    found = [(each, _row(lookup, each)) for each in (primary, *others)]
+    shown = [(each, row) for each, row in found if row is not None and row.value is not None]
+    if len(shown) < 2:
+        return ()
+    said: list[str | Number] = [_begin(lookup, primary)]
+    for index, (each, row) in enumerate(shown):
+        joint = " and by " if index == len(shown) - 1 else ", by "
+        said += [" by " if index == 0 else joint, *_points(row, has_unit=index == 0)]
+        said.append(f" on {each.target}{_asks(lookup, each, finer=finer)}")
+    kinds = {row.interval for _, row in shown if row.low is not None}
+    intervals = [interval_words(kind) for kind in sorted(map(str, kinds))]
+    said.append(f" (95 % intervals {' or '.join(intervals)})." if intervals else ".")
+    for each in lookup.study.family:
+        if each.minus_target is not None and _is_same(primary, each):
+            said += _between(lookup, each)
+    return (*said, _bound(lookup))
+
+
+def _row(lookup: Lookup, endpoint: Primary) -> ResultRow | None:
+    return lookup.difference(endpoint.source, endpoint.versus, question_of(endpoint))
+
+
+def _begin(lookup: Lookup, primary: Primary) -> str:
+    settings = dict(lookup.study.settings)
+    clips = settings.get("data.train") if _is_drawn(lookup) else None
+    seeds = count_words(len(lookup.seeds_of(primary.source, primary.versus)), "seed")
+    parts = [f"{int(clips):,} clips"] if clips is not None and clips.isdigit() else []
+    where = "In a drawn world" if _is_drawn(lookup) else "On these clips"
+    shots = shots_words(primary.shots)
+    what = f"{shots} {metric_words(primary.metric)}" if shots else metric_words(primary.metric)
+    return (
+        f"{where} ({', '.join([*parts, seeds])}), “{primary.source}” in place of "
+        f"“{primary.versus}” changed {what}, {probe_words(primary.probe)},"
+    )
+
+
+def _points(row: ResultRow, *, has_unit: bool) -> Iterator[str | Number]:
+    assert row.value is not None, "rows without a value are left out"
+    yield points_number(row.value)
+    if has_unit:
+        yield " percentage points"
+    if row.low is not None and row.high is not None:
+        yield " ("
+        yield from span(row.low, row.high, signed=True)
+        yield ")"
+
+
+def _asks(lookup: Lookup, endpoint: Primary, *, finer: bool) -> str:
+    """Say what is known of a drawn target: whether it asks for what the finer labels say."""
+    world = world_of(lookup.study, endpoint.target)
+    if world not in KITCHENWARE or not finer or not _differ_in_labels(lookup, endpoint):
+        return ""
+    if world == FAR:
+        return ", which asks for the same in another look"
+    return ", which asks for what the finer labels say and is filmed like the source"
+
+
+def _differ_in_labels(lookup: Lookup, endpoint: Primary) -> bool:
+    return has_one_origin_of(lookup.study, (endpoint.source, endpoint.versus))
+
+
+def _between(lookup: Lookup, endpoint: Primary) -> Iterator[str | Number]:
+    row = _row(lookup, endpoint)
+    if row is None or row.value is None:
+        return
+    yield f" The gain on {endpoint.target} minus the gain on {endpoint.minus_target} is "
+    yield from _points(row, has_unit=True)
+    yield f", {interval_words(row.interval)}." if row.low is not None else "."
+
+
+def _is_same(primary: Primary, endpoint: Primary) -> bool:
+    """Whether an endpoint compares what the primary one does, on two targets."""
+    return replace(endpoint, target=primary.target, minus_target=None) == primary
+
+
+def _is_drawn(lookup: Lookup) -> bool:
+    return dict(lookup.study.settings).get("data.world") is not None
+
+
+def _bound(lookup: Lookup) -> str:
+    return " Nothing was measured on Something-Something." if _is_drawn(lookup) else ""
