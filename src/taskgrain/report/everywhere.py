@@ -13,9 +13,7 @@ from taskgrain.report.words import (
     Phrase,
     count_words,
     interval_words,
-    metric_words,
     points_number,
-    probe_words,
     shots_words,
     span,
 )
@@ -42,7 +40,7 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
         return ()
     said: list[str | Number] = [_begin(lookup, primary)]
     for index, (each, row) in enumerate(shown):
-        joint = " and by " if index == len(shown) - 1 else ", by "
+        joint = ", and by " if index == len(shown) - 1 else ", by "
         said += [" by " if index == 0 else joint, *_points(row, has_unit=index == 0)]
         said.append(f" on {each.target}{_asks(lookup, each, finer=finer)}")
     kinds = {row.interval for _, row in shown if row.low is not None}
@@ -64,11 +62,10 @@ def _begin(lookup: Lookup, primary: Primary) -> str:
     seeds = count_words(len(lookup.seeds_of(primary.source, primary.versus)), "seed")
     parts = [f"{int(clips):,} clips"] if clips is not None and clips.isdigit() else []
     where = "In a drawn world" if _is_drawn(lookup) else "On these clips"
-    shots = shots_words(primary.shots)
-    what = f"{shots} {metric_words(primary.metric)}" if shots else metric_words(primary.metric)
+    what = f"{shots_words(primary.shots)} accuracy".strip()  # the answer names metric and probe
     return (
         f"{where} ({', '.join([*parts, seeds])}), “{primary.source}” in place of "
-        f"“{primary.versus}” changed {what}, {probe_words(primary.probe)},"
+        f"“{primary.versus}” changed {what}"
     )
 
 
@@ -76,7 +73,7 @@ def _points(row: ResultRow, *, has_unit: bool) -> Iterator[str | Number]:
     assert row.value is not None, "rows without a value are left out"
     yield points_number(row.value)
     if has_unit:
-        yield " percentage points"
+        yield " points"
     if row.low is not None and row.high is not None:
         yield " ("
         yield from span(row.low, row.high, signed=True)
@@ -90,7 +87,7 @@ def _asks(lookup: Lookup, endpoint: Primary, *, finer: bool) -> str:
         return ""
     if world == FAR:
         return ", which asks for the same in another look"
-    return ", which asks for what the finer labels say and is filmed like the source"
+    return ", which asks for what the finer labels say"
 
 
 def _differ_in_labels(lookup: Lookup, endpoint: Primary) -> bool:
