@@ -98,6 +98,7 @@ INTERVALS = {
     "seeds": "over encoder seeds",
     "crossed": "over seeds, support draws, test clips and classes together",
     "episodes": "over episodes, these encoders held fixed",
+    "tasks": "over tasks and encoder seeds together",
 }
 IN_BITS = frozenset({"entropy-bits"})
 IN_SCORES = frozenset(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.resamples import Draw, StoredDraws
 
-IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes", "clip-pairs"]
+IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes", "clip-pairs", "tasks"]
 INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 ClipMetric = Literal["top-1", "mean-per-class"]
@@ -40,7 +40,7 @@ class Interval:
 
     `n` counts the units that were: clips for "clips", pairs of clips that show the same in two
     looks for "clip-pairs", encoder seeds for "seeds" and "crossed", support draws for "draws",
-    episodes for "episodes". `p` is None where no hypothesis was tested.
+    episodes for "episodes", tasks for "tasks". `p` is None where no hypothesis was tested.
     """
 
     kind: IntervalKind
