@@ -30,6 +30,9 @@ Control = Literal[
 ]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 Value = str | int | float | None
+MEAN_OVER_TASKS = "mean-over-tasks"  # of a difference, over a target's tasks as a sample
+SLOPE_OVER_TASKS = "slope-over-tasks"  # of a difference, for a unit of alignment gain
+VARIANCE_OVER_TASKS = ("variance-of-tasks", "variance-of-seeds", "variance-of-tasks-and-seeds")
 LESS = " minus "  # between two targets; no name has a space
 BOTH = " and "  # between sources that a claim is made against together
 
@@ -153,6 +156,11 @@ def less_target(target: str, minus_target: str | None) -> str:
 def versus_each(names: Sequence[str]) -> str:
     """Name the sources that one claim is made against, "A and B"; one source keeps its name."""
     return BOTH.join(names)
+
+
+def mean_over_kind(kind: str) -> str:
+    """Name the metric of a mean over the tasks of one kind: "mean-over-unnamed-tasks"."""
+    return f"mean-over-{kind}-tasks"
 
 
 def is_fraction(metric: str) -> bool:

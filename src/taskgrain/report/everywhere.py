@@ -6,7 +6,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from taskgrain.report.endpoint_tables import elsewhere
-from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin_of, question_of, world_of
+from taskgrain.report.lookup import (
+    KITCHENWARE,
+    Lookup,
+    has_one_origin_of,
+    question_of,
+    unique,
+    world_of,
+)
 from taskgrain.report.run_folder import Primary
 from taskgrain.report.words import (
     Number,
@@ -17,7 +24,7 @@ from taskgrain.report.words import (
     shots_words,
     span,
 )
-from taskgrain.results import ResultRow
+from taskgrain.results import MEAN_OVER_TASKS, ResultRow, mean_over_kind
 
 NEAR, FAR = KITCHENWARE
 
@@ -32,11 +39,12 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
         finer: whether the source's labels are finer than those it is compared with.
     """
     primary, others = lookup.study.primary, elsewhere(lookup)
-    if primary is None or not others:
+    if primary is None:
         return ()
+    tasks = tuple(_over_tasks(lookup, primary))
     found = [(each, _row(lookup, each)) for each in (primary, *others)]
     shown = [(each, row) for each, row in found if row is not None and row.value is not None]
-    if len(shown) < 2:
+    if not shown or not (shown[1:] or tasks):
         return ()
     said: list[str | Number] = [_begin(lookup, primary)]
     for index, (each, row) in enumerate(shown):
@@ -46,6 +54,7 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     kinds = {row.interval for _, row in shown if row.low is not None}
     intervals = [interval_words(kind) for kind in sorted(map(str, kinds))]
     said.append(f" (95 % intervals {' or '.join(intervals)})." if intervals else ".")
+    said += tasks
     for each in lookup.study.family:
         if each.minus_target is not None and _is_same(primary, each):
             said += _between(lookup, each)
@@ -91,7 +100,33 @@ def _asks(lookup: Lookup, endpoint: Primary, *, finer: bool) -> str:
 
 
 def _differ_in_labels(lookup: Lookup, endpoint: Primary) -> bool:
-    return has_one_origin_of(lookup.study, (endpoint.source, endpoint.versus))
+    return has_one_origin_of(lookup.study, _pair(endpoint))
+
+
+def _pair(endpoint: Primary) -> tuple[str, str]:
+    return endpoint.source, endpoint.versus
+
+
+def _over_tasks(lookup: Lookup, primary: Primary) -> Iterator[str | Number]:
+    """Yield what the comparison gave over the tasks of each target that has a sample of them."""
+    rows = [row for row in lookup.rows if (row.source, row.versus) == _pair(primary)]
+    of_target = {(row.target, row.metric): row for row in rows if row.interval == "tasks"}
+    for target in unique(target for target, _ in of_target):
+        num_tasks = sum(name.startswith(f"{target}/") for name in lookup.targets)
+        yield f" Over the {num_tasks} tasks of {target} as a sample it is"
+        words = (
+            (MEAN_OVER_TASKS, ""),
+            (mean_over_kind("named"), " where the labels name what is asked"),
+            (mean_over_kind("kind-named"), " where they name its kind"),
+            (mean_over_kind("unnamed"), " where they add nothing"),
+        )
+        shown = [(of_target.get((target, metric)), where) for metric, where in words]
+        for index, (row, where) in enumerate((r, w) for r, w in shown if r is not None):
+            yield "," if index else ""
+            yield " "
+            yield from _points(row, has_unit=index == 0)
+            yield where
+        yield f", {interval_words('tasks')}."
 
 
 def _between(lookup: Lookup, endpoint: Primary) -> Iterator[str | Number]:

@@ -13,7 +13,9 @@ from taskgrain.results import (
     COLUMNS,
     CONTROLS,
     DETECTABLE,
+    MEAN_OVER_TASKS,
     TREND,
+    VARIANCE_OVER_TASKS,
     ResultRow,
     Shots,
     Value,
@@ -32,6 +34,8 @@ Kind = Literal[
     "difference-over-clips",
     "difference-over-episodes",
     "difference-crossed",
+    "difference-over-tasks",
+    "variance-over-tasks",
     "control",
     "control-over-seeds",
     "control-difference",
@@ -46,7 +50,10 @@ Kind = Literal[
 Record = dict[str, Value]
 """One row: `kind`, the columns of results.jsonl, then `processors`; None where one is absent."""
 
-OWN_METRICS: tuple[Kind, ...] = ("trend", "trend-over-seeds", "detectable-difference")
+OWN_METRICS: tuple[Kind, ...] = (
+    *("trend", "trend-over-seeds", "detectable-difference"),
+    *("difference-over-tasks", "variance-over-tasks"),
+)
 FLAT = "flat"  # the read-out of controls without an encoder
 ENDPOINT = ("target", "probe", "metric", "readout", "shots")
 
@@ -199,6 +206,10 @@ def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
         return "fewer-passes"
     if row.metric.startswith(DETECTABLE):
         return "detectable-difference"
+    if row.metric in VARIANCE_OVER_TASKS:
+        return "variance-over-tasks"
+    if row.metric == MEAN_OVER_TASKS or row.interval == "tasks":
+        return "difference-over-tasks"
     if row.metric == TREND:
         return "trend-over-seeds" if row.seed is None else "trend"
     if row.control == "permuted-labels":

@@ -38,6 +38,7 @@ from taskgrain.report.source_tables import (
     source_table,
 )
 from taskgrain.report.tables import Table, to_csv, to_tex
+from taskgrain.report.task_tables import task_table
 from taskgrain.report.transfer_tables import (
     MAX_OTHER_ROWS,
     all_rows_csv,
@@ -60,6 +61,7 @@ class Parts:
     transfer: tuple[Table, ...]
     readouts: Table
     trend: Table
+    tasks: Table
     episodes: tuple[Table, ...]
     learned: Table
     passes: Table
@@ -82,6 +84,7 @@ class Parts:
                 *self.transfer,
                 self.readouts,
                 self.trend,
+                self.tasks,
                 *self.episodes,
             ),
             *(self.sources, self.grains, self.captions, self.gradients),
@@ -127,6 +130,7 @@ def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
         transfer=transfer_tables(lookup),
         readouts=readout_table(lookup),
         trend=trend_table(lookup),
+        tasks=task_table(lookup),
         episodes=episode_tables(lookup),
         learned=learned_table(lookup),
         passes=passes_table(lookup),

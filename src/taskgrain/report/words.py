@@ -5,7 +5,15 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from taskgrain.results import DETECTABLE, EPISODE_METRIC, TREND
+from taskgrain.results import (
+    DETECTABLE,
+    EPISODE_METRIC,
+    MEAN_OVER_TASKS,
+    SLOPE_OVER_TASKS,
+    TREND,
+    VARIANCE_OVER_TASKS,
+    mean_over_kind,
+)
 
 ABSENT = "n/a"
 NO_RESULT = "no result"  # of a probe that failed
@@ -28,6 +36,12 @@ PROBES = {
     "decoder": "the source's own decoder",
     "linear": "a linear read-out of the source's frozen features",
 }
+TASK_KINDS = ("named", "kind-named", "unnamed")
+VARIANCES = (
+    "variance of tasks",
+    "variance of encoder seeds",
+    "variance of tasks x encoder seeds",
+)
 METRICS = {
     "top-1": "top-1 accuracy",
     "top-5": "top-5 accuracy",
@@ -62,6 +76,10 @@ METRICS = {
     "template-ranking-with-objects": "template ranked first, by all words",
     TREND: "gain per level step",
     DETECTABLE: "smallest difference that would be found",
+    MEAN_OVER_TASKS: "mean over tasks",
+    **{mean_over_kind(kind): f"mean over {kind} tasks" for kind in TASK_KINDS},
+    SLOPE_OVER_TASKS: "gain for a unit of alignment gain",
+    **dict(zip(VARIANCE_OVER_TASKS, VARIANCES, strict=True)),
 }
 CONTROLS = {
     "chance": "chance",
@@ -235,6 +253,8 @@ def format_value(metric: str, value: float, *, is_difference: bool = False) -> s
         return bits(value)
     if metric in IN_SCORES:
         return score(value)
+    if metric in VARIANCE_OVER_TASKS:
+        return f"{1e4 * value:.2f}".replace("-", MINUS)  # in squared percentage points
     if metric.startswith(DETECTABLE):  # a size: it has no sign
         return percent(value)
     return points(value) if is_difference or metric in IN_POINTS else percent(value)

@@ -44,6 +44,7 @@ from taskgrain.transfer.rows import (
     seed_rows,
 )
 from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task_rows import Alignment, sample_rows
 from taskgrain.transfer.trend_rows import nested_order, trend_rows
 
 BOOTSTRAP_SEED = 0
@@ -59,6 +60,8 @@ class RowPlan:
     trend_metric: ClipMetric
     controls: tuple[Control, ...]  # that sources are compared with; beside chance
     at: Endpoint  # where they are compared
+    # Of each pair, what the finer source knows more about each task of a target; None: not known.
+    alignments: Mapping[str, Mapping[tuple[str, str], Sequence[Alignment]]] | None = None
 
     @property
     def has_majority(self) -> bool:
@@ -86,6 +89,13 @@ def gather(worker: Worker, inputs: Inputs) -> None:
             rows += _task_rows(inputs, keys, target, task, plan)
             worker.advance(1.0)
         rows += _episode_rows(inputs, keys, target, tasks[0], plan)
+        rows += sample_rows(
+            rows,
+            [task.name for task in tasks if "/" in task.name],
+            plan.compared,
+            at=plan.at,
+            alignments=None if plan.alignments is None else plan.alignments.get(target.name),
+        )
         first_task[target.name] = tasks[0]
     asked = endpoints(study)
     rows += _gain_rows(inputs, keys, first_task, asked)
