@@ -16,6 +16,8 @@ from taskgrain.tabletop.film import Pixels, Sprite
 Colour = tuple[float, float, float]
 Point = tuple[float, float]
 
+INK: Colour = (45, 40, 40)
+CREAM: Colour = (245, 238, 220)
 SUBPIXEL_BITS = 6  # OpenCV takes coordinates as integers with so many fractional bits
 
 
@@ -29,6 +31,11 @@ def tone(colour: Colour, factor: float) -> Colour:
         colour[1] + (255 - colour[1]) * share,
         colour[2] + (255 - colour[2]) * share,
     )
+
+
+def contrast(colour: Colour) -> Colour:
+    """Return the colour of a marking that shows on a colour."""
+    return CREAM if sum(colour) < 480 else (120, 90, 80)
 
 
 class Pen:

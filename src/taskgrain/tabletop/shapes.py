@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from taskgrain.tabletop.film import SPRITE_OVERSAMPLING, Sprite
-from taskgrain.tabletop.pen import Colour, Pen, Point, arc, tone
+from taskgrain.tabletop.pen import CREAM, INK, Colour, Pen, Point, arc, contrast, tone
 
 PALETTE: dict[str, Colour] = {
     "red": (206, 44, 44),
@@ -23,9 +23,6 @@ PALETTE: dict[str, Colour] = {
 }
 SPANS: dict[str, float] = {"small": 0.31, "medium": 0.38, "big": 0.46}
 """Size word -> the longer side of a thing at the middle of the table, in frame heights."""
-
-INK: Colour = (45, 40, 40)
-CREAM: Colour = (245, 238, 220)
 
 
 def thing_size(noun: str, size: str) -> tuple[float, float]:
@@ -64,18 +61,13 @@ def draw_thing(
     return Sprite(sprite.image, sprite.anchor_x, sprite.anchor_y, unit / height)
 
 
-def _contrast(colour: Colour) -> Colour:
-    """Give a marking that shows on the colour."""
-    return CREAM if sum(colour) < 480 else (120, 90, 80)
-
-
 def _cup(pen: Pen, colour: Colour) -> None:
     pen.stroke(arc((0.28, 0.02), (0.17, 0.24), -80, 100), 0.085, tone(colour, 0.8))
     pen.polygon(
         [(-0.47, -0.36), (0.31, -0.36), (0.22, 0.42), *arc((-0.08, 0.42), (0.3, 0.08), 0, 180)],
         colour,
     )
-    pen.polygon([(-0.45, -0.12), (0.29, -0.12), (0.275, 0.0), (-0.435, 0.0)], _contrast(colour))
+    pen.polygon([(-0.45, -0.12), (0.29, -0.12), (0.275, 0.0), (-0.435, 0.0)], contrast(colour))
     pen.ellipse((-0.08, -0.37), (0.39, 0.12), tone(colour, 1.25))
     pen.ellipse((-0.08, -0.355), (0.32, 0.085), tone(colour, 0.4))
 
@@ -94,14 +86,14 @@ def _box(pen: Pen, colour: Colour) -> None:
     pen.polygon([(-0.48, -0.25), (-0.25, -0.47), (0.48, -0.47), (0.27, -0.25)], tone(colour, 1.35))
     pen.polygon([(0.27, -0.25), (0.48, -0.47), (0.48, 0.26), (0.27, 0.48)], tone(colour, 0.62))
     pen.polygon([(-0.48, -0.25), (0.27, -0.25), (0.27, 0.48), (-0.48, 0.48)], colour)
-    tape = _contrast(colour)
+    tape = contrast(colour)
     pen.polygon([(-0.19, -0.25), (0.03, -0.47), (0.14, -0.47), (-0.06, -0.25)], tape)
     pen.polygon([(-0.19, -0.25), (-0.06, -0.25), (-0.06, 0.02), (-0.19, 0.02)], tone(tape, 0.88))
 
 
 def _ball(pen: Pen, colour: Colour) -> None:
     pen.ellipse((0.0, 0.0), (0.48, 0.48), colour)
-    band = _contrast(colour)
+    band = contrast(colour)
     pen.polygon(
         [*arc((0.0, -0.62), (0.62, 0.62), 135, 45), *arc((0.0, -0.62), (0.74, 0.74), 52, 128)],
         band,
@@ -114,7 +106,7 @@ def _book(pen: Pen, colour: Colour) -> None:
     pen.polygon([(-0.3, -0.48), (0.38, -0.42), (0.38, 0.48), (-0.3, 0.42)], CREAM)
     pen.polygon([(-0.38, -0.46), (0.31, -0.46), (0.31, 0.42), (-0.38, 0.42)], colour)
     pen.polygon([(-0.38, -0.46), (-0.25, -0.46), (-0.25, 0.42), (-0.38, 0.42)], tone(colour, 0.6))
-    mark = _contrast(colour)
+    mark = contrast(colour)
     pen.polygon([(-0.15, -0.34), (0.22, -0.34), (0.22, -0.14), (-0.15, -0.14)], mark)
     pen.stroke([(-0.12, 0.26), (0.16, 0.26)], 0.05, mark)
 
@@ -183,9 +175,9 @@ def _boot(pen: Pen, colour: Colour) -> None:
         ],
         colour,
     )
-    pen.polygon([(-0.4, -0.5), (0.14, -0.5), (0.14, -0.33), (-0.4, -0.33)], _contrast(colour))
+    pen.polygon([(-0.4, -0.5), (0.14, -0.5), (0.14, -0.33), (-0.4, -0.33)], contrast(colour))
     pen.polygon([(-0.38, 0.38), (0.43, 0.38), (0.43, 0.5), (-0.38, 0.5)], tone(INK, 1.15))
-    pen.stroke([(-0.1, 0.0), (0.06, 0.1)], 0.05, _contrast(colour))
+    pen.stroke([(-0.1, 0.0), (0.06, 0.1)], 0.05, contrast(colour))
 
 
 def _plant(pen: Pen, colour: Colour) -> None:
@@ -228,7 +220,7 @@ def _star(pen: Pen, colour: Colour) -> None:
 def _cone(pen: Pen, colour: Colour) -> None:
     pen.polygon([(-0.42, 0.36), (0.42, 0.36), (0.42, 0.5), (-0.42, 0.5)], tone(colour, 0.7))
     pen.polygon([(-0.05, -0.5), (0.05, -0.5), (0.3, 0.38), (-0.3, 0.38)], colour)
-    band = _contrast(colour)
+    band = contrast(colour)
     pen.polygon([(-0.14, -0.17), (0.14, -0.17), (0.205, 0.06), (-0.205, 0.06)], band)
 
 
@@ -238,7 +230,7 @@ def _teapot(pen: Pen, colour: Colour) -> None:
     pen.ellipse((0.0, 0.12), (0.43, 0.36), colour)
     pen.ellipse((0.0, -0.22), (0.22, 0.09), tone(colour, 1.3))
     pen.ellipse((0.0, -0.37), (0.08, 0.1), tone(colour, 0.6))
-    pen.stroke(arc((0.0, 0.02), (0.38, 0.26), 30, 150), 0.06, _contrast(colour))
+    pen.stroke(arc((0.0, 0.02), (0.38, 0.26), 30, 150), 0.06, contrast(colour))
 
 
 def _bucket(pen: Pen, colour: Colour) -> None:
@@ -266,7 +258,7 @@ def _hat(pen: Pen, colour: Colour) -> None:
     crown: list[Point] = [(-0.34, 0.32), (-0.37, -0.42)]
     pen.polygon([*crown, (0.37, -0.42), (0.34, 0.32)], colour)
     pen.ellipse((0.0, -0.41), (0.37, 0.085), tone(colour, 1.3))
-    pen.polygon([(-0.345, 0.12), (0.345, 0.12), (0.34, 0.31), (-0.34, 0.31)], _contrast(colour))
+    pen.polygon([(-0.345, 0.12), (0.345, 0.12), (0.34, 0.31), (-0.34, 0.31)], contrast(colour))
 
 
 def _cloth(pen: Pen, colour: Colour) -> None:
