@@ -22,9 +22,11 @@ PINNED: dict[tuple[World, int], str] = {
     ("tabletop", 0): "c5179c6fd1401ed9e49695af8a01297de46632d9d14f44a33d6ef5116d633b22",
     ("kitchenware", 0): "22ef2857201f0cb97c300f83f5c8b71c1336609e1c77ebab84cda4efc1bc43f6",
     ("kitchenware-far", 0): "cc9df2394c4867f8034619fa5c72fa9f8e7cfbe167e83c2f60d0aac26e68bac9",
+    ("tabletop-tasks", 0): "6862b8236881575ab791eca400535f0bd494d2959e43f44f2cd32f7058604e8d",
     ("tabletop", 7): "c5819dbc2b66927f0e96bde1adc62ebe0e771cd465c1713f9757aef0f986d747",
     ("kitchenware", 7): "912358abf8e01bae94eb35bcfd4db0c933a82894a1126dbe6eaa7eb49ccac8b8",
     ("kitchenware-far", 7): "b3a5516e90cd68e01d538e40980861e35feb11b79d45f17ef9855d84af5dd96c",
+    ("tabletop-tasks", 7): "82ba6c4031981002a9d9e301a81d9f7bd3e9d676f8ca1e871ed2d33b5d2a9160",
 }
 """World and seed -> SHA-256 of the pixels of the first NUM_CLIPS training clips."""
 

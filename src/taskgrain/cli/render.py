@@ -13,6 +13,7 @@ class World(StrEnum):
     """The worlds that can be drawn."""
 
     TABLETOP = "tabletop"
+    TABLETOP_TASKS = "tabletop-tasks"
     KITCHENWARE = "kitchenware"
     KITCHENWARE_FAR = "kitchenware-far"
 

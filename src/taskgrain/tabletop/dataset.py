@@ -25,10 +25,12 @@ from taskgrain.tabletop.kitchen.near import NearScene, sample_near_scene
 from taskgrain.tabletop.kitchen.near_draw import render_near
 from taskgrain.tabletop.scene import Scene, sample_scene
 
-World = Literal["tabletop", "kitchenware", "kitchenware-far"]
+World = Literal["tabletop", "tabletop-tasks", "kitchenware", "kitchenware-far"]
+"""The source; its look and templates with held-back things too; the kitchen in two looks."""
 AnyScene = Scene | NearScene | FarScene
 SplitName = Literal["train", "validation", "test"]
 
+TABLETOPS: tuple[World, ...] = ("tabletop", "tabletop-tasks")
 _WORLDS = " or ".join(f'"{name}"' for name in get_args(World))
 WIDTH, HEIGHT = 128, 96  # pixels
 FIRST_ID: dict[SplitName, int] = {"train": 1_000_001, "validation": 5_000_001, "test": 8_000_001}
@@ -57,7 +59,7 @@ class ClipPlan:
 
 def category_names(world: World) -> tuple[str, ...]:
     """List a world's categories (templates without brackets), in alphabetical order."""
-    return scene.CATEGORIES if world == "tabletop" else doing.CATEGORIES
+    return scene.CATEGORIES if world in TABLETOPS else doing.CATEGORIES
 
 
 def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
@@ -87,13 +89,16 @@ def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
 def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
     names = category_names(spec.world)
     block, place = divmod(index, len(names))
-    # Both looks have the same draws, so that their clips are pairs.
-    draws = Draws("tabletop" if spec.world == "tabletop" else doing.WORLD, spec.seed, split)
+    # Both looks have the same draws, so that their clips are pairs. The tabletop's target has
+    # others than its source, so that no clip of it was learned from, whatever the seeds are.
+    stream = spec.world if spec.world in TABLETOPS else doing.WORLD
+    draws = Draws(stream, spec.seed, split)
     category = draws.shuffled(f"categories/{block}", names)[place]
     own = draws.within(str(index))
     clip_id = str(FIRST_ID[split] + index)
-    if spec.world == "tabletop":
-        return ClipPlan(clip_id, split, sample_scene(category, own))
+    if spec.world in TABLETOPS:
+        drawn = sample_scene(category, own, shows_held_back=spec.world == "tabletop-tasks")
+        return ClipPlan(clip_id, split, drawn)
     motion, tool = MEANINGS[category]
     if tool is None:  # other things take the tools in turn
         tool = draws.shuffled(f"tools/{block // len(TOOLS)}", TOOLS)[block % len(TOOLS)]

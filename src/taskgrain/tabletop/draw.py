@@ -24,7 +24,7 @@ from taskgrain.tabletop.hand import Posture, Skin, draw_hand
 from taskgrain.tabletop.motion import Extent, Key, Keys, Pose, Script, Stage, track
 from taskgrain.tabletop.pen import tone
 from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Camera, Scene, Thing
-from taskgrain.tabletop.shapes import PALETTE, SPANS, draw_thing
+from taskgrain.tabletop.shapes import SPANS, colour_of, draw_thing
 from taskgrain.tabletop.staging import (
     Filmed,
     action_moments,
@@ -138,7 +138,7 @@ def _sprite(
 ) -> Sprite:
     return draw_thing(
         thing.noun,
-        tone(PALETTE[thing.colour], thing.shade),
+        tone(colour_of(thing.colour), thing.shade),
         span=span,
         light=light,
         frame_height=height,

@@ -7,12 +7,13 @@ factor is made by `dataclasses.replace`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF
 from taskgrain.labels.template import fill, placeholder_count
 from taskgrain.tabletop.backdrop import TABLE_COLOURS, TABLE_TEXTURES, WALL_COLOURS, WALLS, Room
 from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
+from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
 from taskgrain.tabletop.programs import PROGRAMS
 from taskgrain.tabletop.shapes import COVERS, NOUNS, PALETTE, SPANS
 
@@ -187,13 +188,21 @@ class Scene:
         )
 
 
-def sample_scene(template: str, draws: Draws) -> Scene:
-    """Draw a scene of a category; no factor's draw depends on another's, nor on the template."""
+def sample_scene(template: str, draws: Draws, *, shows_held_back: bool = False) -> Scene:
+    """Draw a scene of a category; no factor's draw depends on another's, nor on the template.
+
+    Args:
+        template: one of CATEGORIES.
+        draws: the streams of this scene.
+        shows_held_back: whether the main thing may have a noun or a colour that the source world
+            holds back, each as often as any other.
+    """
+    main = draws.within("main")
     return Scene(
         template=template,
         num_frames=FEWEST_FRAMES
         + int(draws.unit("num_frames") * (MOST_FRAMES - FEWEST_FRAMES + 1)),
-        main=sample_thing(draws.within("main")),
+        main=_sample_any_thing(main) if shows_held_back else sample_thing(main),
         second=sample_thing(draws.within("second")),
         third=sample_thing(draws.within("third"), rare=COVERS[0]),
         fourth=sample_thing(draws.within("fourth"), rare=COVERS[0]),
@@ -214,6 +223,15 @@ def sample_thing(draws: Draws, rare: str | None = None) -> Thing:
         colour=draws.choice("colour", tuple(PALETTE)),
         size=draws.choice("size", tuple(SPANS)),
         shade=draws.uniform("shade", 0.88, 1.12),
+    )
+
+
+def _sample_any_thing(draws: Draws) -> Thing:
+    """Draw a thing of any noun and colour, held-back ones among them."""
+    return replace(
+        sample_thing(draws),
+        noun=draws.choice("noun", NOUNS + HELD_BACK_NOUNS),
+        colour=draws.choice("colour", (*PALETTE, *HELD_BACK_PALETTE)),
     )
 
 

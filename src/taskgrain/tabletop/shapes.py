@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from taskgrain.tabletop.film import SPRITE_OVERSAMPLING, Sprite
+from taskgrain.tabletop.held_back import HELD_BACK_PALETTE, HELD_BACK_SHAPES, HELD_BACK_WIDTHS
 from taskgrain.tabletop.pen import CREAM, INK, Colour, Pen, Point, arc, contrast, tone
 
 PALETTE: dict[str, Colour] = {
@@ -27,9 +28,19 @@ SPANS: dict[str, float] = {"small": 0.31, "medium": 0.38, "big": 0.46}
 
 def thing_size(noun: str, size: str) -> tuple[float, float]:
     """Give the width and height of a thing in frame heights, at the middle of the table."""
-    wide = WIDTHS[noun]
+    wide = wide_of(noun)
     height = SPANS[size] / max(1.0, wide)
     return wide * height, height
+
+
+def wide_of(noun: str) -> float:
+    """Return the width of a thing over its height; held-back nouns have one too."""
+    return HELD_BACK_WIDTHS[noun] if noun in HELD_BACK_WIDTHS else WIDTHS[noun]
+
+
+def colour_of(name: str) -> Colour:
+    """Return the RGB of a colour's name; held-back colours have one too."""
+    return HELD_BACK_PALETTE[name] if name in HELD_BACK_PALETTE else PALETTE[name]
 
 
 def draw_thing(
@@ -44,18 +55,19 @@ def draw_thing(
     """Draw a thing with its anchor in the middle.
 
     Args:
-        noun: one of NOUNS or COVERS.
+        noun: one of NOUNS, COVERS or HELD_BACK_NOUNS.
         colour: RGB.
         span: longer side, in frame heights.
         light: -1 where light comes from the left, 1 from the right.
         frame_height: of the frame that it is drawn for, pixels.
         covers: whether it is one of COVERS, put over something else.
     """
-    wide = WIDTHS[noun]
+    wide = wide_of(noun)
     height = span / max(1.0, wide)
     unit = frame_height * SPRITE_OVERSAMPLING * height
     pen = Pen((-wide / 2, wide / 2), (-0.5, 0.5), unit=unit)
-    (COVER_SHAPES if covers else SHAPES)[noun](pen, colour)
+    shapes = COVER_SHAPES if covers else HELD_BACK_SHAPES if noun in HELD_BACK_SHAPES else SHAPES
+    shapes[noun](pen, colour)
     sprite = pen.sprite((0.0, 0.0), light=light)
     # The placement's scale is 1 at the middle of the table, whatever the thing's height.
     return Sprite(sprite.image, sprite.anchor_x, sprite.anchor_y, unit / height)
