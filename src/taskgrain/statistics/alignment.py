@@ -1,0 +1,152 @@
+"""How much of a target's classes a source's labels speak of, and what kind of target that makes.
+
+Shapes: P pairs of classes, J factors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from math import pi, sqrt
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Kind = Literal["named", "kind-named", "unnamed", "between"]
+
+NAMED = 0.10
+"""Least alignment gain of a target that the finer labels name."""
+UNNAMED = 0.01
+"""Largest alignment gain of a target that they do not name."""
+DEVIATIONS = 4.0  # beyond which a distance is more than chance makes
+MEAN_OF_ABSOLUTE = sqrt(2 / pi)  # of a standard normal variable
+DEVIATION_OF_ABSOLUTE = sqrt(1 - 2 / pi)
+
+
+@dataclass(frozen=True, slots=True)
+class ClassShares:
+    """How often a class's scenes have each value of each factor.
+
+    Scenes that have no such factor count for no value: the shares of a factor add up to at most 1.
+    """
+
+    shares: Mapping[str, Mapping[str, float]]  # factor -> value -> share of the scenes
+    number: int | None = None  # scenes that were counted; None where the shares are exact
+
+
+def shares_of(scenes: Sequence[Mapping[str, str | None]]) -> ClassShares:
+    """Count the values of a class's scenes.
+
+    Args:
+        scenes: factor -> its value, of each scene, one or more; None where a scene has none.
+    """
+    factors: dict[str, dict[str, float]] = {}
+    for scene in scenes:
+        for factor, value in scene.items():
+            counts = factors.setdefault(factor, {})
+            if value is not None:
+                counts[value] = counts.get(value, 0.0) + 1.0 / len(scenes)
+    return ClassShares(factors, len(scenes))
+
+
+def distances(
+    classes: Sequence[ClassShares],
+    factors: Sequence[str],
+    shown: Mapping[str, Collection[str]] | None,
+) -> NDArray[np.float64]:
+    """Compute the total variation distance of each pair of classes in each factor: float (P, J).
+
+    Of scenes that have the factor; times the smaller share of such scenes in the two classes.
+    What two samples of one distribution differ by is taken off: with T0 the mean distance of
+    samples of these sizes (normal approximation), (T - T0) / (1 - T0), and 0 up to four standard
+    deviations above T0.
+
+    Args:
+        classes: two or more, in the order in which pairs are formed.
+        factors: in the order of the columns.
+        shown: factor -> values that the source shows; a value that it never shows adds nothing,
+            so that two such classes are at no distance. None: every value counts.
+    """
+    pairs = list(combinations(classes, 2))
+    return np.array(
+        [
+            [
+                _distance(first, second, factor, None if shown is None else shown.get(factor, ()))
+                for factor in factors
+            ]
+            for first, second in pairs
+        ]
+    )
+
+
+def _distance(
+    first: ClassShares, second: ClassShares, factor: str, shown: Collection[str] | None
+) -> float:
+    held = (first.shares.get(factor, {}), second.shares.get(factor, {}))
+    having = [sum(shares.values()) for shares in held]
+    if min(having) <= 0:
+        return 0.0
+    values = sorted({*held[0], *held[1]})
+    given = np.array([[shares.get(value, 0.0) for value in values] for shares in held])
+    given /= np.array(having)[:, None]
+    counts = [
+        None if each.number is None else each.number * share
+        for each, share in zip((first, second), having, strict=True)
+    ]
+    counted = np.array([shown is None or value in shown for value in values])
+    by_chance, spread = _chance(given, counts, counted)
+    plain = 0.5 * float(np.abs(given[0] - given[1])[counted].sum())
+    if plain <= by_chance + DEVIATIONS * spread:
+        return 0.0
+    return min(having) * (plain - by_chance) / (1 - by_chance)
+
+
+def _chance(
+    given: NDArray[np.float64], counts: Sequence[float | None], counted: NDArray[np.bool_]
+) -> tuple[float, float]:
+    """Compute mean and spread of the distance of two samples of one distribution.
+
+    The spread is that of differences which all rise and fall together: no less than the true one.
+    """
+    inverse = [0.0 if number is None else 1.0 / number for number in counts]
+    if not sum(inverse):
+        return 0.0, 0.0
+    weights = np.array([1.0 if each == 0.0 else 0.0 for each in inverse])
+    if not weights.sum():
+        weights = 1.0 / np.array(inverse)
+    pooled = (given * (weights / weights.sum())[:, None]).sum(axis=0)[counted]
+    total = 0.5 * float(np.sqrt(pooled * (1 - pooled) * sum(inverse)).sum())
+    return MEAN_OF_ABSOLUTE * total, DEVIATION_OF_ABSOLUTE * total
+
+
+def alignment(apart: NDArray[np.float64], known: Sequence[float]) -> float:
+    """Compute a source's alignment with a target: 0 to 1.
+
+    The mean over pairs of classes of the largest distance times what the source knows of the
+    factor (docs/protocol.md, "Alignment").
+
+    Args:
+        apart: float (P, J), as `distances` computes it; one pair or more.
+        known: of each factor the share that the source's labels know, as `share_known` computes it.
+    """
+    return float(np.max(apart * np.array(known), axis=1, initial=0.0).mean())
+
+
+def kind_of(gain: float, gain_if_shown: float) -> Kind:
+    """Classify a target by what finer labels say of it and coarser ones do not.
+
+    Args:
+        gain: alignment of the finer source less that of the coarser one.
+        gain_if_shown: the same, had the source shown every value that the classes have.
+
+    Returns:
+        "named" from a gain of .10 on; "kind-named" where only new values keep it below; "unnamed"
+        up to .01; else "between".
+    """
+    if gain >= NAMED:
+        return "named"
+    if gain_if_shown >= NAMED:
+        return "kind-named"
+    return "unnamed" if gain <= UNNAMED else "between"

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import random
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from taskgrain.statistics.alignment import (
+    ClassShares,
+    alignment,
+    distances,
+    kind_of,
+    shares_of,
+)
+
+Scene = dict[str, str | None]
+
+
+def plain_alignment(
+    classes: list[list[Scene]], known: dict[str, float], shown: dict[str, set[str]]
+) -> float:
+    """Compute the mean over pairs of the largest distance times what is known, scene by scene."""
+    found = []
+    for first, second in combinations(classes, 2):
+        best = 0.0
+        for factor, share in known.items():
+            values = {scene[factor] for scene in (*first, *second)}
+            distance = 0.0
+            for value in values:
+                if value in shown[factor]:
+                    ours = sum(scene[factor] == value for scene in first) / len(first)
+                    theirs = sum(scene[factor] == value for scene in second) / len(second)
+                    distance += abs(ours - theirs) / 2
+            best = max(best, distance * share)
+        found.append(best)
+    return sum(found) / len(found)
+
+
+def _scenes(number: int, **weights: dict[str, float]) -> list[Scene]:
+    generator = random.Random(str(weights))
+    return [
+        {
+            factor: generator.choices(list(values), list(values.values()))[0]
+            for factor, values in weights.items()
+        }
+        for _ in range(number)
+    ]
+
+
+def test_alignment_is_what_the_definition_says_scene_by_scene() -> None:
+    even = {"x": 1.0, "y": 1.0}
+    classes = [
+        _scenes(4000, verb={"push": 9, "pull": 1}, noun=even),
+        _scenes(4000, verb={"push": 2, "pull": 8}, noun={"x": 3, "y": 1}),
+        _scenes(4000, verb={"pull": 1}, noun={"x": 1, "new": 3}),
+    ]
+    known = {"verb": 0.8, "noun": 0.5}
+    shown = {"verb": {"push", "pull"}, "noun": {"x", "y"}}
+    apart = distances([shares_of(scenes) for scenes in classes], ("verb", "noun"), shown)
+    assert apart.shape == (3, 2)
+    found = alignment(apart, [known["verb"], known["noun"]])
+    assert found == pytest.approx(plain_alignment(classes, known, shown), abs=0.01)
+    assert 0.3 < found < 0.6
+
+
+def test_classes_that_are_values_of_a_factor_are_aligned_as_much_as_it_is_known() -> None:
+    classes = [ClassShares({"noun": {value: 1.0}}) for value in ("cup", "box", "duck")]
+    apart = distances(classes, ("noun",), {"noun": ("cup", "box", "duck")})
+    assert np.array_equal(apart, np.ones((3, 1)))
+    for known in (0.0, 0.3, 1.0):
+        assert alignment(apart, [known]) == pytest.approx(known)
+
+
+def test_values_that_the_source_never_shows_are_at_no_distance() -> None:
+    classes = [ClassShares({"noun": {value: 1.0}}) for value in ("cup", "fish", "crown")]
+    shown = {"noun": ("cup", "box")}
+    # What is known against what is new: half of the distance can be known.
+    assert distances(classes, ("noun",), shown).tolist() == [[0.5], [0.5], [0.0]]
+    assert distances(classes, ("noun",), None).tolist() == [[1.0], [1.0], [1.0]]
+    assert distances(classes, ("noun",), {}).tolist() == [[0.0]] * 3
+
+
+def test_only_scenes_that_have_a_factor_are_compared_in_it() -> None:
+    half = ClassShares({"way": {"left": 0.5}})
+    other = ClassShares({"way": {"right": 1.0}})
+    none = ClassShares({"way": {}})
+    assert distances([half, other], ("way",), None).tolist() == [[0.5]]
+    assert distances([half, none], ("way",), None).tolist() == [[0.0]]
+    assert distances([other, none], ("absent",), None).tolist() == [[0.0]]
+    counted = shares_of([{"way": "left"}, {"way": None}])
+    assert counted == ClassShares({"way": {"left": 0.5}}, 2)
+
+
+def test_samples_of_one_distribution_are_at_no_distance() -> None:
+    even = dict.fromkeys("abcdefgh", 1.0)
+    generator = random.Random(3)
+    at_none = 0
+    for _ in range(100):
+        samples = [
+            shares_of([{"f": generator.choice(list(even))} for _ in range(300)]) for _ in range(2)
+        ]
+        apart = distances(samples, ("f",), None)[0, 0]
+        plain = sum(abs(samples[0].shares["f"][v] - samples[1].shares["f"][v]) for v in even) / 2
+        assert plain > 0.01  # what sampling alone makes
+        at_none += int(apart == 0)
+    assert at_none == 100
+
+
+def test_a_distance_that_is_there_is_found_and_not_made_larger() -> None:
+    for truth in (0.2, 0.5, 0.9):
+        first = _scenes(20_000, f={"a": 1 + truth, "b": 1 - truth})
+        second = _scenes(20_000, f={"a": 1 - truth, "b": 1 + truth})
+        apart = distances([shares_of(first), shares_of(second)], ("f",), None)
+        assert apart[0, 0] == pytest.approx(truth, abs=0.02)
+
+
+def test_a_source_that_knows_nothing_is_aligned_with_nothing() -> None:
+    assert alignment(np.ones((3, 2)), [0.0, 0.0]) == 0.0
+    assert alignment(np.ones((3, 2)), [-0.01, -0.002]) == 0.0  # less than chance is nothing
+
+
+def test_kinds_follow_the_thresholds() -> None:
+    assert kind_of(0.10, 0.10) == "named"
+    assert kind_of(0.0999, 0.0999) == "between"
+    assert kind_of(0.0, 0.10) == "kind-named"
+    assert kind_of(0.05, 0.9) == "kind-named"
+    assert kind_of(0.01, 0.01) == "unnamed"
+    assert kind_of(-0.5, -0.5) == "unnamed"
+    assert kind_of(0.0101, 0.02) == "between"
