@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import build_encoder, compact_shape
-from taskgrain.models.weights import load_part, load_weights, save_weights
+from taskgrain.models.weights import load_part, load_weights, save_weights, weights_sha256
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
@@ -151,3 +151,13 @@ def test_a_weight_that_is_no_number_is_refused_whole(tmp_path: Path, number: flo
     first = model["first"]
     assert isinstance(first, nn.Module)
     load_part(first, path, "first.")  # which is whole
+
+
+def test_the_hash_of_weights_follows_every_number_and_name() -> None:
+    made = build_encoder(TINY, 0)
+    same = weights_sha256(made)
+    assert weights_sha256(build_encoder(TINY, 0)) == same
+    with torch.no_grad():
+        next(each for name, each in made.state_dict().items() if "running_mean" in name)[3] += 1e-6
+    assert weights_sha256(made) != same
+    assert weights_sha256(nn.Linear(2, 3)) != weights_sha256(nn.Linear(3, 2))

@@ -18,10 +18,11 @@ from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import ConfigError
 from taskgrain.models.elsewhere.opening import WantedNetwork, Weights, open_encoder
 from taskgrain.models.elsewhere.shape import LIBRARIES, NetworkShape, Preparation
+from taskgrain.models.weights import weights_sha256
 from taskgrain.predict import load_model
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.controls import motion_energy, raw_pixels
-from taskgrain.transfer.extract import ReadVideo, encoder_reader, place_facts, weights_sha256
+from taskgrain.transfer.extract import ReadVideo, encoder_reader, place_facts
 from taskgrain.transfer.readouts import CHANNEL_WIDTHS, PLACE_OF
 
 DEFAULT_FRAMES = 16  # of an encoder that takes any number

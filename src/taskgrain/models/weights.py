@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -172,6 +173,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def to_store(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give tensors as safetensors takes them: on the CPU, contiguous, without a graph."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def weights_sha256(module: nn.Module) -> str:
+    """Return the SHA-256 of a module's parameters and buffers: names, kinds, shapes and numbers."""
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        held = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(held.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> LeftOut:

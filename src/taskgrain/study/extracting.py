@@ -23,7 +23,7 @@ from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
 from taskgrain.models.recipes import build_from
-from taskgrain.models.weights import save_weights
+from taskgrain.models.weights import save_weights, weights_sha256
 from taskgrain.predict import load_model
 from taskgrain.study.changes import measured_changes
 from taskgrain.study.datasets import SOURCE
@@ -40,7 +40,6 @@ from taskgrain.transfer.extract import (
     collect_places,
     encoder_reader,
     place_facts,
-    weights_sha256,
 )
 from taskgrain.transfer.features import (
     file_sha256,

@@ -5,7 +5,6 @@ Shapes: B clips of a batch, T frames, N clips in all, T' encoder steps, D width.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
@@ -119,13 +118,3 @@ def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, obje
     clip_ids = tuple(str(clip) for part in parts for clip in part["clip"])
     features = np.concatenate([part[place] for part in parts])
     return FeatureSet(clip_ids, features.astype(np.float32, copy=False), header)
-
-
-def weights_sha256(module: nn.Module) -> str:
-    """Give the SHA-256 of a module's parameters and buffers: names, kinds, shapes and numbers."""
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        held = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(held.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
