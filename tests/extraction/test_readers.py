@@ -130,6 +130,13 @@ def test_a_network_from_elsewhere_is_shown_what_its_makers_show_it(
     assert "/home/me" not in json.dumps(reader.facts)  # equal features in another home
 
 
+def test_the_imagenet_network_is_shown_what_its_makers_show_it() -> None:
+    reader = open_reader(Wanted("imagenet:efficientnet-lite0", num_frames=2, weights="random"))
+    assert reader.sampling == FrameSampling(2, 256, 256, 224, 224, fit="crop")
+    with torch.inference_mode():
+        assert reader.read(VIDEO[:1, :2])["output"].shape == (1, 2, 1280)
+
+
 def test_frames_that_a_network_does_not_take_and_channels_it_has_not_are_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -207,4 +207,5 @@ def test_a_damaged_shape_is_refused_by_name(change: dict[str, object], said: str
 def test_settings_that_would_do_nothing_are_refused(settings: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Encoder.model_validate(settings)
-    Encoder.model_validate({"network": "torchvision", "model": "resnet18", "single_frame": True})
+    for network in ("torchvision", "imagenet"):
+        Encoder.model_validate({"network": network, "model": "resnet18", "single_frame": True})

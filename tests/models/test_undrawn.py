@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from taskgrain.models.build import PAPER_DECODER, build_model, compact_shape
+from taskgrain.models.elsewhere.efficientnet_lite import EfficientNetLite
 from taskgrain.models.elsewhere.huggingface import new_network as from_huggingface
 from taskgrain.models.elsewhere.torchvision import new_network as from_torchvision
 from taskgrain.models.undrawn import FirstWeightsLeftOut
@@ -24,6 +25,7 @@ def ours() -> nn.Module:
 BUILDERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "ours": ("torch", ours),
     "resnet18": ("torchvision", lambda: from_torchvision("resnet18")),
+    "imagenet": ("torch", EfficientNetLite),
     "vit_b_16": ("torchvision", lambda: from_torchvision("vit_b_16")),
     "swin3d_t": ("torchvision", lambda: from_torchvision("swin3d_t")),
     "videomae": ("transformers", lambda: from_huggingface({"model_type": "videomae", **TINY})),

@@ -46,7 +46,7 @@ def features(
         str,
         typer.Argument(
             help="checkpoint folder, or a run with one training, torchvision:resnet18, "
-            "huggingface:NAME_OR_FOLDER, pixels or motion-energy"
+            "huggingface:NAME_OR_FOLDER, imagenet:efficientnet-lite0, pixels or motion-energy"
         ),
     ],
     data: Annotated[Path, typer.Argument(help="dataset, or any folder of videos")],

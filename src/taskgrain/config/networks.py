@@ -14,8 +14,10 @@ Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 class Encoder(Settings):
     """One encoder: the two-channel one, or a network from elsewhere by its name."""
 
-    network: Literal["two-channel", "torchvision", "huggingface"] = Field(
-        "two-channel", description="two-channel, or a model of one of these libraries"
+    network: Literal["two-channel", "torchvision", "huggingface", "imagenet"] = Field(
+        "two-channel",
+        description="two-channel, or a model of one of these libraries; imagenet: the network of "
+        "the extra imagenet",
     )
     layers: Literal["compact", "paper"] = Field(
         "compact", description="two-channel: strides, padding and pooling of its layers"
@@ -51,7 +53,9 @@ class Encoder(Settings):
         60.0, gt=0, le=255, description="two-channel: grey levels that become 1"
     )
     model: str | None = Field(
-        None, description="torchvision's name (resnet18), or a Hugging Face model's name or folder"
+        None,
+        description="torchvision's name (resnet18), a Hugging Face model's name or folder, or "
+        "efficientnet-lite0 of imagenet",
     )
     weights: Literal["cached", "download", "random"] = Field(
         "cached",
@@ -76,8 +80,8 @@ class Encoder(Settings):
         _refuse_set(self, TWO_CHANNEL, "belongs to the two-channel network")
         if not self.recurrent:
             _refuse_set(self, ("lstm_width",), 'needs "recurrent", without which there is no LSTM')
-        if self.single_frame and (self.recurrent or self.network != "torchvision"):
-            raise ValueError('"single_frame" is for an image network of torchvision, without LSTM')
+        if self.single_frame and (self.recurrent or self.network == "huggingface"):
+            raise ValueError('"single_frame" is for an image network, without LSTM')
         return self
 
 

@@ -37,7 +37,7 @@ PLAIN: Mapping[str, Callable[[Tensor], Tensor]] = {
 class Wanted:
     """Which encoder is to read the clips, and how."""
 
-    encoder: str  # checkpoint folder, torchvision:NAME, huggingface:NAME or a key of PLAIN
+    encoder: str  # checkpoint folder, LIBRARY:NAME as torchvision:resnet18, or a key of PLAIN
     readout: Readout | None = None  # None: lstm-mean, where there are steps
     num_frames: int | None = None  # where the encoder takes any number; None: its own, or 16
     weights: Weights = "cached"  # of a network from elsewhere
@@ -155,7 +155,9 @@ def _refuse_absent_channel(wanted: Wanted, facts: Mapping[str, object]) -> None:
 def _refuse_weights(wanted: Wanted) -> None:
     if wanted.weights != "cached":
         option = "--download" if wanted.weights == "download" else "--random-weights"
-        raise ConfigError(f"{option} is for torchvision:NAME and huggingface:NAME")
+        raise ConfigError(
+            f"{option} is for " + ", ".join(f"{library}:NAME" for library in LIBRARIES)
+        )
 
 
 def _sampling(wanted: Wanted, preparation: Preparation) -> FrameSampling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from taskgrain.models.elsewhere import huggingface, torchvision
+from taskgrain.models.elsewhere import efficientnet_lite, huggingface, torchvision
 from taskgrain.models.elsewhere.encoder import NetworkEncoder, Trunk
 from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.seeds import derive_seed
@@ -19,12 +19,23 @@ def build_network(shape: NetworkShape, seed: int) -> NetworkEncoder:
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(derive_seed(seed, "encoder", "network"))
-        network = (
-            torchvision.new_network(shape.model)
-            if shape.network == "torchvision"
-            else huggingface.new_network(shape.config)
-        )
+        network = new_network(shape)
     return as_encoder(shape, network, seed)
+
+
+def new_network(shape: NetworkShape) -> nn.Module:
+    """Build a whole network, its head too, with weights of torch's generator as it stands.
+
+    Raises:
+        ConfigError: as `build_network`.
+    """
+    match shape.network:
+        case "torchvision":
+            return torchvision.new_network(shape.model)
+        case "huggingface":
+            return huggingface.new_network(shape.config)
+        case "imagenet":
+            return efficientnet_lite.new_network(shape.model)
 
 
 def as_encoder(shape: NetworkShape, network: nn.Module, seed: int) -> NetworkEncoder:
@@ -35,7 +46,11 @@ def as_encoder(shape: NetworkShape, network: nn.Module, seed: int) -> NetworkEnc
 
 
 def trunk_of(shape: NetworkShape, network: nn.Module) -> Trunk:
-    """Take the head off a network of either library."""
-    if shape.network == "torchvision":
-        return torchvision.trunk_of(shape.model, network)
-    return huggingface.trunk_of(shape.config, network)
+    """Take the head off a network of any library."""
+    match shape.network:
+        case "torchvision":
+            return torchvision.trunk_of(shape.model, network)
+        case "huggingface":
+            return huggingface.trunk_of(shape.config, network)
+        case "imagenet":
+            return efficientnet_lite.trunk_of(network)

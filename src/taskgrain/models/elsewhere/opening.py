@@ -9,16 +9,19 @@ import torch
 from torch import nn
 
 from taskgrain.errors import ConfigError
-from taskgrain.models.elsewhere import huggingface, torchvision
-from taskgrain.models.elsewhere.building import as_encoder, build_network
+from taskgrain.models.elsewhere import efficientnet_lite, huggingface, torchvision
+from taskgrain.models.elsewhere.building import as_encoder, build_network, new_network
 from taskgrain.models.elsewhere.encoder import NetworkEncoder
 from taskgrain.models.elsewhere.shape import Library, NetworkShape
 from taskgrain.models.elsewhere.stored import (
+    EFFICIENTNET_LITE0,
     huggingface_config,
     huggingface_folder,
     huggingface_processor,
     load_huggingface,
+    load_packaged,
     load_torchvision,
+    packaged_file,
     require_huggingface_weights,
     torchvision_file,
 )
@@ -31,7 +34,7 @@ class WantedNetwork:
     """What is asked for; `NetworkShape` is what is then known of it."""
 
     network: Library
-    model: str  # torchvision's name, or a Hugging Face model's name or folder
+    model: str  # its name, or a Hugging Face model's folder
     weights: Weights = "cached"  # as on this machine, fetched if need be, or drawn
     single_frame: bool = False  # whether it sees the middle frame alone
     lstm_width: int = 0  # of an LSTM over its steps, in each direction; 0 leaves it out
@@ -63,10 +66,13 @@ def make_ready(wanted: WantedNetwork) -> None:
     if wanted.weights == "random":
         return
     download = wanted.weights == "download"
-    if wanted.network == "torchvision":
-        torchvision_file(torchvision.published_address(wanted.model), download=download)
-    else:
-        require_huggingface_weights(huggingface_folder(wanted.model, download=download))
+    match wanted.network:
+        case "torchvision":
+            torchvision_file(torchvision.published_address(wanted.model), download=download)
+        case "huggingface":
+            require_huggingface_weights(huggingface_folder(wanted.model, download=download))
+        case "imagenet":
+            packaged_file(EFFICIENTNET_LITE0)
 
 
 def shape_of(wanted: WantedNetwork) -> NetworkShape:
@@ -76,17 +82,20 @@ def shape_of(wanted: WantedNetwork) -> NetworkShape:
         ConfigError: as `open_encoder`.
     """
     config: dict[str, object] = {}
-    if wanted.network == "torchvision":
-        preparation = torchvision.published_preparation(wanted.model)
-    else:
-        folder = huggingface_folder(wanted.model, download=wanted.weights == "download")
-        config = huggingface.stored_config(huggingface_config(folder))
-        processor = huggingface_processor(folder)
-        preparation = huggingface.preparation_of(wanted.model, config, processor)
+    match wanted.network:
+        case "torchvision":
+            preparation = torchvision.published_preparation(wanted.model)
+        case "imagenet":
+            preparation = efficientnet_lite.preparation_of(wanted.model)
+        case "huggingface":
+            folder = huggingface_folder(wanted.model, download=wanted.weights == "download")
+            config = huggingface.stored_config(huggingface_config(folder))
+            processor = huggingface_processor(folder)
+            preparation = huggingface.preparation_of(wanted.model, config, processor)
     if wanted.single_frame and not is_image_network(wanted):
         raise ConfigError(
-            f"{wanted.model} takes clips, not single frames; single_frame is for an image network "
-            "of torchvision, as resnet50"
+            f"{wanted.model} takes clips, not single frames; single_frame is for an image network, "
+            "as resnet50 of torchvision"
         )
     return NetworkShape(
         network=wanted.network,
@@ -100,7 +109,8 @@ def shape_of(wanted: WantedNetwork) -> NetworkShape:
 
 def is_image_network(wanted: WantedNetwork) -> bool:
     """Whether a network reads frame by frame."""
-    return wanted.network == "torchvision" and wanted.model not in torchvision.VIDEO_LAYERS
+    is_video = wanted.network == "huggingface" or wanted.model in torchvision.VIDEO_LAYERS
+    return not is_video
 
 
 def _pretrained(wanted: WantedNetwork, shape: NetworkShape) -> nn.Module:
@@ -110,8 +120,11 @@ def _pretrained(wanted: WantedNetwork, shape: NetworkShape) -> nn.Module:
         unused = huggingface.UNUSED_PARTS.get(str(shape.config["model_type"]))
         config = huggingface.library_config(shape.config)
         return load_huggingface(config, folder, unused_part=unused)
-    path = torchvision_file(torchvision.published_address(wanted.model), download=download)
     with torch.random.fork_rng(devices=[]):  # building draws weights that are overwritten
-        network = torchvision.new_network(wanted.model)
-    load_torchvision(network, path)
+        network = new_network(shape)
+    if wanted.network == "imagenet":
+        load_packaged(network, EFFICIENTNET_LITE0)
+    else:
+        address = torchvision.published_address(wanted.model)
+        load_torchvision(network, torchvision_file(address, download=download))
     return network

