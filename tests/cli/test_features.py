@@ -91,13 +91,14 @@ def test_what_cannot_be_is_one_line_and_exit_code_2(
     assert not list(tmp_path.glob("f.npz*"))
 
 
-def test_the_last_step_alone_has_no_steps_to_keep(
-    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("readout", ["lstm-last", "lstm-mean-deviation"])
+def test_one_vector_a_clip_has_no_steps_to_keep(
+    tiny_dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], readout: str
 ) -> None:
     folder, out = str(checkpoint(tmp_path / "last")), tmp_path / "f.npz"
     with pytest.raises(SystemExit):
-        main(["features", folder, str(tiny_dataset), str(out), "--readout", "lstm-last", "--steps"])
-    assert "--steps: lstm-last is one step of a clip" in capsys.readouterr().err
+        main(["features", folder, str(tiny_dataset), str(out), "--readout", readout, "--steps"])
+    assert f"--steps: {readout} has none; lstm-steps keeps" in capsys.readouterr().err
     assert not out.exists()
 
 

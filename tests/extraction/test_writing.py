@@ -76,6 +76,7 @@ def test_every_clip_gets_the_features_of_the_encoder(
     ("readout", "keeps_steps", "shape"),
     [
         ("lstm-mean", True, (2, 16)),
+        ("lstm-mean-deviation", False, (32,)),
         ("lstm-last", True, (16,)),
         ("lstm-steps", False, (32,)),
         ("lstm-steps", True, (2, 16)),
@@ -103,6 +104,7 @@ def test_a_read_out_says_what_is_kept(
         steps = by_hand(folder, extraction.clips)
         expected = {
             "lstm-mean": steps,
+            "lstm-mean-deviation": np.concatenate([steps.mean(axis=1), steps.std(axis=1)], axis=1),
             "lstm-last": steps[:, -1],
             "lstm-steps": steps if keeps_steps else steps.reshape(8, -1),
         }[readout]

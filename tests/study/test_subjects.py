@@ -149,15 +149,16 @@ def test_a_readout_that_no_source_has_is_refused() -> None:
         check_subjects(made(readouts, encoder=with_norm))
 
 
-def test_the_last_step_needs_a_probe_that_reads_no_steps() -> None:
-    changes = ('transfer.readouts=["lstm-mean", "lstm-last"]', "transfer.controls=[]")
+@pytest.mark.parametrize("readout", ["lstm-last", "lstm-mean-deviation"])
+def test_a_readout_without_steps_needs_a_probe_that_reads_none(readout: str) -> None:
+    changes = (f'transfer.readouts=["lstm-mean", "{readout}"]', "transfer.controls=[]")
     alone = ('transfer.probes=["recurrent"]', 'primary.probe="recurrent"')
-    with pytest.raises(ConfigError, match="lstm-last has one alone"):
+    with pytest.raises(ConfigError, match=f"{readout} has none"):
         check_subjects(made(*changes, *alone))
     both = ('transfer.probes=["recurrent", "ridge"]', 'primary.probe="recurrent"')
     check_subjects(made(*changes, *both))
     with pytest.raises(ConfigError, match=r"primary\.probe is 'recurrent'"):
-        check_subjects(made(*changes, *both, 'primary.readout="lstm-last"'))
+        check_subjects(made(*changes, *both, f'primary.readout="{readout}"'))
 
 
 @pytest.mark.parametrize(
@@ -190,9 +191,14 @@ def test_norms_are_re_estimated_where_there_are_norms() -> None:
 
 
 def test_an_encoder_of_ones_own_is_read_at_its_output() -> None:
-    assert readouts_of(made(encoder=with_norm), None) == ("lstm-mean", "lstm-last", "lstm-steps")
+    assert readouts_of(made(encoder=with_norm), None) == (
+        "lstm-mean",
+        "lstm-mean-deviation",
+        "lstm-last",
+        "lstm-steps",
+    )
     readouts = {key.readout for key in subjects(made(ALL_READOUTS, encoder=with_norm))}
-    assert readouts == {"lstm-mean", "lstm-last", "lstm-steps", "flat"}
+    assert readouts == {"lstm-mean", "lstm-mean-deviation", "lstm-last", "lstm-steps", "flat"}
 
 
 def test_published_weights_are_no_sample_of_encoders_to_test_against_each_other() -> None:

@@ -11,6 +11,11 @@ from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.readouts import PLACE_OF, joins_steps, read_out
 
 STEPS = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+WIDE = STEPS.astype(np.float64)
+MOMENTS = np.concatenate(
+    [WIDE.sum(axis=1) / 4, np.sqrt(((WIDE - WIDE.mean(axis=1)[:, None]) ** 2).sum(axis=1) / 4)],
+    axis=1,
+).astype(np.float32)
 CHANNELS = FeatureSet(("a", "b", "c"), STEPS, {"channel_widths": [2, 3]})
 
 
@@ -23,6 +28,7 @@ def test_a_study_can_ask_for_every_readout_and_for_no_other() -> None:
     [
         ("lstm-mean", STEPS),
         ("lstm-steps", STEPS),
+        ("lstm-mean-deviation", MOMENTS),
         ("lstm-last", STEPS[:, 3]),
         ("channels-mean", STEPS),
         ("spatial-mean", STEPS[:, :, :2]),
@@ -33,7 +39,8 @@ def test_a_readout_is_a_view_of_its_place(
     readout: Readout, expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 ) -> None:
     found = read_out(CHANNELS, readout)
-    assert np.array_equal(found.features, expected)
+    np.testing.assert_allclose(found.features, expected, rtol=1e-6)
+    assert found.features.dtype == np.float32
     assert found.clip_ids == CHANNELS.clip_ids
 
 

@@ -25,6 +25,7 @@ class ReadoutChoice(StrEnum):
     """What of an encoder is read."""
 
     LSTM_MEAN = "lstm-mean"
+    LSTM_MEAN_DEVIATION = "lstm-mean-deviation"
     LSTM_LAST = "lstm-last"
     LSTM_STEPS = "lstm-steps"
     CHANNELS_MEAN = "channels-mean"
@@ -85,6 +86,7 @@ def features(
     from taskgrain.extraction.clips import list_clips
     from taskgrain.extraction.readers import Wanted, open_reader
     from taskgrain.extraction.writing import Extraction, write_clip_features
+    from taskgrain.transfer.readouts import ONE_VECTOR
 
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")
@@ -101,8 +103,8 @@ def features(
     reader = open_reader(wanted)
     if steps and reader.readout is None:
         raise ConfigError(f"--steps: {encoder} gives one vector a clip and has no steps")
-    if steps and readout is ReadoutChoice.LSTM_LAST:
-        raise ConfigError("--steps: lstm-last is one step of a clip; lstm-steps keeps them all")
+    if steps and reader.readout in ONE_VECTOR:
+        raise ConfigError(f"--steps: {reader.readout} has none; lstm-steps keeps them all")
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)
     with _following(len(clips.clips), quiet=quiet) as progress:
         outcome = write_clip_features(

@@ -37,7 +37,13 @@ Control = Literal[
     "random-labels",
 ]
 Readout = Literal[
-    "lstm-mean", "lstm-last", "lstm-steps", "channels-mean", "spatial-mean", "temporal-mean"
+    "lstm-mean",
+    "lstm-mean-deviation",
+    "lstm-last",
+    "lstm-steps",
+    "channels-mean",
+    "spatial-mean",
+    "temporal-mean",
 ]
 """What of an encoder is tested: after the LSTM, or one channel or both before it."""
 

@@ -135,7 +135,7 @@ def _reader(
     except ValueError:
         raise ConfigError(
             f"--readout {readout}: {wanted.encoder} has no channels before an LSTM; "
-            "lstm-mean, lstm-last and lstm-steps read what it gives"
+            "those that begin with lstm read what it gives"
         ) from None
     of_place = place_facts(encoder, place)
     _refuse_absent_channel(wanted, of_place)

@@ -40,7 +40,7 @@ from taskgrain.transfer.parts import (
     held_key,
     remove_parts,
 )
-from taskgrain.transfer.readouts import PLACE_OF, Place, joins_steps, read_out
+from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, Place, joins_steps, read_out
 
 NO_BATCH = torch.zeros(0, dtype=torch.long)  # no label is looked at
 Tell = Callable[[str], None]
@@ -268,7 +268,7 @@ def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> d
         "data": extraction.data,
         "layout": extraction.clips.layout,
         "readout": reader.readout or "flat",
-        "steps": extraction.keeps_steps and reader.readout not in (None, "lstm-last"),
+        "steps": extraction.keeps_steps and reader.readout not in (None, *ONE_VECTOR),
         "sampling": asdict(reader.sampling),
         "fingerprint": key,
         "failed": {clip: why for each in told for clip, why in each["failed"].items()},

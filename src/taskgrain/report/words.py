@@ -102,6 +102,7 @@ CONTROLS = {
 }
 READOUTS = {
     "lstm-mean": "LSTM, mean of its steps",
+    "lstm-mean-deviation": "LSTM, mean and deviation of its steps",
     "lstm-last": "LSTM, last step",
     "lstm-steps": "LSTM, all steps",
     "channels-mean": "both channels before the LSTM",

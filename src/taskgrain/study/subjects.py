@@ -19,7 +19,7 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
 from taskgrain.transfer.probes import PROBES
-from taskgrain.transfer.readouts import PLACE_OF, TARGET_NORM, Place
+from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
 
 FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
@@ -222,12 +222,11 @@ def check_subjects(inputs: Inputs) -> None:
                 f"transfer.readouts: {readout!r} reads a channel of the two-channel encoder before "
                 "its LSTM, and no source has that channel; leave it out"
             )
-    if "lstm-last" in study.transfer.readouts and all(
-        PROBES[name]().reads_steps for name in study.transfer.probes
-    ):
+    stepless = [readout for readout in study.transfer.readouts if readout in ONE_VECTOR]
+    if stepless and all(PROBES[name]().reads_steps for name in study.transfer.probes):
         raise ConfigError(
             f"transfer.probes: {', '.join(study.transfer.probes)} read the steps of a clip, and "
-            "lstm-last has one alone; add a probe as nearest-mean, or leave that read-out out"
+            f"{stepless[0]} has none; add a probe as nearest-mean, or leave that read-out out"
         )
     train = study.train
     if "random-labels" in study.transfer.controls and (
@@ -261,8 +260,8 @@ def _check_endpoints(inputs: Inputs) -> None:
                 "same for every seed: there is no sample of encoders to test; compare one with a "
                 "source that is trained here"
             )
-        if endpoint.readout == "lstm-last" and PROBES[endpoint.probe]().reads_steps:
+        if endpoint.readout in ONE_VECTOR and PROBES[endpoint.probe]().reads_steps:
             raise ConfigError(
                 f"{where}.probe is {endpoint.probe!r}, which reads the steps of a clip; "
-                "lstm-last has one alone"
+                f"{endpoint.readout} has none"
             )

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from taskgrain.transfer.features import FeatureSet
 
 if TYPE_CHECKING:
@@ -19,12 +21,15 @@ Place = Literal["output", "channels"]
 
 PLACE_OF: Mapping[Readout, Place] = {
     "lstm-mean": "output",
+    "lstm-mean-deviation": "output",
     "lstm-last": "output",
     "lstm-steps": "output",
     "channels-mean": "channels",
     "spatial-mean": "channels",
     "temporal-mean": "channels",
 }
+ONE_VECTOR: frozenset[Readout] = frozenset({"lstm-mean-deviation", "lstm-last"})
+"""Those that leave one vector of a clip, and no steps."""
 CHANNEL_WIDTHS = "channel_widths"  # the header's entry for [D_s, D_t]
 TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
 
@@ -35,7 +40,9 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
     "-mean" and "lstm-steps" keep every step: a probe that reads steps is given all of them, and
     others their mean, or of "lstm-steps" all of them side by side (`evaluate.flat`). "lstm-last"
     is the last step alone: there the forward direction of a bidirectional LSTM has read the whole
-    clip, the backward one the last step only. An encoder without an LSTM is read in the same way.
+    clip, the backward one the last step only. "lstm-mean-deviation" has the mean and, beside it,
+    the deviation over the steps (both in float64, divided by T'): how much each feature changes.
+    An encoder without an LSTM is read in the same way.
 
     Args:
         features: float32 (N, T', D) of `PLACE_OF[readout]`; of the channels, the spatial one's
@@ -43,7 +50,8 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
         readout: its name.
 
     Returns:
-        float32 (N, T', D), (N, T', D_s), (N, T', D_t), or for "lstm-last" (N, D).
+        float32 (N, T', D), (N, T', D_s), (N, T', D_t), for "lstm-last" (N, D), or
+        for "lstm-mean-deviation" (N, 2 D).
 
     Raises:
         ValueError: if the features have no steps, or the channel is absent.
@@ -53,6 +61,10 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
         raise ValueError(f"features are {values.shape}; {readout} needs those of every step")
     if readout == "lstm-last":
         return replace(features, features=values[:, -1])
+    if readout == "lstm-mean-deviation":
+        wide = values.astype(np.float64)
+        both = np.concatenate([wide.mean(axis=1), wide.std(axis=1)], axis=1)
+        return replace(features, features=both.astype(np.float32))
     if readout in ("spatial-mean", "temporal-mean"):
         spatial, temporal = _widths(features)
         first, width = (0, spatial) if readout == "spatial-mean" else (spatial, temporal)
