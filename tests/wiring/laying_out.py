@@ -141,7 +141,7 @@ def _sources(inputs: Inputs, store: FrameStore) -> Arguments:
         if dataset.world is None:
             splits = splits_of(inputs, task, store, seed=seed)
             assert isinstance(splits.training, ClipBatches)
-            options = options_of(inputs, task, splits.training, seed=seed)
+            options = options_of(inputs, task.classification_weight, splits.training, seed=seed)
             found |= _flat(f"{name}.options", options)
             found |= _batches(f"{name}.training", splits.training)
             found |= _batches(f"{name}.validation", splits.validation)

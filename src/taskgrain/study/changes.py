@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from taskgrain.config.networks import Encoder
 from taskgrain.data.manifest import Split
 from taskgrain.data.sampling import generator_for
+from taskgrain.data.store import FrameStore
 from taskgrain.models.inputs import (
     UNMEASURED,
     ChangeDeviations,
@@ -31,11 +34,17 @@ def measured_changes(inputs: Inputs, source: str | None) -> ChangeDeviations:
     Returns:
         `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
     """
-    if inputs.encoder_factory is not None or not _shows_changes(encoder_settings(inputs, source)):
+    settings = encoder_settings(inputs, source)
+    if inputs.encoder_factory is not None or not _shows_changes(settings):
         return UNMEASURED
     dataset = inputs.datasets[SOURCE]
     store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
     usable = [record.clip_id for record in records if record.clip_id in store]
+    return changes_of(inputs, usable, store)
+
+
+def changes_of(inputs: Inputs, usable: Sequence[str], store: FrameStore) -> ChangeDeviations:
+    """Measure some clips, or 500 drawn of them, as a frozen encoder would see them."""
     drawn = generator_for(0, 0, "changes").permutation(len(usable))[:MEASURED_CLIPS]
     clips = [usable[index] for index in sorted(drawn)]
     return measure_changes(

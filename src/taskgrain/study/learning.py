@@ -123,7 +123,9 @@ def learn(
         result = train(
             model,
             splits=splits,
-            options=options_of(inputs, task, splits.training, seed=seed, passes=passes),
+            options=options_of(
+                inputs, task.classification_weight, splits.training, seed=seed, passes=passes
+            ),
             folder=inputs.folder.checkpoint(task.name, seed, passes),
             describe=describe,
             watch=_Progress(worker, step_seconds).watch(),
@@ -170,7 +172,7 @@ def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int)
 
 def options_of(
     inputs: Inputs,
-    task: SourceTask,
+    weight: float,
     training: ClipBatches,
     *,
     seed: int,
@@ -180,12 +182,12 @@ def options_of(
 
     Args:
         inputs: of the study.
-        task: what is learned.
-        training: the clips that it is learned from.
+        weight: of the classification loss, lambda; the rest is that of the captions.
+        training: the clips that are learned from.
         seed: of dropout.
         passes: clips to see; None for as many as the training that is tested sees.
     """
-    settings, weight = inputs.study.train, task.classification_weight
+    settings = inputs.study.train
     return TrainingOptions(
         epochs=settings.epochs,
         weights=LossWeights(

@@ -174,11 +174,31 @@ def _evaluate(
 def _evaluation(
     subject: Subject, task: TargetTask, labelling: Labelling, answers: Sequence[Answers]
 ) -> Evaluation:
-    return Evaluation(
+    return evaluation_of(
+        task,
+        answers,
         source=subject.source,
         seed=subject.seed,
         readout=subject.readout,
         control="permuted-labels" if labelling == "permuted" else subject.control,
+    )
+
+
+def evaluation_of(
+    task: TargetTask,
+    answers: Sequence[Answers],
+    *,
+    source: str | None,
+    seed: int | None,
+    readout: str,
+    control: Control | None,
+) -> Evaluation:
+    """Put answers to a task together with what is needed to score them."""
+    return Evaluation(
+        source=source,
+        seed=seed,
+        readout=readout,
+        control=control,
         target=task.name,
         class_names=task.class_names,
         clip_ids=task.query_ids,
@@ -261,10 +281,23 @@ def _labels(labels: Labels, labelling: Labelling, seed: int) -> Labels:
 def _answers(
     probe: ProbeName, shots: Shots, answered: Answered, decoded: NDArray[np.bool_]
 ) -> Answers:
-    """Place the answers among all scored clips, of which some could not be decoded."""
-    predicted = np.full((len(answered.predicted), len(decoded)), NO_ANSWER, dtype=np.int16)
-    predicted[:, decoded] = answered.predicted
+    predicted = placed(answered.predicted, decoded)
     return Answers(probe, shots, predicted, answered.chosen, answered.chosen_on, answered.problem)
+
+
+def placed(predicted: NDArray[np.int16], decoded: NDArray[np.bool_]) -> NDArray[np.int16]:
+    """Place the answers to decoded clips among all scored clips, of which some failed.
+
+    Args:
+        predicted: int16 (draws, n), of the clips that could be decoded.
+        decoded: bool (N,), n of them True.
+
+    Returns:
+        int16 (draws, N), NO_ANSWER where the clip failed.
+    """
+    found = np.full((len(predicted), len(decoded)), NO_ANSWER, dtype=np.int16)
+    found[:, decoded] = predicted
+    return found
 
 
 def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
