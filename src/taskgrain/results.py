@@ -139,13 +139,8 @@ class ResultRow:
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 REQUIRED_TEXT = ("study", "target", "metric")
 NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
-LATER_COLUMNS = (
-    "p_holm",
-    "low_90",
-    "high_90",
-    "problem",
-    "passes",
-)  # results of older versions lack them
+# Results of older versions lack them.
+LATER_COLUMNS = ("p_holm", "low_90", "high_90", "problem", "passes")
 
 
 def less_target(target: str, minus_target: str | None) -> str:

@@ -23,7 +23,13 @@ from taskgrain.study.folder import RunFolder
 from taskgrain.study.gather import endpoints, row_plan_of
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
-from taskgrain.study.networks import new_encoder, new_model, shape_of, wanted_network
+from taskgrain.study.networks import (
+    new_encoder,
+    new_model,
+    shape_of,
+    wanted_network,
+    weights_seed,
+)
 from taskgrain.study.plan import plan_cells
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import SourceTask
@@ -135,6 +141,7 @@ def _sources(inputs: Inputs, store: FrameStore) -> Arguments:
             **_task(f"{name}.task", task),
             f"{name}.model.source": description.source,
             f"{name}.model.seed": description.seed,
+            f"{name}.weights_seed": weights_seed(inputs, source.name, seed),
             **_begins_with(f"{name}.begins_with", warm_start_of(inputs, source.name, seed)),
             f"{name}.checkpoint": inputs.checkpoint(source.name, seed),
         }

@@ -220,6 +220,15 @@ def sources_wires() -> list[Wire]:
             },
         ),
         Wire(
+            "sources[2].twin_of",
+            "fine",
+            {
+                "sources[2].weights_seed": lambda old, new: old == 3 != new,
+                "rows.compared": [("fine", "coarse"), ("both", "coarse"), ("wide", "fine")],
+            },
+            {"sources[2].encoder": None},
+        ),
+        Wire(
             "sources[1].warm_start",
             "fine",
             {

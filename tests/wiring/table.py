@@ -30,6 +30,7 @@ def reseeded(old: int, new: int) -> Moves:
         **option("seed", new),
         "sources[*].training.variation.seed": new,
         "sources[*].model.seed": new,
+        "sources[*].weights_seed": new,
         "sources[*].checkpoint": lambda before, after: (
             after == before.replace(f"seed-{old}", f"seed-{new}")
         ),

@@ -129,6 +129,12 @@ class Source(Settings):
         "encoder", description="which weights: the encoder's alone, or head and decoder too"
     )
 
+    twin_of: Part | None = Field(
+        None,
+        description="a source whose settings it shares: same labels, clips and order, other first "
+        "weights; their difference is A/A, and enters no claim",
+    )
+
     @property
     def is_frozen(self) -> bool:
         """Whether nothing is learned: the encoder's features are tested as they come."""

@@ -185,7 +185,30 @@ def _sources(written: object, where: str) -> object:
                 f"{where}: sources: {entry!r} is none of the packaged {', '.join(packaged)}"
                 f"{nearest(entry, packaged)}"
             )
-    return sources
+    return _with_twins(sources, where)
+
+
+def _with_twins(sources: list[object], where: str) -> list[object]:
+    """Give each twin the settings of the source that it is a twin of, where it has not its own."""
+    named = {each.get("name"): each for each in sources if isinstance(each, dict)}
+    complete: list[object] = []
+    for source in sources:
+        twin_of = source.get("twin_of") if isinstance(source, dict) else None
+        if twin_of is not None and twin_of not in named:
+            known = [str(name) for name in named]
+            raise ConfigError(
+                f"{where}: sources: twin_of is {twin_of!r}; this study has {', '.join(known)}"
+                f"{nearest(str(twin_of), known)}"
+            )
+        if isinstance(source, dict) and twin_of is not None:
+            if "twin_of" in named[twin_of]:
+                raise ConfigError(
+                    f"{where}: sources: {source.get('name')!r} is a twin of {twin_of!r}, itself a "
+                    "twin; name a source that is none"
+                )
+            source = {**named[twin_of], **source}
+        complete.append(source)
+    return complete
 
 
 def _with_sealed_seeds(table: Table) -> Table:

@@ -114,6 +114,31 @@ class Study(Settings):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _twins_differ_in_their_first_weights_alone(self) -> Self:
+        of_name = {source.name: source for source in self.sources}
+        for source in self.sources:
+            if source.twin_of is None:
+                continue
+            own, where = of_name.get(source.twin_of), f"source {source.name!r} is a twin of"
+            if own is None or own.twin_of is not None:
+                raise ValueError(f"{where} {source.twin_of!r}, which is no source but a twin")
+            if own.is_frozen or own.warm_start is not None:
+                raise ValueError(
+                    f"{where} {own.name!r}, whose first weights are not drawn: a twin would begin "
+                    "with the same"
+                )
+            if source.model_copy(update={"name": own.name, "twin_of": None}) != own:
+                raise ValueError(
+                    f"{where} {own.name!r} with settings of its own; leave out all but name and "
+                    "twin_of"
+                )
+        return self
+
+    def twins(self) -> dict[str, str]:
+        """Name the sources that are twins, and whose: their difference is A/A."""
+        return {each.name: each.twin_of for each in self.sources if each.twin_of is not None}
+
     def encoder_of(self, source: Source) -> Encoder:
         """Give the settings of a source's encoder."""
         return self.encoder if source.encoder is None else self.encoders[source.encoder]
@@ -153,6 +178,12 @@ class Study(Settings):
             if value not in known:
                 has = ", ".join(str(each) for each in known)
                 raise ValueError(f"{where}.{key} is {value!r}; this study has {has}")
+        for name in (endpoint.source, *endpoint.each_versus):
+            if name in self.twins():
+                raise ValueError(
+                    f"{where} compares {name!r}, a twin of {self.twins()[name]!r}: its comparisons "
+                    "are A/A and enter no claim; name the other"
+                )
         if endpoint.source in endpoint.each_versus:
             raise ValueError(f"{where} compares {endpoint.source!r} with itself")
         twice = [name for name in endpoint.each_versus if endpoint.each_versus.count(name) > 1]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from taskgrain.report.lookup import Lookup, Question, question_of, unique
 from taskgrain.report.run_folder import RunFolder, processors_of
 from taskgrain.report.transfer_tables import ladder_question
+from taskgrain.report.twins import false_claims
 from taskgrain.report.verdict import Verdict, verdict_of
 from taskgrain.report.words import (
     Number,
@@ -66,7 +67,9 @@ def findings(lookup: Lookup) -> tuple[Finding, ...]:
     question = control_question(lookup)
     if question is None:
         return ()
-    return tuple(_findings(lookup, question))
+    aa = false_claims(lookup)
+    twins = (Finding("a-a", "A/A", aa),) if aa else ()
+    return (*_findings(lookup, question), *twins)
 
 
 def missing_controls(lookup: Lookup) -> tuple[str, ...]:

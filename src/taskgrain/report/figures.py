@@ -118,6 +118,7 @@ def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, palette: Palett
         (100 * row.value, heights[source])
         for source, row in rows.items()
         if row is not None and row.value is not None and palette.kind(source) == "classification"
+        if source not in lookup.twins
     ]
     if len(classified) > 1 and is_ladder(lookup.study):
         axes.plot(*zip(*classified, strict=True), color=COLOURS["control"].light, lw=1.2, zorder=1)

@@ -210,6 +210,11 @@ class Lookup:
             sorted(found, key=lambda pair: (rank.get(pair[1], last), rank.get(pair[0], last), pair))
         )
 
+    @property
+    def twins(self) -> dict[str, str]:
+        """Return the sources that are twins, and whose: their difference is A/A."""
+        return {each.name: each.twin_of for each in self.study.sources if each.twin_of is not None}
+
     def seeds_of(self, *names: str) -> tuple[int, ...]:
         """Return the encoder seeds that rows of these sources exist for, else the study's."""
         found = {row.seed for row in self.rows if row.source in names and row.seed is not None}
@@ -316,7 +321,8 @@ def has_one_origin_of(study: StudyFacts, names: Collection[str]) -> bool:
 
 def is_ladder(study: StudyFacts) -> bool:
     """Say whether sources classify different levels with one encoder: a line joins them."""
-    levels = [source.classify for source in study.sources if source.kind == "classification"]
+    plain = [each for each in study.sources if each.twin_of is None]
+    levels = [source.classify for source in plain if source.kind == "classification"]
     return len(levels) > 1 and len(set(levels)) == len(levels) and has_one_origin(study)
 
 

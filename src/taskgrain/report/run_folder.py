@@ -33,6 +33,7 @@ class SourceFacts:
     caption: str | None = None
     classification_weight: float | None = None  # lambda
     origin: tuple[str | None, str | None] = (None, None)
+    twin_of: str | None = None
 
     @property
     def kind(self) -> str:
@@ -200,11 +201,7 @@ def read_study(path: Path) -> StudyFacts:
         name=_text(settings, "name") or "study",
         question=_text(settings, "question") or "",
         primary=_primary(_mapping(settings.get("primary"))),
-        family=tuple(
-            endpoint
-            for each in _mappings(settings.get("family"))
-            if (endpoint := _primary(each)) is not None
-        ),
+        family=tuple(filter(None, map(_primary, _mappings(settings.get("family"))))),
         seeds=tuple(seed for seed in _sequence(settings.get("seeds")) if isinstance(seed, int)),
         sources=tuple(map(_source, _mappings(settings.get("sources")))),
         targets=tuple(map(_target, _mappings(settings.get("targets")))),
@@ -282,6 +279,7 @@ def _source(source: Json) -> SourceFacts:
         caption=_text(source, "caption"),
         classification_weight=_number(source.get("lambda")),
         origin=(_text(source, "encoder"), _text(source, "warm_start")),
+        twin_of=_text(source, "twin_of"),
     )
 
 

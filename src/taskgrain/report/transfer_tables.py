@@ -217,7 +217,7 @@ def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Itera
     for versus in dict.fromkeys(versus for _, versus in pairs):
         lines = (
             Line(
-                _named(lookup, source),
+                f"{_named(lookup, source)}{', A/A' if lookup.twins.get(source) == versus else ''}",
                 tuple(cell_of(lookup.difference(source, versus, ask)) for ask in questions),
                 key=source,
             )

@@ -235,11 +235,14 @@ def row_plan_of(study: Study, taxonomy: Taxonomy) -> RowPlan:
 def compared_pairs(study: Study) -> list[tuple[str, str]]:
     """List the differences that are reported.
 
-    Each source against the primary's coarser one, then what else the family compares.
+    Each source against the primary's coarser one, then what else the family compares, then each
+    twin with its other: A/A, and compared with nothing else.
     """
-    versus = study.primary.versus
-    pairs = [(source.name, versus) for source in study.sources if source.name != versus]
+    versus, twins = study.primary.versus, study.twins()
+    names = [source.name for source in study.sources if source.name not in twins]
+    pairs = [(name, versus) for name in names if name != versus]
     pairs += [(each.source, versus) for each in study.family for versus in each.each_versus]
+    pairs += twins.items()
     return list(dict.fromkeys(pairs))
 
 
@@ -270,7 +273,7 @@ def nested_ladder(study: Study, taxonomy: Taxonomy) -> list[str]:
     of_level: dict[str, str] = {}
     for source in study.sources:
         is_plain = source.caption is None and source.encoder is None and source.warm_start is None
-        if source.classify is not None and is_plain:
+        if source.classify is not None and is_plain and source.twin_of is None:
             of_level.setdefault(source.classify, source.name)
     index_of = {level: taxonomy.index_of(level) for level in of_level}
     whole = [level for level in of_level if (index_of[level] >= 0).all()]

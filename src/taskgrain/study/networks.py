@@ -22,6 +22,7 @@ from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_e
 from taskgrain.models.inputs import UNMEASURED, ChangeDeviations, Pixels, changes_shown
 from taskgrain.models.model import SourceModel
 from taskgrain.models.recipes import EncoderRecipe
+from taskgrain.models.seeds import derive_seed
 from taskgrain.predict import ModelDescription
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.sources import SourceTask
@@ -44,14 +45,15 @@ def new_model(
         seed: of the weights.
         changes: of the clips that are learned from, where the encoder is shown changes.
     """
-    encoder, shape = new_encoder(inputs, encoder_of, seed, changes=changes)
+    weights = weights_seed(inputs, encoder_of, seed)
+    encoder, shape = new_encoder(inputs, encoder_of, weights, changes=changes)
     decoder_shape, vocabulary = decoder_shape_of(inputs.study.decoder), task.vocabulary
     model = add_readouts(
         encoder,
         num_classes=task.num_classes,
         vocabulary_size=None if vocabulary is None else len(vocabulary),
         decoder_shape=decoder_shape,
-        seed=seed,
+        seed=weights,
     )
     return model, ModelDescription(
         source=task.name,
@@ -64,6 +66,13 @@ def new_model(
         sampling=inputs.sampling,
         decoder_shape=decoder_shape,
     )
+
+
+def weights_seed(inputs: Inputs, source: str | None, seed: int) -> int:
+    """Return the seed of a source's first weights: a twin's come from a stream of their own."""
+    if source is None or inputs.source(source).twin_of is None:
+        return seed
+    return derive_seed(seed, "twin", source)
 
 
 def new_encoder(

@@ -1,0 +1,63 @@
+"""A/A: what would have been claimed of two encoders that learned the same labels."""
+
+from __future__ import annotations
+
+from taskgrain.report.lookup import SEED_INTERVALS, Lookup, Question
+from taskgrain.report.transfer_tables import main_metric
+from taskgrain.report.verdict import Verdict, verdict_of
+from taskgrain.report.words import Phrase, interval_words
+from taskgrain.results import ResultRow
+from taskgrain.statistics.power import LEVEL
+
+
+def false_claims(lookup: Lookup) -> Phrase:
+    """Return how many comparisons of twins would have been claimed; nothing without twins.
+
+    Each probe, number of shots and target counts once, at the study's metric and read-out. What is
+    asked is what a single endpoint would be: intervals that leave out 0 and, over several seeds, a
+    p of the paired t test below .05. Nothing is corrected, and none of them is in the Holm family.
+    """
+    compared = [found for pair in lookup.twins.items() for found in _compared(lookup, *pair)]
+    if not compared:
+        return ()
+    claimed = sum(_is_claimed(lookup, rows) for rows in compared)
+    pairs = "; ".join(f"“{twin}” and “{own}”" for twin, own in lookup.twins.items())
+    kinds = {row.interval for rows in compared for row in rows}
+    limit = "."
+    if not kinds & set(SEED_INTERVALS):
+        limit = (
+            f": each interval is {interval_words(next(iter(kinds)))}, and two encoders do differ; "
+            "a rate of false claims needs several seeds."
+        )
+    return (
+        f"The same labels, clips and order, from other first weights ({pairs}): any difference is "
+        f"chance. False claims: {claimed} of {len(compared)} at {LEVEL:g}, over all probes, shots "
+        f"and targets, not corrected and outside the Holm family{limit}",
+    )
+
+
+def _compared(lookup: Lookup, twin: str, own: str) -> list[tuple[ResultRow, ...]]:
+    """List the rows that would judge each comparison that has a result."""
+    questions = (
+        Question(target, probe, shots, main_metric(lookup))
+        for target in lookup.targets
+        for probe in lookup.probes
+        for shots in lookup.shots
+    )
+    found = []
+    for question in questions:
+        best = lookup.difference(twin, own, question)
+        if best is not None and best.problem is None:
+            found.append(lookup.judging(lookup.differences(twin, own, question)))
+    return found
+
+
+def _is_claimed(lookup: Lookup, rows: tuple[ResultRow, ...]) -> bool:
+    """Whether rows of one difference would be called better or worse, were they an endpoint."""
+    first = rows[0]
+    question = Question(first.target, first.probe, first.shots, first.metric)
+    every = lookup.differences(first.source or "", first.versus or "", question)
+    tested = next((row for row in every if row.interval == "seeds" and row.seed is None), None)
+    p = None if tested is None else tested.p
+    verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p)
+    return verdict in (Verdict.BETTER, Verdict.WORSE)
