@@ -12,12 +12,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taskgrain.errors import ResultError
+from taskgrain.report.lenient import (
+    Json,
+    as_mapping,
+    as_mappings,
+    as_number,
+    as_sequence,
+    numbers_of,
+    text_of,
+)
 from taskgrain.report.words import printable
 from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
 
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"  # the first bytes of every WebM file
-
-Json = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +205,13 @@ def read_study(path: Path) -> StudyFacts:
     except ValueError as error:
         raise ResultError(f"{path}: no TOML: {error}") from error
     return StudyFacts(
-        name=_text(settings, "name") or "study",
-        question=_text(settings, "question") or "",
-        primary=_primary(_mapping(settings.get("primary"))),
-        family=tuple(filter(None, map(_primary, _mappings(settings.get("family"))))),
-        seeds=tuple(seed for seed in _sequence(settings.get("seeds")) if isinstance(seed, int)),
-        sources=tuple(map(_source, _mappings(settings.get("sources")))),
-        targets=tuple(map(_target, _mappings(settings.get("targets")))),
+        name=text_of(settings, "name") or "study",
+        question=text_of(settings, "question") or "",
+        primary=_primary(as_mapping(settings.get("primary"))),
+        family=tuple(filter(None, map(_primary, as_mappings(settings.get("family"))))),
+        seeds=tuple(seed for seed in as_sequence(settings.get("seeds")) if isinstance(seed, int)),
+        sources=tuple(map(_source, as_mappings(settings.get("sources")))),
+        targets=tuple(map(_target, as_mappings(settings.get("targets")))),
         settings=tuple(flatten(settings)),
         margin=_margin(settings),
     )
@@ -214,9 +221,9 @@ def flatten(settings: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield every setting as a dotted key and its value, as TOML would write it."""
     for key, value in settings.items():
         dotted = f"{prefix}{printable(key)}"
-        nested = _mappings(value)
+        nested = as_mappings(value)
         if isinstance(value, Mapping):
-            yield from flatten(_mapping(value), f"{dotted}.")
+            yield from flatten(as_mapping(value), f"{dotted}.")
         elif nested:
             for index, item in enumerate(nested):
                 yield from flatten(item, f"{dotted}[{index}].")
@@ -234,7 +241,7 @@ def _margin(settings: Json) -> float:
 
 def read_provenance(run_dir: Path) -> Json:
     """Read what a run came from; empty where the run is unfinished, or the file cannot be read."""
-    return _mapping(_read_json(run_dir / "provenance.json"))
+    return as_mapping(_read_json(run_dir / "provenance.json"))
 
 
 def processors_of(provenance: Json) -> tuple[str, ...]:
@@ -254,9 +261,9 @@ def _as_text(value: object) -> str:
 
 
 def _primary(primary: Json) -> Primary | None:
-    source, target = _text(primary, "source"), _text(primary, "target")
+    source, target = text_of(primary, "source"), text_of(primary, "target")
     written = primary.get("versus")
-    versus = [printable(each) for each in (written, *_sequence(written)) if isinstance(each, str)]
+    versus = [printable(each) for each in (written, *as_sequence(written)) if isinstance(each, str)]
     if source is None or not versus or target is None:
         return None
     shots = primary.get("shots")
@@ -264,37 +271,37 @@ def _primary(primary: Json) -> Primary | None:
         source=source,
         versus=versus_each(versus),
         target=target,
-        probe=_text(primary, "probe"),
+        probe=text_of(primary, "probe"),
         shots=shots if isinstance(shots, int | str) else None,
-        metric=_text(primary, "metric") or "top-1",
-        readout=_text(primary, "readout"),
-        minus_target=_text(primary, "minus_target"),
+        metric=text_of(primary, "metric") or "top-1",
+        readout=text_of(primary, "readout"),
+        minus_target=text_of(primary, "minus_target"),
     )
 
 
 def _source(source: Json) -> SourceFacts:
     return SourceFacts(
-        name=_text(source, "name") or "unnamed",
-        classify=_text(source, "classify"),
-        caption=_text(source, "caption"),
-        classification_weight=_number(source.get("lambda")),
-        origin=(_text(source, "encoder"), _text(source, "warm_start")),
-        twin_of=_text(source, "twin_of"),
+        name=text_of(source, "name") or "unnamed",
+        classify=text_of(source, "classify"),
+        caption=text_of(source, "caption"),
+        classification_weight=as_number(source.get("lambda")),
+        origin=(text_of(source, "encoder"), text_of(source, "warm_start")),
+        twin_of=text_of(source, "twin_of"),
     )
 
 
 def _target(target: Json) -> TargetFacts:
-    name = _text(target, "name") or "unnamed"
-    return TargetFacts(name=name, world=_text(target, "world"), root=_text(target, "root"))
+    name = text_of(target, "name") or "unnamed"
+    return TargetFacts(name=name, world=text_of(target, "world"), root=text_of(target, "root"))
 
 
 def _curve_point(line: Json) -> CurvePoint:
     return CurvePoint(
-        source=_text(line, "source") or "unnamed",
-        seed=int(_number(line.get("seed")) or 0),
-        epoch=int(_number(line.get("epoch")) or 0),
-        shares=_numbers(line.get("shares")),
-        validation=_numbers(line.get("validation")),
+        source=text_of(line, "source") or "unnamed",
+        seed=int(as_number(line.get("seed")) or 0),
+        epoch=int(as_number(line.get("epoch")) or 0),
+        shares=numbers_of(line.get("shares")),
+        validation=numbers_of(line.get("validation")),
     )
 
 
@@ -304,21 +311,21 @@ def _read_ledger(path: Path) -> tuple[LedgerEntry, ...] | None:
 
 def _ledger_entry(line: Json) -> LedgerEntry:
     names = ("clip", "dataset", "split", "problem")
-    clip, dataset, split, problem = (_text(line, name) or "" for name in names)
+    clip, dataset, split, problem = (text_of(line, name) or "" for name in names)
     return LedgerEntry(clip=clip, dataset=dataset, split=split, problem=problem)
 
 
 def _read_examples(folder: Path) -> tuple[Example, ...]:
     return tuple(
         Example(
-            clip=_text(entry, "clip") or "",
-            dataset=_text(entry, "dataset") or "source",
-            category=_text(entry, "category") or "",
-            caption=_text(entry, "caption") or "",
-            video=_read_video(folder, _text(entry, "file")),
-            predictions=tuple(map(_prediction, _mappings(entry.get("predictions")))),
+            clip=text_of(entry, "clip") or "",
+            dataset=text_of(entry, "dataset") or "source",
+            category=text_of(entry, "category") or "",
+            caption=text_of(entry, "caption") or "",
+            video=_read_video(folder, text_of(entry, "file")),
+            predictions=tuple(map(_prediction, as_mappings(entry.get("predictions")))),
         )
-        for entry in _mappings(_read_json(folder / "examples.json"))
+        for entry in as_mappings(_read_json(folder / "examples.json"))
     )
 
 
@@ -335,18 +342,18 @@ def _read_video(folder: Path, name: str | None) -> bytes | None:
 
 def _prediction(entry: Json) -> Prediction:
     classes = (
-        (_text(item, "name") or "", _number(item.get("probability")) or 0.0)
-        for item in _mappings(entry.get("classes"))
+        (text_of(item, "name") or "", as_number(item.get("probability")) or 0.0)
+        for item in as_mappings(entry.get("classes"))
     )
-    seed = _number(entry.get("seed"))
+    seed = as_number(entry.get("seed"))
     return Prediction(
-        source=_text(entry, "source") or "unnamed",
+        source=text_of(entry, "source") or "unnamed",
         seed=None if seed is None else int(seed),
         classes=tuple(sorted(classes, key=lambda item: -item[1])),
-        level=_text(entry, "level") or "",
-        caption=_text(entry, "caption"),
-        truth=_text(entry, "truth"),
-        true_class=_text(entry, "true_class"),
+        level=text_of(entry, "level") or "",
+        caption=text_of(entry, "caption"),
+        truth=text_of(entry, "truth"),
+        true_class=text_of(entry, "true_class"),
     )
 
 
@@ -367,33 +374,6 @@ def _json_lines(path: Path) -> Iterator[Json]:
         if not line.strip():
             continue
         try:
-            yield _mapping(json.loads(line))
+            yield as_mapping(json.loads(line))
         except ValueError as error:
             raise ResultError(f"{path}:{number}: no JSON: {error}") from error
-
-
-def _mapping(value: object) -> Json:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _sequence(value: object) -> tuple[object, ...]:
-    return tuple(value) if isinstance(value, list | tuple) else ()
-
-
-def _mappings(value: object) -> tuple[Json, ...]:
-    return tuple(_mapping(item) for item in _sequence(value) if isinstance(item, Mapping))
-
-
-def _text(mapping: Json, key: str) -> str | None:
-    value = mapping.get(key)
-    return printable(value) if isinstance(value, str) else None
-
-
-def _number(value: object) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and isinstance(value, int | float) else None
-
-
-def _numbers(value: object) -> dict[str, float]:
-    found = ((key, _number(item)) for key, item in _mapping(value).items())
-    return {key: item for key, item in found if item is not None}

@@ -5,8 +5,9 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from taskgrain.report.lenient import Json
 from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique, world_of
-from taskgrain.report.run_folder import Json, RunFolder, flatten
+from taskgrain.report.run_folder import RunFolder, flatten
 from taskgrain.report.words import printable
 
 UNKNOWN = "not recorded"
