@@ -72,3 +72,11 @@ def test_floors_of_another_source_are_not_taken() -> None:
     easy = [score(None, source="easy", seed=None, control="chance", value=0.05)]
     rows = [*floors(), *easy, score(0.1, source="easy"), score(0.1)]
     assert list(unlearned(rows)) == ["groups"]
+
+
+def test_a_score_is_held_against_the_floor_of_its_seed_where_there_is_one() -> None:
+    high = score(None, seed=1, control="majority", value=0.9)
+    low = score(None, seed=0, control="majority", value=0.1)
+    first, second = own_scores([low, high, score(0.4, seed=0), score(0.4, seed=1)])
+    assert (first.floor.value, first.is_learned) == (0.1, True)
+    assert (second.floor.value, second.is_learned) == (0.9, False)

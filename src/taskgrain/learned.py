@@ -43,16 +43,19 @@ def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
         for row in rows
         if row.target == SOURCE_VALIDATION and row.value is not None and row.passes is None
     ]
-    highest: dict[tuple[str | None, str], ResultRow] = {}
+    highest: dict[tuple[str | None, str, int | None], ResultRow] = {}
     for row in own:
-        key = row.source, row.metric
+        key = row.source, row.metric, row.seed
         if row.control in FLOORS and (row.value or 0.0) > _value(highest.get(key)):
             highest[key] = row
-    return tuple(
-        OwnScore(row, highest[row.source, row.metric])
-        for row in own
-        if row.control is None and (row.source, row.metric) in highest
-    )
+    found = []
+    for row in own:
+        # A floor has a seed where the source's groups are drawn from it.
+        keys = ((row.source, row.metric, seed) for seed in (row.seed, None))
+        floor = next((highest[key] for key in keys if key in highest), None)
+        if row.control is None and floor is not None:
+            found.append(OwnScore(row, floor))
+    return tuple(found)
 
 
 def unlearned(rows: Iterable[ResultRow]) -> dict[str, OwnScore]:

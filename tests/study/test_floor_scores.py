@@ -108,3 +108,16 @@ def test_free_sentences_are_judged_by_exact_match(tmp_path: Path) -> None:
         ("exact-match", "chance", 1 / 18),
         ("exact-match", "majority", 0.2),
     ]
+
+
+def test_random_groups_have_floors_of_each_seed(tmp_path: Path) -> None:
+    mixed = '{name="mixed", classify="action-group", regrouped=true}'
+    sources = SOURCES.replace("[{", f"[{mixed}, {{", 1) + "\nseeds = [4, 5]"
+    clips: list[object] = [row(str(n), each) for n, each in enumerate((*TRAINING, *VALIDATION))]
+    found = floors_of(laid_out(tmp_path, sources, clips))
+    for seed in (4, 5):
+        own = [each for each in found if (each.source, each.seed) == ("mixed", seed)]
+        assert [each.control for each in own] == ["chance", "majority", "motion-energy"]
+        assert [each.value for each in own][:2] == [0.5, 0.3]  # the last of four that stand failed
+    others = {each.seed for each in found if each.source != "mixed"}
+    assert others == {None}

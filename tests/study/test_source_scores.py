@@ -61,7 +61,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     for number, records, plans in shards(source):
         prepare_shard(Calm(), source, number, records, plans)
     for settings in study.sources:
-        task = task_of(inputs, settings.name, source.manifest())
+        task = task_of(inputs, settings.name, source.manifest(), seed=0)
         model, description = new_model(inputs, task, encoder_of=settings.name, seed=0)
         checkpoint = inputs.checkpoint(settings.name, 0)
         checkpoint.mkdir(parents=True)

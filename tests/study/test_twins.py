@@ -93,7 +93,9 @@ def test_a_twin_differs_in_its_first_weights_and_in_nothing_else(tmp_path: Path)
     study = study_of(COARSE, joint, TWIN, '{name="third", twin_of="fine"}')
     inputs = Inputs(study, RunFolder(tmp_path), {}, None, "cpu", "fp32")
     models = {
-        name: new_model(inputs, task_of(inputs, name, manifest), encoder_of=name, seed=seed)
+        name: new_model(
+            inputs, task_of(inputs, name, manifest, seed=seed), encoder_of=name, seed=seed
+        )
         for name in ("fine", "again", "third")
         for seed in [7]
     }
@@ -111,8 +113,8 @@ def test_a_twin_differs_in_its_first_weights_and_in_nothing_else(tmp_path: Path)
         ours, theirs = (getattr(models[name][0], role).state_dict() for name in ("fine", "again"))
         assert any(not torch.equal(ours[key], theirs[key]) for key in ours)
     assert (
-        task_of(inputs, "again", manifest).vocabulary
-        == task_of(inputs, "fine", manifest).vocabulary
+        task_of(inputs, "again", manifest, seed=7).vocabulary
+        == task_of(inputs, "fine", manifest, seed=7).vocabulary
     )
     assert weights_seed(inputs, "fine", 7) == weights_seed(inputs, None, 7) == 7
     assert weights_seed(inputs, "again", 7) != weights_seed(inputs, "again", 8)

@@ -132,7 +132,7 @@ def _sources(inputs: Inputs, store: FrameStore) -> Arguments:
         found |= _flat("random-encoder", new_encoder(inputs, None, seed)[1])
     for index, source in enumerate(study.sources):
         name = f"sources[{index}]"
-        task = task_of(inputs, source.name, dataset.manifest())
+        task = task_of(inputs, source.name, dataset.manifest(), seed=seed)
         _, description = new_model(inputs, task, encoder_of=source.name, seed=seed)
         found |= {
             **_flat(f"{name}.encoder", description.shape),

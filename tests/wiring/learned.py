@@ -220,6 +220,18 @@ def sources_wires() -> list[Wire]:
             },
         ),
         Wire(
+            "sources[3].regrouped",
+            True,
+            {
+                "sources[3].task.level": "regrouped-verb",
+                "sources[3].task.levels": lambda old, new: (
+                    sorted(new.pop("regrouped-verb")) == ["group-1"] * 2 + ["group-2"] * 2
+                    and new == old
+                ),
+                "rows.ladder": ["fine"],
+            },
+        ),
+        Wire(
             "sources[2].twin_of",
             "fine",
             {

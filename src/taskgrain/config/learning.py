@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from taskgrain.config.base import Name, Part, Settings, Share
 from taskgrain.labels.caption import CaptionForm
+from taskgrain.labels.taxonomy import CATEGORY
 
 
 class Train(Settings):
@@ -111,6 +112,11 @@ class Source(Settings):
 
     name: Part = Field(description="name in results and tables")
     classify: Name | None = Field(None, description="level of the taxonomy, or absent")
+    regrouped: bool = Field(
+        False,
+        description="put the categories at random into groups of the sizes of the level's, drawn "
+        "from the seed: as many bits, no meaning",
+    )
     caption: CaptionForm | None = Field(None, description="caption form, or absent")
     classification_weight: float | None = Field(
         None,
@@ -145,6 +151,11 @@ class Source(Settings):
         if self.is_frozen and self.encoder is None:
             raise ValueError(
                 'a source needs "classify", "caption" or both, or an "encoder" from elsewhere'
+            )
+        if self.regrouped and self.classify in (None, CATEGORY):
+            raise ValueError(
+                '"regrouped" needs "classify" with a level of groups, as "action-group": their '
+                "number and sizes are matched"
             )
         if self.warm_start is None and self.warm_start_parts != "encoder":
             raise ValueError('"warm_start_parts" needs "warm_start"')

@@ -82,7 +82,7 @@ def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
     """Say whether both classify, and the source's level stands later on the ladder."""
     facts = {each.name: each for each in lookup.study.sources}
     pair = [facts.get(name) for name in (source, versus)]
-    if any(each is None or each.kind != "classification" for each in pair):
+    if any(each is None or not each.is_step for each in pair):
         return False
     if len({each.classify for each in pair if each is not None}) < 2:
         return False  # of encoders, say, at one level

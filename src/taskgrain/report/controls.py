@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from taskgrain.report.lookup import Lookup, Question, question_of, unique
+from taskgrain.report.regrouped import regrouped_phrases
 from taskgrain.report.run_folder import RunFolder, processors_of
 from taskgrain.report.transfer_tables import ladder_question
 from taskgrain.report.twins import false_claims
@@ -69,7 +70,11 @@ def findings(lookup: Lookup) -> tuple[Finding, ...]:
         return ()
     aa = false_claims(lookup)
     twins = (Finding("a-a", "A/A", aa),) if aa else ()
-    return (*_findings(lookup, question), *twins)
+    groups = (
+        Finding("regrouped", "random groups of categories", phrase)
+        for phrase in regrouped_phrases(lookup, question)
+    )
+    return (*_findings(lookup, question), *groups, *twins)
 
 
 def missing_controls(lookup: Lookup) -> tuple[str, ...]:

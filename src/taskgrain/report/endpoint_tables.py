@@ -191,4 +191,4 @@ def trend_table(lookup: Lookup) -> Table:
 
 def _classifiers(lookup: Lookup) -> list[str]:
     """Name the sources that classify and nothing else: those that a trend may be laid through."""
-    return [each.name for each in lookup.study.sources if each.kind == "classification"]
+    return [each.name for each in lookup.study.sources if each.is_step]

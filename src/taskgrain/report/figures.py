@@ -114,11 +114,11 @@ def ladder_heights(sources: Sequence[str], palette: Palette) -> dict[str, float]
 def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, palette: Palette) -> None:
     heights = ladder_heights(lookup.sources, palette)
     rows = {source: lookup.measured(source, question) for source in lookup.sources}
+    steps = {each.name for each in lookup.study.sources if each.is_step}
     classified = [
         (100 * row.value, heights[source])
         for source, row in rows.items()
-        if row is not None and row.value is not None and palette.kind(source) == "classification"
-        if source not in lookup.twins
+        if row is not None and row.value is not None and source in steps
     ]
     if len(classified) > 1 and is_ladder(lookup.study):
         axes.plot(*zip(*classified, strict=True), color=COLOURS["control"].light, lw=1.2, zorder=1)

@@ -197,8 +197,12 @@ OVER_CONTROL: Mapping[str | None, Kind] = {
 def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
     """Return the kind of each row: no two rows of a kind answer the same question."""
     rows = tuple(rows)
-    seeded = {row.control for row in rows if row.seed is not None}
-    return [_kind(row, has_seeds=row.control in seeded) for row in rows]
+    seeded = {_subject(row) for row in rows if row.seed is not None}
+    return [_kind(row, has_seeds=_subject(row) in seeded) for row in rows]
+
+
+def _subject(row: ResultRow) -> tuple[str | None, ...]:
+    return row.control, row.source, row.target
 
 
 def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:

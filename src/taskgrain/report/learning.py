@@ -63,8 +63,8 @@ def _beside_floor(score: OwnScore) -> Phrase:
 
 def learned_table(lookup: Lookup) -> Table:
     """Return each source's own score beside what needs no learning; empty without floors."""
-    floors: dict[tuple[str | None, str, str | None], ResultRow] = {
-        (row.source, row.metric, row.control): row
+    floors: dict[tuple[str | None, str, str | None, int | None], ResultRow] = {
+        (row.source, row.metric, row.control, row.seed): row
         for row in lookup.rows
         if row.target == SOURCE_VALIDATION and row.control in FLOORS
     }
@@ -73,10 +73,7 @@ def learned_table(lookup: Lookup) -> Table:
             _header(lookup, score, len(seeds)),
             (
                 cell_of(score.own),
-                *(
-                    cell_of(floors.get((score.own.source, score.own.metric, name)))
-                    for name in FLOORS
-                ),
+                *(cell_of(floors.get(_key(score, name))) for name in FLOORS),
                 Cell("yes" if score.is_learned else "no"),
             ),
             key=score.own.source or "",
@@ -100,6 +97,11 @@ def learned_table(lookup: Lookup) -> Table:
         ),
         blocks=(Block("", lines),) if lines else (),
     )
+
+
+def _key(score: OwnScore, control: str) -> tuple[str | None, str, str | None, int | None]:
+    """Name the floor of a score; it has a seed where the source's groups are drawn from it."""
+    return score.own.source, score.own.metric, control, score.floor.seed
 
 
 def _lowest(lookup: Lookup) -> Iterator[tuple[OwnScore, list[OwnScore]]]:

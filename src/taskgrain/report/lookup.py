@@ -321,8 +321,7 @@ def has_one_origin_of(study: StudyFacts, names: Collection[str]) -> bool:
 
 def is_ladder(study: StudyFacts) -> bool:
     """Say whether sources classify different levels with one encoder: a line joins them."""
-    plain = [each for each in study.sources if each.twin_of is None]
-    levels = [source.classify for source in plain if source.kind == "classification"]
+    levels = [source.classify for source in study.sources if source.is_step]
     return len(levels) > 1 and len(set(levels)) == len(levels) and has_one_origin(study)
 
 

@@ -41,6 +41,12 @@ class SourceFacts:
     classification_weight: float | None = None  # lambda
     origin: tuple[str | None, str | None] = (None, None)
     twin_of: str | None = None
+    regrouped: bool = False
+
+    @property
+    def is_step(self) -> bool:
+        """Whether it is a step of a ladder: it classifies a level, and is no control of another."""
+        return self.kind == "classification" and self.twin_of is None and not self.regrouped
 
     @property
     def kind(self) -> str:
@@ -287,6 +293,7 @@ def _source(source: Json) -> SourceFacts:
         classification_weight=as_number(source.get("lambda")),
         origin=(text_of(source, "encoder"), text_of(source, "warm_start")),
         twin_of=text_of(source, "twin_of"),
+        regrouped=source.get("regrouped") is True,
     )
 
 

@@ -1,7 +1,8 @@
 """The cell that scores what needs no learning at every source's own task.
 
 Chance, the commonest training class, and a linear read-out of motion energy: what a source's own
-score has to exceed before its transfer says anything (`taskgrain.learned`). No seed matters here.
+score has to exceed before its transfer says anything (`taskgrain.learned`). No seed matters here,
+but for a source whose groups are drawn from it.
 
 Shapes: N training clips, M validation clips.
 """
@@ -49,10 +50,12 @@ def score_floors(worker: Worker, inputs: Inputs) -> None:
     for source in study.sources:
         if source.is_frozen:
             continue
-        task = task_of(inputs, source.name, manifest)
-        records = task.covered(manifest.split(Split.VALIDATION))
-        scored = Scored(study.name, source.name, None, records, states)
-        rows += scored.rows(floors.of_task(task, records))
+        for seed in study.seeds if source.regrouped else study.seeds[:1]:
+            task = task_of(inputs, source.name, manifest, seed=seed)
+            records = task.covered(manifest.split(Split.VALIDATION))
+            own = seed if source.regrouped else None
+            scored = Scored(study.name, source.name, own, records, states)
+            rows += scored.rows(floors.of_task(task, records))
         worker.advance(FLOOR_SECONDS)
     write_rows(inputs.folder.rows(FLOORS_FILE), rows)
 

@@ -273,7 +273,7 @@ def nested_ladder(study: Study, taxonomy: Taxonomy) -> list[str]:
     of_level: dict[str, str] = {}
     for source in study.sources:
         is_plain = source.caption is None and source.encoder is None and source.warm_start is None
-        if source.classify is not None and is_plain and source.twin_of is None:
+        if source.classify is not None and is_plain and not (source.twin_of or source.regrouped):
             of_level.setdefault(source.classify, source.name)
     index_of = {level: taxonomy.index_of(level) for level in of_level}
     whole = [level for level in of_level if (index_of[level] >= 0).all()]

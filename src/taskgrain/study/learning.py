@@ -51,14 +51,15 @@ def warm_start_source(inputs: Inputs, name: str) -> str | None:
     return warm_start if warm_start is not None and is_source_name(warm_start) else None
 
 
-def task_of(inputs: Inputs, name: str, manifest: Manifest) -> SourceTask:
-    """Lay a source of the study over its dataset, as training and scoring need it."""
+def task_of(inputs: Inputs, name: str, manifest: Manifest, *, seed: int) -> SourceTask:
+    """Lay a source of the study over its dataset, as training and scoring with a seed need it."""
     return source_task(
         inputs.source(name),
         manifest,
         min_word_count=inputs.study.train.min_word_count,
         words=inputs.study.train.words,
         mirror=mirror_images(inputs.study),
+        seed=seed,
     )
 
 
@@ -77,7 +78,7 @@ def train_source(
     Returns:
         "data_share": of this call's seconds, those spent waiting for batches.
     """
-    task = task_of(inputs, name, inputs.datasets[SOURCE].manifest())
+    task = task_of(inputs, name, inputs.datasets[SOURCE].manifest(), seed=seed)
     return learn(worker, inputs, task, seed=seed, encoder_of=name, passes=passes)
 
 

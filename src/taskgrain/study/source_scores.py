@@ -62,7 +62,7 @@ def score_source(
     """
     dataset, folder = inputs.datasets[SOURCE], inputs.folder
     manifest, store = dataset.manifest(), dataset.frames()
-    task = task_of(inputs, name, manifest)
+    task = task_of(inputs, name, manifest, seed=seed)
     checkpoint = inputs.checkpoint(name, seed, passes)
     model, _ = load_model(checkpoint, encoder=own_encoder(inputs, seed))
     own = _OwnClips(worker, inputs, task, manifest, store)

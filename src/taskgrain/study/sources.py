@@ -12,10 +12,12 @@ from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.caption import CaptionForm, captions_as, is_free
 from taskgrain.labels.entropy import entropy_bits
+from taskgrain.labels.regrouping import regroup, regrouped_level
 from taskgrain.labels.symmetry import mirror
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.labels.template import Words, strip_brackets, words_as
 from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
+from taskgrain.models.seeds import derive_seed
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,7 @@ def source_task(
     min_word_count: int = 1,
     words: Words = "taskgrain",
     mirror: Mapping[str, str] | None = None,
+    seed: int = 0,
 ) -> SourceTask:
     """Lay a source over a dataset; the vocabulary comes from the training clips alone.
 
@@ -145,20 +148,25 @@ def source_task(
         min_word_count: words rarer than this in the training captions are unknown.
         words: how captions become words.
         mirror: category -> its mirror image, where training may mirror clips.
+        seed: of the encoder; it draws the groups of a source that regroups its level, the same for
+            every source that does.
 
     Raises:
         TaxonomyError: if the dataset lacks the source's level, the level names fewer than two
             classes, or captions of the source's form cannot be made of the dataset's.
     """
-    level, form = source.classify, source.caption
-    if level is not None and len(manifest.taxonomy.names(level)) < 2:
+    level, form, taxonomy = source.classify, source.caption, manifest.taxonomy
+    if level is not None and source.regrouped:
+        taxonomy = regroup(taxonomy, level, seed=derive_seed(seed, "regrouped", level))
+        level = regrouped_level(level)
+    if level is not None and len(taxonomy.names(level)) < 2:
         raise TaxonomyError(f"level {level!r} has one class only, and nothing to tell apart")
     weight = source.classification_weight
     if weight is None:
         weight = 1.0 if form is None else 0.0
     task = SourceTask(
         source.name,
-        manifest.taxonomy,
+        taxonomy,
         level,
         form,
         vocabulary=None,
