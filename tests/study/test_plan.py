@@ -59,6 +59,19 @@ def test_labels_at_random_are_learned_by_cells_of_their_own(tmp_path: Path) -> N
     assert "score random-labels seed 0" not in names(cells, "score")
 
 
+def test_what_learns_the_target_from_scratch_has_a_cell_a_target_and_seed(tmp_path: Path) -> None:
+    changes = ("seeds=[0, 3]", "transfer.from_scratch={draws=3, passes=1900}")
+    plain = planned(tmp_path / "plain", *changes)
+    assert not names(plain, "scratch")
+    cells = planned(tmp_path, 'transfer.controls=["from-scratch"]', *changes)
+    assert names(cells, "scratch") == ["scratch kitchenware seed 0", "scratch kitchenware seed 3"]
+    cell = named(cells, "scratch kitchenware seed 3")
+    assert cell.needs == ("check",)
+    assert cell.output.name == "from-scratch-seed-3.kitchenware.npz"
+    assert cell.cost == pytest.approx(3 * 1900 / 190)  # three draws at one shot
+    assert cell.name in named(cells, "results").needs
+
+
 def test_labels_of_one_category_cannot_be_at_random(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="random-labels cannot be learned"):
         planned(tmp_path, 'transfer.controls=["random-labels"]', templates=(PUSH,))

@@ -216,8 +216,17 @@ def test_published_weights_are_no_sample_of_encoders_to_test_against_each_other(
 
 
 @pytest.mark.parametrize("ends", ['train.schedule="plateau"', "train.early_stopping=2"])
-def test_random_labels_need_trainings_of_equal_length(ends: str) -> None:
-    control = 'transfer.controls=["random-labels"]'
-    check_subjects(made(control))
-    with pytest.raises(ConfigError, match="random-labels has to see the clips as often"):
-        check_subjects(made(control, ends))
+@pytest.mark.parametrize(
+    ("control", "said"),
+    [
+        ("random-labels", "random-labels has to see the clips as often"),
+        ("from-scratch", "from-scratch learns from the support alone and has no clips to validate"),
+    ],
+)
+def test_controls_that_are_trained_need_trainings_of_a_stated_length(
+    ends: str, control: str, said: str
+) -> None:
+    asked = f'transfer.controls=["{control}"]'
+    check_subjects(made(asked))
+    with pytest.raises(ConfigError, match=said):
+        check_subjects(made(asked, ends))

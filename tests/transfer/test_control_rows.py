@@ -185,3 +185,39 @@ def test_a_probe_that_failed_leaves_a_row_with_the_reason() -> None:
     assert [(row.seed, row.value, row.interval) for row in own] == [(None, None, None)]
     assert own[0].problem == "motion-energy: it broke"
     assert len(select(rows, source="fine", versus="chance")) == 6
+
+
+def test_a_control_with_a_head_of_its_own_is_compared_at_the_draws_that_both_have() -> None:
+    """It has the first two of the six support draws, and no probe."""
+    scratch = [
+        replace(
+            each,
+            readout="own-head",
+            control="from-scratch",
+            answers=tuple(
+                replace(answers, probe=None, held=answers.predicted[:2])
+                for answers in each.answers[:1]
+            ),
+        )
+        for each in (evaluation(None, seed, 0.2) for seed in range(3))
+    ]
+    rows = control_rows(
+        [*evaluations(3), *scratch],
+        TASK,
+        at=AT,
+        study="quick",
+        bootstrap=ClipBootstrap(LABELS, seed=0),
+        controls=(*ASKED, "from-scratch"),
+    )
+    own = select(rows, source="fine", versus="from-scratch")
+    assert [row.interval for row in own] == [*["clips"] * 4, "seeds"]  # two draws: not crossed
+    assert {(row.probe, row.readout, row.draws) for row in own} == {("ridge", "lstm-mean", 2)}
+    ours = [each for each in evaluations(3) if (each.source, each.control) == ("fine", None)]
+    for row, mine, theirs in zip(own, ours, scratch, strict=False):
+        both = [
+            (answers.predicted[:2] == LABELS).mean()
+            for answers in (mine.answers[1], theirs.answers[0])
+        ]
+        assert row.value == pytest.approx(both[0] - both[1])
+    others = [row for row in rows if row.versus != "from-scratch"]
+    assert others == rows_of(3)

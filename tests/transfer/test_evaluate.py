@@ -91,6 +91,7 @@ def test_the_answers_are_those_of_a_slow_obvious_evaluation(task: TargetTask, sh
             if shots in (1, 2):  # the source's scale
                 mean, scale = subject.standardiser.mean, subject.standardiser.scale
             truth = np.array([task.support_labels[int(each[1:])] for each in ids])
+            assert answers.probe is not None
             probe = probe_of[answers.probe]().fit((support - mean) / scale, truth)
             for clip, predicted in zip(task.query_ids, answers.predicted[index], strict=True):
                 if clip in task.failed:

@@ -20,6 +20,7 @@ from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
 from taskgrain.study.extracting import seen_of_clips
 from taskgrain.study.folder import RunFolder
+from taskgrain.study.from_scratch import scratch_plan_of
 from taskgrain.study.gather import endpoints, row_plan_of
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
@@ -193,6 +194,7 @@ def _transfer(study: Study) -> Arguments:
     return {
         **_flat("probes", probe_plan_of(study.transfer, has_steps=True)),
         **_flat("permuted", permuted_plan_of(study)),
+        **_flat("from_scratch", scratch_plan_of(study.transfer)),
     }
 
 

@@ -22,10 +22,23 @@ def transfer_wires() -> list[Wire]:
         Wire(
             "transfer.shots",
             [1, 3, "all"],
-            {"probes.shots": (1, 3, "all"), "permuted.shots": (1,)},
+            {
+                "probes.shots": (1, 3, "all"),
+                "permuted.shots": (1,),
+                "from_scratch.shots": (1, 3, "all"),
+            },
         ),
         Wire("transfer.draws", 9, {"probes.num_draws": 9, "permuted.num_draws": 9}),
-        Wire("transfer.seed", 6, {"probes.seed": 6, "permuted.seed": 6, f"{episodes}.seed": [6]}),
+        Wire(
+            "transfer.seed",
+            6,
+            {
+                **{"probes.seed": 6, "permuted.seed": 6, "from_scratch.seed": 6},
+                f"{episodes}.seed": [6],
+            },
+        ),
+        Wire("transfer.from_scratch.draws", 4, {"from_scratch.draws": 4}),
+        Wire("transfer.from_scratch.passes", 700, {"from_scratch.passes": 700}),
         Wire(
             "transfer.readouts",
             ["lstm-mean", "channels-mean", "lstm-last"],

@@ -35,6 +35,7 @@ Control = Literal[
     "duration",
     "byte-size",
     "random-labels",
+    "from-scratch",
 ]
 Readout = Literal[
     "lstm-mean",
@@ -57,6 +58,15 @@ class Episodes(Settings):
     )
     queries: int = Field(15, ge=1, description="scored clips a class")
     number: int = Field(0, ge=0, description="episodes at each number of shots; 600 are usual")
+
+
+class FromScratch(Settings):
+    """The control from-scratch: the study's encoder, trained on a target's support alone."""
+
+    draws: int = Field(
+        5, ge=1, description="support draws that it learns from: the first ones of transfer.draws"
+    )
+    passes: int = Field(12_000, ge=1, description="clips that each training sees")
 
 
 class Transfer(Settings):
@@ -83,6 +93,7 @@ class Transfer(Settings):
         "last", description="of each source: last, so that all had equal steps, or its own best"
     )
     episodes: Episodes = Episodes()
+    from_scratch: FromScratch = FromScratch()
     controls: tuple[Control, ...] = Field(
         ("majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"),
         description="what would show a result to be false",

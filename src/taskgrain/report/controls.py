@@ -40,6 +40,7 @@ PURPOSE = {
     "pixels": "the raw pixels of the frames",
     "random-encoder": "the same encoder before any training",
     "random-labels": "the same encoder, trained on categories that were shuffled over the clips",
+    "from-scratch": "the same encoder with a head, trained on the target's support clips alone",
     "shuffled-time": "a trained encoder that reads the frames of each clip in a drawn order",
     "first-frame": "the first frame alone, 12 x 12 pixels",
     "last-frame": "the last frame alone, 12 x 12 pixels",

@@ -95,12 +95,14 @@ CONTROLS = {
     "duration": "length of the clip",
     "byte-size": "size of the file",
     "random-labels": "encoder trained on random labels",
+    "from-scratch": "encoder and head trained on the target's support alone",
     "blind-decoder": "blind decoder",
     "commonest-caption": "commonest caption",
     "commonest-word": "true template, commonest word",
     "same-category": "random caption of the same category",
 }
 READOUTS = {
+    "own-head": "its own head",
     "lstm-mean": "LSTM, mean of its steps",
     "lstm-mean-deviation": "LSTM, mean and deviation of its steps",
     "lstm-last": "LSTM, last step",

@@ -105,7 +105,7 @@ def _trained_encoders(inputs: Inputs) -> list[str | None]:
     for source in study.sources:
         if not source.is_frozen:
             of_settings.setdefault(study.encoder_of(source).model_dump_json(), source.name)
-    if "random-labels" in study.transfer.controls:
+    if {"random-labels", "from-scratch"} & {*study.transfer.controls}:
         of_settings.setdefault(study.encoder.model_dump_json(), None)
     return list(of_settings.values())
 

@@ -35,7 +35,7 @@ def measured_changes(inputs: Inputs, source: str | None) -> ChangeDeviations:
         `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
     """
     settings = encoder_settings(inputs, source)
-    if inputs.encoder_factory is not None or not _shows_changes(settings):
+    if inputs.encoder_factory is not None or not shows_changes(settings):
         return UNMEASURED
     dataset = inputs.datasets[SOURCE]
     store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
@@ -52,6 +52,7 @@ def changes_of(inputs: Inputs, usable: Sequence[str], store: FrameStore) -> Chan
     )
 
 
-def _shows_changes(settings: Encoder) -> bool:
+def shows_changes(settings: Encoder) -> bool:
+    """Whether a channel of the encoder sees how far clips change."""
     kinds = (settings.spatial_input, settings.temporal_input)
     return settings.network == "two-channel" and any(changes_shown(kind) for kind in kinds)

@@ -20,6 +20,7 @@ from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import FLOORS_FILE
+from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.source_scores import scores_name
 from taskgrain.study.subjects import SubjectKey, subjects
@@ -115,13 +116,16 @@ def _task_rows(
 ) -> list[ResultRow]:
     folder = inputs.folder
     names = [evaluation_name(key, task.name) for key in keys]
+    heads: list[str] = []
+    if FROM_SCRATCH in plan.controls and task.name == target.name:  # its factors are not learned
+        heads = [scratch_name(target.name, seed) for seed in inputs.study.seeds]
     permuted = [
         f"{name}.permuted.labels"
         for name, key in zip(names, keys, strict=True)
         if has_permuted_control(inputs, key, target, task.name)
     ]
     return rows_of_task(
-        [folder.predictions(name) for name in names],
+        [folder.predictions(name) for name in (*names, *heads)],
         [folder.predictions(name) for name in permuted],
         task,
         plan,

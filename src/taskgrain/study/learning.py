@@ -129,7 +129,7 @@ def learn(
             ),
             folder=inputs.folder.checkpoint(task.name, seed, passes),
             describe=describe,
-            watch=_Progress(worker, step_seconds).watch(),
+            watch=StepProgress(worker, step_seconds).watch(),
         )
     except RunError as error:
         raise RunError(f"source {task.name!r}, seed {seed}: {error}") from error
@@ -227,7 +227,7 @@ def _num_steps(settings: Train, training: ClipBatches, passes: int | None) -> in
     )
 
 
-class _Progress:
+class StepProgress:
     """Turns the loop's count of steps into the cost done since the last."""
 
     def __init__(self, worker: Worker, step_seconds: float) -> None:
@@ -236,6 +236,7 @@ class _Progress:
         self._step = 0
 
     def watch(self) -> Watch:
+        """Return what the loop is watched with."""
         return Watch(progress=self._advance, should_stop=self._worker.stopping)
 
     def _advance(self, step: int) -> None:

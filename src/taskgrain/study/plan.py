@@ -23,6 +23,12 @@ from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.floor_scores import FLOORS_FILE, floor_seconds, score_floors
 from taskgrain.study.footage import footage_of
+from taskgrain.study.from_scratch import (
+    FROM_SCRATCH,
+    learn_from_scratch,
+    scratch_name,
+    scratch_seconds,
+)
 from taskgrain.study.gather import gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
@@ -64,6 +70,7 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         for key in keys:
             for target in inputs.study.targets:
                 cells += _evaluate(inputs, key, target, extract)
+    cells += _from_scratch(inputs, checked)
     showing = _Work(
         partial(show_examples, inputs=inputs),
         inputs.study.examples * EXAMPLE_SECONDS,
@@ -260,6 +267,26 @@ def _extract(
     output = inputs.folder.features(features.name, last, place, norm)
     work = _Work(call, clips * extract_seconds(inputs, features), output)
     return _cell(inputs, f"features {features.name}", needs, work)
+
+
+def _from_scratch(inputs: Inputs, checked: Cell) -> list[Cell]:
+    """Train the study's encoder on the support of each target alone, if that is asked for."""
+    if FROM_SCRATCH not in inputs.study.transfer.controls:
+        return []
+    return [
+        _cell(
+            inputs,
+            f"scratch {target.name} seed {seed}",
+            [checked.name],
+            _Work(
+                partial(learn_from_scratch, inputs=inputs, target=target, seed=seed),
+                scratch_seconds(inputs),
+                inputs.folder.predictions(scratch_name(target.name, seed)),
+            ),
+        )
+        for target in inputs.study.targets
+        for seed in inputs.study.seeds
+    ]
 
 
 def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) -> list[Cell]:

@@ -229,13 +229,18 @@ def check_subjects(inputs: Inputs) -> None:
             f"{stepless[0]} has none; add a probe as nearest-mean, or leave that read-out out"
         )
     train = study.train
-    if "random-labels" in study.transfer.controls and (
-        train.schedule == "plateau" or train.early_stopping is not None
-    ):
+    ends_by_validation = train.schedule == "plateau" or train.early_stopping is not None
+    if "random-labels" in study.transfer.controls and ends_by_validation:
         raise ConfigError(
             "transfer.controls: random-labels has to see the clips as often as the sources, but "
             "the plateau schedule and train.early_stopping end a training by its validation "
             "score, which is chance here; choose another schedule, or leave the control out"
+        )
+    if "from-scratch" in study.transfer.controls and ends_by_validation:
+        raise ConfigError(
+            "transfer.controls: from-scratch learns from the support alone and has no clips to "
+            "validate on, which the plateau schedule and train.early_stopping need; choose another "
+            "schedule, or leave the control out"
         )
     _check_endpoints(inputs)
 

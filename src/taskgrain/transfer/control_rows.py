@@ -21,7 +21,7 @@ from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, 
 from taskgrain.transfer.difference_rows import crossed_intervals, pair_intervals
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like, by_subject
+from taskgrain.transfer.pairing import OWN_HEAD, answers_like, by_subject
 from taskgrain.transfer.rows import (
     problem_of,
     row_of,
@@ -54,7 +54,9 @@ def control_rows(
 
     The name of the control is the `versus` of its rows, which are as `difference_rows` gives
     them. A control with encoders is paired by seed, and one that is a source's own encoder
-    (shuffled time) with that source alone. One without an encoder stands beside each seed.
+    (shuffled time) with that source alone. One without an encoder stands beside each seed. Where
+    a control has fewer support draws than a source, both are read at those that they share, the
+    first ones.
 
     Args:
         evaluations: of one target, with true labels.
@@ -85,7 +87,7 @@ def _like(first: Group, others: Sequence[Group]) -> Iterator[tuple[Control, Grou
         control, own = group[0].control, group[0]
         assert control is not None, "these are controls"
         if own.source not in (None, first[0].source) or own.readout not in (
-            *("flat", first[0].readout),
+            *("flat", OWN_HEAD, first[0].readout),
         ):
             continue
         of_seed = {each.seed: each for each in group}
@@ -115,14 +117,17 @@ def _difference(
     bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
     asked = Answers(at.probe, at.shots, np.empty((0, 0), np.int16), None, None)
-    answers = answers_like(first[0], asked)
     others = () if isinstance(second, _Known) else second
     problem = problem_of((*first, *others), asked)
     if problem is not None:
+        answers = answers_like(first[0], asked)
         plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
         row = row_of(first[0], plain, study=study, metric=at.metric, interval=None, versus=control)
         seed = row.seed if len(first) == 1 else None
         return [replace(row, seed=seed)]
+    if others:
+        first, second = _at_shared_draws(first, others, asked)
+    answers = answers_like(first[0], asked)
     ours = np.stack([each.hits(answers_like(each, asked)) for each in first])  # (S, N)
     of_ours = ours / answers.num_draws
     of_theirs = _scores(second, asked, (len(first), answers.num_draws, ours.shape[1]))
@@ -146,6 +151,20 @@ def _difference(
         seed = None if index is None else first[index].seed
         rows.append(replace(row, seed=seed))
     return rows
+
+
+def _at_shared_draws(first: Group, second: Group, asked: Answers) -> tuple[Group, Group]:
+    """Leave out the support draws that one of two subjects has not; draw i is the same for all."""
+    both = [answers_like(each, asked).num_draws for each in (*first, *second)]
+    if len(set(both)) == 1:
+        return first, second
+    shared = min(both)
+
+    def cut(each: Evaluation) -> Evaluation:
+        answers = answers_like(each, asked)
+        return replace(each, answers=(replace(answers, held=answers.predicted[:shared]),))
+
+    return [cut(each) for each in first], [cut(each) for each in second]
 
 
 def _scores(

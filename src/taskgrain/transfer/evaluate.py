@@ -56,7 +56,7 @@ class ProbePlan:
 class Answers:
     """What one probe answered at one number of shots, draw by draw."""
 
-    probe: str
+    probe: str | None  # None where a head of the network's own answers
     shots: Shots
     held: NDArray[np.int16] | StoredArray  # of `predicted`; answers in a file are not kept
     chosen: str | None

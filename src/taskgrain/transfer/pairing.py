@@ -9,6 +9,9 @@ from taskgrain.errors import ResultError
 from taskgrain.results import Control
 from taskgrain.transfer.evaluate import Answers, Evaluation
 
+OWN_HEAD = "own-head"
+"""The read-out of a network that no probe reads: a head of its own answers."""
+
 
 class Measured(Protocol):
     """Whatever was measured of a subject on a target: its seed tells it from its like."""
@@ -88,13 +91,13 @@ def _in_seed_order(first: Sequence[T], second: Sequence[T]) -> list[T]:
 
 
 def answers_like(evaluation: Evaluation, answers: Answers) -> Answers:
-    """Find the answers of the same probe at the same number of shots.
+    """Find the answers of the same probe, or of a head of its own, at the same number of shots.
 
     Raises:
         ResultError: if the evaluation has none.
     """
     for each in evaluation.answers:
-        if (each.probe, each.shots) == (answers.probe, answers.shots):
+        if each.shots == answers.shots and each.probe in (None, answers.probe):
             return each
     raise ResultError(
         f"{evaluation.source} seed {evaluation.seed} has no answers of {answers.probe} "

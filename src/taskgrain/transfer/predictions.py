@@ -18,7 +18,7 @@ from taskgrain.transfer.task import TargetTask
 
 class _AnswersHeader(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-    probe: str
+    probe: str | None
     shots: Shots
     chosen: str | None
     chosen_on: str | None

@@ -1,0 +1,233 @@
+"""The baseline that learns the target itself: the study's encoder, drawn, with a head of its own.
+
+It is trained on the clips of a support draw, which the probes of the sources get too, and answers
+the scored clips itself. So it says what the support teaches where nothing was learned before.
+
+Shapes: N scored clips, n of them that could be decoded, K classes.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from taskgrain.config.clips import Target
+from taskgrain.config.testing import Transfer
+from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import ClipBatches, Example, Label, Variation
+from taskgrain.data.store import FrameStore
+from taskgrain.errors import RunError, StoppedError
+from taskgrain.jobs.executor import Worker
+from taskgrain.models.build import add_readouts
+from taskgrain.models.inputs import UNMEASURED
+from taskgrain.models.model import SourceModel
+from taskgrain.results import Shots
+from taskgrain.study.changes import changes_of, shows_changes
+from taskgrain.study.inputs import Inputs, batches_in_order
+from taskgrain.study.learning import StepProgress, options_of
+from taskgrain.study.networks import drawn, encoder_from
+from taskgrain.study.pace import pass_seconds
+from taskgrain.study.targets import target_tasks
+from taskgrain.study.testing import opened
+from taskgrain.train.loop import Splits, train
+from taskgrain.train.options import TrainingOptions
+from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.evaluate import Answers, evaluation_of, placed
+from taskgrain.transfer.pairing import OWN_HEAD
+from taskgrain.transfer.predictions import write_evaluation
+from taskgrain.transfer.task import TargetTask
+
+FROM_SCRATCH: Literal["from-scratch"] = "from-scratch"
+
+
+@dataclass(frozen=True, slots=True)
+class ScratchPlan:
+    """On which draws it is trained, and for how long."""
+
+    shots: tuple[Shots, ...]
+    draws: int  # at most, at each number of shots; the first of those that the sources get
+    seed: int  # of the draws
+    passes: int  # clips seen by a training, at least
+
+    @property
+    def trainings(self) -> int:
+        """Number of trainings of one seed on one target."""
+        return sum(1 if shots == "all" else self.draws for shots in self.shots)
+
+
+def scratch_plan_of(transfer: Transfer) -> ScratchPlan:
+    """Turn settings into the plan of the baseline."""
+    scratch = transfer.from_scratch
+    draws = min(scratch.draws, transfer.draws)
+    return ScratchPlan(transfer.shots, draws, transfer.seed, scratch.passes)
+
+
+def support_of(task: TargetTask, plan: ScratchPlan) -> dict[Shots, NDArray[np.int64]]:
+    """Draw what is learned from: for each number of shots int64 (draws, clips), of the pool."""
+    return {
+        shots: support_draws(task, num_shots=shots, num_draws=plan.draws, seed=plan.seed)
+        for shots in plan.shots
+    }
+
+
+def scratch_seconds(inputs: Inputs) -> float:
+    """Estimate what the trainings of one seed on one target take."""
+    plan = scratch_plan_of(inputs.study.transfer)
+    return plan.trainings * plan.passes * pass_seconds(inputs, None)
+
+
+def scratch_name(target: str, seed: int) -> str:
+    """Name the file of the answers to a target."""
+    return f"{FROM_SCRATCH}-seed-{seed}.{target}"
+
+
+def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int) -> None:
+    """Train on each support draw of a target, and write the answers to its scored clips.
+
+    A call that was stopped or killed goes on within the training that it had reached. What the
+    trainings leave is removed once their answers are written.
+
+    Args:
+        worker: told of the work done, and asked whether to stop.
+        inputs: of the study.
+        target: what is learned and answered: its categories, not its factors.
+        seed: of the weights, of the order of the clips and of what is varied of them.
+
+    Raises:
+        StoppedError: when the worker was asked to stop.
+        RunError: naming target, shots, draw and seed, if a loss or gradient is not finite.
+    """
+    manifest, store = opened(inputs.datasets[target.name])
+    task = target_tasks(target, manifest, store)[0]
+    plan = scratch_plan_of(inputs.study.transfer)
+    name = scratch_name(target.name, seed)
+    folder = inputs.folder.root / FROM_SCRATCH / name
+    answers: list[Answers] = []
+    for shots, draws in support_of(task, plan).items():
+        predicted: list[NDArray[np.int16]] = []
+        for number, draw in enumerate(draws):
+            training = _Training(task, store, draw, seed, folder / f"{shots}-shots-draw-{number}")
+            predicted.append(_learn(worker, inputs, training, plan.passes))
+        held = placed(np.stack(predicted), task.is_decoded)
+        answers.append(Answers(None, shots, held, chosen=None, chosen_on=None))
+    evaluation = evaluation_of(
+        task, answers, source=None, seed=seed, readout=OWN_HEAD, control=FROM_SCRATCH
+    )
+    write_evaluation(inputs.folder.predictions(name), evaluation)
+    shutil.rmtree(folder)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Training:
+    """What is learned from: some clips of the support."""
+
+    task: TargetTask
+    store: FrameStore
+    draw: NDArray[np.int64]  # indices into the pool
+    seed: int
+    folder: Path
+
+    @property
+    def examples(self) -> list[Example]:
+        return [
+            Example(self.task.support_ids[index], Label(int(self.task.support_labels[index])))
+            for index in self.draw
+        ]
+
+
+def _learn(worker: Worker, inputs: Inputs, training: _Training, passes: int) -> NDArray[np.int16]:
+    """Train on one draw, and answer the clips that could be decoded: int16 (n,)."""
+    task, store, seed = training.task, training.store, training.seed
+    varied = Variation(seed, inputs.augmentation, inputs.study.train.balanced)
+    batches = ClipBatches(
+        store,
+        training.examples,
+        inputs.sampling,
+        batch_size=inputs.study.train.batch_size,
+        variation=varied,
+    )
+    clips = [example.clip_id for example in batches.examples]
+    rounds = Rounds(batches, ceil(passes / len(clips)))
+    options = scratch_options(inputs, batches, seed)
+    step_seconds = (
+        passes * pass_seconds(inputs, None) / ceil(rounds.steps_per_epoch / options.accumulate)
+    )
+    model = _new_model(inputs, len(task.class_names), seed, clips, store)
+    try:
+        result = train(
+            model,
+            splits=Splits(
+                rounds,
+                ClipBatches(
+                    store, training.examples, inputs.sampling, batch_size=batches.batch_size
+                ),
+            ),
+            options=options,
+            folder=training.folder,
+            describe={"control": FROM_SCRATCH},
+            watch=StepProgress(worker, step_seconds).watch(),
+        )
+    except RunError as error:
+        where = f"{FROM_SCRATCH} on {task.name}, {training.folder.name}, seed {seed}"
+        raise RunError(f"{where}: {error}") from error
+    if result.status == "stopped":
+        raise StoppedError
+    decoded = [clip for clip, has in zip(task.query_ids, task.is_decoded, strict=True) if has]
+    return _answer(model, batches_in_order(inputs, decoded, store), torch.device(inputs.device))
+
+
+class Rounds:
+    """Many rounds over few clips as one epoch, which the loop validates and keeps once."""
+
+    def __init__(self, batches: ClipBatches, rounds: int) -> None:
+        """Take the batches of a round, and the number of rounds, at least 1."""
+        self._batches = batches
+        self._rounds = rounds
+        self.steps_per_epoch = rounds * batches.steps_per_epoch
+
+    def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
+        """Yield the batches of all rounds, each in an order of its own, from a step on."""
+        begun, step = divmod(first_step, self._batches.steps_per_epoch)
+        for number in range(begun, self._rounds):
+            yield from self._batches.batches(epoch * self._rounds + number, step)
+            step = 0
+
+
+def scratch_options(inputs: Inputs, batches: ClipBatches, seed: int) -> TrainingOptions:
+    """Return how it is trained: as the sources are, all rounds as one epoch."""
+    options = options_of(inputs, 1.0, batches, seed=seed)
+    return replace(options, epochs=1, num_steps=None, hidden_captions=0.0, tensorboard=False)
+
+
+def _new_model(
+    inputs: Inputs, num_classes: int, seed: int, clips: Sequence[str], store: FrameStore
+) -> SourceModel:
+    """Build the study's own encoder with drawn weights, and a head; it sees no source's clip."""
+    settings = inputs.study.encoder
+    if inputs.encoder_factory is not None:
+        encoder = inputs.encoder_factory(seed)
+    else:
+        shows = shows_changes(settings)
+        changes = changes_of(inputs, clips, store) if shows else UNMEASURED
+        encoder, _ = encoder_from(drawn(settings), seed, changes=changes)
+    return add_readouts(encoder, num_classes=num_classes, vocabulary_size=None, seed=seed)
+
+
+@torch.inference_mode()
+def _answer(model: SourceModel, batches: ClipBatches, device: torch.device) -> NDArray[np.int16]:
+    """Answer clips by the head, in float32: int16 (n,) in 0..K-1."""
+    model.eval()
+    found: list[NDArray[np.int64]] = []
+    with torch.autocast(device.type, enabled=False):
+        for batch in batches.batches():
+            log_probs = model(batch.video.to(device), batch.caption.to(device)).log_probs
+            found.append(log_probs.argmax(dim=1).cpu().numpy())
+    return np.concatenate(found).astype(np.int16)
