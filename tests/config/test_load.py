@@ -141,3 +141,34 @@ def test_an_encoder_that_could_not_serve_is_refused(network: str, said: str) -> 
     frozen = "sources=['action-groups', 'categories', {name='frozen', encoder='other'}]"
     with pytest.raises(ConfigError, match=said):
         load_study("quick", [frozen, f"encoders={{other={network}}}"])
+
+
+TASKS = """
+[[targets]]
+name = "tasks"
+world = "tabletop"
+tasks = 4
+[primary]
+target = "tasks"
+"""
+
+
+def test_tasks_that_could_not_be_drawn_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    start = 'extends = "quick"\nname = "mine"\n'
+    path.write_text(start + "alignment = 1000\n" + TASKS)
+    assert load_study(str(path)).targets[0].tasks == 4
+    path.write_text(start + TASKS)
+    with pytest.raises(ConfigError, match="set alignment"):
+        load_study(str(path))
+    path.write_text(start + "alignment = 1000\n" + TASKS.replace('"tabletop"', '"kitchenware"'))
+    with pytest.raises(ConfigError, match='declared of world = "tabletop"'):
+        load_study(str(path))
+    frozen = (
+        'sources = ["categories", {name = "published", encoder = "published"}]\n'
+        "alignment = 1000\n"
+        '[encoders.published]\nnetwork = "torchvision"\nmodel = "resnet18"\n'
+    )
+    path.write_text(start + frozen + TASKS + 'versus = "published"\n')
+    with pytest.raises(ConfigError, match="'published' learns nothing"):
+        load_study(str(path))

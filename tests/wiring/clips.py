@@ -225,4 +225,30 @@ def targets_wires(places: Places) -> list[Wire]:
             {"targets[1].tasks": ["attic", "attic/motion"]},
             DRAWN_TARGET,
         ),
+        Wire(
+            "targets[1].world",
+            "tabletop",
+            {"targets[1].data.world.world": "tabletop-tasks"},
+            DRAWN_TARGET,
+        ),
+        Wire(
+            "targets[1].tasks",
+            7,
+            {
+                "targets[1].task_draw.number": 7,
+                "targets[1].task_draw.seed": 6,
+                "cells": lambda old, new: (
+                    new
+                    == [
+                        f"{each}, alignment" if re.match(r"evaluate \S+ on attic ", each) else each
+                        for each in old
+                    ]
+                    != old
+                ),
+            },
+            {
+                **{**DRAWN, **DRAWN_TARGET, "alignment": 4000},
+                **{"targets[1].world": "tabletop", "targets[1].seed": 6},
+            },
+        ),
     ]

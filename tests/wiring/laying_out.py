@@ -15,6 +15,7 @@ from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Cell
 from taskgrain.models.channels import ChannelShape
 from taskgrain.report.run_folder import read_study
+from taskgrain.study.alignment_rows import computes_alignment, task_draw_of
 from taskgrain.study.datasets import SOURCE, lay_out
 from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
@@ -66,6 +67,7 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
         "subjects": [f"{key.name} of {key.control} read as {key.read_as}" for key in keys],
         "cells": [_cell(cell) for cell in plan_cells(inputs)],
         "examples": dict(example_counts(study)),
+        "alignment.scenes": study.alignment if computes_alignment(inputs) else None,
         **_flat("rows", row_plan_of(study, datasets[SOURCE].manifest().taxonomy)),
         "report.margin": _reported_margin(study, folder),
     }
@@ -204,6 +206,7 @@ def _target(inputs: Inputs, keys: list[SubjectKey], target: Target, name: str) -
     asked = probed_episodes(target, inputs.study.transfer)
     return {
         f"{name}.tasks": [task.name for task in tasks],
+        **(_flat(f"{name}.task_draw", task_draw_of(target)) if target.tasks else {}),
         f"{name}.support": len(tasks[0].support_ids),
         f"{name}.scored": len(tasks[0].query_ids),
         f"{name}.episodes.probes": _each(probe for _, probe in asked),

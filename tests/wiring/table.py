@@ -7,7 +7,7 @@ that it names may differ. `sources[*]` stands for every source.
 from __future__ import annotations
 
 from taskgrain.config.testing import Seal
-from tests.wiring.clips import augment_wires, data_wires, targets_wires, video_wires
+from tests.wiring.clips import DRAWN, augment_wires, data_wires, targets_wires, video_wires
 from tests.wiring.learned import decoder_wires, encoders_wires, sources_wires, train_wires
 from tests.wiring.small_study import Places
 from tests.wiring.tested import endpoints_wires, transfer_wires
@@ -16,7 +16,6 @@ from tests.wiring.wire import Moves, Wire, gains, option, renamed
 NOT_ARGUMENTS = {
     "question": "text for readers: study.toml and the report hold it",
     "data.world": "has one value, which is filled in wherever there is no root: see data.root",
-    "targets[].world": "has one value, which is filled in wherever there is no root",
 }
 """Settings that no argument follows from, and why."""
 
@@ -77,6 +76,9 @@ def wires(places: Places) -> list[Wire]:
         ),
         Wire("examples", 20, {"examples": {"source": 12, "kitchen": 4, "attic": 4}}),
         Wire("margin", 3.5, {"report.margin": 0.035}),
+        Wire(
+            "alignment", 4000, {"alignment.scenes": 4000, "cells": gains("alignment after")}, DRAWN
+        ),
         *data_wires(places),
         *video_wires(),
         *encoders_wires(),

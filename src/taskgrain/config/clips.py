@@ -69,10 +69,11 @@ class Target(Settings):
     store: Path | None = Field(
         None, description="frames of your own target, as `taskgrain pack` wrote them"
     )
-    world: Literal["kitchenware", "kitchenware-far"] | None = Field(
+    world: Literal["kitchenware", "kitchenware-far", "tabletop"] | None = Field(
         None,
         description="the embedded target world, unless there is a root: kitchenware, filmed like "
-        "the source, or kitchenware-far, in another look",
+        "the source; kitchenware-far, in another look; tabletop, the source's own templates, with "
+        "things that it never shows too",
     )
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     sealed: bool = Field(
@@ -90,6 +91,21 @@ class Target(Settings):
     factors: tuple[Part, ...] = Field(
         (), description="factors of factors.jsonl to read out beside the category"
     )
+    tasks: int = Field(
+        0,
+        ge=0,
+        description="factor tasks of the tabletop to draw by the seed and read out, as many named, "
+        "kind-named and unnamed ones as there are; needs alignment",
+    )
+
+    @model_validator(mode="after")
+    def _tasks_are_of_the_tabletop(self) -> Self:
+        if self.tasks and self.world != "tabletop":
+            raise ValueError(
+                '"tasks" are drawn from those declared of world = "tabletop"; name the factors of '
+                'another target in "factors"'
+            )
+        return self
 
     @model_validator(mode="after")
     def _list_has_a_root(self) -> Self:

@@ -50,6 +50,12 @@ class Study(Settings):
     seal: Seal | None = Field(
         None, description="what is drawn after the study was frozen; absent: nothing"
     )
+    alignment: int = Field(
+        0,
+        ge=0,
+        description="undrawn scenes that the alignment of drawn sources and targets is computed "
+        "from, 100,000 or more for a claim; 0: it is not computed",
+    )
     examples: int = Field(12, ge=0, le=48, description="clips shown in the report")
 
     def __repr__(self) -> str:
@@ -138,6 +144,24 @@ class Study(Settings):
     def twins(self) -> dict[str, str]:
         """Name the sources that are twins, and whose: their difference is A/A."""
         return {each.name: each.twin_of for each in self.sources if each.twin_of is not None}
+
+    @model_validator(mode="after")
+    def _drawn_tasks_have_kinds(self) -> Self:
+        if not any(target.tasks for target in self.targets):
+            return self
+        if not self.alignment or self.data.root is not None:
+            raise ValueError(
+                "targets: tasks are drawn by what the sources' labels say of them; set alignment "
+                "(100000), with a drawn source, or name the tasks in factors"
+            )
+        for source in self.sources:
+            if source.is_frozen and source.name in (self.primary.source, self.primary.versus):
+                raise ValueError(
+                    f"targets: tasks are drawn by what {self.primary.source!r} says more than "
+                    f"{self.primary.versus!r}, but {source.name!r} learns nothing; name the tasks "
+                    "in factors"
+                )
+        return self
 
     def encoder_of(self, source: Source) -> Encoder:
         """Give the settings of a source's encoder."""

@@ -21,7 +21,14 @@ from taskgrain.labels.template import strip_brackets
 from taskgrain.prepare.packed import StoreFacts, fingerprint, open_store, read_facts
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.folder import RunFolder
-from taskgrain.tabletop.dataset import ClipPlan, WorldSpec, plan, write_annotations, write_clip
+from taskgrain.tabletop.dataset import (
+    ClipPlan,
+    World,
+    WorldSpec,
+    plan,
+    write_annotations,
+    write_clip,
+)
 
 SOURCE = "source"  # the dataset that the encoders learn from; the others are named as targets
 
@@ -61,11 +68,13 @@ def world_of(settings: SourceData | Target) -> WorldSpec | None:
     """Give the drawn world that settings ask for; None for a folder of the user's own."""
     if settings.world is None:
         return None
-    if isinstance(settings, Target):
-        sizes = {"train": settings.support, "validation": settings.scored}
-    else:
+    if isinstance(settings, SourceData):
         sizes = {"train": settings.train, "validation": settings.validation}
-    return WorldSpec(world=settings.world, seed=settings.seed, **sizes)
+        return WorldSpec(world=settings.world, seed=settings.seed, **sizes)
+    sizes = {"train": settings.support, "validation": settings.scored}
+    # What the source never shows may be asked of a target in its look.
+    world: World = "tabletop-tasks" if settings.world == "tabletop" else settings.world
+    return WorldSpec(world=world, seed=settings.seed, **sizes)
 
 
 def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:

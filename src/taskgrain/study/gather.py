@@ -17,6 +17,7 @@ from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.learned import unlearned
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
+from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import FLOORS_FILE
@@ -81,6 +82,8 @@ def gather(worker: Worker, inputs: Inputs) -> None:
             for passes in (*study.train.fewer_passes, None):
                 rows += read_rows(folder.rows(scores_name(source.name, seed, passes)))
     rows += read_rows(folder.rows(FLOORS_FILE))
+    if computes_alignment(inputs):
+        rows += read_rows(folder.rows(ALIGNMENT_FILE))
     keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     first_task: dict[str, TargetTask] = {}

@@ -11,6 +11,13 @@ from taskgrain.config.clips import Target
 from taskgrain.data.store import DECODE_SECONDS, shard_index
 from taskgrain.jobs.executor import Cell, Facts, Worker
 from taskgrain.prepare.rendering import DRAW_SECONDS
+from taskgrain.results import ALIGNMENT
+from taskgrain.study.alignment_rows import (
+    ALIGNMENT_FILE,
+    alignment_seconds,
+    computes_alignment,
+    score_alignment,
+)
 from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
 from taskgrain.study.episodes import (
@@ -29,7 +36,7 @@ from taskgrain.study.from_scratch import (
     scratch_name,
     scratch_seconds,
 )
-from taskgrain.study.gather import gather
+from taskgrain.study.gather import compared_pairs, gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
 from taskgrain.study.pace import extract_seconds, pass_seconds
@@ -62,6 +69,13 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
     folder = inputs.folder
     learning = plan_learning(inputs)
     cells = list(learning.cells)
+    if computes_alignment(inputs):
+        aligning = _Work(
+            partial(score_alignment, inputs=inputs, pairs=compared_pairs(inputs.study)),
+            alignment_seconds(inputs),
+            folder.rows(ALIGNMENT_FILE),
+        )
+        cells.append(_cell(inputs, ALIGNMENT, learning.checks, aligning))
     for features, keys in extractions(subjects(inputs)).items():
         trained = _train_name(features.source or features.kind, features.seed)
         needs = [cell.name for cell in learning.tested if cell.name == trained]
@@ -70,7 +84,7 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         for key in keys:
             for target in inputs.study.targets:
                 cells += _evaluate(inputs, key, target, extract)
-    cells += _from_scratch(inputs, checked)
+    cells += _from_scratch(inputs, learning.checks)
     showing = _Work(
         partial(show_examples, inputs=inputs),
         inputs.study.examples * EXAMPLE_SECONDS,
@@ -269,7 +283,7 @@ def _extract(
     return _cell(inputs, f"features {features.name}", needs, work)
 
 
-def _from_scratch(inputs: Inputs, checked: Cell) -> list[Cell]:
+def _from_scratch(inputs: Inputs, checks: Sequence[str]) -> list[Cell]:
     """Train the study's encoder on the support of each target alone, if that is asked for."""
     if FROM_SCRATCH not in inputs.study.transfer.controls:
         return []
@@ -277,7 +291,7 @@ def _from_scratch(inputs: Inputs, checked: Cell) -> list[Cell]:
         _cell(
             inputs,
             f"scratch {target.name} seed {seed}",
-            [checked.name],
+            checks,
             _Work(
                 partial(learn_from_scratch, inputs=inputs, target=target, seed=seed),
                 scratch_seconds(inputs),
@@ -292,9 +306,10 @@ def _from_scratch(inputs: Inputs, checked: Cell) -> list[Cell]:
 def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) -> list[Cell]:
     """Ask a subject's features what a target asks, and its episodes if there are any."""
     call = partial(evaluate_subject, inputs=inputs, key=key, target=target)
-    cost = EVALUATE_SECONDS * (1 + len(target.factors))
+    cost = EVALUATE_SECONDS * (1 + len(target.factors) + target.tasks)
     work = _Work(call, cost, inputs.folder.predictions(evaluation_name(key, target.name)))
-    cells = [_cell(inputs, f"evaluate {key.name} on {target.name}", [extract.name], work)]
+    needs = [extract.name, ALIGNMENT] if target.tasks else [extract.name]  # which draws the tasks
+    cells = [_cell(inputs, f"evaluate {key.name} on {target.name}", needs, work)]
     episodes = inputs.study.transfer.episodes
     if asks_episodes(inputs, key, target):
         call = partial(evaluate_target_episodes, inputs=inputs, key=key, target=target)

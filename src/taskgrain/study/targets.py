@@ -12,6 +12,8 @@ from taskgrain.config.testing import Transfer
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, nearest
+from taskgrain.study.alignment import read_drawn_tasks
+from taskgrain.tabletop.tasks import TASKS
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.episodes import EpisodePlan, check_episodes
 from taskgrain.transfer.task import TargetTask, factor_task
@@ -19,6 +21,8 @@ from taskgrain.transfer.task import TargetTask, factor_task
 
 def target_tasks(target: Target, manifest: Manifest, store: FrameStore | None) -> list[TargetTask]:
     """Ask for the category, then for each factor: "kitchenware", "kitchenware/motion", ...
+
+    Tasks that were drawn for the target follow the factors that its settings name.
 
     Args:
         target: its settings.
@@ -47,7 +51,8 @@ def target_tasks(target: Target, manifest: Manifest, store: FrameStore | None) -
         failed=frozenset(entry.clip_id for entry in ledger if entry.state == "failed"),
         truncated=frozenset(entry.clip_id for entry in ledger if entry.state == "truncated"),
     )
-    return [task, *(_factor(task, factor, manifest) for factor in target.factors)]
+    asked = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
+    return [task, *(_factor(task, factor, manifest) for factor in asked)]
 
 
 def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
@@ -80,7 +85,9 @@ def check_target(
         ConfigError: naming the class, what it has and what is wanted.
     """
     tasks = target_tasks(target, manifest, store)
-    for task in tasks:
+    # Which tasks are drawn is not known yet: all that are declared have to be possible.
+    possible = [_factor(tasks[0], name, manifest) for name in TASKS if target.tasks]
+    for task in (*tasks, *possible):
         if len(task.class_names) < 2:
             raise ConfigError(
                 f"target {task.name} has one class only, {task.class_names[0]!r}; "
