@@ -26,7 +26,7 @@ from taskgrain.data.manifest import ClipRecord, Problem, Split
 from taskgrain.data.tables import is_jsonl, read_table
 from taskgrain.data.videos import is_video_name, split_name
 from taskgrain.errors import ManifestError, list_problems, nearest
-from taskgrain.labels.template import strip_brackets
+from taskgrain.labels.template import plain_name, strip_brackets
 
 FORMS = '"CLASS/ID", "test3/ID", "test3//PATH" or "ID [FRAMES] NUMBER"'
 CLIP_COLUMNS = ("clip", "id", "video_id", "video", "video_name", "file", "filename", "path")
@@ -288,13 +288,13 @@ def _misnamed(clips: Iterable[ListedClip], category_of: Mapping[str, str]) -> li
     """Find classes that no category is called as, and clips that are of another category."""
     names: dict[str, set[str]] = defaultdict(set)
     for category in category_of.values():
-        names[_plain(category)].add(category)
+        names[plain_name(category)].add(category)
     problems: dict[str, str] = {}
     for clip in clips:
         if clip.is_numbered:
             continue
         theirs = category_of[clip.clip_id]
-        meant = names.get(_plain(clip.class_name), set())
+        meant = names.get(plain_name(clip.class_name), set())
         if not meant:
             known = sorted(set(category_of.values()))
             near = nearest(strip_brackets(clip.class_name), known)
@@ -306,11 +306,6 @@ def _misnamed(clips: Iterable[ListedClip], category_of: Mapping[str, str]) -> li
                 f"{clip.class_name!r}"
             )
     return list(problems.values())
-
-
-def _plain(name: str) -> str:
-    """Write a class as lists do that differ in brackets, capitals or underscores alone."""
-    return " ".join(strip_brackets(name).replace("_", " ").casefold().split())
 
 
 def _misnumbered(clips: Iterable[ListedClip], category_of: Mapping[str, str]) -> list[str]:

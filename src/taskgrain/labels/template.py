@@ -41,6 +41,11 @@ def strip_brackets(template: str) -> str:
     return template.replace("[", "").replace("]", "")
 
 
+def plain_name(name: str) -> str:
+    """Write a category so that names that differ in brackets, capitals or underscores are equal."""
+    return " ".join(strip_brackets(name).replace("_", " ").casefold().split())
+
+
 @lru_cache(maxsize=_TEMPLATES_KEPT)
 def placeholder_count(template: str) -> int:
     """Count the bracketed placeholders of a template."""
