@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from taskgrain.errors import ManifestError
-from taskgrain.transfer.task import TargetTask, factor_task
+from taskgrain.transfer.task import TargetTask, class_task, factor_task
 
 TASK = TargetTask(
     name="kitchenware",
@@ -57,3 +57,11 @@ def test_labels_that_do_not_fit_are_refused() -> None:
 def test_what_was_decoded_follows_the_order_of_the_clips() -> None:
     assert TASK.is_decoded.tolist() == [True, False, True]
     assert TASK.has_support.tolist() == [True, True, True]
+
+
+def test_some_of_the_classes_are_a_task_of_their_own_clips() -> None:
+    some = class_task(TASK, name="siblings", classes={"using knife", "other"})
+    assert (some.name, some.class_names) == ("kitchenware/siblings", ("other", "using knife"))
+    assert (some.support_ids, some.support_labels.tolist()) == (("s0", "s2"), [0, 1])
+    assert (some.query_ids, some.query_labels.tolist()) == (("q0", "q2"), [1, 0])
+    assert (some.failed, some.truncated) == (TASK.failed, TASK.truncated)

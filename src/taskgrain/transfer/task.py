@@ -6,7 +6,7 @@ Shapes: N support or query clips, K classes.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,6 +100,37 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
         support_labels=labels(support_ids),
         query_ids=query_ids,
         query_labels=labels(query_ids),
+        failed=task.failed,
+        truncated=task.truncated,
+    )
+
+
+def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> TargetTask:
+    """Ask about some of the classes alone, on their clips: "novel/siblings" of "novel".
+
+    Args:
+        task: whose classes are asked about.
+        name: the second half of the new task's name.
+        classes: those that stay, in the order of the task.
+    """
+    kept = [each for each in task.class_names if each in classes]
+    index_of = {task.class_names.index(each): index for index, each in enumerate(kept)}
+
+    def part(
+        clip_ids: Sequence[str], labels: NDArray[np.int64]
+    ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+        found = [
+            (clip, index_of[label])
+            for clip, label in zip(clip_ids, labels.tolist(), strict=True)
+            if label in index_of
+        ]
+        return tuple(clip for clip, _ in found), np.array([label for _, label in found], np.int64)
+
+    return TargetTask(
+        f"{task.name}/{name}",
+        tuple(kept),
+        *part(task.support_ids, task.support_labels),
+        *part(task.query_ids, task.query_labels),
         failed=task.failed,
         truncated=task.truncated,
     )
