@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from taskgrain.learned import own_scores, unlearned
+from taskgrain.learned import floor_of, own_scores, unlearned
 from taskgrain.results import Control, ResultRow
 
 FLOORS: dict[Control, float] = {"chance": 0.1, "majority": 0.2, "motion-energy": 0.3}
@@ -74,9 +74,14 @@ def test_floors_of_another_source_are_not_taken() -> None:
     assert list(unlearned(rows)) == ["groups"]
 
 
-def test_a_score_is_held_against_the_floor_of_its_seed_where_there_is_one() -> None:
-    high = score(None, seed=1, control="majority", value=0.9)
-    low = score(None, seed=0, control="majority", value=0.1)
-    first, second = own_scores([low, high, score(0.4, seed=0), score(0.4, seed=1)])
-    assert (first.floor.value, first.is_learned) == (0.1, True)
-    assert (second.floor.value, second.is_learned) == (0.9, False)
+def test_where_seeds_have_floors_of_their_own_each_is_held_against_its_own() -> None:
+    own = [score(0.35, seed=0), score(0.35, seed=1)]
+    low = score(None, seed=0, control="majority", value=0.2)
+    high = score(None, seed=1, control="majority", value=0.4)
+    first, second = own_scores([low, high, *own])
+    assert (first.floor, second.floor) == (low, high)
+    assert (first.is_learned, second.is_learned) == (True, False)
+    assert unlearned([low, high, *own])["groups"].own.seed == 1
+    assert floor_of([low, high], second, "majority") == high
+    assert floor_of([low, high], second, "chance") is None
+    assert own_scores([low, score(0.35, seed=1)]) == ()

@@ -34,7 +34,8 @@ class OwnScore:
 def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
     """Pair each source's own scores with their highest floor, in the order of the rows.
 
-    A source that classifies and captions has one of each. Scores without a floor, as of results
+    A source that classifies and captions has one of each. Where seeds learn from different clips,
+    each score is held against the floors of its own seed. Scores without a floor, as of results
     that were written before there were floors, are left out; so are those of trainings of fewer
     passes, which are tested on no target.
     """
@@ -50,12 +51,21 @@ def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
             highest[key] = row
     found = []
     for row in own:
-        # A floor has a seed where the source's groups are drawn from it.
-        keys = ((row.source, row.metric, seed) for seed in (row.seed, None))
-        floor = next((highest[key] for key in keys if key in highest), None)
-        if row.control is None and floor is not None:
-            found.append(OwnScore(row, floor))
+        floors = [highest.get((row.source, row.metric, seed)) for seed in (row.seed, None)]
+        known = [floor for floor in floors if floor is not None]
+        if row.control is None and known:
+            found.append(OwnScore(row, max(known, key=_value)))
     return tuple(found)
+
+
+def floor_of(rows: Iterable[ResultRow], score: OwnScore, control: Control) -> ResultRow | None:
+    """Find one of the floors that a score is held against; None where it has no such floor."""
+    own = score.own
+    for row in rows:
+        is_like = (row.target, row.source, row.metric) == (own.target, own.source, own.metric)
+        if is_like and row.control == control and row.seed in (None, own.seed):
+            return row
+    return None
 
 
 def unlearned(rows: Iterable[ResultRow]) -> dict[str, OwnScore]:

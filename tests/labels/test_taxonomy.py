@@ -146,3 +146,11 @@ def test_a_taxonomy_stored_before_levels_left_categories_out_still_reads() -> No
 def test_a_stored_taxonomy_of_another_form_is_refused(stored: object) -> None:
     with pytest.raises(TaxonomyError, match="stored taxonomy"):
         Taxonomy.from_json(stored)
+
+
+def test_a_part_of_the_categories_leaves_the_names_of_the_others_out() -> None:
+    taxonomy = Taxonomy(("a", "b", "c"), {"kind": ("x", "y", "x"), "some": (None, "z", None)})
+    part = taxonomy.only({"c", "a"})
+    assert part == Taxonomy(("a", "c"), {"kind": ("x", "x"), "some": (None, None)})
+    assert (part.names("kind"), part.names("some")) == (("x",), ())
+    assert part.category_index("c") == 1

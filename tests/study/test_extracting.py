@@ -157,9 +157,8 @@ def test_norms_are_re_estimated_on_the_targets_support_clips_alone(
     extract_features(Stopping(), inputs, RANDOM, of(inputs, RANDOM))
     encoder = build_encoder(shape_of(inputs.study.encoder), seed=0)
     load_weights(encoder, tmp_path / "checkpoints" / RANDOM.name / "encoder.safetensors")
-    target = inputs.datasets["kitchenware"]
-    manifest, store = target.manifest(), target.frames()
-    support = extracting._norm_clips(inputs, "kitchenware", manifest, store)
+    store = inputs.datasets["kitchenware"].frames()
+    support = extracting._norm_clips(inputs, "kitchenware", 0)
     assert sorted(support, key=int) == [str(number) for number in range(14)]
 
     def video(clips: tuple[str, ...]) -> list[torch.Tensor]:

@@ -8,7 +8,7 @@ import pytest
 from taskgrain.config.load import load_study
 from taskgrain.results import ResultRow, find, read_rows
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
-from taskgrain.study.floor_scores import FLOORS_FILE, score_floors
+from taskgrain.study.floor_scores import floors_name, score_floors
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
 from tests.making import moving_square, row, write_annotations, write_video
@@ -54,8 +54,8 @@ def laid_out(root: Path, sources: str, rows: list[object]) -> Inputs:
 
 
 def floors_of(inputs: Inputs) -> tuple[ResultRow, ...]:
-    score_floors(Calm(), inputs)
-    return read_rows(inputs.folder.rows(FLOORS_FILE))
+    score_floors(Calm(), inputs, None)
+    return read_rows(inputs.folder.rows(floors_name(None)))
 
 
 @pytest.fixture(scope="module")

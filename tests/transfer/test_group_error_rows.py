@@ -16,7 +16,7 @@ CLASSES = ("drop a", "drop b", "hold a", "hold b", "stand")
 GROUP_OF = {"drop a": "drop", "drop b": "drop", "hold a": "hold", "hold b": "hold", "stand": None}
 LABELS = np.repeat(np.arange(5), 6)
 BOOTSTRAP = ClipBootstrap(LABELS, seed=0)
-AT = Endpoint("fine", "coarse", "novel", "ridge", 5, "top-1", "lstm-mean")
+AT = Endpoint("fine", ("coarse",), "novel", "ridge", 5, "top-1", "lstm-mean")
 
 
 def evaluation(source: str | None = "fine", *, readout: str = "lstm-mean") -> Evaluation:

@@ -36,7 +36,7 @@ from taskgrain.study.plan import plan_cells
 from taskgrain.study.settled import settle
 from taskgrain.study.sources import SourceTask
 from taskgrain.study.subjects import SubjectKey, subjects
-from taskgrain.study.targets import target_tasks
+from taskgrain.study.targets import clips_asked, target_tasks
 from taskgrain.study.testing import has_permuted_control, permuted_plan_of, probe_plan_of
 
 Arguments = dict[str, object]
@@ -135,7 +135,7 @@ def _sources(inputs: Inputs, store: FrameStore) -> Arguments:
         found |= _flat("random-encoder", new_encoder(inputs, None, seed)[1])
     for index, source in enumerate(study.sources):
         name = f"sources[{index}]"
-        task = task_of(inputs, source.name, dataset.manifest(), seed=seed)
+        task = task_of(inputs, source.name, inputs.clips(seed).learned, seed=seed)
         _, description = new_model(inputs, task, encoder_of=source.name, seed=seed)
         found |= {
             **_flat(f"{name}.encoder", description.shape),
@@ -201,8 +201,9 @@ def _transfer(study: Study) -> Arguments:
 
 
 def _target(inputs: Inputs, keys: list[SubjectKey], target: Target, name: str) -> Arguments:
-    manifest = inputs.datasets[target.name].manifest()
-    tasks = target_tasks(target, manifest, None)
+    study = inputs.study
+    clips = clips_asked(study, inputs.datasets[target.name], target, study.seeds[0])
+    tasks = target_tasks(target, clips[0], None, clips[1])
     asked = probed_episodes(target, inputs.study.transfer)
     return {
         f"{name}.tasks": [task.name for task in tasks],

@@ -29,12 +29,15 @@ class Places:
     clips: Path  # a dataset, whose first clip alone has a video
     other_clips: Path  # the same annotations in another folder, without videos
     store: Path  # the frames of `clips`
-    few_shot: Path  # a published list of half of the clips
+    few_shot: Path  # a published list of most of the clips
+    held_out: Path  # a published list of clips of one category
 
 
 def write_places(folder: Path) -> Places:
     """Write four categories with 4 training and 3 validation clips each, frames, and a list."""
-    places = Places(folder / "clips", folder / "others", folder / "store", folder / "list.txt")
+    places = Places(
+        *(folder / name for name in ("clips", "others", "store", "list.txt", "held-out.txt"))
+    )
     rows = [
         row(f"{number}", TEMPLATES[number % 4], *[f"a {'RED' if number % 3 else 'old'} cup 7"] * k)
         for number in range(28)
@@ -47,6 +50,7 @@ def write_places(folder: Path) -> Places:
         shutil.copy(one, one.with_name(f"{number}.webm"))
     listed = [f"{CATEGORIES[number % 4]}/{number}\n" for number in range(24)]
     places.few_shot.write_text("".join(listed), encoding="utf-8")
+    places.held_out.write_text("".join(listed[2::4]), encoding="utf-8")
     _pack(places)
     return places
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from taskgrain.config.testing import Seal
 from tests.wiring.clips import DRAWN, augment_wires, data_wires, targets_wires, video_wires
 from tests.wiring.learned import decoder_wires, encoders_wires, sources_wires, train_wires
+from tests.wiring.seeds import seeds_wires
 from tests.wiring.small_study import Places
 from tests.wiring.tested import endpoints_wires, transfer_wires
 from tests.wiring.wire import Moves, Wire, gains, option, renamed
@@ -80,6 +81,7 @@ def wires(places: Places) -> list[Wire]:
             "alignment", 4000, {"alignment.scenes": 4000, "cells": gains("alignment after")}, DRAWN
         ),
         *data_wires(places),
+        *seeds_wires(places),
         *video_wires(),
         *encoders_wires(),
         *decoder_wires(),

@@ -14,13 +14,13 @@ from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import FrameStore
 from tests.setting_keys import general, setting_keys
-from tests.wiring.laying_out import Arguments, differing, plain_arguments
+from tests.wiring.laying_out import ABSENT, Arguments, differing, plain_arguments
 from tests.wiring.small_study import Places, base_table, changed, write_places
 from tests.wiring.table import NOT_ARGUMENTS, wires
 from tests.wiring.wire import Wire
 
 NOWHERE = Path("nowhere")
-NAMED = wires(Places(NOWHERE, NOWHERE, NOWHERE, NOWHERE))
+NAMED = wires(Places(NOWHERE, NOWHERE, NOWHERE, NOWHERE, NOWHERE))
 
 
 class Laid:
@@ -70,10 +70,11 @@ def test_a_setting_moves_the_arguments_of_its_wire_and_no_other(laid: Laid, inde
     moved, wanted = differing(before, after), expanded(wire, {**before, **after})
     assert sorted(moved) == sorted(wanted)
     for name, value in wanted.items():
+        then, now = before.get(name, ABSENT), after.get(name, ABSENT)
         if callable(value):
-            assert value(before[name], after[name]), f"{name}: {before[name]}, then {after[name]}"
+            assert value(then, now), f"{name}: {then}, then {now}"
         else:
-            assert after[name] == value, name
+            assert now == value, name
 
 
 def test_each_source_learns_from_training_clips_and_is_validated_on_the_others(laid: Laid) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from taskgrain.config.settings import Study
     from taskgrain.study.cost import StudyCost
     from taskgrain.study.footage import Footage
+    from taskgrain.study.seed_facts import SeedFacts
 
 
 def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bool) -> None:
@@ -24,11 +25,13 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     that of the clips that the settings speak of.
     """
     from taskgrain.study.cost import estimate
+    from taskgrain.study.datasets import SOURCE
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
     from taskgrain.study.networks import missing_weights
     from taskgrain.study.plan import plan_cells, total_seconds
     from taskgrain.study.run import lay_out_study, usual_workers
+    from taskgrain.study.seed_facts import seed_facts
     from taskgrain.train.precision import check_precision, named_device
 
     check_precision(settings.train.precision, device=named_device(device))
@@ -48,15 +51,17 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
             steps = [{"step": k, "cells": number[k], "seconds": v} for k, v in seconds.items()]
             total = total_seconds(cells, workers)
         cost = estimate(settings, datasets)
+        facts: list[SeedFacts] = []
+        if datasets is not None:
+            facts = seed_facts(settings.data, datasets[SOURCE].manifest(), settings.seeds)
     if as_json:
         plan = {"steps": steps or None, "workers": workers, "seconds": total}
         lacking = {"missing": missing, "missing_weights": weights}
-        print(json.dumps({**plan, **lacking, "cost": asdict(cost)}))
+        held_out = {"seed_clips": list(map(asdict, facts))}
+        print(json.dumps({**plan, **lacking, **held_out, "cost": asdict(cost)}))
         return
     print(f"{settings.name}: {settings.question}\n")
-    for step in steps:
-        minutes = float(str(step["seconds"])) / 60
-        print(f"  {step['step']:<10} {step['cells']:>5} cells  {minutes:>7.1f} min on one thread")
+    _print_steps(steps)
     if total is not None:
         processes = count_words(workers, "worker")
         print(f"\nabout {duration(total)} with {processes} on a two-core AVX2 CPU\n")
@@ -66,7 +71,31 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
         print(f"missing weights: {problem}")
     for name, footage in cost.footage.items():
         print(_footage_text(name, footage))
+    for each in facts:
+        print(_seed_text(each))
     print(_cost_text(cost))
+
+
+def _print_steps(steps: list[dict[str, object]]) -> None:
+    for step in steps:
+        minutes = float(str(step["seconds"])) / 60
+        print(f"  {step['step']:<10} {step['cells']:>5} cells  {minutes:>7.1f} min on one thread")
+
+
+def _seed_text(facts: SeedFacts) -> str:
+    """Phrase how many categories and clips a seed learns from, and how many are kept from it."""
+    seed = "every seed" if facts.seed is None else f"seed {facts.seed}"
+    text = (
+        f"{seed}: {facts.base} base categories, {facts.training:,} training and "
+        f"{facts.validation:,} validation clips"
+    )
+    if not facts.novel:
+        return text
+    strata = f"{len(facts.siblings)} siblings, {len(facts.groups)} of whole groups"
+    return (
+        f"{text}; {facts.novel} novel ({'no groups' if facts.others else strata}), "
+        f"{facts.support:,} support and {facts.scored:,} scored clips"
+    )
 
 
 def _footage_text(name: str, footage: Footage) -> str:

@@ -9,11 +9,44 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from taskgrain.config.base import Name, Part, Settings, Share
+from taskgrain.labels.taxonomy import ACTION_GROUP
 
+STRATA = ("siblings", "groups")  # of held-out categories: a part of their group, or all of it
 RESERVED_TARGETS = ("source", "source-validation")  # the names of the source's own clips
 
 
 Levels = Mapping[Name, Mapping[str, Annotated[tuple[str, ...], Field(min_length=1)]]]
+
+
+class HoldOut(Settings):
+    """Categories that are kept from every source: drawn anew under each seed, or those of a list.
+
+    Absent where every source learns all categories.
+    """
+
+    siblings: int = Field(
+        0, ge=0, description="categories held out of groups that keep two others or more"
+    )
+    groups: int = Field(0, ge=0, description="groups held out whole")
+    level: Name = Field(
+        ACTION_GROUP, description="level of the taxonomy whose names are these groups"
+    )
+    few_shot: Path | None = Field(
+        None,
+        description="published few-shot list of clips of the dataset: its categories are held "
+        "out, under every seed the same",
+    )
+
+    @model_validator(mode="after")
+    def _names_what_is_held_out(self) -> Self:
+        is_drawn = self.siblings > 0 or self.groups > 0
+        if is_drawn and self.few_shot is not None:
+            raise ValueError(
+                '"few_shot" names the categories that are held out; leave siblings and groups out'
+            )
+        if not is_drawn and self.few_shot is None:
+            raise ValueError('needs "siblings", "groups" or "few_shot": what is held out')
+        return self
 
 
 class SourceData(Settings):
@@ -38,6 +71,13 @@ class SourceData(Settings):
     seed: int = Field(0, ge=0, description="seed of the drawn clips")
     train: int = Field(3000, ge=2, description="clips to learn from")
     validation: int = Field(400, ge=1, description="clips to score the sources on")
+    draw: int | None = Field(
+        None,
+        ge=2,
+        description="training clips that each seed draws, the same for all its sources; absent: "
+        "every seed learns from all",
+    )
+    hold_out: HoldOut | None = None
 
     @model_validator(mode="after")
     def _store_has_a_root(self) -> Self:
@@ -104,6 +144,27 @@ class Target(Settings):
             raise ValueError(
                 '"tasks" are drawn from those declared of world = "tabletop"; name the factors of '
                 'another target in "factors"'
+            )
+        return self
+
+    novel: bool = Field(
+        False,
+        description="none of its categories may be learned by a source; without root and world it "
+        "is the source's own held-out categories (data.hold_out)",
+    )
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether its clips are those of the categories that the source's data hold out."""
+        return self.novel and self.root is None and self.world is None
+
+    @model_validator(mode="after")
+    def _strata_keep_their_names(self) -> Self:
+        taken = [name for name in self.factors if name in STRATA]
+        if self.is_held_out and taken:
+            raise ValueError(
+                f"{self.name}/{taken[0]} is the task of held-out {taken[0]}, so a factor cannot be "
+                f"called {taken[0]!r}"
             )
         return self
 

@@ -128,14 +128,19 @@ def _resolve_roots(table: Table, folder: Path) -> None:
     data, targets = table.get("data"), table.get("targets")
     sections = [data, *targets] if isinstance(targets, list) else [data]
     for section in sections:
-        for key in ("root", "store", "few_shot"):
-            if isinstance(section, dict) and isinstance(section.get(key), str):
-                section[key] = str((folder / section[key]).resolve())
+        _resolve(section, ("root", "store", "few_shot"), folder)
+    _resolve(data.get("hold_out") if isinstance(data, dict) else None, ("few_shot",), folder)
     sources = table.get("sources")
     for source in sources if isinstance(sources, list) else []:
         begins_with = source.get("warm_start") if isinstance(source, dict) else None
         if isinstance(begins_with, str) and "/" in begins_with:  # otherwise it names a source
             source["warm_start"] = str((folder / begins_with).resolve())
+
+
+def _resolve(section: object, keys: Sequence[str], folder: Path) -> None:
+    for key in keys:
+        if isinstance(section, dict) and isinstance(section.get(key), str):
+            section[key] = str((folder / section[key]).resolve())
 
 
 def _merge(base: Table, change: Mapping[str, object]) -> Table:
@@ -234,4 +239,6 @@ def _with_world(section: object, world: str) -> object:
         return section
     if section.get("root") is not None:
         return {key: value for key, value in section.items() if key != "world"}
+    if section.get("novel") is True:  # the source's own held-out categories, unless it names one
+        return section
     return {"world": world, **section}

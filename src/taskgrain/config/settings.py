@@ -173,6 +173,16 @@ class Study(Settings):
         return (FamilyEndpoint(**dict(self.primary)), *self.family)
 
     @model_validator(mode="after")
+    def _novel_categories_are_held_out(self) -> Self:
+        for target in self.targets:
+            if target.is_held_out and self.data.hold_out is None:
+                raise ValueError(
+                    f"target {target.name!r} is novel and has no root or world, so it is the "
+                    "categories that data.hold_out keeps from the sources; set data.hold_out"
+                )
+        return self
+
+    @model_validator(mode="after")
     def _endpoints_are_measured(self) -> Self:
         primary, *family = self.endpoints
         self._check_endpoint("primary", primary)

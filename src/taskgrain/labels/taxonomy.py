@@ -7,7 +7,7 @@ where it is known for some categories only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -118,6 +118,14 @@ class Taxonomy:
         if problems:
             raise TaxonomyError(list_problems(problems))
         return Taxonomy(self.categories, {**self.levels, **added})
+
+    def only(self, categories: Collection[str]) -> Taxonomy:
+        """Leave out every other category, and the names that then have none."""
+        kept = [index for index, name in enumerate(self.categories) if name in categories]
+        return Taxonomy(
+            tuple(self.categories[index] for index in kept),
+            {level: tuple(names[i] for i in kept) for level, names in self.levels.items()},
+        )
 
     def to_json(self) -> dict[str, object]:
         """Write as plain lists, for a checkpoint's model.json."""

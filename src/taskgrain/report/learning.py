@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from taskgrain.learned import FLOORS, SOURCE_VALIDATION, OwnScore
+from taskgrain.learned import FLOORS, SOURCE_VALIDATION, OwnScore, floor_of
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
 from taskgrain.report.words import (
@@ -17,7 +17,6 @@ from taskgrain.report.words import (
     percent,
     percent_number,
 )
-from taskgrain.results import ResultRow
 
 FLOOR_WORDS = {"majority": "commonest class"}  # of groups and categories alike
 FEW = 2  # of more sources that did not learn the front page gives the names alone
@@ -63,17 +62,12 @@ def _beside_floor(score: OwnScore) -> Phrase:
 
 def learned_table(lookup: Lookup) -> Table:
     """Return each source's own score beside what needs no learning; empty without floors."""
-    floors: dict[tuple[str | None, str, str | None, int | None], ResultRow] = {
-        (row.source, row.metric, row.control, row.seed): row
-        for row in lookup.rows
-        if row.target == SOURCE_VALIDATION and row.control in FLOORS
-    }
     lines = tuple(
         Line(
             _header(lookup, score, len(seeds)),
             (
                 cell_of(score.own),
-                *(cell_of(floors.get(_key(score, name))) for name in FLOORS),
+                *(cell_of(floor_of(lookup.rows, score, name)) for name in FLOORS),
                 Cell("yes" if score.is_learned else "no"),
             ),
             key=score.own.source or "",

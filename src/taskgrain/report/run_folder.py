@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from taskgrain.errors import ResultError
+from taskgrain.report.held_out import HeldOut, held_out_of
 from taskgrain.report.lenient import (
     Json,
     as_mapping,
@@ -165,6 +166,7 @@ class RunFolder:
     ledger: tuple[LedgerEntry, ...] | None = None  # None where the run wrote no ledger
     provenance: Json = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
+    held_out: tuple[HeldOut, ...] = ()  # of each seed, or one for all; studies may hold out none
 
 
 def read_run_folder(run_dir: Path) -> RunFolder:
@@ -183,6 +185,7 @@ def read_run_folder(run_dir: Path) -> RunFolder:
         ledger=_read_ledger(run_dir / "ledger.jsonl"),
         provenance=read_provenance(run_dir),
         examples=_read_examples(run_dir / "examples"),
+        held_out=held_out_of(_read_json(run_dir / "held-out.json")),
     )
 
 
@@ -217,7 +220,10 @@ def read_study(path: Path) -> StudyFacts:
         family=tuple(filter(None, map(_primary, as_mappings(settings.get("family"))))),
         seeds=tuple(seed for seed in as_sequence(settings.get("seeds")) if isinstance(seed, int)),
         sources=tuple(map(_source, as_mappings(settings.get("sources")))),
-        targets=tuple(map(_target, as_mappings(settings.get("targets")))),
+        targets=tuple(
+            _target(each, source=text_of(as_mapping(settings.get("data")), "world"))
+            for each in as_mappings(settings.get("targets"))
+        ),
         settings=tuple(flatten(settings)),
         margin=_margin(settings),
     )
@@ -297,9 +303,12 @@ def _source(source: Json) -> SourceFacts:
     )
 
 
-def _target(target: Json) -> TargetFacts:
+def _target(target: Json, *, source: str | None) -> TargetFacts:
     name = text_of(target, "name") or "unnamed"
-    return TargetFacts(name=name, world=text_of(target, "world"), root=text_of(target, "root"))
+    world, root = text_of(target, "world"), text_of(target, "root")
+    if world is None and root is None and target.get("novel") is True:
+        world = source  # its clips are the source's own
+    return TargetFacts(name=name, world=world, root=root)
 
 
 def _curve_point(line: Json) -> CurvePoint:

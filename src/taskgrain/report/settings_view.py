@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
+from taskgrain.report.held_out import held_out_words
 from taskgrain.report.lenient import Json
 from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique, world_of
 from taskgrain.report.run_folder import RunFolder, flatten
@@ -62,6 +63,7 @@ def run_facts(run: RunFolder, lookup: Lookup) -> tuple[Fact, ...]:
     provenance = run.provenance
     seeds = unique(row.seed for row in lookup.rows if row.seed is not None) or run.study.seeds
     scored = {row.target: row.n for row in lookup.transfer_rows if row.n}
+    held_out = held_out_words(run.held_out)
     facts = (
         Fact("study", run.study.name),
         Fact("seeds", ", ".join(map(str, sorted(seeds))) or UNKNOWN),
@@ -73,6 +75,7 @@ def run_facts(run: RunFolder, lookup: Lookup) -> tuple[Fact, ...]:
             "clips ending early, at most",
             f"{max((row.truncated for row in run.rows), default=0):,}",
         ),
+        *((Fact("held out from every source", held_out),) if held_out else ()),
         Fact("problems in the ledger", UNKNOWN if run.ledger is None else f"{len(run.ledger):,}"),
         Fact("commit", _plain(provenance, "commit")),
         Fact("command", command_of(run)),

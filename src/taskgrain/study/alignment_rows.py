@@ -26,8 +26,7 @@ from taskgrain.study.alignment import (
 )
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.targets import target_tasks
-from taskgrain.study.testing import opened
+from taskgrain.study.targets import tasks_of
 from taskgrain.tabletop.tasks import TASKS
 from taskgrain.transfer.task import TargetTask
 
@@ -84,7 +83,9 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
                 inputs.datasets[target.name].root, _drawn(inputs, target, world, targets)
             )
             worker.advance(len(TASKS) * TASK_SECONDS)
-        for task in target_tasks(target, *opened(inputs.datasets[target.name])):
+        if rotates(study, target):  # its classes are others under each seed
+            continue
+        for task in tasks_of(inputs, target, None):
             _, _, factor = task.name.partition("/")
             asked = targets.asked(target, factor or None, task.class_names)
             if asked is not None:

@@ -21,15 +21,17 @@ from taskgrain.study.networks import encoder_settings
 MEASURED_CLIPS = 500  # of the source: the deviation is then known to a few percent
 
 
-def measured_changes(inputs: Inputs, source: str | None) -> ChangeDeviations:
+def measured_changes(inputs: Inputs, source: str | None, *, seed: int) -> ChangeDeviations:
     """Measure the source's training clips, as a frozen encoder would see them.
 
-    They are drawn once and for all sources and seeds alike, so every cell that measures them finds
-    the same numbers.
+    Of the clips that a seed learns from some are drawn, for all sources alike: every cell of the
+    seed that measures them finds the same numbers. Seeds that learn from the same clips have equal
+    numbers too.
 
     Args:
         inputs: of the study.
         source: whose encoder asks; None for the study's own.
+        seed: of the encoder.
 
     Returns:
         `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
@@ -37,8 +39,8 @@ def measured_changes(inputs: Inputs, source: str | None) -> ChangeDeviations:
     settings = encoder_settings(inputs, source)
     if inputs.encoder_factory is not None or not shows_changes(settings):
         return UNMEASURED
-    dataset = inputs.datasets[SOURCE]
-    store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
+    store = inputs.datasets[SOURCE].frames()
+    records = inputs.clips(seed).learned.split(Split.TRAIN)
     usable = [record.clip_id for record in records if record.clip_id in store]
     return changes_of(inputs, usable, store)
 

@@ -13,7 +13,7 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.leaks import refuse_leaks
-from taskgrain.study.targets import check_target
+from taskgrain.study.targets import check_target, clips_asked, task_seeds
 
 
 def check_clips(worker: Worker, inputs: Inputs, datasets: Collection[str]) -> None:
@@ -38,11 +38,18 @@ def check_clips(worker: Worker, inputs: Inputs, datasets: Collection[str]) -> No
         if name in datasets
     }
     for name, (manifest, store) in opened.items():
+        if inputs.datasets[name].is_held_out:  # the source's own lines say it
+            continue
         lines += ledger_lines(name, manifest, store)
         _refuse_empty_splits(inputs.datasets[name], manifest, store)
-    for target in inputs.study.targets:
-        if target.name in opened:
-            check_target(target, *opened[target.name], inputs.study.transfer)
+    study = inputs.study
+    for target in study.targets:
+        if target.name not in opened:
+            continue
+        dataset, (_, store) = inputs.datasets[target.name], opened[target.name]
+        for seed in task_seeds(study, target):
+            manifest, strata = clips_asked(study, dataset, target, seed)
+            check_target(target, manifest, store, study.transfer, strata)
     write_text(inputs.folder.ledger, "".join(f"{line}\n" for line in lines))
 
 

@@ -19,6 +19,7 @@ from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.extracting import STATISTICS_CLIPS
 from taskgrain.study.footage import Footage, footage_of
 from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
+from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.sources import source_task
 from taskgrain.train.schedule import steps_of
 
@@ -75,11 +76,15 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
             data.train, data.validation, and each target's support and scored say.
     """
     manifest = None if datasets is None else datasets[SOURCE].manifest()
+    if manifest is not None:  # one seed stands for all: they learn from about as much
+        manifest = seed_clips(study.data, manifest, study.seeds[0]).learned
     clips = _clips(study, datasets)
     sources = tuple(_source_cost(study, source, manifest) for source in study.sources)
     num_seeds = len(study.seeds)
-    training = study.data.train if datasets is None else datasets[SOURCE].num_training
+    training = study.data.train if manifest is None else len(manifest.split(Split.TRAIN))
     num_read = sum(clips.values()) - clips[SOURCE] + min(training, STATISTICS_CLIPS)
+    if datasets is not None:
+        num_read += sum(each.num_clips for each in datasets.values() if each.is_held_out)
     operations = 1e9 * sum(
         _gflops(study, source, cost, num_read)
         for source, cost in zip(study.sources, sources, strict=True)
@@ -103,7 +108,7 @@ def _footage(datasets: Mapping[str, Dataset]) -> dict[str, Footage]:
     return {
         name: footage_of(dataset.manifest().records)
         for name, dataset in datasets.items()
-        if dataset.world is None and not dataset.is_packed
+        if dataset.world is None and not dataset.is_packed and not dataset.is_held_out
     }
 
 
@@ -129,10 +134,13 @@ def _assumptions(manifest: Manifest | None) -> tuple[str, ...]:
 
 
 def _clips(study: Study, datasets: Mapping[str, Dataset] | None) -> dict[str, int]:
+    """Count the clips of each dataset; those of held-out categories are the source's."""
     if datasets is not None:
-        return {name: dataset.num_clips for name, dataset in datasets.items()}
+        own = {name: each for name, each in datasets.items() if not each.is_held_out}
+        return {name: dataset.num_clips for name, dataset in own.items()}
     clips = {SOURCE: study.data.train + study.data.validation}
-    return {**clips, **{each.name: each.support + each.scored for each in study.targets}}
+    targets = [each for each in study.targets if not each.is_held_out]
+    return {**clips, **{each.name: each.support + each.scored for each in targets}}
 
 
 def _store_gigabytes(
@@ -211,7 +219,8 @@ def _sizes(
         if level is not None and level not in taxonomy.levels:
             level = CATEGORY  # a level of the user's own has fewer classes
         num_classes = None if level is None else len(taxonomy.names(level))
-        return num_classes, None if source.caption is None else ASSUMED_WORDS, study.data.train
+        learned = study.data.draw or study.data.train
+        return num_classes, None if source.caption is None else ASSUMED_WORDS, learned
     task = source_task(
         source, manifest, min_word_count=study.train.min_word_count, words=study.train.words
     )

@@ -21,6 +21,7 @@ from taskgrain.labels.template import strip_brackets
 from taskgrain.prepare.packed import StoreFacts, fingerprint, open_store, read_facts
 from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.folder import RunFolder
+from taskgrain.study.seed_clips import seed_clips
 from taskgrain.tabletop.dataset import (
     ClipPlan,
     World,
@@ -41,7 +42,7 @@ class Dataset:
     root: Path
     store: Path
     world: WorldSpec | None  # None for the user's own
-    num_clips: int  # that are annotated
+    num_clips: int  # that are annotated; of held-out categories those of the seed with most
     num_training: int  # of those, in the training split
     num_shards: int  # of the store
     is_packed: bool  # the store was there before the study, and is only read
@@ -49,6 +50,7 @@ class Dataset:
     fit: Fit  # how clips take that size
     levels: Mapping[str, Mapping[str, str]]  # the study's own: level -> category -> name
     few_shot: Path | None  # a published list: its clips are the dataset
+    is_held_out: bool = False  # the source's clips and frames, of categories that a seed holds out
 
     def manifest(self) -> Manifest:
         """Read the annotations; of a published few-shot list those of its clips, divided anew."""
@@ -88,6 +90,9 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     wanted: dict[str, SourceData | Target] = {SOURCE: study.data}
     wanted.update({target.name: target for target in study.targets})
     for name, settings in wanted.items():
+        if isinstance(settings, Target) and settings.is_held_out:
+            datasets[name] = _held_out(study, name, datasets[SOURCE])
+            continue
         world = world_of(settings)
         root = settings.root or folder.data(name)
         # factors.jsonl is written last: without it the others may be missing too.
@@ -96,6 +101,19 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
         manifest = read_manifest(root)
         datasets[name] = _dataset(study, name, settings, manifest, folder.store(name))
     return datasets
+
+
+def _held_out(study: Study, name: str, source: Dataset) -> Dataset:
+    """Make a target of the source's clips; which of them it asks about, the seed decides."""
+    manifest = source.manifest()
+    novel = [seed_clips(study.data, manifest, seed).novel for seed in study.seeds]
+    return replace(
+        source,
+        name=name,
+        num_clips=max(len(each.records) for each in novel),
+        num_training=max(len(each.split(Split.TRAIN)) for each in novel),
+        is_held_out=True,
+    )
 
 
 def _dataset(
@@ -167,7 +185,8 @@ def shards(dataset: Dataset) -> Iterator[tuple[int, tuple[ClipRecord, ...], tupl
     if dataset.world is not None:
         plans = {clip.clip_id: clip for clip in plan(dataset.world)}
     everything = dataset.manifest().records
-    for number in range(0 if dataset.is_packed else dataset.num_shards):
+    is_there = dataset.is_packed or dataset.is_held_out
+    for number in range(0 if is_there else dataset.num_shards):
         records = everything[number * CLIPS_PER_SHARD : (number + 1) * CLIPS_PER_SHARD]
         drawn = tuple(plans[record.clip_id] for record in records if record.clip_id in plans)
         yield number, records, drawn

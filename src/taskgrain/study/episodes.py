@@ -9,8 +9,8 @@ from taskgrain.config.testing import Transfer
 from taskgrain.jobs.executor import Worker
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.subjects import SubjectKey
-from taskgrain.study.targets import episode_plans, target_tasks
-from taskgrain.study.testing import evaluation_name, opened, read_subject
+from taskgrain.study.targets import episode_plans, tasks_of
+from taskgrain.study.testing import evaluation_name, read_subject
 from taskgrain.transfer.episode_answers import read_episode_file, write_episode_answers
 from taskgrain.transfer.episodes import EpisodeAnswers, EpisodePlan, evaluate_episodes
 from taskgrain.transfer.evaluate import Subject, flat
@@ -27,7 +27,7 @@ def evaluate_target_episodes(
 
     The factors of a target are not asked. Probes that read steps answer where there are steps.
     """
-    task = target_tasks(target, *opened(inputs.datasets[target.name]))[0]
+    task = tasks_of(inputs, target, key.seed)[0]
     subject = read_subject(inputs, key, target)
     answers: list[EpisodeAnswers] = []
     for plan, probe in probed_episodes(target, inputs.study.transfer):

@@ -40,7 +40,7 @@ def show_examples(worker: Worker, inputs: Inputs) -> None:
     entries = []
     for name, count in example_counts(inputs.study):
         dataset = inputs.datasets[name]
-        manifest, store = dataset.manifest(), dataset.frames()
+        manifest, store = _shown_clips(inputs, dataset), dataset.frames()
         truth = _factors(dataset)
         for record in _spread(manifest, store, count):
             file = f"{name}-{record.clip_id}.webm"
@@ -61,6 +61,14 @@ def show_examples(worker: Worker, inputs: Inputs) -> None:
             )
             worker.advance(0.5)
     write_text(folder / "examples.json", json.dumps(entries, indent=1, ensure_ascii=False) + "\n")
+
+
+def _shown_clips(inputs: Inputs, dataset: Dataset) -> Manifest:
+    """Choose the clips that the models of the first seed may be shown on: they know its classes."""
+    first = inputs.clips(inputs.study.seeds[0])
+    if dataset.is_held_out:
+        return first.novel
+    return first.learned if dataset.name == SOURCE else dataset.manifest()
 
 
 def _predictors(inputs: Inputs) -> list[Predictor]:

@@ -30,8 +30,9 @@ from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.networks import new_encoder, own_encoder
 from taskgrain.study.pace import extract_seconds
+from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
-from taskgrain.study.targets import target_tasks
+from taskgrain.study.targets import task_seeds, tasks_of
 from taskgrain.train.calibrate import calibrate_batch_norm
 from taskgrain.transfer.archive import Arrays
 from taskgrain.transfer.controls import motion_energy, raw_pixels
@@ -102,19 +103,21 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
         encoder = load_model(folder, encoder=own_encoder(inputs, key.seed))[0].encoder
         return _Subject(key, places, file_sha256(folder / "model.safetensors"), encoder)
     seed = inputs.study.seeds[0] if key.seed is None else key.seed
-    changes = measured_changes(inputs, key.source)
+    changes = measured_changes(inputs, key.source, seed=seed)
     encoder, recipe = new_encoder(inputs, key.source, seed, changes=changes)
     if key.kind == "random-encoder":
         if recipe is not None:  # one from elsewhere came with weights that were learned
             encoder = build_from(recipe, seed)
-        return _Subject(key, places, _calibrated(inputs, encoder.to(inputs.device), key), encoder)
+        return _Subject(
+            key, places, _calibrated(inputs, encoder.to(inputs.device), key, seed), encoder
+        )
     return _Subject(key, places, weights_sha256(encoder), encoder)
 
 
-def _calibrated(inputs: Inputs, encoder: nn.Module, key: FeaturesKey) -> str:
-    """Give an untrained encoder the BatchNorm statistics of the source's clips; hash it."""
-    dataset = inputs.datasets[SOURCE]
-    store, records = dataset.frames(), dataset.manifest().split(Split.TRAIN)
+def _calibrated(inputs: Inputs, encoder: nn.Module, key: FeaturesKey, seed: int) -> str:
+    """Give an untrained encoder the BatchNorm statistics of the seed's clips; hash it."""
+    store = inputs.datasets[SOURCE].frames()
+    records = inputs.clips(seed).learned.split(Split.TRAIN)
     usable = [record.clip_id for record in records if record.clip_id in store]
     batches = batches_in_order(inputs, usable, store).batches()
     first = islice(batches, CALIBRATION_BATCHES)
@@ -129,11 +132,10 @@ def _extract(
     worker: Worker, inputs: Inputs, subject: _Subject, name: str, batch_norm: BatchNorm
 ) -> None:
     """Write the features of one dataset at every place, unless they are there already."""
-    dataset = inputs.datasets[name]
-    manifest, store = dataset.manifest(), dataset.frames()
-    records = [record for record in _extracted(name, manifest) if record.clip_id in store]
+    store, seed = inputs.datasets[name].frames(), subject.key.seed
+    records = [each for each in clips_read(inputs, name, seed) if each.clip_id in store]
     clip_ids = [record.clip_id for record in records]
-    norm_clips = () if batch_norm == "source" else _norm_clips(inputs, name, manifest, store)
+    norm_clips = () if batch_norm == "source" else _norm_clips(inputs, name, seed)
     outputs = _outputs(inputs, subject, name, clip_ids=clip_ids, norm_clips=norm_clips)
     if all(_is_there(path, header) for path, header in outputs.values()):
         return
@@ -168,32 +170,56 @@ def _extract(
     remove_parts(beside)
 
 
-def _extracted(name: str, manifest: Manifest) -> Sequence[ClipRecord]:
+def clips_read(inputs: Inputs, name: str, seed: int | None) -> Sequence[ClipRecord]:
     """Choose the clips whose features are needed: all of a target, enough of the source.
 
-    Of the source only the mean and deviation of each feature are used (see `Standardiser`): its
-    clips are drawn once and for all subjects alike.
+    Args:
+        inputs: of the study.
+        name: of the dataset.
+        seed: whose clips of the source, and held-out categories, are needed; None: of all seeds.
+
+    Returns:
+        The clips in the order of the dataset.
     """
-    if name != SOURCE:
+    study, dataset = inputs.study, inputs.datasets[name]
+    manifest = dataset.manifest()
+    if name != SOURCE and not dataset.is_held_out:
         return manifest.records
-    training = manifest.split(Split.TRAIN)
+    wanted: set[str] = set()
+    for each in study.seeds if seed is None else (seed,):
+        found = seed_clips(study.data, manifest, each)
+        records = found.novel.records if name != SOURCE else statistics_clips(found.learned)
+        wanted.update(record.clip_id for record in records)
+    return [record for record in manifest.records if record.clip_id in wanted]
+
+
+def statistics_clips(learned: Manifest) -> list[ClipRecord]:
+    """Draw the source's clips whose features are needed, for all subjects of a seed alike.
+
+    Only the mean and deviation of each feature are used (see `Standardiser`).
+    """
+    training = learned.split(Split.TRAIN)
     drawn = generator_for(0, 0, "statistics").permutation(len(training))[:STATISTICS_CLIPS]
     return [training[index] for index in sorted(drawn)]
 
 
-def _norm_clips(
-    inputs: Inputs, name: str, manifest: Manifest, store: FrameStore
-) -> tuple[str, ...]:
+def _norm_clips(inputs: Inputs, name: str, seed: int | None) -> tuple[str, ...]:
     """Choose the support clips of a target that BatchNorm statistics are re-estimated on.
 
     They are drawn once, for all subjects alike and without a look at a label, and come in the
-    drawn order: batches of clips sorted by class would vary too little.
+    drawn order: batches of clips sorted by class would vary too little. Where the classes rotate,
+    an encoder that all seeds share gets support clips of all of them.
     """
     target = next(each for each in inputs.study.targets if each.name == name)
-    task = target_tasks(target, manifest, store)[0]
-    usable = [clip for clip, has in zip(task.support_ids, task.has_support, strict=True) if has]
-    drawn = generator_for(0, 0, "norms").permutation(len(usable))[:STATISTICS_CLIPS]
-    return tuple(usable[index] for index in drawn)
+    seeds = task_seeds(inputs.study, target) if seed is None else (seed,)
+    usable: dict[str, None] = {}
+    for each in seeds:
+        task = tasks_of(inputs, target, each)[0]
+        kept = zip(task.support_ids, task.has_support, strict=True)
+        usable |= {clip: None for clip, has in kept if has and clip not in usable}
+    pool = list(usable)
+    drawn = generator_for(0, 0, "norms").permutation(len(pool))[:STATISTICS_CLIPS]
+    return tuple(pool[index] for index in drawn)
 
 
 def _outputs(

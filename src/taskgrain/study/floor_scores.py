@@ -1,8 +1,9 @@
 """The cell that scores what needs no learning at every source's own task.
 
 Chance, the commonest training class, and a linear read-out of motion energy: what a source's own
-score has to exceed before its transfer says anything (`taskgrain.learned`). No seed matters here,
-but for a source whose groups are drawn from it.
+score has to exceed before its transfer says anything (`taskgrain.learned`). Seeds matter only
+where they learn from different clips, or where a source's groups are drawn from them: each then has
+floors of its own.
 
 Shapes: N training clips, M validation clips.
 """
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.config.settings import Study
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
@@ -32,32 +34,49 @@ from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of
 from taskgrain.study.pace import EXTRACT_SECONDS
 from taskgrain.study.score_rows import Score, Scored
+from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.sources import SourceTask, captions_in
 from taskgrain.transfer.controls import motion_energy
 
-FLOORS_FILE = "score-floors"
 FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes
 Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy
 
 
-def score_floors(worker: Worker, inputs: Inputs) -> None:
-    """Write the rows of chance, majority and motion energy for every source that learns."""
-    study, dataset = inputs.study, inputs.datasets[SOURCE]
-    manifest, store = dataset.manifest(), dataset.frames()
+def floor_seeds(study: Study) -> tuple[int | None, ...]:
+    """List the seeds that have floors of their own; None alone where one is that of all."""
+    return study.seeds if differ_by_seed(study.data) else (None,)
+
+
+def floors_name(seed: int | None) -> str:
+    """Name the rows of floors; see `RunFolder.rows`."""
+    return "score-floors" if seed is None else f"score-floors-seed-{seed}"
+
+
+def score_floors(worker: Worker, inputs: Inputs, seed: int | None) -> None:
+    """Write the rows of chance, majority and motion energy for every source that learns.
+
+    Args:
+        worker: told of the work done.
+        inputs: of the study.
+        seed: whose clips are learned from and scored; None where all seeds have the same.
+    """
+    study, store = inputs.study, inputs.datasets[SOURCE].frames()
+    manifest = inputs.clips(study.seeds[0] if seed is None else seed).learned
     states = {entry.clip_id: entry.state for entry in store.ledger}
     floors = _Floors(manifest, _motion(worker, inputs, manifest, store))
     rows: list[ResultRow] = []
     for source in study.sources:
         if source.is_frozen:
             continue
-        for seed in study.seeds if source.regrouped else study.seeds[:1]:
-            task = task_of(inputs, source.name, manifest, seed=seed)
+        # Groups that are drawn from the seed have floors of the seed, whosever the clips are.
+        for own in study.seeds if source.regrouped and seed is None else (seed,):
+            drawn_by = study.seeds[0] if own is None else own
+            task = task_of(inputs, source.name, manifest, seed=drawn_by)
             records = task.covered(manifest.split(Split.VALIDATION))
-            own = seed if source.regrouped else None
             scored = Scored(study.name, source.name, own, records, states)
             rows += scored.rows(floors.of_task(task, records))
         worker.advance(FLOOR_SECONDS)
-    write_rows(inputs.folder.rows(FLOORS_FILE), rows)
+    write_rows(inputs.folder.rows(floors_name(seed)), rows)
 
 
 def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStore) -> Features:
@@ -74,7 +93,8 @@ def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStor
 def floor_seconds(inputs: Inputs) -> float:
     """Estimate what the cell takes on one thread."""
     dataset = inputs.datasets[SOURCE]
-    training = min(dataset.num_training, MAX_TRAINING_CLIPS)
+    learned = inputs.study.data.draw or dataset.num_training
+    training = min(learned, MAX_TRAINING_CLIPS)
     clips = training + dataset.num_clips - dataset.num_training
     return clips * EXTRACT_SECONDS + len(inputs.study.sources) * FLOOR_SECONDS
 

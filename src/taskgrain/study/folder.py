@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from taskgrain.config.clips import SourceData, Target
+from taskgrain.config.clips import HoldOut, SourceData, Target
 from taskgrain.config.load import differences, load_study, study_to_toml
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError, RunError, list_problems
 
 HALF_WRITTEN = (".*.tmp", ".*.new", ".tmp*")  # ours, a training state's, and safetensors' own
-PLACES = ("root", "store", "few_shot")  # of the user's own data, in `data` and `targets`
+PLACES = ("root", "store", "few_shot")  # of the user's own data; `data`, its hold_out, `targets`
 PREPARING = ("data.", "video.", "targets")  # settings that drawing and decoding depend on
 
-Section = TypeVar("Section", SourceData, Target)
+Section = TypeVar("Section", SourceData, HoldOut, Target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,11 @@ class RunFolder:
         return self.root / "provenance.json"
 
     @property
+    def held_out(self) -> Path:
+        """What each seed learned from, and which categories were kept from it."""
+        return self.root / "held-out.json"
+
+    @property
     def examples(self) -> Path:
         """The clips that the report shows."""
         return self.root / "examples"
@@ -161,10 +166,13 @@ def _at_their_places(held: Study, study: Study) -> Study:
         paths = {name: getattr(new, name, None) for name in PLACES if getattr(old, name, None)}
         return old.model_copy(update={name: path for name, path in paths.items() if path})
 
+    data, hold_out = moved(held.data, study.data), study.data.hold_out
+    if data.hold_out is not None and hold_out is not None:
+        data = data.model_copy(update={"hold_out": moved(data.hold_out, hold_out)})
     targets = held.targets
     if [each.name for each in targets] == [each.name for each in study.targets]:
         targets = tuple(map(moved, targets, study.targets))
-    return held.model_copy(update={"data": moved(held.data, study.data), "targets": targets})
+    return held.model_copy(update={"data": data, "targets": targets})
 
 
 def _may_change(folder: RunFolder, changed: list[str]) -> bool:

@@ -35,8 +35,7 @@ from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import StepProgress, options_of
 from taskgrain.study.networks import drawn, encoder_from
 from taskgrain.study.pace import pass_seconds
-from taskgrain.study.targets import target_tasks
-from taskgrain.study.testing import opened
+from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
 from taskgrain.train.options import TrainingOptions
 from taskgrain.transfer.draws import support_draws
@@ -105,8 +104,8 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
         StoppedError: when the worker was asked to stop.
         RunError: naming target, shots, draw and seed, if a loss or gradient is not finite.
     """
-    manifest, store = opened(inputs.datasets[target.name])
-    task = target_tasks(target, manifest, store)[0]
+    store = inputs.datasets[target.name].frames()
+    task = tasks_of(inputs, target, seed if rotates(inputs.study, target) else None)[0]
     plan = scratch_plan_of(inputs.study.transfer)
     name = scratch_name(target.name, seed)
     folder = inputs.folder.root / FROM_SCRATCH / name

@@ -20,13 +20,21 @@ from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.episodes import asks_episodes, read_episode_answers
-from taskgrain.study.floor_scores import FLOORS_FILE
+from taskgrain.study.floor_scores import floor_seeds, floors_name
 from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.seed_facts import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name
-from taskgrain.study.subjects import SubjectKey, subjects
-from taskgrain.study.targets import are_two_looks, episode_plans, target_tasks
-from taskgrain.study.testing import evaluation_name, has_permuted_control, opened
+from taskgrain.study.subjects import SubjectKey, subjects, under_seeds
+from taskgrain.study.targets import (
+    are_two_looks,
+    clips_asked,
+    episode_plans,
+    rotates,
+    task_seeds,
+    tasks_of,
+)
+from taskgrain.study.testing import evaluation_name, has_permuted_control
 from taskgrain.train.run_log import read_records
 from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.difference_rows import difference_rows
@@ -38,7 +46,9 @@ from taskgrain.transfer.endpoints import (
 )
 from taskgrain.transfer.episode_rows import episode_rows
 from taskgrain.transfer.gain_rows import gain_rows
+from taskgrain.transfer.group_error_rows import group_error_rows
 from taskgrain.transfer.predictions import read_evaluation
+from taskgrain.transfer.rotating_rows import of_seed, over_seeds
 from taskgrain.transfer.rows import (
     clip_rows,
     floor_rows,
@@ -81,33 +91,66 @@ def gather(worker: Worker, inputs: Inputs) -> None:
         for seed in study.seeds:
             for passes in (*study.train.fewer_passes, None):
                 rows += read_rows(folder.rows(scores_name(source.name, seed, passes)))
-    rows += read_rows(folder.rows(FLOORS_FILE))
+    for seed_of_floors in floor_seeds(study):
+        rows += read_rows(folder.rows(floors_name(seed_of_floors)))
     if computes_alignment(inputs):
         rows += read_rows(folder.rows(ALIGNMENT_FILE))
     keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
-    first_task: dict[str, TargetTask] = {}
     for target in study.targets:
-        tasks = target_tasks(target, *opened(inputs.datasets[target.name]))
-        for task in tasks:
-            rows += _task_rows(inputs, keys, target, task, plan)
-            worker.advance(1.0)
-        rows += _episode_rows(inputs, keys, target, tasks[0], plan)
-        rows += sample_rows(
-            rows,
-            [task.name for task in tasks if "/" in task.name],
-            plan.compared,
-            at=plan.at,
-            alignments=None if plan.alignments is None else plan.alignments.get(target.name),
-        )
-        first_task[target.name] = tasks[0]
+        rows += _target_rows(worker, inputs, keys, target, plan)
     asked = endpoints(study)
-    rows += _gain_rows(inputs, keys, first_task, asked)
+    rows += _gain_rows(inputs, keys, asked)
     rows += joint_rows(rows, asked)
     corrected = correct_endpoints(rows, asked, unlearned=unlearned(rows))
     rows = [*corrected, *detectable_rows(rows, asked)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
+    manifest = inputs.datasets[SOURCE].manifest()
+    if facts := seed_facts(study.data, manifest, study.seeds):
+        write_text(folder.held_out, facts_json(facts))
     write_rows(folder.results, rows)
+
+
+def _target_rows(
+    worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey], target: Target, plan: RowPlan
+) -> list[ResultRow]:
+    """Turn the answers to all tasks of a target into rows.
+
+    Where its classes rotate, each seed has rows of its own, and then the seeds together.
+    """
+    seeds = task_seeds(inputs.study, target)
+    asked = under_seeds(keys, seeds)
+    rows: list[ResultRow] = []
+    for seed in seeds:
+        own = [key for key in asked if seed is None or key.seed == seed]
+        tasks = tasks_of(inputs, target, seed)
+        found: list[ResultRow] = []
+        for task in tasks:
+            found += _task_rows(inputs, own, target, task, plan, group_of(inputs, target, seed))
+            worker.advance(1.0)
+        found += _episode_rows(inputs, own, target, tasks[0], plan)
+        if seed is None:  # tasks that all seeds share
+            found += sample_rows(
+                found,
+                [task.name for task in tasks if "/" in task.name],
+                plan.compared,
+                at=plan.at,
+                alignments=None if plan.alignments is None else plan.alignments.get(target.name),
+            )
+        rows += found if seed is None else of_seed(found, seed)
+    return [*rows, *(over_seeds(rows) if rotates(inputs.study, target) else ())]
+
+
+def group_of(inputs: Inputs, target: Target, seed: int | None) -> Mapping[str, str | None]:
+    """Return the group of every held-out category of a target; empty for other targets."""
+    hold_out = inputs.study.data.hold_out
+    if hold_out is None or not target.is_held_out:
+        return {}
+    manifest, _ = clips_asked(inputs.study, inputs.datasets[target.name], target, seed)
+    taxonomy = manifest.taxonomy
+    if hold_out.level not in taxonomy.levels:
+        return {}
+    return {each: taxonomy.name_of(each, hold_out.level) for each in taxonomy.categories}
 
 
 def _task_rows(
@@ -116,12 +159,14 @@ def _task_rows(
     target: Target,
     task: TargetTask,
     plan: RowPlan,
+    groups: Mapping[str, str | None],
 ) -> list[ResultRow]:
     folder = inputs.folder
     names = [evaluation_name(key, task.name) for key in keys]
     heads: list[str] = []
     if FROM_SCRATCH in plan.controls and task.name == target.name:  # its factors are not learned
-        heads = [scratch_name(target.name, seed) for seed in inputs.study.seeds]
+        seeds = dict.fromkeys(key.seed for key in keys if key.seed is not None)
+        heads = [scratch_name(target.name, seed) for seed in seeds]
     permuted = [
         f"{name}.permuted.labels"
         for name, key in zip(names, keys, strict=True)
@@ -133,6 +178,7 @@ def _task_rows(
         task,
         plan,
         scratch=folder.root,
+        errors=(groups, endpoints(inputs.study)) if set(task.class_names) <= set(groups) else None,
     )
 
 
@@ -143,6 +189,7 @@ def rows_of_task(
     plan: RowPlan,
     *,
     scratch: Path,
+    errors: tuple[Mapping[str, str | None], Sequence[Endpoint]] | None = None,
 ) -> list[ResultRow]:
     """Turn the answers to one task into rows; memory hardly grows with the number of clips.
 
@@ -153,6 +200,8 @@ def rows_of_task(
         plan: which rows are written.
         scratch: a folder for a file without a name, of a byte for each of 10,000 resamples of each
             clip.
+        errors: the group of each class, and where wrong answers are parted by them; None where
+            the classes have no groups.
     """
     study = plan.study
     bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED, scratch=scratch)
@@ -170,6 +219,10 @@ def rows_of_task(
             bootstrap=bootstrap,
             controls=plan.controls,
         )
+    if errors is not None:
+        groups, at = errors
+        parted = group_error_rows(evaluations, groups, at=at, study=study, bootstrap=bootstrap)
+        beside += [*parted, *over_seeds(parted, same_clips=True)]
     return [
         *floors,
         *clip_rows(evaluations, study=study, bootstrap=bootstrap),
@@ -195,7 +248,6 @@ def _episode_rows(
 def _gain_rows(
     inputs: Inputs,
     keys: Sequence[SubjectKey],
-    tasks: Mapping[str, TargetTask],
     asked: Sequence[Endpoint],
 ) -> list[ResultRow]:
     """Return the rows of the endpoints that compare the differences on two targets."""
@@ -206,6 +258,7 @@ def _gain_rows(
         if endpoint.minus_target is None:
             continue
         names = (endpoint.target, endpoint.minus_target)
+        tasks = {name: tasks_of(inputs, settings[name], None)[0] for name in names}
         near, far = (
             [
                 read_evaluation(folder.predictions(evaluation_name(key, name)), tasks[name])

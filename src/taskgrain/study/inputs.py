@@ -15,8 +15,9 @@ from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.data.store import FrameStore
 from taskgrain.labels.symmetry import SSV2_MIRROR
-from taskgrain.study.datasets import Dataset
+from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.folder import RunFolder
+from taskgrain.study.seed_clips import SeedClips, seed_clips
 from taskgrain.train.precision import Precision
 
 EncoderFactory = Callable[[int], nn.Module]
@@ -69,6 +70,10 @@ class Inputs:
     def source(self, name: str) -> Source:
         """Find a source by its name."""
         return next(source for source in self.study.sources if source.name == name)
+
+    def clips(self, seed: int) -> SeedClips:
+        """Divide the source's clips: what a seed learns from, and what is kept from it."""
+        return seed_clips(self.study.data, self.datasets[SOURCE].manifest(), seed)
 
     def checkpoint(self, source: str, seed: int, passes: int | None = None) -> Path:
         """Find the checkpoint that is tested: the last, all having equal steps, or the best."""

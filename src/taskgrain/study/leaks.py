@@ -18,11 +18,13 @@ from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.equal_files import equal_files
 from taskgrain.data.headers import is_clip, read_header
 from taskgrain.data.ledger import LEDGER
-from taskgrain.data.manifest import ClipRecord, Split
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.videos import printable
 from taskgrain.errors import ConfigError
 from taskgrain.prepare.packed import Content, packed_contents
 from taskgrain.study.datasets import SOURCE, Dataset
+from taskgrain.study.seed_clips import differ_by_seed, seed_clips
+from taskgrain.study.targets import clips_asked, task_seeds
 
 SAME_CLIP = "the same clip"  # of the same folder
 MOST_COUNTED = 100  # clips of equal content; no further files are hashed
@@ -58,22 +60,61 @@ def refuse_leaks(study: Study, datasets: Mapping[str, Dataset]) -> None:
             a target's support pool and its scored clips share a clip.
     """
     source = datasets[SOURCE]
-    learns = not all(each.is_frozen for each in study.sources)
     splits = (Split.TRAIN, Split.VALIDATION) if _chooses(study) else (Split.TRAIN,)
-    learned = _used(source, *splits)
-    for target in (datasets[each.name] for each in study.targets):
-        used = _used(target, Split.TRAIN, Split.VALIDATION)
-        if learns and None in (source.world, target.world):
-            shared = _first(_learned(target, used, source, learned))
-            if shared:
-                number = f"{_count(shared)} of its {len(used):,} clips"
-                raise ConfigError(_learned_text(number, target, source, shared[0], splits))
-        if target.world is None:
-            support = [each for each in used if each.split is Split.TRAIN]
-            scored = [each for each in used if each.split is Split.VALIDATION]
-            shared = _first(_equal(target, scored, target, support))
-            if shared:
-                raise ConfigError(_support_text(target, shared))
+    learned_under = _learned_clips(study, source, splits)
+    everything = list(
+        {each.clip_id: each for some in learned_under.values() for each in some}.values()
+    )
+    for each in study.targets:
+        target = datasets[each.name]
+        for seed in task_seeds(study, each):
+            learned = everything if seed is None else learned_under[seed]
+            clips = clips_asked(study, target, each, seed)[0]
+            used = _used(clips, Split.TRAIN, Split.VALIDATION)
+            _refuse_learned(target, used, source, learned, splits)
+            _refuse_scored(target, used)
+
+
+def _learned_clips(
+    study: Study, source: Dataset, splits: Sequence[Split]
+) -> dict[int, list[ClipRecord]]:
+    """List the clips that the encoders of each seed learn from; none where nothing is learned."""
+    if all(each.is_frozen for each in study.sources):
+        return {seed: [] for seed in study.seeds}
+    manifest, found = source.manifest(), dict[int, list[ClipRecord]]()
+    for seed in study.seeds:
+        if found and not differ_by_seed(study.data):
+            found[seed] = found[study.seeds[0]]
+        else:
+            found[seed] = _used(seed_clips(study.data, manifest, seed).learned, *splits)
+    return found
+
+
+def _refuse_learned(
+    target: Dataset,
+    used: Sequence[ClipRecord],
+    source: Dataset,
+    learned: Sequence[ClipRecord],
+    splits: Sequence[Split],
+) -> None:
+    """Refuse a target with clips that the encoders learn from."""
+    if not learned or None not in (source.world, target.world):
+        return
+    shared = _first(_learned(target, used, source, learned))
+    if shared:
+        number = f"{_count(shared)} of its {len(used):,} clips"
+        raise ConfigError(_learned_text(number, target, source, shared[0], splits))
+
+
+def _refuse_scored(target: Dataset, used: Sequence[ClipRecord]) -> None:
+    """Refuse a target whose support pool and scored clips share one."""
+    if target.world is not None:
+        return
+    support = [each for each in used if each.split is Split.TRAIN]
+    scored = [each for each in used if each.split is Split.VALIDATION]
+    shared = _first(_equal(target, scored, target, support))
+    if shared:
+        raise ConfigError(_support_text(target, shared))
 
 
 def _chooses(study: Study) -> bool:
@@ -82,10 +123,9 @@ def _chooses(study: Study) -> bool:
     return is_stopped or study.transfer.checkpoint == "best"
 
 
-def _used(dataset: Dataset, *splits: Split) -> list[ClipRecord]:
+def _used(manifest: Manifest, *splits: Split) -> list[ClipRecord]:
     """List the clips of some splits that are not excluded; only those are decoded."""
-    records = dataset.manifest().records
-    return [each for each in records if each.split in splits and each.excluded is None]
+    return [each for each in manifest.records if each.split in splits and each.excluded is None]
 
 
 def _first(found: Iterator[_Shared]) -> list[_Shared]:
@@ -237,10 +277,11 @@ def _learned_text(
         advice = "choose another data.seed"
     elif _is_same_folder(target, source) and target.few_shot is not None:
         advice = (
-            "give data.root a folder whose annotations leave those classes out (its videos may be "
-            "links)"
+            f'set data.hold_out.few_shot = "{target.few_shot}", so that no source learns those '
+            "classes, or give data.root a folder whose annotations leave them out (its videos may "
+            "be links)"
         )
-    elif _is_same_folder(target, source):
+    elif _is_same_folder(target, source) and not target.is_held_out:
         advice = "give data.root a folder that lacks them (its videos may be links)"
     else:
         advice = f"exclude them by lines of {source.root / LEDGER} such as {_line(shared.other)}"

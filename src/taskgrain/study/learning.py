@@ -52,7 +52,7 @@ def warm_start_source(inputs: Inputs, name: str) -> str | None:
 
 
 def task_of(inputs: Inputs, name: str, manifest: Manifest, *, seed: int) -> SourceTask:
-    """Lay a source of the study over its dataset, as training and scoring with a seed need it."""
+    """Lay a source over what a seed learns from, as training and scoring with it need it."""
     return source_task(
         inputs.source(name),
         manifest,
@@ -78,7 +78,7 @@ def train_source(
     Returns:
         "data_share": of this call's seconds, those spent waiting for batches.
     """
-    task = task_of(inputs, name, inputs.datasets[SOURCE].manifest(), seed=seed)
+    task = task_of(inputs, name, inputs.clips(seed).learned, seed=seed)
     return learn(worker, inputs, task, seed=seed, encoder_of=name, passes=passes)
 
 
@@ -111,7 +111,7 @@ def learn(
         RunError: naming source, seed, step and clips, if loss or gradient is not finite.
     """
     dataset, settings = inputs.datasets[SOURCE], inputs.study.train
-    changes = measured_changes(inputs, encoder_of)
+    changes = measured_changes(inputs, encoder_of, seed=seed)
     model, description = new_model(inputs, task, encoder_of=encoder_of, seed=seed, changes=changes)
     describe = description.to_json()
     begins_with = None if encoder_of is None else warm_start_of(inputs, encoder_of, seed)
@@ -161,9 +161,9 @@ def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int)
         inputs: of the study.
         task: what is learned.
         store: frames of the source's clips; those that could not be decoded are left out.
-        seed: of the order of the training clips and of what is varied of them.
+        seed: of the training clips, of their order and of what is varied of them.
     """
-    manifest, settings = inputs.datasets[SOURCE].manifest(), inputs.study.train
+    manifest, settings = inputs.clips(seed).learned, inputs.study.train
     varied = Variation(seed, inputs.augmentation, settings.balanced)
     return Splits(
         training=_batches(inputs, task, store, manifest.split(Split.TRAIN), varied),

@@ -26,7 +26,7 @@ def keep_to_data(folder: RunFolder, datasets: Mapping[str, Dataset]) -> None:
     """
     has_begun = any((folder.root / "cells").glob("*.done"))
     for name, dataset in datasets.items():
-        if dataset.world is not None:
+        if dataset.world is not None or dataset.is_held_out:
             continue
         found = _identity(dataset)
         path = folder.root / "data" / f"{name}.json"

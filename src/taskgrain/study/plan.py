@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from taskgrain.study.episodes import (
 )
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
-from taskgrain.study.floor_scores import FLOORS_FILE, floor_seconds, score_floors
+from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.footage import footage_of
 from taskgrain.study.from_scratch import (
     FROM_SCRATCH,
@@ -50,7 +50,9 @@ from taskgrain.study.subjects import (
     extractions,
     places_of,
     subjects,
+    under_seeds,
 )
+from taskgrain.study.targets import task_seeds
 from taskgrain.study.testing import EVALUATE_SECONDS, evaluate_subject, evaluation_name
 
 SCORE_SECONDS = 6.0
@@ -83,7 +85,8 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         cells.append(extract)
         for key in keys:
             for target in inputs.study.targets:
-                cells += _evaluate(inputs, key, target, extract)
+                for asked in under_seeds([key], task_seeds(inputs.study, target)):
+                    cells += _evaluate(inputs, asked, target, extract)
     cells += _from_scratch(inputs, learning.checks)
     showing = _Work(
         partial(show_examples, inputs=inputs),
@@ -114,19 +117,14 @@ def plan_learning(inputs: Inputs) -> Learning:
         ConfigError: if the control of random labels could not be learned.
     """
     prepared, checks = _make_ready(inputs)
-    flooring = _Work(
-        partial(score_floors, inputs=inputs),
-        floor_seconds(inputs),
-        inputs.folder.rows(FLOORS_FILE),
-    )
-    floors = _cell(inputs, "floors", [checks[0].name], flooring)
+    floors = _floors(inputs, checks[0])
     tested = _learn(inputs, checks[0])
     fewer = [
         cell
         for passes in inputs.study.train.fewer_passes
         for cell in _learn_sources(inputs, checks[0], passes)
     ]
-    return Learning([*prepared, *checks, floors, *tested, *fewer], tested, _names(checks))
+    return Learning([*prepared, *checks, *floors, *tested, *fewer], tested, _names(checks))
 
 
 def _make_ready(inputs: Inputs) -> tuple[list[Cell], list[Cell]]:
@@ -199,13 +197,25 @@ def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
     ]
 
 
+def _floors(inputs: Inputs, checked: Cell) -> Iterator[Cell]:
+    """Score what needs no learning: once, or for each seed that learns from clips of its own."""
+    for seed in floor_seeds(inputs.study):
+        flooring = _Work(
+            partial(score_floors, inputs=inputs, seed=seed),
+            floor_seconds(inputs),
+            inputs.folder.rows(floors_name(seed)),
+        )
+        name = "floors" if seed is None else f"floors seed {seed}"
+        yield _cell(inputs, name, [checked.name], flooring)
+
+
 def _learn(inputs: Inputs, checked: Cell) -> list[Cell]:
     """Train and score with every seed each source that learns; then train the control."""
     study = inputs.study
     cells = _learn_sources(inputs, checked, None)
     if RANDOM_LABELS in study.transfer.controls:
         for seed in study.seeds:
-            random_task(inputs.datasets[SOURCE].manifest(), seed)  # refused now, if at all
+            random_task(inputs.clips(seed).learned, seed)  # refused now, if at all
             call = partial(train_on_random_labels, inputs=inputs, seed=seed)
             training = _Training(RANDOM_LABELS, seed)
             cells.append(_train(inputs, training, call, [checked.name]))
@@ -246,7 +256,7 @@ def _train(
     inputs: Inputs, training: _Training, call: Callable[[Worker], Facts], needs: Sequence[str]
 ) -> Cell:
     source, seed = training.source, training.seed
-    num_clips = inputs.datasets[SOURCE].num_training
+    num_clips = inputs.study.data.draw or inputs.datasets[SOURCE].num_training
     passes = training.passes or inputs.study.train.passes_over(num_clips)
     cost = passes * pass_seconds(inputs, None if source == RANDOM_LABELS else source)
     output = inputs.checkpoint(source, seed, training.passes) / "model.safetensors"

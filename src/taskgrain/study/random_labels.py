@@ -17,7 +17,6 @@ from taskgrain.errors import ConfigError, TaxonomyError
 from taskgrain.jobs.executor import Facts, Worker
 from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.models.seeds import derive_seed
-from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import learn
 from taskgrain.study.sources import SourceTask, source_task
@@ -27,7 +26,7 @@ RANDOM_LABELS = "random-labels"
 
 def train_on_random_labels(worker: Worker, inputs: Inputs, seed: int) -> Facts:
     """Train the study's own encoder on permuted categories; resumes as `train_source` does."""
-    task = random_task(inputs.datasets[SOURCE].manifest(), seed)
+    task = random_task(inputs.clips(seed).learned, seed)
     return learn(worker, inputs, task, seed=seed, encoder_of=None)
 
 
@@ -38,7 +37,7 @@ def random_task(manifest: Manifest, seed: int) -> SourceTask:
     there. No clip is mirrored: the image of a random label is unknown.
 
     Args:
-        manifest: the source's clips.
+        manifest: the clips that the seed learns from.
         seed: of the encoder; each seed has its own permutation.
 
     Raises:

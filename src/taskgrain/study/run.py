@@ -27,15 +27,17 @@ from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
 from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
+from taskgrain.study.novelty import refuse_seen
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.own_encoder import check_encoder_factory
 from taskgrain.study.plan import plan_cells, plan_learning
 from taskgrain.study.provenance import commit, describe_run
 from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_seal, read_seal
+from taskgrain.study.seed_clips import differ_by_seed, seed_clips
 from taskgrain.study.settled import keep_to_processor, settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS
-from taskgrain.study.targets import check_target
+from taskgrain.study.targets import check_target, clips_asked, task_seeds
 from taskgrain.train.precision import Precision, named_device
 from taskgrain.transfer.probes import PROBES
 
@@ -158,6 +160,8 @@ def _refuse_two_encoders(study: Study) -> None:
 def _own_paths(study: Study) -> list[Path]:
     """List the folders of the user's own datasets, and the few-shot lists."""
     paths = [study.data.root]
+    if study.data.hold_out is not None:
+        paths.append(study.data.hold_out.few_shot)
     for target in study.targets:
         paths += [target.root, target.few_shot]
     return [path for path in paths if path is not None]
@@ -180,13 +184,19 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     check_training(study)
     datasets = lay_out(study, folder)
     refuse_leaks(study, datasets)
+    refuse_seen(study, datasets)
     manifest = datasets[SOURCE].manifest()
-    for source in study.sources:
-        _check_source(source, manifest, study)
-    _check_mirroring(study, manifest)
+    _check_mirror_table(study, manifest)
+    for seed in study.seeds if differ_by_seed(study.data) else study.seeds[:1]:
+        learned = seed_clips(study.data, manifest, seed).learned
+        for source in study.sources:
+            _check_source(source, learned, study)
+        _check_mirroring(study, learned)
     _check_probes(study)
     for target in study.targets:
-        check_target(target, datasets[target.name].manifest(), None, study.transfer)
+        for seed_asked in task_seeds(study, target):
+            clips, strata = clips_asked(study, datasets[target.name], target, seed_asked)
+            check_target(target, clips, None, study.transfer, strata)
     return datasets
 
 
@@ -232,8 +242,8 @@ def _check_probes(study: Study) -> None:
         )
 
 
-def _check_mirroring(study: Study, manifest: Manifest) -> None:
-    """Refuse a mirror table that is none, and mirroring that could never happen."""
+def _check_mirror_table(study: Study, manifest: Manifest) -> None:
+    """Refuse a mirror table that is none, or that names what is no category of the dataset."""
     known = manifest.taxonomy.categories
     check_mirror_table(study.data.mirror, where="data.mirror")
     for name in study.data.mirror:
@@ -241,6 +251,10 @@ def _check_mirroring(study: Study, manifest: Manifest) -> None:
             raise ConfigError(
                 f"data.mirror: {name!r} is no category of {manifest.root}{nearest(name, known)}"
             )
+
+
+def _check_mirroring(study: Study, manifest: Manifest) -> None:
+    """Refuse mirroring that could never happen."""
     images = mirror_images(study)
     if images is None:
         return

@@ -60,8 +60,8 @@ def score_source(
     `captions/NAME-seed-N.json` where it has a decoder (what `taskgrain score` reads) and
     `confusions/NAME-seed-N.csv` where it has a head.
     """
-    dataset, folder = inputs.datasets[SOURCE], inputs.folder
-    manifest, store = dataset.manifest(), dataset.frames()
+    folder, store = inputs.folder, inputs.datasets[SOURCE].frames()
+    manifest = inputs.clips(seed).learned
     task = task_of(inputs, name, manifest, seed=seed)
     checkpoint = inputs.checkpoint(name, seed, passes)
     model, _ = load_model(checkpoint, encoder=own_encoder(inputs, seed))

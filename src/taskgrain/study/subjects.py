@@ -7,7 +7,7 @@ are extracted once for all the ways in which it is read.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from taskgrain.config.learning import Source
@@ -109,6 +109,20 @@ def subjects(inputs: Inputs) -> list[SubjectKey]:
     controls = inputs.study.transfer.controls
     flat: tuple[Kind, ...] = ("pixels", "motion-energy", *SHORTCUTS)
     return keys + [SubjectKey(FeaturesKey(kind), readout=FLAT) for kind in flat if kind in controls]
+
+
+def under_seeds(keys: Sequence[SubjectKey], seeds: Sequence[int | None]) -> list[SubjectKey]:
+    """List subjects as a target tests them: those without a seed once under each of its seeds.
+
+    Args:
+        keys: of the study.
+        seeds: under which the target has tasks of its own; None alone where all share them.
+    """
+    return [
+        key if key.seed is not None else replace(key, seed=seed)
+        for key in keys
+        for seed in (seeds if key.seed is None else (key.seed,))
+    ]
 
 
 def extractions(keys: Sequence[SubjectKey]) -> dict[FeaturesKey, list[SubjectKey]]:

@@ -1,33 +1,85 @@
-"""What each target of a study asks of its clips."""
+"""What each target of a study asks of its clips.
+
+A target of held-out categories asks about those of the seed: where they are drawn under each seed,
+its classes and clips rotate, and each seed has tasks of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.config.clips import Target
+from taskgrain.config.clips import STRATA, Target
+from taskgrain.config.settings import Study
 from taskgrain.config.testing import Transfer
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, nearest
 from taskgrain.study.alignment import read_drawn_tasks
+from taskgrain.study.datasets import Dataset
+from taskgrain.study.inputs import Inputs
+from taskgrain.study.seed_clips import categories_rotate, seed_clips
 from taskgrain.tabletop.tasks import TASKS
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.episodes import EpisodePlan, check_episodes
-from taskgrain.transfer.task import TargetTask, factor_task
+from taskgrain.transfer.task import TargetTask, class_task, factor_task
+
+Strata = Mapping[str, Sequence[str]]  # name -> categories
 
 
-def target_tasks(target: Target, manifest: Manifest, store: FrameStore | None) -> list[TargetTask]:
+def rotates(study: Study, target: Target) -> bool:
+    """Whether a target's classes depend on the seed."""
+    return target.is_held_out and categories_rotate(study.data)
+
+
+def task_seeds(study: Study, target: Target) -> tuple[int | None, ...]:
+    """List the seeds under which a target has tasks of its own; None alone where all share them."""
+    return study.seeds if rotates(study, target) else (None,)
+
+
+def clips_asked(
+    study: Study, dataset: Dataset, target: Target, seed: int | None
+) -> tuple[Manifest, Strata]:
+    """Return the clips that a target asks about under a seed, and the strata of its categories.
+
+    Args:
+        study: its settings.
+        dataset: the target's.
+        target: its settings.
+        seed: of the encoder; it matters where the target rotates, and may be None elsewhere.
+    """
+    manifest = dataset.manifest()
+    if not target.is_held_out:
+        return manifest, {}
+    assert seed is not None or not rotates(study, target), "classes that rotate are of a seed"
+    found = seed_clips(study.data, manifest, study.seeds[0] if seed is None else seed)
+    return found.novel, found.strata
+
+
+def tasks_of(inputs: Inputs, target: Target, seed: int | None) -> list[TargetTask]:
+    """List what a target asks under a seed, of the clips that could be decoded."""
+    dataset = inputs.datasets[target.name]
+    manifest, strata = clips_asked(inputs.study, dataset, target, seed)
+    return target_tasks(target, manifest, dataset.frames(), strata)
+
+
+def target_tasks(
+    target: Target, manifest: Manifest, store: FrameStore | None, strata: Strata | None = None
+) -> list[TargetTask]:
     """Ask for the category, then for each factor: "kitchenware", "kitchenware/motion", ...
 
     Tasks that were drawn for the target follow the factors that its settings name.
+
+    Held-out categories of both strata are also asked about stratum by stratum, if each has two
+    categories or more: "novel/siblings", "novel/groups".
 
     Args:
         target: its settings.
         manifest: its clips; train is the support pool, validation is scored.
         store: its frames, which say what failed; None before they are decoded.
+        strata: of its categories; None where there are none.
 
     Raises:
         ConfigError: if a factor is none of the dataset's.
@@ -52,7 +104,14 @@ def target_tasks(target: Target, manifest: Manifest, store: FrameStore | None) -
         truncated=frozenset(entry.clip_id for entry in ledger if entry.state == "truncated"),
     )
     asked = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
-    return [task, *(_factor(task, factor, manifest) for factor in asked)]
+    found = strata or {}
+    parts = [found.get(name, ()) for name in STRATA]
+    names_of = zip(STRATA, parts, strict=True) if all(len(each) > 1 for each in parts) else ()
+    return [
+        task,
+        *(_factor(task, factor, manifest) for factor in asked),
+        *(class_task(task, name=name, classes=classes) for name, classes in names_of),
+    ]
 
 
 def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
@@ -71,7 +130,11 @@ def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
 
 
 def check_target(
-    target: Target, manifest: Manifest, store: FrameStore | None, transfer: Transfer
+    target: Target,
+    manifest: Manifest,
+    store: FrameStore | None,
+    transfer: Transfer,
+    strata: Strata | None = None,
 ) -> None:
     """Refuse a target that has one class only, or too few clips for its shots or its episodes.
 
@@ -80,11 +143,12 @@ def check_target(
         manifest: its clips.
         store: its frames, which say what failed; None before they are decoded.
         transfer: the numbers of shots, and the episodes.
+        strata: of its categories, as `target_tasks` takes them.
 
     Raises:
         ConfigError: naming the class, what it has and what is wanted.
     """
-    tasks = target_tasks(target, manifest, store)
+    tasks = target_tasks(target, manifest, store, strata)
     # Which tasks are drawn is not known yet: all that are declared have to be possible.
     possible = [_factor(tasks[0], name, manifest) for name in TASKS if target.tasks]
     for task in (*tasks, *possible):

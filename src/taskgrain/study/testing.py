@@ -9,13 +9,13 @@ from typing import Literal
 from taskgrain.config.clips import Target
 from taskgrain.config.settings import Study
 from taskgrain.config.testing import Transfer
-from taskgrain.data.manifest import Manifest
-from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
-from taskgrain.study.datasets import SOURCE, Dataset
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.extracting import statistics_clips
 from taskgrain.study.inputs import Inputs
+from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.subjects import BatchNorm, SubjectKey, place_of
-from taskgrain.study.targets import target_tasks
+from taskgrain.study.targets import tasks_of
 from taskgrain.transfer.evaluate import ProbePlan, Subject, evaluate, evaluate_permuted, flat
 from taskgrain.transfer.features import FeatureSet, read_features
 from taskgrain.transfer.predictions import write_evaluation
@@ -25,10 +25,10 @@ from taskgrain.transfer.readouts import joins_steps, read_out
 
 def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Target) -> None:
     """Probe a subject's features on one target and its factors; write every answer."""
-    dataset, transfer = inputs.datasets[target.name], inputs.study.transfer
+    transfer = inputs.study.transfer
     subject = read_subject(inputs, key, target)
     plan = probe_plan_of(transfer, has_steps=subject.step_standardiser is not None)
-    for task in target_tasks(target, *opened(dataset)):
+    for task in tasks_of(inputs, target, key.seed):
         cell = evaluation_name(key, task.name)
         write_evaluation(inputs.folder.predictions(cell), evaluate(subject, task, plan=plan))
         worker.advance(EVALUATE_SECONDS)
@@ -67,7 +67,7 @@ def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> Subject:
     for features with the target's: each norm has then seen the clips that it stands for.
     """
     scored = _read(inputs, key, target.name, key.batch_norm)
-    source = _read(inputs, key, SOURCE, "source")
+    source = _of_seed(inputs, key, _read(inputs, key, SOURCE, "source"))
     joins = joins_steps(key.readout)
     wants_steps = any(PROBES[name]().reads_steps for name in inputs.study.transfer.probes)
     steps = None
@@ -94,12 +94,17 @@ def _read(inputs: Inputs, key: SubjectKey, dataset: str, batch_norm: BatchNorm) 
     return features if key.readout == "flat" else read_out(features, key.readout)
 
 
+def _of_seed(inputs: Inputs, key: SubjectKey, source: FeatureSet) -> FeatureSet:
+    """Keep the clips that the subject's seed learns from, of features that several seeds share."""
+    is_shared = key.features.seed is None and differ_by_seed(inputs.study.data)
+    if key.seed is None or not is_shared:
+        return source
+    learned = {record.clip_id for record in statistics_clips(inputs.clips(key.seed).learned)}
+    clips = tuple(clip for clip in source.clip_ids if clip in learned)
+    return replace(source, clip_ids=clips, features=source.of(clips))
+
+
 EVALUATE_SECONDS = 3.0  # one subject on one task: 151 draws, two probes
-
-
-def opened(dataset: Dataset) -> tuple[Manifest, FrameStore]:
-    """Open a dataset's annotations and frames."""
-    return dataset.manifest(), dataset.frames()
 
 
 def counted(shots: Iterable[int | Literal["all"]]) -> list[int]:
