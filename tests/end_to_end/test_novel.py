@@ -8,19 +8,29 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 from scipy import stats
 
 from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.data.dataset import ClipBatches
+from taskgrain.data.manifest import Split
 from taskgrain.labels.ssv2 import GROUP_OF
+from taskgrain.models.inputs import measure_changes
 from taskgrain.results import ResultRow, read_rows, select
 from taskgrain.study.datasets import SOURCE, lay_out
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import splits_of, task_of
+from taskgrain.study.networks import new_encoder
 from taskgrain.study.random_labels import random_task
+from taskgrain.study.subjects import FeaturesKey, SubjectKey
+from taskgrain.study.testing import read_subject
+from taskgrain.train.calibrate import calibrate_batch_norm
+from taskgrain.transfer.features import read_features
 from taskgrain.transfer.predictions import read_evaluation
+from taskgrain.transfer.probes import Standardiser
 
 pytestmark = pytest.mark.slow
 SEEDS = (0, 1, 2)
@@ -31,7 +41,8 @@ SETTINGS = (
     *("primary.source=joint-full", "primary.target=novel", "primary.shots=1"),
     "transfer.episodes={number=5, ways=3, shots=[1], queries=2}",
     *("transfer.shots=[1]", "transfer.draws=5"),
-    'transfer.controls=["majority", "random-encoder", "pixels", "permuted-labels"]',
+    'transfer.controls=["majority", "random-encoder", "pixels", "permuted-labels",'
+    ' "random-labels"]',
     "targets=[{name='kitchenware', support=26, scored=39}, {name='novel', novel=true}]",
 )
 
@@ -103,10 +114,9 @@ def test_heads_and_vocabularies_know_base_categories_alone(run: Path) -> None:
         for name in held["siblings"]:
             assert kept[GROUP_OF[name]] >= 2
         assert not {GROUP_OF[name] for name in held["groups"]} & {*kept}
-        model = json.loads(
-            (run / "checkpoints" / f"joint-full-seed-{seed}" / "last" / "model.json").read_text()
-        )
-        assert set(model["taxonomy"]["categories"]) == base
+        for who in ("joint-full", "action-groups", "random-labels"):
+            path = run / "checkpoints" / f"{who}-seed-{seed}" / "last" / "model.json"
+            assert set(json.loads(path.read_text())["taxonomy"]["categories"]) == base
         text = (run / "confusions" / f"joint-full-seed-{seed}.csv").read_text()
         assert not any(f"{name}," in text for name in names - base if "," not in name)
 
@@ -189,6 +199,48 @@ def test_other_targets_keep_their_crossed_intervals_and_floors_are_of_each_seed(
     floors = select(rows, target="source-validation", source="joint-full", metric="top-1")
     for control in ("chance", "majority", "motion-energy"):
         assert [row.seed for row in floors if row.control == control] == [*SEEDS]
+
+
+def test_what_is_measured_on_clips_is_measured_on_those_of_the_seed(
+    run: Path, inputs: Inputs, rows: tuple[ResultRow, ...]
+) -> None:
+    truth, store = truth_of(run), inputs.datasets[SOURCE].frames()
+    (target,) = (each for each in inputs.study.targets if each.is_held_out)
+    union: set[str] = set()
+    scales = []
+    for seed in SEEDS:
+        learned = [record.clip_id for record in inputs.clips(seed).learned.split(Split.TRAIN)]
+        union.update(learned)
+        own = read_features(inputs.folder.features(f"joint-full-seed-{seed}", "source"))
+        assert list(own.clip_ids) == learned  # of 1,000 at most
+        key = SubjectKey(FeaturesKey("pixels"), seed=seed, readout="flat")
+        pixels = read_subject(inputs, key, target).standardiser
+        everything = read_features(inputs.folder.features("pixels", "source"))
+        assert np.array_equal(pixels.mean, Standardiser.of(everything.of(learned)).mean)
+        scales.append(pixels.mean.tobytes())
+
+        batches = batches_in_order(inputs, learned, store)
+        changes = measure_changes(batch.video for batch in batches.batches())
+        model = run / "checkpoints" / f"joint-full-seed-{seed}" / "last" / "model.json"
+        held = json.loads(model.read_text())["encoder"]["pixels"]
+        assert held["centred_deviation"] == changes.centred
+        assert held["difference_deviation"] == changes.difference
+        encoder, _ = new_encoder(inputs, None, seed, changes=changes)
+        calibrate_batch_norm(encoder, (batch.video for batch in batches.batches()))
+        path = run / "checkpoints" / f"random-encoder-seed-{seed}" / "encoder.safetensors"
+        stored = load_file(path)
+        for name, value in encoder.state_dict().items():
+            assert torch.equal(stored[name], value), name
+
+        commonest, _ = Counter(GROUP_OF[truth[clip][1]] for clip in learned).most_common(1)[0]
+        known = {truth[clip][1] for clip in learned}
+        scored = [name for split, name in truth.values() if split == "validation" and name in known]
+        (floor,) = select(rows, source="action-groups", control="majority", seed=seed,
+                          target="source-validation")  # fmt: skip
+        shares = Counter(GROUP_OF[name] for name in scored)
+        assert floor.value == pytest.approx(shares[commonest] / len(scored))
+    assert len(set(scales)) == len(SEEDS)
+    assert {*read_features(inputs.folder.features("pixels", "source")).clip_ids} == union
 
 
 def test_the_page_and_the_endpoint_stand_on_the_novel_target(run: Path) -> None:
