@@ -87,8 +87,8 @@ def test_no_clip_of_a_held_out_category_is_ever_learned_from(run: Path, inputs: 
         novel = {*held["siblings"], *held["groups"]}
         assert len(novel) >= 8
         learned = []
-        clips = inputs.clips(seed).learned
-        tasks = [task_of(inputs, s.name, clips, seed=seed) for s in inputs.study.sources]
+        manifest = inputs.clips(seed).learned
+        tasks = [task_of(inputs, s.name, manifest, seed=seed) for s in inputs.study.sources]
         for task in (*tasks, random_task(inputs.clips(seed).learned, seed)):
             splits = splits_of(inputs, task, store, seed=seed)
             assert isinstance(splits.training, ClipBatches)

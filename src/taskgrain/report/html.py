@@ -25,6 +25,7 @@ from taskgrain.report.controls import (
 from taskgrain.report.drawing import Drawing
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
+from taskgrain.report.group_errors import group_error_table
 from taskgrain.report.learning import learned_phrase, learned_table
 from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin, is_ladder
 from taskgrain.report.palette import source_colours, variables
@@ -62,6 +63,7 @@ class Parts:
     readouts: Table
     trend: Table
     tasks: Table
+    group_errors: Table
     episodes: tuple[Table, ...]
     learned: Table
     passes: Table
@@ -85,6 +87,7 @@ class Parts:
                 self.readouts,
                 self.trend,
                 self.tasks,
+                self.group_errors,
                 *self.episodes,
             ),
             *(self.sources, self.grains, self.captions, self.gradients),
@@ -131,6 +134,7 @@ def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
         readouts=readout_table(lookup),
         trend=trend_table(lookup),
         tasks=task_table(lookup),
+        group_errors=group_error_table(lookup),
         episodes=episode_tables(lookup),
         learned=learned_table(lookup),
         passes=passes_table(lookup),

@@ -204,20 +204,20 @@ def _source_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[L
             cell_of(row, is_highest=row is not None and row is winner)
             for row, winner in zip(measured, highest, strict=True)
         )
-        yield Line(_named(lookup, source), tuple(cells), key=source)
+        yield Line(named_source(lookup, source), tuple(cells), key=source)
 
 
-def _named(lookup: Lookup, source: str) -> str:
+def named_source(lookup: Lookup, source: str) -> str:
     """Name a source, with a word where no claim rests on it."""
     return f"{source} (not learned)" if source in lookup.unlearned else source
 
 
 def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[Block]:
-    pairs = lookup.pairs()
+    pairs, twins = lookup.pairs(), set(lookup.twins.items())
     for versus in dict.fromkeys(versus for _, versus in pairs):
         lines = (
             Line(
-                f"{_named(lookup, source)}{', A/A' if lookup.twins.get(source) == versus else ''}",
+                named_source(lookup, source) + (", A/A" if (source, versus) in twins else ""),
                 tuple(cell_of(lookup.difference(source, versus, ask)) for ask in questions),
                 key=source,
             )

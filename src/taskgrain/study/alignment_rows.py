@@ -26,7 +26,7 @@ from taskgrain.study.alignment import (
 )
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.targets import tasks_of
+from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.tabletop.tasks import TASKS
 from taskgrain.transfer.task import TargetTask
 
