@@ -28,6 +28,7 @@ def run(complete: RunMaker, row: Make, difference: Make, control: Make) -> Path:
         for shots in (1, 5)
     ]
     over: dict[str, object] = {"seed": None, "interval": "seeds"}
+    aligned: dict[str, object] = dict.fromkeys(("seed", "probe", "readout", "shots", "width"))
     complete.study += 'readout = "lstm-mean"\n'  # of the primary endpoint
     complete.rows += [
         *second,
@@ -54,6 +55,8 @@ def run(complete: RunMaker, row: Make, difference: Make, control: Make) -> Path:
         row(0.01, source=None, metric="trend"),
         row(0.01, source=None, metric="trend", **over),
         difference(0.03, metric="detectable-difference", width=None, seed=None),
+        row(0.3, **{**aligned, "metric": "alignment"}),
+        row(0.2, **{**aligned, "metric": "alignment-gain", "versus": "action-groups"}),
     ]
     return complete.write()
 

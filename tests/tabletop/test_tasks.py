@@ -17,6 +17,35 @@ from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 from taskgrain.tabletop.tasks import TASKS, Task, asked_of, meets
 
 SUPPORT, SCORED = 1200, 2000
+PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"
+HEAD = """# The population of factor tasks
+
+What a target `world = "tabletop"` may be asked, declared before any study. Written from
+`taskgrain.tabletop.tasks` by `python -m tests.tabletop.test_tasks`; a test keeps it so.
+
+- `tasks` of a target draws some of them by its seed; `factors` names some, or attributes, by hand.
+- Which of them the labels of a source speak of is computed ([protocol](protocol.md), "Alignment").
+- Nouns {nouns} and colours {colours} are held back from the source.
+- A scene whose value is none of the classes, or that does not meet the condition, is not asked.
+
+| task | attribute | classes | where |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """Write the page of the declared tasks."""
+    head = HEAD.format(nouns=", ".join(HELD_BACK_NOUNS), colours=", ".join(HELD_BACK_PALETTE))
+    lines = []
+    for task in TASKS.values():
+        where = " and ".join(f"{name} is {' or '.join(v)}" for name, v in task.given.items())
+        classes = ", ".join(task.classes)
+        lines.append(f"| `{task.name}` | {task.attribute} | {classes} | {where} |\n")
+    return head + "".join(lines)
+
+
+def test_every_declared_task_is_documented() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_the_population_covers_every_attribute() -> None:
@@ -140,3 +169,7 @@ def test_ordered_draws_are_those_of_their_order() -> None:
     again = OrderedDraws(7)
     assert first == [again.unit("other"), again.within("b").unit("x"), again.unit("z")]
     assert len(set(first)) == 3
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args, overload
 from taskgrain.errors import ResultError
 from taskgrain.report.run_folder import Primary, processors_of, read_provenance, read_study
 from taskgrain.results import (
+    ALIGNMENT,
     COLUMNS,
     CONTROLS,
     DETECTABLE,
@@ -46,6 +47,7 @@ Kind = Literal[
     "trend",
     "trend-over-seeds",
     "detectable-difference",
+    "alignment",
 ]
 Record = dict[str, Value]
 """One row: `kind`, the columns of results.jsonl, then `processors`; None where one is absent."""
@@ -53,6 +55,7 @@ Record = dict[str, Value]
 OWN_METRICS: tuple[Kind, ...] = (
     *("trend", "trend-over-seeds", "detectable-difference"),
     *("difference-over-tasks", "variance-over-tasks"),
+    "alignment",
 )
 FLAT = "flat"  # the read-out of controls without an encoder
 ENDPOINT = ("target", "probe", "metric", "readout", "shots")
@@ -170,7 +173,7 @@ def _is_about(row: ResultRow, kind: Kind, asked: Mapping[str, Value]) -> bool:
     """Whether a row answers what was asked; what a control lacks, a probe say, it holds for."""
     for name, wanted in asked.items():
         found = getattr(row, name)
-        is_free = row.control is not None and found in (None, FLAT)
+        is_free = (row.control is not None or kind == "alignment") and found in (None, FLAT)
         is_any_metric = name == "metric" and (kind in OWN_METRICS or row.control == "chance")
         if wanted not in (None, found) and not is_free and not is_any_metric:
             return False
@@ -206,16 +209,9 @@ def _subject(row: ResultRow) -> tuple[str | None, ...]:
 
 
 def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
-    if row.passes is not None:
-        return "fewer-passes"
-    if row.metric.startswith(DETECTABLE):
-        return "detectable-difference"
-    if row.metric in VARIANCE_OVER_TASKS:
-        return "variance-over-tasks"
-    if row.metric == MEAN_OVER_TASKS or row.interval == "tasks":
-        return "difference-over-tasks"
-    if row.metric == TREND:
-        return "trend-over-seeds" if row.seed is None else "trend"
+    derived = _derived_kind(row)
+    if derived is not None:
+        return derived
     if row.control == "permuted-labels":
         return "permuted-labels"
     if row.versus in CONTROLS:
@@ -225,3 +221,20 @@ def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
     if row.versus is None:
         return "value-over-seeds" if row.seed is None else "value"
     return OVER[row.interval] if row.seed is None else "difference"
+
+
+def _derived_kind(row: ResultRow) -> Kind | None:
+    """Return the kind of what is computed of other rows or of labels; None for measured scores."""
+    if row.passes is not None:
+        return "fewer-passes"
+    if row.metric.startswith(DETECTABLE):
+        return "detectable-difference"
+    if row.metric in VARIANCE_OVER_TASKS:
+        return "variance-over-tasks"
+    if row.metric == MEAN_OVER_TASKS or row.interval == "tasks":
+        return "difference-over-tasks"
+    if row.metric.startswith(ALIGNMENT):
+        return "alignment"
+    if row.metric == TREND:
+        return "trend-over-seeds" if row.seed is None else "trend"
+    return None

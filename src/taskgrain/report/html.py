@@ -39,7 +39,8 @@ from taskgrain.report.source_tables import (
     source_table,
 )
 from taskgrain.report.tables import Table, to_csv, to_tex
-from taskgrain.report.task_tables import task_table
+from taskgrain.report.task_sample import task_sample_table
+from taskgrain.report.task_table import task_table
 from taskgrain.report.transfer_tables import (
     MAX_OTHER_ROWS,
     all_rows_csv,
@@ -60,9 +61,10 @@ class Parts:
 
     endpoints: Table
     transfer: tuple[Table, ...]
+    tasks: Table
     readouts: Table
     trend: Table
-    tasks: Table
+    task_sample: Table
     group_errors: Table
     episodes: tuple[Table, ...]
     learned: Table
@@ -84,9 +86,10 @@ class Parts:
                 self.passes,
                 self.endpoints,
                 *self.transfer,
+                self.tasks,
                 self.readouts,
                 self.trend,
-                self.tasks,
+                self.task_sample,
                 self.group_errors,
                 *self.episodes,
             ),
@@ -131,9 +134,10 @@ def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
     return Parts(
         endpoints=endpoint_table(lookup),
         transfer=transfer_tables(lookup),
+        tasks=task_table(lookup),
         readouts=readout_table(lookup),
         trend=trend_table(lookup),
-        tasks=task_table(lookup),
+        task_sample=task_sample_table(lookup),
         group_errors=group_error_table(lookup),
         episodes=episode_tables(lookup),
         learned=learned_table(lookup),

@@ -17,6 +17,8 @@ from typing import TypeVar
 from taskgrain.learned import SOURCE_VALIDATION, OwnScore, own_scores, unlearned
 from taskgrain.report.run_folder import Primary, StudyFacts
 from taskgrain.results import (
+    ALIGNMENT_GAIN,
+    ALIGNMENT_GAIN_IF_SHOWN,
     BOTH,
     CONTROLS,
     DETECTABLE,
@@ -25,6 +27,7 @@ from taskgrain.results import (
     TREND,
     ResultRow,
 )
+from taskgrain.statistics.alignment import Kind, kind_of
 from taskgrain.statistics.intervals import CLIP_METRICS
 
 SEED_INTERVALS = ("crossed", "seeds")
@@ -75,7 +78,9 @@ class Lookup:
                 asked = Question(row.target, row.probe, row.shots, row.metric)
                 self._failures_of[asked].append(row)
         self.sources = self._source_order()
-        self.targets = unique(row.target for row in self.asked_rows if LESS not in row.target)
+        self.all_tasks = unique(row.target for row in self.asked_rows if LESS not in row.target)
+        # The many factor tasks of the tabletop have a table of their own.
+        self.targets = tuple(each for each in self.all_tasks if not self.is_one_of_many(each))
         self.probes = self._probe_order()
         self.shots = sorted_shots(
             row.shots
@@ -90,6 +95,30 @@ class Lookup:
     def asked_rows(self) -> tuple[ResultRow, ...]:
         """Return the rows of transfer, then those of probes that failed, which have no value."""
         return (*self.transfer_rows, *self.failures)
+
+    def is_one_of_many(self, task: str) -> bool:
+        """Say whether a task is one of the factor tasks of a target in the source's look."""
+        base = base_target(task)
+        facts = next((each for each in self.study.targets if each.name == base), None)
+        is_drawn = facts is not None and facts.world == TABLETOP and not facts.is_held_out
+        return task != base and is_drawn
+
+    def aligned(self, metric: str, task: str, source: str, versus: str | None) -> ResultRow | None:
+        """Return the row of an alignment, or of a gain; None where it is not known."""
+        rows = self._rows_of.get(Question(task, metric=metric), ())
+        return next((row for row in rows if (row.source, row.versus) == (source, versus)), None)
+
+    def kind(self, task: str) -> Kind | None:
+        """Return a task's kind for the primary comparison; None where its gain is not known."""
+        primary = self.study.primary
+        if primary is None:
+            return None
+        rows = [
+            self.aligned(metric, task, primary.source, primary.versus)
+            for metric in (ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN)
+        ]
+        gains = [row.value for row in rows if row is not None and row.value is not None]
+        return kind_of(gains[0], gains[1]) if len(gains) == len(rows) else None
 
     def is_asked(self, question: Question) -> bool:
         """Say whether any source or difference has a row for the question."""
@@ -299,6 +328,8 @@ def base_target(target: str) -> str:
     return target.split("/", maxsplit=1)[0]
 
 
+TABLETOP = "tabletop"
+"""The drawn target in the source's look, which asks for factor tasks."""
 KITCHENWARE = ("kitchenware", "kitchenware-far")
 """The drawn worlds whose categories ask for what the source's finer labels say."""
 

@@ -66,6 +66,7 @@ class TargetFacts:
     name: str
     world: str | None = None
     root: str | None = None
+    is_held_out: bool = False  # its categories are those that the source's data hold out
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,9 +307,9 @@ def _source(source: Json) -> SourceFacts:
 def _target(target: Json, *, source: str | None) -> TargetFacts:
     name = text_of(target, "name") or "unnamed"
     world, root = text_of(target, "world"), text_of(target, "root")
-    if world is None and root is None and target.get("novel") is True:
-        world = source  # its clips are the source's own
-    return TargetFacts(name=name, world=world, root=root)
+    is_held_out = world is None and root is None and target.get("novel") is True
+    # The clips of held-out categories are the source's own.
+    return TargetFacts(name, source if is_held_out else world, root, is_held_out)
 
 
 def _curve_point(line: Json) -> CurvePoint:

@@ -75,13 +75,14 @@ def ladder_question(lookup: Lookup, target: str) -> Question | None:
 
 
 def target_title(lookup: Lookup, target: str) -> str:
-    """Return a target's heading: its name, and how many ways to answer if chance tells."""
+    """Return a target's heading: its name, how many ways to answer, its kind; as far as known."""
     chance = lookup.chance(target, main_metric(lookup))
-    name = target if target == base_target(target) else target.split("/", maxsplit=1)[1]
-    if chance is None or not chance.value:
-        return name
-    ways = 1 / chance.value
-    return f"{name}, {round(ways)}-way" if abs(ways - round(ways)) < 1e-6 else name
+    parts = [target if target == base_target(target) else target.split("/", maxsplit=1)[1]]
+    if chance is not None and chance.value:
+        ways = 1 / chance.value
+        parts += [f"{round(ways)}-way"] if abs(ways - round(ways)) < 1e-6 else []
+    kind = lookup.kind(target)
+    return ", ".join([*parts, kind] if kind else parts)
 
 
 def transfer_tables(lookup: Lookup) -> tuple[Table, ...]:

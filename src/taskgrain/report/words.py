@@ -6,6 +6,9 @@ import unicodedata
 from dataclasses import dataclass
 
 from taskgrain.results import (
+    ALIGNMENT,
+    ALIGNMENT_GAIN,
+    ALIGNMENT_GAIN_IF_SHOWN,
     DETECTABLE,
     EPISODE_METRIC,
     MEAN_OVER_TASKS,
@@ -80,6 +83,9 @@ METRICS = {
     **{mean_over_kind(kind): f"mean over {kind} tasks" for kind in TASK_KINDS},
     SLOPE_OVER_TASKS: "gain for a unit of alignment gain",
     **dict(zip(VARIANCE_OVER_TASKS, VARIANCES, strict=True)),
+    ALIGNMENT: "alignment, 0 to 1",
+    ALIGNMENT_GAIN: "alignment gain",
+    ALIGNMENT_GAIN_IF_SHOWN: "alignment gain, had every value been shown",
 }
 CONTROLS = {
     "chance": "chance",
@@ -122,6 +128,7 @@ INTERVALS = {
     "tasks": "over tasks and encoder seeds together",
 }
 IN_BITS = frozenset({"entropy-bits"})
+OF_ONE = frozenset({ALIGNMENT, ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN})
 IN_SCORES = frozenset(
     {"bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d", "length-ratio"}
 )
@@ -161,6 +168,12 @@ def points(value: float) -> str:
 def bits(value: float) -> str:
     """Print a number of bits with two decimals."""
     return f"{value:.2f}".replace("-", MINUS)
+
+
+def of_one(value: float) -> str:
+    """Print an alignment, 0 to 1, or a gain, with two decimals; no sign before what rounds to 0."""
+    shown = f"{value:.2f}"
+    return "0.00" if shown == "-0.00" else shown.replace("-", MINUS)
 
 
 def score(value: float) -> str:
@@ -258,6 +271,8 @@ def format_value(metric: str, value: float, *, is_difference: bool = False) -> s
         return score(value)
     if metric in VARIANCE_OVER_TASKS:
         return f"{1e4 * value:.2f}".replace("-", MINUS)  # in squared percentage points
+    if metric in OF_ONE:
+        return of_one(value)
     if metric.startswith(DETECTABLE):  # a size: it has no sign
         return percent(value)
     return points(value) if is_difference or metric in IN_POINTS else percent(value)

@@ -28,7 +28,7 @@ COLUMNS = (
 )
 
 
-def task_table(lookup: Lookup) -> Table:
+def task_sample_table(lookup: Lookup) -> Table:
     """Return each pair's difference over a target's tasks; empty where no target has a sample."""
     metrics = (*(metric for metric, _ in COLUMNS), *VARIANCE_OVER_TASKS)
     rows = [row for row in lookup.asked_rows if row.metric in metrics]
@@ -43,7 +43,7 @@ def task_table(lookup: Lookup) -> Table:
         )
         blocks.append(Block(f"{target}: {_num_tasks(lookup, target)} tasks", tuple(lines)))
     return Table(
-        name="tasks",
+        name="task-sample",
         title="Tasks as a sample",
         caption=_caption(rows[0]) if rows else "",
         corner="difference",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from taskgrain.report.answer import answer
 from taskgrain.report.lookup import Lookup
-from taskgrain.report.task_tables import task_table
+from taskgrain.report.task_sample import task_sample_table
 from taskgrain.report.words import MINUS, plain
 from taskgrain.results import ResultRow
 
@@ -31,7 +31,7 @@ def sampled(difference: Make) -> list[ResultRow]:
 def test_a_sample_of_tasks_has_a_line_of_means_slope_and_variances(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
-    (block,) = task_table(make_lookup(*sampled(difference))).blocks
+    (block,) = task_sample_table(make_lookup(*sampled(difference))).blocks
     assert block.title == "many: 9 tasks"
     line, p = block.lines
     assert line.header == f"categories {MINUS} action-groups"
@@ -41,7 +41,7 @@ def test_a_sample_of_tasks_has_a_line_of_means_slope_and_variances(
 
 
 def test_no_sample_needs_no_table(make_lookup: MakeLookup, difference: Make) -> None:
-    assert task_table(make_lookup(difference(0.02))).is_empty
+    assert task_sample_table(make_lookup(difference(0.02))).is_empty
 
 
 def test_the_front_page_has_the_sample_by_kind(make_lookup: MakeLookup, difference: Make) -> None:
