@@ -115,8 +115,8 @@ def target_tasks(
 
 
 def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
-    known = sorted({name for factors in manifest.factors.values() for name in factors})
-    if factor not in known:
+    if not any(factor in factors for factors in manifest.factors.values()):
+        known = sorted({name for factors in manifest.factors.values() for name in factors})
         raise ConfigError(
             f"targets: {task.name} has no factor {factor!r}; factors.jsonl has "
             f"{', '.join(known) or 'none'}{nearest(factor, known)}"
