@@ -3,21 +3,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
 from taskgrain.results import ResultRow, find
 from taskgrain.statistics.tasks import mean_over_tasks, slope_over_tasks
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.task_rows import Alignment, sample_rows, task_rows
+from taskgrain.transfer.task_rows import TaskGain, sample_rows, task_rows
 
 AT = Endpoint("fine", ("coarse",), "kitchen", "ridge", 5, "top-1", "lstm-mean")
 TASKS = [f"many/t{index}" for index in range(12)]
 MADE: NDArray[np.float64] = np.random.default_rng(0).normal(0.02, 0.03, (12, 4))
-ALIGNMENTS = [
-    *(Alignment(0.1 + 0.02 * index, is_labelled=True) for index in range(4)),
-    *(Alignment(0.05 + 0.02 * index, is_labelled=False) for index in range(4)),
-    *(Alignment(0.001 * index, is_labelled=False) for index in range(4)),
+GAINS = [
+    *(TaskGain(0.1 + 0.02 * index, 0.9) for index in range(4)),
+    *(TaskGain(0.02 * index, 0.2) for index in range(4)),
+    *(TaskGain(0.001 * index, 0.002) for index in range(4)),
 ]
 LIKE = ResultRow(
     study="made",
@@ -53,34 +52,27 @@ def rows_of(differences: NDArray[np.float64] = MADE) -> list[ResultRow]:
     return rows
 
 
-@pytest.mark.parametrize(
-    ("gain", "is_labelled", "kind"),
-    [
-        (0.1, True, "named"),
-        (0.1, False, "kind-named"),
-        (0.05, False, "kind-named"),
-        (0.05, True, None),
-        (0.01, False, "unnamed"),
-        (0.01, True, "unnamed"),
-        (-0.2, True, "unnamed"),
-    ],
-)
-def test_the_kind_of_a_task_follows_the_frozen_thresholds(
-    gain: float, is_labelled: bool, kind: str | None
-) -> None:
-    assert Alignment(gain, is_labelled).kind == kind
+def gain_rows() -> list[ResultRow]:
+    """Write the alignment gain of each task."""
+    rows = []
+    for task, gain in zip(TASKS, GAINS, strict=True):
+        plain = replace(LIKE, target=task, probe=None, readout=None, shots=None, draws=None)
+        rows += [
+            replace(plain, metric="alignment-gain", value=gain.gain),
+            replace(plain, metric="alignment-gain-if-shown", value=gain.gain_if_shown),
+        ]
+    return rows
 
 
 def test_a_targets_tasks_become_one_row_for_all_and_one_for_each_kind() -> None:
-    known = {("fine", "coarse"): ALIGNMENTS}
-    found = sample_rows(rows_of(), TASKS, [("fine", "coarse")], at=AT, alignments=known)
-    strata = [str(each.kind) for each in ALIGNMENTS]
+    found = sample_rows([*gain_rows(), *rows_of()], TASKS, [("fine", "coarse")], at=AT)
+    strata = [each.kind for each in GAINS]
     expected = {
         "mean-over-tasks": mean_over_tasks(MADE, strata),
         "mean-over-named-tasks": mean_over_tasks(MADE[:4]),
         "mean-over-kind-named-tasks": mean_over_tasks(MADE[4:8]),
         "mean-over-unnamed-tasks": mean_over_tasks(MADE[8:]),
-        "slope-over-tasks": slope_over_tasks(MADE, [each.gain for each in ALIGNMENTS]),
+        "slope-over-tasks": slope_over_tasks(MADE, [each.gain for each in GAINS]),
     }
     for metric, estimate in expected.items():
         row = find(found, metric=metric)
@@ -103,8 +95,8 @@ def test_a_targets_tasks_become_one_row_for_all_and_one_for_each_kind() -> None:
     assert len(found) == 8
 
 
-def test_without_alignments_there_is_the_mean_over_all_alone() -> None:
-    found = sample_rows(rows_of(), TASKS, [("fine", "coarse")], at=AT)
+def test_unless_every_gain_is_known_there_is_the_mean_over_all_alone() -> None:
+    found = sample_rows([*gain_rows()[1:], *rows_of()], TASKS, [("fine", "coarse")], at=AT)
     assert [row.metric for row in found] == [
         "mean-over-tasks",
         "variance-of-tasks",
@@ -122,8 +114,7 @@ def test_fewer_than_eight_tasks_or_three_seeds_are_no_sample() -> None:
 
 
 def test_a_kind_of_a_single_task_is_no_stratum_and_has_no_row() -> None:
-    alone = [Alignment(0.5, is_labelled=True), *[Alignment(0.0, is_labelled=False)] * 11]
-    found = task_rows(MADE, LIKE, alignments=alone)
+    found = task_rows(MADE, LIKE, gains=[TaskGain(0.5, 0.5), *[TaskGain(0.0, 0.0)] * 11])
     assert found[0].low == mean_over_tasks(MADE).interval.low
     assert [row.metric for row in found if row.interval is not None] == [
         "mean-over-tasks",

@@ -56,7 +56,7 @@ from taskgrain.transfer.rows import (
     seed_rows,
 )
 from taskgrain.transfer.task import TargetTask
-from taskgrain.transfer.task_rows import Alignment, sample_rows
+from taskgrain.transfer.task_rows import sample_rows
 from taskgrain.transfer.trend_rows import nested_order, trend_rows
 
 BOOTSTRAP_SEED = 0
@@ -72,8 +72,6 @@ class RowPlan:
     trend_metric: ClipMetric
     controls: tuple[Control, ...]  # that sources are compared with; beside chance
     at: Endpoint  # where they are compared
-    # Of each pair, what the finer source knows more about each task of a target; None: not known.
-    alignments: Mapping[str, Mapping[tuple[str, str], Sequence[Alignment]]] | None = None
 
     @property
     def has_majority(self) -> bool:
@@ -93,12 +91,12 @@ def gather(worker: Worker, inputs: Inputs) -> None:
                 rows += read_rows(folder.rows(scores_name(source.name, seed, passes)))
     for seed_of_floors in floor_seeds(study):
         rows += read_rows(folder.rows(floors_name(seed_of_floors)))
-    if computes_alignment(inputs):
-        rows += read_rows(folder.rows(ALIGNMENT_FILE))
+    aligned = read_rows(folder.rows(ALIGNMENT_FILE)) if computes_alignment(inputs) else []
+    rows += aligned
     keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
-        rows += _target_rows(worker, inputs, keys, target, plan)
+        rows += _target_rows(worker, inputs, keys, target, plan, aligned)
     asked = endpoints(study)
     rows += _gain_rows(inputs, keys, asked)
     rows += joint_rows(rows, asked)
@@ -112,11 +110,17 @@ def gather(worker: Worker, inputs: Inputs) -> None:
 
 
 def _target_rows(
-    worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey], target: Target, plan: RowPlan
+    worker: Worker,
+    inputs: Inputs,
+    keys: Sequence[SubjectKey],
+    target: Target,
+    plan: RowPlan,
+    aligned: Sequence[ResultRow],
 ) -> list[ResultRow]:
     """Turn the answers to all tasks of a target into rows.
 
-    Where its classes rotate, each seed has rows of its own, and then the seeds together.
+    Where its classes rotate, each seed has rows of its own, and then the seeds together. `aligned`
+    are the rows of what the sources know of its tasks.
     """
     seeds = task_seeds(inputs.study, target)
     asked = under_seeds(keys, seeds)
@@ -130,13 +134,9 @@ def _target_rows(
             worker.advance(1.0)
         found += _episode_rows(inputs, own, target, tasks[0], plan)
         if seed is None:  # tasks that all seeds share
-            found += sample_rows(
-                found,
-                [task.name for task in tasks if "/" in task.name],
-                plan.compared,
-                at=plan.at,
-                alignments=None if plan.alignments is None else plan.alignments.get(target.name),
-            )
+            factors = [task.name for task in tasks if "/" in task.name]
+            for at in settings_of(endpoints(inputs.study)):
+                found += sample_rows([*aligned, *found], factors, plan.compared, at=at)
         rows += found if seed is None else of_seed(found, seed)
     return [*rows, *(over_seeds(rows) if rotates(inputs.study, target) else ())]
 
@@ -321,6 +321,14 @@ def endpoints(study: Study) -> list[Endpoint]:
         )
         for each in study.endpoints
     ]
+
+
+def settings_of(asked: Sequence[Endpoint]) -> list[Endpoint]:
+    """Return the first endpoint of each probe, number of shots, metric and read-out."""
+    first: dict[tuple[object, ...], Endpoint] = {}
+    for each in asked:
+        first.setdefault((each.probe, each.shots, each.metric, each.readout), each)
+    return list(first.values())
 
 
 def nested_ladder(study: Study, taxonomy: Taxonomy) -> list[str]:

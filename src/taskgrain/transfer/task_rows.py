@@ -5,14 +5,15 @@ Shapes: m tasks, n encoder seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.results import (
+    ALIGNMENT_GAIN,
+    ALIGNMENT_GAIN_IF_SHOWN,
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
     VARIANCE_OVER_TASKS,
@@ -20,6 +21,7 @@ from taskgrain.results import (
     mean_over_kind,
     select,
 )
+from taskgrain.statistics.alignment import Kind, kind_of
 from taskgrain.statistics.tasks import (
     TaskEstimate,
     mean_over_tasks,
@@ -29,29 +31,22 @@ from taskgrain.statistics.tasks import (
 from taskgrain.transfer.endpoints import Endpoint
 
 Floats = NDArray[np.float64]
-TaskKind = Literal["named", "kind-named", "unnamed"]
-KINDS: tuple[TaskKind, ...] = ("named", "kind-named", "unnamed")
+KINDS: tuple[Kind, ...] = ("named", "kind-named", "unnamed")  # those with a row of their own
 
 FEWEST_TASKS = 8  # of a target, to be taken as a sample
-LEAST_NAMED = 0.10  # alignment gain from which a task whose values are labelled is named
-MOST_UNNAMED = 0.01  # alignment gain up to which a task is unnamed
 
 
 @dataclass(frozen=True, slots=True)
-class Alignment:
+class TaskGain:
     """What the finer of two sources knows more about a task than the coarser one."""
 
     gain: float  # difference of the alignments, -1 to 1
-    is_labelled: bool  # whether the source's labels name the task's values, not their kind alone
+    gain_if_shown: float  # the same, had the source shown every value of the task
 
     @property
-    def kind(self) -> TaskKind | None:
-        """The kind of task; None between the kinds: named values that both sources know."""
-        if self.gain <= MOST_UNNAMED:
-            return "unnamed"
-        if not self.is_labelled:
-            return "kind-named"
-        return "named" if self.gain >= LEAST_NAMED else None
+    def kind(self) -> Kind:
+        """The kind of task; see `statistics.alignment.kind_of`."""
+        return kind_of(self.gain, self.gain_if_shown)
 
 
 def sample_rows(
@@ -60,17 +55,15 @@ def sample_rows(
     pairs: Sequence[tuple[str, str]],
     *,
     at: Endpoint,
-    alignments: Mapping[tuple[str, str], Sequence[Alignment]] | None = None,
 ) -> list[ResultRow]:
     """Estimate each pair's difference over the population that a target's tasks are drawn from.
 
     Args:
-        rows: of the whole study, with the difference of each pair on each task under each seed.
+        rows: with the difference of each pair on each task under each seed; and its alignment
+            gains, where they are known: without them there are no kinds and no slope.
         tasks: names of the target's tasks, "TARGET/TASK"; fewer than eight give no row.
         pairs: (source, versus).
         at: whose probe, number of shots, metric and read-out are taken.
-        alignments: of each pair and task, in the tasks' order; None where they are not known: then
-            there are no kinds and no slope.
 
     Returns:
         For each pair that has a difference on each task and at least three seeds, rows of target
@@ -107,20 +100,36 @@ def sample_rows(
             found.append(like)
             continue
         differences = np.array([[each[seed] for seed in values[0]] for each in values])
-        known = None if alignments is None else alignments[source, versus]
-        found += task_rows(differences, like, alignments=known)
+        found += task_rows(differences, like, gains=_gains(rows, tasks, source, versus))
     return found
 
 
+def _gains(
+    rows: Sequence[ResultRow], tasks: Sequence[str], source: str, versus: str
+) -> list[TaskGain] | None:
+    """Read the alignment gains of a pair; None unless those of every task are known."""
+    of_metric = [
+        {row.target: row.value for row in select(rows, source=source, versus=versus, metric=metric)}
+        for metric in (ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN)
+    ]
+    gains = []
+    for task in tasks:
+        gain, if_shown = (values.get(task) for values in of_metric)
+        if gain is None or if_shown is None:
+            return None
+        gains.append(TaskGain(gain, if_shown))
+    return gains
+
+
 def task_rows(
-    differences: Floats, like: ResultRow, *, alignments: Sequence[Alignment] | None
+    differences: Floats, like: ResultRow, *, gains: Sequence[TaskGain] | None
 ) -> list[ResultRow]:
     """Return the rows of one pair: means over tasks, the slope on the gain, and what varies.
 
     Args:
         differences: float64 (m, n), of each task under each seed.
         like: a row with everything but metric, value and interval.
-        alignments: of each task; None gives the mean over all of them alone.
+        gains: of each task; None gives the mean over all of them alone.
 
     Returns:
         Metrics with an interval of kind "tasks": "mean-over-tasks" (strata are the kinds, where
@@ -130,10 +139,9 @@ def task_rows(
         there are too few seeds or tasks has no row (`statistics.tasks.tasks_fault`).
     """
     num_tasks, num_seeds = differences.shape
-    kinds = [None] * num_tasks if alignments is None else [each.kind for each in alignments]
-    names = ["" if kind is None else kind for kind in kinds]
-    has_strata = min(names.count(name) for name in names) > 1
-    strata = names if has_strata else [""] * num_tasks
+    kinds = [""] * num_tasks if gains is None else [str(each.kind) for each in gains]
+    has_strata = min(kinds.count(kind) for kind in kinds) > 1
+    strata = kinds if has_strata else [""] * num_tasks
     rows: list[ResultRow] = []
     if tasks_fault(num_tasks, num_seeds, num_fitted=len(set(strata))) is None:
         overall = mean_over_tasks(differences, strata)
@@ -142,9 +150,9 @@ def task_rows(
         own = np.array([each == kind for each in kinds])
         if own.any() and tasks_fault(int(own.sum()), num_seeds, num_fitted=1) is None:
             rows.append(_row(like, mean_over_kind(kind), mean_over_tasks(differences[own])))
-    gains = [each.gain for each in alignments or ()]
-    if len(set(gains)) > 1 and tasks_fault(num_tasks, num_seeds, num_fitted=2) is None:
-        rows.append(_row(like, SLOPE_OVER_TASKS, slope_over_tasks(differences, gains)))
+    along = [each.gain for each in gains or ()]
+    if len(set(along)) > 1 and tasks_fault(num_tasks, num_seeds, num_fitted=2) is None:
+        rows.append(_row(like, SLOPE_OVER_TASKS, slope_over_tasks(differences, along)))
     return rows
 
 
