@@ -209,3 +209,13 @@ def test_episodes_have_a_table_of_their_own_with_their_own_chance(
 def test_an_interval_below_zero_is_not_written_with_a_dash(row: Make) -> None:
     assert cell_of(row(0.4)).interval == "37.0\N{EN DASH}43.0"
     assert cell_of(row(0.02)).interval == f"{MINUS}1.0, 5.0"
+
+
+def test_chance_stands_in_the_table_where_sources_have_floors_of_their_own(
+    make_lookup: MakeLookup, row: Make, control: Make
+) -> None:
+    free = {"probe": None, "readout": None, "shots": None, "width": None, "metric": "top-1"}
+    floor = control("chance", 0.5, **free, source="categories", target="source-validation")
+    (made,) = transfer_tables(make_lookup(row(0.4), control("chance", 1 / 13, **free), floor))
+    controls = next(block for block in made.blocks if block.title == "Controls")
+    assert [(line.header, line.cells[0].shown) for line in controls.lines] == [("chance", "7.7")]

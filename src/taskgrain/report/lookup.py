@@ -186,9 +186,13 @@ class Lookup:
         return tuple(sorted(names, key=lambda name: name != "chance"))
 
     def control_sources(self, control: str) -> tuple[str, ...]:
-        """Return the sources that a control was run on, in the ladder's order."""
+        """Return the sources that a control was run on, in the ladder's order.
+
+        Floors of the sources' own scores are no controls of a target, though chance is in both.
+        """
         rows = self._rows_of_control.get(control, ())
-        found = unique(row.source for row in rows if row.source)
+        on_targets = (row for row in rows if row.target != SOURCE_VALIDATION)
+        found = unique(row.source for row in on_targets if row.source)
         known = [name for name in self.sources if name in found]
         return (*known, *(name for name in found if name not in self.sources))
 
