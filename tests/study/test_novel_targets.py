@@ -250,5 +250,6 @@ def test_a_run_goes_on_where_its_list_has_moved(source: Path, tmp_path: Path) ->
     folder.root.mkdir()
     path = held_list(tmp_path, "hold 0", "hold 1")
     claim(folder, study_of(source, NOVEL, changes=(f"data.hold_out={{few_shot='{path}'}}",)))
+    (folder.root / "checkpoints").mkdir()  # something was learned: other settings are refused
     moved = shutil.copy(path, tmp_path / "moved.txt")
     claim(folder, study_of(source, NOVEL, changes=(f"data.hold_out={{few_shot='{moved}'}}",)))

@@ -79,8 +79,9 @@ def test_an_answer_without_a_group_and_no_answer_are_errors_between_groups() -> 
     within, between = parted_errors(predicted, np.array([0, 0, 0, 0, 3]), group)
     assert within.tolist() == [[True, False, False, False, False]]
     assert between.tolist() == [[False, True, True, False, True]]
-    unplaced = parted_errors(np.array([[4, 0]], np.int16), np.array([4, 4]), group)
-    assert [each.tolist() for each in unplaced] == [[[False, False]], [[False, True]]]
+    ungrouped = np.array([-1, -1, 0])
+    unplaced = parted_errors(np.array([[0, 1, 2]], np.int16), np.array([0, 0, 0]), ungrouped)
+    assert [each.tolist() for each in unplaced] == [[[False] * 3], [[False, True, True]]]
 
 
 def test_only_the_places_of_the_endpoints_are_looked_at_and_each_once() -> None:
