@@ -218,3 +218,25 @@ def test_the_pandas_lines_of_the_docs_print_the_headline(
         if each["source"] == "categories"
     )
     assert re.search(rf"categories .* {value:.4f}", said)
+
+
+def test_floors_of_each_seed_leave_the_kind_of_the_other_floors_as_it_was(
+    complete: RunMaker, control: Make
+) -> None:
+    own: dict[str, object] = {
+        "target": "source-validation",
+        "probe": None,
+        "readout": None,
+        "shots": None,
+        "width": None,
+    }
+    complete.rows += [
+        control("majority", 0.1, **own, source="categories"),
+        control("majority", 0.1, **{**own, "source": "mixed", "seed": 0}),
+        control("majority", 0.2, **{**own, "source": "mixed", "seed": 1}),
+    ]
+    found = results_frame(
+        complete.write(), kind="control", target="source-validation", probe=None, plain=True
+    )
+    floors = [(each["source"], each["seed"]) for each in found if each["control"] == "majority"]
+    assert floors == [("categories", None), ("mixed", 0), ("mixed", 1)]

@@ -20,16 +20,18 @@ ENDPOINT = Endpoint(
 )
 GAIN = {"near": 0.2, "far": 0.15}
 NOISE = 0.3
+FAVOUR = 0.5  # how much clips differ in what they gain
 
 
 def evaluation_of(
     source: str, seed: int, target: str, *, labels: NDArray[np.int64] = LABELS, world: int = 0
 ) -> Evaluation:
-    """Answer so that clip i is as hard on both targets, as pairs of clips are."""
+    """Answer so that clip i is as hard, and gains as much, on both targets, as pairs do."""
     easy = np.random.default_rng(world).random(len(labels))
     own = np.random.default_rng((seed, len(source), len(target), world))
     accuracy = 0.6 + (GAIN[target] if source == "fine" else 0.0)
-    noise = own.normal(0, NOISE, (6, len(labels)))
+    gained = np.random.default_rng((world, 1)).normal(0, FAVOUR, len(labels))
+    noise = own.normal(0, NOISE, (6, len(labels))) - (gained if source == "fine" else 0.0)
     right = easy + noise < accuracy
     predicted = np.where(right, labels, (labels + 1) % 4).astype(np.int16)
     return Evaluation(
@@ -135,6 +137,28 @@ def test_targets_with_other_clips_are_no_pairs() -> None:
     assert row.interval == "clips"
 
 
+def test_classes_of_fewer_than_five_clips_have_no_interval_over_clips() -> None:
+    few = np.repeat(np.arange(4), [20, 30, 40, 4])
+    near, far = (
+        made(2, "near"),
+        [
+            evaluation_of(source, seed, "far", labels=few)
+            for source in ("coarse", "fine")
+            for seed in range(2)
+        ],
+    )
+    rows = gain_rows(
+        near,
+        far,
+        ENDPOINT,
+        study="made",
+        are_pairs=False,
+        bootstrap_of=partial(ClipBootstrap, seed=0),
+    )
+    assert [row.interval for row in rows] == [None, None, None, "seeds"]
+    assert all(row.low_90 is None for row in rows[:3])
+
+
 def test_the_intervals_over_clips_have_the_width_of_their_closed_form() -> None:
     scores = {
         (source, target): (evaluation_of(source, 0, target).answers[0].predicted == LABELS).mean(0)
@@ -174,9 +198,10 @@ def test_intervals_over_clips_cover_the_truth(are_pairs: bool) -> None:
     assert 0.92 <= np.mean(held) <= 0.98
 
 
-# The chance to be right at accuracy a is E[Phi((a - U) / NOISE)], U uniform on [0, 1].
+# "fine" is right at accuracy a with chance E[Phi((a - U) / S)], U uniform on [0, 1].
+_S = (NOISE**2 + FAVOUR**2) ** 0.5
 _U = (np.arange(20_000) + 0.5) / 20_000
-TRUTH = float((stats.norm.cdf((0.8 - _U) / NOISE) - stats.norm.cdf((0.75 - _U) / NOISE)).mean())
+TRUTH = float((stats.norm.cdf((0.8 - _U) / _S) - stats.norm.cdf((0.75 - _U) / _S)).mean())
 
 
 def test_an_endpoint_of_two_targets_is_corrected_and_has_a_detectable_difference() -> None:
