@@ -94,7 +94,12 @@ def test_an_endpoint_may_compare_the_differences_on_two_targets() -> None:
     [
         ('target="near", minus_target="near", versus="coarse"', "the difference of a difference"),
         ('target="near", minus_target="nowhere", versus="coarse"', "minus_target is 'nowhere'"),
-        ('target="near", versus=["coarse"]', "at least 2 in the list"),
+        (
+            'target="near", versus=["coarse"]',
+            r"\.versus: found .*; expected text in quotes or at least 2 in the list",
+        ),
+        ('target="near", versus=3', r"\.versus: found 3; expected text in quotes or a list in"),
+        ('target="near", versus=["coarse", "a b"]', r"family\[0\]\.versus\[1\]: found"),
         ('target="near", versus=["coarse", "coarse"]', "versus names 'coarse' twice"),
         ('target="near", versus=["coarse", "fine"]', "compares 'fine' with itself"),
         ('target="near", versus=["coarse", "no"]', "versus is 'no'"),

@@ -34,6 +34,7 @@ _EXPECTED = {
 }
 _QUOTED = re.compile(r"'([^']*)'")
 _BRANCH = re.compile(r"constrained-\w+|literal\[.*\]")  # how Pydantic names an alternative
+_LIST_BRANCH = re.compile(r"tuple\[.*\]")  # and a list among them; no name has brackets
 
 
 def problems_of(error: ValidationError, where: str) -> list[str]:
@@ -82,6 +83,8 @@ def _shown(value: object) -> str:
 def _dotted(location: Sequence[str | int]) -> str:
     text = ""
     for part in location:
+        if isinstance(part, str) and _LIST_BRANCH.fullmatch(part):
+            continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".").replace(".[key]", "")
 
