@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from taskgrain.tabletop.dataset import WorldSpec, plan
+from taskgrain.tabletop.film import SPRITE_OVERSAMPLING
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
 from taskgrain.tabletop.scene import Scene
 from taskgrain.tabletop.shapes import (
@@ -60,7 +61,7 @@ def test_no_outline_of_a_held_back_noun_is_that_of_another() -> None:
     known = {pair: share for pair, share in alike.items() if pair not in held}
     assert len(held) == 8 * 19 + 28
     assert max(held.values()) < max(known.values())  # no closer than the source's own are
-    assert max(held.values()) < 0.85
+    assert max(held.values()) < 0.75
 
 
 @pytest.mark.parametrize("noun", HELD_BACK_NOUNS)
@@ -69,6 +70,10 @@ def test_a_held_back_thing_fills_the_box_that_it_is_measured_by(noun: str) -> No
     width, height = thing_size(noun, "medium")
     drawn = sprite.image.shape[1] / sprite.image.shape[0]
     assert drawn == pytest.approx(width / height, rel=0.12)
+    # Three clear pixels surround the box: ink in the outer two was cut off.
+    unit = 200 * SPRITE_OVERSAMPLING / max(1.0, width / height)
+    assert sprite.image.shape[1] <= round(width / height * unit) + 4
+    assert sprite.image.shape[0] <= round(unit) + 4
     bottom = (sprite.image.shape[0] - sprite.anchor_y) / sprite.unit
     assert bottom == pytest.approx(0.5 / max(1.0, width / height), abs=0.04)  # it stands
 

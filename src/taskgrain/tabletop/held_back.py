@@ -82,7 +82,7 @@ def _cactus(pen: Pen, colour: Colour) -> None:
     pen.polygon([(-0.17, 0.3), (0.17, 0.3), (0.17, 0.5), (-0.17, 0.5)], colour)
     for u in (-0.07, 0.07):
         pen.stroke([(u, -0.34), (u, 0.44)], 0.03, tone(colour, 0.6))
-    pen.ellipse((0.0, -0.45), (0.1, 0.07), contrast(colour))
+    pen.ellipse((0.0, -0.42), (0.1, 0.07), contrast(colour))
 
 
 def _snail(pen: Pen, colour: Colour) -> None:
@@ -138,7 +138,7 @@ def _butterfly(pen: Pen, colour: Colour) -> None:
 
 
 def _kite(pen: Pen, colour: Colour) -> None:
-    pen.stroke([(0.0, 0.2), (0.08, 0.32), (-0.06, 0.4), (0.06, 0.49)], 0.035, INK)
+    pen.stroke([(0.0, 0.2), (0.08, 0.32), (-0.06, 0.4), (0.06, 0.47)], 0.035, INK)
     for u, v in ((0.04, 0.3), (-0.02, 0.41)):
         pen.polygon(
             [
@@ -153,7 +153,7 @@ def _kite(pen: Pen, colour: Colour) -> None:
     pen.polygon([top, right, bottom, left], colour)
     pen.polygon([top, right, (0.0, -0.17)], tone(colour, 1.4))
     pen.polygon([bottom, left, (0.0, -0.17)], tone(colour, 0.65))
-    pen.stroke([top, bottom], 0.03, INK)
+    pen.stroke([(0.0, -0.48), bottom], 0.03, INK)
     pen.stroke([left, right], 0.03, INK)
 
 
@@ -171,11 +171,11 @@ HELD_BACK_WIDTHS: dict[str, float] = {
     "fish": 1.46,
     "chair": 0.84,
     "heart": 1.08,
-    "cactus": 0.82,
+    "cactus": 0.86,
     "snail": 1.3,
     "crown": 1.26,
     "butterfly": 1.3,
-    "kite": 0.82,
+    "kite": 0.86,
 }
 """Noun -> width over height."""
 
