@@ -25,7 +25,8 @@ What a target `world = "tabletop"` may be asked, declared before any study. Writ
 
 - `tasks` of a target draws some of them by its seed; `factors` names some, or attributes, by hand.
 - Which of them the labels of a source speak of is computed ([protocol](protocol.md), "Alignment").
-- Nouns {nouns} and colours {colours} are held back from the source.
+- Held back from the source are the nouns {nouns},
+  and the colours {colours}.
 - A scene whose value is none of the classes, or that does not meet the condition, is not asked.
 
 | task | attribute | classes | where |
