@@ -39,6 +39,28 @@ def test_a_study_that_extends_another_states_only_what_differs(tmp_path: Path) -
     assert changed == ["name: quick before, mine now", "train.epochs: 10 before, 3 now"]
 
 
+@pytest.mark.parametrize(
+    ("written", "siblings"),
+    [
+        ("", 8),  # the parent's targets, novel among them
+        ('[[targets]]\nname = "mine"\nroot = "clips"\n', None),
+        ('[[targets]]\nname = "mine"\nroot = "clips"\n[data.hold_out]\nsiblings = 3\n', 3),
+        ("[data.hold_out]\nsiblings = 3\n", 3),
+    ],
+)
+def test_a_study_that_tests_no_held_out_category_holds_none_out(
+    tmp_path: Path, written: str, siblings: int | None
+) -> None:
+    path = tmp_path / "mine.toml"
+    head = 'extends = "quick"\n'
+    if "mine" in written:
+        head += '[primary]\ntarget = "mine"\nsource = "categories"\nversus = "action-groups"\n'
+    path.write_text(head + written, encoding="utf-8")
+    held = load_study(str(path)).data.hold_out
+    assert (None if held is None else held.siblings) == siblings
+    assert held is None or held.groups == (2 if siblings == 8 else 0)  # its own takes the whole
+
+
 def test_a_study_that_extends_itself_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.toml").write_text('extends = "b.toml"')
     (tmp_path / "b.toml").write_text('extends = "a.toml"')

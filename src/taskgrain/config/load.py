@@ -104,7 +104,7 @@ def _read(name: str, beside: Path, depth: int) -> Table:
         raise ConfigError(f"{path}: extends is {parent!r}; expected the name of a study")
     if depth >= MAX_EXTENDS:
         raise ConfigError(f"{path}: extends goes in a circle")
-    return _merge(_read(parent, folder, depth + 1), table)
+    return _with_own_hold_out(_merge(_read(parent, folder, depth + 1), table), own=table)
 
 
 def _find(name: str, beside: Path) -> tuple[Path | Traversable, str]:
@@ -151,6 +151,24 @@ def _merge(base: Table, change: Mapping[str, object]) -> Table:
             value = _merge(held, value)
         merged[key] = value
     return merged
+
+
+def _with_own_hold_out(merged: Table, own: Mapping[str, object]) -> Table:
+    """Take what a study holds out of its sources from its own file alone, or whole from its parent.
+
+    A parent's is dropped where the study tests no held-out category. Its sources would learn fewer
+    categories than there are, for nothing; and a dataset of the user's own need not have the level
+    that the parent draws by.
+    """
+    data, targets, written = merged.get("data"), merged.get("targets"), own.get("data")
+    if not isinstance(data, dict):
+        return merged
+    if isinstance(written, dict) and "hold_out" in written:
+        return {**merged, "data": {**data, "hold_out": written["hold_out"]}}
+    listed = targets if isinstance(targets, list) else []
+    if any(isinstance(target, dict) and target.get("novel") for target in listed):
+        return merged
+    return {**merged, "data": {key: data[key] for key in data if key != "hold_out"}}
 
 
 def _override(table: Table, override: str) -> None:
