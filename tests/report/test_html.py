@@ -312,8 +312,18 @@ def test_sources_of_several_encoders_are_not_said_to_have_one(minimal: Run) -> N
     assert "they differ in their encoders" in text
     assert "frozen as they came" not in text
     minimal.study += '[[sources]]\nname = "published"\nencoder = "y"\n'
-    assert "Not so published: frozen as they came" in page_of(minimal).text
+    text = page_of(minimal).text
+    assert "Not so published: frozen as they came" in text
     assert "Does a finer grain transfer better?" not in text
+
+
+def test_nothing_is_claimed_of_networks_from_elsewhere_in_a_drawn_world(minimal: Run) -> None:
+    said = "Nothing is claimed of them: they learned from photographs or films"
+    assert said not in page_of(minimal).text
+    minimal.study += '[[sources]]\nname = "published"\nencoder = "y"\n'
+    assert said in page_of(minimal).text
+    minimal.study = minimal.study.replace('world = "kitchenware"', 'root = "clips"')
+    assert said not in page_of(minimal).text
 
 
 def test_a_run_of_two_kinds_of_processor_says_so(complete: Run) -> None:
