@@ -37,6 +37,16 @@ def test_what_the_compact_encoder_takes_is_what_its_count_says() -> None:
 
 
 @pytest.mark.slow
+def test_filters_of_one_channel_are_reckoned_with_by_their_own_pace() -> None:
+    """The ImageNet network took .8 s for 16 frames, a tenth of its arithmetic's usual pace."""
+    light = "encoders={light={network='imagenet', model='efficientnet-lite0', weights='random'}}"
+    sources = "sources=['categories', {name='light', encoder='light'}]"
+    inputs = inputs_of(light, sources, "primary.versus=light")
+    seconds = extract_seconds(inputs, FeaturesKey("source", "light", 0))
+    assert seconds == pytest.approx(0.8, rel=0.1)
+
+
+@pytest.mark.slow
 def test_a_larger_encoder_or_clip_takes_longer_and_controls_without_one_do_not() -> None:
     inputs = inputs_of("video.num_frames=4")
     image = pass_seconds(inputs, "image")
