@@ -16,15 +16,29 @@ from taskgrain.report.evidence import write_evidence
 
 pytestmark = pytest.mark.slow
 
+TASKS = ", ".join(
+    repr(name)
+    for name in (
+        *("noun-new-of-eight", "direction-left-right", "verb-push-pull", "verb-put-drop"),
+        *("verb-of-eight", "direction-up-down", "verb-hold-move", "verb-lift-pick"),
+    )
+)
 THREE_SEEDS = (
     *("study", "smoke", "--quiet", "--set", "seeds=[0, 1, 2]"),
     *("--set", "data.train=60", "--set", "data.validation=24", "--set", "train.epochs=1"),
-    *("--set", 'sources=["action-groups", "categories"]', "--set", "primary.shots=1"),
+    *("--set", 'sources=["action-groups", "categories", "captions-simplified"]'),
+    *("--set", "primary.shots=1"),
     *("--set", "transfer.shots=[1]", "--set", "transfer.draws=4", "--set", "examples=2"),
     *("--set", "transfer.controls=['majority', 'pixels', 'random-encoder', 'permuted-labels']"),
-    *("--set", "targets=[{name='kitchenware', support=26, scored=39, factors=['motion']}]"),
+    *("--set", "targets=[{name='kitchenware', support=26, scored=39, factors=['motion']},"
+      "{name='far', world='kitchenware-far', support=26, scored=39},"
+      "{name='tasks', world='tabletop', support=400, scored=200, factors=[" + TASKS + "]}]"),
     *("--set", "family=[{source='action-groups', versus='categories', target='kitchenware', "
-      "shots=1, metric='top-1', probe='nearest-mean'}]"),
+      "shots=1, metric='top-1', probe='nearest-mean'},"
+      "{source='categories', versus='action-groups', target='kitchenware', shots=1,"
+      " minus_target='far'},"
+      "{source='categories', versus=['action-groups', 'captions-simplified'],"
+      " target='kitchenware', shots=1}]"),
 )  # fmt: skip
 
 
@@ -67,11 +81,12 @@ def test_every_kind_of_number_is_recomputed_from_the_answers(evidence: Path) -> 
         kind.strip(): int(number)
         for kind, number in re.findall(r"^(.*?) +(\d+) numbers", done.stdout, re.MULTILINE)
     }
-    # 2 targets, 2 probes and 2 metrics, each difference both ways round:
-    # 16, and each source against two controls where the primary endpoint is read.
-    assert compared["difference, p"] == compared["difference, low_90"] == 20
-    assert compared["difference, mean of seeds"] >= 16
-    assert compared["value, low"] >= 16
+    # 12 targets and tasks, 2 probes and 2 metrics, 3 pairs: 144; 2 of them with two read alike;
+    # 3 sources against two controls where the primary endpoint is read; near minus far; and the
+    # endpoint with two rivals.
+    assert compared["difference, p"] == compared["difference, low_90"] == 152
+    assert compared["value, low"] >= 100
+    assert compared["mean over tasks"] >= 3
 
 
 @pytest.mark.parametrize(("of_the_smaller", "status"), [(2, 0), (1, 1)])

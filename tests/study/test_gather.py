@@ -112,6 +112,14 @@ def test_endpoints_that_cannot_be_read_are_refused(endpoint: str, problem: str) 
         study_of(HALF, CATEGORY, overrides=(*TWO_LOOKS, family))
 
 
+def test_targets_whose_classes_rotate_are_not_compared_with_another() -> None:
+    targets = 'targets=[{name="near", world="kitchenware"}, {name="novel", novel=true}]'
+    family = 'family=[{source="fine", versus="coarse", target="near", minus_target="novel"}]'
+    held = "data.hold_out={siblings=4}"
+    with pytest.raises(ConfigError, match="the classes of 'novel' are others under each seed"):
+        study_of(HALF, CATEGORY, overrides=(targets, TWO_LOOKS[1], held, family))
+
+
 def test_the_drawn_looks_of_one_seed_are_pairs_and_no_other_targets() -> None:
     near, far = study_of(HALF, CATEGORY, overrides=TWO_LOOKS).targets
     assert are_two_looks(near, far)

@@ -223,6 +223,13 @@ class Study(Settings):
         twice = [name for name in endpoint.each_versus if endpoint.each_versus.count(name) > 1]
         if twice:
             raise ValueError(f"{where}.versus names {twice[0]!r} twice")
+        rotating = [target.name for target in self.targets if target.is_held_out]
+        if second is not None and {second, endpoint.target} & set(rotating):
+            raise ValueError(
+                f"{where} compares {endpoint.target!r} with {second!r}, but the classes of "
+                f"{rotating[0]!r} are others under each seed; name two targets whose clips all "
+                "seeds share"
+            )
         if second == endpoint.target:
             raise ValueError(
                 f"{where}.minus_target is its target, {second!r}: the difference of a difference "

@@ -67,7 +67,9 @@ def _row(lookup: Lookup, endpoint: Primary) -> ResultRow | None:
 
 def _begin(lookup: Lookup, primary: Primary) -> str:
     settings = dict(lookup.study.settings)
-    clips = settings.get("data.train") if _is_drawn(lookup) else None
+    holds_out = any(key.startswith("data.hold_out.") for key in settings)
+    clips = settings.get("data.draw", None if holds_out else settings.get("data.train"))
+    clips = clips if _is_drawn(lookup) else None
     seeds = count_words(len(lookup.seeds_of(primary.source, primary.versus)), "seed")
     parts = [f"{int(clips):,} clips"] if clips is not None and clips.isdigit() else []
     where = "In a drawn world" if _is_drawn(lookup) else "On these clips"

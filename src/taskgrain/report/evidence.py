@@ -86,17 +86,20 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
 
 def settings_of(study: Study) -> list[Setting]:
     """List where the endpoints of a study are read, each once."""
-    endpoints = (study.primary, *study.family)
-    return list(dict.fromkeys(Setting(e.probe, e.shots, e.readout) for e in endpoints))
+    settings = (Setting(each.probe, each.shots, each.readout) for each in study.endpoints)
+    return list(dict.fromkeys(settings))
 
 
 def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[np.generic]]:
     """Pack the answers to one target: a bit for each draw and clip, 1 where the answer is right.
 
+    Of one of a target's tasks ("tasks/noun-of-eight") the draws are added up: there may be many.
+
     Returns:
         `header`, JSON: a record for each subject, with the place of its clips; `right-I`, uint8,
-        the bits of its (draws, N) answers, row by row, as `numpy.packbits` packs them; `clip-C` and
-        `label-C` of each distinct list of clips.
+        the bits of its (draws, N) answers, row by row, as `numpy.packbits` packs them, or `hits-I`
+        (N,), the draws in which each clip was answered right; `clip-C` and `label-C` of each
+        distinct list of clips.
     """
     arrays: dict[str, NDArray[np.generic]] = {}
     clips: dict[tuple[str, ...], int] = {}
@@ -105,7 +108,10 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
         place = clips.setdefault(evaluation.clip_ids, len(clips))
         arrays[f"clip-{place}"] = np.array(evaluation.clip_ids, dtype=np.str_)
         arrays[f"label-{place}"] = evaluation.labels.astype(np.int16)
-        arrays[f"right-{index}"] = np.packbits(evaluation.correct(answers))
+        if "/" in evaluation.target:
+            arrays[f"hits-{index}"] = evaluation.hits(answers)
+        else:
+            arrays[f"right-{index}"] = np.packbits(evaluation.correct(answers))
         header.append(
             {
                 "source": evaluation.source,

@@ -29,6 +29,7 @@ from scipy import stats
 
 TOLERANCE = 1e-9
 METRICS = ("top-1", "mean-per-class")
+OVER_TASKS = ("mean-over-tasks",)
 Row = dict[str, Any]  # of results.jsonl, a header or study.toml
 Key = tuple[Any, ...]  # (target, source, control, readout, probe, shots, metric)
 Values = dict[Key, dict[int | None, float]]  # key -> seed -> value
@@ -67,8 +68,11 @@ def read_values(folder: Path) -> Values:
             target = path.stem.replace(".", "/")
             for index, each in enumerate(json.loads(str(archive["header"]))):
                 labels = archive[f"label-{each['clips']}"]
-                bits = np.unpackbits(archive[f"right-{index}"])[: each["draws"] * len(labels)]
-                right = bits.reshape(each["draws"], len(labels)).mean(axis=0)  # of each clip
+                if f"hits-{index}" in archive:
+                    right = archive[f"hits-{index}"] / each["draws"]  # of each clip
+                else:
+                    bits = np.unpackbits(archive[f"right-{index}"])[: each["draws"] * len(labels)]
+                    right = bits.reshape(each["draws"], len(labels)).mean(axis=0)
                 of_class = [right[labels == label].mean() for label in np.unique(labels)]
                 subject = (target, *(each[k] for k in ("source", "control", "readout")))
                 for metric, value in zip(METRICS, (right.mean(), np.mean(of_class)), strict=True):
@@ -79,45 +83,71 @@ def read_values(folder: Path) -> Values:
 
 def compared(row: Row, values: Values) -> list[Compared]:
     """List what can be recomputed of a row: the kind of number, ours, and the row's."""
+    if row["metric"] in OVER_TASKS:
+        return tasks_of(row, values)
     if row["metric"] not in METRICS or row["value"] is None or row["probe"] is None:
         return []
-    at = (row["readout"], row["probe"], row["shots"], row["metric"])
-    ours = values.get((row["target"], row["source"], row["control"], *at))
-    if ours is None:
+    if row["versus"] is None:
+        rivals = [of_subject(values, row, row["target"], (row["source"], row["control"]))]
+    else:
+        rivals = [differences(values, row, name) for name in row["versus"].split(" and ")]
+    if not all(rivals) or (row["versus"] is not None and row["control"] is not None):
         return []
-    if row["versus"] is not None:
-        theirs = other_values(row, values)
-        if not theirs or row["control"] is not None:
-            return []
-        ours = {
-            seed: each - theirs.get(seed, theirs.get(None, np.nan)) for seed, each in ours.items()
-        }
     what = "value" if row["versus"] is None else "difference"
+    ours = min(rivals, key=lambda each: float(np.mean(list(each.values()))))  # the smallest
     if row["seed"] is not None or None in ours:
         return [(what, ours[row["seed"]], row["value"])] if row["seed"] in ours else []
     each = np.array(list(ours.values()))
     found: list[Compared] = [(f"{what}, mean of seeds", float(each.mean()), row["value"])]
     if row["interval"] == "seeds":
-        found += [(f"{what}, {name}", mine, theirs) for name, mine, theirs in t_test(each, row)]
+        of_rivals = [np.array(list(rival.values())) for rival in rivals]
+        tested = t_test(each, row, of_rivals)
+        found += [(f"{what}, {name}", mine, theirs) for name, mine, theirs in tested]
     return found
 
 
-def other_values(row: Row, values: Values) -> dict[int | None, float]:
-    """Find what a difference is taken from: a source, or a control, which may have no seeds."""
+def differences(values: Values, row: Row, versus: str) -> dict[int | None, float]:
+    """Compute source minus versus, seed by seed; on "NEAR minus FAR" that on NEAR less that on FAR.
+
+    Returns:
+        seed -> difference; nothing where the answers of one of them are not here.
+    """
+    found: list[dict[int | None, float]] = []
+    for target in row["target"].split(" minus "):
+        ours = of_subject(values, row, target, (row["source"], None))
+        theirs = of_subject(values, row, target, (versus, None), (None, versus))
+        if not ours or not theirs:
+            return {}
+        # A control without seeds is the same beside each of them.
+        found.append({seed: each - theirs.get(seed, theirs.get(None, np.nan))
+                      for seed, each in ours.items()})  # fmt: skip
+    near, far = found[0], found[-1] if len(found) > 1 else {}
+    return {seed: each - far.get(seed, 0.0) for seed, each in near.items()}
+
+
+def of_subject(
+    values: Values, row: Row, target: str, *subjects: tuple[str | None, str | None]
+) -> dict[int | None, float]:
+    """Find the values of the first subject, (source, control), that is here: seed -> value.
+
+    They are read as the row is, or "flat" where a control has no encoder to read.
+    """
     at = (row["probe"], row["shots"], row["metric"])
-    for source, control, readout in (
-        (row["versus"], None, row["readout"]),
-        (None, row["versus"], row["readout"]),
-        (None, row["versus"], "flat"),
-    ):
-        found = values.get((row["target"], source, control, readout, *at))
-        if found is not None:
-            return found
+    for subject in subjects:
+        for readout in (row["readout"], "flat"):
+            found = values.get((target, *subject, readout, *at))
+            if found:
+                return found
     return {}
 
 
-def t_test(each: NDArray[np.float64], row: Row) -> list[Compared]:
-    """Recompute Student's t intervals and p of a mean over seeds."""
+def t_test(
+    each: NDArray[np.float64], row: Row, rivals: list[NDArray[np.float64]]
+) -> list[Compared]:
+    """Recompute Student's t intervals and p of a mean over seeds.
+
+    Of several rivals p is the largest, or 1 where the source is not above one of them.
+    """
     mean, error = float(each.mean()), float(each.std(ddof=1) / np.sqrt(len(each)))
     found: list[Compared] = []
     for name, sign, level in (
@@ -130,8 +160,26 @@ def t_test(each: NDArray[np.float64], row: Row) -> list[Compared]:
                 end = min(max(end, 0.0), 1.0)
             found.append((name, end, row[name]))
     if row.get("p") is not None and error > 0:
-        found.append(("p", float(2 * stats.t.sf(abs(mean) / error, len(each) - 1)), row["p"]))
+        p_values = [float(stats.ttest_1samp(rival, 0.0).pvalue) for rival in rivals]
+        if len(rivals) > 1:
+            pairs = zip(p_values, rivals, strict=True)
+            p_values = [p if rival.mean() > 0 else 1.0 for p, rival in pairs]
+        found.append(("p", max(p_values), row["p"]))
     return found
+
+
+def tasks_of(row: Row, values: Values) -> list[Compared]:
+    """Recompute the mean of a difference over all tasks of a target, and over all seeds."""
+    if row["metric"] != OVER_TASKS[0] or row["value"] is None:
+        return []
+    tasks = sorted({key[0] for key in values if key[0].startswith(f"{row['target']}/")})
+    found = []
+    for metric in METRICS:  # that of the endpoint is no column of such a row
+        alike = {**row, "metric": metric}
+        each = [differences(values, {**alike, "target": task}, row["versus"]) for task in tasks]
+        found.append(float(np.mean([list(of_task.values()) for of_task in each])))
+    closest = min(found, key=lambda value: abs(value - row["value"]))
+    return [("mean over tasks", closest, row["value"])]
 
 
 def holm_values(folder: Path, rows: list[Row]) -> list[Compared]:
@@ -156,8 +204,10 @@ def holm_values(folder: Path, rows: list[Row]) -> list[Compared]:
 
 def _endpoint_row(rows: list[Row], endpoint: Row) -> Row | None:
     """Find the row of an endpoint with the test over seeds."""
-    names = ("source", "versus", "target", "probe", "shots", "metric", "readout")
-    wanted = {name: endpoint[name] for name in names}
+    wanted = {name: endpoint[name] for name in ("source", "probe", "shots", "metric", "readout")}
+    versus, second = endpoint["versus"], endpoint.get("minus_target")
+    wanted["versus"] = versus if isinstance(versus, str) else " and ".join(versus)
+    wanted["target"] = " minus ".join(filter(None, (endpoint["target"], second)))
     of_seeds = {"interval": "seeds", "seed": None, **wanted}
     for row in rows:
         if row["p"] is not None and all(row[name] == value for name, value in of_seeds.items()):
