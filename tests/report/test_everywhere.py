@@ -36,6 +36,13 @@ def test_the_front_page_carries_every_target_with_its_interval(
     )
 
 
+def test_what_no_source_learned_is_called_so(make_lookup: MakeLookup, difference: Make) -> None:
+    study = BOTH_LOOKS + '\n[[targets]]\nname = "novel"\nnovel = true\n'
+    rows = (difference(0.015, width=0.008), difference(0.004, target="novel", width=0.009))
+    said = plain(answer(make_lookup(*rows, study=study)).everywhere)
+    assert "on novel, whose categories no source learned (95 %" in said
+
+
 def test_every_number_of_it_is_a_rows_number(make_lookup: MakeLookup, difference: Make) -> None:
     rows = (difference(0.015), difference(-0.004, target="far"))
     found = answer(make_lookup(*rows, study=BOTH_LOOKS)).everywhere

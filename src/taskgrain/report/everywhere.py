@@ -92,8 +92,10 @@ def _points(row: ResultRow, *, has_unit: bool) -> Iterator[str | Number]:
 
 
 def _asks(lookup: Lookup, endpoint: Primary, *, finer: bool) -> str:
-    """Say what is known of a drawn target: whether it asks for what the finer labels say."""
+    """Return what is known of a target: held out, or asking for what the finer labels say."""
     world = world_of(lookup.study, endpoint.target)
+    if any(each.name == endpoint.target and each.is_held_out for each in lookup.study.targets):
+        return ", whose categories no source learned"
     if world not in KITCHENWARE or not finer or not _differ_in_labels(lookup, endpoint):
         return ""
     if world == FAR:

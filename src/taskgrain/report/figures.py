@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from taskgrain.report.drawing import Drawing, drawing_style, ease, to_svg
-from taskgrain.report.lookup import Lookup, Question, is_ladder, unique
+from taskgrain.report.lookup import Lookup, Question, base_target, is_ladder, unique
 from taskgrain.report.palette import COLOURS, source_colours
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.transfer_tables import ladder_question, main_metric, target_title
@@ -65,7 +65,7 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
     """Draw transfer accuracy for each source in ladder order, one panel a target."""
     panels = [
         question
-        for question in (ladder_question(lookup, target) for target in lookup.targets)
+        for question in (ladder_question(lookup, target) for target in panel_order(lookup))
         if question and any(lookup.measured(source, question) for source in lookup.sources)
     ][:MAX_PANELS]
     if not panels:
@@ -97,6 +97,11 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
         alternative=_describe(lookup, panels),
         svg=svg,
     )
+
+
+def panel_order(lookup: Lookup) -> tuple[str, ...]:
+    """Return whole targets before their parts, so that a figure leaves out no target for a part."""
+    return tuple(sorted(lookup.targets, key=lambda target: target != base_target(target)))
 
 
 def ladder_heights(sources: Sequence[str], palette: Palette) -> dict[str, float]:
@@ -201,7 +206,7 @@ def shots_figure(lookup: Lookup) -> Drawing | None:
     """Draw accuracy over the number of shots, one panel a target; None with fewer than two."""
     if len(lookup.shots) < 2 or not lookup.probes:
         return None
-    targets = lookup.targets[:MAX_PANELS]
+    targets = panel_order(lookup)[:MAX_PANELS]
     palette = palette_of(lookup)
     rows = -(-len(targets) // COLUMNS)
     with drawing_style():

@@ -77,7 +77,10 @@ def ladder_question(lookup: Lookup, target: str) -> Question | None:
 def target_title(lookup: Lookup, target: str) -> str:
     """Return a target's heading: its name, how many ways to answer, its kind; as far as known."""
     chance = lookup.chance(target, main_metric(lookup))
-    parts = [target if target == base_target(target) else target.split("/", maxsplit=1)[1]]
+    base = base_target(target)
+    several = any(base_target(each) != base for each in lookup.targets)
+    part = target.removeprefix(f"{base}/")
+    parts = [target.replace("/", ": ", 1) if several else part]
     if chance is not None and chance.value:
         ways = 1 / chance.value
         parts += [f"{round(ways)}-way"] if abs(ways - round(ways)) < 1e-6 else []
