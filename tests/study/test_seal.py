@@ -115,6 +115,34 @@ def test_a_run_whose_weights_are_others_than_its_seals_is_refused(tmp_path: Path
         open_seal(study, folder)
 
 
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        (
+            ["targets=[{name='kitchenware', sealed=true, factors=['colour']}]"],
+            "no factor 'colour'",
+        ),
+        (["transfer.shots=[1, 30]"], "30 wanted"),
+        (
+            [
+                *("transfer.readouts=['lstm-last']", "primary.readout='lstm-last'"),
+                *("transfer.probes=['nearest-mean', 'recurrent']", "primary.probe='recurrent'"),
+            ],
+            "lstm-last has none",
+        ),
+    ],
+)
+def test_what_a_sealed_study_could_not_test_is_refused_before_it_learns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changes: list[str], wanted: str
+) -> None:
+    small = (*SEALED, "data.train=60", "data.validation=24", "transfer.shots=[1]")
+    settings = [part for each in (*small, "primary.shots=1", *changes) for part in ("--set", each)]
+    with pytest.raises(SystemExit):
+        main(["study", "smoke", "--quiet", "--out", str(tmp_path / "run"), *settings])
+    assert wanted in capsys.readouterr().err
+    assert not (tmp_path / "run" / "cells").exists()
+
+
 @pytest.mark.slow
 def test_a_sealed_study_draws_its_targets_after_its_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]

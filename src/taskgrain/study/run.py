@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from taskgrain.config.learning import Source
 from taskgrain.config.settings import Study
@@ -36,7 +37,7 @@ from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_
 from taskgrain.study.seed_clips import differ_by_seed, seed_clips
 from taskgrain.study.settled import keep_to_processor, settle
 from taskgrain.study.sources import source_task
-from taskgrain.study.subjects import FLAT_CONTROLS
+from taskgrain.study.subjects import FLAT_CONTROLS, check_subjects
 from taskgrain.study.targets import check_target, clips_asked, task_seeds
 from taskgrain.train.precision import Precision, named_device
 from taskgrain.transfer.probes import PROBES
@@ -95,6 +96,8 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
         sweep(folder)
         run = _Run(study, folder, encoder, device, precision, workers, mix_processors, quiet)
         if is_sealed(study):
+            if read_seal(folder) is None:
+                _rehearse(study)
             run.compute(before_opening(study), _up_to_the_weights)
             open_seal(study, folder)
         inputs = run.compute(after_opening(study, read_seal(folder)), plan_cells)
@@ -134,7 +137,20 @@ class _Run:
         return inputs
 
 
+def _rehearse(study: Study) -> None:
+    """Lay out the sealed targets as another seed draws them, and refuse what could not be tested.
+
+    Their own clips do not exist before the weights are learned, which may take hours.
+
+    Raises:
+        TaskgrainError: as `lay_out_study` does.
+    """
+    with TemporaryDirectory() as folder:
+        lay_out_study(study, RunFolder(Path(folder)))
+
+
 def _up_to_the_weights(inputs: Inputs) -> list[Cell]:
+    check_subjects(inputs)
     return plan_learning(inputs).cells
 
 
