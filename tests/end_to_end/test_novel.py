@@ -40,7 +40,7 @@ SETTINGS = (
     'sources=["action-groups", "captions-full", "joint-full"]',
     *("primary.source=joint-full", "primary.target=novel", "primary.shots=1"),
     "transfer.episodes={number=5, ways=3, shots=[1], queries=2}",
-    *("transfer.shots=[1]", "transfer.draws=5"),
+    *("transfer.shots=[1]", "transfer.draws=5", "alignment=400"),
     'transfer.controls=["majority", "random-encoder", "pixels", "permuted-labels",'
     ' "random-labels"]',
     "targets=[{name='kitchenware', support=26, scored=39}, {name='novel', novel=true}]",
@@ -249,3 +249,18 @@ def test_the_page_and_the_endpoint_stand_on_the_novel_target(run: Path) -> None:
         assert f"seed {seed} (siblings: {held['siblings'][0].split(chr(39))[0]}" in page
     assert "on novel" in page
     assert (run / "tables" / "endpoints.csv").read_text().count("novel") == 1
+
+
+def test_alignment_is_of_each_seeds_categories_and_its_mean_comes_first(
+    rows: tuple[ResultRow, ...],
+) -> None:
+    found = [row for row in rows if row.metric == "alignment-gain" and row.target == "novel"]
+    assert [row.seed for row in found[:1]] == [None]
+    for row in (row for row in found if row.seed is None):
+        own = [
+            each.value
+            for each in found
+            if each.seed is not None and (each.source, each.versus) == (row.source, row.versus)
+        ]
+        assert len(own) == len(SEEDS)
+        assert row.value == pytest.approx(np.mean([value for value in own if value is not None]))

@@ -28,6 +28,7 @@ from taskgrain.study.alignment import (
     align,
     draw_tasks,
     label_slots,
+    of_held_out,
     read_drawn_tasks,
     write_drawn_tasks,
 )
@@ -214,6 +215,29 @@ def test_categories_that_the_source_holds_back_are_known_to_none() -> None:
     assert "poking" not in world.shown(NO_CONDITION)["verb"]
     found = align(world, asked(targets, "outcome-of-poking"))
     assert set(found.of.values()) == {0.0}
+
+
+def test_held_out_categories_ask_for_what_learned_ones_name_of_them() -> None:
+    novel = ["Putting something onto something", "Pretending to put something onto something"]
+    base = [name for name in CATEGORIES if name not in novel]
+    taxonomy = taxonomy_of(base)
+    sources = [each for each in LADDER if each.name in ("action-groups", "categories")]
+    world = SourceWorld(6000, taxonomy, base, sources)
+    found = align(world, of_held_out(3000, novel))
+    # The two differ in reality alone. Other categories of their group are real or pretended, so
+    # that categories know it whole, and groups of which all share one kind know part of it.
+    real = world.known("action-groups", "reality", NO_CONDITION)
+    assert found.of["categories"] == pytest.approx(1.0, abs=0.02)
+    assert found.of["action-groups"] == pytest.approx(real, abs=0.02)
+    assert found.kind("categories", "action-groups") == "named"
+
+
+def test_random_groups_are_left_out_since_they_are_the_seeds() -> None:
+    source = {"name": "random-groups", "classify": "action-group", "regrouped": True}
+    world = SourceWorld(
+        500, taxonomy_of(CATEGORIES), CATEGORIES, [LADDER[0], Source.model_validate(source)]
+    )
+    assert world.sources == ("action-groups",)
 
 
 def test_new_nouns_are_named_in_kind_by_captions_and_unnamed_by_categories(

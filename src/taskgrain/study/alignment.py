@@ -58,7 +58,8 @@ class SourceWorld:
             scenes: how many; the protocol asks for 100,000 or more.
             taxonomy: what categories are called at each level.
             categories: those that the source draws, templates without brackets.
-            sources: whose labels are looked at; those that learn nothing are left out.
+            sources: whose labels are looked at; those that learn nothing are left out, and those
+                whose groups mean nothing.
         """
         self.population = sample_population(
             scenes, seed=SOURCE_SEED, categories=categories, shows_held_back=False
@@ -66,7 +67,7 @@ class SourceWorld:
         self._slots = {
             source.name: label_slots(source, taxonomy, self.population)
             for source in sources
-            if not source.is_frozen
+            if not source.is_frozen and not source.regrouped  # whose groups are the seed's
         }
         self._known: dict[tuple[str, str, str], float] = {}
 
@@ -192,12 +193,7 @@ class TargetWorld:
         """Find what a task of the tabletop asks: categories, an attribute or a declared task."""
         population = self.population
         if factor in (None, "motion"):
-            of_template = np.full(len(CATEGORIES), ABSENT, np.int16)
-            for code, name in enumerate(class_names):
-                of_template[CATEGORIES.index(name)] = code
-            codes = of_template[population.templates]
-            classes = counted_classes(population, codes, len(class_names))
-            return Asked(classes, NO_CONDITION, "category")
+            return _templates(population, class_names)
         name = "noun" if factor == "object" else str(factor)
         if name in TASKS:
             task = TASKS[name]
@@ -207,6 +203,29 @@ class TargetWorld:
             return None
         classes = counted_classes(population, population.classes(task), len(task.classes))
         return Asked(classes, task.given, task.attribute)
+
+
+def of_held_out(scenes: int, class_names: Sequence[str]) -> Asked:
+    """Find what held-out categories of the source ask: its own scenes, of these templates.
+
+    Args:
+        scenes: how many to draw.
+        class_names: the templates, without brackets.
+    """
+    population = sample_population(
+        scenes, seed=TARGET_SEED, categories=class_names, shows_held_back=False
+    )
+    return _templates(population, class_names)
+
+
+def _templates(population: Population, class_names: Sequence[str]) -> Asked:
+    """Ask which of these templates a scene is of."""
+    of_template = np.full(len(CATEGORIES), ABSENT, np.int16)
+    for code, name in enumerate(class_names):
+        of_template[CATEGORIES.index(name)] = code
+    codes = of_template[population.templates]
+    classes = counted_classes(population, codes, len(class_names))
+    return Asked(classes, NO_CONDITION, "category")
 
 
 def _of_kitchen(factor: str | None, class_names: Sequence[str]) -> Asked | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from taskgrain.config.clips import Target
-from taskgrain.data.manifest import Split
+from taskgrain.data.manifest import Manifest, Split
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.template import strip_brackets
 from taskgrain.results import (
@@ -22,6 +23,7 @@ from taskgrain.study.alignment import (
     TargetWorld,
     align,
     draw_tasks,
+    of_held_out,
     write_drawn_tasks,
 )
 from taskgrain.study.datasets import SOURCE
@@ -45,7 +47,8 @@ def alignment_seconds(inputs: Inputs) -> float:
     targets = inputs.study.targets
     tasks = sum(1 + len(each.factors) for each in targets)
     draws = len(TASKS) if any(each.tasks for each in targets) else 0
-    return 2 * inputs.study.alignment * SCENE_SECONDS + (tasks + draws) * TASK_SECONDS
+    populations = 2 + 4 * sum(len(inputs.study.seeds) * rotates(inputs.study, t) for t in targets)
+    return populations * inputs.study.alignment * SCENE_SECONDS + (tasks + draws) * TASK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +73,7 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
         pairs: source and versus of each difference that the study reports.
     """
     study = inputs.study
-    manifest = inputs.datasets[SOURCE].manifest()
-    training = manifest.split(Split.TRAIN)
-    categories = sorted({strip_brackets(record.category) for record in training})
-    world = SourceWorld(study.alignment, manifest.taxonomy, categories, study.sources)
+    world = _world_of(inputs, inputs.datasets[SOURCE].manifest())
     worker.advance(study.alignment * SCENE_SECONDS)
     targets = TargetWorld(study.alignment)
     rows: list[ResultRow] = []
@@ -83,7 +83,8 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
                 inputs.datasets[target.name].root, _drawn(inputs, target, world, targets)
             )
             worker.advance(len(TASKS) * TASK_SECONDS)
-        if rotates(study, target):  # its classes are others under each seed
+        if rotates(study, target):
+            rows += _of_rotating(worker, inputs, target, pairs)
             continue
         for task in tasks_of(inputs, target, None):
             _, _, factor = task.name.partition("/")
@@ -92,6 +93,58 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
                 rows += _rows(study.name, task, align(world, asked), pairs)
             worker.advance(TASK_SECONDS)
     write_rows(inputs.folder.rows(ALIGNMENT_FILE), rows)
+
+
+def _world_of(inputs: Inputs, manifest: Manifest) -> SourceWorld:
+    """Draw scenes of the categories that are learned, with what each source says of them."""
+    training = manifest.split(Split.TRAIN)
+    categories = sorted({strip_brackets(record.category) for record in training})
+    study = inputs.study
+    return SourceWorld(study.alignment, manifest.taxonomy, categories, study.sources)
+
+
+def _of_rotating(
+    worker: Worker, inputs: Inputs, target: Target, pairs: Sequence[tuple[str, str]]
+) -> list[ResultRow]:
+    """Write the alignments of held-out categories: the mean over the seeds, then of each seed.
+
+    Classes and learned categories are those of the seed.
+    """
+    study, scenes = inputs.study, inputs.study.alignment
+    of_seeds: list[list[ResultRow]] = []
+    for seed in study.seeds:
+        world = _world_of(inputs, inputs.clips(seed).learned)
+        found: list[ResultRow] = []
+        for task in tasks_of(inputs, target, seed):
+            if "/" in task.name and task.name.rpartition("/")[2] in target.factors:
+                continue  # a factor of these clips, which the categories do not tell
+            classes = [strip_brackets(name) for name in task.class_names]
+            found += _rows(study.name, task, align(world, of_held_out(scenes, classes)), pairs)
+            worker.advance(scenes * SCENE_SECONDS)
+        of_seeds.append([replace(row, seed=seed) for row in found])
+    return [*_mean_of_seeds(of_seeds), *(row for rows in of_seeds for row in rows)]
+
+
+def _mean_of_seeds(of_seeds: Sequence[Sequence[ResultRow]]) -> list[ResultRow]:
+    """Average rows over the seeds that have them, without an interval: labels are no sample.
+
+    Args:
+        of_seeds: of each seed, rows that are told apart by target, source, versus and metric.
+    """
+    groups: dict[tuple[str | None, ...], list[ResultRow]] = {}
+    for row in (row for rows in of_seeds for row in rows):
+        groups.setdefault((row.target, row.source, row.versus, row.metric), []).append(row)
+    return [
+        replace(
+            rows[0],
+            seed=None,
+            value=fmean(row.value for row in rows if row.value is not None),
+            n=sum(row.n for row in rows),
+            failed=sum(row.failed for row in rows),
+            truncated=sum(row.truncated for row in rows),
+        )
+        for rows in groups.values()
+    ]
 
 
 def _drawn(
