@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,14 @@ from taskgrain.study.folder import RunFolder
 from taskgrain.study.seal import after_opening, before_opening, open_seal, read_seal
 from taskgrain.tabletop.dataset import WorldSpec, plan, write_annotations
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+NO_COMMIT = "0123456789abcdef0123456789abcdef01234567"
+COMMIT = subprocess.run(
+    ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"],
+    capture_output=True,
+    text=True,
+    check=False,
+).stdout.strip()
+COMMIT = COMMIT if len(COMMIT) == len(NO_COMMIT) else NO_COMMIT  # outside a checkout any will do
 SEALED = (
     f"seal={{commit='{COMMIT}', seeds=2}}",
     "targets=[{name='kitchenware', sealed=true, support=26, scored=39},"
@@ -63,13 +71,28 @@ def test_a_sealed_study_reads_back_as_it_was_written(tmp_path: Path) -> None:
         ([f"seal={{commit='{COMMIT}'}}"], "seal.seeds"),
         (
             ["targets=[{name='kitchenware', root='.', sealed=true}]"],
-            '"sealed" is for drawn targets',
+            '"sealed" is for drawn targets: the clips below "root"',
+        ),
+        (
+            ["targets=[{name='novel', novel=true, sealed=true}]", "data.hold_out={siblings=4}"],
+            "the clips of held-out categories",
         ),
     ],
 )
 def test_a_seal_that_seals_nothing_is_refused(changes: list[str], wanted: str) -> None:
     with pytest.raises(ConfigError, match=wanted):
         sealed_study(*changes)
+
+
+@pytest.mark.skipif(COMMIT == NO_COMMIT, reason="outside a checkout no commit is known")
+def test_a_commit_that_the_checkout_does_not_have_froze_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = [part for each in (*SEALED, f"seal.commit='{NO_COMMIT}'") for part in ("--set", each)]
+    with pytest.raises(SystemExit):
+        main(["study", "smoke", "--quiet", "--out", str(tmp_path / "run"), *changes])
+    assert f"seal.commit is {NO_COMMIT}, which is no commit of this" in capsys.readouterr().err
+    assert not (tmp_path / "run" / "study.toml").exists()
 
 
 def test_a_sealed_target_needs_a_seal() -> None:
@@ -178,5 +201,6 @@ def test_a_sealed_study_draws_its_targets_after_its_weights(
     assert (out / "results.jsonl").read_bytes() == before
     page = (out / "report.html").read_text(encoding="utf-8")
     assert "1 of 1 of this study" in page
+    assert "computed by the frozen code" in page
     assert COMMIT in page
     assert capsys.readouterr().err == ""

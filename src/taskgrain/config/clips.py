@@ -181,8 +181,9 @@ class Target(Settings):
 
     @model_validator(mode="after")
     def _only_drawn_clips_are_sealed(self) -> Self:
-        if self.sealed and self.root is not None:
-            raise ValueError('"sealed" is for drawn targets: the clips below "root" are there')
+        if self.sealed and (self.root is not None or self.is_held_out):
+            where = 'below "root"' if self.root is not None else "of held-out categories"
+            raise ValueError(f'"sealed" is for drawn targets: the clips {where} are there already')
         return self
 
 

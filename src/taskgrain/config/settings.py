@@ -155,10 +155,13 @@ class Study(Settings):
                 "(100000), with a drawn source, or name the tasks in factors"
             )
         for source in self.sources:
-            if source.is_frozen and source.name in (self.primary.source, self.primary.versus):
+            if source.name not in (self.primary.source, self.primary.versus):
+                continue
+            if source.is_frozen or source.regrouped:
+                says = "learns nothing" if source.is_frozen else "has groups that mean nothing"
                 raise ValueError(
                     f"targets: tasks are drawn by what {self.primary.source!r} says more than "
-                    f"{self.primary.versus!r}, but {source.name!r} learns nothing; name the tasks "
+                    f"{self.primary.versus!r}, but {source.name!r} {says}; name the tasks "
                     "in factors"
                 )
         return self

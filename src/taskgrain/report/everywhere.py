@@ -32,14 +32,15 @@ NEAR, FAR = KITCHENWARE
 def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     """Return what the primary comparison gave on each target, and the differences between those.
 
-    Nothing where it was read on one target alone: the answer has said it then.
+    Nothing where it was read on one target alone: the answer has said it then. Nothing either of
+    sources that have not learned their own labels.
 
     Args:
         lookup: the rows of the run.
         finer: whether the source's labels are finer than those it is compared with.
     """
     primary, others = lookup.study.primary, elsewhere(lookup)
-    if primary is None:
+    if primary is None or {primary.source, primary.versus} & set(lookup.unlearned):
         return ()
     tasks = tuple(_over_tasks(lookup, primary))
     found = [(each, _row(lookup, each)) for each in (primary, *others)]

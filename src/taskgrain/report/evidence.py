@@ -1,4 +1,4 @@
-"""A run as evidence: small enough to be committed, and every number of it can be recomputed.
+"""A run as evidence: small enough to be committed, and its endpoints can be recomputed.
 
 What is kept is the study file, the rows where the study's endpoints are read, the answers to every
 clip behind them, the features of one source and seed, the figures, and the page without its clips.
@@ -79,6 +79,7 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     for target in targets:
         of_target = [(each, answers) for each, answers in answered if each.target == target]
         write_arrays(out / "answers" / f"{target.replace('/', '.')}.npz", packed(of_target))
+    _copy_seals(run_dir, out, study.name)
     _write_page(run_dir, out)
     shutil.copyfile(Path(__file__).with_name(RECOMPUTE), out / RECOMPUTE)
     return out
@@ -135,8 +136,15 @@ def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Eval
         evaluation = read_evaluation(path)
         for answers in evaluation.answers:
             read_as = evaluation.readout
-            at = [s for s in settings if (s.probe, s.shots) == (answers.probe, answers.shots)]
-            if answers.problem is None and any(read_as in (s.readout, "flat") for s in at):
+            # A baseline that learned the target itself has no probe, and no encoder that is read.
+            at = [
+                each
+                for each in settings
+                if answers.shots == each.shots
+                and answers.probe in (each.probe, None)
+                and (read_as in (each.readout, "flat") or answers.probe is None)
+            ]
+            if answers.problem is None and at:
                 yield evaluation, answers
 
 
@@ -171,6 +179,16 @@ def _write_rows(path: Path, rows: Sequence[ResultRow]) -> None:
     ):
         file.write(plain.read_bytes())
     plain.unlink()
+
+
+def _copy_seals(run_dir: Path, out: Path, study: str) -> None:
+    """Copy the lines of every seal of the study that was opened beside the run."""
+    seals = run_dir.resolve().parent / "seals.jsonl"
+    if not (run_dir / "seal.json").is_file() or not seals.is_file():
+        return
+    lines = seals.read_text(encoding="utf-8").splitlines()
+    own = [line for line in lines if line.strip() and json.loads(line).get("study") == study]
+    write_text(out / "seals.jsonl", "".join(line + "\n" for line in own))
 
 
 def _write_page(run_dir: Path, out: Path) -> None:

@@ -85,7 +85,7 @@ def compared(row: Row, values: Values) -> list[Compared]:
     """List what can be recomputed of a row: the kind of number, ours, and the row's."""
     if row["metric"] in OVER_TASKS:
         return tasks_of(row, values)
-    if row["metric"] not in METRICS or row["value"] is None or row["probe"] is None:
+    if row["metric"] not in METRICS or row["value"] is None or row["shots"] is None:
         return []
     if row["versus"] is None:
         rivals = [of_subject(values, row, row["target"], (row["source"], row["control"]))]

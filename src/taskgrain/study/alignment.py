@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import get_args
 
 import numpy as np
@@ -280,6 +281,16 @@ def align(world: SourceWorld, asked: Asked) -> Alignment:
         for apart, held in zip((where_shown, everywhere), found, strict=True):
             held[source] = alignment(apart, known)
     return Alignment(*found)
+
+
+def align_with_each(worlds: Sequence[SourceWorld], asked: Asked) -> Alignment:
+    """Compute the mean alignment of every source with a task over worlds, one a seed."""
+    found = [align(world, asked) for world in worlds]
+    of, if_shown = (
+        {source: fmean(values[source] for values in each) for source in each[0]}
+        for each in ([one.of for one in found], [one.if_shown for one in found])
+    )
+    return Alignment(of, if_shown)
 
 
 def draw_tasks(kinds: Mapping[str, Kind], number: int, *, seed: int) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from taskgrain.config.clips import Target
-from taskgrain.data.manifest import Manifest, Split
+from taskgrain.data.manifest import Split
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.template import strip_brackets
 from taskgrain.results import (
@@ -22,13 +22,15 @@ from taskgrain.study.alignment import (
     SourceWorld,
     TargetWorld,
     align,
+    align_with_each,
     draw_tasks,
     of_held_out,
     write_drawn_tasks,
 )
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.targets import rotates, tasks_of
+from taskgrain.study.seed_clips import categories_rotate
+from taskgrain.study.targets import possible_tasks, rotates, tasks_of
 from taskgrain.tabletop.tasks import TASKS
 from taskgrain.transfer.task import TargetTask
 
@@ -44,11 +46,13 @@ def computes_alignment(inputs: Inputs) -> bool:
 
 def alignment_seconds(inputs: Inputs) -> float:
     """Estimate what the cell takes on one thread."""
-    targets = inputs.study.targets
-    tasks = sum(1 + len(each.factors) for each in targets)
-    draws = len(TASKS) if any(each.tasks for each in targets) else 0
-    populations = 2 + 4 * sum(len(inputs.study.seeds) * rotates(inputs.study, t) for t in targets)
-    return populations * inputs.study.alignment * SCENE_SECONDS + (tasks + draws) * TASK_SECONDS
+    study = inputs.study
+    worlds = len(study.seeds) if categories_rotate(study.data) else 1
+    tasks = sum(1 + len(each.factors) for each in study.targets)
+    draws = len(TASKS) if any(each.tasks for each in study.targets) else 0
+    novel = 3 * worlds * sum(rotates(study, each) for each in study.targets)  # with its strata
+    populations = worlds + novel + 1
+    return populations * study.alignment * SCENE_SECONDS + worlds * (tasks + draws) * TASK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,38 +77,43 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
         pairs: source and versus of each difference that the study reports.
     """
     study = inputs.study
-    world = _world_of(inputs, inputs.datasets[SOURCE].manifest())
-    worker.advance(study.alignment * SCENE_SECONDS)
+    learned = study.seeds if categories_rotate(study.data) else study.seeds[:1]
+    worlds = [_world_of(inputs, seed) for seed in learned]
+    worker.advance(len(worlds) * study.alignment * SCENE_SECONDS)
     targets = TargetWorld(study.alignment)
     rows: list[ResultRow] = []
     for target in study.targets:
         if target.tasks:
-            write_drawn_tasks(
-                inputs.datasets[target.name].root, _drawn(inputs, target, world, targets)
-            )
-            worker.advance(len(TASKS) * TASK_SECONDS)
+            drawn = _drawn(inputs, target, worlds, targets)
+            write_drawn_tasks(inputs.datasets[target.name].root, drawn)
+            worker.advance(len(worlds) * len(TASKS) * TASK_SECONDS)
         if rotates(study, target):
-            rows += _of_rotating(worker, inputs, target, pairs)
+            rows += _of_rotating(worker, inputs, target, worlds, pairs)
             continue
         for task in tasks_of(inputs, target, None):
             _, _, factor = task.name.partition("/")
             asked = targets.asked(target, factor or None, task.class_names)
             if asked is not None:
-                rows += _rows(study.name, task, align(world, asked), pairs)
-            worker.advance(TASK_SECONDS)
+                rows += _rows(study.name, task, align_with_each(worlds, asked), pairs)
+            worker.advance(len(worlds) * TASK_SECONDS)
     write_rows(inputs.folder.rows(ALIGNMENT_FILE), rows)
 
 
-def _world_of(inputs: Inputs, manifest: Manifest) -> SourceWorld:
-    """Draw scenes of the categories that are learned, with what each source says of them."""
-    training = manifest.split(Split.TRAIN)
+def _world_of(inputs: Inputs, seed: int) -> SourceWorld:
+    """Draw scenes of the categories that a seed learns, with what each source says of them."""
+    learned = inputs.clips(seed).learned
+    training = learned.split(Split.TRAIN)
     categories = sorted({strip_brackets(record.category) for record in training})
     study = inputs.study
-    return SourceWorld(study.alignment, manifest.taxonomy, categories, study.sources)
+    return SourceWorld(study.alignment, learned.taxonomy, categories, study.sources)
 
 
 def _of_rotating(
-    worker: Worker, inputs: Inputs, target: Target, pairs: Sequence[tuple[str, str]]
+    worker: Worker,
+    inputs: Inputs,
+    target: Target,
+    worlds: Sequence[SourceWorld],
+    pairs: Sequence[tuple[str, str]],
 ) -> list[ResultRow]:
     """Write the alignments of held-out categories: the mean over the seeds, then of each seed.
 
@@ -112,8 +121,7 @@ def _of_rotating(
     """
     study, scenes = inputs.study, inputs.study.alignment
     of_seeds: list[list[ResultRow]] = []
-    for seed in study.seeds:
-        world = _world_of(inputs, inputs.clips(seed).learned)
+    for seed, world in zip(study.seeds, worlds, strict=True):
         found: list[ResultRow] = []
         for task in tasks_of(inputs, target, seed):
             if "/" in task.name and task.name.rpartition("/")[2] in target.factors:
@@ -148,15 +156,16 @@ def _mean_of_seeds(of_seeds: Sequence[Sequence[ResultRow]]) -> list[ResultRow]:
 
 
 def _drawn(
-    inputs: Inputs, target: Target, world: SourceWorld, targets: TargetWorld
+    inputs: Inputs, target: Target, worlds: Sequence[SourceWorld], targets: TargetWorld
 ) -> tuple[str, ...]:
-    """Draw a target's tasks by their kind for the study's primary comparison."""
-    primary = inputs.study.primary
+    """Draw a target's tasks, of those with enough clips, by kind for the primary comparison."""
+    primary, dataset = inputs.study.primary, inputs.datasets[target.name]
+    category = tasks_of(inputs, target, None)[0]
     kinds = {}
-    for name, task in TASKS.items():
-        asked = targets.of_tabletop(name, task.classes)
+    for name in possible_tasks(category, dataset.manifest(), inputs.study.transfer):
+        asked = targets.of_tabletop(name, TASKS[name].classes)
         assert asked is not None, name
-        kinds[name] = align(world, asked).kind(primary.source, primary.versus)
+        kinds[name] = align_with_each(worlds, asked).kind(primary.source, primary.versus)
     draw = task_draw_of(target)
     return draw_tasks(kinds, draw.number, seed=draw.seed)
 

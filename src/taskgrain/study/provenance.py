@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 
 import taskgrain
+from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
+from taskgrain.errors import ConfigError
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seal import opened_seals, read_seal
 from taskgrain.study.settled import processors
@@ -71,10 +73,34 @@ def _seal_of(inputs: Inputs) -> dict[str, object]:
         "seal": {
             "opened": f"{seal.number} of {opened} of this study",
             "frozen in commit": seal.commit,
+            "computed by the frozen code": _runs_code_of(seal.commit),
             "weights": seal.weights,
             "seed of the sealed targets": seal.seed,
         }
     }
+
+
+def check_frozen_commit(study: Study) -> None:
+    """Refuse a seal whose commit the checkout does not have; outside a checkout none is known.
+
+    Raises:
+        ConfigError: naming the commit.
+    """
+    if study.seal is None or commit() is None:
+        return
+    if _git(Path(taskgrain.__file__).parent, "cat-file", "-e", study.seal.commit) is None:
+        raise ConfigError(
+            f"seal.commit is {study.seal.commit}, which is no commit of this checkout; name the "
+            "one that froze the study: git rev-parse HEAD"
+        )
+
+
+def _runs_code_of(frozen: str) -> str:
+    """Return whether the package's files are those of a commit: "yes", "no" or "unknown"."""
+    if commit() is None:
+        return "unknown"
+    changed = _git(Path(taskgrain.__file__).parent, "diff", "--name-only", frozen, "--", ".")
+    return "unknown" if changed is None else "no" if changed else "yes"
 
 
 def commit() -> str | None:

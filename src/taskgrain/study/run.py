@@ -32,7 +32,7 @@ from taskgrain.study.novelty import refuse_seen
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.own_encoder import check_encoder_factory
 from taskgrain.study.plan import plan_cells, plan_learning
-from taskgrain.study.provenance import commit, describe_run
+from taskgrain.study.provenance import check_frozen_commit, commit, describe_run
 from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_seal, read_seal
 from taskgrain.study.seed_clips import differ_by_seed, seed_clips
 from taskgrain.study.settled import keep_to_processor, settle
@@ -85,6 +85,7 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
     out = Path(out)
     folder = RunFolder(out)
     begun_at = commit()  # the checkout may move on while a study runs
+    check_frozen_commit(study)
     with locked(out), sigterm_stops():
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)

@@ -134,7 +134,8 @@ def _seals_file(folder: RunFolder) -> Path:
 def _settings_sha256(study: Study) -> str:
     """Hash the settings of a study; where its data lie is no part of them."""
     settings = study.model_dump(mode="json", by_alias=True)
-    for section in (settings["data"], *settings["targets"]):
+    held_out = settings["data"].get("hold_out") or {}
+    for section in (settings["data"], held_out, *settings["targets"]):
         for place in PLACES:
             section.pop(place, None)
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()

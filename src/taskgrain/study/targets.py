@@ -17,6 +17,7 @@ from taskgrain.config.testing import Transfer
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, nearest
+from taskgrain.results import Shots
 from taskgrain.study.alignment import read_drawn_tasks
 from taskgrain.study.datasets import Dataset
 from taskgrain.study.inputs import Inputs
@@ -149,9 +150,14 @@ def check_target(
         ConfigError: naming the class, what it has and what is wanted.
     """
     tasks = target_tasks(target, manifest, store, strata)
-    # Which tasks are drawn is not known yet: all that are declared have to be possible.
-    possible = [_factor(tasks[0], name, manifest) for name in TASKS if target.tasks]
-    for task in (*tasks, *possible):
+    possible = possible_tasks(tasks[0], manifest, transfer) if target.tasks else ()
+    if len(possible) < target.tasks:
+        raise ConfigError(
+            f"target {target.name}: tasks is {target.tasks}, but {len(possible)} of the "
+            f"{len(TASKS)} declared tasks have {_most(transfer.shots)} usable support clips of "
+            "each class and a scored one; ask for fewer tasks or shots, or raise support"
+        )
+    for task in tasks:
         if len(task.class_names) < 2:
             raise ConfigError(
                 f"target {task.name} has one class only, {task.class_names[0]!r}; "
@@ -161,6 +167,30 @@ def check_target(
             support_draws(task, num_shots=shots, num_draws=1, seed=transfer.seed)
     for plan in episode_plans(target, transfer):
         check_episodes(tasks[0], plan=plan)
+
+
+def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> tuple[str, ...]:
+    """Name the declared tasks whose classes all have support clips for the shots, and scored ones.
+
+    Args:
+        task: of the target's categories.
+        manifest: its clips.
+        transfer: the numbers of shots.
+    """
+    found = []
+    for name in TASKS:
+        asked = _factor(task, name, manifest)
+        classes = range(len(asked.class_names))
+        support = [int((asked.support_labels[asked.has_support] == each).sum()) for each in classes]
+        scored = [int((asked.query_labels == each).sum()) for each in classes]
+        if len(classes) > 1 and min(support) >= _most(transfer.shots) and min(scored) > 0:
+            found.append(name)
+    return tuple(found)
+
+
+def _most(shots: Sequence[Shots]) -> int:
+    """Return the largest number of shots; "all" asks for one clip of each class."""
+    return max(1 if each == "all" else each for each in shots)
 
 
 def are_two_looks(one: Target, other: Target) -> bool:

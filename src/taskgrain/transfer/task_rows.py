@@ -72,21 +72,15 @@ def sample_rows(
     found: list[ResultRow] = []
     if len(tasks) < FEWEST_TASKS:
         return found
+    here = select(
+        rows, probe=at.probe, shots=at.shots, metric=at.metric, readout=at.readout, control=None
+    )
+    of: dict[tuple[str | None, str | None, str], list[ResultRow]] = {}
+    for row in here:
+        of.setdefault((row.source, row.versus, row.target), []).append(row)
+    known = [row for row in rows if row.metric in (ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN)]
     for source, versus in pairs:
-        of_task = [
-            select(
-                rows,
-                source=source,
-                versus=versus,
-                target=task,
-                probe=at.probe,
-                shots=at.shots,
-                metric=at.metric,
-                readout=at.readout,
-                control=None,
-            )
-            for task in tasks
-        ]
+        of_task = [of.get((source, versus, task), []) for task in tasks]
         first = [next(iter(each), None) for each in of_task]
         problem = next((row.problem for each in of_task for row in each if row.problem), None)
         values = [
@@ -100,7 +94,7 @@ def sample_rows(
             found.append(like)
             continue
         differences = np.array([[each[seed] for seed in values[0]] for each in values])
-        found += task_rows(differences, like, gains=_gains(rows, tasks, source, versus))
+        found += task_rows(differences, like, gains=_gains(known, tasks, source, versus))
     return found
 
 
