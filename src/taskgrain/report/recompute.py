@@ -156,8 +156,6 @@ def t_test(
     ):
         if row.get(name) is not None:
             end = mean + sign * float(stats.t.ppf(level, len(each) - 1)) * error
-            if row["versus"] is None:  # a share stays one
-                end = min(max(end, 0.0), 1.0)
             found.append((name, end, row[name]))
     if row.get("p") is not None and error > 0:
         p_values = [float(stats.ttest_1samp(rival, 0.0).pvalue) for rival in rivals]
