@@ -136,6 +136,30 @@ def test_a_number_that_does_not_follow_is_found(
     assert "1.0e-04" in done.stdout
 
 
+def test_answers_and_endpoints_that_are_missing_are_found(evidence: Path, tmp_path: Path) -> None:
+    for file in ("recompute.py", "study.toml"):
+        (tmp_path / file).write_bytes((evidence / file).read_bytes())
+    (tmp_path / "answers").mkdir()
+    for path in (evidence / "answers").iterdir():
+        if path.stem != "far":
+            (tmp_path / "answers" / path.name).write_bytes(path.read_bytes())
+    rows = rows_of(evidence)
+    write_rows(tmp_path, rows)
+    done = recompute(tmp_path)
+    assert done.returncode == 1
+    assert "no answers to categories, far, logistic-regression, top-1, 1 shots" in done.stdout
+    ours = ("categories", "action-groups", "kitchenware", "mean-per-class", "logistic-regression")
+    keys = ("source", "versus", "target", "metric", "probe")
+    kept = [row for row in rows if tuple(row[key] for key in keys) != ours]
+    copy_again = tmp_path / "again"
+    copy_again.mkdir()
+    copy_without_rows(evidence, copy_again)
+    write_rows(copy_again, kept)
+    done = recompute(copy_again)
+    assert done.returncode == 1
+    assert "no row of categories - action-groups, kitchenware, logistic-regression" in done.stdout
+
+
 def test_the_script_shares_no_code_with_what_wrote_the_folder(evidence: Path) -> None:
     imported = re.findall(r"^(?:import|from) (\w+)", (evidence / "recompute.py").read_text(), re.M)
     assert "taskgrain" not in imported

@@ -52,9 +52,9 @@ def test_the_interval_of_two_seeds_by_hand() -> None:
     assert (found.low, found.value, found.high) == pytest.approx((-0.77062, 0.5, 1.77062), abs=1e-4)
 
 
-def test_without_spread_only_the_null_itself_is_kept() -> None:
+def test_without_spread_nothing_is_found_of_a_difference() -> None:
     assert paired_interval([0.5, 0.5], [0.5, 0.5], kind="seeds").p == 1.0
-    assert paired_interval([0.5, 0.5], [0.25, 0.25], kind="seeds").p == 0.0
+    assert paired_interval([0.5, 0.5], [0.25, 0.25], kind="seeds").p == 1.0
     assert p_above([0.5, 0.5], null=0.25) == 0.0
     assert p_above([0.5, 0.5], null=0.75) == 1.0
 

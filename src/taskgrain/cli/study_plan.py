@@ -30,11 +30,13 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     from taskgrain.study.inputs import Inputs
     from taskgrain.study.networks import missing_weights
     from taskgrain.study.plan import plan_cells, total_seconds
+    from taskgrain.study.provenance import check_frozen_commit
     from taskgrain.study.run import lay_out_study, usual_workers
     from taskgrain.study.seed_facts import seed_facts
     from taskgrain.train.precision import check_precision, named_device
 
     check_precision(settings.train.precision, device=named_device(device))
+    check_frozen_commit(settings)
     workers = workers or usual_workers(device)
     missing, weights = _missing(settings), missing_weights(settings)
     steps: list[dict[str, object]] = []

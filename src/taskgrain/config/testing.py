@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from itertools import count
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from taskgrain.config.base import Name, Settings
 
@@ -150,12 +151,18 @@ class Seal(Settings):
     """What is drawn only after the study was frozen in a commit, so that nobody tuned on it."""
 
     commit: str = Field(
-        pattern="^[0-9a-f]{40}$",
-        description="the commit that holds study, recipe and worlds as they are run",
+        description="the commit that holds study, recipe and worlds as they are run: 40 hex digits",
     )
     seeds: int = Field(
         ge=1, le=64, description="encoder seeds to draw from the commit, in place of seeds"
     )
+
+    @field_validator("commit")
+    @classmethod
+    def _is_a_whole_hash(cls, commit: str) -> str:
+        if not re.fullmatch("[0-9a-f]{40}", commit):
+            raise ValueError("expected 40 hex digits, as `git rev-parse HEAD` prints them")
+        return commit
 
     def drawn_seeds(self) -> tuple[int, ...]:
         """Draw the encoder seeds from the commit: all different, each below a million."""

@@ -80,7 +80,12 @@ class Lookup:
         self.sources = self._source_order()
         self.all_tasks = unique(row.target for row in self.asked_rows if LESS not in row.target)
         # The many factor tasks of the tabletop have a table of their own.
-        self.targets = tuple(each for each in self.all_tasks if not self.is_one_of_many(each))
+        self.targets = tuple(
+            sorted(
+                (each for each in self.all_tasks if not self.is_one_of_many(each)),
+                key=lambda each: base_target(each) != (study.primary and study.primary.target),
+            )
+        )
         self.probes = self._probe_order()
         self.shots = sorted_shots(
             row.shots

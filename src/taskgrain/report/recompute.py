@@ -30,6 +30,11 @@ from scipy import stats
 TOLERANCE = 1e-9
 METRICS = ("top-1", "mean-per-class")
 OVER_TASKS = ("mean-over-tasks",)
+FLOORS = ("chance", "majority")  # which need no features, and have no answers here
+NOT_COMPARED = (
+    "not compared: intervals over clips, crossed intervals, comparisons with chance and majority, "
+    "own scores, alignments, intervals over tasks"
+)
 Row = dict[str, Any]  # of results.jsonl, a header or study.toml
 Key = tuple[Any, ...]  # (target, source, control, readout, probe, shots, metric)
 Values = dict[Key, dict[int | None, float]]  # key -> seed -> value
@@ -41,23 +46,68 @@ def main(folder: Path) -> int:
     values = read_values(folder)
     with gzip.open(folder / "results.jsonl.gz", "rt", encoding="utf-8") as file:
         rows = [json.loads(line) for line in file]
-    differences: dict[str, list[tuple[float, Row]]] = defaultdict(list)
+    differences: dict[str, list[tuple[float, str]]] = defaultdict(list)
+    missing = []
     for row in rows:
-        for kind, ours, theirs in compared(row, values):
-            differences[kind].append((abs(ours - theirs), row))
-    for kind, ours, theirs in holm_values(folder, rows):
-        differences[kind].append((abs(ours - theirs), {}))
-    worst = 0.0
+        found = compared(row, values)
+        if not found and needs_answers(row):
+            missing.append(f"no answers to {words_of(row)}")
+        for kind, ours, theirs in found:
+            line = f"{words_of(row)}: {theirs:.6g} in the file, {ours:.6g} from the answers"
+            differences[kind].append((abs(ours - theirs), line))
+    study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
+    for kind, ours, theirs in holm_values(study, rows):
+        line = f"{theirs:.6g} in the file, {ours:.6g} by Holm's correction"
+        differences[kind].append((abs(ours - theirs), line))
+    endpoints = [study["primary"], *study.get("family", [])]
+    missing += [f"no row of {words_of(each)}" for each in endpoints if not has_row(rows, each)]
+    return report(differences, missing, len(rows))
+
+
+def report(
+    differences: dict[str, list[tuple[float, str]]], missing: list[str], num_rows: int
+) -> int:
+    """Print what was compared and what was not; return 1 if a number differs or is missing."""
+    num_wrong = 0
     for kind, found in sorted(differences.items()):
-        largest, row = max(found, key=lambda each: each[0])
-        worst = max(worst, largest)
+        largest, line = max(found)
+        num_wrong += sum(each > TOLERANCE for each, _ in found)
         print(f"{kind:<24} {len(found):>7} numbers, largest difference {largest:.1e}")
         if largest > TOLERANCE:
-            print(f"    {row}")
-    if not differences:
-        print("no number was compared: is this the folder that was written?")
-        return 1
-    return 1 if worst > TOLERANCE else 0
+            print(f"    {line}")
+    for line in missing:
+        print(line)
+    total = sum(map(len, differences.values()))
+    print(
+        f"{total} numbers of {num_rows} rows compared: {num_wrong} differ, {len(missing)} missing"
+    )
+    print(NOT_COMPARED)
+    return 0 if total and not num_wrong and not missing else 1
+
+
+def needs_answers(row: Row) -> bool:
+    """Whether a row's value follows from answers that the folder should hold."""
+    return (
+        row["metric"] in METRICS
+        and row["value"] is not None
+        and row["shots"] is not None
+        and row["versus"] not in FLOORS
+    )
+
+
+def words_of(row: Row) -> str:
+    """Name a row, or an endpoint, as a reader would."""
+    versus = row.get("versus")
+    versus = " and ".join(versus) if isinstance(versus, list) else versus
+    minus = row.get("minus_target")
+    parts = [
+        f"{row.get('source') or row.get('control')}{f' - {versus}' if versus else ''}",
+        f"{row['target']}{f' minus {minus}' if minus else ''}",
+        *(str(row[key]) for key in ("probe", "metric") if row.get(key)),
+        f"{row['shots']} shots",
+        *([f"seed {row['seed']}"] if row.get("seed") is not None else []),
+    ]
+    return ", ".join(parts)
 
 
 def read_values(folder: Path) -> Values:
@@ -158,7 +208,9 @@ def t_test(
             end = mean + sign * float(stats.t.ppf(level, len(each) - 1)) * error
             found.append((name, end, row[name]))
     if row.get("p") is not None and error > 0:
-        p_values = [float(stats.ttest_1samp(rival, 0.0).pvalue) for rival in rivals]
+        df = len(each) - 1
+        statistics = [rival.mean() / rival.std(ddof=1) * np.sqrt(df + 1) for rival in rivals]
+        p_values = [float(2 * stats.t.sf(abs(each_t), df)) for each_t in statistics]
         if len(rivals) > 1:
             pairs = zip(p_values, rivals, strict=True)
             p_values = [p if rival.mean() > 0 else 1.0 for p, rival in pairs]
@@ -180,9 +232,25 @@ def tasks_of(row: Row, values: Values) -> list[Compared]:
     return [("mean over tasks", closest, row["value"])]
 
 
-def holm_values(folder: Path, rows: list[Row]) -> list[Compared]:
+def has_row(rows: list[Row], endpoint: Row) -> bool:
+    """Whether the rows have the value of an endpoint."""
+    wanted = wanted_of(endpoint)
+    return any(all(row[name] == value for name, value in wanted.items()) for row in rows)
+
+
+def wanted_of(endpoint: Row) -> Row:
+    """Write an endpoint of study.toml as its rows have it."""
+    names = ("source", "probe", "shots", "metric", "readout")
+    versus, second = endpoint["versus"], endpoint.get("minus_target")
+    return {
+        **{name: endpoint[name] for name in names},
+        "versus": versus if isinstance(versus, str) else " and ".join(versus),
+        "target": " minus ".join(filter(None, (endpoint["target"], second))),
+    }
+
+
+def holm_values(study: Row, rows: list[Row]) -> list[Compared]:
     """Correct the p values of the endpoints (Holm 1979), as ours and theirs."""
-    study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
     endpoints = [study["primary"], *study.get("family", [])]
     found = [_endpoint_row(rows, each) for each in endpoints]
     if all(row is None or row["p_holm"] is None for row in found):
@@ -202,11 +270,7 @@ def holm_values(folder: Path, rows: list[Row]) -> list[Compared]:
 
 def _endpoint_row(rows: list[Row], endpoint: Row) -> Row | None:
     """Find the row of an endpoint with the test over seeds."""
-    wanted = {name: endpoint[name] for name in ("source", "probe", "shots", "metric", "readout")}
-    versus, second = endpoint["versus"], endpoint.get("minus_target")
-    wanted["versus"] = versus if isinstance(versus, str) else " and ".join(versus)
-    wanted["target"] = " minus ".join(filter(None, (endpoint["target"], second)))
-    of_seeds = {"interval": "seeds", "seed": None, **wanted}
+    of_seeds = {"interval": "seeds", "seed": None, **wanted_of(endpoint)}
     for row in rows:
         if row["p"] is not None and all(row[name] == value for name, value in of_seeds.items()):
             return row

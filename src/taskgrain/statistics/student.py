@@ -51,11 +51,11 @@ def mean_interval(values: Sequence[float], *, kind: IntervalKind) -> Interval:
 def paired_interval(
     first: Sequence[float], second: Sequence[float], *, kind: IntervalKind
 ) -> Interval:
-    """Give the mean of first - second, its t interval, and p for "the mean difference is zero".
+    """Return the mean of first - second, its t interval, and p for "the mean difference is zero".
 
     The paired t test, two-sided. Value i of both must come from the same unit (the same encoder
-    seed, say). Equal differences leave no spread to judge by: p is then 1 where they are zero
-    and 0 where they are not.
+    seed, say). Equal differences leave no spread to judge by (`has_spread`): p is then 1, and the
+    interval, which has no width, means nothing.
 
     Raises:
         ValueError: if the lengths differ, with fewer than two pairs, or if one is not finite.
@@ -64,7 +64,14 @@ def paired_interval(
         raise ValueError(f"{len(first)} values cannot be paired with {len(second)}")
     differences = [a - b for a, b in zip(first, second, strict=True)]
     mean, error = _mean_and_error(differences)
-    return from_error(mean, error, df=len(differences) - 1, n=len(differences), kind=kind)
+    found = from_error(mean, error, df=len(differences) - 1, n=len(differences), kind=kind)
+    return found if error > 0.0 else replace(found, p=1.0)
+
+
+def has_spread(first: Sequence[float], second: Sequence[float]) -> bool:
+    """Whether the paired differences of two lists differ among themselves."""
+    differences = [a - b for a, b in zip(first, second, strict=True)]
+    return max(differences) > min(differences)
 
 
 def p_above(values: Sequence[float], *, null: float) -> float:

@@ -122,7 +122,11 @@ def _groups(level: str, manifest: Manifest) -> Groups:
             if name is not None and category in learnable:
                 found[name].append(category)
     except TaxonomyError as error:
-        raise ConfigError(f"data.hold_out.level: {manifest.root}: {error}") from None
+        raise ConfigError(
+            f"data.hold_out.level: {manifest.root}: {error}; name a level of the dataset or of "
+            "data.levels whose names are groups of categories. A hold_out that the study did not "
+            "write comes from the one that it extends: it goes where no target has novel = true"
+        ) from None
     return dict(sorted(found.items()))
 
 

@@ -21,7 +21,7 @@ from taskgrain.statistics.intervals import (
     Interval,
     clip_weights,
 )
-from taskgrain.statistics.student import paired_interval
+from taskgrain.statistics.student import has_spread, paired_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.pairing import answers_like, by_subject, paired_by_readout
 from taskgrain.transfer.rows import (
@@ -147,7 +147,8 @@ def pair_intervals(
     if len(ours) > 1:
         found.append((None, clips[-1]))
         if is_sample:
-            found.append((None, paired_interval(ours, theirs, kind="seeds")))
+            if has_spread(ours, theirs):
+                found.append((None, paired_interval(ours, theirs, kind="seeds")))
             found += [(None, each) for each in crossed()]
     return found
 

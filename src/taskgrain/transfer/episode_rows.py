@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
-from taskgrain.statistics.student import mean_interval, paired_interval
+from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
 from taskgrain.transfer.episodes import EpisodeAnswers
 from taskgrain.transfer.pairing import by_subject, paired_by_readout
 
@@ -108,7 +108,7 @@ def _differences(first: Group, second: Group) -> Found:
     if len(first) > 1:
         means = ours.mean(axis=1).tolist(), theirs.mean(axis=1).tolist()
         found.append((None, _over_episodes((ours - theirs).mean(axis=0))))
-        if _varies(first) or _varies(second):
+        if (_varies(first) or _varies(second)) and has_spread(*means):
             found.append((None, paired_interval(*means, kind="seeds")))
     return found
 

@@ -21,7 +21,7 @@ from taskgrain.statistics.intervals import (
     clip_weights,
     has_enough_clips,
 )
-from taskgrain.statistics.student import paired_interval
+from taskgrain.statistics.student import has_spread, paired_interval
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.pairing import answers_like, by_subject, paired_by_readout
@@ -147,7 +147,7 @@ def _intervals(
     found: list[tuple[int | None, Interval]] = [*zip(seeds, clips[:-1], strict=True)]
     if len(seeds) > 1:
         found.append((None, clips[-1]))
-        if first.is_sample or second.is_sample:
+        if (first.is_sample or second.is_sample) and has_spread(*gains):
             found.append((None, paired_interval(*gains, kind="seeds")))
     return found
 
