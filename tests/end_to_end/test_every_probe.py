@@ -27,6 +27,7 @@ def test_every_probe_and_every_control_gives_its_rows(tmp_path: Path) -> None:
         *("--set", f"transfer.controls={named(controls)}"),
         *("--set", "transfer.draws=5", "--set", "seeds=[0, 1, 2]", "--set", "train.epochs=1"),
         *("--set", "transfer.episodes={number=2, ways=3, shots=[1], queries=2}"),
+        *("--set", "transfer.from_scratch={draws=5, passes=16}"),
     )
     main([*SMALL, *changes, "--out", str(tmp_path / "run")])
     rows = read_rows(tmp_path / "run" / "results.jsonl")

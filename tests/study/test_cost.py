@@ -54,7 +54,8 @@ def slow_count(model: nn.Module, clip: Tensor, caption: Tensor) -> int:
 
 @pytest.mark.slow
 def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
-    study = load_study("quick", SMALL)
+    # With attention the decoder's LSTM is no layer that is called, and its calls cannot be counted.
+    study = load_study("quick", [*SMALL, "decoder.attention=false"])
     cost = estimate(study, None)
     categories, joint = cost.sources
     model = add_readouts(
@@ -76,9 +77,9 @@ def test_arithmetic_and_parameters_are_those_of_a_pass_that_happens() -> None:
     assert joint.steps == steps
     read = 1000 + 2 * 1495  # clips whose features are needed: of the source, and of each target
     per_clip = [(each.training_gflops, each.forward_gflops) for each in cost.sources]
-    operations = 1e9 * sum(train * 3000 * 10 + forward * read for train, forward in per_clip)
+    operations = 1e9 * sum(train * 4300 * 10 + forward * read for train, forward in per_clip)
     assert cost.hours["A100"] == pytest.approx(operations / (312e12 * UTILISATION) / 3600)
-    assert cost.clips == {"source": 3400, "kitchenware": 1495, "kitchenware-far": 1495}
+    assert cost.clips == {"source": 5100, "kitchenware": 1495, "kitchenware-far": 1495}
 
 
 @pytest.mark.slow
