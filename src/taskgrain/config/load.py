@@ -212,7 +212,7 @@ def _sources(written: object, where: str) -> object:
 
 
 def _with_twins(sources: list[object], where: str) -> list[object]:
-    """Give each twin the settings of the source that it is a twin of, where it has not its own."""
+    """Copy to each twin the settings of the source that it is a twin of, where it has none."""
     named = {each.get("name"): each for each in sources if isinstance(each, dict)}
     complete: list[object] = []
     for source in sources:

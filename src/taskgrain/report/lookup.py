@@ -102,7 +102,7 @@ class Lookup:
         return (*self.transfer_rows, *self.failures)
 
     def is_one_of_many(self, task: str) -> bool:
-        """Say whether a task is one of the factor tasks of a target in the source's look."""
+        """Whether a task is one of the factor tasks of a target in the source's look."""
         base = base_target(task)
         facts = next((each for each in self.study.targets if each.name == base), None)
         is_drawn = facts is not None and facts.world == TABLETOP and not facts.is_held_out

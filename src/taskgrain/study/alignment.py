@@ -220,7 +220,7 @@ def of_held_out(scenes: int, class_names: Sequence[str]) -> Asked:
 
 
 def _templates(population: Population, class_names: Sequence[str]) -> Asked:
-    """Ask which of these templates a scene is of."""
+    """Build the task of telling which of these templates a scene is of."""
     of_template = np.full(len(CATEGORIES), ABSENT, np.int16)
     for code, name in enumerate(class_names):
         of_template[CATEGORIES.index(name)] = code

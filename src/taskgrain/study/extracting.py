@@ -115,7 +115,7 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
 
 
 def _calibrated(inputs: Inputs, encoder: nn.Module, key: FeaturesKey, seed: int) -> str:
-    """Give an untrained encoder the BatchNorm statistics of the seed's clips; hash it."""
+    """Estimate an untrained encoder's BatchNorm statistics on the seed's clips; hash it."""
     store = inputs.datasets[SOURCE].frames()
     records = inputs.clips(seed).learned.split(Split.TRAIN)
     usable = [record.clip_id for record in records if record.clip_id in store]

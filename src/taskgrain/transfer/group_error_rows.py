@@ -80,7 +80,7 @@ def _rows(
 def parted_errors(
     predicted: NDArray[np.int16], labels: NDArray[np.int64], group: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Tell which answers are wrong within the group of the truth, and which outside of it.
+    """Part wrong answers into those within the group of the truth, and those outside of it.
 
     Args:
         predicted: int16 (R, N) in 0..K-1, -1 where there is no answer.

@@ -15,7 +15,7 @@ from taskgrain.statistics.student import mean_interval, paired_interval
 
 
 def of_seed(rows: Iterable[ResultRow], seed: int | None) -> list[ResultRow]:
-    """Give rows that hold for one seed alone, as chance of its classes does, that seed."""
+    """Write the seed into rows that hold for one seed alone, as chance of its classes does."""
     return [row if row.seed is not None else replace(row, seed=seed) for row in rows]
 
 

@@ -106,7 +106,7 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
 
 
 def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> TargetTask:
-    """Ask about some of the classes alone, on their clips: "novel/siblings" of "novel".
+    """Keep some of the classes alone, and their clips: "novel/siblings" of "novel".
 
     Args:
         task: whose classes are asked about.
