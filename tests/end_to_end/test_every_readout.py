@@ -40,7 +40,13 @@ def test_every_readout_of_every_source_has_its_rows(tmp_path: Path) -> None:
             flat = select(of_readout, source="flat", control=None)
             assert bool(flat) == (readout != "temporal-mean"), name
             assert {row.versus for row in flat} <= {None, "action-groups"}
-            assert bool(select(flat, versus="action-groups", interval="seeds")) == bool(flat)
+            over_seeds = select(flat, versus="action-groups", interval="seeds")
+            each_seed = [
+                row.value for row in select(flat, versus="action-groups") if row.seed is not None
+            ]
+            # Two seeds and 39 clips: the differences may be equal, and then no spread is left.
+            equal = max(each_seed, default=0.0) == pytest.approx(min(each_seed, default=0.0))
+            assert bool(over_seeds) == (not equal), name
             for control in ("random-encoder", "random-labels"):
                 found = select(of_readout, control=control)
                 assert {row.source for row in found} == {None}

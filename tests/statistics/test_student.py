@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from taskgrain.statistics.student import mean_interval, p_above, paired_interval
+from taskgrain.statistics.student import has_spread, mean_interval, p_above, paired_interval
 
 WORLDS = 4000
 
@@ -79,3 +79,11 @@ def test_the_inner_interval_is_that_of_two_one_sided_tests_at_five_percent() -> 
     assert (found.low_90, found.high_90) == pytest.approx((low, high))
     assert (low > -margin and high < margin) == (max(above, below) < 0.05)
     assert found.low < low < found.value < high < found.high
+
+
+def test_differences_that_are_equal_but_for_rounding_have_no_spread() -> None:
+    first, second = [20 / 39, 21 / 39, 0.1 + 0.2], [10 / 39, 11 / 39, 0.3 - 10 / 39]
+    assert len({a - b for a, b in zip(first, second, strict=True)}) > 1  # as floats they differ
+    assert not has_spread(first, second)
+    assert paired_interval(first, second, kind="seeds").p == 1.0
+    assert has_spread([*first, 0.5], [*second, 0.25])

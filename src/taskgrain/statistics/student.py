@@ -18,6 +18,7 @@ from scipy.special import stdtr, stdtrit
 from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval, IntervalKind
 
 LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
+ROUNDING = 1e-12  # what differs by less, of the values themselves, is equal
 
 
 def from_error(value: float, error: float, *, df: float, n: int, kind: IntervalKind) -> Interval:
@@ -65,13 +66,17 @@ def paired_interval(
     differences = [a - b for a, b in zip(first, second, strict=True)]
     mean, error = _mean_and_error(differences)
     found = from_error(mean, error, df=len(differences) - 1, n=len(differences), kind=kind)
-    return found if error > 0.0 else replace(found, p=1.0)
+    return found if has_spread(first, second) else replace(found, p=1.0)
 
 
 def has_spread(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether the paired differences of two lists differ among themselves."""
+    """Whether the paired differences of two lists differ among themselves by more than rounding.
+
+    Two pairs of accuracies may differ by the same number of clips and yet by 1e-17 as floats.
+    """
     differences = [a - b for a, b in zip(first, second, strict=True)]
-    return max(differences) > min(differences)
+    largest = max(abs(value) for value in (*first, *second))
+    return max(differences) - min(differences) > ROUNDING * largest
 
 
 def p_above(values: Sequence[float], *, null: float) -> float:
