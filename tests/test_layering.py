@@ -9,14 +9,14 @@ import taskgrain
 
 ROOT = Path(taskgrain.__file__).parent
 LAYERS = (
-    *("errors", "labels", "config", "data", "jobs", "tabletop", "prepare"),
+    *("errors", "names", "labels", "config", "data", "jobs", "tabletop", "prepare"),
     *("statistics", "results", "learned"),
     *("models", "decoding", "losses", "metrics", "scoring", "train", "transfer"),
     *("compare", "predict", "saliency", "export", "extraction"),
     *("study", "report", "cli"),
 )
 WITHOUT_TORCH = (
-    *("errors", "labels", "config", "jobs", "tabletop", "prepare"),
+    *("errors", "names", "labels", "config", "jobs", "tabletop", "prepare"),
     *("statistics", "results", "learned", "scoring", "compare", "report"),
 )
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)

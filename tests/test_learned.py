@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from taskgrain.learned import floor_of, own_scores, unlearned
-from taskgrain.results import Control, ResultRow
+from taskgrain.names import Control
+from taskgrain.results import ResultRow
 
 FLOORS: dict[Control, float] = {"chance": 0.1, "majority": 0.2, "motion-energy": 0.3}
 

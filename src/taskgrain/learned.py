@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from taskgrain.results import Control, ResultRow
+from taskgrain.names import Control
+from taskgrain.results import ResultRow
 
 SOURCE_VALIDATION = "source-validation"
 """The target of a row that scores a source on its own validation clips."""

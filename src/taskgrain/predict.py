@@ -38,7 +38,7 @@ from taskgrain.transfer.features import mean_over_steps
 from taskgrain.transfer.readouts import PLACE_OF, read_out
 
 if TYPE_CHECKING:
-    from taskgrain.config.testing import Readout
+    from taskgrain.names import Readout
 
 FORMAT = 2  # of model.json
 CLIPS_AT_ONCE = 16  # that are read together

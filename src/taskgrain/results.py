@@ -8,71 +8,19 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, cast
 
-from taskgrain.config.testing import Control as AskedControl
 from taskgrain.data.files import write_text
 from taskgrain.errors import ResultError, list_problems
-from taskgrain.statistics.intervals import INTERVAL_KINDS, IntervalKind
+from taskgrain.names import CONTROLS, INTERVAL_KINDS, Control, IntervalKind, is_fraction
 
 Shots = int | Literal["all"]
-Control = Literal[
-    AskedControl,
-    "chance",
-    "commonest-word",
-    "commonest-caption",
-    "same-category",
-    "blind-decoder",
-]
-CONTROLS: tuple[Control, ...] = get_args(Control)
 Value = str | int | float | None
-MEAN_OVER_TASKS = "mean-over-tasks"  # of a difference, over a target's tasks as a sample
-SLOPE_OVER_TASKS = "slope-over-tasks"  # of a difference, for a unit of alignment gain
-VARIANCE_OVER_TASKS = ("variance-of-tasks", "variance-of-seeds", "variance-of-tasks-and-seeds")
 LESS = " minus "  # between two targets; no name has a space
 BOTH = " and "  # between sources that a claim is made against together
-
-# Other metrics may have any finite value: bits, differences between epochs.
-FRACTION_METRICS = (
-    "top-1",
-    "mean-per-class",
-    "top-5",
-    "exact-match",
-    "template-accuracy",
-    "object-accuracy",
-    "noun-accuracy",
-    "modifier-accuracy",
-    "group-accuracy",
-    "unknown-rate",
-    "categories-floor",
-    "categories-linear",
-    "contrastive",
-    "contrastive-floor",
-    "errors-within-groups",
-    "errors-between-groups",
-    "direction-errors",
-    "bleu-4",
-    "rouge-l",
-    "template-ranking",
-    "template-ranking-top-5",
-    "template-ranking-with-objects",
-    "exact-match-at-simplified",
-    "exact-match-at-simplified-head-noun",
-    "exact-match-at-template",
-)
-EPISODE_METRIC = re.compile(r"([0-9]+)-way-accuracy")
-"""Mean accuracy of N-way K-shot episodes, with N; a fraction too."""
-DETECTABLE = "detectable-difference"
-"""The smallest mean difference that as many seeds find with a power of .8."""
-TREND = "trend"
-"""The gain for each step from a classification level to the next finer one."""
-ALIGNMENT = "alignment"  # how much of a task a source's labels speak of, 0 to 1
-ALIGNMENT_GAIN = "alignment-gain"  # that of one source less that of another
-ALIGNMENT_GAIN_IF_SHOWN = "alignment-gain-if-shown"  # had the source shown every value of the task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,17 +102,6 @@ def less_target(target: str, minus_target: str | None) -> str:
 def versus_each(names: Sequence[str]) -> str:
     """Name the sources that one claim is made against, "A and B"; one source keeps its name."""
     return BOTH.join(names)
-
-
-def mean_over_kind(kind: str) -> str:
-    """Name the metric of a mean over the tasks of one kind: "mean-over-unnamed-tasks"."""
-    return f"mean-over-{kind}-tasks"
-
-
-def is_fraction(metric: str) -> bool:
-    """Say whether a metric's values are fractions, and its differences within -1 to 1."""
-    is_open = metric.startswith("accuracy-at-") or EPISODE_METRIC.fullmatch(metric) is not None
-    return metric in FRACTION_METRICS or is_open
 
 
 def write_rows(path: Path, rows: Iterable[ResultRow]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taskgrain.cli.compare import Metric, compare
+from taskgrain.cli.compare import compare
 from taskgrain.cli.compare_page import p_words
 from taskgrain.errors import ConfigError, ManifestError
 from taskgrain.results import read_rows
@@ -121,7 +121,7 @@ def test_the_page_stands_alone_and_names_are_only_text(
 
 
 def test_the_latex_tables_are_escaped(files: dict[str, str], tmp_path: Path) -> None:
-    run(files, latex=tmp_path / "t.tex", metric=Metric.MEAN_PER_CLASS)
+    run(files, latex=tmp_path / "t.tex", metric="mean-per-class")
     text = (tmp_path / "t.tex").read_text(encoding="utf-8")
     assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule") == 1
     assert r"strong \& 1\_0\%" in text

@@ -14,10 +14,11 @@ from taskgrain.compare.differences import (
     differences,
     single_encoder_interval,
 )
+from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.groups import GroupSums
-from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
+from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.evaluate import Answers, Evaluation
 
 CATEGORY = np.repeat(np.arange(5), 8)

@@ -8,12 +8,13 @@ from typing import get_args
 import pytest
 
 from taskgrain.cli.main import main
-from taskgrain.config.testing import Control, ProbeName
+from taskgrain.names import ChosenControl, ProbeName
 from taskgrain.results import read_rows, select
 from tests.end_to_end.conftest import SMALL
 
 pytestmark = pytest.mark.slow
-COMPARED = set(get_args(Control)) - {"permuted-labels"}  # with sources, at the primary endpoint
+# With sources, where the primary endpoint is read.
+COMPARED = set(get_args(ChosenControl)) - {"permuted-labels"}
 
 
 def named(values: tuple[str, ...]) -> str:
@@ -21,7 +22,7 @@ def named(values: tuple[str, ...]) -> str:
 
 
 def test_every_probe_and_every_control_gives_its_rows(tmp_path: Path) -> None:
-    probes, controls = get_args(ProbeName), get_args(Control)
+    probes, controls = get_args(ProbeName), get_args(ChosenControl)
     changes = (
         *("--set", f"transfer.probes={named(probes)}"),
         *("--set", f"transfer.controls={named(controls)}"),

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from taskgrain.cli.main import main
-from taskgrain.config.testing import Readout
+from taskgrain.names import Readout
 from taskgrain.results import read_rows, select
 from tests.end_to_end.conftest import SMALL
 
@@ -42,7 +42,9 @@ def test_every_readout_of_every_source_has_its_rows(tmp_path: Path) -> None:
             assert {row.versus for row in flat} <= {None, "action-groups"}
             over_seeds = select(flat, versus="action-groups", interval="seeds")
             each_seed = [
-                row.value for row in select(flat, versus="action-groups") if row.seed is not None
+                row.value or 0.0
+                for row in select(flat, versus="action-groups")
+                if row.seed is not None
             ]
             # Two seeds and 39 clips: the differences may be equal, and then no spread is left.
             equal = max(each_seed, default=0.0) == pytest.approx(min(each_seed, default=0.0))

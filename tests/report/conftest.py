@@ -10,10 +10,11 @@ import av
 import numpy as np
 import pytest
 
+from taskgrain.names import Control
 from taskgrain.report.html import write_report
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_study
-from taskgrain.results import Control, ResultRow, Shots, write_rows
+from taskgrain.results import ResultRow, Shots, write_rows
 
 LADDER = (
     ("action-groups", "action-group", None),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from taskgrain.names import Control
 from taskgrain.report.answer import answer
 from taskgrain.report.controls import findings
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
@@ -10,7 +11,7 @@ from taskgrain.report.lookup import Lookup
 from taskgrain.report.passes import passes_table
 from taskgrain.report.verdict import Verdict
 from taskgrain.report.words import plain
-from taskgrain.results import Control, ResultRow
+from taskgrain.results import ResultRow
 from tests.report.conftest import STUDY
 
 Make = Callable[..., ResultRow]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interval
-from taskgrain.statistics.intervals import CLIP_METRICS, ClipMetric, clip_weights
+from taskgrain.statistics.intervals import clip_weights
 from taskgrain.statistics.student import mean_interval
 
 CATEGORY = np.repeat(np.arange(6), [4, 5, 6, 7, 8, 9])  # 39 clips

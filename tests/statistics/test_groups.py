@@ -5,14 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.statistics import intervals
 from taskgrain.statistics.groups import GroupSums
-from taskgrain.statistics.intervals import (
-    CLIP_METRICS,
-    ClipBootstrap,
-    ClipMetric,
-    clip_weights,
-)
+from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 
 Labels = NDArray[np.int64]
 Layout = tuple[Labels, Labels]

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.statistics import intervals
-from taskgrain.statistics.intervals import CLIP_METRICS, ClipBootstrap, ClipMetric
+from taskgrain.statistics.intervals import ClipBootstrap
 
 UNBALANCED = np.repeat(np.arange(13), [20 + 10 * k for k in range(13)])  # 1,040 clips
 

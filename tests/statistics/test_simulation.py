@@ -9,8 +9,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.statistics.crossed import SHARE_POWER, Classes, crossed_interval
-from taskgrain.statistics.intervals import CLIP_METRICS, ClipBootstrap, ClipMetric, clip_weights
+from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.student import mean_interval, paired_interval
 
 Array = NDArray[np.float64]

@@ -7,8 +7,8 @@ import pytest
 from torch import Tensor, nn
 
 from taskgrain.config.load import load_study
-from taskgrain.config.testing import Control, Readout
 from taskgrain.errors import ConfigError
+from taskgrain.names import ChosenControl, Readout
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import EncoderFactory, Inputs
 from taskgrain.study.subjects import (
@@ -100,7 +100,7 @@ def test_features_are_extracted_once_for_all_readouts_and_norms() -> None:
 
 
 def test_no_two_subjects_share_a_name() -> None:
-    every = ", ".join(f'"{each}"' for each in get_args(Control))
+    every = ", ".join(f'"{each}"' for each in get_args(ChosenControl))
     names = ("a", "a-seed-0", "a-seed-0-lstm-last", "pixels", "b-frozen", "a-target-norm")
     sources = ", ".join(f'{{name="{name}", classify="category"}}' for name in names)
     frozen = ", ".join(f'{{name="{name}", encoder="image"}}' for name in ("b", "a-seed-1-frozen"))

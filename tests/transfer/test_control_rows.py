@@ -7,7 +7,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from taskgrain.results import Control, ResultRow, find, select
+from taskgrain.names import Control
+from taskgrain.results import ResultRow, find, select
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.control_rows import control_rows

@@ -8,8 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
+from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, find, less_target, select
-from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
+from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.gain_rows import gain_rows

@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from taskgrain.config.testing import Readout
+from taskgrain.names import Readout
 from taskgrain.transfer.evaluate import flat
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.readouts import PLACE_OF, joins_steps, read_out

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from taskgrain.results import TREND, ResultRow
+from taskgrain.names import TREND
+from taskgrain.results import ResultRow
 from taskgrain.transfer.rotating_rows import of_seed, over_seeds
 
 VALUES = (0.31, 0.45, 0.38, 0.52)

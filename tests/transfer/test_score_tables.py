@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from taskgrain.names import CLIP_METRICS
 from taskgrain.results import Shots
-from taskgrain.statistics.intervals import CLIP_METRICS, ClipBootstrap
+from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.score_tables import HitTable, PairedTable
 

@@ -5,21 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskgrain.names import ClipMetric
+
 if TYPE_CHECKING:
     from taskgrain.compare.comparison import Comparison
-
-
-class Metric(StrEnum):
-    """What the tables show, and what is tested."""
-
-    TOP_1 = "top-1"
-    MEAN_PER_CLASS = "mean-per-class"
 
 
 def compare(
@@ -46,8 +40,8 @@ def compare(
         str | None, typer.Option(help="source to compare with [default: the first]")
     ] = None,
     metric: Annotated[
-        Metric, typer.Option(help="of the tables and the tests; --json has both")
-    ] = Metric.TOP_1,
+        ClipMetric, typer.Option(help="of the tables and the tests; --json has both")
+    ] = "top-1",
     support: Annotated[
         float, typer.Option(help="share of the clips to learn from, if labels give no split")
     ] = 0.5,
@@ -73,7 +67,7 @@ def compare(
         num_draws=draws,
         seed=seed,
         primary=primary,
-        metric=metric.value,
+        metric=metric,
         support_share=support,
     )
     shows = not quiet and sys.stderr.isatty()

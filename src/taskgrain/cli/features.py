@@ -13,24 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskgrain.names import Readout
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
     from taskgrain.extraction.writing import Outcome
 
 LINE_SECONDS = 15.0  # between two lines about how far it is
-
-
-class ReadoutChoice(StrEnum):
-    """What of an encoder is read."""
-
-    LSTM_MEAN = "lstm-mean"
-    LSTM_MEAN_DEVIATION = "lstm-mean-deviation"
-    LSTM_LAST = "lstm-last"
-    LSTM_STEPS = "lstm-steps"
-    CHANNELS_MEAN = "channels-mean"
-    SPATIAL_MEAN = "spatial-mean"
-    TEMPORAL_MEAN = "temporal-mean"
 
 
 class SplitChoice(StrEnum):
@@ -53,7 +43,7 @@ def features(
     data: Annotated[Path, typer.Argument(help="dataset, or any folder of videos")],
     out: Annotated[Path, typer.Argument(help="OUT.npz, as `taskgrain compare` reads it")],
     readout: Annotated[
-        ReadoutChoice | None,
+        Readout | None,
         typer.Option(help="what of a checkpoint or network is read [default: lstm-mean]"),
     ] = None,
     steps: Annotated[
@@ -94,7 +84,7 @@ def features(
     clips = list_clips(data, None if split is SplitChoice.ALL else Split(split.value))
     wanted = Wanted(
         encoder,
-        None if readout is None else readout.value,
+        readout,
         frames,
         "random" if random_weights is not None else "download" if download else "cached",
         random_weights or 0,

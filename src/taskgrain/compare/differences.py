@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interval
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.holm import holm
-from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
+from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
 from taskgrain.statistics.student import from_error
 from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.evaluate import Answers, Evaluation

@@ -8,8 +8,8 @@ from typing import Literal
 
 from taskgrain.compare.comparison import Comparison
 from taskgrain.compare.differences import Finding
+from taskgrain.names import IntervalKind
 from taskgrain.results import ResultRow, Shots, select
-from taskgrain.statistics.intervals import IntervalKind
 from taskgrain.transfer.rows import without_interval
 
 Part = Literal["accuracy", "difference", "control"]

@@ -6,8 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from taskgrain.errors import ConfigError, nearest
+from taskgrain.names import ClipMetric
 from taskgrain.results import Shots
-from taskgrain.statistics.intervals import ClipMetric
 from taskgrain.transfer.probes import ProbeName
 
 # Those that are fitted without torch.

@@ -10,44 +10,9 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from taskgrain.config.base import Name, Settings
+from taskgrain.names import ChosenControl, ClipMetric, ProbeName, Readout
 
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]
-ProbeName = Literal[
-    "nearest-mean",
-    "k-nn",
-    "ridge",
-    "rbf-ridge",
-    "logistic-regression",
-    "logistic-regression-cv",
-    "mlp",
-    "recurrent",
-    "attentive",
-]
-Control = Literal[
-    "majority",
-    "random-encoder",
-    "pixels",
-    "motion-energy",
-    "permuted-labels",
-    "shuffled-time",
-    "first-frame",
-    "last-frame",
-    "first-and-last-frame",
-    "duration",
-    "byte-size",
-    "random-labels",
-    "from-scratch",
-]
-Readout = Literal[
-    "lstm-mean",
-    "lstm-mean-deviation",
-    "lstm-last",
-    "lstm-steps",
-    "channels-mean",
-    "spatial-mean",
-    "temporal-mean",
-]
-"""What of an encoder is tested: after the LSTM, or one channel or both before it."""
 
 
 class Episodes(Settings):
@@ -95,7 +60,7 @@ class Transfer(Settings):
     )
     episodes: Episodes = Episodes()
     from_scratch: FromScratch = FromScratch()
-    controls: tuple[Control, ...] = Field(
+    controls: tuple[ChosenControl, ...] = Field(
         ("majority", "random-encoder", "pixels", "motion-energy", "permuted-labels"),
         description="what would show a result to be false",
     )
@@ -116,9 +81,7 @@ class Comparison(Settings):
     target: Name = Field(description="the target task")
     probe: ProbeName = Field("logistic-regression", description="the probe that is compared")
     shots: Shots = Field(5, description="support clips a class")
-    metric: Literal["top-1", "mean-per-class"] = Field(
-        "mean-per-class", description="the metric that is compared"
-    )
+    metric: ClipMetric = Field("mean-per-class", description="the metric that is compared")
     readout: Readout = Field("lstm-mean", description="what of the encoders is compared")
 
 

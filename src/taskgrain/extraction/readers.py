@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from taskgrain.config.clips import Video
-from taskgrain.config.testing import Readout
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import ConfigError
 from taskgrain.models.elsewhere.opening import WantedNetwork, Weights, open_encoder
 from taskgrain.models.elsewhere.shape import LIBRARIES, NetworkShape, Preparation
 from taskgrain.models.weights import weights_sha256
+from taskgrain.names import Readout
 from taskgrain.predict import load_model
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.controls import motion_energy, raw_pixels

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from taskgrain.names import CONTROLS
 from taskgrain.report.lookup import Lookup, Question, question_of, unique
 from taskgrain.report.regrouped import regrouped_phrases
 from taskgrain.report.run_folder import RunFolder, processors_of
@@ -33,24 +34,6 @@ EXPECTED = (
     *("chance", "majority", "motion-energy", "pixels"),
     *("random-encoder", "random-labels", "shuffled-time", "permuted-labels"),
 )
-PURPOSE = {
-    "chance": "guessing",
-    "majority": "always answering the most frequent category, without looking",
-    "motion-energy": "a grid of frame differences, with nothing learned",
-    "pixels": "the raw pixels of the frames",
-    "random-encoder": "the same encoder before any training",
-    "random-labels": "the same encoder, trained on categories that were shuffled over the clips",
-    "from-scratch": "the same encoder with a head, trained on the target's support clips alone",
-    "shuffled-time": "a trained encoder that reads the frames of each clip in a drawn order",
-    "first-frame": "the first frame alone, 12 x 12 pixels",
-    "last-frame": "the last frame alone, 12 x 12 pixels",
-    "first-and-last-frame": "the two outer frames, 12 x 12 pixels",
-    "duration": "how long a clip is, and nothing of what it shows",
-    "byte-size": "how large a file is, and nothing of what it shows",
-    "permuted-labels": "the same features with the target's training labels shuffled",
-}
-
-
 MOST_FAILED = 5  # named in the warning; results.jsonl has all
 
 
@@ -117,7 +100,7 @@ def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
 
 def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     assert row.control is not None, "only controls are compared here"
-    what = PURPOSE.get(row.control, control_words(row.control))
+    what = CONTROLS[row.control].purpose or control_words(row.control)
     said: Phrase = (what[0].upper() + what[1:], ". It scores ", *_with_interval(row))
     primary = lookup.study.primary
     source = primary.source if primary else next(iter(lookup.sources), None)

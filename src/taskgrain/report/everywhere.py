@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from taskgrain.names import MEAN_OVER_TASKS, mean_over_kind
 from taskgrain.report.endpoint_tables import elsewhere
 from taskgrain.report.lookup import (
     KITCHENWARE,
@@ -24,7 +25,7 @@ from taskgrain.report.words import (
     shots_words,
     span,
 )
-from taskgrain.results import MEAN_OVER_TASKS, ResultRow, mean_over_kind
+from taskgrain.results import ResultRow
 
 NEAR, FAR = KITCHENWARE
 

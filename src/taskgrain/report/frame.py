@@ -8,20 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
 from taskgrain.errors import ResultError
-from taskgrain.report.run_folder import Primary, processors_of, read_provenance, read_study
-from taskgrain.results import (
+from taskgrain.names import (
     ALIGNMENT,
-    COLUMNS,
     CONTROLS,
     DETECTABLE,
     MEAN_OVER_TASKS,
     TREND,
     VARIANCE_OVER_TASKS,
-    ResultRow,
-    Shots,
-    Value,
-    read_rows,
 )
+from taskgrain.report.run_folder import Primary, processors_of, read_provenance, read_study
+from taskgrain.results import COLUMNS, ResultRow, Shots, Value, read_rows
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -15,20 +15,18 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from taskgrain.learned import SOURCE_VALIDATION, OwnScore, own_scores, unlearned
-from taskgrain.report.run_folder import Primary, StudyFacts
-from taskgrain.results import (
+from taskgrain.names import (
     ALIGNMENT_GAIN,
     ALIGNMENT_GAIN_IF_SHOWN,
-    BOTH,
+    CLIP_METRICS,
     CONTROLS,
     DETECTABLE,
     EPISODE_METRIC,
-    LESS,
     TREND,
-    ResultRow,
 )
+from taskgrain.report.run_folder import Primary, StudyFacts
+from taskgrain.results import BOTH, LESS, ResultRow
 from taskgrain.statistics.alignment import Kind, kind_of
-from taskgrain.statistics.intervals import CLIP_METRICS
 
 SEED_INTERVALS = ("crossed", "seeds")
 

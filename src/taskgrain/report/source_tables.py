@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskgrain.learned import SOURCE_VALIDATION
+from taskgrain.names import METRICS, Control, metric_key
 from taskgrain.report.lookup import Lookup, Question, unique
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
 from taskgrain.report.words import control_words, metric_words, percent
-from taskgrain.results import Control, ResultRow
+from taskgrain.results import ResultRow
 
 STILL_IMPROVING = 0.01  # a gain of more than one point in the last epoch: training was cut short
 STILL_IMPROVING_MARK = "\N{NORTH EAST ARROW}"
@@ -23,16 +24,6 @@ SOURCE_METRICS = (
     "unknown-rate",
     "gain-last-epoch",
 )
-SOURCE_LABELS = (
-    "label bits a clip",
-    "top-1",
-    "group",
-    "exact match",
-    "template",
-    "objects",
-    "unknown words",
-    "last-epoch gain",
-)
 GRAIN_METRICS = (
     *("mean-per-class", "top-5", "accuracy-at-", "categories-floor", "categories-linear"),
     *("contrastive", "contrastive-floor", "errors-within-groups", "errors-between-groups"),
@@ -45,41 +36,16 @@ CAPTION_METRICS = (
     *("bleu-4", "rouge-l", "cider-d", "length-ratio"),
 )
 """A name that ends in a hyphen stands for all that begin with it."""
-LABELS = {
-    "mean-per-class": "mean over classes",
-    "top-5": "top-5",
-    "accuracy-at-": "at ",
-    "categories-floor": "categories, floor",
-    "categories-linear": "categories, linear",
-    "contrastive": "contrastive",
-    "contrastive-floor": "contrastive, floor",
-    "errors-within-groups": "errors in the group",
-    "errors-between-groups": "errors across groups",
-    "exact-match": "exact match",
-    "exact-match-at-": "exact, ",
-    "template-accuracy": "template",
-    "object-accuracy": "objects",
-    "noun-accuracy": "nouns",
-    "modifier-accuracy": "modifiers",
-    "direction-errors": "wrong direction",
-    "template-ranking": "ranked first",
-    "template-ranking-top-5": "ranked in five",
-    "template-ranking-with-objects": "first, all words",
-}
-"""What a narrow column is called; others have their name in words."""
 CLASS_PROBES = ("head", "linear")
 Key = tuple[str, Control | None, str]  # source, control, metric
 
 
 def source_table(lookup: Lookup) -> Table:
     """Return each source's own validation scores."""
-    shown = [
-        (metric, label)
-        for metric, label in zip(SOURCE_METRICS, SOURCE_LABELS, strict=True)
-        if any(row.metric == metric for row in lookup.rows if row.target == SOURCE_VALIDATION)
-    ]
+    found = {row.metric for row in lookup.rows if row.target == SOURCE_VALIDATION}
+    shown = [metric for metric in SOURCE_METRICS if metric in found]
     lines = (
-        Line(source, tuple(_source_cell(lookup, source, metric) for metric, _ in shown), key=source)
+        Line(source, tuple(_source_cell(lookup, source, metric) for metric in shown), key=source)
         for source in lookup.sources
     )
     kept = tuple(line for line in lines if any(cell.shown for cell in line.cells))
@@ -95,7 +61,7 @@ def source_table(lookup: Lookup) -> Table:
             f"{_seed_words(lookup)}"
         ),
         corner="source",
-        columns=tuple(Column(label) for _, label in shown),
+        columns=tuple(map(_column, shown)),
         blocks=(Block("", kept),) if kept else (),
     )
 
@@ -167,10 +133,10 @@ def caption_table(lookup: Lookup) -> Table:
 
 
 def _column(metric: str) -> Column:
-    start = next((key for key in LABELS if _is_named(metric, key)), None)
-    if start is None:
+    key = metric_key(metric)
+    if key is None or not METRICS[key].column:
         return Column(metric_words(metric))
-    return Column(LABELS[start] + metric.removeprefix(start))
+    return Column(METRICS[key].column + (metric.removeprefix(key) if key.endswith("-") else ""))
 
 
 def _is_named(metric: str, name: str) -> bool:

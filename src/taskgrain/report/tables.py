@@ -7,8 +7,9 @@ import io
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from taskgrain.names import EPISODE_METRIC
 from taskgrain.report.words import MINUS, NO_RESULT, format_value
-from taskgrain.results import EPISODE_METRIC, ResultRow
+from taskgrain.results import ResultRow
 
 TEX_SPECIAL = {
     "\\": r"\textbackslash{}",

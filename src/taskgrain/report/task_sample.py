@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+from taskgrain.names import (
+    MEAN_OVER_TASKS,
+    SLOPE_OVER_TASKS,
+    TASK_KINDS,
+    VARIANCE_OVER_TASKS,
+    mean_over_kind,
+)
 from taskgrain.report.lookup import Lookup, unique
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
 from taskgrain.report.words import (
     MINUS,
-    TASK_KINDS,
     format_value,
     metric_words,
     p_words,
     probe_words,
     shots_words,
 )
-from taskgrain.results import (
-    MEAN_OVER_TASKS,
-    SLOPE_OVER_TASKS,
-    VARIANCE_OVER_TASKS,
-    ResultRow,
-    mean_over_kind,
-)
+from taskgrain.results import ResultRow
 
 COLUMNS = (
     (MEAN_OVER_TASKS, "all tasks"),

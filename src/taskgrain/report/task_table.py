@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from taskgrain.names import ALIGNMENT_GAIN
 from taskgrain.report.lookup import Lookup, base_target, world_of
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of
 from taskgrain.report.transfer_tables import ladder_question, main_metric, named_source
 from taskgrain.report.words import MINUS, metric_words, probe_words, shots_words
-from taskgrain.results import ALIGNMENT_GAIN
 from taskgrain.statistics.alignment import NAMED, UNNAMED
 from taskgrain.tabletop.attributes import ATTRIBUTES
 from taskgrain.tabletop.tasks import TASKS, Given

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from taskgrain.results import (
-    ALIGNMENT,
-    ALIGNMENT_GAIN,
-    ALIGNMENT_GAIN_IF_SHOWN,
-    DETECTABLE,
+from taskgrain.names import (
+    CONTROLS,
     EPISODE_METRIC,
-    MEAN_OVER_TASKS,
-    SLOPE_OVER_TASKS,
-    TREND,
-    VARIANCE_OVER_TASKS,
-    mean_over_kind,
+    INTERVALS,
+    METRICS,
+    PROBES,
+    READOUTS,
+    TARGET_NORM,
+    Unit,
+    metric_key,
 )
 
 ABSENT = "n/a"
@@ -23,117 +23,7 @@ NO_RESULT = "no result"  # of a probe that failed
 MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
-PROBES = {
-    "logistic": "logistic regression",
-    "logistic-regression": "logistic regression",
-    "nearest-mean": "nearest class mean",
-    "nearest-class-mean": "nearest class mean",
-    "k-nn": "nearest neighbours (cosine)",
-    "logistic-regression-cv": "logistic regression, penalty chosen on the support",
-    "ridge": "ridge",
-    "rbf-ridge": "kernel ridge (RBF)",
-    "mlp": "small neural network",
-    "recurrent": "recurrent probe",
-    "attentive": "attentive pooling",
-    "head": "the source's own head",
-    "decoder": "the source's own decoder",
-    "linear": "a linear read-out of the source's frozen features",
-}
-TASK_KINDS = ("named", "kind-named", "unnamed")
-VARIANCES = (
-    "variance of tasks",
-    "variance of encoder seeds",
-    "variance of tasks x encoder seeds",
-)
-METRICS = {
-    "top-1": "top-1 accuracy",
-    "top-5": "top-5 accuracy",
-    "mean-per-class": "accuracy, mean over classes",
-    "group-accuracy": "group accuracy",
-    "exact-match": "caption exact match",
-    "template-accuracy": "caption template right",
-    "object-accuracy": "caption objects right",
-    "noun-accuracy": "caption nouns right",
-    "modifier-accuracy": "caption modifiers right",
-    "unknown-rate": "words of the captions that training never showed",
-    "gain-last-epoch": "gain in the last epoch",
-    "entropy-bits": "label entropy, bits a clip",
-    "accuracy-at-": "accuracy at the level ",
-    "categories-floor": "categories, by each group's commonest",
-    "categories-linear": "categories, by a linear read-out",
-    "contrastive": "contrastive groups",
-    "contrastive-floor": "contrastive groups, by the commonest category",
-    "errors-within-groups": "errors within the true group",
-    "errors-between-groups": "errors into other groups",
-    "exact-match-at-": "exact match in the form ",
-    "direction-errors": "captions with a wrong direction",
-    "bleu-1": "BLEU-1",
-    "bleu-2": "BLEU-2",
-    "bleu-3": "BLEU-3",
-    "bleu-4": "BLEU-4",
-    "rouge-l": "ROUGE-L",
-    "cider-d": "CIDEr-D",
-    "length-ratio": "length ratio",
-    "template-ranking": "template ranked first",
-    "template-ranking-top-5": "template ranked among five",
-    "template-ranking-with-objects": "template ranked first, by all words",
-    TREND: "gain per level step",
-    DETECTABLE: "smallest difference that would be found",
-    MEAN_OVER_TASKS: "mean over tasks",
-    **{mean_over_kind(kind): f"mean over {kind} tasks" for kind in TASK_KINDS},
-    SLOPE_OVER_TASKS: "gain for a unit of alignment gain",
-    **dict(zip(VARIANCE_OVER_TASKS, VARIANCES, strict=True)),
-    ALIGNMENT: "alignment, 0 to 1",
-    ALIGNMENT_GAIN: "alignment gain",
-    ALIGNMENT_GAIN_IF_SHOWN: "alignment gain, had every value been shown",
-}
-CONTROLS = {
-    "chance": "chance",
-    "majority": "most frequent category",
-    "pixels": "raw pixels",
-    "motion-energy": "motion energy",
-    "random-encoder": "untrained encoder",
-    "permuted-labels": "shuffled target labels",
-    "shuffled-time": "shuffled frames",
-    "first-frame": "first frame",
-    "last-frame": "last frame",
-    "first-and-last-frame": "first and last frame",
-    "duration": "length of the clip",
-    "byte-size": "size of the file",
-    "random-labels": "encoder trained on random labels",
-    "from-scratch": "encoder and head trained on the target's support alone",
-    "blind-decoder": "blind decoder",
-    "commonest-caption": "commonest caption",
-    "commonest-word": "true template, commonest word",
-    "same-category": "random caption of the same category",
-}
-READOUTS = {
-    "own-head": "its own head",
-    "lstm-mean": "LSTM, mean of its steps",
-    "lstm-mean-deviation": "LSTM, mean and deviation of its steps",
-    "lstm-last": "LSTM, last step",
-    "lstm-steps": "LSTM, all steps",
-    "channels-mean": "both channels before the LSTM",
-    "spatial-mean": "2D channel before the LSTM",
-    "temporal-mean": "3D channel before the LSTM",
-}
-TARGET_NORM = "+target-norm"  # at the end of a read-out's name
-INTERVALS = {
-    "clips": "over test clips, these encoders held fixed",
-    "clip-pairs": "over pairs of test clips in two looks, these encoders held fixed",
-    "draws": "over support draws, these encoders and test clips held fixed",
-    "seeds": "over encoder seeds",
-    "crossed": "over seeds, support draws, test clips and classes together",
-    "episodes": "over episodes, these encoders held fixed",
-    "tasks": "over tasks and encoder seeds together",
-}
-IN_BITS = frozenset({"entropy-bits"})
-OF_ONE = frozenset({ALIGNMENT, ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN})
-IN_SCORES = frozenset(
-    {"bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d", "length-ratio"}
-)
 SMALLEST_P = 1e-4  # below, p values are not told apart
-IN_POINTS = frozenset({"gain-last-epoch", TREND})
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +115,17 @@ def metric_words(metric: str) -> str:
     """Return a metric's name in words; those that end in a level, a form or a number too."""
     if episodes := EPISODE_METRIC.fullmatch(metric):
         return f"{episodes[1]}-way accuracy in episodes"
-    if metric in METRICS:
-        return METRICS[metric]
-    start = next((key for key in METRICS if key.endswith("-") and metric.startswith(key)), None)
-    return printable(metric if start is None else METRICS[start] + metric.removeprefix(start))
+    key = metric_key(metric)
+    if key is None:
+        return printable(metric)
+    rest = metric.removeprefix(key) if key.endswith("-") else ""
+    return METRICS[key].words + printable(rest)
 
 
 def control_words(control: str) -> str:
     """Return a control's name in words."""
-    return CONTROLS.get(control, printable(control))
+    known = CONTROLS.get(control)
+    return printable(control) if known is None else known.words
 
 
 def readout_words(readout: str) -> str:
@@ -265,14 +157,18 @@ def count_words(count: int, noun: str) -> str:
 
 def format_value(metric: str, value: float, *, is_difference: bool = False) -> str:
     """Print a row's value as its metric asks."""
-    if metric in IN_BITS:
-        return bits(value)
-    if metric in IN_SCORES:
-        return score(value)
-    if metric in VARIANCE_OVER_TASKS:
+    key = metric_key(metric)
+    unit = "percent" if key is None else METRICS[key].unit
+    if unit == "variance":
         return f"{1e4 * value:.2f}".replace("-", MINUS)  # in squared percentage points
-    if metric in OF_ONE:
-        return of_one(value)
-    if metric.startswith(DETECTABLE):  # a size: it has no sign
-        return percent(value)
-    return points(value) if is_difference or metric in IN_POINTS else percent(value)
+    if unit in PRINTED:
+        return PRINTED[unit](value)
+    return points(value) if is_difference or unit == "points" else percent(value)
+
+
+PRINTED: Mapping[Unit, Callable[[float], str]] = {
+    "bits": bits,
+    "score": score,
+    "of-one": of_one,
+    "size": percent,  # a size has no sign
+}

@@ -15,7 +15,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.statistics.intervals import ClipMetric, Interval, clip_weights
+from taskgrain.names import ClipMetric
+from taskgrain.statistics.intervals import Interval, clip_weights
 from taskgrain.statistics.student import from_error
 
 Classes = Literal["random", "fixed"]

@@ -8,19 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.names import CLIP_METRICS, ClipMetric, IntervalKind
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.resamples import Draw, StoredDraws
-
-IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes", "clip-pairs", "tasks"]
-INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
-
-ClipMetric = Literal["top-1", "mean-per-class"]
-CLIP_METRICS: tuple[ClipMetric, ...] = get_args(ClipMetric)
 
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side

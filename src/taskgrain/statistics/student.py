@@ -15,7 +15,8 @@ import numpy as np
 # scipy ships no types.
 from scipy.special import stdtr, stdtrit
 
-from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval, IntervalKind
+from taskgrain.names import IntervalKind
+from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval
 
 LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
 ROUNDING = 1e-12  # what differs by less, of the values themselves, is equal

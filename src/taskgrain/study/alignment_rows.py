@@ -10,13 +10,8 @@ from taskgrain.config.clips import Target
 from taskgrain.data.manifest import Split
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.template import strip_brackets
-from taskgrain.results import (
-    ALIGNMENT,
-    ALIGNMENT_GAIN,
-    ALIGNMENT_GAIN_IF_SHOWN,
-    ResultRow,
-    write_rows,
-)
+from taskgrain.names import ALIGNMENT, ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN
+from taskgrain.results import ResultRow, write_rows
 from taskgrain.study.alignment import (
     Alignment,
     SourceWorld,

@@ -19,7 +19,7 @@ from taskgrain.metrics.ngrams import TokenPairs
 from taskgrain.metrics.ptb import ptb_words
 from taskgrain.metrics.rouge import rouge_l
 from taskgrain.metrics.tally import Tally
-from taskgrain.results import Control
+from taskgrain.names import Control
 from taskgrain.scoring.caption_files import ReferenceClip
 from taskgrain.scoring.floors import floor_captions
 from taskgrain.statistics.intervals import Interval

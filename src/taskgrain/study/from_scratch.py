@@ -29,6 +29,7 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.models.build import add_readouts
 from taskgrain.models.inputs import UNMEASURED
 from taskgrain.models.model import SourceModel
+from taskgrain.names import OWN_HEAD
 from taskgrain.results import Shots
 from taskgrain.study.changes import changes_of, shows_changes
 from taskgrain.study.inputs import Inputs, batches_in_order
@@ -40,7 +41,6 @@ from taskgrain.train.loop import Splits, train
 from taskgrain.train.options import TrainingOptions
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import Answers, evaluation_of, placed
-from taskgrain.transfer.pairing import OWN_HEAD
 from taskgrain.transfer.predictions import write_evaluation
 from taskgrain.transfer.task import TargetTask
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from taskgrain.config.clips import Target
 from taskgrain.data.store import DECODE_SECONDS, shard_index
 from taskgrain.jobs.executor import Cell, Facts, Worker
+from taskgrain.names import ALIGNMENT
 from taskgrain.prepare.rendering import DRAW_SECONDS
-from taskgrain.results import ALIGNMENT
 from taskgrain.study.alignment_rows import (
     ALIGNMENT_FILE,
     alignment_seconds,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.learned import SOURCE_VALIDATION
-from taskgrain.results import Control, ResultRow
+from taskgrain.names import Control
+from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
 
 

@@ -12,9 +12,8 @@ from typing import Literal, get_args
 
 from taskgrain.config.learning import Source
 from taskgrain.config.networks import Encoder
-from taskgrain.config.testing import Control, Readout
 from taskgrain.errors import ConfigError
-from taskgrain.results import CONTROLS
+from taskgrain.names import CONTROLS, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
@@ -22,7 +21,7 @@ from taskgrain.transfer.probes import PROBES
 from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
 
-FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+FLAT_CONTROLS: tuple[ChosenControl, ...] = ("pixels", "motion-energy", *SHORTCUTS)
 """Controls with one vector a clip, and no steps."""
 FLAT: Literal["flat"] = "flat"  # their read-out
 PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
@@ -74,7 +73,7 @@ class SubjectKey:
         return self.features.source
 
     @property
-    def control(self) -> Control | None:
+    def control(self) -> ChosenControl | None:
         """Give the control that the subject is, or None for a source."""
         return None if self.kind == "source" else self.kind
 

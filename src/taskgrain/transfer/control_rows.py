@@ -16,12 +16,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.results import Control, ResultRow
-from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
+from taskgrain.names import OWN_HEAD, ClipMetric, Control
+from taskgrain.results import ResultRow
+from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
 from taskgrain.transfer.difference_rows import crossed_intervals, pair_intervals
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import OWN_HEAD, answers_like, by_subject
+from taskgrain.transfer.pairing import answers_like, by_subject
 from taskgrain.transfer.rows import (
     problem_of,
     row_of,

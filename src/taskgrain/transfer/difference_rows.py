@@ -12,15 +12,10 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.crossed import crossed_fault, crossed_interval
-from taskgrain.statistics.intervals import (
-    CLIP_METRICS,
-    ClipBootstrap,
-    ClipMetric,
-    Interval,
-    clip_weights,
-)
+from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
 from taskgrain.statistics.student import has_spread, paired_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.pairing import answers_like, by_subject, paired_by_readout

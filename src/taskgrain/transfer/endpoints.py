@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from taskgrain.results import DETECTABLE, ResultRow, Shots, less_target, select, versus_each
+from taskgrain.names import DETECTABLE, ClipMetric
+from taskgrain.results import ResultRow, Shots, less_target, select, versus_each
 from taskgrain.statistics.holm import holm
-from taskgrain.statistics.intervals import ClipMetric
 from taskgrain.statistics.power import minimum_detectable_difference
 from taskgrain.transfer.rows import without_interval
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taskgrain.errors import ResultError
-from taskgrain.results import Control
+from taskgrain.names import Control
 from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.archive import read_arrays, write_arrays
 from taskgrain.transfer.episodes import EpisodeAnswers

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
-from taskgrain.results import Control
+from taskgrain.names import Control
 from taskgrain.transfer.answer import NO_ANSWER, Problems, answer_many
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, Subject
 from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
-from taskgrain.results import Control, Shots
+from taskgrain.names import Control
+from taskgrain.results import Shots
 from taskgrain.transfer.answer import NO_ANSWER, Answered, Problems, answer_by_each
 from taskgrain.transfer.archive import StoredArray
 from taskgrain.transfer.draws import support_draws

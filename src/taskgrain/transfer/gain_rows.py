@@ -13,14 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow
-from taskgrain.statistics.intervals import (
-    ClipBootstrap,
-    ClipMetric,
-    Interval,
-    clip_weights,
-    has_enough_clips,
-)
+from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights, has_enough_clips
 from taskgrain.statistics.student import has_spread, paired_interval
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.evaluate import Answers, Evaluation

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from taskgrain.errors import ResultError
-from taskgrain.results import Control
+from taskgrain.names import Control
 from taskgrain.transfer.evaluate import Answers, Evaluation
-
-OWN_HEAD = "own-head"
-"""The read-out of a network that no probe reads: a head of its own answers."""
 
 
 class Measured(Protocol):

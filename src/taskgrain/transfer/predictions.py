@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from taskgrain.errors import ResultError
-from taskgrain.results import Control, Shots
+from taskgrain.names import Control
+from taskgrain.results import Shots
 from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.archive import StoredArray, read_arrays, write_arrays
 from taskgrain.transfer.evaluate import Answers, Evaluation

@@ -14,7 +14,7 @@ import numpy as np
 from taskgrain.transfer.features import FeatureSet
 
 if TYPE_CHECKING:
-    from taskgrain.config.testing import Readout
+    from taskgrain.names import Readout
 
 Place = Literal["output", "channels"]
 """Where an encoder is read: what it gives, or what its channels give before the LSTM."""

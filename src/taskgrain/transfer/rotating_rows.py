@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from taskgrain.results import TREND, ResultRow
+from taskgrain.names import TREND
+from taskgrain.results import ResultRow
 from taskgrain.statistics.student import mean_interval, paired_interval
 
 

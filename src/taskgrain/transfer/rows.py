@@ -13,15 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.alarm import permuted_label_interval
-from taskgrain.statistics.intervals import (
-    CLIP_METRICS,
-    ClipBootstrap,
-    ClipMetric,
-    Interval,
-    clip_weights,
-)
+from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
 from taskgrain.statistics.student import mean_interval
 from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.evaluate import Answers, Evaluation

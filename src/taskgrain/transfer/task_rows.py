@@ -11,16 +11,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.results import (
+from taskgrain.names import (
     ALIGNMENT_GAIN,
     ALIGNMENT_GAIN_IF_SHOWN,
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
     VARIANCE_OVER_TASKS,
-    ResultRow,
     mean_over_kind,
-    select,
 )
+from taskgrain.results import ResultRow, select
 from taskgrain.statistics.alignment import Kind, kind_of
 from taskgrain.statistics.tasks import (
     TaskEstimate,

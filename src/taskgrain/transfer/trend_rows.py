@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
-from taskgrain.results import TREND, ResultRow
-from taskgrain.statistics.intervals import ClipMetric, Interval
+from taskgrain.names import TREND, ClipMetric
+from taskgrain.results import ResultRow
+from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.trend import slopes, trend_interval
 from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.pairing import answers_like

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from taskgrain.config.testing import ProbeName
+from taskgrain.names import ProbeName
 from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
 from taskgrain.transfer.probes.arrays import Floats, Labels
 from taskgrain.transfer.probes.logistic import LOGISTIC_C

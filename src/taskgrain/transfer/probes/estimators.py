@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from taskgrain.config.testing import ProbeName
+from taskgrain.names import ProbeName
 from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
 from taskgrain.transfer.probes.arrays import Floats
 from taskgrain.transfer.probes.linear import LinearScores
