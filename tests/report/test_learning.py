@@ -6,9 +6,8 @@ from taskgrain.names import Control
 from taskgrain.report.answer import answer
 from taskgrain.report.controls import findings
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
-from taskgrain.report.learning import learned_phrase, learned_table
+from taskgrain.report.learning import learned_phrase, learned_table, passes_table
 from taskgrain.report.lookup import Lookup
-from taskgrain.report.passes import passes_table
 from taskgrain.report.verdict import Verdict
 from taskgrain.report.words import plain
 from taskgrain.results import ResultRow

@@ -7,7 +7,7 @@ import pytest
 from taskgrain.data.headers import read_header
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import DECODE_SECONDS
-from taskgrain.study.footage import SAMPLED_CLIPS, Footage, footage_of
+from taskgrain.study.datasets import SAMPLED_CLIPS, Footage, footage_of
 from tests.making import moving_square, row, write_annotations, write_video
 
 

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from taskgrain.study.processor import processor_kind
+from taskgrain.study.settled import processor_kind
 
 pytestmark = pytest.mark.slow
 

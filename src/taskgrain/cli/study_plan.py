@@ -14,8 +14,8 @@ from taskgrain.report.words import count_words
 if TYPE_CHECKING:
     from taskgrain.config.settings import Study
     from taskgrain.study.cost import StudyCost
-    from taskgrain.study.footage import Footage
-    from taskgrain.study.seed_facts import SeedFacts
+    from taskgrain.study.datasets import Footage
+    from taskgrain.study.seed_clips import SeedFacts
 
 
 def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bool) -> None:
@@ -32,7 +32,7 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     from taskgrain.study.plan import plan_cells, total_seconds
     from taskgrain.study.provenance import check_frozen_commit
     from taskgrain.study.run import lay_out_study, usual_workers
-    from taskgrain.study.seed_facts import seed_facts
+    from taskgrain.study.seed_clips import seed_facts
     from taskgrain.train.precision import check_precision, named_device
 
     check_precision(settings.train.precision, device=named_device(device))

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 from taskgrain.names import CONTROLS
 from taskgrain.report.lookup import Lookup, Question, question_of, unique
-from taskgrain.report.regrouped import regrouped_phrases
 from taskgrain.report.run_folder import RunFolder, processors_of
 from taskgrain.report.transfer_tables import ladder_question
-from taskgrain.report.twins import false_claims
+from taskgrain.report.twins import false_claims, regrouped_phrases
 from taskgrain.report.verdict import Verdict, verdict_of
 from taskgrain.report.words import (
     Number,

@@ -1,11 +1,18 @@
-"""A/A: what would have been claimed of two encoders that learned the same labels."""
+"""Sources that are there to show what chance does: twins, and groups that mean nothing.
+
+Twins learned the same labels from other first weights (A/A): what is claimed of them is false.
+Regrouped sources learned groups of the same sizes whose categories were drawn.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from taskgrain.report.lookup import SEED_INTERVALS, Lookup, Question
+from taskgrain.report.run_folder import SourceFacts
 from taskgrain.report.transfer_tables import main_metric
 from taskgrain.report.verdict import Verdict, verdict_of
-from taskgrain.report.words import Phrase, interval_words
+from taskgrain.report.words import Phrase, interval_words, percent_number, points_number, span
 from taskgrain.results import ResultRow
 from taskgrain.statistics.power import LEVEL
 
@@ -61,3 +68,39 @@ def _is_claimed(lookup: Lookup, rows: tuple[ResultRow, ...]) -> bool:
     p = None if tested is None else tested.p
     verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p)
     return verdict in (Verdict.BETTER, Verdict.WORSE)
+
+
+def regrouped_phrases(lookup: Lookup, question: Question) -> Iterator[Phrase]:
+    """Yield what each source that learned random groups scored, and its paired difference.
+
+    Args:
+        lookup: the rows of the run.
+        question: where the controls are read.
+    """
+    for source in lookup.study.sources:
+        row = lookup.measured(source.name, question)
+        if not source.regrouped or row is None or row.value is None:
+            continue
+        phrase: Phrase = (
+            f"“{source.name}” learned the categories in random groups, as many and as large as at "
+            f"the level {source.classify}, drawn anew for every seed: a label of as many bits "
+            "without its meaning. It scores ",
+            percent_number(row.value),
+        )
+        if row.low is not None and row.high is not None:
+            phrase = (*phrase, " (", *span(row.low, row.high), ")")
+        yield (*phrase, *_difference(lookup, question, source))
+
+
+def _difference(lookup: Lookup, question: Question, source: SourceFacts) -> Phrase:
+    primary = lookup.study.primary
+    if primary is None:
+        return (".",)
+    row = lookup.difference(source.name, primary.versus, question)
+    if row is None or row.value is None:
+        return (".",)
+    phrase: Phrase = (f"; minus “{primary.versus}” that is ", points_number(row.value), " points")
+    if row.low is not None and row.high is not None:
+        interval = f", {interval_words(row.interval)})."
+        return (*phrase, " (", *span(row.low, row.high, signed=True), interval)
+    return (*phrase, ".")

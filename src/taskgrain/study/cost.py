@@ -15,9 +15,8 @@ from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.models.build import add_readouts
 from taskgrain.models.model import SourceModel
 from taskgrain.study.arithmetic import count_forward
-from taskgrain.study.datasets import SOURCE, Dataset
+from taskgrain.study.datasets import SOURCE, Dataset, Footage, footage_of
 from taskgrain.study.extracting import STATISTICS_CLIPS
-from taskgrain.study.footage import Footage, footage_of
 from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.sources import source_task

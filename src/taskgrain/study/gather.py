@@ -23,7 +23,7 @@ from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import floor_seeds, floors_name
 from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.seed_facts import facts_json, seed_facts
+from taskgrain.study.seed_clips import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name
 from taskgrain.study.subjects import SubjectKey, subjects, under_seeds
 from taskgrain.study.targets import (

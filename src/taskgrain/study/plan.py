@@ -19,7 +19,7 @@ from taskgrain.study.alignment_rows import (
     score_alignment,
 )
 from taskgrain.study.checking import check_clips
-from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
+from taskgrain.study.datasets import SOURCE, Dataset, footage_of, prepare_shard, shards
 from taskgrain.study.episodes import (
     EPISODE_SECONDS,
     asks_episodes,
@@ -29,7 +29,6 @@ from taskgrain.study.episodes import (
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
-from taskgrain.study.footage import footage_of
 from taskgrain.study.from_scratch import (
     FROM_SCRATCH,
     learn_from_scratch,
