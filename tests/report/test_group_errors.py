@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taskgrain.report.held_out import group_error_table
+from taskgrain.report.group_errors import group_error_table
 from taskgrain.report.lookup import Lookup
 from taskgrain.results import ResultRow
 

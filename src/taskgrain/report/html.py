@@ -25,7 +25,7 @@ from taskgrain.report.controls import (
 from taskgrain.report.drawing import Drawing, source_colours, variables
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
-from taskgrain.report.held_out import group_error_table
+from taskgrain.report.group_errors import group_error_table
 from taskgrain.report.learning import learned_phrase, learned_table, passes_table
 from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin, is_ladder
 from taskgrain.report.run_folder import RunFolder, read_run_folder
