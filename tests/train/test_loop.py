@@ -21,7 +21,7 @@ from taskgrain.train.options import TrainingOptions
 from taskgrain.train.run_log import read_records
 
 BOTH = LossWeights(classification=0.5, captioning=0.5)
-OPTIONS = TrainingOptions(epochs=2, weights=BOTH, peak_lr=1e-2, weight_decay=0.0, seed=0)
+OPTIONS = TrainingOptions(epochs=2, weights=BOTH, learning_rate=1e-2, weight_decay=0.0, seed=0)
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=16)
 
 
@@ -134,7 +134,7 @@ def test_the_best_epoch_and_the_last_are_kept_apart(tmp_path: Path) -> None:
 
 def test_of_equally_good_epochs_the_first_is_the_best(tmp_path: Path) -> None:
     # A rate this small changes no answer, so that every epoch has the same score.
-    options = replace(OPTIONS, epochs=3, peak_lr=1e-12)
+    options = replace(OPTIONS, epochs=3, learning_rate=1e-12)
     result = fit(make_model(), tmp_path, make_batch(), options=options)
     scores = [record.validation for record in read_records(tmp_path / "epochs.jsonl")]
     assert scores[0] == scores[1] == scores[2]

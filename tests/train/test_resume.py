@@ -29,7 +29,7 @@ STEPS_PER_EPOCH, EPOCHS = 4, 3
 OPTIONS = TrainingOptions(
     epochs=EPOCHS,
     weights=LossWeights(classification=0.5, captioning=0.5),
-    peak_lr=1e-2,
+    learning_rate=1e-2,
     weight_decay=0.01,
     seed=5,
     share_every=2,
@@ -272,8 +272,8 @@ def test_a_damaged_state_is_gone_back_from_loudly(
 
 def test_a_run_with_other_settings_is_refused_with_the_difference(tmp_path: Path) -> None:
     run(tmp_path, watch=StopAt(2).watch())
-    with pytest.raises(RunError, match=r"peak_lr was 0\.01, is 0\.02\. Choose"):
-        run(tmp_path, options=replace(OPTIONS, peak_lr=0.02))
+    with pytest.raises(RunError, match=r"learning_rate was 0\.01, is 0\.02\. Choose"):
+        run(tmp_path, options=replace(OPTIONS, learning_rate=0.02))
 
 
 def test_how_often_the_state_is_saved_changes_no_number(

@@ -15,7 +15,7 @@ from taskgrain.train.schedule import Plateau, PlateauRule, Schedule, lr_at, step
 @given(st.integers(1, 300), st.floats(1e-6, 1.0))
 def test_the_rate_rises_once_and_falls_once(num_steps: int, peak_lr: float) -> None:
     rates = [
-        lr_at(step, schedule="one-cycle", num_steps=num_steps, peak_lr=peak_lr)
+        lr_at(step, schedule="one-cycle", num_steps=num_steps, learning_rate=peak_lr)
         for step in range(num_steps)
     ]
     top = rates.index(max(rates))
@@ -26,7 +26,7 @@ def test_the_rate_rises_once_and_falls_once(num_steps: int, peak_lr: float) -> N
 
 def test_the_rate_starts_low_peaks_and_ends_near_nothing() -> None:
     def rate(step: int) -> float:
-        return lr_at(step, schedule="one-cycle", num_steps=101, peak_lr=0.5)
+        return lr_at(step, schedule="one-cycle", num_steps=101, learning_rate=0.5)
 
     assert rate(0) == pytest.approx(0.5 / 25)
     assert rate(30) == pytest.approx(0.5)
@@ -39,7 +39,7 @@ def test_the_rate_is_that_of_torchs_own_schedule() -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=0.5, total_steps=101)
     for step in range(101):
         # torch puts its peak one step earlier: 0.3 * 101 - 1 = 29.3, not 30.
-        ours = lr_at(step, schedule="one-cycle", num_steps=101, peak_lr=0.5)
+        ours = lr_at(step, schedule="one-cycle", num_steps=101, learning_rate=0.5)
         assert ours == pytest.approx(optimizer.param_groups[0]["lr"], abs=0.03)
         optimizer.step()
         if step < 100:
@@ -49,13 +49,13 @@ def test_the_rate_is_that_of_torchs_own_schedule() -> None:
 @pytest.mark.parametrize("step", [-1, 10])
 def test_a_step_outside_the_run_has_no_rate(step: int) -> None:
     with pytest.raises(ValueError, match="expected 0 to 9"):
-        lr_at(step, schedule="one-cycle", num_steps=10, peak_lr=0.1)
+        lr_at(step, schedule="one-cycle", num_steps=10, learning_rate=0.1)
 
 
 @given(st.integers(1, 300))
 def test_the_cosine_warms_up_and_falls_towards_nothing(num_steps: int) -> None:
     rates = [
-        lr_at(step, schedule="cosine", num_steps=num_steps, peak_lr=0.5)
+        lr_at(step, schedule="cosine", num_steps=num_steps, learning_rate=0.5)
         for step in range(num_steps)
     ]
     top = rates.index(max(rates))
@@ -69,7 +69,7 @@ def test_the_cosine_warms_up_and_falls_towards_nothing(num_steps: int) -> None:
 
 @pytest.mark.parametrize("schedule", ["constant", "plateau"])
 def test_a_flat_rate_is_flat(schedule: Schedule) -> None:
-    rates = {lr_at(step, schedule=schedule, num_steps=9, peak_lr=0.3) for step in range(9)}
+    rates = {lr_at(step, schedule=schedule, num_steps=9, learning_rate=0.3) for step in range(9)}
     assert rates == {0.3}
 
 

@@ -14,10 +14,10 @@ from taskgrain.losses import LossSums, LossTerms, LossWeights
 from taskgrain.models.build import add_readouts
 from taskgrain.models.model import SourceModel
 from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
+from taskgrain.train.options import TrainingOptions
 from taskgrain.train.precision import Precision, make_scaler
 from taskgrain.train.step import (
     Shares,
-    StepOptions,
     draw_hidden,
     gradient_shares,
     reproducible,
@@ -26,6 +26,9 @@ from taskgrain.train.step import (
 )
 
 CPU = torch.device("cpu")
+OPTIONS = TrainingOptions(
+    epochs=1, weights=LossWeights(0.25, 0.75), learning_rate=0.5, weight_decay=0.0, seed=0
+)
 
 
 class Pooled(nn.Module):
@@ -77,7 +80,9 @@ def step_on(
     precision: Precision = "fp32",
     counts_padding: bool = False,
 ) -> tuple[LossSums, Shares]:
-    options = StepOptions(LossWeights(0.25, 0.75), 0, 0.0, CPU, precision, counts_padding)
+    options = replace(
+        OPTIONS, max_gradient_norm=0.0, precision=precision, counts_padding=counts_padding
+    )
     return train_step(
         model, batches, descent=descent, step=7, options=options, measures_shares=False
     )
@@ -224,7 +229,7 @@ def test_settings_are_put_back_after_an_error() -> None:
 
 
 def test_hidden_captions_are_drawn_anew_in_every_step_and_from_the_step_alone() -> None:
-    options = StepOptions(LossWeights(0, 1), 0, 1.0, CPU, "fp32", hidden_captions=0.4)
+    options = replace(OPTIONS, weights=LossWeights(0, 1), hidden_captions=0.4)
 
     def drawn(step: int) -> list[bool]:
         torch.manual_seed(step)
@@ -240,7 +245,7 @@ def test_hidden_captions_are_drawn_anew_in_every_step_and_from_the_step_alone() 
 def test_a_step_learns_hidden_captions_from_the_clip_alone() -> None:
     losses = {}
     for share in (0.0, 1.0):
-        options = StepOptions(LossWeights(0, 1), 0, 1.0, CPU, "fp32", hidden_captions=share)
+        options = replace(OPTIONS, weights=LossWeights(0, 1), hidden_captions=share)
         model = make_model()
         descent = Descent(make_optimizer(model, weight_decay=0), make_scaler("fp32", device=CPU))
         sums, _ = train_step(

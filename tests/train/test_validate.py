@@ -6,7 +6,7 @@ import torch
 from taskgrain.labels.vocabulary import UNK
 from taskgrain.losses import LossSums, LossWeights
 from taskgrain.models.build import build_model, compact_shape
-from taskgrain.train.step import StepOptions
+from taskgrain.train.options import TrainingOptions
 from taskgrain.train.validate import Validation, is_exact, validate
 
 
@@ -44,7 +44,13 @@ def test_a_model_without_clips_is_not_scored(is_training: bool) -> None:
         validate(
             model,
             [],
-            options=StepOptions(LossWeights(1, 0), 0, 1.0, torch.device("cpu"), "fp32"),
+            options=TrainingOptions(
+                epochs=1,
+                weights=LossWeights(1, 0),
+                learning_rate=0.1,
+                weight_decay=0.0,
+                seed=0,
+            ),
             step=0,
         )
     assert model.training == is_training

@@ -136,7 +136,7 @@ def train_wires() -> list[Wire]:
         ),
         Wire("train.accumulate", 4, option("accumulate", 4)),
         Wire("train.optimizer", "adam", option("optimizer", "adam")),
-        Wire("train.learning_rate", 0.04, option("peak_lr", 0.04)),
+        Wire("train.learning_rate", 0.04, option("learning_rate", 0.04)),
         Wire("train.momentum", 0.7, option("momentum", 0.7)),
         Wire("train.weight_decay", 0.05, option("weight_decay", 0.05)),
         Wire("train.schedule", "cosine", option("schedule", "cosine")),

@@ -173,7 +173,7 @@ def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int)
 
 def options_of(
     inputs: Inputs,
-    weight: float,
+    classification_weight: float,
     training: ClipBatches,
     *,
     seed: int,
@@ -183,7 +183,7 @@ def options_of(
 
     Args:
         inputs: of the study.
-        weight: of the classification loss, lambda; the rest is that of the captions.
+        classification_weight: lambda; the rest is that of the captions.
         training: the clips that are learned from.
         seed: of dropout.
         passes: clips to see; None for as many as the training that is tested sees.
@@ -192,9 +192,11 @@ def options_of(
     return TrainingOptions(
         epochs=settings.epochs,
         weights=LossWeights(
-            classification=weight, captioning=1 - weight, label_smoothing=settings.label_smoothing
+            classification=classification_weight,
+            captioning=1 - classification_weight,
+            label_smoothing=settings.label_smoothing,
         ),
-        peak_lr=settings.learning_rate,
+        learning_rate=settings.learning_rate,
         weight_decay=settings.weight_decay,
         seed=seed,
         precision=inputs.precision,

@@ -26,7 +26,7 @@ from taskgrain.train.position import Position
 from taskgrain.train.precision import make_scaler
 from taskgrain.train.run_log import EpochRecord, append_record, drop_records_after
 from taskgrain.train.schedule import lr_at
-from taskgrain.train.step import Shares, StepOptions, reproducible, train_step
+from taskgrain.train.step import Shares, reproducible, train_step
 from taskgrain.train.tensorboard import TensorBoardLog
 from taskgrain.train.validate import Validation, validate
 
@@ -108,7 +108,7 @@ class _Run:
         if options.early_stopping is not None and waited >= options.early_stopping:
             return True
         lowers = options.schedule == "plateau"
-        return lowers and position.plateau.is_over(options.peak_lr, options.plateau)
+        return lowers and position.plateau.is_over(options.learning_rate, options.plateau)
 
     def result(self, status: Literal["finished", "stopped"]) -> TrainingResult:
         return TrainingResult(
@@ -266,24 +266,12 @@ def _train_on(run: _Run, batches: list[Batch]) -> None:
         batches,
         descent=run.descent,
         step=position.step,
-        options=_step_options(run.options),
+        options=run.options,
         measures_shares=step_in_epoch % run.options.share_every == 0,
     )
     position.sums, position.shares = position.sums + sums, position.shares + shares
     position.clip_passes += sum(len(batch.clip_ids) for batch in batches)
     position.step += 1
-
-
-def _step_options(options: TrainingOptions) -> StepOptions:
-    return StepOptions(
-        options.weights,
-        options.seed,
-        options.max_gradient_norm,
-        torch.device(options.device),
-        options.precision,
-        options.counts_padding,
-        options.hidden_captions,
-    )
 
 
 def _end_epoch(run: _Run, epoch: int) -> None:
@@ -292,7 +280,7 @@ def _end_epoch(run: _Run, epoch: int) -> None:
     validation = validate(
         run.model,
         run.splits.validation.batches(0),
-        options=_step_options(options),
+        options=options,
         step=position.step - 1,
     )
     # Of equal epochs the first is kept.
@@ -357,5 +345,10 @@ def _save(run: _Run) -> None:
 
 def _lr(run: _Run, step: int) -> float:
     options = run.options
-    lr = lr_at(step, schedule=options.schedule, num_steps=run.num_steps, peak_lr=options.peak_lr)
-    return run.position.plateau.lowered(lr, options.plateau)
+    rate = lr_at(
+        step,
+        schedule=options.schedule,
+        num_steps=run.num_steps,
+        learning_rate=options.learning_rate,
+    )
+    return run.position.plateau.lowered(rate, options.plateau)

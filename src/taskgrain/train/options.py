@@ -15,17 +15,21 @@ from taskgrain.train.precision import Precision
 from taskgrain.train.schedule import USUAL_RULE, PlateauRule, Schedule
 
 CHANGES_NO_NUMBER = ("save_seconds", "tensorboard")
+STORED_NAMES = {"learning_rate": "peak_lr"}  # option -> its key in a training state
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingOptions:
-    """How to train; all but `CHANGES_NO_NUMBER` belongs to what a result came from."""
+    """How to train, the same for every step; named as in `config.learning.Train` where it is there.
+
+    All but `CHANGES_NO_NUMBER` belongs to what a result came from.
+    """
 
     epochs: int  # at most: a plateau or early stopping may end training before
     weights: LossWeights
-    peak_lr: float
+    learning_rate: float  # the highest of the schedule
     weight_decay: float
-    seed: int  # of dropout; weights and clips have their own
+    seed: int  # of dropout and of the captions that are hidden; weights and clips have their own
     precision: Precision = "fp32"
     device: str = "cpu"
     optimizer: OptimizerKind = "adamw"
@@ -45,9 +49,11 @@ class TrainingOptions:
 
 def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
     """Give, as JSON takes it, what must not change while a run is resumed."""
-    settings = asdict(options)
-    for name in CHANGES_NO_NUMBER:
-        del settings[name]
+    settings = {
+        STORED_NAMES.get(name, name): value
+        for name, value in asdict(options).items()
+        if name not in CHANGES_NO_NUMBER
+    }
     settings["device"] = torch.device(options.device).type
     return {**settings, "steps_per_epoch": steps_per_epoch}
 
@@ -63,8 +69,9 @@ def refuse_other_settings(stored: object, now: Mapping[str, object], folder: Pat
         raise CheckpointError(f"{folder}: the training state does not say its settings")
     # A state of before an option existed was trained as the option's default says.
     then = {**_defaults(), **stored}
+    names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
     differences = [
-        f"{key} was {then.get(key)!r}, is {now.get(key)!r}"
+        f"{names.get(key, key)} was {then.get(key)!r}, is {now.get(key)!r}"
         for key in sorted({*then, *now})
         if then.get(key) != now.get(key)
     ]

@@ -3,35 +3,55 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 Schedule = Literal["one-cycle", "cosine", "plateau", "constant"]
 
 WARM_UP_SHARE = 0.3  # of all steps, one cycle
-START_DIVISOR = 25.0  # the first step's rate is peak_lr / START_DIVISOR
+START_DIVISOR = 25.0  # the first step's rate is learning_rate / START_DIVISOR
 END_DIVISOR = 1e4  # the last step's is that, divided again by END_DIVISOR
 COSINE_WARM_UP_SHARE = 0.05  # of all steps
 BETTER = 1e-4  # a score is better if above the best by this share of it, as in torch
 ROUNDING = 1e-9  # relative: 1e-4 * 0.1**4 is not below 1e-8
 
 
-def lr_at(step: int, *, schedule: Schedule, num_steps: int, peak_lr: float) -> float:
-    """Give the learning rate of a step, before any plateau has lowered it.
+def lr_at(step: int, *, schedule: Schedule, num_steps: int, learning_rate: float) -> float:
+    """Compute the learning rate of a step, before any plateau has lowered it.
 
     Args:
         step: 0 to num_steps - 1.
-        schedule: its shape; flat for "constant", and for "plateau".
+        schedule: its shape. "one-cycle" goes up along a cosine, then down along a longer one;
+            "cosine" up along a line that begins above 0, then down along a cosine that would end
+            at 0; "constant" is flat, and "plateau" too.
         num_steps: of the whole run, were it never ended early.
-        peak_lr: the highest rate.
+        learning_rate: the highest of the schedule.
 
     Raises:
         ValueError: if the run has no such step.
     """
     if not 0 <= step < num_steps:
         raise ValueError(f"step is {step}; expected 0 to {num_steps - 1}")
-    return _RATES[schedule](step, num_steps, peak_lr)
+    match schedule:
+        case "one-cycle":
+            first = learning_rate / START_DIVISOR
+            last = first / END_DIVISOR
+            top = WARM_UP_SHARE * (num_steps - 1)
+            if step < top:
+                return _half_cosine(first, learning_rate, step / top)
+            return _half_cosine(learning_rate, last, (step - top) / max(num_steps - 1 - top, 1))
+        case "cosine":
+            warm_up = round(COSINE_WARM_UP_SHARE * num_steps)
+            if step < warm_up:
+                return learning_rate * (step + 1) / (warm_up + 1)
+            return _half_cosine(learning_rate, 0.0, (step - warm_up) / (num_steps - warm_up))
+        case "plateau" | "constant":
+            return learning_rate
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    """Go from start to end along half a cosine; share is 0 to 1."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
 def steps_of(passes: int, *, num_clips: int, num_batches: int, accumulate: int) -> int:
@@ -86,38 +106,3 @@ class Plateau:
     def is_over(self, lr: float, rule: PlateauRule) -> bool:
         """Whether a rate has fallen below the least."""
         return self.lowered(lr, rule) < rule.least_lr * (1 - ROUNDING)
-
-
-def _one_cycle(step: int, num_steps: int, peak_lr: float) -> float:
-    """Go up along a cosine, then down along a longer one."""
-    first = peak_lr / START_DIVISOR
-    last = first / END_DIVISOR
-    top = WARM_UP_SHARE * (num_steps - 1)
-    if step < top:
-        return _half_cosine(first, peak_lr, step / top)
-    return _half_cosine(peak_lr, last, (step - top) / max(num_steps - 1 - top, 1))
-
-
-def _cosine(step: int, num_steps: int, peak_lr: float) -> float:
-    """Go up along a line that begins above 0, then down along a cosine that would end at 0."""
-    warm_up = round(COSINE_WARM_UP_SHARE * num_steps)
-    if step < warm_up:
-        return peak_lr * (step + 1) / (warm_up + 1)
-    return _half_cosine(peak_lr, 0.0, (step - warm_up) / (num_steps - warm_up))
-
-
-def _flat(step: int, num_steps: int, peak_lr: float) -> float:
-    return peak_lr
-
-
-def _half_cosine(start: float, end: float, share: float) -> float:
-    """Go from start to end along half a cosine; share is 0 to 1."""
-    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
-
-
-_RATES: dict[Schedule, Callable[[int, int, float], float]] = {
-    "one-cycle": _one_cycle,
-    "cosine": _cosine,
-    "plateau": _flat,
-    "constant": _flat,
-}

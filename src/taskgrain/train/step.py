@@ -29,20 +29,8 @@ from taskgrain.losses import (
 from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
 from taskgrain.train.optimizer import LEAST_SCALE, Descent
+from taskgrain.train.options import TrainingOptions
 from taskgrain.train.precision import AUTOCAST, Precision
-
-
-@dataclass(frozen=True, slots=True)
-class StepOptions:
-    """What a step needs to know; the same for all steps of a run."""
-
-    weights: LossWeights
-    seed: int
-    max_gradient_norm: float
-    device: torch.device
-    precision: Precision
-    counts_padding: bool = False
-    hidden_captions: float = 0.0  # share of captions, 0 to 1; see `CaptionDecoder.forward`
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +55,7 @@ def train_step(
     *,
     descent: Descent,
     step: int,
-    options: StepOptions,
+    options: TrainingOptions,
     measures_shares: bool,
 ) -> tuple[LossSums, Shares]:
     """Change the weights once, by the gradient of several batches as if they were one.
@@ -82,7 +70,7 @@ def train_step(
         batches: at least one; of a size that fits into memory.
         descent: what moves the weights.
         step: of the run.
-        options: the same for all steps.
+        options: of the run.
         measures_shares: whether to compare the terms' gradients, on the first batch.
 
     Raises:
@@ -146,7 +134,7 @@ def encode(model: SourceModel, video: Tensor, *, precision: Precision) -> Tensor
     return features.float()
 
 
-def draw_hidden(num_clips: int, options: StepOptions) -> Tensor | None:
+def draw_hidden(num_clips: int, options: TrainingOptions) -> Tensor | None:
     """Draw the captions whose words the decoder is not shown: bool (B,); None without any."""
     if options.hidden_captions == 0:
         return None

@@ -19,7 +19,8 @@ from taskgrain.losses import LossSums, check_finite, joint_loss
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.models.caption_decoder import CaptionDecoder
 from taskgrain.models.model import SourceModel
-from taskgrain.train.step import StepOptions, as_learned, encode
+from taskgrain.train.options import TrainingOptions
+from taskgrain.train.step import as_learned, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def validate(
     model: SourceModel,
     batches: Iterable[Batch],
     *,
-    options: StepOptions,
+    options: TrainingOptions,
     step: int,
 ) -> Validation:
     """Score a model in eval mode, its losses as training has them; it is put back into its mode.
