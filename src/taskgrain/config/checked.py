@@ -1,0 +1,153 @@
+"""What is stored as JSON or TOML, read into frozen records by pydantic; its faults in our words."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Annotated, Any, TypeVar
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from taskgrain.errors import nearest
+
+T = TypeVar("T")
+LARGEST = 1e30  # of a stored number: it and its inverse are float32's with room to spare
+# What of a number is checked where it is read from a file.
+Number = Annotated[float, Field(gt=-LARGEST, lt=LARGEST)]
+AboveZero = Annotated[float, Field(gt=1 / LARGEST, lt=LARGEST)]
+Count = Annotated[int, Field(ge=0)]
+FromOne = Annotated[int, Field(ge=1)]
+Location = Sequence[str | int]
+
+# What pydantic's kinds of error expect, with the limits that it gives with them.
+_EXPECTED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text in quotes",
+    "string_too_short": "text of {min_length} letters or more",
+    "tuple_type": "a list in brackets",
+    "model_type": "a table of settings",
+    "dataclass_type": "a table",
+    "dict_type": "a table",
+    "mapping_type": "a table",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "at most {le}",
+    "too_short": "at least {min_length} in the list",
+    "too_long": "at most {max_length} in the list",
+    "literal_error": "{expected}",
+    "string_pattern_mismatch": "text of the form {pattern}",
+}
+_QUOTED = re.compile(r"'([^']*)'")
+_BRANCH = re.compile(r"constrained-\w+|literal\[.*\]|int")  # how pydantic names alternatives
+_adapters: dict[type, TypeAdapter[Any]] = {}
+_LIST_BRANCH = re.compile(r"tuple\[.*\]")  # and a list among them; no name has brackets
+
+
+def read_as(kind: type[T], stored: object) -> T:
+    """Read what `json.loads` returned of a record that `dataclasses.asdict` wrote.
+
+    Every field must be there, those too that have a default in Python; other keys are passed over.
+
+    Args:
+        kind: a dataclass, whose annotations say what fits; its fields may be dataclasses.
+        stored: JSON.
+
+    Raises:
+        ValueError: naming each key, what was found and what was expected.
+    """
+    try:
+        # JSON mode: lists become tuples and objects dataclasses, and nothing else is converted.
+        made = _adapter(kind).validate_json(json.dumps(stored), strict=True)
+    except ValidationError as error:
+        raise ValueError("; ".join(faults_of(error))) from None
+    absent = list(_absent(made, stored, ()))
+    if absent:
+        raise ValueError("; ".join(f"{key}: is missing" for key in absent))
+    return made
+
+
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    """Return the checks of a record; making them takes longer than reading one."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
+
+
+def _absent(made: object, stored: object, location: Location) -> Iterator[str]:
+    """Name the fields that pydantic filled with their defaults."""
+    if is_dataclass(made) and isinstance(stored, Mapping):
+        for field in fields(made):
+            inner = (*location, field.name)
+            if field.name not in stored:
+                yield _dotted(inner)
+            else:
+                yield from _absent(getattr(made, field.name), stored[field.name], inner)
+    elif isinstance(made, tuple) and isinstance(stored, list | tuple):
+        for index, (one, other) in enumerate(zip(made, stored, strict=True)):
+            yield from _absent(one, other, (*location, index))
+
+
+def no_keys(location: Location) -> list[str]:
+    """Return no known keys, where a key that is not known has no neighbours to suggest."""
+    return []
+
+
+def faults_of(
+    error: ValidationError, known_keys: Callable[[Location], list[str]] = no_keys
+) -> list[str]:
+    """Name everything that does not fit: its dotted key, what was found and what was expected.
+
+    Args:
+        error: of pydantic.
+        known_keys: the keys that are known at a place, of which the nearest is suggested.
+    """
+    faults = list[str]()
+    expected = dict[tuple[str, str], list[str]]()  # of each key and value that does not fit
+    found = error.errors()
+    for problem in found:
+        location = problem["loc"]
+        inner = [other["loc"] for other in found if len(other["loc"]) > len(location)]
+        if any(loc[: len(location)] == location for loc in inner):
+            continue  # "too few items", because an item did not fit: that one is named
+        kind, key = problem["type"], _dotted(location)
+        if kind == "extra_forbidden":
+            known = known_keys(location[:-1])
+            faults.append(f"{key}: no such setting{nearest(str(location[-1]), known)}")
+        elif kind == "missing":
+            faults.append(f"{key}: is missing")
+        elif kind in _EXPECTED:
+            if _BRANCH.fullmatch(str(location[-1])):
+                key = _dotted(location[:-1])
+            wanted = expected.setdefault((key, _shown(problem["input"])), [])
+            wanted.append(_EXPECTED[kind].format_map(problem.get("ctx", {})))
+            options = _QUOTED.findall(wanted[-1]) if kind == "literal_error" else []
+            wanted[-1] += nearest(str(problem["input"]), options)
+        else:
+            message = problem["msg"].removeprefix("Value error, ")
+            shown = _shown(problem["input"])
+            found_it = f" (found {shown})" if shown else ""
+            faults.append(f"{key + ': ' if key else ''}{message}{found_it}")
+    for (key, shown), wanted in expected.items():
+        faults.append(f"{key}: found {shown or 'another thing'}; expected {' or '.join(wanted)}")
+    return list(dict.fromkeys(faults))
+
+
+def _shown(value: object) -> str:
+    text = json.dumps(value, default=str)
+    return text if len(text) <= 80 else ""
+
+
+def _dotted(location: Location) -> str:
+    text = ""
+    for part in location:
+        if isinstance(part, str) and _LIST_BRANCH.fullmatch(part):
+            continue
+        text += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return text.removeprefix(".").replace(".[key]", "")
