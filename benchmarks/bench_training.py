@@ -22,7 +22,7 @@ from torch.nn.grad import conv3d_weight
 from taskgrain.losses import LossWeights, joint_loss
 from taskgrain.models.build import COMPACT_WIDTHS, build_model, compact_shape
 from taskgrain.models.convolution import weight_gradient
-from taskgrain.models.inputs import ChangeDeviations
+from taskgrain.models.encoder import ChangeDeviations
 from taskgrain.train.memory import kept_memory
 from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
 from taskgrain.train.precision import make_scaler

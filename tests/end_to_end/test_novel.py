@@ -17,7 +17,7 @@ from taskgrain.config.load import load_study
 from taskgrain.data.dataset import ClipBatches
 from taskgrain.data.manifest import Split
 from taskgrain.labels.ssv2 import GROUP_OF
-from taskgrain.models.inputs import measure_changes
+from taskgrain.models.encoder import measure_changes
 from taskgrain.results import ResultRow, read_rows, select
 from taskgrain.study.datasets import SOURCE, lay_out
 from taskgrain.study.folder import RunFolder

@@ -90,24 +90,24 @@ def test_a_shape_survives_json(shape: EncoderShape) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("lstm_width", "wide", "lstm_width is 'wide'; expected an integer"),
-        ("dropout", None, "dropout is None; expected a number"),
-        ("pixels", 3, "pixels is 3; expected a JSON object"),
-        ("spatial", {"layers": 1}, "layers is 1; expected a list"),
+        ("lstm_width", "wide", 'lstm_width: found "wide"; expected a whole number'),
+        ("dropout", None, "dropout: found null; expected a number"),
+        ("pixels", 3, "pixels: found 3; expected a table"),
+        ("spatial", {"layers": 1}, "spatial.layers: found 1; expected a list in brackets"),
         (
             "temporal",
             {"layers": [], "temporal_kernel": 3, "frame_stride": 1, "reduction": "sum"},
-            "reduction is 'sum'; expected 'max' or 'mean'",
+            "temporal.reduction: found \"sum\"; expected 'max' or 'mean'",
         ),
         (
             "temporal",
             {"layers": [{"width": 3, "stride": [1, 2]}]},
-            r"stride is \[1, 2\]; expected three integers, 1 or more",
+            r"temporal.layers\[0\].stride\[2\]: is missing",
         ),
         (
             "temporal",
             {"layers": [{"width": 3, "stride": [1, 2, 2], "padding": [0, -1, 0]}]},
-            r"padding is \[0, -1, 0\]; expected three integers, 0 or more",
+            r"temporal.layers\[0\].padding\[1\]: found -1; expected at least 0",
         ),
     ],
 )
@@ -124,9 +124,9 @@ def test_the_shape_of_a_decoder_survives_json(shape: DecoderShape) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("word_width", -1, "word_width is -1; expected an integer, 0 or more"),
-        ("attention", 1, "attention is 1; expected true or false"),
-        ("first_weights", "he", "first_weights is 'he'; expected 'scaled' or 'torch'"),
+        ("word_width", -1, "word_width: found -1; expected at least 0"),
+        ("attention", 1, "attention: found 1; expected true or false"),
+        ("first_weights", "he", "first_weights: found \"he\"; expected 'scaled' or 'torch'"),
     ],
 )
 def test_a_malformed_shape_of_a_decoder_is_refused(key: str, value: object, message: str) -> None:

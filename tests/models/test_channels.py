@@ -15,8 +15,14 @@ from taskgrain.models.build import (
     spatial_channel,
     temporal_channel,
 )
-from taskgrain.models.channels import Channel, ChannelShape, ConvLayer, Reduction
-from taskgrain.models.inputs import NUM_PLANES, num_planes
+from taskgrain.models.encoder import (
+    NUM_PLANES,
+    Channel,
+    ChannelShape,
+    ConvLayer,
+    Reduction,
+    num_planes,
+)
 
 
 def settled(channel: Channel) -> Channel:

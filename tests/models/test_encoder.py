@@ -7,9 +7,14 @@ import torch
 from torch import Tensor
 
 from taskgrain.models.build import build_encoder, compact_shape, paper_shape
-from taskgrain.models.channels import Channel, ChannelShape, ConvLayer
-from taskgrain.models.encoder import TwoChannelEncoder
-from taskgrain.models.inputs import Pixels
+from taskgrain.models.encoder import (
+    Channel,
+    ChannelShape,
+    ConvLayer,
+    EncoderShape,
+    Pixels,
+    TwoChannelEncoder,
+)
 
 
 def make_video(num_clips: int = 2, num_frames: int = 16, size: int = 32, seed: int = 0) -> Tensor:
@@ -23,12 +28,14 @@ def every_frame_encoder() -> TwoChannelEncoder:
     deep = (ConvLayer(4, (1, 2, 2)), ConvLayer(6, (1, 2, 2)))
     torch.manual_seed(0)
     return TwoChannelEncoder(
-        spatial=ChannelShape(flat, temporal_kernel=1),
-        temporal=ChannelShape(deep, temporal_kernel=3),
-        lstm_width=8,
-        feature_width=0,
-        dropout=0.0,
-        pixels=Pixels(120.0, 60.0),
+        EncoderShape(
+            spatial=ChannelShape(flat, temporal_kernel=1),
+            temporal=ChannelShape(deep, temporal_kernel=3),
+            lstm_width=8,
+            feature_width=0,
+            dropout=0.0,
+            pixels=Pixels(120.0, 60.0),
+        )
     ).eval()
 
 

@@ -19,9 +19,7 @@ from taskgrain.models.build import (
     paper_shape,
     spatial_channel,
 )
-from taskgrain.models.channels import Channel, ChannelShape, ConvLayer
-from taskgrain.models.encoder import TwoChannelEncoder
-from taskgrain.models.inputs import Pixels
+from taskgrain.models.encoder import Channel, ChannelShape, ConvLayer, Pixels, TwoChannelEncoder
 from taskgrain.models.model import SourceModel
 from taskgrain.saliency.grad_cam import ClassTarget, Saliency, Target, WordTarget, explain
 from taskgrain.saliency.places import spread

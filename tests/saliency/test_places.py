@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from taskgrain.models.build import compact_shape, paper_shape
-from taskgrain.models.channels import Channel, ChannelShape
-from taskgrain.models.inputs import num_planes
+from taskgrain.models.encoder import Channel, ChannelShape, num_planes
 from taskgrain.saliency.places import Places, places_of, spread
 
 COMPACT, PAPER = compact_shape(), paper_shape(1, 1)

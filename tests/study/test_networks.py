@@ -22,7 +22,6 @@ from taskgrain.models.build import (
     paper_widths,
 )
 from taskgrain.models.encoder import TwoChannelEncoder
-from taskgrain.models.inputs import Pixels
 from taskgrain.predict import ModelDescription
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
@@ -82,14 +81,7 @@ def test_settings_give_the_papers_encoder_in_each_width(numbers: tuple[int, ...]
     )
     assert shape_of(settings) == paper_shape(k2, k3)
     with torch.device("meta"):  # counts only: no weight is drawn
-        encoder = TwoChannelEncoder(
-            spatial=shape_of(settings).spatial,
-            temporal=shape_of(settings).temporal,
-            lstm_width=settings.lstm_width,
-            feature_width=settings.feature_width,
-            dropout=settings.dropout,
-            pixels=Pixels(settings.pixel_mean, settings.pixel_deviation),
-        )
+        encoder = TwoChannelEncoder(shape_of(settings))
     parts = (encoder.spatial, encoder.temporal, encoder.lstm, encoder.out, encoder)
     found = [sum(p.numel() for p in part.parameters()) if part else 0 for part in parts]
     assert found == counts

@@ -20,8 +20,7 @@ from taskgrain.models.build import (
     compact_shape,
     temporal_channel,
 )
-from taskgrain.models.encoder import TwoChannelEncoder
-from taskgrain.models.inputs import Pixels
+from taskgrain.models.encoder import Pixels, TwoChannelEncoder
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription

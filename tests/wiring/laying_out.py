@@ -13,7 +13,7 @@ from taskgrain.data.dataset import ClipBatches
 from taskgrain.data.files import write_text
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Cell
-from taskgrain.models.channels import ChannelShape
+from taskgrain.models.encoder import ChannelShape
 from taskgrain.report.run_folder import read_study
 from taskgrain.study.alignment_rows import computes_alignment, task_draw_of
 from taskgrain.study.datasets import SOURCE, lay_out

@@ -8,39 +8,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from taskgrain.config.checked import Count
 from taskgrain.models.caption_decoder import CaptionDecoder
-from taskgrain.models.channels import ChannelShape, ConvLayer, Reduction
-from taskgrain.models.encoder import TwoChannelEncoder
-from taskgrain.models.heads import ClassificationHead
-from taskgrain.models.inputs import (
+from taskgrain.models.encoder import (
     UNMEASURED,
     ChangeDeviations,
     ChannelInput,
+    ChannelShape,
+    ConvLayer,
     Pixels,
-    changes_shown,
+    Reduction,
+    TwoChannelEncoder,
+    shape_from_json,
 )
+from taskgrain.models.encoder import EncoderShape as EncoderShape
+from taskgrain.models.heads import ClassificationHead
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.seeds import derive_seed
-from taskgrain.models.shape_json import (
-    channel_from_json,
-    choice_of,
-    entry_of,
-    number_of,
-    positive_of,
-    truth_of,
-    whole_number_of,
-)
 
 Layers = Literal["compact", "paper"]
 FirstWeights = Literal["scaled", "torch"]
-FIRST_WEIGHTS: tuple[FirstWeights, ...] = ("scaled", "torch")
 INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
-MOST_LAYERS = 64  # of a stored LSTM, each of which is built; the settings allow 8
+# Of a stored LSTM, each of which is built; the settings allow 8.
+NumLayers = Annotated[int, Field(ge=0, le=64)]
 SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
 COMPACT_WIDTHS = (8, 24, 48, 64)
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
@@ -51,85 +47,27 @@ PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
 
 
 @dataclass(frozen=True, slots=True)
-class EncoderShape:
-    """All that it takes to rebuild a `TwoChannelEncoder`, its weights apart."""
-
-    spatial: ChannelShape
-    temporal: ChannelShape
-    lstm_width: int  # per direction
-    feature_width: int  # of the last layer; 0 leaves it out
-    dropout: float  # share of the last layer's features, 0 to 1
-    pixels: Pixels
-
-    def to_json(self) -> dict[str, object]:
-        """Give what `json.dumps` takes and `from_json` reads."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, entries: Mapping[str, object]) -> EncoderShape:
-        """Read what `to_json` gave.
-
-        Raises:
-            CheckpointError: if an entry is missing or is not what it should be.
-        """
-        pixels = entry_of(entries, "pixels")
-        spatial = channel_from_json(entry_of(entries, "spatial"))
-        temporal = channel_from_json(entry_of(entries, "temporal"))
-        return cls(
-            spatial=spatial,
-            temporal=temporal,
-            lstm_width=whole_number_of(entries, "lstm_width"),
-            feature_width=whole_number_of(entries, "feature_width"),
-            dropout=number_of(entries, "dropout"),
-            pixels=_pixels_from_json(pixels, (spatial, temporal)),
-        )
-
-
-def _pixels_from_json(
-    entries: Mapping[str, object], channels: tuple[ChannelShape, ChannelShape]
-) -> Pixels:
-    """Read how grey levels become numbers; a deviation that a channel needs must be there."""
-    shown = {kind for channel in channels for kind in changes_shown(channel.input)}
-    return Pixels(
-        mean=number_of(entries, "mean"),
-        deviation=positive_of(entries, "deviation"),
-        centred_deviation=(
-            positive_of(entries, "centred_deviation") if "centred" in shown else None
-        ),
-        difference_deviation=(
-            positive_of(entries, "difference_deviation") if "difference" in shown else None
-        ),
-    )
-
-
-@dataclass(frozen=True, slots=True)
 class DecoderShape:
     """All that it takes to make a `CaptionDecoder`, its vocabulary apart."""
 
-    word_width: int
-    lstm_width: int
-    num_layers: int
+    word_width: Count
+    lstm_width: Count
+    num_layers: NumLayers
     attention: bool = False  # over the encoder's steps, anew before each word
     first_weights: FirstWeights = "scaled"  # as `let_features_speak`, or as torch draws them
 
     def to_json(self) -> dict[str, object]:
-        """Give what `json.dumps` takes and `from_json` reads."""
+        """Return what `json.dumps` takes and `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, entries: Mapping[str, object]) -> DecoderShape:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             CheckpointError: if an entry is missing or is not what it should be.
         """
-        return cls(
-            word_width=whole_number_of(entries, "word_width"),
-            lstm_width=whole_number_of(entries, "lstm_width"),
-            num_layers=whole_number_of(entries, "num_layers", most=MOST_LAYERS),
-            attention=truth_of(entries, "attention"),
-            first_weights=choice_of(entries, "first_weights", FIRST_WEIGHTS),
-        )
+        return shape_from_json(cls, entries)
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1, attention=True)
@@ -242,14 +180,7 @@ def paper_widths(k: int) -> tuple[int, ...]:
 def build_encoder(shape: EncoderShape, seed: int) -> TwoChannelEncoder:
     """Build an encoder with the weights of a seed; global random numbers are left alone."""
     with torch.random.fork_rng(devices=[]):
-        encoder = TwoChannelEncoder(
-            spatial=shape.spatial,
-            temporal=shape.temporal,
-            lstm_width=shape.lstm_width,
-            feature_width=shape.feature_width,
-            dropout=shape.dropout,
-            pixels=shape.pixels,
-        )
+        encoder = TwoChannelEncoder(shape)
         for role, part in encoder.named_children():
             _initialise(part, derive_seed(seed, "encoder", role))
     return encoder

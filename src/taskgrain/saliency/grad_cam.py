@@ -23,8 +23,7 @@ from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
 from taskgrain.labels.vocabulary import BOS
-from taskgrain.models.channels import Channel
-from taskgrain.models.encoder import TwoChannelEncoder
+from taskgrain.models.encoder import Channel, TwoChannelEncoder
 from taskgrain.models.model import SourceModel
 from taskgrain.saliency.places import spread
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from taskgrain.models.channels import Channel
+from taskgrain.models.encoder import Channel
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from taskgrain.config.networks import Encoder
 from taskgrain.data.manifest import Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
-from taskgrain.models.inputs import (
+from taskgrain.models.encoder import (
     UNMEASURED,
     ChangeDeviations,
     changes_shown,

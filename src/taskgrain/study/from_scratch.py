@@ -27,7 +27,7 @@ from taskgrain.data.store import FrameStore
 from taskgrain.errors import RunError, StoppedError
 from taskgrain.jobs.executor import Worker
 from taskgrain.models.build import add_readouts
-from taskgrain.models.inputs import UNMEASURED
+from taskgrain.models.encoder import UNMEASURED
 from taskgrain.models.model import SourceModel
 from taskgrain.names import OWN_HEAD
 from taskgrain.results import Shots

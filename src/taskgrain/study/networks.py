@@ -19,7 +19,7 @@ from taskgrain.models.build import (
     temporal_channel,
 )
 from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.inputs import UNMEASURED, ChangeDeviations, Pixels, changes_shown
+from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, Pixels, changes_shown
 from taskgrain.models.model import SourceModel
 from taskgrain.models.recipes import EncoderRecipe
 from taskgrain.models.seeds import derive_seed

@@ -7,29 +7,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
 
-from taskgrain.errors import CheckpointError
-from taskgrain.models.shape_json import choice_of, entry_of, truth_of, whole_number_of
+from pydantic import Field
+
+from taskgrain.config.checked import Count, Number
+from taskgrain.models.encoder import shape_from_json
 
 Library = Literal["torchvision", "huggingface", "imagenet"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
 NUM_PLANES = 3  # red, green and blue
-Planes = tuple[float, float, float]
+Planes = tuple[Number, Number, Number]
 
 
 @dataclass(frozen=True, slots=True)
 class Preparation:
     """What a network was trained to be shown: its own published preprocessing."""
 
-    height: int  # H that the network sees, pixels
-    width: int  # W
-    scaled_height: int  # to which a clip is scaled before the H x W in its middle are cut out
-    scaled_width: int
+    height: Count  # H that the network sees, pixels
+    width: Count  # W
+    scaled_height: Count  # to which a clip is scaled before the H x W in its middle are cut out
+    scaled_width: Count
     keeps_aspect: bool  # whether it is scaled so without being stretched
     mean: Planes  # of the three planes, where 0 is black and 1 is white
     deviation: Planes
-    num_frames: int | None  # T that the network takes; None for any number
+    num_frames: Count | None  # T that the network takes; None for any number
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,55 +39,24 @@ class NetworkShape:
     """All that it takes to rebuild a `NetworkEncoder`, its weights apart."""
 
     network: Library  # whose it is
-    model: str  # its name, or a Hugging Face model's folder
+    model: Annotated[str, Field(min_length=1)]  # its name, or a Hugging Face model's folder
     config: Mapping[str, object]  # Hugging Face's own, as JSON; the others have none
     preparation: Preparation
     single_frame: bool  # whether it sees the middle frame alone
-    lstm_width: int  # of an LSTM over its steps, in each direction; 0 leaves it out
+    lstm_width: Count  # of an LSTM over its steps, in each direction; 0 leaves it out
 
     def to_json(self) -> dict[str, object]:
-        """Give what `json.dumps` takes and `from_json` reads."""
+        """Return what `json.dumps` takes and `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, entries: Mapping[str, object]) -> NetworkShape:
-        """Read what `to_json` gave.
+        """Read what `to_json` returned.
 
         Raises:
             CheckpointError: if an entry is missing or is not what it should be.
         """
-        model = entries.get("model")
-        if not isinstance(model, str) or not model:
-            raise CheckpointError(f"stored shape: model is {model!r}; expected a name")
-        return cls(
-            network=choice_of(entries, "network", LIBRARIES),
-            model=model,
-            config=dict(entry_of(entries, "config")),
-            preparation=_preparation(entry_of(entries, "preparation")),
-            single_frame=truth_of(entries, "single_frame"),
-            lstm_width=whole_number_of(entries, "lstm_width"),
-        )
-
-
-def _preparation(entries: Mapping[str, object]) -> Preparation:
-    has_number = entries.get("num_frames") is not None
-    return Preparation(
-        height=whole_number_of(entries, "height"),
-        width=whole_number_of(entries, "width"),
-        scaled_height=whole_number_of(entries, "scaled_height"),
-        scaled_width=whole_number_of(entries, "scaled_width"),
-        keeps_aspect=truth_of(entries, "keeps_aspect"),
-        mean=_planes(entries, "mean"),
-        deviation=_planes(entries, "deviation"),
-        num_frames=whole_number_of(entries, "num_frames") if has_number else None,
-    )
-
-
-def _planes(entries: Mapping[str, object], key: str) -> Planes:
-    try:
-        return planes_of(entries.get(key))
-    except ValueError as error:
-        raise CheckpointError(f"stored shape: {key} {error}") from None
+        return shape_from_json(cls, entries)
 
 
 def planes_of(value: object) -> Planes:
