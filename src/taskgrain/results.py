@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, get_type_hints
 
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+
+from taskgrain.config.checked import faults_of
 from taskgrain.data.files import write_text
 from taskgrain.errors import ResultError, list_problems
 from taskgrain.names import CONTROLS, INTERVAL_KINDS, Control, IntervalKind, is_fraction
@@ -90,8 +94,6 @@ class ResultRow:
 COLUMNS = tuple(field.name for field in fields(ResultRow))
 REQUIRED_TEXT = ("study", "target", "metric")
 NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
-# Results of older versions lack them.
-LATER_COLUMNS = ("p_holm", "low_90", "high_90", "problem", "passes")
 
 
 def less_target(target: str, minus_target: str | None) -> str:
@@ -256,81 +258,21 @@ def _line_of(row: ResultRow) -> str:
     return json.dumps(record, ensure_ascii=False, allow_nan=False)
 
 
+@cache
+def _line_model() -> type[BaseModel]:
+    """Return what a line must hold: every column, of its type in `ResultRow`, and no other."""
+    columns: dict[str, Any] = {
+        name: (kind, ...) for name, kind in get_type_hints(ResultRow).items()
+    }
+    strict = ConfigDict(strict=True, extra="forbid")
+    return create_model("Line", __config__=strict, **columns)
+
+
 def _row_of(line: str) -> ResultRow:
     """Parse one line; ValueError says what is wrong with it."""
     try:
-        record: object = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON ({error.msg})") from None
-    if not isinstance(record, dict):
-        raise ValueError("expected a JSON object")
-    for name in COLUMNS:
-        if name not in record and name not in LATER_COLUMNS:
-            raise ValueError(f"no column {name!r}")
-    for name in record:
-        if name not in COLUMNS:
-            raise ValueError(f"unknown column {name!r}")
-    return ResultRow(
-        study=_text(record, "study"),
-        source=_optional_text(record, "source"),
-        seed=_optional_count(record, "seed"),
-        target=_text(record, "target"),
-        probe=_optional_text(record, "probe"),
-        readout=_optional_text(record, "readout"),
-        shots=_shots(record),
-        metric=_text(record, "metric"),
-        value=_number(record, "value"),
-        # Whether these two are known names is checked by the row itself.
-        interval=cast("IntervalKind | None", _optional_text(record, "interval")),
-        low=_number(record, "low"),
-        high=_number(record, "high"),
-        n=_count(record, "n"),
-        failed=_count(record, "failed"),
-        truncated=_count(record, "truncated"),
-        draws=_optional_count(record, "draws"),
-        versus=_optional_text(record, "versus"),
-        p=_number(record, "p"),
-        chosen=_optional_text(record, "chosen"),
-        chosen_on=_optional_text(record, "chosen_on"),
-        control=cast("Control | None", _optional_text(record, "control")),
-        p_holm=_number(record, "p_holm"),
-        low_90=_number(record, "low_90"),
-        high_90=_number(record, "high_90"),
-        problem=_optional_text(record, "problem"),
-        passes=_optional_count(record, "passes"),
-    )
-
-
-def _text(record: Mapping[str, object], name: str) -> str:
-    value = record[name]
-    if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}; expected text")
-    return value
-
-
-def _optional_text(record: Mapping[str, object], name: str) -> str | None:
-    return None if record.get(name) is None else _text(record, name)
-
-
-def _count(record: Mapping[str, object], name: str) -> int:
-    value = record[name]
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}; expected a whole number")
-    return value
-
-
-def _optional_count(record: Mapping[str, object], name: str) -> int | None:
-    return None if record.get(name) is None else _count(record, name)
-
-
-def _shots(record: Mapping[str, object]) -> Shots | None:
-    return "all" if record["shots"] == "all" else _optional_count(record, "shots")
-
-
-def _number(record: Mapping[str, object], name: str) -> float | None:
-    value = record.get(name)  # an older file has not every number
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise ValueError(f"{name} is {value!r}; expected a number or null")
-    return float(value)
+        held = _line_model().model_validate_json(line)
+    except ValidationError as error:
+        faults = faults_of(error, lambda _: COLUMNS, entry="column")
+        raise ValueError("; ".join(faults)) from None
+    return ResultRow(**held.__dict__)

@@ -100,13 +100,17 @@ def no_keys(location: Location) -> list[str]:
 
 
 def faults_of(
-    error: ValidationError, known_keys: Callable[[Location], list[str]] = no_keys
+    error: ValidationError,
+    known_keys: Callable[[Location], Sequence[str]] = no_keys,
+    *,
+    entry: str = "setting",
 ) -> list[str]:
     """Name everything that does not fit: its dotted key, what was found and what was expected.
 
     Args:
         error: of pydantic.
         known_keys: the keys that are known at a place, of which the nearest is suggested.
+        entry: what a key stands for.
     """
     faults = list[str]()
     expected = dict[tuple[str, str], list[str]]()  # of each key and value that does not fit
@@ -119,9 +123,11 @@ def faults_of(
         kind, key = problem["type"], _dotted(location)
         if kind == "extra_forbidden":
             known = known_keys(location[:-1])
-            faults.append(f"{key}: no such setting{nearest(str(location[-1]), known)}")
+            faults.append(f"{key}: no such {entry}{nearest(str(location[-1]), known)}")
         elif kind == "missing":
             faults.append(f"{key}: is missing")
+        elif kind == "json_invalid":
+            faults.append(f"not JSON ({problem['ctx']['error']})")
         elif kind in _EXPECTED:
             if _BRANCH.fullmatch(str(location[-1])):
                 key = _dotted(location[:-1])
@@ -135,7 +141,8 @@ def faults_of(
             found_it = f" (found {shown})" if shown else ""
             faults.append(f"{key + ': ' if key else ''}{message}{found_it}")
     for (key, shown), wanted in expected.items():
-        faults.append(f"{key}: found {shown or 'another thing'}; expected {' or '.join(wanted)}")
+        where = f"{key}: " if key else ""
+        faults.append(f"{where}found {shown or 'another thing'}; expected {' or '.join(wanted)}")
     return list(dict.fromkeys(faults))
 
 
