@@ -201,20 +201,35 @@ def test_steps_of_several_batches_are_fewer(tmp_path: Path) -> None:
     ]
 
 
-def test_a_state_of_before_there_were_these_options_goes_on(
-    uninterrupted: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"plateau": None}, "plateau: found null; expected a table"),
+        ({"step": -1}, "step: found -1; expected at least 0"),
+        ({"step": 2.5}, "step: found 2.5; expected a whole number"),
+        ({"best_score": "high"}, 'best_score: found "high"; expected a number'),
+        ({"sums": {"num_clips": 4}}, "sums.classification_nats: is missing"),
+        ({"settings": None}, "does not say its settings"),
+    ],
+)
+def test_a_state_whose_entries_do_not_fit_is_refused_by_name(
+    tmp_path: Path, change: dict[str, object], message: str
 ) -> None:
-    run(tmp_path, watch=StopAt(6).watch())
+    run(tmp_path, watch=StopAt(2).watch())
+    path = tmp_path / "training.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(CheckpointError, match=message):
+        run(tmp_path)
+
+
+def test_a_state_that_lacks_an_option_is_one_of_other_settings(tmp_path: Path) -> None:
+    run(tmp_path, watch=StopAt(2).watch())
     path = tmp_path / "training.json"
     entries = json.loads(path.read_text())
-    known = {"epochs", "weights", "peak_lr", "weight_decay", "seed", "precision", "device"}
-    known |= {"max_gradient_norm", "share_every", "steps_per_epoch"}
-    settings = {key: value for key, value in entries["settings"].items() if key in known}
-    assert len(settings) == len(known) < len(entries["settings"])
-    del entries["plateau"], entries["scaler"]
-    path.write_text(json.dumps({**entries, "settings": settings}))
-    run(tmp_path)
-    assert_same_run(uninterrupted, tmp_path)
+    del entries["settings"]["hidden_captions"]
+    path.write_text(json.dumps(entries))
+    with pytest.raises(RunError, match=r"hidden_captions was None, is 0\.0"):
+        run(tmp_path)
 
 
 def test_a_finished_run_is_not_trained_again(uninterrupted: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -48,7 +48,7 @@ class TrainingOptions:
 
 
 def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
-    """Give, as JSON takes it, what must not change while a run is resumed."""
+    """Return, as JSON takes it, what must not change while a run is resumed."""
     settings = {
         STORED_NAMES.get(name, name): value
         for name, value in asdict(options).items()
@@ -67,25 +67,14 @@ def refuse_other_settings(stored: object, now: Mapping[str, object], folder: Pat
     """
     if not isinstance(stored, dict):
         raise CheckpointError(f"{folder}: the training state does not say its settings")
-    # A state of before an option existed was trained as the option's default says.
-    then = {**_defaults(), **stored}
     names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
     differences = [
-        f"{names.get(key, key)} was {then.get(key)!r}, is {now.get(key)!r}"
-        for key in sorted({*then, *now})
-        if then.get(key) != now.get(key)
+        f"{names.get(key, key)} was {stored.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*stored, *now})
+        if stored.get(key) != now.get(key)
     ]
     if differences:
         raise RunError(
             f"{folder}: this training was begun with other settings: "
             f"{'; '.join(differences)}. Choose another folder, or the old settings"
         )
-
-
-def _defaults() -> dict[str, object]:
-    defaults = {
-        field.name: field.default
-        for field in fields(TrainingOptions)
-        if field.default is not MISSING and field.name not in CHANGES_NO_NUMBER
-    }
-    return {**defaults, "plateau": asdict(USUAL_RULE)}
