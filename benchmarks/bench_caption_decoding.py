@@ -14,7 +14,7 @@ from torch import Tensor
 
 from taskgrain.decoding import BeamSettings, beam, greedy
 from taskgrain.labels.vocabulary import BOS, EOS, MAX_TOKENS
-from taskgrain.models.caption_decoder import CaptionDecoder, reorder
+from taskgrain.models.decoder import CaptionDecoder, reorder
 
 CLIPS, STEPS, WIDTH, VOCABULARY, ROUNDS, WANTED = 64, 12, 256, 2000, 7, 3.0
 

@@ -30,8 +30,7 @@ from taskgrain.data.sampling import FrameSampling, decode_stored, generator_for,
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.labels.vocabulary import BOS
-from taskgrain.models.attention import Memory
-from taskgrain.models.caption_decoder import CaptionDecoder, DecoderState
+from taskgrain.models.decoder import CaptionDecoder, DecoderState, Memory
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import load_model

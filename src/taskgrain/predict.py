@@ -30,8 +30,7 @@ from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
 from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
-from taskgrain.models.undrawn import FirstWeightsLeftOut
-from taskgrain.models.weights import check_fit, find_checkpoint, load_weights
+from taskgrain.models.weights import FirstWeightsLeftOut, check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
 from taskgrain.transfer.features import mean_over_steps

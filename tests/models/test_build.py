@@ -20,7 +20,7 @@ from taskgrain.models.build import (
     compact_shape,
     paper_shape,
 )
-from taskgrain.models.caption_decoder import WORD_SCALE
+from taskgrain.models.decoder import WORD_SCALE
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 ATTENTIVE = DecoderShape(word_width=5, lstm_width=6, num_layers=2, attention=True)

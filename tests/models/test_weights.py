@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -8,8 +10,17 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
-from taskgrain.models.build import build_encoder, compact_shape
-from taskgrain.models.weights import load_part, load_weights, save_weights, weights_sha256
+from taskgrain.models.build import PAPER_DECODER, build_encoder, build_model, compact_shape
+from taskgrain.models.elsewhere.efficientnet_lite import EfficientNetLite
+from taskgrain.models.elsewhere.huggingface import new_network as from_huggingface
+from taskgrain.models.elsewhere.torchvision import new_network as from_torchvision
+from taskgrain.models.weights import (
+    FirstWeightsLeftOut,
+    load_part,
+    load_weights,
+    save_weights,
+    weights_sha256,
+)
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 
@@ -161,3 +172,67 @@ def test_the_hash_of_weights_follows_every_number_and_name() -> None:
         next(each for name, each in made.state_dict().items() if "running_mean" in name)[3] += 1e-6
     assert weights_sha256(made) != same
     assert weights_sha256(nn.Linear(2, 3)) != weights_sha256(nn.Linear(3, 2))
+
+
+SMALL = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+def ours() -> nn.Module:
+    return build_model(
+        compact_shape(), num_classes=3, vocabulary_size=9, decoder_shape=PAPER_DECODER, seed=0
+    )
+
+
+BUILDERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
+    "ours": ("torch", ours),
+    "resnet18": ("torchvision", lambda: from_torchvision("resnet18")),
+    "imagenet": ("torch", EfficientNetLite),
+    "vit_b_16": ("torchvision", lambda: from_torchvision("vit_b_16")),
+    "swin3d_t": ("torchvision", lambda: from_torchvision("swin3d_t")),
+    "videomae": (
+        "transformers",
+        lambda: from_huggingface({"model_type": "videomae", **SMALL}),
+    ),
+    "timesformer": (
+        "transformers",
+        lambda: from_huggingface({"model_type": "timesformer", **SMALL}),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_network_without_first_weights_becomes_the_other_once_it_is_loaded(name: str) -> None:
+    library, build = BUILDERS[name]
+    if find_spec(library) is None:
+        pytest.skip(f"{library} is not installed")
+    drawn = build().eval()
+    with FirstWeightsLeftOut():
+        bare = build().eval()
+    for parameter in bare.parameters():
+        with torch.no_grad():
+            parameter.fill_(torch.nan)  # whatever is not loaded shows
+    bare.load_state_dict(drawn.state_dict(), strict=True)
+    buffers = dict(bare.named_buffers())
+    for key, buffer in drawn.named_buffers():  # those that are not stored are computed as ever
+        assert torch.equal(buffers[key], buffer), key
+    assert all(bool(torch.isfinite(parameter).all()) for parameter in bare.parameters())
+    assert [one.requires_grad for one in bare.parameters()] == [
+        one.requires_grad for one in drawn.parameters()
+    ]
+
+
+@pytest.mark.parametrize("fill", [nn.init.normal_, nn.init.uniform_, nn.init.trunc_normal_])
+def test_numbers_are_drawn_for_buffers_and_not_for_parameters(
+    fill: Callable[..., torch.Tensor],
+) -> None:
+    weight, buffer = nn.Parameter(torch.zeros(9)), torch.zeros(9)
+    state = torch.random.get_rng_state()
+    with FirstWeightsLeftOut():
+        fill(weight)
+        fill(tensor=weight)
+        assert torch.equal(torch.random.get_rng_state(), state)
+        fill(buffer)
+    assert len(buffer.unique()) == 9
+    fill(weight)
+    assert len(weight.unique()) == 9

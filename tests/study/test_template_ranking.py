@@ -10,7 +10,7 @@ from taskgrain.data.opening import read_manifest
 from taskgrain.labels.caption import CaptionForm, caption_of
 from taskgrain.labels.template import fixed_parts, words_of
 from taskgrain.labels.vocabulary import BOS, PAD, build_vocabulary
-from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.models.decoder import CaptionDecoder
 from taskgrain.study import template_ranking
 from taskgrain.study.sources import captions_in
 from taskgrain.study.template_ranking import (

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import nn
 
 from taskgrain.config.checked import Count
-from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.models.decoder import CaptionDecoder
 from taskgrain.models.encoder import (
     UNMEASURED,
     ChangeDeviations,
@@ -28,8 +28,7 @@ from taskgrain.models.encoder import (
     shape_from_json,
 )
 from taskgrain.models.encoder import EncoderShape as EncoderShape
-from taskgrain.models.heads import ClassificationHead
-from taskgrain.models.model import SourceModel, encoder_width
+from taskgrain.models.model import ClassificationHead, SourceModel, encoder_width
 from taskgrain.models.seeds import derive_seed
 
 Layers = Literal["compact", "paper"]

@@ -1,17 +1,23 @@
-"""Weights on disk: safetensors only, whole or not at all."""
+"""Weights on disk: safetensors only, whole or not at all.
+
+A network whose weights are read from a file next is built without drawing its first ones
+(`FirstWeightsLeftOut`).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from taskgrain.data.files import atomic_path
 from taskgrain.errors import CheckpointError, list_problems
@@ -214,3 +220,30 @@ def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> Le
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+# What those functions of torch.nn.init call that do not show themselves to the mode.
+DRAWS = frozenset({Tensor.uniform_, Tensor.normal_, Tensor.erfinv_})
+
+
+class FirstWeightsLeftOut(TorchFunctionMode):
+    """While entered, `torch.nn.init` draws no number for a parameter.
+
+    Parameters then hold whatever the memory held, and must all be loaded. Buffers are filled as
+    ever: some of them are no part of a checkpoint.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Compute a torch function, unless it would fill a parameter with first weights."""
+        named = kwargs or {}
+        if func in DRAWS or getattr(func, "__module__", None) == "torch.nn.init":
+            filled = named.get("tensor", args[0] if args else None)
+            if isinstance(filled, nn.Parameter):
+                return filled
+        return func(*args, **named)

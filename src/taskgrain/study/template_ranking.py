@@ -31,7 +31,7 @@ from taskgrain.labels.template import (
 )
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD, Vocabulary
 from taskgrain.metrics.accuracy import TOP_K
-from taskgrain.models.caption_decoder import CaptionDecoder, reorder
+from taskgrain.models.decoder import CaptionDecoder, reorder
 from taskgrain.study.score_rows import Score
 
 MAX_CLIPS = 1000  # a share of them right is then within 3 % of that of all

@@ -17,7 +17,7 @@ from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import PAD, UNK
 from taskgrain.losses import LossSums, check_finite, joint_loss
 from taskgrain.metrics.accuracy import Accuracy
-from taskgrain.models.caption_decoder import CaptionDecoder
+from taskgrain.models.decoder import CaptionDecoder
 from taskgrain.models.model import SourceModel
 from taskgrain.train.options import TrainingOptions
 from taskgrain.train.step import as_learned, encode
