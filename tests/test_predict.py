@@ -23,7 +23,7 @@ from taskgrain.models.build import (
     build_model,
     compact_shape,
 )
-from taskgrain.models.elsewhere.opening import WantedNetwork, open_encoder
+from taskgrain.models.pretrained.opening import WantedNetwork, open_encoder
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription, Predictor, load_model
 from tests.making import moving_square, write_video

@@ -9,9 +9,9 @@ import torch
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.extraction.readers import Wanted, open_reader
-from taskgrain.models.elsewhere import opening
-from taskgrain.models.elsewhere.opening import WantedNetwork
-from taskgrain.models.elsewhere.shape import NetworkShape, Preparation
+from taskgrain.models.pretrained import opening
+from taskgrain.models.pretrained.encoder import NetworkShape, Preparation
+from taskgrain.models.pretrained.opening import WantedNetwork
 from taskgrain.predict import load_model
 from taskgrain.transfer.controls import motion_energy, raw_pixels
 from tests.extraction.making import SAMPLING, checkpoint

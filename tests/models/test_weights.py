@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import PAPER_DECODER, build_encoder, build_model, compact_shape
-from taskgrain.models.elsewhere.efficientnet_lite import EfficientNetLite
-from taskgrain.models.elsewhere.huggingface import new_network as from_huggingface
-from taskgrain.models.elsewhere.torchvision import new_network as from_torchvision
+from taskgrain.models.pretrained.efficientnet_lite import EfficientNetLite
+from taskgrain.models.pretrained.huggingface import new_network as from_huggingface
+from taskgrain.models.pretrained.torchvision import new_network as from_torchvision
 from taskgrain.models.weights import (
     FirstWeightsLeftOut,
     load_part,

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from taskgrain.config.clips import Video
-from taskgrain.models.elsewhere.installed import transformers_library
-from taskgrain.models.elsewhere.opening import WantedNetwork, open_encoder
 from taskgrain.models.model import SourceModel
+from taskgrain.models.pretrained.huggingface import transformers_library
+from taskgrain.models.pretrained.opening import WantedNetwork, open_encoder
 from taskgrain.study.arithmetic import count_forward
 from tests.tiny_transformers import CONFIGS
 

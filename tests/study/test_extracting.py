@@ -11,7 +11,7 @@ from taskgrain.config.load import load_study
 from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.errors import StoppedError
 from taskgrain.models.build import build_encoder
-from taskgrain.models.elsewhere import torchvision
+from taskgrain.models.pretrained import torchvision
 from taskgrain.models.weights import load_weights
 from taskgrain.study import extracting
 from taskgrain.study.datasets import lay_out, prepare_shard, shards

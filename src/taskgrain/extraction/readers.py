@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from taskgrain.config.clips import Video
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import ConfigError
-from taskgrain.models.elsewhere.opening import WantedNetwork, Weights, open_encoder
-from taskgrain.models.elsewhere.shape import LIBRARIES, NetworkShape, Preparation
+from taskgrain.models.pretrained.encoder import LIBRARIES, NetworkShape, Preparation
+from taskgrain.models.pretrained.opening import WantedNetwork, Weights, open_encoder
 from taskgrain.models.weights import weights_sha256
 from taskgrain.names import Readout
 from taskgrain.predict import load_model

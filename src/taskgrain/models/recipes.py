@@ -1,7 +1,7 @@
 """What a checkpoint's encoder is rebuilt from: our own shape, or that of one from elsewhere.
 
 `study.networks` makes an encoder from elsewhere with its pretrained weights by
-`taskgrain.models.elsewhere.opening.open_encoder(wanted, seed)`, where `wanted` is a
+`taskgrain.models.pretrained.opening.open_encoder(wanted, seed)`, where `wanted` is a
 `WantedNetwork(network, model, weights, single_frame, lstm_width)`; it gives the encoder and its
 `NetworkShape`. Everything else needs only what is here.
 """
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from torch import nn
 
 from taskgrain.models.build import EncoderShape, build_encoder
-from taskgrain.models.elsewhere.building import build_network
-from taskgrain.models.elsewhere.shape import NetworkShape
+from taskgrain.models.pretrained.encoder import NetworkShape
+from taskgrain.models.pretrained.opening import build_network
 
 EncoderRecipe = EncoderShape | NetworkShape
 

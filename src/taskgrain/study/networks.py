@@ -18,9 +18,9 @@ from taskgrain.models.build import (
     spatial_channel,
     temporal_channel,
 )
-from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, Pixels, changes_shown
 from taskgrain.models.model import SourceModel
+from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.recipes import EncoderRecipe
 from taskgrain.models.seeds import derive_seed
 from taskgrain.predict import ModelDescription

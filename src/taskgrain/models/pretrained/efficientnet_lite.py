@@ -15,8 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from taskgrain.errors import ConfigError
-from taskgrain.models.elsewhere.encoder import Trunk
-from taskgrain.models.elsewhere.shape import Preparation
+from taskgrain.models.pretrained.encoder import Preparation, Trunk
 
 MODEL = "efficientnet-lite0"
 WIDTH = 1280  # of the features: what its classifier reads

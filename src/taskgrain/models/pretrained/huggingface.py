@@ -5,17 +5,19 @@ Shapes: B clips, T frames, T' steps, P patches of a step, h w pixels, D width.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from taskgrain.errors import ConfigError
-from taskgrain.models.elsewhere.encoder import Trunk
-from taskgrain.models.elsewhere.installed import transformers_library
-from taskgrain.models.elsewhere.shape import Planes, Preparation, planes_of
+from taskgrain.models.pretrained.encoder import Planes, Preparation, Trunk, planes_of
+from taskgrain.models.pretrained.torchvision import torchvision_models
 
 WHITE = 255.0
 # Of a config: what nothing is built from, and the names of a classifier's classes.
@@ -183,6 +185,27 @@ def stored_config(config: Mapping[str, object]) -> dict[str, object]:
     """
     whole = library_config(config).to_dict()
     return {key: value for key, value in whole.items() if key not in NOT_STORED}
+
+
+def transformers_library() -> ModuleType:
+    """Give `transformers`.
+
+    Raises:
+        ConfigError: if it is not installed, or cannot be imported.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise ConfigError('networks of Hugging Face need: pip install "taskgrain[huggingface]"')
+    if importlib.util.find_spec("torchvision") is not None:
+        torchvision_models()  # transformers imports it, and fails where it does
+    try:
+        library = importlib.import_module("transformers")
+        importlib.import_module("transformers.modeling_utils")
+    except (ImportError, RuntimeError) as error:
+        raise ConfigError(
+            f"transformers cannot be imported ({error}); "
+            'pip install --upgrade "taskgrain[huggingface]"'
+        ) from error
+    return library
 
 
 def _image_size(

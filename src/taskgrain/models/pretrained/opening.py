@@ -1,4 +1,4 @@
-"""Open an encoder from elsewhere, with the weights that its makers trained."""
+"""Open a pretrained encoder, or build one from its shape and a seed with drawn weights."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import torch
 from torch import nn
 
 from taskgrain.errors import ConfigError
-from taskgrain.models.elsewhere import efficientnet_lite, huggingface, torchvision
-from taskgrain.models.elsewhere.building import as_encoder, build_network, new_network
-from taskgrain.models.elsewhere.encoder import NetworkEncoder
-from taskgrain.models.elsewhere.shape import Library, NetworkShape
-from taskgrain.models.elsewhere.stored import (
+from taskgrain.models.pretrained import efficientnet_lite, huggingface, torchvision
+from taskgrain.models.pretrained.encoder import Library, NetworkEncoder, NetworkShape, Trunk
+from taskgrain.models.pretrained.stored import (
     EFFICIENTNET_LITE0,
     huggingface_config,
     huggingface_folder,
@@ -25,6 +23,7 @@ from taskgrain.models.elsewhere.stored import (
     require_huggingface_weights,
     torchvision_file,
 )
+from taskgrain.models.seeds import derive_seed
 
 Weights = Literal["cached", "download", "random"]
 
@@ -128,3 +127,48 @@ def _pretrained(wanted: WantedNetwork, shape: NetworkShape) -> nn.Module:
         address = torchvision.published_address(wanted.model)
         load_torchvision(network, torchvision_file(address, download=download))
     return network
+
+
+def build_network(shape: NetworkShape, seed: int) -> NetworkEncoder:
+    """Build an encoder with the weights of a seed; global random numbers are left alone.
+
+    Raises:
+        ConfigError: if its library is not installed, or has no such network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "encoder", "network"))
+        network = new_network(shape)
+    return as_encoder(shape, network, seed)
+
+
+def new_network(shape: NetworkShape) -> nn.Module:
+    """Build a whole network, its head too, with weights of torch's generator as it stands.
+
+    Raises:
+        ConfigError: as `build_network`.
+    """
+    match shape.network:
+        case "torchvision":
+            return torchvision.new_network(shape.model)
+        case "huggingface":
+            return huggingface.new_network(shape.config)
+        case "imagenet":
+            return efficientnet_lite.new_network(shape.model)
+
+
+def as_encoder(shape: NetworkShape, network: nn.Module, seed: int) -> NetworkEncoder:
+    """Put a whole network behind our contract; the seed is that of the LSTM, if it has one."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(seed, "encoder", "lstm"))
+        return NetworkEncoder(trunk_of(shape, network), shape)
+
+
+def trunk_of(shape: NetworkShape, network: nn.Module) -> Trunk:
+    """Take the head off a network of any library."""
+    match shape.network:
+        case "torchvision":
+            return torchvision.trunk_of(shape.model, network)
+        case "huggingface":
+            return huggingface.trunk_of(shape.config, network)
+        case "imagenet":
+            return efficientnet_lite.trunk_of(network)

@@ -5,15 +5,18 @@ Shapes: N images, B clips, T frames, T' steps, h w pixels, D width.
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
+import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 
+import torch
 from torch import Tensor, nn
 
 from taskgrain.errors import ConfigError, nearest
-from taskgrain.models.elsewhere.encoder import Trunk
-from taskgrain.models.elsewhere.installed import torchvision_models
-from taskgrain.models.elsewhere.shape import Preparation, planes_of
+from taskgrain.models.pretrained.encoder import Preparation, Trunk, planes_of
 
 # Families whose last Linear layer is the classifier. Left out: those with classifiers beside it
 # (GoogLeNet, Inception), without a Linear one (SqueezeNet), or stored under other names (DenseNet).
@@ -21,6 +24,9 @@ IMAGE_FAMILIES = (
     *("alexnet", "convnext", "efficientnet", "maxvit", "mnasnet", "mobilenet", "regnet", "resnet"),
     *("resnext", "shufflenet", "swin", "vgg", "vit_b", "vit_l", "wide_resnet"),
 )
+_DETECTION = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+_DETECTION_OPERATORS = ("nms", "qnms")
+_kept: list[torch.library.Library] = []  # operators vanish with the object that declares them
 
 
 class MapsOverTime(nn.Module):
@@ -139,3 +145,41 @@ def published_preparation(model: str) -> Preparation:
         deviation=planes_of(preset.std),
         num_frames=None,
     )
+
+
+def torchvision_models() -> ModuleType:
+    """Give `torchvision.models`.
+
+    Raises:
+        ConfigError: if torchvision is not installed, or does not go with this torch.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        raise ConfigError('networks of torchvision need: pip install "taskgrain[pretrained]"')
+    try:
+        _mend_torchvision()
+        return importlib.import_module("torchvision.models")
+    except (ImportError, RuntimeError, AttributeError) as error:
+        raise ConfigError(
+            f"torchvision cannot be imported beside torch {torch.__version__} ({error}); install "
+            "the two for the same device, as https://pytorch.org/get-started says"
+        ) from error
+
+
+def _mend_torchvision() -> None:
+    """Import torchvision, though it was built for another device than torch.
+
+    Its compiled part then does not load, and its import fails over the two operators below, which
+    only detectors call; declared without an implementation, all else works.
+    """
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error) or _kept:
+            raise
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]  # half imported
+        library = torch.library.Library("torchvision", "DEF")
+        for operator in _DETECTION_OPERATORS:
+            library.define(f"{operator}{_DETECTION}")
+        _kept.append(library)
+        importlib.import_module("torchvision")

@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.build import add_readouts
-from taskgrain.models.elsewhere import huggingface
-from taskgrain.models.elsewhere.installed import transformers_library
-from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.elsewhere.shape import NetworkShape
 from taskgrain.models.model import check_encoder
+from taskgrain.models.pretrained import huggingface
+from taskgrain.models.pretrained.encoder import NetworkShape
+from taskgrain.models.pretrained.huggingface import transformers_library
+from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.recipes import build_from, recipe_from_json
 from tests.tiny_transformers import CONFIGS
 

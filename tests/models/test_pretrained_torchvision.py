@@ -15,11 +15,11 @@ from torch.nn import functional as F
 
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.build import add_readouts
-from taskgrain.models.elsewhere import installed, torchvision
-from taskgrain.models.elsewhere.encoder import NetworkEncoder
-from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.elsewhere.stored import torchvision_file
 from taskgrain.models.model import check_encoder
+from taskgrain.models.pretrained import huggingface, torchvision
+from taskgrain.models.pretrained.encoder import NetworkEncoder
+from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
+from taskgrain.models.pretrained.stored import torchvision_file
 from taskgrain.models.recipes import build_from, recipe_from_json
 
 pytestmark = pytest.mark.slow  # importing torchvision takes seconds
@@ -290,7 +290,7 @@ def test_a_missing_library_names_its_install_command(monkeypatch: pytest.MonkeyP
     with pytest.raises(ConfigError, match=r'pip install "taskgrain\[pretrained\]"'):
         open_encoder(RESNET, seed=0)
     with pytest.raises(ConfigError, match=r'pip install "taskgrain\[huggingface\]"'):
-        installed.transformers_library()
+        huggingface.transformers_library()
 
 
 def test_a_torchvision_that_does_not_go_with_torch_says_what_to_install(
@@ -326,11 +326,11 @@ def test_a_torchvision_built_for_another_device_is_imported_all_the_same(
             declared.append(schema)
 
     before = {name: each for name, each in sys.modules.items() if name.startswith("torchvision")}
-    monkeypatch.setattr(installed, "_kept", [])
+    monkeypatch.setattr(torchvision, "_kept", [])
     monkeypatch.setattr(importlib, "import_module", import_once_broken)
     monkeypatch.setattr(torch.library, "Library", Library)
     try:
-        assert installed.torchvision_models() == "torchvision.models"  # type: ignore[comparison-overlap]
+        assert torchvision.torchvision_models() == "torchvision.models"  # type: ignore[comparison-overlap]
     finally:
         sys.modules.update(before)
     assert imported == ["torchvision", "torchvision", "torchvision.models"]

@@ -1,20 +1,85 @@
-"""A network from elsewhere behind our contract: uint8 video in, features of each step out.
+"""A pretrained network behind our contract: uint8 video in, features of each step out.
+
+A `NetworkShape` is all that it takes to rebuild it without a file; it is stored as JSON.
 
 Shapes: B clips, T frames, T' steps, H W pixels given, h w pixels that the network sees, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Annotated, Literal, get_args
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from taskgrain.config.checked import Count, Number
 from taskgrain.data.sampling import spread_frames
-from taskgrain.models.elsewhere.shape import NUM_PLANES, NetworkShape
+from taskgrain.models.encoder import shape_from_json
+
+Library = Literal["torchvision", "huggingface", "imagenet"]
+LIBRARIES: tuple[Library, ...] = get_args(Library)
+NUM_PLANES = 3  # red, green and blue
+Planes = tuple[Number, Number, Number]
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """What a network was trained to be shown: its own published preprocessing."""
+
+    height: Count  # H that the network sees, pixels
+    width: Count  # W
+    scaled_height: Count  # to which a clip is scaled before the H x W in its middle are cut out
+    scaled_width: Count
+    keeps_aspect: bool  # whether it is scaled so without being stretched
+    mean: Planes  # of the three planes, where 0 is black and 1 is white
+    deviation: Planes
+    num_frames: Count | None  # T that the network takes; None for any number
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkShape:
+    """All that it takes to rebuild a `NetworkEncoder`, its weights apart."""
+
+    network: Library  # whose it is
+    model: Annotated[str, Field(min_length=1)]  # its name, or a Hugging Face model's folder
+    config: Mapping[str, object]  # Hugging Face's own, as JSON; the others have none
+    preparation: Preparation
+    single_frame: bool  # whether it sees the middle frame alone
+    lstm_width: Count  # of an LSTM over its steps, in each direction; 0 leaves it out
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `json.dumps` takes and `from_json` reads."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, object]) -> NetworkShape:
+        """Read what `to_json` returned.
+
+        Raises:
+            CheckpointError: if an entry is missing or is not what it should be.
+        """
+        return shape_from_json(cls, entries)
+
+
+def planes_of(value: object) -> Planes:
+    """Take a list of three numbers for the red, green and blue plane.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if (
+        not isinstance(value, list | tuple)
+        or len(value) != NUM_PLANES
+        or not all(isinstance(each, int | float) for each in value)
+    ):
+        raise ValueError(f"is {value!r}; expected three numbers")
+    red, green, blue = (float(each) for each in value)
+    return red, green, blue
+
 
 WHITE = 255.0  # grey level that counts as 1
 # What is computed together without gradients: VGG16 keeps 26 MB of a frame in one layer.

@@ -25,8 +25,7 @@ from torch import Tensor, nn
 
 from taskgrain.data.files import atomic_path
 from taskgrain.errors import CheckpointError, ConfigError
-from taskgrain.models.elsewhere.huggingface import LibraryConfig
-from taskgrain.models.elsewhere.installed import transformers_library
+from taskgrain.models.pretrained.huggingface import LibraryConfig, transformers_library
 from taskgrain.models.weights import (
     load_weights,
     refuse_not_finite,

@@ -11,20 +11,20 @@ from torch.nn import functional as F
 
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.build import add_readouts
-from taskgrain.models.elsewhere.efficientnet_lite import (
+from taskgrain.models.model import check_encoder
+from taskgrain.models.pretrained.efficientnet_lite import (
     MODEL,
     EfficientNetLite,
     new_network,
     preparation_of,
 )
-from taskgrain.models.elsewhere.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.elsewhere.stored import (
+from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
+from taskgrain.models.pretrained.stored import (
     EFFICIENTNET_LITE0,
     PackagedWeights,
     load_packaged,
     packaged_file,
 )
-from taskgrain.models.model import check_encoder
 from taskgrain.models.recipes import build_from, recipe_from_json
 from taskgrain.models.weights import weights_sha256
 

@@ -13,9 +13,14 @@ from torch.nn import functional as F
 from taskgrain.config.networks import Encoder
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import compact_shape
-from taskgrain.models.elsewhere.encoder import FRAMES_AT_ONCE, NetworkEncoder, Trunk
-from taskgrain.models.elsewhere.shape import NetworkShape, Preparation
 from taskgrain.models.model import check_encoder
+from taskgrain.models.pretrained.encoder import (
+    FRAMES_AT_ONCE,
+    NetworkEncoder,
+    NetworkShape,
+    Preparation,
+    Trunk,
+)
 from taskgrain.models.recipes import build_from, recipe_from_json
 
 PREPARATION = Preparation(

@@ -1,1 +1,0 @@
-"""Encoders from elsewhere: networks of torchvision and Hugging Face behind our contract."""

@@ -1,0 +1,1 @@
+"""Pretrained encoders: networks of torchvision, Hugging Face and ImageNet behind our contract."""
