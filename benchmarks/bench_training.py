@@ -24,7 +24,7 @@ from taskgrain.models.build import COMPACT_WIDTHS, build_model, compact_shape
 from taskgrain.models.convolution import weight_gradient
 from taskgrain.models.encoder import ChangeDeviations
 from taskgrain.train.memory import kept_memory
-from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
+from taskgrain.train.optim import Descent, make_optimizer, set_lr
 from taskgrain.train.precision import make_scaler
 
 BATCH, FRAMES, PIXELS, CLASSES = 16, 16, 48, 40

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from taskgrain.cli.main import main
-from taskgrain.train.run_log import read_records
+from taskgrain.train.log import read_records
 from tests.end_to_end.conftest import SMALL
 
 pytestmark = pytest.mark.slow

@@ -29,7 +29,7 @@ def test_tensorboard_is_looked_for_before_anything_is_done(
 ) -> None:
     study = load_study("smoke", ["train.tensorboard=true"])
     check_training(study)
-    monkeypatch.setattr("taskgrain.train.tensorboard.find_spec", lambda _: None)
+    monkeypatch.setattr("taskgrain.train.log.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"train\.tensorboard: .* tensorboard is not installed"):
         check_training(study)
 

@@ -20,10 +20,10 @@ from taskgrain.errors import CheckpointError, RunError
 from taskgrain.losses import LossWeights
 from taskgrain.models.build import build_model, compact_shape
 from taskgrain.models.model import SourceModel
+from taskgrain.train.log import read_records
 from taskgrain.train.loop import Splits, TrainingResult, Watch, train
-from taskgrain.train.options import TrainingOptions
-from taskgrain.train.run_log import read_records
-from taskgrain.train.schedule import PlateauRule
+from taskgrain.train.optim import PlateauRule
+from taskgrain.train.step import TrainingOptions
 
 STEPS_PER_EPOCH, EPOCHS = 4, 3
 OPTIONS = TrainingOptions(

@@ -13,11 +13,11 @@ from taskgrain.errors import RunError
 from taskgrain.losses import LossSums, LossTerms, LossWeights
 from taskgrain.models.build import add_readouts
 from taskgrain.models.model import SourceModel
-from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
-from taskgrain.train.options import TrainingOptions
+from taskgrain.train.optim import Descent, make_optimizer, set_lr
 from taskgrain.train.precision import Precision, make_scaler
 from taskgrain.train.step import (
     Shares,
+    TrainingOptions,
     draw_hidden,
     gradient_shares,
     reproducible,

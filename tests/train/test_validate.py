@@ -6,7 +6,7 @@ import torch
 from taskgrain.labels.vocabulary import UNK
 from taskgrain.losses import LossSums, LossWeights
 from taskgrain.models.build import build_model, compact_shape
-from taskgrain.train.options import TrainingOptions
+from taskgrain.train.step import TrainingOptions
 from taskgrain.train.validate import Validation, is_exact, validate
 
 

@@ -1,6 +1,6 @@
 """Refuse bf16 on a CPU that computes a convolution of the study wrong, before anything is learned.
 
-`train.bf16` says what goes wrong. The comparison runs in a process of its own, which may crash.
+`train.precision` says what goes wrong. The comparison runs in its own process, which may crash.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from taskgrain.errors import ConfigError, RunError
 from taskgrain.jobs.starting import explain_death, starting_workers
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
-from taskgrain.train.bf16 import LARGEST_ERROR, convolution_calls, gradient_errors
 from taskgrain.train.memory import kept_memory
+from taskgrain.train.precision import LARGEST_ERROR, convolution_calls, gradient_errors
 
 News = tuple[Literal["tries", "is wrong"], str] | None  # None: every layer was sound
 

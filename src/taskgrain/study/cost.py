@@ -20,7 +20,7 @@ from taskgrain.study.extracting import STATISTICS_CLIPS
 from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.sources import source_task
-from taskgrain.train.schedule import steps_of
+from taskgrain.train.optim import steps_of
 
 ASSUMED_WORDS = 3000  # of a vocabulary that cannot be counted before the captions are there
 ASSUMED_SECONDS = 4.0  # of a clip that is not there yet

@@ -38,7 +38,7 @@ from taskgrain.study.networks import drawn, encoder_from
 from taskgrain.study.pace import pass_seconds
 from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
-from taskgrain.train.options import TrainingOptions
+from taskgrain.train.step import TrainingOptions
 from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import Answers, evaluation_of, placed
 from taskgrain.transfer.predictions import write_evaluation

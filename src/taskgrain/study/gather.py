@@ -35,7 +35,7 @@ from taskgrain.study.targets import (
     tasks_of,
 )
 from taskgrain.study.testing import evaluation_name, has_permuted_control
-from taskgrain.train.run_log import read_records
+from taskgrain.train.log import read_records
 from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.endpoints import (

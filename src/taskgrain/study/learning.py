@@ -21,10 +21,10 @@ from taskgrain.study.networks import new_model
 from taskgrain.study.pace import pass_seconds
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.warm_start import begin_with, check_warm_start, is_source_name
+from taskgrain.train.log import require_tensorboard
 from taskgrain.train.loop import Splits, Watch, train
-from taskgrain.train.options import TrainingOptions
-from taskgrain.train.schedule import PlateauRule, steps_of
-from taskgrain.train.tensorboard import require_tensorboard
+from taskgrain.train.optim import PlateauRule, steps_of
+from taskgrain.train.step import TrainingOptions
 
 
 def check_training(study: Study) -> None:

@@ -18,16 +18,21 @@ from taskgrain.errors import CheckpointError
 from taskgrain.losses import LossSums
 from taskgrain.models.model import SourceModel, check_encoder
 from taskgrain.models.weights import save_weights
-from taskgrain.train.checkpoint import TrainingState, capture, load_state, restore, save_state
+from taskgrain.train.log import EpochRecord, TensorBoardLog, append_record, drop_records_after
 from taskgrain.train.memory import kept_memory
-from taskgrain.train.optimizer import Descent, make_optimizer, set_lr
-from taskgrain.train.options import TrainingOptions, refuse_other_settings, settings_of
-from taskgrain.train.position import Position
+from taskgrain.train.optim import Descent, lr_at, make_optimizer, set_lr
 from taskgrain.train.precision import make_scaler
-from taskgrain.train.run_log import EpochRecord, append_record, drop_records_after
-from taskgrain.train.schedule import lr_at
-from taskgrain.train.step import Shares, reproducible, train_step
-from taskgrain.train.tensorboard import TensorBoardLog
+from taskgrain.train.state import (
+    Position,
+    TrainingState,
+    capture,
+    load_state,
+    refuse_other_settings,
+    restore,
+    save_state,
+    settings_of,
+)
+from taskgrain.train.step import Shares, TrainingOptions, reproducible, train_step
 from taskgrain.train.validate import Validation, validate
 
 LOG, BOARD = "epochs.jsonl", "tensorboard"

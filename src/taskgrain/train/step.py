@@ -28,9 +28,44 @@ from taskgrain.losses import (
 )
 from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
-from taskgrain.train.optimizer import LEAST_SCALE, Descent
-from taskgrain.train.options import TrainingOptions
+from taskgrain.train.optim import (
+    LEAST_SCALE,
+    USUAL_RULE,
+    Descent,
+    OptimizerKind,
+    PlateauRule,
+    Schedule,
+)
 from taskgrain.train.precision import AUTOCAST, Precision
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How to train, the same for every step; named as in `config.learning.Train` where it is there.
+
+    All but `CHANGES_NO_NUMBER` belongs to what a result came from.
+    """
+
+    epochs: int  # at most: a plateau or early stopping may end training before
+    weights: LossWeights
+    learning_rate: float  # the highest of the schedule
+    weight_decay: float
+    seed: int  # of dropout and of the captions that are hidden; weights and clips have their own
+    precision: Precision = "fp32"
+    device: str = "cpu"
+    optimizer: OptimizerKind = "adamw"
+    momentum: float = 0.9  # of sgd
+    schedule: Schedule = "one-cycle"
+    plateau: PlateauRule = USUAL_RULE  # of the schedule of that name
+    early_stopping: int | None = None  # epochs without a better score; None never stops early
+    accumulate: int = 1  # batches of a step; an epoch's last step may have fewer
+    max_gradient_norm: float = 1.0  # 0 lets gradients be as long as they are
+    counts_padding: bool = False  # in the caption loss; see `losses.padding_as_ends`
+    hidden_captions: float = 0.0  # share of captions that are learned with their words hidden
+    num_steps: int | None = None  # of the whole run, in place of epochs; the last may be cut short
+    share_every: int = 25  # steps from one measurement of the gradient shares to the next
+    tensorboard: bool = False  # also write each epoch into the folder's `tensorboard/`
+    save_seconds: float = 300.0  # at most this much work is lost when the process is killed
 
 
 @dataclass(frozen=True, slots=True)

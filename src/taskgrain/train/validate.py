@@ -19,8 +19,7 @@ from taskgrain.losses import LossSums, check_finite, joint_loss
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.models.decoder import CaptionDecoder
 from taskgrain.models.model import SourceModel
-from taskgrain.train.options import TrainingOptions
-from taskgrain.train.step import as_learned, encode
+from taskgrain.train.step import TrainingOptions, as_learned, encode
 
 
 @dataclass(frozen=True, slots=True)

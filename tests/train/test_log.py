@@ -7,10 +7,66 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from taskgrain.errors import ConfigError
-from taskgrain.train.run_log import EpochRecord, Values, read_records
-from taskgrain.train.tensorboard import TensorBoardLog
+from taskgrain.errors import CheckpointError, ConfigError
+from taskgrain.train.log import (
+    EpochRecord,
+    TensorBoardLog,
+    Values,
+    append_record,
+    drop_records_after,
+    read_records,
+)
 from tests.train.test_resume import OPTIONS, StopAt, run
+
+
+def record(epoch: int) -> EpochRecord:
+    return EpochRecord(
+        epoch=epoch,
+        step=10 * epoch,
+        clip_passes=320 * epoch,
+        lr=0.1 / 3,
+        terms={"classification": 1 / 3, "captioning": None},
+        shares={"classification": 1.0, "captioning": None},
+        validation={"top-1": 0.5, "exact-match": None},
+        validation_terms={"classification": 2 / 3, "captioning": None},
+    )
+
+
+def test_records_come_back_in_order_to_the_bit(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "epochs.jsonl"
+    assert read_records(path) == []
+    for epoch in (1, 2):
+        append_record(path, record(epoch))
+    assert read_records(path) == [record(1), record(2)]
+
+
+@pytest.mark.parametrize(("step", "num_left"), [(0, 0), (9, 0), (10, 1), (25, 2), (30, 3)])
+def test_records_after_a_step_are_dropped(tmp_path: Path, step: int, num_left: int) -> None:
+    path = tmp_path / "epochs.jsonl"
+    for epoch in (1, 2, 3):
+        append_record(path, record(epoch))
+    drop_records_after(path, step)
+    assert read_records(path) == [record(epoch) for epoch in range(1, num_left + 1)]
+
+
+def test_a_last_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "epochs.jsonl"
+    append_record(path, record(1))
+    with path.open("a") as file:
+        file.write('{"epoch": 2, "st')
+    drop_records_after(path, 100)
+    append_record(path, record(2))
+    assert read_records(path) == [record(1), record(2)]
+
+
+def test_a_line_that_is_no_record_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "epochs.jsonl"
+    append_record(path, record(1))
+    with path.open("a") as file:
+        file.write('{"epoch": 2}\n')
+    with pytest.raises(CheckpointError, match=r"epochs\.jsonl:2: not the record of an epoch"):
+        read_records(path)
+
 
 WATCHED = replace(OPTIONS, tensorboard=True)
 
@@ -76,7 +132,7 @@ def test_without_the_package_it_says_how_to_get_it(
 ) -> None:
     there = importlib.util.find_spec
     monkeypatch.setattr(
-        "taskgrain.train.tensorboard.find_spec",
+        "taskgrain.train.log.find_spec",
         lambda name: None if name == "tensorboard" else there(name),
     )
     with pytest.raises(ConfigError, match=r'pip install "taskgrain\[tracking\]"'):

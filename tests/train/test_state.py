@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from taskgrain.errors import CheckpointError
-from taskgrain.train.checkpoint import TrainingState, capture, load_state, restore, save_state
-from taskgrain.train.optimizer import make_optimizer, set_lr
+from taskgrain.train.optim import make_optimizer, set_lr
+from taskgrain.train.state import TrainingState, capture, load_state, restore, save_state
 
 
 def state(step: int) -> TrainingState:

@@ -1,14 +1,18 @@
-"""What each epoch gave, one JSON line an epoch, in step with the state that training resumes."""
+"""What each epoch gave: one JSON line an epoch, in step with the state; TensorBoard's files too.
+
+TensorBoard's package is the extra `tracking`.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from taskgrain.data.files import make_folder, naming, write_text
-from taskgrain.errors import CheckpointError
+from taskgrain.errors import CheckpointError, ConfigError
 
 Values = dict[str, float | None]
 
@@ -68,3 +72,51 @@ def _parse(path: Path, number: int, line: str) -> EpochRecord:
         return EpochRecord(**json.loads(line))
     except (TypeError, ValueError) as error:
         raise CheckpointError(f"{path}:{number}: not the record of an epoch ({error})") from error
+
+
+class TensorBoardLog:
+    """Event files in a folder, one point an epoch, in step with the state that training resumes."""
+
+    def __init__(self, folder: Path, *, step: int) -> None:
+        """Go on after a step; what an earlier process wrote of later steps is no longer shown.
+
+        Raises:
+            ConfigError: without the package.
+        """
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer = SummaryWriter(str(folder), purge_step=step + 1)
+
+    def append(self, record: EpochRecord) -> None:
+        """Add an epoch at its last step, and flush it to the disk."""
+        groups = {
+            "loss": record.terms,
+            "validation-loss": record.validation_terms,
+            "validation": record.validation,
+            "gradient-share": record.shares,
+        }
+        for group, values in groups.items():
+            for name, value in values.items():
+                if value is not None:
+                    self._writer.add_scalar(f"{group}/{name}", value, record.step)
+        self._writer.add_scalar("learning-rate", record.lr, record.step)
+        self._writer.add_scalar("epoch", record.epoch, record.step)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """End the event file."""
+        self._writer.close()
+
+
+def require_tensorboard() -> None:
+    """Look for TensorBoard's package without loading it.
+
+    Raises:
+        ConfigError: saying how to install it.
+    """
+    if find_spec("tensorboard") is None:
+        raise ConfigError(
+            "train.tensorboard: the package tensorboard is not installed; "
+            'pip install "taskgrain[tracking]", or set train.tensorboard = false'
+        )

@@ -1,7 +1,8 @@
 """The state from which training resumes: tensors and a JSON file that belong together.
 
-The JSON file names the tensors' digest, so a pair is whole or is not taken. The pair before it
-is kept: whenever the process is killed, one whole pair can be found.
+The JSON file names the tensors' digest, so a pair is whole or is not taken. The pair before it is
+kept: whenever the process is killed, one whole pair can be found. The JSON holds where the run
+stands (`Position`) and the settings that it must share with its beginning (`settings_of`).
 """
 
 from __future__ import annotations
@@ -12,16 +13,20 @@ import json
 import os
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from taskgrain.config.checked import Count, read_as
 from taskgrain.data.files import make_folder, naming
-from taskgrain.errors import CheckpointError
+from taskgrain.errors import CheckpointError, RunError
+from taskgrain.losses import LossSums
 from taskgrain.models.weights import read_tensors, save_tensors, to_store
+from taskgrain.train.optim import Plateau
+from taskgrain.train.step import Shares, TrainingOptions
 
 TENSORS, ENTRIES = "training.safetensors", "training.json"
 PREVIOUS = "previous-"
@@ -29,6 +34,8 @@ DIGEST = "tensors_sha256"
 FORMAT, FORMAT_KEY = 1, "format"
 MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # what Adam and SGD keep of a parameter
 STEP = "step"  # Adam's count of updates
+CHANGES_NO_NUMBER = ("save_seconds", "tensorboard")  # options that a resumed run may change
+STORED_NAMES = {"learning_rate": "peak_lr"}  # option -> its key in the JSON file
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,3 +191,65 @@ def _digest(path: Path) -> str:
 def _flush(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+@dataclass(slots=True)
+class Position:
+    """The counts of a run; the loop moves them on."""
+
+    step: Count = 0  # steps done
+    clip_passes: Count = 0  # clips trained on
+    sums: LossSums = field(default_factory=LossSums)  # of the running epoch
+    shares: Shares = field(default_factory=Shares)  # likewise
+    best_epoch: int | None = None  # 1 is the first
+    best_score: float | None = None
+    plateau: Plateau = field(default_factory=Plateau)  # moved on by the schedule of that name alone
+
+    def to_json(self) -> dict[str, object]:
+        """Return what `json.dumps` takes and `from_json` reads; floats keep every bit."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, object], folder: Path) -> Position:
+        """Read what `to_json` returned, among the other entries of a training state.
+
+        Raises:
+            CheckpointError: naming the folder and each entry that is not what it should be.
+        """
+        try:
+            return read_as(cls, entries)
+        except ValueError as error:
+            raise CheckpointError(f"{folder}: training state: {error}") from None
+
+
+def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
+    """Return, as JSON takes it, what must not change while a run is resumed."""
+    settings = {
+        STORED_NAMES.get(name, name): value
+        for name, value in asdict(options).items()
+        if name not in CHANGES_NO_NUMBER
+    }
+    settings["device"] = torch.device(options.device).type
+    return {**settings, "steps_per_epoch": steps_per_epoch}
+
+
+def refuse_other_settings(stored: object, now: Mapping[str, object], folder: Path) -> None:
+    """Compare the settings of a training state with those of the run that would go on from it.
+
+    Raises:
+        CheckpointError: if the state holds no settings.
+        RunError: naming every difference.
+    """
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{folder}: the training state does not say its settings")
+    names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
+    differences = [
+        f"{names.get(key, key)} was {stored.get(key)!r}, is {now.get(key)!r}"
+        for key in sorted({*stored, *now})
+        if stored.get(key) != now.get(key)
+    ]
+    if differences:
+        raise RunError(
+            f"{folder}: this training was begun with other settings: "
+            f"{'; '.join(differences)}. Choose another folder, or the old settings"
+        )
