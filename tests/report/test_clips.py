@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from taskgrain.report.clips import MAX_VIDEO_BYTES, compare, shelves
-from taskgrain.report.run_folder import EBML_MAGIC, Example, Prediction
+from taskgrain.report.run_folder import EBML_MAGIC, Example, Prediction, Ranked
 
 
 def marked(caption: str, truth: str) -> list[str]:
@@ -32,7 +32,7 @@ def verdict_of(prediction: Prediction) -> str:
 
 
 def test_a_class_is_called_right_or_wrong_only_where_the_truth_is_known() -> None:
-    classes = (("Pushing something", 0.9),)
+    classes = (Ranked("Pushing something", 0.9),)
 
     def said(true_class: str | None) -> Prediction:
         return Prediction("s", 0, classes, "action-group", None, None, true_class)

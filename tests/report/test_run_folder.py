@@ -17,7 +17,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def write_example(folder: Path, file: str) -> None:
-    text = json.dumps([{"clip": "c", "file": file}])
+    entry = {"clip": "c", "file": file, "dataset": "source", "category": "x", "caption": ""}
+    text = json.dumps([{**entry, "predictions": []}])
     (folder / "examples" / "examples.json").write_text(text)
 
 
@@ -74,10 +75,52 @@ def test_settings_are_flattened_in_the_files_order(folder: Path) -> None:
     assert [key for key, _ in study.settings][:3] == ["name", "seeds", "data.world"]
 
 
-def test_values_of_unexpected_types_are_read_as_absent(folder: Path) -> None:
+def test_settings_of_unexpected_types_are_read_as_absent(folder: Path) -> None:
     (folder / "study.toml").write_text('name = 3\nseeds = "x"\nsources = ["a"]\nprimary = 4\n')
-    (folder / "curves.jsonl").write_text('{"source": 1, "shares": [], "validation": {"a": null}}')
     run = read_run_folder(folder)
     assert run.study.name == "study"
     assert run.study.primary is None
-    assert run.curves[0].validation == {}
+
+
+CURVE = {"source": "a", "seed": 0, "epoch": 1, "shares": {"b": 0.5}, "validation": {"c": None}}
+SAID = {"source": "a", "seed": 0, "level": None, "caption": "x"}
+SHOWN = {"clip": "c", "file": "", "dataset": "source", "category": "x", "caption": ""}
+
+
+def test_numbers_that_a_run_noted_as_absent_are_left_out(folder: Path) -> None:
+    lines = [CURVE, {**CURVE, "shares": None}]
+    (folder / "curves.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    first, second = read_run_folder(folder).curves
+    assert (first.shares, first.validation, second.shares) == ({"b": 0.5}, {}, {})
+
+
+def test_what_a_model_says_is_read_most_probable_first(folder: Path) -> None:
+    classes = [{"name": "b", "probability": 0.2}, {"name": "a\0", "probability": 0.7}]
+    entries = [{**SHOWN, "predictions": [{**SAID, "classes": classes}]}]
+    (folder / "examples" / "examples.json").write_text(json.dumps(entries))
+    (prediction,) = read_run_folder(folder).examples[0].predictions
+    assert [each.probability for each in prediction.classes] == [0.7, 0.2]
+    assert "\0" not in prediction.classes[0].name
+    assert prediction.level == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "message"),
+    [
+        ("curves.jsonl", {**CURVE, "source": 1}, "jsonl:2: source: found 1; expected text"),
+        ("curves.jsonl", {**CURVE, "shares": []}, r"jsonl:2: shares: found \[\]; expected a table"),
+        ("ledger.jsonl", {"clip": "c", "dataset": "d"}, "jsonl:2: split: is missing; problem: is"),
+        ("examples/examples.json", [SHOWN], r"json: \[0\]\.predictions: is missing"),
+        (
+            "examples/examples.json",
+            [{**SHOWN, "predictions": [{**SAID, "classes": [{"name": "a"}]}]}],
+            r"\[0\]\.predictions\[0\]\.classes\[0\]\.probability: is missing",
+        ),
+    ],
+)
+def test_an_entry_that_does_not_fit_is_named_with_file_line_and_key(
+    folder: Path, name: str, entry: object, message: str
+) -> None:
+    (folder / name).write_text("\n" + json.dumps(entry))
+    with pytest.raises(ResultError, match=message):
+        read_run_folder(folder)

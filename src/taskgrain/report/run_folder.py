@@ -1,6 +1,8 @@
-"""A run folder as the report reads it: leniently, because a run may be unfinished or older.
+"""A run folder as the report reads it; a run may be unfinished.
 
-Only results.jsonl has to be there. What else is absent reads as empty, and the page says so.
+Only results.jsonl has to be there. What else is absent reads as empty, and the page says so; what
+is there and does not fit is refused with file, line and key, study.toml apart: of it the report
+takes what it shows.
 """
 
 from __future__ import annotations
@@ -10,22 +12,55 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Annotated, NamedTuple, TypeVar
 
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
+
+from taskgrain.config.checked import faults_of
 from taskgrain.errors import ResultError
 from taskgrain.report.held_out import HeldOut, held_out_of
-from taskgrain.report.lenient import (
-    Json,
-    as_mapping,
-    as_mappings,
-    as_number,
-    as_sequence,
-    numbers_of,
-    text_of,
-)
 from taskgrain.report.words import printable
 from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
 
+Json = Mapping[str, object]
+Kind = TypeVar("Kind")
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"  # the first bytes of every WebM file
+
+
+def _or_empty(stored: object) -> object:
+    return "" if stored is None else stored
+
+
+def _present(stored: object) -> object:
+    """Leave out the numbers that a run noted as absent, null."""
+    if not isinstance(stored, dict):
+        return {} if stored is None else stored
+    return {key: value for key, value in stored.items() if value is not None}
+
+
+Text = Annotated[str, AfterValidator(printable)]  # without letters that XML refuses
+Numbers = Annotated[Mapping[str, float], BeforeValidator(_present)]
+
+
+class Ranked(NamedTuple):
+    """A class and how probable a model holds it, 0 to 1."""
+
+    name: Text
+    probability: float
+
+
+def _most_probable_first(ranked: tuple[Ranked, ...]) -> tuple[Ranked, ...]:
+    return tuple(sorted(ranked, key=lambda each: -each.probability))
+
+
+Ranking = Annotated[tuple[Ranked, ...], AfterValidator(_most_probable_first)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +117,7 @@ class Primary:
     probe: str | None = None
     shots: int | str | None = None
     metric: str = "top-1"
-    readout: str | None = None  # studies of older versions name none
+    readout: str | None = None
     minus_target: str | None = None
 
     @property
@@ -108,52 +143,58 @@ class StudyFacts:
     sources: tuple[SourceFacts, ...] = ()
     targets: tuple[TargetFacts, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
-    margin: float = 0.02  # a difference within it counts as none; studies of older versions: this
+    margin: float = 0.02  # a fraction; a difference within it counts as none
 
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One epoch of one source: mappings are empty where the run logged nothing."""
+    """One epoch of one source; the source has no part that its mappings do not name."""
 
-    source: str
+    source: Text
     seed: int
     epoch: int
-    shares: Mapping[str, float]
-    validation: Mapping[str, float]
+    shares: Numbers
+    validation: Numbers
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
     """A clip that could not be used as it stands."""
 
-    clip: str
-    dataset: str
-    split: str
-    problem: str
+    clip: Text
+    dataset: Text
+    split: Text
+    problem: Text
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """What one source's model says of a clip, most probable class first."""
 
-    source: str
+    source: Text
     seed: int | None
-    classes: tuple[tuple[str, float], ...]
-    level: str
-    caption: str | None
-    truth: str | None  # the true caption in this source's form, where the run wrote it
-    true_class: str | None  # the right class at this level, likewise
+    classes: Ranking
+    level: Annotated[Text, BeforeValidator(_or_empty)]  # "" of a source without classes
+    caption: Text | None
+    truth: Text | None = None  # the true caption in this source's form, where the run wrote it
+    true_class: Text | None = None  # the right class at this level, likewise
+
+
+def _video_of(name: object, info: ValidationInfo) -> object:
+    folder = info.context
+    return _read_video(folder, name) if isinstance(name, str) and folder is not None else name
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """A clip shown in the report; `video` is None where the file is absent or no WebM."""
 
-    clip: str
-    dataset: str
-    category: str
-    caption: str
-    video: bytes | None
+    clip: Text
+    dataset: Text
+    category: Text
+    caption: Text
+    # examples.json has the file's name, and lies in the same folder.
+    video: Annotated[bytes | None, Field(validation_alias="file"), BeforeValidator(_video_of)]
     predictions: tuple[Prediction, ...]
 
 
@@ -170,20 +211,26 @@ class RunFolder:
     held_out: tuple[HeldOut, ...] = ()  # of each seed, or one for all; studies may hold out none
 
 
+_CURVES, _LEDGER = TypeAdapter(CurvePoint), TypeAdapter(LedgerEntry)
+_EXAMPLES = TypeAdapter(tuple[Example, ...])
+
+
 def read_run_folder(run_dir: Path) -> RunFolder:
     """Read a run folder.
 
     Raises:
         ResultError: if results.jsonl is absent or malformed, or another file is no TOML or JSON.
     """
-    results = run_dir / "results.jsonl"
+    results, curves, ledger = (
+        run_dir / name for name in ("results.jsonl", "curves.jsonl", "ledger.jsonl")
+    )
     if not results.is_file():
         raise ResultError(f"{results}: not found; is {run_dir} a run folder? Run the study first")
     return RunFolder(
         study=read_study(run_dir / "study.toml"),
         rows=tuple(map(_printable_row, read_rows(results))),
-        curves=tuple(map(_curve_point, _json_lines(run_dir / "curves.jsonl"))),
-        ledger=_read_ledger(run_dir / "ledger.jsonl"),
+        curves=_read_lines(_CURVES, curves) if curves.is_file() else (),
+        ledger=_read_lines(_LEDGER, ledger) if ledger.is_file() else None,
         provenance=read_provenance(run_dir),
         examples=_read_examples(run_dir / "examples"),
         held_out=held_out_of(_read_json(run_dir / "held-out.json")),
@@ -215,15 +262,15 @@ def read_study(path: Path) -> StudyFacts:
     except ValueError as error:
         raise ResultError(f"{path}: no TOML: {error}") from error
     return StudyFacts(
-        name=text_of(settings, "name") or "study",
-        question=text_of(settings, "question") or "",
-        primary=_primary(as_mapping(settings.get("primary"))),
-        family=tuple(filter(None, map(_primary, as_mappings(settings.get("family"))))),
-        seeds=tuple(seed for seed in as_sequence(settings.get("seeds")) if isinstance(seed, int)),
-        sources=tuple(map(_source, as_mappings(settings.get("sources")))),
+        name=_text_of(settings, "name") or "study",
+        question=_text_of(settings, "question") or "",
+        primary=_primary(_as_mapping(settings.get("primary"))),
+        family=tuple(filter(None, map(_primary, _as_mappings(settings.get("family"))))),
+        seeds=tuple(seed for seed in _as_sequence(settings.get("seeds")) if isinstance(seed, int)),
+        sources=tuple(map(_source, _as_mappings(settings.get("sources")))),
         targets=tuple(
-            _target(each, source=text_of(as_mapping(settings.get("data")), "world"))
-            for each in as_mappings(settings.get("targets"))
+            _target(each, source=_text_of(_as_mapping(settings.get("data")), "world"))
+            for each in _as_mappings(settings.get("targets"))
         ),
         settings=tuple(flatten(settings)),
         margin=_margin(settings),
@@ -234,9 +281,9 @@ def flatten(settings: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield every setting as a dotted key and its value, as TOML would write it."""
     for key, value in settings.items():
         dotted = f"{prefix}{printable(key)}"
-        nested = as_mappings(value)
+        nested = _as_mappings(value)
         if isinstance(value, Mapping):
-            yield from flatten(as_mapping(value), f"{dotted}.")
+            yield from flatten(_as_mapping(value), f"{dotted}.")
         elif nested:
             for index, item in enumerate(nested):
                 yield from flatten(item, f"{dotted}[{index}].")
@@ -254,7 +301,7 @@ def _margin(settings: Json) -> float:
 
 def read_provenance(run_dir: Path) -> Json:
     """Read what a run came from; empty where the run is unfinished, or the file cannot be read."""
-    return as_mapping(_read_json(run_dir / "provenance.json"))
+    return _as_mapping(_read_json(run_dir / "provenance.json"))
 
 
 def processors_of(provenance: Json) -> tuple[str, ...]:
@@ -274,9 +321,11 @@ def _as_text(value: object) -> str:
 
 
 def _primary(primary: Json) -> Primary | None:
-    source, target = text_of(primary, "source"), text_of(primary, "target")
+    source, target = _text_of(primary, "source"), _text_of(primary, "target")
     written = primary.get("versus")
-    versus = [printable(each) for each in (written, *as_sequence(written)) if isinstance(each, str)]
+    versus = [
+        printable(each) for each in (written, *_as_sequence(written)) if isinstance(each, str)
+    ]
     if source is None or not versus or target is None:
         return None
     shots = primary.get("shots")
@@ -284,69 +333,42 @@ def _primary(primary: Json) -> Primary | None:
         source=source,
         versus=versus_each(versus),
         target=target,
-        probe=text_of(primary, "probe"),
+        probe=_text_of(primary, "probe"),
         shots=shots if isinstance(shots, int | str) else None,
-        metric=text_of(primary, "metric") or "top-1",
-        readout=text_of(primary, "readout"),
-        minus_target=text_of(primary, "minus_target"),
+        metric=_text_of(primary, "metric") or "top-1",
+        readout=_text_of(primary, "readout"),
+        minus_target=_text_of(primary, "minus_target"),
     )
 
 
 def _source(source: Json) -> SourceFacts:
     return SourceFacts(
-        name=text_of(source, "name") or "unnamed",
-        classify=text_of(source, "classify"),
-        caption=text_of(source, "caption"),
-        classification_weight=as_number(source.get("lambda")),
-        origin=(text_of(source, "encoder"), text_of(source, "warm_start")),
-        twin_of=text_of(source, "twin_of"),
+        name=_text_of(source, "name") or "unnamed",
+        classify=_text_of(source, "classify"),
+        caption=_text_of(source, "caption"),
+        classification_weight=_as_number(source.get("lambda")),
+        origin=(_text_of(source, "encoder"), _text_of(source, "warm_start")),
+        twin_of=_text_of(source, "twin_of"),
         regrouped=source.get("regrouped") is True,
     )
 
 
 def _target(target: Json, *, source: str | None) -> TargetFacts:
-    name = text_of(target, "name") or "unnamed"
-    world, root = text_of(target, "world"), text_of(target, "root")
+    name = _text_of(target, "name") or "unnamed"
+    world, root = _text_of(target, "world"), _text_of(target, "root")
     is_held_out = world is None and root is None and target.get("novel") is True
     # The clips of held-out categories are the source's own.
     return TargetFacts(name, source if is_held_out else world, root, is_held_out)
 
 
-def _curve_point(line: Json) -> CurvePoint:
-    return CurvePoint(
-        source=text_of(line, "source") or "unnamed",
-        seed=int(as_number(line.get("seed")) or 0),
-        epoch=int(as_number(line.get("epoch")) or 0),
-        shares=numbers_of(line.get("shares")),
-        validation=numbers_of(line.get("validation")),
-    )
-
-
-def _read_ledger(path: Path) -> tuple[LedgerEntry, ...] | None:
-    return tuple(map(_ledger_entry, _json_lines(path))) if path.is_file() else None
-
-
-def _ledger_entry(line: Json) -> LedgerEntry:
-    names = ("clip", "dataset", "split", "problem")
-    clip, dataset, split, problem = (text_of(line, name) or "" for name in names)
-    return LedgerEntry(clip=clip, dataset=dataset, split=split, problem=problem)
-
-
 def _read_examples(folder: Path) -> tuple[Example, ...]:
-    return tuple(
-        Example(
-            clip=text_of(entry, "clip") or "",
-            dataset=text_of(entry, "dataset") or "source",
-            category=text_of(entry, "category") or "",
-            caption=text_of(entry, "caption") or "",
-            video=_read_video(folder, text_of(entry, "file")),
-            predictions=tuple(map(_prediction, as_mappings(entry.get("predictions")))),
-        )
-        for entry in as_mappings(_read_json(folder / "examples.json"))
-    )
+    path = folder / "examples.json"
+    if not path.is_file():
+        return ()
+    return _parse(_EXAMPLES, path.read_text(encoding="utf-8"), str(path), folder)
 
 
-def _read_video(folder: Path, name: str | None) -> bytes | None:
+def _read_video(folder: Path, name: str) -> bytes | None:
     # A name is data: it may not lead out of the folder, by dots, by a root or by a link.
     if not name or "\0" in name:
         return None
@@ -355,23 +377,6 @@ def _read_video(folder: Path, name: str | None) -> bytes | None:
         return None
     content = path.read_bytes()
     return content if content.startswith(EBML_MAGIC) else None
-
-
-def _prediction(entry: Json) -> Prediction:
-    classes = (
-        (text_of(item, "name") or "", as_number(item.get("probability")) or 0.0)
-        for item in as_mappings(entry.get("classes"))
-    )
-    seed = as_number(entry.get("seed"))
-    return Prediction(
-        source=text_of(entry, "source") or "unnamed",
-        seed=None if seed is None else int(seed),
-        classes=tuple(sorted(classes, key=lambda item: -item[1])),
-        level=text_of(entry, "level") or "",
-        caption=text_of(entry, "caption"),
-        truth=text_of(entry, "truth"),
-        true_class=text_of(entry, "true_class"),
-    )
 
 
 def _read_json(path: Path) -> object:
@@ -384,13 +389,50 @@ def _read_json(path: Path) -> object:
     return loaded
 
 
-def _json_lines(path: Path) -> Iterator[Json]:
-    if not path.is_file():
-        return
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield as_mapping(json.loads(line))
-        except ValueError as error:
-            raise ResultError(f"{path}:{number}: no JSON: {error}") from error
+def _read_lines(kind: TypeAdapter[Kind], path: Path) -> tuple[Kind, ...]:
+    # Not splitlines: a caption may hold one of the other characters that end a line there.
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return tuple(
+        _parse(kind, line, f"{path}:{number}")
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    )
+
+
+def _parse(kind: TypeAdapter[Kind], text: str, where: str, folder: Path | None = None) -> Kind:
+    """Read one JSON value; `folder` is that of the videos that it names.
+
+    Raises:
+        ResultError: naming the place and each key that does not fit.
+    """
+    try:
+        return kind.validate_json(text, strict=True, context=folder)
+    except ValidationError as error:
+        raise ResultError(f"{where}: {'; '.join(faults_of(error))}") from None
+
+
+def _as_mapping(value: object) -> Json:
+    """Return a JSON object; an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _as_sequence(value: object) -> tuple[object, ...]:
+    """Return a list's items; none for anything else."""
+    return tuple(value) if isinstance(value, list | tuple) else ()
+
+
+def _as_mappings(value: object) -> tuple[Json, ...]:
+    """Return the objects of a list; none for anything else."""
+    return tuple(_as_mapping(item) for item in _as_sequence(value) if isinstance(item, Mapping))
+
+
+def _text_of(mapping: Json, key: str) -> str | None:
+    """Return the text at a key, without letters that XML refuses; None for anything else."""
+    value = mapping.get(key)
+    return printable(value) if isinstance(value, str) else None
+
+
+def _as_number(value: object) -> float | None:
+    """Return a number as float; None for anything else, true and false too."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and isinstance(value, int | float) else None

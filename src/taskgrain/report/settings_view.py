@@ -6,9 +6,8 @@ import shlex
 from dataclasses import dataclass
 
 from taskgrain.report.held_out import held_out_words
-from taskgrain.report.lenient import Json
 from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique, world_of
-from taskgrain.report.run_folder import RunFolder, flatten
+from taskgrain.report.run_folder import Json, RunFolder, flatten
 from taskgrain.report.words import printable
 
 UNKNOWN = "not recorded"
