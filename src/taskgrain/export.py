@@ -108,9 +108,9 @@ def export_model(
         stored = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))
         facts = {key: value for key, value in asdict(found).items() if key != "folder"}
         stored["onnx"] = {"opset": OPSET, **facts}
-        said = json.dumps(stored, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
         _put(Path(scratch), out)
-        write_text(out / "model.json", said)
+        write_text(out / "model.json", text)
     return found
 
 
@@ -141,7 +141,7 @@ def _check_packages() -> None:
 
 
 def _videos(clips: Sequence[Path | str], sampling: FrameSampling) -> NDArray[np.uint8]:
-    """Give what the model sees of each clip: uint8 (N, T, H, W, 3)."""
+    """Return what the model sees of each clip: uint8 (N, T, H, W, 3)."""
     if not clips:
         shape = (MADE_CLIPS, sampling.num_frames, sampling.height, sampling.width, 3)
         return generator_for(0, 0, "export").integers(0, 256, shape, dtype=np.uint8)
@@ -309,10 +309,10 @@ def _check_decoder(
 
     theirs = _state(list(started.values()))
     size, device = len(features), features.device
-    said = greedy(decoder.step, first, batch_size=size, device=device)
-    equal = torch.equal(said, greedy(step, theirs, batch_size=size, device=device))
+    decoded = greedy(decoder.step, first, batch_size=size, device=device)
+    equal = torch.equal(decoded, greedy(step, theirs, batch_size=size, device=device))
     ours, token = first, torch.full((size,), BOS, dtype=torch.long)
-    for following in said.T:
+    for following in decoded.T:
         wanted, ours = decoder.step(token, ours)
         logits, theirs = step(token, theirs)
         _compare(differences, {"logits": wanted}, {"logits": logits})
@@ -358,9 +358,9 @@ def _refuse_differences(checkpoint: Path, found: Exported) -> None:
         if not value <= found.tolerance
     }
     if far:
-        said = ", ".join(f"{name} by {value:.2g}" for name, value in far.items())
+        listed = ", ".join(f"{name} by {value:.2g}" for name, value in far.items())
         raise CheckpointError(
-            f"{checkpoint}: the exported graphs differ from PyTorch: {said}; allowed is "
+            f"{checkpoint}: the exported graphs differ from PyTorch: {listed}; allowed is "
             f"{found.tolerance:g}. Nothing was written; --tolerance allows more"
         )
     if found.captions_equal is False:

@@ -78,8 +78,8 @@ class ResultRow:
 
     def __repr__(self) -> str:
         held = {name: getattr(self, name) for name in COLUMNS}
-        said = (f"{name}={value!r}" for name, value in held.items() if value is not None)
-        return f"ResultRow({', '.join(said)})"
+        shown = (f"{name}={value!r}" for name, value in held.items() if value is not None)
+        return f"ResultRow({', '.join(shown)})"
 
     def __post_init__(self) -> None:
         for check in (
@@ -153,7 +153,7 @@ def select(rows: Iterable[ResultRow], **criteria: Value) -> tuple[ResultRow, ...
 
 
 def find(rows: Iterable[ResultRow], **criteria: Value) -> ResultRow:
-    """Give the one row whose columns equal all the criteria.
+    """Return the one row whose columns equal all the criteria.
 
     Raises:
         ResultError: naming the criteria, if no row matches or more than one does.

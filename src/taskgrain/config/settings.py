@@ -167,7 +167,7 @@ class Study(Settings):
         return self
 
     def encoder_of(self, source: Source) -> Encoder:
-        """Give the settings of a source's encoder."""
+        """Return the settings of a source's encoder."""
         return self.encoder if source.encoder is None else self.encoders[source.encoder]
 
     @property

@@ -17,7 +17,7 @@ class MalformedFileError(ManifestError):
     """A file of annotations of which nothing can be read."""
 
     def __init__(self, where: str, text: str) -> None:
-        """Say where, what was found and what was expected."""
+        """Name the place, what was found and what was expected."""
         self.problem = Problem("malformed", where, text)
         super().__init__(str(self.problem))
 
@@ -42,11 +42,11 @@ class JsonRows:
         self.may_hold_surrogates = "\\ud" in text or "\\uD" in text
 
     def line(self, index: int) -> int:
-        """Give the line on which row `index` begins."""
+        """Return the line on which row `index` begins."""
         return self._lines[index]
 
     def where(self, index: int) -> str:
-        """Say where row `index` begins, as "file:line"."""
+        """Return where row `index` begins, as "file:line"."""
         return f"{self.path}:{self.line(index)}"
 
     @cached_property
@@ -101,7 +101,7 @@ def parse_json(text: str, path: Path) -> object:
 
 
 def row_lines(text: str) -> list[int]:
-    """Give the line on which each row of a JSON list begins; up to the first that cannot be read.
+    """Return the line on which each row of a JSON list begins; up to the first that cannot be read.
 
     Time grows with the length of the text, not with its square.
     """

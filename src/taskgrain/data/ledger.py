@@ -36,7 +36,7 @@ class LedgerLine:
     changed: int | None = None  # the video's time, in nanoseconds since 1970; None: not known
 
     def to_json(self) -> dict[str, object]:
-        """Give the keys and values of the line, in their order."""
+        """Return the keys and values of the line, in their order."""
         keys: dict[str, object] = {
             "clip": self.clip,
             "state": self.state,
@@ -49,9 +49,9 @@ class LedgerLine:
 
 
 def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]]:
-    """Read the ledger below `root`, and every line of it that cannot be read; none: nothing.
+    """Read the ledger below `root`, and every line of it that cannot be read.
 
-    Of several lines of one clip the last counts.
+    Without a ledger both are empty. Of several lines of one clip the last counts.
     """
     path = root / LEDGER
     if not path.is_file():

@@ -155,7 +155,7 @@ def compact_shape(
 
 
 def paper_shape(k2: int, k3: int) -> EncoderShape:
-    """Give the encoder of the authors' code; see docs/paper.md.
+    """Lay out the encoder of the authors' code; see docs/paper.md.
 
     Args:
         k2: base width of the spatial channel, which gives 8 * k2 features; 0 leaves it out.
@@ -172,7 +172,7 @@ def paper_shape(k2: int, k3: int) -> EncoderShape:
 
 
 def paper_widths(k: int) -> tuple[int, ...]:
-    """Give the widths of a channel of the authors' code from its base width; none of 0."""
+    """Return the widths of a channel of the authors' code from its base width; () from 0."""
     return (k, 2 * k, 4 * k, 8 * k, 8 * k, 8 * k) if k else ()
 
 

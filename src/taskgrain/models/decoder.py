@@ -93,7 +93,7 @@ def reorder(state: DecoderState, rows: Tensor) -> DecoderState:
 
 
 class CaptionDecoder(nn.Module):
-    """Say what happens in a clip, one token after the other.
+    """Describe what happens in a clip, one token after the other.
 
     As in the authors' code: p = mean over the steps of ReLU(Linear(features)); an LSTM that
     starts from h0 = c0 = p in every layer; its input is the word's embedding with p beside it.
@@ -131,7 +131,7 @@ class CaptionDecoder(nn.Module):
 
     @torch.no_grad()
     def let_features_speak(self) -> None:
-        """Scale the first weights so that the clip is heard beside the words.
+        """Scale the first weights so that the clip counts beside the words.
 
         Features are means of gated tanh, about a tenth of a word's embedding as torch draws it:
         left so, the decoder first learns to speak without looking, and the encoder learns nothing.
@@ -186,7 +186,7 @@ class CaptionDecoder(nn.Module):
         """Take one more token; what came before is in the state and is not computed again.
 
         Args:
-            token: long (B,), the token said last.
+            token: long (B,), the last token.
             state: what the previous step, or `start`, gave.
 
         Returns:

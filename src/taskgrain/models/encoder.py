@@ -198,7 +198,7 @@ class TwoChannelEncoder(nn.Module):
 
     @property
     def channel_widths(self) -> tuple[int, int]:
-        """Give D_s and D_t; 0 for a channel that is absent."""
+        """Return D_s and D_t; 0 for a channel that is absent."""
         spatial, temporal = (
             0 if channel is None else channel.width for channel in (self.spatial, self.temporal)
         )
@@ -211,7 +211,7 @@ class TwoChannelEncoder(nn.Module):
             return self.out(steps)
 
     def channel_features(self, video: Tensor) -> Tensor:
-        """Give what the channels see, before the LSTM.
+        """Compute what the channels see, before the LSTM.
 
         Args:
             video: uint8 (B, T, H, W, 3), RGB.

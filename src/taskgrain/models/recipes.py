@@ -1,4 +1,4 @@
-"""What a checkpoint's encoder is rebuilt from: our own shape, or that of one from elsewhere.
+"""What a checkpoint's encoder is rebuilt from: our own shape, or that of a pretrained network.
 
 `study.networks` makes an encoder from elsewhere with its pretrained weights by
 `taskgrain.models.pretrained.opening.open_encoder(wanted, seed)`, where `wanted` is a
@@ -20,7 +20,7 @@ EncoderRecipe = EncoderShape | NetworkShape
 
 
 def recipe_from_json(entries: Mapping[str, object]) -> EncoderRecipe:
-    """Read what the `to_json` of either shape gave; "network" is there for one from elsewhere.
+    """Read what the `to_json` of either shape returned; pretrained networks have "network".
 
     Raises:
         CheckpointError: if an entry is missing or is not what it should be.
@@ -31,7 +31,7 @@ def recipe_from_json(entries: Mapping[str, object]) -> EncoderRecipe:
 
 
 def build_from(recipe: EncoderRecipe, seed: int) -> nn.Module:
-    """Build an encoder with the weights of a seed; no file is read, no network asked.
+    """Build an encoder with the weights of a seed; no file is read, nothing is fetched.
 
     Raises:
         ConfigError: if a network from elsewhere needs a library that is not installed.

@@ -99,7 +99,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
 
     Raises:
         CheckpointError: if the file is missing, is no safetensors file, differs from the module,
-            or holds a number that is none; it names the first weight that does. The module is
+            or holds a NaN or an infinite number; it names the first weight that does. The module is
             then as it was.
     """
     check_fit(module, path)
@@ -116,13 +116,13 @@ def check_fit(module: nn.Module, path: Path) -> None:
         path: of the weights.
 
     Raises:
-        CheckpointError: as `load_weights`, but for numbers that are none.
+        CheckpointError: as `load_weights`, but for NaN and infinite numbers.
     """
     _check_header(module.state_dict(), path, prefix="")
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights of which one is infinite or not a number: everything after would be too.
+    """Refuse weights of which one is infinite or NaN: everything after would be too.
 
     Raises:
         CheckpointError: naming the first such weight, in the order given.
@@ -177,7 +177,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def to_store(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give tensors as safetensors takes them: on the CPU, contiguous, without a graph."""
+    """Return tensors as safetensors takes them: on the CPU, contiguous, without a graph."""
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 

@@ -69,7 +69,7 @@ def train_source(
     """Train one source with one seed; goes on where an earlier call was stopped or killed.
 
     Args:
-        worker: told of the work done, and asked whether to stop.
+        worker: gets the work done, and says when to stop.
         inputs: of the study.
         name: of the source.
         seed: of its weights and clips.
@@ -94,7 +94,7 @@ def learn(
     """Train an encoder on a task, with the settings of the study; resumes from its own folder.
 
     Args:
-        worker: told of the work done, and asked whether to stop.
+        worker: gets the work done, and says when to stop.
         inputs: of the study; its source clips are learned from.
         task: what is learned.
         seed: of the weights, of the order of the clips and of what is varied of them.

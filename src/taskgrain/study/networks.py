@@ -159,7 +159,7 @@ def shape_of(settings: Encoder, changes: ChangeDeviations = UNMEASURED) -> Encod
 
 
 def wanted_network(settings: Encoder) -> WantedNetwork:
-    """Turn settings into what is asked for of a network from elsewhere."""
+    """Turn settings into the pretrained network that is wanted."""
     assert settings.network != "two-channel", "it is none from elsewhere"
     assert settings.model is not None, "its settings were refused without one"
     return WantedNetwork(

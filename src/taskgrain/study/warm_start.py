@@ -31,7 +31,7 @@ def begin_with(
     checkpoint: Path,
     parts: Literal["encoder", "all"],
 ) -> tuple[dict[str, object], object]:
-    """Give a new model the weights of a checkpoint: those of its encoder, or all of them.
+    """Load into a new model the weights of a checkpoint: those of its encoder, or all of them.
 
     What is taken fits wholly, or the model stays as it was.
 
@@ -155,7 +155,7 @@ def _refuse_other_labels(
 
 
 def _labels(description: ModelDescription) -> dict[str, object]:
-    """Give what stands behind the numbers that head and decoder give."""
+    """Return what stands behind the numbers that head and decoder give."""
     level, vocabulary = description.level, description.vocabulary
     return {
         "level": level,
@@ -177,5 +177,5 @@ def _difference(found: object, wanted: object, where: str) -> str | None:
         pairs.append((len(found), len(wanted), f"{where} (number of them)"))
     else:
         return None if found == wanted else f"{where} is {found!r}; expected {wanted!r}"
-    said = (_difference(*pair) for pair in pairs)
-    return next((each for each in said if each is not None), None)
+    found_ones = (_difference(*pair) for pair in pairs)
+    return next((each for each in found_ones if each is not None), None)

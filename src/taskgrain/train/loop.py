@@ -44,7 +44,7 @@ class Batches(Protocol):
     steps_per_epoch: int
 
     def batches(self, epoch: int, first_step: int = 0) -> Iterator[Batch]:
-        """Give the batches of an epoch (0 is the first), from a step of it on."""
+        """Yield the batches of an epoch (0 is the first), from a step of it on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Splits:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Who looks on: told of every step done since the start of the run, and asked to stop."""
+    """Callbacks of the caller: every step done since the start of the run, and whether to stop."""
 
     progress: Callable[[int], None] = lambda step: None
     should_stop: Callable[[], bool] = lambda: False
@@ -148,12 +148,12 @@ def train(
         options: how to train.
         folder: of this run alone.
         describe: JSON that goes into every model.json, so that the weights can be used.
-        watch: told of the steps; when it asks to stop, the state is saved first.
+        watch: called after every step; when it wants to stop, the state is saved first.
 
     Raises:
         RunError: if a loss is not finite, or the folder holds a run with other options.
         CheckpointError: if the folder's state is damaged or does not fit the model.
-        ConfigError: if TensorBoard is asked for and not installed.
+        ConfigError: if TensorBoard is wanted and not installed.
         ValueError: if the encoder does not keep its contract, or the batches theirs.
     """
     watch = watch or Watch()
@@ -246,9 +246,9 @@ def _groups(run: _Run, epoch: int) -> Iterator[list[Batch]]:
     is_first = True
     is_cut_short = run.num_steps < (epoch + 1) * run.steps_per_epoch
     while not (is_cut_short and run.position.step == run.num_steps):
-        asked = time.monotonic()
+        began = time.monotonic()
         batch = next(batches, None)
-        run.data_seconds += time.monotonic() - asked
+        run.data_seconds += time.monotonic() - began
         if batch is None:
             break
         if is_first:

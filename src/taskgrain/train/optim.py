@@ -185,7 +185,7 @@ class Plateau:
     num_reductions: int = 0
 
     def after(self, score: float, rule: PlateauRule) -> Plateau:
-        """Hear the validation score of one more epoch, 0 to 1."""
+        """Return the plateau after one more epoch, of a validation score from 0 to 1."""
         if self.best is None or score > self.best * (1 + BETTER):
             return Plateau(score, 0, self.num_reductions)
         if self.bad_epochs + 1 > rule.patience:
@@ -193,7 +193,7 @@ class Plateau:
         return Plateau(self.best, self.bad_epochs + 1, self.num_reductions)
 
     def lowered(self, lr: float, rule: PlateauRule) -> float:
-        """Lower a rate as often as scores asked for it."""
+        """Return a rate lowered once for each reduction so far."""
         return lr * rule.factor**self.num_reductions
 
     def is_over(self, lr: float, rule: PlateauRule) -> bool:

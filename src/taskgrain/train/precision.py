@@ -72,10 +72,10 @@ def make_scaler(precision: Precision, *, device: torch.device) -> GradScaler:
 
 
 def named_device(name: str) -> torch.device:
-    """Give the device of a name, whether or not this machine has it.
+    """Return the device of a name, whether or not this machine has it.
 
     Raises:
-        ConfigError: if it is no device's name.
+        ConfigError: if no device has that name.
     """
     try:
         return torch.device(name)
@@ -84,9 +84,9 @@ def named_device(name: str) -> torch.device:
 
 
 def usable_device(name: str) -> torch.device:
-    """Give the device of a name such as "cpu", "cuda" or "cuda:1", if this machine has it.
+    """Return the device of a name such as "cpu", "cuda" or "cuda:1", if this machine has it.
 
-    Others, as "mps", are none of ours: likelihoods and saliency are computed in float64.
+    Others, as "mps", are not supported: likelihoods and saliency are computed in float64.
 
     Raises:
         ConfigError: naming what was asked for and what there is.

@@ -161,7 +161,7 @@ def _read_pair(folder: Path, path: Path) -> TrainingState | None:
 
 
 def _entries(path: Path) -> dict[str, object] | None:
-    """Read a JSON file of this format; None if it is none."""
+    """Read a JSON file of this format; None if it is another."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # a JSONDecodeError is a ValueError, bad UTF-8 too
@@ -172,13 +172,13 @@ def _entries(path: Path) -> dict[str, object] | None:
 
 
 def _names(path: Path, digest: str | None) -> bool:
-    """Say whether a JSON file is whole and names the tensors of a digest."""
+    """Whether a JSON file is whole and names the tensors of a digest."""
     entries = _entries(path)
     return entries is not None and digest is not None and entries.get(DIGEST) == digest
 
 
 def _is_tidy(folder: Path, state: TrainingState) -> bool:
-    """Say whether the tensors of the latest JSON file are the latest tensors."""
+    """Whether the tensors of the latest JSON file are the latest tensors."""
     latest = folder / TENSORS
     return latest.is_file() and _digest(latest) == state.entries[DIGEST]
 

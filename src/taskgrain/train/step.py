@@ -177,7 +177,7 @@ def draw_hidden(num_clips: int, options: TrainingOptions) -> Tensor | None:
 
 
 def as_learned(caption: Tensor, counts_padding: bool) -> Tensor:
-    """Give captions, long (B, L), as the loss takes them: padding as ends, or cut away."""
+    """Return captions, long (B, L), as the loss takes them: padding as ends, or cut away."""
     return padding_as_ends(caption) if counts_padding else without_padding(caption)
 
 

@@ -27,7 +27,7 @@ class Validation:
     """Scores, 0 to 1, and losses on the validation clips; None where a task is left out."""
 
     top_1: float | None
-    exact_match: float | None  # captions said word for word
+    exact_match: float | None  # captions that are right word for word
     sums: LossSums
 
     @property
@@ -68,8 +68,8 @@ def validate(
             counted = Accuracy.of(output.log_probs, target)
             accuracy = counted if accuracy is None else accuracy + counted
         if weights.captioning > 0 and model.decoder is not None:
-            said = say(model.decoder, features)
-            num_exact += int(is_exact(said, batch.caption[:, 1:].to(device)).sum())
+            decoded = say(model.decoder, features)
+            num_exact += int(is_exact(decoded, batch.caption[:, 1:].to(device)).sum())
     model.train(was_training)
     if num_clips == 0:
         raise ValueError("there is no validation clip to score a model on")
@@ -90,17 +90,17 @@ def say(decoder: CaptionDecoder, features: Tensor) -> Tensor:
     )
 
 
-def is_exact(said: Tensor, true: Tensor) -> Tensor:
+def is_exact(decoded: Tensor, true: Tensor) -> Tensor:
     """Compare captions token by token, whatever their padding.
 
     Args:
-        said: long (B, L), without BOS, right-padded with PAD.
+        decoded: long (B, L), without BOS, right-padded with PAD.
         true: long (B, L'), likewise.
 
     Returns:
-        bool (B,). A true caption with an unknown word is never matched: nobody can say it.
+        bool (B,). A true caption with an unknown word is never matched: no decoder can produce it.
     """
-    length = max(said.shape[1], true.shape[1])
-    said = F.pad(said, (0, length - said.shape[1]), value=PAD)
+    length = max(decoded.shape[1], true.shape[1])
+    decoded = F.pad(decoded, (0, length - decoded.shape[1]), value=PAD)
     true = F.pad(true, (0, length - true.shape[1]), value=PAD)
-    return (said == true).all(1) & (true != UNK).all(1)
+    return (decoded == true).all(1) & (true != UNK).all(1)

@@ -48,7 +48,7 @@ class LibraryConfig(Protocol):
     """A config as transformers has it."""
 
     def to_dict(self) -> dict[str, object]:
-        """Give all that it says."""
+        """Return all its entries."""
 
 
 class TokensOverTime(nn.Module):
@@ -131,7 +131,7 @@ def preparation_of(
     """Read from a model's own files how its clips are prepared.
 
     Args:
-        model: its name or folder, for what is said of it.
+        model: its name or folder, for error messages.
         config: of the model.
         processor: what its preprocessor_config.json says.
 
@@ -188,7 +188,7 @@ def stored_config(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def transformers_library() -> ModuleType:
-    """Give `transformers`.
+    """Import and return `transformers`.
 
     Raises:
         ConfigError: if it is not installed, or cannot be imported.
@@ -219,7 +219,7 @@ def _image_size(
 
 
 def _scaled(processor: Mapping[str, object], height: int, width: int) -> tuple[int, int, bool]:
-    """Give the size to which clips are scaled before the crop, and whether they keep their aspect.
+    """Return the size to which clips are scaled before the crop, and whether the aspect is kept.
 
     A shortest edge keeps it; what is then cut off the longer one was outside the crop anyway.
     """
@@ -232,7 +232,7 @@ def _scaled(processor: Mapping[str, object], height: int, width: int) -> tuple[i
 
 
 def _normalisation(model: str, processor: Mapping[str, object]) -> tuple[Planes, Planes]:
-    """Give mean and deviation of planes where white is 1, whatever scale the file speaks of."""
+    """Compute mean and deviation of planes where white is 1, whatever scale the file speaks of."""
     # Pixels that are not rescaled stay from 0 to 255.
     factor = processor.get("rescale_factor", 1 / WHITE) if processor.get("do_rescale", True) else 1
     shift = 1.0 if processor.get("offset") is True else 0.0  # ViViT: levels from -1 to 1

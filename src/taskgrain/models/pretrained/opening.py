@@ -30,7 +30,7 @@ Weights = Literal["cached", "download", "random"]
 
 @dataclass(frozen=True, slots=True)
 class WantedNetwork:
-    """What is asked for; `NetworkShape` is what is then known of it."""
+    """The network that is wanted; `NetworkShape` is what is then known of it."""
 
     network: Library
     model: str  # its name, or a Hugging Face model's folder
@@ -75,7 +75,7 @@ def make_ready(wanted: WantedNetwork) -> None:
 
 
 def shape_of(wanted: WantedNetwork) -> NetworkShape:
-    """Say all that it takes to build a network, without its weights.
+    """Find out all that it takes to build a network, without its weights.
 
     Raises:
         ConfigError: as `open_encoder`.

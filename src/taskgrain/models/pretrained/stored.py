@@ -192,9 +192,9 @@ def _unpickled(path: Path) -> Mapping[str, Tensor]:
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise CheckpointError(
-            f"{path}: not a whole file of weights ({said}); remove it and fetch it again"
+            f"{path}: not a whole file of weights ({reason}); remove it and fetch it again"
         ) from error
     if not isinstance(stored, Mapping) or not all(map(torch.is_tensor, stored.values())):
         raise CheckpointError(f"{path}: holds no weights by their names")
@@ -251,8 +251,8 @@ def huggingface_folder(model: str, *, download: bool) -> Path:
         ) from None
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         if download:
-            said = str(error).partition("\n")[0]
-            raise ConfigError(f"{model} cannot be fetched from the hub: {said}") from error
+            reason = str(error).partition("\n")[0]
+            raise ConfigError(f"{model} cannot be fetched from the hub: {reason}") from error
         raise ConfigError(
             f"{model} is neither a folder nor in Hugging Face's cache on this machine, and "
             f"weights are fetched only if asked for: {ASK}"
@@ -303,7 +303,7 @@ def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | 
     library = transformers_library()
     try:
         with _quiet(library):
-            network, said = library.AutoModel.from_pretrained(
+            network, report = library.AutoModel.from_pretrained(
                 str(folder),
                 config=config,
                 local_files_only=True,
@@ -314,14 +314,14 @@ def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | 
                 ignore_mismatched_sizes=True,  # so that the first of them can be named
             )
     except (SafetensorError, OSError, ValueError, RuntimeError, KeyError) as error:
-        said_first = str(error).partition("\n")[0]
-        raise CheckpointError(f"{folder}: weights cannot be read: {said_first}") from error
-    for mismatch in said["mismatched_keys"]:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{folder}: weights cannot be read: {reason}") from error
+    for mismatch in report["mismatched_keys"]:
         name, found, expected = mismatch[:3]
         raise CheckpointError(
             f"{folder}: weight {name} has shape {tuple(found)}; expected {tuple(expected)}"
         )
-    for name in sorted(said["missing_keys"]):
+    for name in sorted(report["missing_keys"]):
         if unused_part is None or not name.startswith(f"{unused_part}."):
             raise CheckpointError(f"{folder}: weight {name} is missing")
     assert isinstance(network, nn.Module)

@@ -124,7 +124,7 @@ def trunk_of(model: str, network: nn.Module) -> Trunk:
 
 
 def published_address(model: str) -> str:
-    """Give the address of torchvision's own weights of a network."""
+    """Return the address of torchvision's own weights of a network."""
     check_model(model)
     return str(torchvision_models().get_model_weights(model).DEFAULT.url)
 
@@ -148,7 +148,7 @@ def published_preparation(model: str) -> Preparation:
 
 
 def torchvision_models() -> ModuleType:
-    """Give `torchvision.models`.
+    """Import and return `torchvision.models`.
 
     Raises:
         ConfigError: if torchvision is not installed, or does not go with this torch.
