@@ -36,9 +36,8 @@ def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
     """Pair each source's own scores with their highest floor, in the order of the rows.
 
     A source that classifies and captions has one of each. Where seeds learn from different clips,
-    each score is held against the floors of its own seed. Scores without a floor, as of results
-    that were written before there were floors, are left out; so are those of trainings of fewer
-    passes, which are tested on no target.
+    each score is held against the floors of its own seed. Scores without a floor are left out; so
+    are those of trainings of fewer passes, which are tested on no target.
     """
     own = [
         row

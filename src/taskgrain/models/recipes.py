@@ -1,9 +1,8 @@
 """What a checkpoint's encoder is rebuilt from: our own shape, or that of a pretrained network.
 
-`study.networks` makes an encoder from elsewhere with its pretrained weights by
-`taskgrain.models.pretrained.opening.open_encoder(wanted, seed)`, where `wanted` is a
-`WantedNetwork(network, model, weights, single_frame, lstm_width)`; it gives the encoder and its
-`NetworkShape`. Everything else needs only what is here.
+`study.networks` opens a pretrained encoder with its weights by `pretrained.opening.open_encoder`,
+which also returns its `NetworkShape`; everything else needs only what is here. It stands apart from
+build.py, which the pretrained networks must not import.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def build_from(recipe: EncoderRecipe, seed: int) -> nn.Module:
     """Build an encoder with the weights of a seed; no file is read, nothing is fetched.
 
     Raises:
-        ConfigError: if a network from elsewhere needs a library that is not installed.
+        ConfigError: if a pretrained network needs a library that is not installed.
     """
     if isinstance(recipe, NetworkShape):
         return build_network(recipe, seed)
