@@ -7,8 +7,8 @@ INSTALLED := $(VENV)/installed
 
 # What a processor without AVX-512 would do, and one without AVX: what the libraries choose is capped.
 CAPS := AVX2:avx2 SSE41:default
-CAPPED := tests/train/test_precision.py tests/train/test_bf16.py tests/train/test_step.py \
-	tests/train/test_loop.py tests/models/test_channels.py tests/models/test_convolution.py \
+CAPPED := tests/train/test_precision.py tests/train/test_step.py \
+	tests/train/test_loop.py tests/models/test_encoder_channels.py tests/models/test_convolution.py \
 	tests/transfer/probes
 
 .PHONY: study test test-fast test-capped lint bench clean
