@@ -17,6 +17,7 @@ from taskgrain.errors import RunError
 from taskgrain.jobs.executor import Cell, Worker, run_cells
 from taskgrain.jobs.lock import locked
 from taskgrain.jobs.progress import Reporter
+from taskgrain.jobs.signals import sigterm_stops
 from taskgrain.tabletop.dataset import (
     ClipPlan,
     WorldSpec,

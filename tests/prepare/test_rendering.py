@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from taskgrain.cli.main import main
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_drawing_goes_on_to_the_same_files(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    words = ["--train", "120", "--validation", "8", "--workers", "2", "--quiet"]
+    part, whole = tmp_path / "part", tmp_path / "whole"
+    command = [sys.executable, "-m", "taskgrain", "render", str(part), *words]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    while process.poll() is None and len(list(part.glob("videos/*.webm"))) < 3:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.decode() == "taskgrain: stopped; the same command goes on from here\n"
+    assert not (part / "train.json").exists()
+    main(["render", str(part), *words])
+    main(["render", str(whole), *words])
+    assert contents(part) == contents(whole)
+    assert len(contents(whole)) > 128
