@@ -32,7 +32,22 @@ def test_a_stopped_drawing_goes_on_to_the_same_files(
     assert process.returncode == 130
     assert errors.decode() == "taskgrain: stopped; the same command goes on from here\n"
     assert not (part / "train.json").exists()
+    assert not (part / ".lock").exists()
     main(["render", str(part), *words])
     main(["render", str(whole), *words])
     assert contents(part) == contents(whole)
     assert len(contents(whole)) > 128
+
+
+def test_a_drawing_of_another_world_is_refused_with_both(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / ".rendering" / "world.json"
+    mark.parent.mkdir()
+    mark.write_text('{"seed": 7}')
+    with pytest.raises(SystemExit) as stopped:
+        main(["render", str(tmp_path), "--train", "4", "--validation", "4"])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert 'holds a drawing of {"seed": 7}; choose another folder for {"seed": 0' in said
+    assert [path.name for path in tmp_path.iterdir()] == [".rendering"]

@@ -9,7 +9,7 @@ from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
-from taskgrain.jobs.lock import locked
+from taskgrain.jobs.workspace import locked
 from taskgrain.study.folder import RunFolder, claim, note_places, sweep
 
 

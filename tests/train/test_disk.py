@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.jobs.lock import locked
+from taskgrain.jobs.workspace import locked
 from taskgrain.train.loop import Watch
 from tests.train.test_resume import OPTIONS, assert_same_run, run
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from taskgrain.data.importing import Outline
     from taskgrain.data.manifest import Manifest
+    from taskgrain.prepare.importing import Outline
 
 
 def import_dataset(
@@ -43,9 +43,9 @@ def import_dataset(
     """Turn a folder of clips into a dataset: class folders, lists, and well-known data sets."""
     import json
 
-    from taskgrain.data.importing import outline
     from taskgrain.data.layouts import LayoutOptions
     from taskgrain.data.opening import manifest_of, read_dataset
+    from taskgrain.prepare.importing import outline
 
     options = LayoutOptions(validation, seed, test_answers, division)
     reading = read_dataset(source, layout=layout, options=options)
@@ -65,7 +65,7 @@ def _write(manifest: Manifest, folder: Path, *, copy: bool, quiet: bool) -> None
     from rich.console import Console
     from rich.progress import Progress
 
-    from taskgrain.data.importing import write_dataset
+    from taskgrain.prepare.importing import write_dataset
 
     console = Console(stderr=True)
     with Progress(console=console, disable=quiet or not console.is_terminal) as progress:
@@ -80,8 +80,8 @@ def _write(manifest: Manifest, folder: Path, *, copy: bool, quiet: bool) -> None
 
 
 def _print(found: Outline, folder: Path, *, written: bool) -> None:
-    from taskgrain.data.importing import NUM_SHOWN
     from taskgrain.errors import list_problems
+    from taskgrain.prepare.importing import NUM_SHOWN
 
     print(f"layout      {found.layout}")
     for split, number in found.clips.items():

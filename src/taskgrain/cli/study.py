@@ -90,14 +90,14 @@ def _show(folder: Path, *, as_json: bool) -> None:
 
 def _clean(settings: Study, folder: Path) -> None:
     from taskgrain.errors import RunError
-    from taskgrain.jobs.lock import locked
+    from taskgrain.jobs.workspace import workspace
     from taskgrain.study.clean import remove_caches
     from taskgrain.study.folder import RunFolder, claim
 
     if not (folder / "study.toml").is_file():
         raise RunError(f"{folder} holds no run (no study.toml), so nothing is removed")
     run = RunFolder(folder)
-    with locked(folder):
+    with workspace(folder):
         claim(run, settings)
         for path, num_bytes in remove_caches(run):
             print(f"removed {path} ({num_bytes / 1e6:.0f} MB)")

@@ -10,9 +10,11 @@ from pathlib import Path
 from taskgrain.data.files import write_text
 from taskgrain.data.ledger import LEDGER
 from taskgrain.errors import RunError
+from taskgrain.jobs.workspace import LOCK, reading_mark
 
 STATE = Path(".taskgrain", "check")  # below a dataset, or a folder of the user's
 CLAIM = "claim.json"
+ADVICE = "choose with --out a folder for what the check keeps and for its ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,21 +32,13 @@ class CheckPlace:
             return cls(root / STATE, root / LEDGER, None)
         return cls(out / STATE, out / LEDGER, str(root.resolve()))
 
-    def make(self) -> None:
-        """Make the folder of the state.
+    def refuse_foreign(self) -> None:
+        """Refuse the folder of another dataset, before anything is written into it.
 
         Raises:
-            RunError: if it cannot be written, or is not this dataset's.
+            RunError: where `claim` raises it.
         """
         self._claimed()
-        try:
-            self.state.mkdir(parents=True, exist_ok=True)
-            (self.state / ".lock").open("a+").close()
-        except OSError as error:
-            raise RunError(
-                f"{self.state}: cannot be written ({error.strerror}); choose with --out a folder "
-                "for what the check keeps and for its ledger"
-            ) from error
 
     def claim(self) -> None:
         """Take the folder, which is locked, for the dataset.
@@ -79,16 +73,14 @@ class CheckPlace:
         folder = self.ledger.parent
         ledgers: list[str] = []
         if path.is_file():
-            try:
+            with reading_mark(path):
                 held = json.loads(path.read_text(encoding="utf-8"))
                 source, ledgers = str(held["data"]), [str(each) for each in held["ledgers"]]
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
-                raise RunError(f"{path}: cannot be read; choose another folder") from error
             if source != self.source:
                 raise RunError(
                     f"{folder} holds the check of {source}; choose another folder for {self.source}"
                 )
-        elif self.state.is_dir() and any(each.name != ".lock" for each in self.state.iterdir()):
+        elif self.state.is_dir() and any(each.name != LOCK for each in self.state.iterdir()):
             raise RunError(f"{folder} holds a check of its own; choose another folder with --out")
         if self.ledger.exists() and (
             not self.ledger.is_file() or _digest(self.ledger.read_bytes()) not in ledgers

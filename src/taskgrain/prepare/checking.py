@@ -18,10 +18,8 @@ from taskgrain.data.manifest import Reading, Split
 from taskgrain.data.opening import read_dataset
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import RunError
-from taskgrain.jobs.executor import Cell, run_cells
-from taskgrain.jobs.lock import locked
-from taskgrain.jobs.progress import Reporter
-from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.jobs.executor import Cell
+from taskgrain.jobs.workspace import compute, workspace
 from taskgrain.prepare.check_facts import (
     INSPECT_SECONDS,
     FactsFolder,
@@ -29,7 +27,7 @@ from taskgrain.prepare.check_facts import (
     inspect_bucket,
 )
 from taskgrain.prepare.check_ledger import HeldLedger
-from taskgrain.prepare.check_place import CheckPlace
+from taskgrain.prepare.check_place import ADVICE, CheckPlace
 from taskgrain.prepare.check_report import (
     CheckReport,
     FaultKind,
@@ -75,12 +73,11 @@ def check_dataset(
     read = _read(root, ledger, findings)
     clips = read.clips
     place = CheckPlace.of(root, out)
-    place.make()
-    with locked(place.state), sigterm_stops():
+    place.refuse_foreign()
+    with workspace(place.state, advice=ADVICE):
         place.claim()
         facts = FactsFolder.sized(place.state, len(clips.ids))
         work = _plan(facts, clips, root)
-        workers = workers or os.cpu_count() or 1
         run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
         lines, videos = _tally(clips, facts, work.missing, findings)
@@ -211,7 +208,9 @@ def _cell(facts: FactsFolder, root: Path, bucket: int, files: tuple[str, ...], c
     )
 
 
-def run_inspection(facts: FactsFolder, cells: Sequence[Cell], *, workers: int, quiet: bool) -> None:
+def run_inspection(
+    facts: FactsFolder, cells: Sequence[Cell], *, workers: int | None, quiet: bool
+) -> None:
     """Run the cells of a check.
 
     Raises:
@@ -225,8 +224,7 @@ def run_inspection(facts: FactsFolder, cells: Sequence[Cell], *, workers: int, q
     for left in state.glob("*/.*.tmp"):
         left.unlink()  # half a file, of a process that was killed
     try:
-        with Reporter(cells, state / "timings.jsonl", quiet=quiet) as reporter:
-            run_cells(cells, workers=workers, monitor=reporter)
+        compute(cells, state / "timings.jsonl", workers=workers, quiet=quiet)
     except RunError as error:
         files = sorted(os.fsdecode(path.read_bytes()) for path in facts.under_way.glob("*"))
         if not files:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -32,10 +31,8 @@ from taskgrain.data.store import (
 )
 from taskgrain.data.videos import printable
 from taskgrain.errors import ClipError, ManifestError, RunError
-from taskgrain.jobs.executor import Cell, Worker, run_cells
-from taskgrain.jobs.lock import locked
-from taskgrain.jobs.progress import Reporter
-from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.jobs.executor import Cell, Worker
+from taskgrain.jobs.workspace import compute, refuse_others, workspace
 from taskgrain.prepare import packed
 from taskgrain.prepare.packed import PackedClip, StoreFacts, clips_of, open_store, shard_size
 
@@ -106,9 +103,8 @@ def pack_dataset(
         StoppedError: after Ctrl-C; the same call goes on from there.
     """
     started = time.monotonic()
-    workers = workers or os.cpu_count() or 1
     records = read_manifest(root).records
-    with _held(folder), sigterm_stops():
+    with workspace(folder, tidy=True):
         facts, mended = _claim(folder, root, records, settings, verify)
         del records  # the store knows its clips: what is kept here does not grow with their number
         work = _Packing(folder, root, facts, workers, quiet)
@@ -123,7 +119,7 @@ class _Packing:
     folder: Path
     root: Path
     facts: StoreFacts
-    workers: int
+    workers: int | None
     quiet: bool
 
     def verify(self) -> tuple[str, ...]:
@@ -164,9 +160,7 @@ class _Packing:
         )
 
     def _run(self, cells: Iterator[Cell]) -> None:
-        listed = list(cells)
-        with Reporter(listed, self._state("timings.jsonl"), quiet=self.quiet) as reporter:
-            run_cells(listed, workers=self.workers, monitor=reporter)
+        compute(cells, self._state("timings.jsonl"), workers=self.workers, quiet=self.quiet)
 
     def _note_libraries(self) -> None:
         """Add the versions of now to the store's facts, if other ones began it."""
@@ -213,16 +207,6 @@ def _remove(folder: Path, shard: int) -> None:
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the folder, and leave no lock in it: a refused folder stays as it was."""
-    with locked(folder):
-        try:
-            yield
-        finally:
-            (folder / ".lock").unlink(missing_ok=True)
-
-
-@contextmanager
 def _state(folder: Path) -> Iterator[None]:
     """Keep marks while a call lasts: what a store lacks is seen in the store itself."""
     state = folder / STATE
@@ -251,14 +235,7 @@ def _claim(
         mended = _mend_clips(folder, root, facts, records, clips) if verify else ()
         _adopt_changes(folder, root, facts, clips)
         return facts, mended
-    ours = (".lock", STATE, "clips.jsonl")
-    names = sorted(path.name for path in folder.iterdir() if path.name not in ours)
-    others = [name for name in names if not name.endswith(".tmp")]
-    if others:
-        raise RunError(
-            f"{folder} holds other files ({others[0]}, ...); choose an empty folder, or the "
-            "store of the same dataset"
-        )
+    refuse_others(folder, ours=(STATE, "clips.jsonl"), more=", or the store of the same dataset")
     if not clips:
         raise ManifestError(f"{root}: holds no annotated clip to pack")
     facts = _begin(records, settings)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.metadata import version
@@ -16,11 +14,15 @@ from pathlib import Path
 from taskgrain.data.container import FRAME_RATE
 from taskgrain.data.files import write_text
 from taskgrain.data.sampling import generator_for
-from taskgrain.errors import ClipError, RunError
-from taskgrain.jobs.executor import Cell, Worker, run_cells
-from taskgrain.jobs.lock import locked
-from taskgrain.jobs.progress import Reporter
-from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.errors import ClipError
+from taskgrain.jobs.executor import Cell, Worker
+from taskgrain.jobs.workspace import (
+    compute,
+    reading_mark,
+    refuse_within,
+    sigterm_stops,
+    workspace,
+)
 from taskgrain.prepare.self_labelled_encode import write_pair
 from taskgrain.prepare.self_labelled_footage import (
     Footage,
@@ -156,10 +158,9 @@ def cut_dataset(
         RunError: if the folder holds anything else, or was cut from other footage.
         StoppedError: after Ctrl-C; the same call goes on from there.
     """
-    if folder.resolve().is_relative_to(videos.resolve()):
-        raise RunError(f"{folder} lies within {videos}; choose a folder outside of it")
+    refuse_within(folder, videos)
     work = _Cutting.of(videos, settings, groups, workers, quiet)
-    with _held(folder), sigterm_stops():
+    with workspace(folder, tidy=True):
         if work.mark.claim(folder):
             try:
                 plans = work.plan(folder / STATE)
@@ -197,7 +198,7 @@ class _Cutting:
     settings: CutSettings
     footage: Sequence[Footage]
     group_of: Mapping[str, str]
-    workers: int
+    workers: int | None
     quiet: bool
 
     @classmethod
@@ -211,7 +212,7 @@ class _Cutting:
     ) -> _Cutting:
         footage = find_footage(videos)
         group_of = read_groups(groups, [file.name for file in footage]) if groups else {}
-        return cls(settings, footage, group_of, workers or os.cpu_count() or 1, quiet)
+        return cls(settings, footage, group_of, workers, quiet)
 
     @property
     def mark(self) -> Mark:
@@ -270,8 +271,7 @@ class _Cutting:
     def _run(self, state: Path, cells: Sequence[Cell]) -> None:
         # The longest first, so that no worker is left alone with it at the end.
         ordered = sorted(cells, key=lambda cell: -cell.cost)
-        with Reporter(ordered, state / "timings.jsonl", quiet=self.quiet) as reporter:
-            run_cells(ordered, workers=self.workers, monitor=reporter)
+        compute(ordered, state / "timings.jsonl", workers=self.workers, quiet=self.quiet)
 
 
 def _look_seconds(footage: Footage) -> float:
@@ -311,23 +311,8 @@ def _paths(videos: Path, plan: FilePlan, start: int, task: SelfLabelledTask) -> 
     return videos / f"{first}.webm", videos / f"{second}.webm"
 
 
-@contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Hold the folder, and leave no lock in it; nothing of it where it was made for nothing."""
-    is_new = not folder.exists()
-    with locked(folder):
-        try:
-            yield
-        finally:
-            (folder / ".lock").unlink(missing_ok=True)
-            if is_new and not any(folder.iterdir()):
-                folder.rmdir()
-
-
 def _read_summary(path: Path) -> CutSummary:
-    try:
+    with reading_mark(path):
         held = json.loads(path.read_text(encoding="utf-8"))["outcome"]
         summary = CutSummary(**held)
         return replace(summary, categories=tuple(summary.categories), unused=tuple(summary.unused))
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); choose another folder") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from taskgrain.data.files import write_text
 from taskgrain.errors import RunError
+from taskgrain.jobs.workspace import reading_mark, refuse_others
 
 STATE = ".cutting"  # removed once the dataset is whole
 MARK = "cut.json"  # what a dataset was cut from, and how; below STATE until it is whole
@@ -37,22 +38,19 @@ class Mark:
             if path.is_file():
                 self._compare(path, folder)
                 return path.parent != folder
-        others = sorted(each.name for each in folder.iterdir() if each.name not in (".lock", STATE))
-        if others:
-            raise RunError(
-                f"{folder} holds other files ({others[0]}, ...); choose an empty folder, or give "
-                "the same command to go on with a cutting that was stopped"
-            )
+        refuse_others(
+            folder,
+            ours=(STATE,),
+            more=", or give the same command to go on with a cutting that was stopped",
+        )
         self.write(folder / STATE / MARK)
         return True
 
     def _compare(self, path: Path, folder: Path) -> None:
-        try:
+        with reading_mark(path):
             held = json.loads(path.read_text(encoding="utf-8"))
             settings, footage = dict(held["settings"]), dict(held["footage"])
             groups = dict(held["groups"])
-        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RunError(f"{path}: cannot be read ({error}); choose another folder") from error
         asked = dict(self.settings)
         said = [
             f"{key} {settings.get(key)}, not {asked.get(key)}"

@@ -12,6 +12,7 @@ from taskgrain.config.load import differences, load_study, study_to_toml
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError, RunError, list_problems
+from taskgrain.jobs.workspace import refuse_others
 
 HALF_WRITTEN = (".*.tmp", ".*.new", ".tmp*")  # ours, a training state's, and safetensors' own
 PLACES = ("root", "store", "few_shot")  # of the user's own data; `data`, its hold_out, `targets`
@@ -144,12 +145,7 @@ def claim(folder: RunFolder, study: Study) -> None:
         if changed:
             write_text(folder.study, study_to_toml(study))
         return
-    others = [path.name for path in folder.root.iterdir() if path.name != ".lock"]
-    if others:
-        raise RunError(
-            f"{folder.root} holds files but no run ({sorted(others)[0]}, ...); "
-            "choose an empty folder with --out"
-        )
+    refuse_others(folder.root, more=" with --out")
     write_text(folder.study, study_to_toml(study))
 
 

@@ -15,11 +15,9 @@ from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.errors import ConfigError, TaxonomyError, nearest
-from taskgrain.jobs.executor import Cell, run_cells
-from taskgrain.jobs.lock import locked
-from taskgrain.jobs.progress import Reporter
-from taskgrain.jobs.signals import sigterm_stops
+from taskgrain.jobs.executor import Cell
 from taskgrain.jobs.starting import refuse_to_begin_again
+from taskgrain.jobs.workspace import compute, workspace
 from taskgrain.labels.symmetry import check_mirror_table
 from taskgrain.study.bf16_check import check_bf16
 from taskgrain.study.datasets import SOURCE, Dataset, lay_out
@@ -86,7 +84,7 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
     folder = RunFolder(out)
     begun_at = commit()  # the checkout may move on while a study runs
     check_frozen_commit(study)
-    with locked(out), sigterm_stops():
+    with workspace(out):
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)
         if is_complete(folder):
@@ -133,8 +131,7 @@ class _Run:
         cells = plan(inputs)
         check_bf16(inputs)
         keep_to_processor(folder, device=self.device, mix=self.mix_processors)
-        with Reporter(cells, folder.timings, quiet=self.quiet) as reporter:
-            run_cells(cells, workers=self.workers, monitor=reporter)
+        compute(cells, folder.timings, workers=self.workers, quiet=self.quiet)
         return inputs
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.importing import outline, write_dataset
 from taskgrain.data.layouts import LayoutOptions
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_dataset, read_manifest
-from taskgrain.errors import ManifestError
+from taskgrain.errors import RunError
+from taskgrain.prepare.importing import outline, write_dataset
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_folder_with_other_files_is_refused_and_stays_as_it_was(
     folder = tmp_path / "photos"
     folder.mkdir()
     (folder / "summer.jpg").touch()
-    with pytest.raises(ManifestError, match=r"holds other files \(summer\.jpg"):
+    with pytest.raises(RunError, match=r"holds other files \(summer\.jpg"):
         write_dataset(read_manifest(source), folder)
     assert [path.name for path in folder.iterdir()] == ["summer.jpg"]
 
@@ -133,13 +133,13 @@ def test_an_import_of_another_folder_is_refused(source: Path, tmp_path: Path) ->
     write_dataset(read_manifest(source), tmp_path / "dataset")
     other = tmp_path / "other"
     source.rename(other)
-    with pytest.raises(ManifestError, match=r"phone clips.*choose another folder for .*other"):
+    with pytest.raises(RunError, match=r"phone clips.*choose another folder for .*other"):
         write_dataset(read_manifest(other), tmp_path / "dataset")
 
 
 def test_a_folder_within_the_data_is_refused(source: Path) -> None:
     for folder in (source, source / "imported"):
-        with pytest.raises(ManifestError, match="lies within"):
+        with pytest.raises(RunError, match="lies within"):
             write_dataset(read_manifest(source), folder)
     assert not (source / "imported").exists()
 

@@ -20,7 +20,7 @@ from taskgrain.data.videos import (
     printable,
     split_name,
 )
-from taskgrain.errors import ManifestError
+from taskgrain.jobs.workspace import claim, refuse_within
 
 MARK = Path(".taskgrain") / "import.json"  # says where a written dataset comes from
 PLACED = Path(".taskgrain") / "videos.json"  # names of the videos that imports put there
@@ -97,9 +97,10 @@ def write_dataset(
         advance: called after each clip with the number of clips done.
 
     Raises:
-        ManifestError: if the folder holds other files, or lies within the dataset.
+        RunError: if the folder holds other files, or lies within the dataset.
     """
-    _claim(manifest.root, folder)
+    refuse_within(folder, manifest.root)
+    claim(folder, MARK, _mark(manifest.root), work="an import")
     videos = folder / "videos"
     videos.mkdir(exist_ok=True)
     _sweep(videos)
@@ -162,27 +163,9 @@ def _write_placed(folder: Path, names: set[str]) -> None:
     write_text(folder / PLACED, json.dumps(sorted(names), ensure_ascii=False, indent=0) + "\n")
 
 
-def _claim(root: Path, folder: Path) -> None:
-    """Take a folder for the import from `root`, or refuse it."""
-    here, source = folder.resolve(), root.resolve()
-    if here.is_relative_to(source):
-        raise ManifestError(f"{folder} lies within {root}; choose a folder outside of it")
-    mark = folder / MARK
-    wanted = json.dumps({"source": str(source)}, ensure_ascii=False)
-    wanted = wanted.encode("utf-8", "backslashreplace").decode() + "\n"
-    if mark.is_file():
-        held = mark.read_text(encoding="utf-8", errors="replace")
-        if held != wanted:
-            raise ManifestError(
-                f"{folder} holds an import of {held.strip()}; choose another folder for {source}"
-            )
-        return
-    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if others:
-        raise ManifestError(
-            f"{folder} holds other files ({others[0]}, ...); choose a folder that is empty or new"
-        )
-    write_text(mark, wanted)
+def _mark(root: Path) -> str:
+    """Return what the mark of an import from `root` says."""
+    return printable(json.dumps({"source": str(root.resolve())}, ensure_ascii=False)) + "\n"
 
 
 def _sources(manifest: Manifest) -> Iterator[tuple[str, Path]]:
