@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from taskgrain.cli.cut import TaskChoice, cut
-from taskgrain.prepare.self_labelled_tasks import TaskName
+from taskgrain.prepare.self_labelled_clips import TaskName
 from tests.making import moving_square, write_video
 
 FROZEN = TaskChoice.REAL_OR_FROZEN

@@ -19,7 +19,7 @@ from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_dataset, read_manifest
 from taskgrain.errors import ClipError, RunError
 from taskgrain.prepare.self_labelled import CutSettings, CutSummary, cut_dataset, outline_cut
-from taskgrain.prepare.self_labelled_tasks import TASKS, TaskName
+from taskgrain.prepare.self_labelled_clips import TASKS, TaskName
 from tests.making import moving_square, write_video
 
 SMALL = CutSettings("forward-or-reversed", seconds=0.5, clips_per_file=3, height=32, width=48)

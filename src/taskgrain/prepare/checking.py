@@ -2,50 +2,55 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 
-from taskgrain.data.ledger import LEDGER, LedgerLine
+from taskgrain.data.files import write_text
+from taskgrain.data.ledger import LEDGER, LedgerLine, read_ledger
 from taskgrain.data.manifest import Reading, Split
 from taskgrain.data.opening import read_dataset
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import RunError
 from taskgrain.jobs.executor import Cell
-from taskgrain.jobs.workspace import compute, workspace
-from taskgrain.prepare.check_facts import (
+from taskgrain.jobs.workspace import LOCK, compute, reading_mark, workspace
+from taskgrain.prepare.check_files import (
     INSPECT_SECONDS,
     FactsFolder,
     FileFacts,
+    NamedFiles,
+    find_unnamed,
     inspect_bucket,
+    left_out,
 )
-from taskgrain.prepare.check_ledger import HeldLedger
-from taskgrain.prepare.check_place import ADVICE, CheckPlace
 from taskgrain.prepare.check_report import (
     CheckReport,
+    ContentTally,
     FaultKind,
+    Findings,
     LevelCounts,
     NoteKind,
     VideoCounts,
-)
-from taskgrain.prepare.check_tally import (
-    ContentTally,
-    Findings,
     VideoTally,
     count_levels,
     note_captions,
     note_content,
     note_odd,
 )
-from taskgrain.prepare.check_texts import Texts
-from taskgrain.prepare.check_unnamed import NamedFiles, find_unnamed, left_out
+
+STATE = Path(".taskgrain", "check")  # below a dataset, or a folder of the user's
+CLAIM = "claim.json"
+ADVICE = "choose with --out a folder for what the check keeps and for its ledger"
 
 
 def check_dataset(
@@ -289,3 +294,143 @@ def _facts(clips: _Clips, facts: FactsFolder, missing: set[int]) -> Iterator[tup
             file = clips.files[place]
             if place not in missing and file in known:
                 yield place, known[file]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlace:
+    """The files of one check. Nothing outside `state` is removed, but a ledger that it wrote."""
+
+    state: Path
+    ledger: Path
+    source: str | None  # the dataset that the folder is claimed for; None in the dataset itself
+
+    @classmethod
+    def of(cls, root: Path, out: Path | None) -> CheckPlace:
+        """Name the files of a dataset's check, in the dataset or in the folder `out`."""
+        if out is None or out.resolve() == root.resolve():
+            return cls(root / STATE, root / LEDGER, None)
+        return cls(out / STATE, out / LEDGER, str(root.resolve()))
+
+    def refuse_foreign(self) -> None:
+        """Refuse the folder of another dataset, before anything is written into it.
+
+        Raises:
+            RunError: where `claim` raises it.
+        """
+        self._claimed()
+
+    def claim(self) -> None:
+        """Take the folder, which is locked, for the dataset.
+
+        Raises:
+            RunError: if another dataset's check is there, or a ledger that this one did not write.
+        """
+        if self.source is not None:
+            self._write_claim(self._claimed())
+
+    def write_ledger(self, text: str) -> Path | None:
+        """Write the ledger; one that would be empty is removed.
+
+        Returns:
+            Its path, or None where there is none afterwards.
+        """
+        if self.source is not None:
+            # Before the ledger: a process killed in between knows either one for its own.
+            held = [_digest(self.ledger.read_bytes())] if self.ledger.is_file() else []
+            self._write_claim([*held, _digest(text.encode())])
+        if not text:
+            self.ledger.unlink(missing_ok=True)
+            return None
+        write_text(self.ledger, text)
+        return self.ledger
+
+    def _claimed(self) -> list[str]:
+        """Give the hashes of the ledgers that this dataset's check wrote here."""
+        if self.source is None:
+            return []
+        path = self.state / CLAIM
+        folder = self.ledger.parent
+        ledgers: list[str] = []
+        if path.is_file():
+            with reading_mark(path):
+                held = json.loads(path.read_text(encoding="utf-8"))
+                source, ledgers = str(held["data"]), [str(each) for each in held["ledgers"]]
+            if source != self.source:
+                raise RunError(
+                    f"{folder} holds the check of {source}; choose another folder for {self.source}"
+                )
+        elif self.state.is_dir() and any(each.name != LOCK for each in self.state.iterdir()):
+            raise RunError(f"{folder} holds a check of its own; choose another folder with --out")
+        if self.ledger.exists() and (
+            not self.ledger.is_file() or _digest(self.ledger.read_bytes()) not in ledgers
+        ):
+            raise RunError(
+                f"{self.ledger} is not as a check of {self.source} wrote it; move it away, or "
+                "choose another folder with --out"
+            )
+        return ledgers
+
+    def _write_claim(self, ledgers: list[str]) -> None:
+        claim = {"data": self.source, "ledgers": ledgers}
+        write_text(self.state / CLAIM, json.dumps(claim) + "\n")
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class HeldLedger:
+    """The ledger of a dataset before a check."""
+
+    by_hand: Mapping[str, LedgerLine]  # clip -> its line
+    is_readable: bool  # every line of it
+
+    @classmethod
+    def below(cls, root: Path) -> HeldLedger:
+        """Read the ledger of a dataset; without one nothing is held."""
+        lines, problems = read_ledger(root)
+        return cls({line.clip: line for line in lines if line.by_hand}, not problems)
+
+    def text(self, found: Sequence[LedgerLine]) -> str:
+        """Say what a check found, after the lines written by hand; those go before its own.
+
+        Args:
+            found: a line for each clip at fault, in the order of the dataset.
+
+        Returns:
+            The ledger to write; empty where no clip is in it.
+        """
+        lines = [*self.by_hand.values(), *(x for x in found if x.clip not in self.by_hand)]
+        return "".join(json.dumps(line.to_json(), ensure_ascii=False) + "\n" for line in lines)
+
+
+class Texts(Sequence[str]):
+    """A sequence of texts that does not change; each is made anew when it is asked for."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Take the texts, in their order; any string, also one that is no valid text."""
+        block = bytearray()
+        self._ends = array("Q", [0])
+        for text in texts:
+            block += text.encode("utf-8", "surrogatepass")
+            self._ends.append(len(block))
+        self._block = bytes(block)
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[str]: ...
+
+    def __getitem__(self, place: int | slice) -> str | list[str]:
+        if isinstance(place, slice):
+            return [self[each] for each in range(*place.indices(len(self)))]
+        if not -len(self) <= place < len(self):
+            raise IndexError(place)
+        place %= len(self)
+        start, end = self._ends[place], self._ends[place + 1]
+        return self._block[start:end].decode("utf-8", "surrogatepass")

@@ -8,11 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskgrain.data.manifest import Split
-from taskgrain.prepare.check_facts import FileFacts
-from taskgrain.prepare.check_report import Finding, VideoCounts
-from taskgrain.prepare.check_tally import (
+from taskgrain.prepare.check_files import FileFacts
+from taskgrain.prepare.check_report import (
     ContentTally,
+    Finding,
     Findings,
+    VideoCounts,
     VideoTally,
     most_common,
     note_content,
