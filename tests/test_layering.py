@@ -9,14 +9,15 @@ import taskgrain
 
 ROOT = Path(taskgrain.__file__).parent
 LAYERS = (
-    *("errors", "names", "labels", "config", "data", "jobs", "tabletop", "prepare"),
+    *("version", "errors", "names", "labels", "config"),
+    *("data", "jobs", "tabletop", "prepare"),
     *("statistics", "results", "learned"),
     *("models", "decoding", "losses", "metrics", "scoring", "train", "transfer"),
     *("compare", "predict", "saliency", "export", "extraction"),
     *("study", "report", "cli"),
 )
 WITHOUT_TORCH = (
-    *("errors", "names", "labels", "config", "jobs", "tabletop", "prepare"),
+    *("version", "errors", "names", "labels", "config", "jobs", "tabletop", "prepare"),
     *("statistics", "results", "learned", "scoring", "compare", "report"),
 )
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
@@ -50,6 +51,12 @@ def test_imports_point_to_the_left(path: Path) -> None:
     ours = {name.split(".")[1] for name in imported(path) if name.startswith("taskgrain.")}
     allowed = LAYERS[: LAYERS.index(layer(path)) + 1]
     assert ours <= set(allowed)
+
+
+def test_no_module_comes_back_in_by_the_front_door() -> None:
+    assert "taskgrain" in imported(Path(__file__))
+    for path in MODULES:
+        assert "taskgrain" not in imported(path), f"{path}: name the module that is meant"
 
 
 def test_the_report_computes_nothing_and_could_be_deleted() -> None:

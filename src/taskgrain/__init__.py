@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from taskgrain.version import package_version
+
 if TYPE_CHECKING:
     from taskgrain.config.load import load_study
     from taskgrain.errors import TaskgrainError
@@ -48,20 +50,10 @@ _HOME = {
 
 def __getattr__(name: str) -> object:
     if name == "__version__":
-        return _version()
+        return package_version()
     if name not in _HOME:
         raise AttributeError(f"module 'taskgrain' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)
-
-
-def _version() -> str:
-    """Return the version, looked up when it is asked for: that takes longer than all the rest."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("taskgrain")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "0+unknown"
 
 
 def __dir__() -> list[str]:

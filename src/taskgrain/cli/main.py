@@ -26,6 +26,7 @@ from taskgrain.cli.report import report
 from taskgrain.cli.score import score
 from taskgrain.cli.study import study
 from taskgrain.errors import StoppedError, TaskgrainError
+from taskgrain.version import package_version
 
 EXIT_MENDABLE = 2  # the user can mend it
 EXIT_STOPPED = 130  # after Ctrl-C, as a shell says it
@@ -88,9 +89,7 @@ AGAIN = "then give the same command again: what was finished is kept"
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from taskgrain import __version__
-
-        print(f"taskgrain {__version__}")
+        print(f"taskgrain {package_version()}")
         raise typer.Exit
 
 

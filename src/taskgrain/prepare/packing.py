@@ -14,7 +14,6 @@ from math import ceil
 from pathlib import Path
 from typing import Literal
 
-import taskgrain
 from taskgrain.data.decode import FRAME_RATE, Fit
 from taskgrain.data.files import write_text
 from taskgrain.data.inspect import inspect_clip
@@ -35,6 +34,7 @@ from taskgrain.jobs.executor import Cell, Worker
 from taskgrain.jobs.workspace import compute, refuse_others, workspace
 from taskgrain.prepare import packed
 from taskgrain.prepare.packed import PackedClip, StoreFacts, clips_of, open_store, shard_size
+from taskgrain.version import package_version
 
 STATE = ".packing"  # removed once the store is whole
 LIBRARIES = ("av", "numpy", "opencv-python-headless")  # what a frame's values depend on
@@ -253,7 +253,7 @@ def _begin(records: Sequence[ClipRecord], settings: PackSettings) -> StoreFacts:
     stored = Encoding(settings.quality if encoding == "jpeg" else None)
     return StoreFacts(
         format=packed.FORMAT,
-        taskgrain=taskgrain.__version__,
+        taskgrain=package_version(),
         height=settings.height,
         width=settings.width,
         encoding=stored.name,

@@ -12,19 +12,20 @@ from pathlib import Path
 
 import torch
 
-import taskgrain
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.errors import ConfigError
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seal import opened_seals, read_seal
 from taskgrain.study.settled import processors
+from taskgrain.version import package_version
 
 LIBRARIES = (
     *("torch", "numpy", "scipy", "scikit-learn", "av", "opencv-python-headless"),
     *("safetensors", "pydantic"),
 )
 CPU_FACTS = Path("/proc/cpuinfo")
+PACKAGE = Path(__file__).parents[1]  # its folder, in a checkout or where it is installed
 
 
 def describe_run(
@@ -33,7 +34,7 @@ def describe_run(
     """Describe a finished run, for provenance.json; `begun_at` is the commit it began with."""
     device = torch.device(inputs.device)
     return {
-        "taskgrain": taskgrain.__version__,
+        "taskgrain": package_version(),
         "commit": begun_at,
         "command": command(),
         "python": platform.python_version(),
@@ -88,7 +89,7 @@ def check_frozen_commit(study: Study) -> None:
     """
     if study.seal is None or commit() is None:
         return
-    if _git(Path(taskgrain.__file__).parent, "cat-file", "-e", study.seal.commit) is None:
+    if _git(PACKAGE, "cat-file", "-e", study.seal.commit) is None:
         raise ConfigError(
             f"seal.commit is {study.seal.commit}, which is no commit of this checkout; name the "
             "one that froze the study: git rev-parse HEAD"
@@ -99,17 +100,16 @@ def _runs_code_of(frozen: str) -> str:
     """Return whether the package's files are those of a commit: "yes", "no" or "unknown"."""
     if commit() is None:
         return "unknown"
-    changed = _git(Path(taskgrain.__file__).parent, "diff", "--name-only", frozen, "--", ".")
+    changed = _git(PACKAGE, "diff", "--name-only", frozen, "--", ".")
     return "unknown" if changed is None else "no" if changed else "yes"
 
 
 def commit() -> str | None:
     """Name the commit of the checkout that taskgrain runs from; "+" where files differ from it."""
-    folder = Path(taskgrain.__file__).parent
-    revision = _git(folder, "rev-parse", "--short=12", "HEAD")
-    if not revision or _git(folder, "ls-files", "--error-unmatch", "__init__.py") is None:
+    revision = _git(PACKAGE, "rev-parse", "--short=12", "HEAD")
+    if not revision or _git(PACKAGE, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
-    return revision + ("+" if _git(folder, "status", "--porcelain", "--", ".") else "")
+    return revision + ("+" if _git(PACKAGE, "status", "--porcelain", "--", ".") else "")
 
 
 def command() -> str:
