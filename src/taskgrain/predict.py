@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import DecodedClip
 from taskgrain.data.given import check_clips, names_of, see_given
 from taskgrain.data.sampling import FrameSampling, decode_stored

@@ -12,7 +12,7 @@ from PIL import Image
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.frame_folder import ORIENTATION
 from taskgrain.data.inspect import inspect_clip
-from taskgrain.data.one_clip import errors_of
+from taskgrain.data.limits import errors_of
 from taskgrain.errors import ClipError
 
 # EXIF orientation -> where the bright top left quarter of the coded frame is displayed.

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.errors import RunError
 from taskgrain.losses import LossWeights
 from taskgrain.models.build import add_readouts, build_model, compact_shape

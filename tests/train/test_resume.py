@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.errors import CheckpointError, RunError
 from taskgrain.losses import LossWeights
 from taskgrain.models.build import build_model, compact_shape

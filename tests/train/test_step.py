@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.errors import RunError
 from taskgrain.losses import LossSums, LossTerms, LossWeights
 from taskgrain.models.build import add_readouts

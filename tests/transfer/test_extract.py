@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.errors import ResultError
 from taskgrain.transfer.controls import raw_pixels
 from taskgrain.transfer.extract import (

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.encode import write_webm
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.opening import read_manifest

@@ -6,6 +6,7 @@ Seconds are counted from the first frame.
 from __future__ import annotations
 
 from array import array
+from bisect import insort
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +21,7 @@ from av.stream import Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from taskgrain.data.limits import DecodeLimits
-from taskgrain.data.slots import Slots
-from taskgrain.data.stillness import still_note
+from taskgrain.data.limits import DecodeLimits, reason
 from taskgrain.data.wholeness import (
     STILL_SECONDS,
     FileBytes,
@@ -30,6 +29,7 @@ from taskgrain.data.wholeness import (
     file_bytes_of,
     missing_frames,
     missing_seconds,
+    still_note,
 )
 from taskgrain.errors import ClipError
 
@@ -127,11 +127,6 @@ def _check_memory() -> None:
     for more than there can be, and that is the clip's fault.
     """
     np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had
-
-
-def reason(error: Exception) -> str:
-    """Say in a few words what went wrong."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 
 class VideoFile:
@@ -397,3 +392,37 @@ def _tag_seconds(tag: str) -> float | None:
         return None
     total = 3600 * hours + 60 * minutes + seconds
     return total or None
+
+
+# Packets that a decoder of H.264 or H.265 may hold back at a time. Where it holds more, some gave
+# no frame, and their times are no frame's.
+MOST_HELD = 17
+
+
+class Slots:
+    """Hand the times of the packets sent to a decoder to the frames that it gives, in order.
+
+    AVI gives every packet of its video one slot of a steady clock, and knows nothing of frames
+    that are shown in another order than they are decoded in. FFmpeg then guesses, and B-frames
+    come one or two frames early; but the frames come in the order of display, so that the n-th
+    of them has the n-th slot.
+    """
+
+    def __init__(self) -> None:
+        """Begin before the first packet."""
+        self._times: list[float] = []
+
+    def send(self, at: float) -> None:
+        """Take note of a packet of the time `at`, in seconds."""
+        insort(self._times, at)
+        if len(self._times) > MOST_HELD:
+            del self._times[0]
+
+    def lose(self, at: float) -> None:
+        """Take note that the packet of the time `at` will give no frame."""
+        if at in self._times:
+            self._times.remove(at)
+
+    def next(self) -> float | None:
+        """Return the time of the next frame, in seconds; None where no packet is left for it."""
+        return self._times.pop(0) if self._times else None

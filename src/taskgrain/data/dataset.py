@@ -13,12 +13,25 @@ from math import ceil
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from taskgrain.data.augment import Augmentation, Drawing, apply_view, draw_view
-from taskgrain.data.batch import Batch
 from taskgrain.data.sampling import FrameSampling, central_window, generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clips with what a source says of them."""
+
+    clip_ids: tuple[str, ...]
+    video: Tensor  # uint8 (B, T, H, W, 3), RGB
+    target: Tensor  # long (B,), index at the source's level; -1 where it does not classify
+    caption: (
+        Tensor  # long (B, L), BOS first, right-padded with PAD; L = 0 where it does not caption
+    )
+
 
 Tokens = tuple[int, ...]  # BOS ... EOS
 

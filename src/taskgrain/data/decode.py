@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from taskgrain.data.container import FRAME_RATE, open_video
 from taskgrain.data.frame_folder import FrameFolder
 from taskgrain.data.framing import Fit, Framing, VideoFramer, write_image
-from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
-from taskgrain.data.one_clip import errors_of
+from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits, errors_of
 from taskgrain.errors import ClipError
 
 __all__ = ["DEFAULT_LIMITS", "FRAME_RATE", "DecodeLimits", "DecodedClip", "Fit", "decode_clip"]

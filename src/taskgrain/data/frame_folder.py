@@ -17,12 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from taskgrain.data.container import FRAME_RATE, irregularity, reason
+from taskgrain.data.container import FRAME_RATE, irregularity
 from taskgrain.data.frame_names import natural
 from taskgrain.data.frame_series import choose_series, gap_in
-from taskgrain.data.framing import Framing
-from taskgrain.data.limits import DecodeLimits
-from taskgrain.data.upright import Upright
+from taskgrain.data.framing import Framing, Upright
+from taskgrain.data.limits import DecodeLimits, reason
 from taskgrain.data.videos import is_image_name
 from taskgrain.errors import ClipError
 

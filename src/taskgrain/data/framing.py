@@ -1,23 +1,27 @@
-"""Bring a frame of any size to the size asked for.
+"""Bring a frame of any size upright, and to the size asked for.
+
+Which side of a frame is up, and whether it is mirrored, is what its display matrix says.
 
 Shapes: H W pixels of a frame, h w pixels asked for.
 """
 
 from __future__ import annotations
 
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.plane import VideoPlane
 from av.video.reformatter import Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
 from taskgrain.data.limits import DecodeLimits
-from taskgrain.data.upright import Upright, upright
 from taskgrain.errors import ClipError
 
 # "stretch" scales both sides as they come; "crop" scales until the frame as it is displayed covers
@@ -124,3 +128,57 @@ def write_image(image: NDArray[np.uint8], framing: Framing, out: NDArray[np.uint
     shrinks = framing.height <= height and framing.width <= width
     how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     out[:] = cv2.resize(image, (framing.width, framing.height), interpolation=how)
+
+
+MATRIX = struct.Struct("=9i")  # a display matrix: 16.16 fixed point, the last column 2.30
+
+
+@dataclass(frozen=True, slots=True)
+class Upright:
+    """What brings a frame upright: a mirror first, left to right, then quarter turns."""
+
+    mirrored: bool = False
+    turns: int = 0  # counter-clockwise, 0 to 3
+
+    def turn(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return a view of the pixels, uint8 (H, W, 3), as they are displayed."""
+        if self.mirrored:
+            pixels = pixels[:, ::-1]
+        return np.rot90(pixels, self.turns) if self.turns else pixels
+
+
+def upright(frame: VideoFrame) -> Upright:
+    """Read off a frame how it is to be turned and mirrored, to the nearest quarter turn."""
+    data = _display_matrix(frame)
+    if data is None:  # or it lies behind what PyAV does not know; then its turns are all we have
+        return Upright(turns=round(frame.rotation / 90) % 4)
+    # The display's x is a x + c y and its y is b x + d y, of a pixel at x to the right, y down.
+    a, b, _, c, d, *_ = MATRIX.unpack(data)
+    if a * d == b * c:  # shows nothing
+        return Upright()
+    mirrored = a * d < b * c
+    if mirrored:
+        a, b = -a, -b
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Upright(mirrored, 0 if a + d > 0 else 2)
+    return Upright(mirrored, 3 if b - c > 0 else 1)
+
+
+class _KnownSideData(SideDataContainer):
+    """The side data of a frame, up to the first kind that PyAV does not know.
+
+    Its own mapping raises ValueError at such a kind: EXIF of motion JPEG, the views of spatial
+    video. FFmpeg puts the display matrix before either.
+    """
+
+    def __init__(self, frame: VideoFrame) -> None:
+        with suppress(ValueError):
+            super().__init__(frame)  # type: ignore[call-arg]  # missing in PyAV's types
+
+
+def _display_matrix(frame: VideoFrame) -> bytes | None:
+    """Read the 36 bytes of a frame's display matrix; None where none is found."""
+    try:
+        return bytes(_KnownSideData(frame)["DISPLAYMATRIX"])
+    except KeyError:
+        return None

@@ -9,8 +9,7 @@ from PIL import Image
 
 from taskgrain.data.container import FRAME_RATE, VideoFile, irregularity, open_video
 from taskgrain.data.frame_folder import BROKEN_IMAGE, IMAGE_FORMATS, FrameFolder
-from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
-from taskgrain.data.one_clip import errors_of
+from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits, errors_of
 from taskgrain.errors import ClipError
 
 # Measured on one thread of an AVX2 CPU (docs/log.md, "Decoding by the headers"). Within a factor of

@@ -12,9 +12,8 @@ import numpy as np
 
 from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.frame_folder import UPRIGHT, FrameFolder, file_bytes, folder_bytes
-from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits
-from taskgrain.data.one_clip import errors_of
-from taskgrain.data.upright import Upright, upright
+from taskgrain.data.framing import Upright, upright
+from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits, errors_of
 from taskgrain.errors import ClipError
 
 # Containers round times to a millisecond; steadier than this is one rate.

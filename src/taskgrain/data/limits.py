@@ -1,7 +1,9 @@
-"""What one clip may cost to decode."""
+"""What one clip may cost to decode, and how what goes wrong with it is kept to it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,3 +58,29 @@ class DecodeLimits:
 
 
 DEFAULT_LIMITS = DecodeLimits()
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
+    """Turn whatever is raised while a clip is decoded into a ClipError that names it.
+
+    Nothing else belongs in the block: what it writes elsewhere would be blamed on the clip.
+
+    Raises:
+        ClipError: of the clip.
+        MemoryError: as it comes, for it is the machine's.
+    """
+    try:
+        yield
+    except (ClipError, MemoryError):
+        raise
+    # Broad on purpose: what the decoders raise for odd files is in no list (PyAV raised ValueError
+    # for side data that it did not know), and one clip must not stop a run over thousands.
+    except Exception as error:
+        what = f"{type(error).__name__}: {reason(error)}"
+        raise ClipError(f"{path}: cannot be decoded ({what})") from error
+
+
+def reason(error: Exception) -> str:
+    """Say in a few words what went wrong."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

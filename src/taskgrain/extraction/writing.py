@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import DecodedClip
 from taskgrain.data.files import make_folder
 from taskgrain.data.sampling import FrameSampling, decode_stored, see

@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 
 from taskgrain.data.files import atomic_path
 from taskgrain.data.inspect import inspect_clip
-from taskgrain.data.kinds import kind_of
 from taskgrain.data.videos import (
     Stamp,
     is_folder,
     is_image_name,
     is_video_name,
+    kind_of,
     split_name,
     stamp_of,
 )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.sampling import generator_for
 from taskgrain.transfer.probes import LOGISTIC_C, Standardiser

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from taskgrain.config.settings import Study
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore

@@ -21,8 +21,7 @@ from numpy.typing import NDArray
 
 from taskgrain.config.clips import Target
 from taskgrain.config.testing import Transfer
-from taskgrain.data.batch import Batch
-from taskgrain.data.dataset import ClipBatches, Example, Label, Variation
+from taskgrain.data.dataset import Batch, ClipBatches, Example, Label, Variation
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import RunError, StoppedError
 from taskgrain.jobs.executor import Worker

@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import torch
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.files import write_text
 from taskgrain.errors import CheckpointError
 from taskgrain.losses import LossSums

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.errors import RunError
 from taskgrain.labels.vocabulary import PAD
 from taskgrain.losses import (

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import PAD, UNK
 from taskgrain.losses import LossSums, check_finite, joint_loss

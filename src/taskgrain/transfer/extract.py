@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.transfer.archive import Arrays
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.readouts import CHANNEL_WIDTHS, Place

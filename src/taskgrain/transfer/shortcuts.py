@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from taskgrain.data.batch import Batch
+from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.ledger import bytes_of
 from taskgrain.data.manifest import ClipRecord
