@@ -1,4 +1,4 @@
-"""Open one video file within limits, and give its frames with their times; no other file is read.
+"""Open one video file within limits, and yield its frames with their times; no other file is read.
 
 Seconds are counted from the first frame.
 """
@@ -83,7 +83,7 @@ def open_video(
 
 
 def irregularity(path: Path, *, most: int) -> str | None:
-    """Say why a path is not to be read, before it is opened; None for a file that may be.
+    """Return why a path is not to be read, before it is opened; None for a file that may be.
 
     A pipe would wait for ever and a device never end; links are followed. At most `most` bytes
     are read of a file.
@@ -172,7 +172,7 @@ class VideoFile:
         self._from_zero = is_dense or container.format.name == "asf"
         numbered = container.format.name == "avi" and codec.name in REORDERING
         self._slots = Slots() if numbered else None
-        self.starts = array("d")  # of the frames given up to now, in seconds
+        self.starts = array("d")  # of the frames yielded up to now, in seconds
         self._tally = Tally(
             video_index=self.stream.index,
             is_dense=is_dense,
@@ -316,7 +316,7 @@ class VideoFile:
         return ClipError(f"{self.path}: no frame could be decoded{why}; expected a whole video")
 
     def problem(self) -> str | None:
-        """Say what the file lacks of what it declares, once its frames are read; None if whole."""
+        """Return what the file lacks of what it declares, once its frames are read; or None."""
         return "; ".join(filter(None, (self._tally.damage, self._missing()))) or None
 
     def note(self) -> str | None:
@@ -413,13 +413,13 @@ class Slots:
         self._times: list[float] = []
 
     def send(self, at: float) -> None:
-        """Take note of a packet of the time `at`, in seconds."""
+        """Add a packet of the time `at`, in seconds."""
         insort(self._times, at)
         if len(self._times) > MOST_HELD:
             del self._times[0]
 
     def lose(self, at: float) -> None:
-        """Take note that the packet of the time `at` will give no frame."""
+        """Remove the packet of the time `at`, which will give no frame."""
         if at in self._times:
             self._times.remove(at)
 

@@ -23,7 +23,7 @@ from taskgrain.labels.vocabulary import MAX_TOKENS, PAD
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Clips with what a source says of them."""
+    """Clips with their labels at one source's grain."""
 
     clip_ids: tuple[str, ...]
     video: Tensor  # uint8 (B, T, H, W, 3), RGB
@@ -106,7 +106,7 @@ class ClipBatches:
         self._length = MAX_TOKENS + 1 if has_captions else 0  # BOS and at most MAX_TOKENS
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from the given step on (a resumed epoch is the same)."""
+        """Yield the batches of an epoch, from this step on (a resumed epoch is the same)."""
         order = self._order(epoch)
         again = _times_before(order)
         for places in np.array_split(np.arange(len(order)), self.steps_per_epoch)[first_step:]:
@@ -114,7 +114,7 @@ class ClipBatches:
             yield self._batch(drawn, epoch)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
-        """Give the examples' indices in the order of an epoch: int64 (N,)."""
+        """Return the examples' indices in the order of an epoch: int64 (N,)."""
         in_place = np.arange(len(self.examples))
         if self.variation is None:
             return in_place
@@ -157,7 +157,7 @@ class ClipBatches:
     def _varied(
         self, example: Example, augmentation: Augmentation, drawing: Drawing
     ) -> tuple[NDArray[np.uint8], Label]:
-        """Give a clip as training sees it in this epoch, and the label of what is then seen."""
+        """Return a clip as training sees it in this epoch, and the label of what is then seen."""
         num_stored = self._store.num_frames(example.clip_id)
         view = draw_view(num_stored, self.sampling, augmentation, drawing)
         mirrored = example.mirrored if view.is_mirrored else None
@@ -186,7 +186,7 @@ def _balanced(targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[n
 
 
 def _times_before(order: NDArray[np.int64]) -> list[int]:
-    """Say of each place of an order how often its clip came before."""
+    """Return for each place of an order how often its clip came before."""
     seen: Counter[int] = Counter()
     times: list[int] = []
     for index in order.tolist():

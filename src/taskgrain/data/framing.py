@@ -43,7 +43,7 @@ class Framing:
         return Framing(self.width, self.height, self.fit) if turns % 2 else self
 
     def scaled_size(self, height: float, width: float) -> tuple[int, int]:
-        """Give the height and width to which a whole frame of this displayed size is scaled."""
+        """Return the height and width to which a whole frame of this displayed size is scaled."""
         if self.fit == "stretch":
             return self.height, self.width
         scale = max(self.height / height, self.width / width)

@@ -19,7 +19,7 @@ class DecodeLimits:
     coded_frames: int = 432_000  # 7200 s at 60 frames per second
     packets: int = 8_000_000  # read of a file, of its sound too: 1,000 a second for two hours
     decoded_pixels: float = 5e11  # of all coded frames: 7200 s of 1920 x 1080 at 30 a second
-    kept_bytes: int = 512 << 20  # of the frames given back; beyond it the frame rate is halved
+    kept_bytes: int = 512 << 20  # of the frames returned; beyond it the frame rate is halved
     file_bytes: int = 32 << 30  # of a video file, or of all images of a folder
     image_bytes: int = 256 << 20  # of one image
 
@@ -82,5 +82,5 @@ def errors_of(path: Path) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Say in a few words what went wrong."""
+    """Return in a few words what went wrong."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

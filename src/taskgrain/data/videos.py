@@ -61,7 +61,7 @@ def printable(text: str) -> str:
 
 
 def unicode_forms(name: str) -> tuple[str, ...]:
-    """Give the other ways in which file systems write a name: letters with their marks, or apart.
+    """Return the other forms in which file systems write a name: accents joined, or apart.
 
     A name without such letters has none.
     """
@@ -150,7 +150,7 @@ def stored_as(videos: Mapping[str, str], clip_id: str) -> str | None:
 
 
 def suffix_rank(name: str) -> int:
-    """Say which of several files of one clip goes first: the lowest."""
+    """Return the rank of a file among several of one clip: the lowest goes first."""
     return _RANK.get(split_name(name)[1], _FOLDER_RANK)
 
 

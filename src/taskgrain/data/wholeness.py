@@ -33,7 +33,7 @@ HOLE_BYTES = 256  # more than the headers that Matroska and FLV put between two 
 
 
 def allowed_seconds(declared: float) -> float:
-    """Say how much of so many declared seconds a whole file may lack."""
+    """Return how much of so many declared seconds a whole file may lack."""
     return min(max(MISSING_SHARE * declared, MISSING_SECONDS), MOST_MISSING_SECONDS)
 
 
@@ -158,7 +158,7 @@ class Tally:
         self._holes = array("d")  # times between two packets that a hole lies between
 
     def meet(self, packet: Packet[Stream]) -> None:
-        """Take note of a packet of any stream."""
+        """Count a packet of any stream."""
         position = packet.pos
         if self.is_dense and position is not None:
             if self.position is not None and position > self.position + HOLE_BYTES:
@@ -196,13 +196,13 @@ class Tally:
         return self._sent[0] if self._sent else 0.0
 
     def miss(self, why: str) -> None:
-        """Take note of a place that cannot be read or decoded."""
+        """Count a place that cannot be read or decoded."""
         if not self.num_bad:
             self._first_bad, self.why = self.num_frames, why
         self.num_bad += 1
 
     def succeed(self, raw: float | None, end: float) -> None:
-        """Take note of a frame: its time, and its end in seconds after the first one's."""
+        """Count a frame: its time, and its end in seconds after the first one's."""
         self.num_frames += 1
         self.end = end
         if self.num_bad:
@@ -253,7 +253,7 @@ class Tally:
 
 
 def missing_seconds(declared: float, end: float, *, longest: float = 0.0) -> str | None:
-    """Say what lacks of a declared duration; None if it is little.
+    """Return what lacks of a declared duration; None if it is little.
 
     Args:
         declared: seconds.
@@ -266,7 +266,7 @@ def missing_seconds(declared: float, end: float, *, longest: float = 0.0) -> str
 
 
 def missing_frames(declared: int, found: int, *, rate: float) -> str | None:
-    """Say what lacks of a declared number of frames, `rate` a second; None if it is little."""
+    """Return what lacks of a declared number of frames, `rate` a second; None if little."""
     if declared - found <= allowed_seconds(declared / rate) * rate:
         return None
     return f"damaged: {found} of the declared {declared} frames"

@@ -1,7 +1,7 @@
 """Run cells in worker processes, one thread each, in the order that their needs allow.
 
 Every cell computes in a worker with one thread, whatever the number of workers, so that number
-never changes a result. A stop asked for (Ctrl-C) reaches the workers as a flag: a cell ends at
+never changes a result. Ctrl-C reaches the workers as a flag: a cell ends at
 its next safe point, having saved what it can resume from.
 """
 
@@ -38,16 +38,16 @@ POLL_SECONDS = 0.2
 
 
 class Worker(Protocol):
-    """What a cell is given of the process it runs in."""
+    """The process that a cell runs in, as the cell sees it."""
 
     def report(self, cost: float) -> None:
-        """Tell of work done, in the units of the cell's cost."""
+        """Report work done, in the units of the cell's cost."""
 
     def advance(self, cost: float) -> None:
-        """Tell of work done at a point where stopping is safe; raises StoppedError if asked to."""
+        """Report work done where stopping is safe; raise StoppedError if the run is to stop."""
 
     def stopping(self) -> bool:
-        """Whether a stop was asked for."""
+        """Whether the run is to stop."""
 
 
 Facts = Mapping[str, float]
@@ -72,19 +72,19 @@ class Cell:
 
 
 class Monitor(Protocol):
-    """Who watches a run."""
+    """What watches a run."""
 
     def started(self, cell: Cell) -> None:
-        """Hear that a cell begins."""
+        """React to a cell that begins."""
 
     def advanced(self, cell: Cell, cost: float) -> None:
-        """Hear that a part of a cell's cost is done."""
+        """React to a part of a cell's cost that is done."""
 
     def finished(self, cell: Cell, seconds: float, facts: Facts) -> None:
-        """Hear that a cell is complete, and what it measured of its run."""
+        """React to a cell that is complete, with what it measured of its run."""
 
     def stopping(self) -> None:
-        """Hear that a stop was asked for, and workers are coming to a safe point."""
+        """React to a stop: workers are coming to a safe point."""
 
 
 def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
@@ -93,7 +93,7 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
     Args:
         cells: in plan order.
         workers: processes, at least 1.
-        monitor: told of each start, step and end.
+        monitor: called at each start, step and end.
 
     Raises:
         StoppedError: after Ctrl-C, once every worker has come to a safe point.
@@ -117,7 +117,7 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
         others, processes = multiprocessing.active_children(), []
         with pool:
             try:
-                # The pool watches the workers that were there when it last heard of a result: a
+                # The pool watches the workers that were there when it last got a result: a
                 # later one could die unseen. So all of them begin before the first cell.
                 begun = [pool.submit(os.getpid) for _ in range(workers)]
                 processes = [one for one in multiprocessing.active_children() if one not in others]

@@ -20,7 +20,7 @@ LINE_SECONDS = 15.0  # between two plain lines
 
 
 class Reporter:
-    """Follows cells, tells a person, and writes timings.jsonl."""
+    """Shows the progress of cells, and writes timings.jsonl."""
 
     def __init__(self, cells: Sequence[Cell], timings: Path, *, quiet: bool) -> None:
         """Begin with what is done already."""
@@ -68,7 +68,7 @@ class Reporter:
             self._show()
 
     def finished(self, cell: Cell, seconds: float, facts: Facts) -> None:
-        """Log how long a cell took; say how much of that it waited for data, where it says so."""
+        """Log how long a cell took; print the share of waiting for data, where it was measured."""
         self._left.pop(cell.name, None)
         self._running.remove(cell.name)
         make_folder(self._timings.parent)
@@ -81,7 +81,7 @@ class Reporter:
         self._show()
 
     def stopping(self) -> None:
-        """Say that the stop was heard."""
+        """Print that the run is stopping."""
         self._bar.stop()
         if not self._silent:
             print("stopping: what is under way is being saved ...", file=sys.stderr, flush=True)
@@ -105,7 +105,7 @@ class Reporter:
 
 
 def _short(cell: str) -> str:
-    """Name a shard's cell without its number: they come by dozens."""
+    """Return a cell's name without the number of its shard: shards come by dozens."""
     return cell.rpartition(" ")[0] if cell.startswith("prepare ") else cell
 
 

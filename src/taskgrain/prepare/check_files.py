@@ -50,7 +50,7 @@ COMPANIONS = frozenset(
         *(".wma", ".oga"),
     )
 )
-MOST_PLACES = 10  # that are told apart; of more, the folders above them are named
+MOST_PLACES = 10  # that are listed one by one; of more, the folders above them are
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,11 @@ class FactsFolder:
         return cls(folder, count)
 
     def bucket_of(self, file: str) -> int:
-        """Say which bucket holds a file's facts: 0 .. count - 1."""
+        """Return the number of the bucket that holds a file's facts: 0 .. count - 1."""
         return zlib.crc32(os.fsencode(file)) % self.count
 
     def path(self, bucket: int) -> Path:
-        """Name the file of a bucket."""
+        """Return the path of a bucket's file."""
         return self._generation(self.count) / f"{bucket:05d}.jsonl"
 
     @property
@@ -150,7 +150,7 @@ class FactsFolder:
 
 
 def _read(path: Path, files: Collection[str]) -> dict[str, FileFacts]:
-    """Read the facts of the files asked for; a line that cannot be read is as if it was not."""
+    """Read the facts of these files; a line that cannot be read is passed over."""
     found = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
@@ -188,7 +188,7 @@ def inspect_bucket(
 
 
 def inspect_file(root: Path, file: str, stamp: Stamp) -> FileFacts:
-    """Decode a file to its end, and say what it holds."""
+    """Decode a file to its end, and return what it holds."""
     path = root / file
     try:
         found = inspect_clip(path)
@@ -308,7 +308,7 @@ def left_out(root: Path, unnamed: Unnamed) -> list[LeftOut]:
     Files without an ending are named only where they hold a picture or a video.
     """
     places = _grouped(unnamed.others)
-    said = []
+    found = []
     for (folder, ending), unread in sorted(places.items()):
         kind = kind_of(root / unread.first)
         if kind is None and not ending:
@@ -319,12 +319,12 @@ def left_out(root: Path, unnamed: Unnamed) -> list[LeftOut]:
             name, known = kind
             remedy = f"call it *{known}" if known else "convert it to a kind that is read"
             text += f", {unread.first} is {name} by its content: {remedy}"
-        said.append(LeftOut(where, text, kind is not None))
-    return said
+        found.append(LeftOut(where, text, kind is not None))
+    return found
 
 
 def _grouped(others: dict[tuple[str, str], Unread]) -> dict[tuple[str, str], Unread]:
-    """Join folders to those above them until few enough are told apart."""
+    """Join folders to those above them until few enough are left."""
     depth = max((folder.count("/") + 1 for folder, _ in others), default=0)
     while True:
         places: dict[tuple[str, str], Unread] = {}

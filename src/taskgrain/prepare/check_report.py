@@ -109,17 +109,17 @@ class Finding:
     def add(self, place: int, name: str, text: str | None = None) -> None:
         """Add a thing that stands at a place of the dataset."""
         self.count += 1
-        said = None if text is None else printable(text)
-        self._entries.append((place, Entry(printable(name), said)))
+        shown = None if text is None else printable(text)
+        self._entries.append((place, Entry(printable(name), shown)))
         if self.limit is not None and len(self._entries) > 20 * self.limit:
             self._entries = self._sorted()
 
     def entries(self) -> list[Entry]:
-        """Give the entries in the order of the dataset."""
+        """Return the entries in the order of the dataset."""
         return [entry for _, entry in self._sorted()]
 
     def to_json(self) -> dict[str, object]:
-        """Give the count, and what is kept of the entries."""
+        """Return the count, and the entries that are kept, as JSON."""
         entries = [{"name": entry.name, "text": entry.text} for entry in self.entries()]
         return {"count": self.count, "entries": entries}
 
@@ -146,7 +146,7 @@ class LevelCounts:
         return self.largest[1] / self.smallest[1]
 
     def to_json(self) -> dict[str, object]:
-        """Give every number."""
+        """Return every number as JSON."""
         return {
             "names": self.names,
             "train": self.train,
@@ -174,7 +174,7 @@ class VideoCounts:
     height: int
 
     def to_json(self) -> dict[str, object]:
-        """Give every number."""
+        """Return every number as JSON."""
         return asdict(self)
 
 
@@ -269,7 +269,7 @@ class VideoTally:
         self._bytes += facts.bytes
 
     def counts(self) -> VideoCounts | None:
-        """Give what was counted; None where nothing was."""
+        """Return what was counted; None where nothing was."""
         if not self._seconds:
             return None
         width, height = most_common(self._sizes)
@@ -288,13 +288,13 @@ class VideoTally:
 
 
 def most_common(counts: Counter[Value]) -> Value:
-    """Give the most common value; of equally common ones the same whatever their order."""
+    """Return the most common value; of equally common ones the same whatever their order."""
     most = max(counts.values())
     return min((value for value, n in counts.items() if n == most), key=repr)
 
 
 def _median(counts: Counter[float]) -> float:
-    """Give the lower median."""
+    """Return the lower median."""
     middle, seen = (counts.total() + 1) // 2, 0
     for value in sorted(counts):
         seen += counts[value]
@@ -390,7 +390,7 @@ def _level(train: Counter[str], validation: Counter[str]) -> LevelCounts:
 
 
 def _effective(counts: Sequence[int]) -> float:
-    """Give the number of equally large classes with the same entropy; 0 without a clip."""
+    """Return the number of equally large classes with the same entropy; 0 without a clip."""
     if not counts:
         return 0.0
     shares = np.array(counts) / sum(counts)
@@ -409,7 +409,7 @@ def note_captions(reading: Reading, out: Findings) -> None:
 def note_content(
     groups: Iterable[list[int]], ids: Sequence[str], splits: Sequence[Split], out: Findings
 ) -> None:
-    """Tell of clips with the same content: a fault across splits, a note within one."""
+    """Report clips with the same content: a fault across splits, a note within one."""
     for places in groups:
         first = places[0]
         elsewhere = [place for place in places if splits[place] is not splits[first]]

@@ -123,7 +123,7 @@ class _Read:
 
 
 def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
-    """Read the annotations, and say of them what can be said without a video."""
+    """Read the annotations, and note what is wrong or odd in them; no video is opened."""
     reading = read_dataset(root)
     for place, problem in enumerate(reading.problems):
         findings.fault(problem.kind, place, problem.where, problem.text)
@@ -274,7 +274,7 @@ def _tally(
 
 
 def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple[int, LedgerLine]]:
-    """Name the clips without a file; only annotated ones are faults, as nothing else is used."""
+    """List the clips without a file; only annotated ones are faults, as nothing else is used."""
     lines = []
     for place in sorted(missing):
         clip_id, problem = clips.ids[place], f"{clips.files[place]}: no such file"
@@ -306,7 +306,7 @@ class CheckPlace:
 
     @classmethod
     def of(cls, root: Path, out: Path | None) -> CheckPlace:
-        """Name the files of a dataset's check, in the dataset or in the folder `out`."""
+        """Choose the files of a dataset's check, in the dataset or in the folder `out`."""
         if out is None or out.resolve() == root.resolve():
             return cls(root / STATE, root / LEDGER, None)
         return cls(out / STATE, out / LEDGER, str(root.resolve()))
@@ -345,7 +345,7 @@ class CheckPlace:
         return self.ledger
 
     def _claimed(self) -> list[str]:
-        """Give the hashes of the ledgers that this dataset's check wrote here."""
+        """Return the hashes of the ledgers that this dataset's check wrote here."""
         if self.source is None:
             return []
         path = self.state / CLAIM
@@ -393,7 +393,7 @@ class HeldLedger:
         return cls({line.clip: line for line in lines if line.by_hand}, not problems)
 
     def text(self, found: Sequence[LedgerLine]) -> str:
-        """Say what a check found, after the lines written by hand; those go before its own.
+        """Write what a check found, after the lines written by hand, which replace its own.
 
         Args:
             found: a line for each clip at fault, in the order of the dataset.

@@ -42,7 +42,7 @@ class Outline:
     problems: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
-        """Give the outline as the command prints it with --json."""
+        """Return the outline as the command prints it with --json."""
         return {
             "layout": self.layout,
             "clips": self.clips,
@@ -185,7 +185,7 @@ class _Placing:
         self._parents: dict[Path, str] = {}  # as they are really called
 
     def put(self, source: Path, name: str) -> bool:
-        """Say whether there was a video to put there."""
+        """Put a video there; return whether there was one."""
         if not source.exists():
             return False
         target = self._videos / name

@@ -52,7 +52,7 @@ class FormSummary:
     validation: Coverage
 
     def to_json(self) -> dict[str, object]:
-        """Give every number; rates are null where there is nothing to count."""
+        """Return every number; rates are null where there is nothing to count."""
         return {
             "words": self.words,
             "train": _coverage(self.train),
@@ -134,9 +134,9 @@ def summarise_labels(manifest: Manifest, *, min_count: int = 1, top: int = 10) -
     by_category = (_categories(train), _categories(validation))
     forms, bits = {}, {level: _level_bits(taxonomy, level, by_category[0]) for level in levels}
     for form in _forms(train):
-        said = [_captions(form, record) for record in train]
-        forms[form] = _form(said, [_captions(form, record) for record in validation], min_count)
-        bits[form] = entropy_bits(Counter(words_of(captions[0]) for captions in said))
+        captions = [_captions(form, record) for record in train]
+        forms[form] = _form(captions, [_captions(form, record) for record in validation], min_count)
+        bits[form] = entropy_bits(Counter(words_of(each[0]) for each in captions))
     return LabelSummary(
         min_count=min_count,
         levels={level: _level(taxonomy, level, *by_category) for level in levels},
@@ -218,7 +218,7 @@ def _branches(
 
 
 def _forms(train: Iterable[ClipRecord]) -> tuple[CaptionForm, ...]:
-    """Give the caption forms that a study can learn: sentences without a template have one."""
+    """Return the caption forms that a study can learn: sentences without a template have one."""
     is_any_free = any(is_free(record.template, record.caption) for record in train)
     return ("full",) if is_any_free else CAPTION_FORMS
 
@@ -268,7 +268,7 @@ def _simplifications(records: Iterable[ClipRecord], top: int) -> dict[str, RuleS
 
 
 def _contrastive(categories: Iterable[str]) -> tuple[tuple[str, ...], ...]:
-    """Give the contrastive groups of which at least two classes are there, by those categories."""
+    """Return the contrastive groups with at least two classes present, by those categories."""
     there = set(categories)
     groups = []
     for group in CONTRASTIVE_GROUPS:

@@ -1,4 +1,4 @@
-"""What a packed store says of itself: `store.json`, and the clips that it was packed from."""
+"""The facts of a packed store: `store.json`, and the clips that it was packed from."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def open_store(folder: Path) -> FrameStore:
 
 
 def read_facts(folder: Path) -> StoreFacts:
-    """Read what a store says of itself.
+    """Read how a store was packed.
 
     Raises:
         RunError: if the folder is no store, or one of another version.
@@ -106,7 +106,7 @@ def read_facts(folder: Path) -> StoreFacts:
 
 
 def write_facts(folder: Path, facts: StoreFacts) -> None:
-    """Write what a store says of itself."""
+    """Write how a store was packed."""
     write_text(folder / "store.json", json.dumps(asdict(facts), indent=1) + "\n")
 
 
@@ -127,14 +127,14 @@ class PackedClip:
         return now != self
 
     def record(self, root: Path) -> ClipRecord:
-        """Give as much of the clip's record as decoding it needs."""
+        """Return as much of the clip's record as decoding it needs."""
         return ClipRecord(
             self.clip, Split.TRAIN, "", (), ("",), root, self.file, excluded=self.excluded
         )
 
 
 def clips_of(records: Sequence[ClipRecord]) -> Iterator[PackedClip]:
-    """Say what each clip is now, in the order of the annotations."""
+    """Yield each clip as it is now, in the order of the annotations."""
     for record in records:
         stamp = stamp_of(record.path)
         size, changed = (None, None) if stamp is None else (stamp.bytes, stamp.changed)
@@ -212,7 +212,7 @@ def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
     """Phrase how the annotations changed: clips that are new, gone, or elsewhere."""
     before = {clip.clip: clip.file for clip in held}
     now = {clip.clip: clip.file for clip in found}
-    said = [
+    changes = [
         _some(ids, what)
         for what, ids in (
             ("new", [clip for clip in now if clip not in before]),
@@ -221,7 +221,7 @@ def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
         )
         if ids
     ]
-    return ", ".join(said) or "the clips stand in another order"
+    return ", ".join(changes) or "the clips stand in another order"
 
 
 def _some(ids: Sequence[str], what: str) -> str:

@@ -141,7 +141,7 @@ class _Packing:
         return tuple(problem for problem in problems if problem)
 
     def pack(self) -> int:
-        """Write the shards that are not there; give their number."""
+        """Write the shards that are not there; return their number."""
         missing = [n for n in range(self.facts.shards) if not shard_index(self.folder, n).is_file()]
         if missing:
             self._note_libraries()
@@ -292,7 +292,7 @@ def _refuse_other_settings(folder: Path, facts: StoreFacts, settings: PackSettin
         pairs.append(("encoding", facts.encoding, settings.encoding))
     if facts.encoding == "jpeg" and settings.encoding != "raw":
         pairs.append(("quality", facts.quality, settings.quality))
-    changed = [f"{name} {held}, not {asked}" for name, held, asked in pairs if held != asked]
+    changed = [f"{name} {held}, not {wanted}" for name, held, wanted in pairs if held != wanted]
     if changed:
         raise RunError(
             f"{folder} was begun with {'; '.join(changed)}: give its own settings to go on with "

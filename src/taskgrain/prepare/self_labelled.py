@@ -128,7 +128,7 @@ class CutSummary:
         )
 
     def to_json(self) -> dict[str, object]:
-        """Give the summary as one object."""
+        """Return the summary as one object."""
         return asdict(self)
 
 
@@ -190,7 +190,7 @@ def outline_cut(
     workers: int | None = None,
     quiet: bool = False,
 ) -> CutSummary:
-    """Look at all footage, and say what would be cut from it; nothing is written.
+    """Look at all footage, and return what would be cut from it; nothing is written.
 
     Raises:
         ClipError: where `cut_dataset` raises it.
@@ -363,18 +363,18 @@ class Mark:
             held = json.loads(path.read_text(encoding="utf-8"))
             settings, footage = dict(held["settings"]), dict(held["footage"])
             groups = dict(held["groups"])
-        asked = dict(self.settings)
-        said = [
-            f"{key} {settings.get(key)}, not {asked.get(key)}"
-            for key in {**settings, **asked}
-            if settings.get(key) != asked.get(key)
+        wanted = dict(self.settings)
+        changed = [
+            f"{key} {settings.get(key)}, not {wanted.get(key)}"
+            for key in {**settings, **wanted}
+            if settings.get(key) != wanted.get(key)
         ]
-        said += _changes(footage, self.footage)
+        changed += _changes(footage, self.footage)
         if groups != self.groups:
-            said.append("other groups")
-        if said:
+            changed.append("other groups")
+        if changed:
             raise RunError(
-                f"{folder} was cut with {'; '.join(said)}: give its own settings and footage to "
+                f"{folder} was cut with {'; '.join(changed)}: give its own settings and footage to "
                 "go on with it, or choose another folder"
             )
 

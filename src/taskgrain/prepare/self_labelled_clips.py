@@ -169,7 +169,7 @@ def _encoded(video: NDArray[np.uint8]) -> bytes:
 
 
 def _void(num_bytes: int) -> bytes:
-    """Give an element of so many bytes that every player passes over."""
+    """Return a WebM element of so many bytes that every player passes over."""
     return _VOID + (num_bytes - _VOID_BYTES).to_bytes(7, "big") + bytes(num_bytes - _VOID_BYTES)
 
 

@@ -35,7 +35,7 @@ from taskgrain.errors import ClipError, list_problems
 LIMITS = DecodeLimits(
     seconds=12 * 3600, coded_frames=12 * 3600 * 60, packets=48_000_000, decoded_pixels=4e12
 )
-TOLD_FRAMES = 240  # of footage, from one word of progress to the next
+REPORT_FRAMES = 240  # of footage, between two reports of progress
 
 GRID = 8  # cells on a side, in which movement is looked for: noise of the camera averages out
 STILL_LEVELS = 4.0  # of 255; where no cell of a window changes by so much, nothing moves
@@ -112,7 +112,7 @@ class _Regular:
 
     def __init__(self, video: VideoFile) -> None:
         self._video = video
-        self.num_frames = 0  # times that were given up to now
+        self.num_frames = 0  # times that were yielded up to now
         self.end = 0.0  # of the last coded frame, in seconds
 
     def __iter__(self) -> Iterator[tuple[VideoFrame, int, int]]:
@@ -131,13 +131,13 @@ class _Regular:
             yield frame, start, stop
 
 
-def look_at(path: Path, windowing: Windowing, tell: Callable[[float], None]) -> Look:
+def look_at(path: Path, windowing: Windowing, advance: Callable[[float], None]) -> Look:
     """Decode a whole file, and find the windows in which something moves; no frame is kept.
 
     Args:
         path: of the file.
         windowing: what a window is.
-        tell: called now and then with the share of the file done since; may raise to stop.
+        advance: called now and then with the share of the file done since; may raise to stop.
 
     Raises:
         ClipError: if it cannot be decoded at all.
@@ -147,14 +147,14 @@ def look_at(path: Path, windowing: Windowing, tell: Callable[[float], None]) -> 
         framer = _framer(path, video, windowing)
         image = np.empty((windowing.height, windowing.width, 3), np.uint8)
         frames, movement = _Regular(video), _Movement(windowing)
-        told = 0
+        reported = 0
         for coded, start, stop in frames:
             framer.write(coded, image)
             movement.see(image, start, stop)
-            if stop - told >= TOLD_FRAMES:
+            if stop - reported >= REPORT_FRAMES:
                 declared = (video.declared_seconds or LIMITS.seconds) * FRAME_RATE
-                tell((stop - told) / declared)
-                told = stop
+                advance((stop - reported) / declared)
+                reported = stop
         if not frames.num_frames:
             raise video.nothing()
         problem = video.problem()
@@ -172,7 +172,7 @@ def look_at(path: Path, windowing: Windowing, tell: Callable[[float], None]) -> 
 def cut_windows(
     path: Path, starts: Sequence[int], windowing: Windowing
 ) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    """Decode a file once more, and give its windows one after the other.
+    """Decode a file once more, and yield its windows one after the other.
 
     Args:
         path: of the file.
@@ -180,7 +180,7 @@ def cut_windows(
         windowing: what a window is.
 
     Yields:
-        Each start with its frames, uint8 (S, H, W, 3), RGB; they hold until the next is asked for.
+        Each start with its frames, uint8 (S, H, W, 3), RGB; they are overwritten by the next.
 
     Raises:
         ClipError: if the file ends before the last window does: it did not when it was looked at.
@@ -286,12 +286,12 @@ class FilePlan:
     split: Split | None = None  # None where nothing is cut
 
     def clip_ids(self, start: int, sides: tuple[str, str]) -> tuple[str, str]:
-        """Name both clips of a window."""
+        """Return the ids of both clips of a window."""
         stem = f"{self.number:05d}-{start:06d}"
         return f"{stem}-{sides[0]}", f"{stem}-{sides[1]}"
 
     def to_json(self) -> dict[str, object]:
-        """Give the file's line in files.jsonl."""
+        """Return the file's line in files.jsonl."""
         return {
             "file": self.footage.name,
             "state": self.state,

@@ -10,7 +10,7 @@ from taskgrain.study.folder import RunFolder
 
 
 def remove_caches(folder: RunFolder) -> Iterator[tuple[Path, int]]:
-    """Remove stored frames, features and training states; give each path and its bytes."""
+    """Remove stored frames, features and training states; yield each path and its bytes."""
     # The marks go first: what is removed is computed again if a cell that is not done needs it.
     for pattern in ("prepare-*", "check*", "features-*"):
         for mark in (folder.root / "cells").glob(f"{pattern}.done"):

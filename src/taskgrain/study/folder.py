@@ -150,7 +150,7 @@ def claim(folder: RunFolder, study: Study) -> None:
 
 
 def note_places(folder: RunFolder, study: Study) -> None:
-    """Write down where the user's own data lie now, once they are known to be the run's."""
+    """Write where the user's own data lie now, once they are known to be the run's."""
     if load_study(str(folder.study)) != study:
         write_text(folder.study, study_to_toml(study))
 

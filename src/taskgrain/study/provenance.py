@@ -82,7 +82,7 @@ def _seal_of(inputs: Inputs) -> dict[str, object]:
 
 
 def check_frozen_commit(study: Study) -> None:
-    """Refuse a seal whose commit the checkout does not have; outside a checkout none is known.
+    """Refuse a seal whose commit the checkout does not have; outside a checkout no commit is known.
 
     Raises:
         ConfigError: naming the commit.
@@ -105,7 +105,7 @@ def _runs_code_of(frozen: str) -> str:
 
 
 def commit() -> str | None:
-    """Name the commit of the checkout that taskgrain runs from; "+" where files differ from it."""
+    """Return the commit of the checkout that taskgrain runs from; "+" where files differ."""
     revision = _git(PACKAGE, "rev-parse", "--short=12", "HEAD")
     if not revision or _git(PACKAGE, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
@@ -113,7 +113,7 @@ def commit() -> str | None:
 
 
 def command() -> str:
-    """Give the command as it was typed, the program's folder left out."""
+    """Return the command as it was typed, the program's folder left out."""
     program = Path(sys.argv[0]).name
     return shlex.join(["taskgrain" if program == "__main__.py" else program, *sys.argv[1:]])
 

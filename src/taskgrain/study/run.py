@@ -1,4 +1,4 @@
-"""Run a study: lay it out, compute what is not computed yet, say what it came from."""
+"""Run a study: lay it out, compute what is not computed yet, record its provenance."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
 class _Run:
     """What stays the same while a run is computed, at once or up to its seal and after."""
 
-    study: Study  # as it was given: the seeds of sealed targets are not in it
+    study: Study  # as it was loaded: the seeds of sealed targets are not in it
     folder: RunFolder
     encoder: EncoderFactory | None
     device: str
@@ -153,7 +153,7 @@ def _up_to_the_weights(inputs: Inputs) -> list[Cell]:
 
 
 def usual_workers(device: str) -> int:
-    """Give the number of processes where none is asked for; see `run_study`.
+    """Return the number of processes where `workers` is None; see `run_study`.
 
     Raises:
         ConfigError: if it is no device's name.
@@ -246,7 +246,7 @@ def _check_source(source: Source, manifest: Manifest, study: Study) -> None:
 
 
 def _check_probes(study: Study) -> None:
-    """Refuse controls that none of the probes could read."""
+    """Reject controls that none of the probes could read."""
     flat = [name for name in FLAT_CONTROLS if name in study.transfer.controls]
     if flat and all(PROBES[name]().reads_steps for name in study.transfer.probes):
         raise ConfigError(
@@ -257,7 +257,7 @@ def _check_probes(study: Study) -> None:
 
 
 def _check_mirror_table(study: Study, manifest: Manifest) -> None:
-    """Refuse a mirror table that is none, or that names what is no category of the dataset."""
+    """Reject an invalid mirror table, and one with names that are no category of the dataset."""
     known = manifest.taxonomy.categories
     check_mirror_table(study.data.mirror, where="data.mirror")
     for name in study.data.mirror:
