@@ -91,8 +91,7 @@ def _show(folder: Path, *, as_json: bool) -> None:
 def _clean(settings: Study, folder: Path) -> None:
     from taskgrain.errors import RunError
     from taskgrain.jobs.workspace import workspace
-    from taskgrain.study.clean import remove_caches
-    from taskgrain.study.folder import RunFolder, claim
+    from taskgrain.study.folder import RunFolder, claim, remove_caches
 
     if not (folder / "study.toml").is_file():
         raise RunError(f"{folder} holds no run (no study.toml), so nothing is removed")
