@@ -94,7 +94,7 @@ def export_model(
     videos = _videos(clips, description.sampling)
     with tempfile.TemporaryDirectory() as scratch:
         graphs = _write_graphs(model, videos[:1], Path(scratch))
-        exported = _check(model, graphs, videos, tolerance=tolerance)
+        exported = _check(model, graphs, videos)
         found = Exported(
             str(out),
             tuple(sorted(path.name for path in Path(scratch).iterdir())),
@@ -269,9 +269,7 @@ class _Checked:
     captions_equal: bool | None
 
 
-def _check(
-    model: SourceModel, graphs: Mapping[str, Path], videos: NDArray[np.uint8], *, tolerance: float
-) -> _Checked:
+def _check(model: SourceModel, graphs: Mapping[str, Path], videos: NDArray[np.uint8]) -> _Checked:
     """Run every graph beside PyTorch, all clips at once and the first alone."""
     sessions = {name: _session(path) for name, path in graphs.items()}
     differences: dict[str, float] = {}

@@ -35,12 +35,6 @@ def test_each_grain_of_a_clip_is_one_lookup(grain: str, said: str) -> None:
     assert SSV2.say(grain, PUSH, ["a cup of coffee"]) == said
 
 
-def test_the_annotator_s_own_words_are_the_full_caption() -> None:
-    own = "Pushing A cup from left to right."
-    assert SSV2.say("full", PUSH, ["a cup"], own) == own
-    assert SSV2.say("simplified", PUSH, ["a cup"], own) == "pushing cup from left to right"
-
-
 def test_a_level_that_leaves_the_category_out_says_nothing() -> None:
     assert SSV2.say(TEN_CLASS, "Opening [something]", ["a box"]) is None
 

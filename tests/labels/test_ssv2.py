@@ -15,7 +15,7 @@ from taskgrain.labels.ssv2 import (
     VERSION,
     load_packaged,
 )
-from taskgrain.labels.symmetry import SSV2_MIRROR, SSV2_REVERSAL
+from taskgrain.labels.symmetry import SSV2_MIRROR
 from taskgrain.labels.template import placeholder_count
 
 FILES = sorted(
@@ -24,7 +24,7 @@ FILES = sorted(
 
 
 def test_every_packaged_file_says_its_version_and_its_source() -> None:
-    assert len(FILES) == 6
+    assert len(FILES) == 5
     for name in FILES:
         packaged = load_packaged(name)
         assert packaged["version"] == VERSION
@@ -61,23 +61,6 @@ def test_every_template_is_mirrored_or_kept_or_listed_as_never() -> None:
     assert {*SSV2_MIRROR, *never} == set(OFFICIAL_INDEX)
     assert len(SSV2_MIRROR) + len(never) == 174
     assert sum(name != image for name, image in SSV2_MIRROR.items()) == 6
-
-
-def test_reversal_knows_changed_kept_and_impossible_templates() -> None:
-    packaged = load_packaged("reversal.json")
-    lists = [packaged["reverse"], packaged["keep"], packaged["never"]]
-    assert all(isinstance(listed, dict | list) for listed in lists)
-    names = [name for listed in lists if isinstance(listed, dict | list) for name in listed]
-    assert [len(listed) for listed in lists if isinstance(listed, dict | list)] == [35, 37, 29]
-    assert len(names) == len(set(names))
-    assert {*names, *SSV2_REVERSAL.values()} <= set(OFFICIAL_INDEX)
-    assert len(SSV2_REVERSAL) == 35 + 37
-
-
-def test_the_key_that_its_source_has_twice_is_decided_and_explained() -> None:
-    assert SSV2_REVERSAL["Putting something on a surface"] == "Picking something up"
-    assert SSV2_REVERSAL["Picking something up"] == "Putting something on a surface"
-    assert "twice" in str(load_packaged("reversal.json")["decision"])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -8,11 +8,9 @@ from taskgrain.errors import TaxonomyError
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.symmetry import (
     SSV2_MIRROR,
-    SSV2_REVERSAL,
     MirroredLabel,
     check_mirror_table,
     mirror,
-    reverse_time,
 )
 from taskgrain.labels.template import fill, placeholder_count, strip_brackets
 from tests.making import PUSH
@@ -216,47 +214,3 @@ def test_a_table_that_is_no_involution_names_each_category() -> None:
         "data.mirror: 'Wave up' is mirrored to 'Wave dwn', but the table does not have that; did "
         "you mean 'Wave down'?; expected 'Wave dwn' = 'Wave up'",
     ]
-
-
-def test_reversed_time_changes_the_template_and_keeps_the_objects() -> None:
-    assert reverse_time("Moving [something] away from [something]", ["a cup", "a box"]) == (
-        "Moving [something] closer to [something]",
-        ("a cup", "a box"),
-    )
-    assert reverse_time(HOLD, ["a cup"]) == (HOLD, ("a cup",))
-
-
-@pytest.mark.parametrize(
-    ("template", "placeholders"),
-    [
-        ("Throwing [something]", ["a cup"]),  # forbidden
-        ("Poking [something] so that it falls over", ["a cup"]),  # unknown
-        ("Waving", []),  # not of Something-Something
-        ("Covering [something] with [something]", ["a cup", "a cloth"]),  # the other has one
-        ("Uncovering [something]", ["a cup"]),
-        (HOLD, ["a cup", "a box"]),
-    ],
-)
-def test_what_has_no_reverse_is_not_reversed(template: str, placeholders: list[str]) -> None:
-    assert reverse_time(template, placeholders) is None
-
-
-def test_reversing_time_twice_is_the_identity_but_for_lifting() -> None:
-    changed = []
-    for category, target in SSV2_REVERSAL.items():
-        if SSV2_REVERSAL.get(target) != category:
-            changed.append(category)
-    assert changed == ["Lifting something up completely without letting it drop down"]
-    lifted = reverse_time(BRACKETED[changed[0]], ["a cup"])
-    assert lifted is not None
-    assert reverse_time(*lifted) == ("Picking [something] up", ("a cup",))
-
-
-@given(st.sampled_from(sorted(BRACKETED)))
-@settings(max_examples=60, deadline=None)
-def test_a_reversed_template_can_be_filled(category: str) -> None:
-    template = BRACKETED[category]
-    turned = reverse_time(template, ["a cup"] * placeholder_count(template))
-    if turned is not None:
-        assert strip_brackets(turned[0]) == SSV2_REVERSAL[category]
-        fill(*turned)

@@ -22,34 +22,31 @@ def random_scores(num_clips: int, num_classes: int, seed: int) -> tuple[Tensor, 
 
 
 def test_shares_are_those_counted_by_hand() -> None:
-    accuracy = Accuracy.of(SCORES, TARGET, k=2)
+    accuracy = Accuracy.of(SCORES, TARGET)
     assert accuracy.top_1 == 2 / 4
-    assert accuracy.top_k == 4 / 4
     assert accuracy.mean_per_class == pytest.approx((1 + 0 + 1 / 2) / 3)
     assert accuracy.num_clips == 4
 
 
 @given(st.integers(0, 100), st.integers(0, 12))
 def test_counts_of_parts_add_up_to_those_of_the_whole(seed: int, cut: int) -> None:
-    scores, target = random_scores(12, 5, seed)
-    parts = [
-        Accuracy.of(scores[part], target[part], k=2) for part in (slice(cut), slice(cut, None))
-    ]
-    assert sum(parts, Accuracy.none(5, k=2)) == Accuracy.of(scores, target, k=2)
+    scores, target = random_scores(12, 9, seed)
+    first = Accuracy.of(scores[:cut], target[:cut])
+    assert first + Accuracy.of(scores[cut:], target[cut:]) == Accuracy.of(scores, target)
 
 
-@given(st.integers(0, 100), st.integers(1, 5))
-def test_top_k_is_that_of_a_sorted_list(seed: int, k: int) -> None:
-    scores, target = random_scores(10, 5, seed)
+@given(st.integers(0, 100), st.integers(6, 12))
+def test_top_k_is_that_of_a_sorted_list(seed: int, num_classes: int) -> None:
+    scores, target = random_scores(10, num_classes, seed)
     num_found = 0
     for row, true in zip(scores.tolist(), target.tolist(), strict=True):
-        ranked = sorted(range(5), key=lambda index: (-row[index], index))
-        num_found += true in ranked[:k]
-    assert Accuracy.of(scores, target, k=k).top_k == num_found / 10
+        ranked = sorted(range(num_classes), key=lambda index: (-row[index], index))
+        num_found += true in ranked[:5]
+    assert Accuracy.of(scores, target).top_k == num_found / 10
 
 
-def test_with_fewer_classes_than_k_every_clip_is_among_the_first() -> None:
-    assert Accuracy.of(SCORES, TARGET, k=5).top_k == 1.0
+def test_with_fewer_than_five_classes_every_clip_is_among_the_first() -> None:
+    assert Accuracy.of(SCORES, TARGET).top_k == 1.0
 
 
 def test_a_head_that_gives_every_class_the_same_is_not_right_everywhere() -> None:
@@ -62,7 +59,7 @@ def test_a_class_without_clips_does_not_count_in_the_mean() -> None:
 
 
 def test_accuracy_over_nothing_is_no_number() -> None:
-    nothing = Accuracy.none(3)
+    nothing = Accuracy.of(SCORES[:0], TARGET[:0])
     assert math.isnan(nothing.top_1)
     assert math.isnan(nothing.top_k)
     assert math.isnan(nothing.mean_per_class)
@@ -81,8 +78,6 @@ def test_what_cannot_be_counted_is_refused(scores: Tensor, target: Tensor, messa
         Accuracy.of(scores, target)
 
 
-def test_counts_of_different_kinds_do_not_add() -> None:
-    with pytest.raises(ValueError, match="top-2 and top-5 do not add"):
-        Accuracy.none(3, k=2) + Accuracy.none(3, k=5)
+def test_counts_of_different_classes_do_not_add() -> None:
     with pytest.raises(ValueError, match="3 and of 4 classes do not add"):
-        Accuracy.none(3) + Accuracy.none(4)
+        Accuracy.missed(TARGET, 3) + Accuracy.missed(TARGET, 4)

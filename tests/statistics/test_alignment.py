@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +12,20 @@ from taskgrain.statistics.alignment import (
     alignment,
     distances,
     kind_of,
-    shares_of,
 )
 
 Scene = dict[str, str | None]
+
+
+def shares_of(scenes: list[Scene]) -> ClassShares:
+    """Count the values of a class's scenes; None counts for no value."""
+    factors = {factor for scene in scenes for factor in scene}
+    counts = {factor: Counter(scene.get(factor) for scene in scenes) for factor in factors}
+    shares = {
+        factor: {value: n / len(scenes) for value, n in held.items() if value is not None}
+        for factor, held in counts.items()
+    }
+    return ClassShares(shares, len(scenes))
 
 
 def plain_alignment(
@@ -88,8 +99,6 @@ def test_only_scenes_that_have_a_factor_are_compared_in_it() -> None:
     assert distances([half, other], ("way",), None).tolist() == [[0.5]]
     assert distances([half, none], ("way",), None).tolist() == [[0.0]]
     assert distances([other, none], ("absent",), None).tolist() == [[0.0]]
-    counted = shares_of([{"way": "left"}, {"way": None}])
-    assert counted == ClassShares({"way": {"left": 0.5}}, 2)
 
 
 def test_samples_of_one_distribution_are_at_no_distance() -> None:

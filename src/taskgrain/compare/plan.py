@@ -19,8 +19,6 @@ COMPARED_PROBES: tuple[ProbeName, ...] = (
     "logistic-regression",
     "logistic-regression-cv",
 )
-DEFAULT_PROBES = "nearest-mean,k-nn,ridge,rbf-ridge,logistic-regression"
-DEFAULT_SHOTS = "1,5,all"
 
 
 @dataclass(frozen=True, slots=True)

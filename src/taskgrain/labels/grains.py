@@ -27,16 +27,13 @@ class Grains:
         levels = sorted(self.taxonomy.levels, key=lambda level: -len(self.taxonomy.names(level)))
         return (CATEGORY, *levels, *CAPTION_FORMS)
 
-    def say(
-        self, grain: str, template: str, placeholders: Sequence[str], caption: str | None = None
-    ) -> str | None:
-        """Say what a clip is at one grain; None where the level leaves its category out.
+    def say(self, grain: str, template: str, placeholders: Sequence[str]) -> str | None:
+        """Return what a clip is called at one grain; None where the level leaves its category out.
 
         Args:
             grain: one of `names`.
             template: with brackets, "Pushing [something]".
             placeholders: what fills each bracket.
-            caption: the annotator's own words; "full" gives them as they are.
 
         Raises:
             TaxonomyError: if the grain or the category is unknown.
@@ -44,8 +41,7 @@ class Grains:
         """
         for form in CAPTION_FORMS:
             if grain == form:
-                whole = form == "full" and caption is not None
-                return caption if whole else caption_of(template, placeholders, form)
+                return caption_of(template, placeholders, form)
         if grain not in self._names_at:
             raise TaxonomyError(
                 f"no grain {grain!r}; there are {', '.join(self.names)}{nearest(grain, self.names)}"

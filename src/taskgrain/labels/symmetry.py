@@ -1,8 +1,7 @@
-"""A clip's label under mirroring and under time reversal.
+"""A clip's label under mirroring.
 
 Mirroring swaps left and right in the category *and* in the words of its caption; it is refused
-where the mirror image of a word cannot be known. Mirroring twice gives the label back. Reversing
-time has a table of its own and is no involution.
+where the mirror image of a word cannot be known. Mirroring twice gives the label back.
 """
 
 from __future__ import annotations
@@ -21,11 +20,10 @@ from taskgrain.labels.directions import (
     sides_of,
     swap_sides,
 )
-from taskgrain.labels.ssv2 import BRACKETED, load_packaged, strings
+from taskgrain.labels.ssv2 import load_packaged, strings
 from taskgrain.labels.template import (
     fill,
     fixed_parts,
-    placeholder_count,
     placeholder_names,
     strip_brackets,
     word_spans,
@@ -33,25 +31,18 @@ from taskgrain.labels.template import (
 )
 
 
-def _table(file: str, changed: str) -> Mapping[str, str]:
-    """Read a packaged table: what changes, and what keeps its category."""
-    packaged = load_packaged(file)
+def _packaged() -> Mapping[str, str]:
+    """Read the packaged table: the categories that change, and those that stay as they are."""
+    packaged = load_packaged("mirror.json")
     kept = packaged["keep"]
     assert isinstance(kept, list)
     return MappingProxyType(
-        {**strings(packaged[changed]), **{str(name): str(name) for name in kept}}
+        {**strings(packaged["swap"]), **{str(name): str(name) for name in kept}}
     )
 
 
-SSV2_MIRROR: Mapping[str, str] = _table("mirror.json", "swap")
+SSV2_MIRROR: Mapping[str, str] = _packaged()
 """Category -> category of its mirror image, mostly itself; two categories have none."""
-
-SSV2_REVERSAL: Mapping[str, str] = _table("reversal.json", "reverse")
-"""Category -> category when played backwards, or itself; absent where that is none or unknown.
-
-No involution: "Lifting something up completely without letting it drop down" becomes "Putting
-something on a surface", and that "Picking something up".
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,23 +117,6 @@ def check_mirror_table(table: Mapping[str, str], *, where: str) -> None:
         )
     if problems:
         raise TaxonomyError(list_problems(problems))
-
-
-def reverse_time(template: str, placeholders: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
-    """Label a Something-Something clip that is played backwards: template and placeholders.
-
-    None where no category describes that ("Dropping ..."), where it is unknown, and where the two
-    templates have different numbers of placeholders. Reversing twice need not give the first
-    template back.
-    """
-    category = strip_brackets(template)
-    target = SSV2_REVERSAL.get(category)
-    if target is None or placeholder_count(template) != len(placeholders):
-        return None
-    reversed_template = template if target == category else BRACKETED[target]
-    if placeholder_count(reversed_template) != len(placeholders):
-        return None
-    return reversed_template, tuple(placeholders)
 
 
 def _image(

@@ -16,33 +16,25 @@ TOP_K = 5
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
-    """Counts by true class; they add with `+`, and sums of them may start from `none`."""
+    """Counts by true class; they add with `+`."""
 
     num_seen: tuple[int, ...]  # by class: clips
     num_right: tuple[int, ...]  # by class: clips whose class came first
-    num_in_top_k: tuple[int, ...]  # by class: clips whose class was among the first k
-    k: int = TOP_K
+    num_in_top_k: tuple[int, ...]  # by class: clips whose class was among the first five
 
     @classmethod
-    def none(cls, num_classes: int, *, k: int = TOP_K) -> Accuracy:
-        """Give the counts of no clip at all."""
-        nothing = (0,) * num_classes
-        return cls(nothing, nothing, nothing, k)
-
-    @classmethod
-    def missed(cls, target: Tensor, num_classes: int, *, k: int = TOP_K) -> Accuracy:
+    def missed(cls, target: Tensor, num_classes: int) -> Accuracy:
         """Count clips of which nothing was said, long (B,) their classes: wrong, each of them."""
         nothing = (0,) * num_classes
-        return cls(_by_class(target.cpu(), num_classes), nothing, nothing, k)
+        return cls(_by_class(target.cpu(), num_classes), nothing, nothing)
 
     @classmethod
-    def of(cls, scores: Tensor, target: Tensor, *, k: int = TOP_K) -> Accuracy:
+    def of(cls, scores: Tensor, target: Tensor) -> Accuracy:
         """Count one batch.
 
         Args:
             scores: float (B, K), the larger the more probable; of equals the first comes first.
             target: long (B,), 0 to K - 1.
-            k: classes that top-k takes; with fewer classes, all of them.
 
         Raises:
             ValueError: if a score is NaN, or a target is not a class.
@@ -59,18 +51,14 @@ class Accuracy:
         return cls(
             num_seen=_by_class(target, num_classes),
             num_right=_by_class(target[rank == 0], num_classes),
-            num_in_top_k=_by_class(target[rank < k], num_classes),
-            k=k,
+            num_in_top_k=_by_class(target[rank < TOP_K], num_classes),
         )
 
     def __add__(self, other: Accuracy) -> Accuracy:
-        if self.k != other.k:
-            raise ValueError(f"top-{self.k} and top-{other.k} do not add")
         return Accuracy(
             _add(self.num_seen, other.num_seen),
             _add(self.num_right, other.num_right),
             _add(self.num_in_top_k, other.num_in_top_k),
-            self.k,
         )
 
     @property
@@ -85,7 +73,7 @@ class Accuracy:
 
     @property
     def top_k(self) -> float:
-        """Share of clips whose class is among the first k; NaN when nothing was seen."""
+        """Share of clips whose class is among the first five; NaN when nothing was seen."""
         return _share(sum(self.num_in_top_k), self.num_clips)
 
     @property

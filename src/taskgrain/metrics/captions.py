@@ -95,36 +95,6 @@ class CaptionCounts(NamedTuple):
         return _share(self.num_exact, self.num_clips)
 
     @property
-    def template_accuracy(self) -> float:
-        """Share of templates right; NaN where no true template is known."""
-        return _share(self.num_templates_right, self.num_parsed)
-
-    @property
-    def object_accuracy(self) -> float:
-        """Share of object slots right; NaN where there are none."""
-        return _share(self.num_objects_right, self.num_objects)
-
-    @property
-    def noun_accuracy(self) -> float:
-        """Share of object slots whose noun is right; NaN where there are none."""
-        return _share(self.num_nouns_right, self.num_objects)
-
-    @property
-    def modifier_accuracy(self) -> float:
-        """Share of the slots with modifiers whose modifiers are right; NaN where there are none."""
-        return _share(self.num_modifiers_right, self.num_modified)
-
-    @property
-    def direction_errors(self) -> float:
-        """Share of the clips with a direction said the other way; NaN where there are none."""
-        return _share(self.num_directions_wrong, self.num_directed)
-
-    @property
-    def length_ratio(self) -> float:
-        """Words said for each that was to be said; NaN where there was none."""
-        return _share(self.num_words, self.num_true_words)
-
-    @property
     def unknown_rate(self) -> float:
         """Share of the words said that are "<unk>"; NaN where nothing was said."""
         return _share(self.num_unknown, self.num_words)
@@ -151,8 +121,7 @@ def caption_tallies(clips: Sequence[CaptionCounts]) -> dict[str, Tally]:
     """Tally the scores of clips that were counted one by one, by name.
 
     The names are exact-match, template-accuracy, object-accuracy, noun-accuracy,
-    modifier-accuracy, direction-errors, length-ratio and unknown-rate; the values those of the
-    properties of their sum.
+    modifier-accuracy, direction-errors, length-ratio and unknown-rate.
     """
     numbers = np.fromiter(chain.from_iterable(clips), np.float64)
     counts = numbers.reshape(len(clips), len(CaptionCounts._fields))

@@ -68,7 +68,7 @@ def answer(lookup: Lookup) -> Answer:
     return Answer(
         verdict,
         (
-            *_claim(lookup, verdict, primary, best, finer=finer),
+            *_claim(verdict, primary, best, finer=finer),
             *_numbers(lookup, primary, rows, verdict),
             *_corrected(lookup, rows, judged.p_holm),
         ),
@@ -89,9 +89,7 @@ def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
     return lookup.sources.index(source) > lookup.sources.index(versus)
 
 
-def _claim(
-    lookup: Lookup, verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool
-) -> Phrase:
+def _claim(verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool) -> Phrase:
     pair = f"“{primary.source}” and “{primary.versus}”"
     ours = f"the finer labels, “{primary.source}”," if finer else f"“{primary.source}”"
     these = "" if row.interval in SEED_INTERVALS else ", of these encoders,"

@@ -100,11 +100,6 @@ def learned_table(lookup: Lookup) -> Table:
     )
 
 
-def _key(score: OwnScore, control: str) -> tuple[str | None, str, str | None, int | None]:
-    """Name the floor of a score; it has a seed where the source's groups are drawn from it."""
-    return score.own.source, score.own.metric, control, score.floor.seed
-
-
 def _lowest(lookup: Lookup) -> Iterator[tuple[OwnScore, list[OwnScore]]]:
     """Yield each source's score of a task under the seed of its lowest bound, with every seed's."""
     of_task: dict[tuple[str | None, str], list[OwnScore]] = defaultdict(list)

@@ -18,7 +18,6 @@ from taskgrain.names import (
     metric_key,
 )
 
-ABSENT = "n/a"
 NO_RESULT = "no result"  # of a probe that failed
 MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"

@@ -36,21 +36,6 @@ class ClassShares:
     number: int | None = None  # scenes that were counted; None where the shares are exact
 
 
-def shares_of(scenes: Sequence[Mapping[str, str | None]]) -> ClassShares:
-    """Count the values of a class's scenes.
-
-    Args:
-        scenes: factor -> its value, of each scene, one or more; None where a scene has none.
-    """
-    factors: dict[str, dict[str, float]] = {}
-    for scene in scenes:
-        for factor, value in scene.items():
-            counts = factors.setdefault(factor, {})
-            if value is not None:
-                counts[value] = counts.get(value, 0.0) + 1.0 / len(scenes)
-    return ClassShares(factors, len(scenes))
-
-
 def distances(
     classes: Sequence[ClassShares],
     factors: Sequence[str],

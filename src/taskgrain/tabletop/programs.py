@@ -109,25 +109,17 @@ def _pull(stage: Stage, direction: int) -> Script:
     return _drag(stage, reach, end)
 
 
-def _drag(stage: Stage, reach: Reach, end: Pose, *, lifted: float = 0.0) -> Script:
+def _drag(stage: Stage, reach: Reach, end: Pose) -> Script:
     """Take hold of the main thing, move it along the table, let go or stay."""
     grips = [reach.grip(pose, stage.main) for pose in (stage.home, end)]
     leave = grips[1] if stage.stays else reach.away(grips[1])
-    middle = replace(
-        end,
-        x=(stage.home.x + end.x) / 2,
-        depth=(stage.home.depth + end.depth) / 2,
-        lift=lifted,
-        grow=(1 + end.grow) / 2,
-    )
-    moving = (Key(0.52, middle), Key(0.75, end)) if lifted else (Key(0.75, end),)
     return Script(
-        main=(Key(0, stage.home), Key(0.32, stage.home), *moving),
+        main=(Key(0, stage.home), Key(0.32, stage.home), Key(0.75, end)),
         hand=(
             Key(0, reach.away(grips[0])),
             Key(0.26, grips[0]),
             Key(0.32, grips[0]),
-            *(Key(key.time, reach.grip(key.pose, stage.main)) for key in moving),
+            Key(0.75, grips[1]),
             Key(0.82, grips[1]),
             Key(1, leave),
         ),

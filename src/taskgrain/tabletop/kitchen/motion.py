@@ -76,14 +76,14 @@ def hand_gone(script: KitchenScript, moments: Floats) -> Floats:
     return np.minimum(1.0, np.maximum(early, late))
 
 
-def _away(top: Worktop, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:
-    """Move back along the arm."""
+def _away(top: Worktop, pose: Pose) -> Pose:
+    """Move a pose back along the arm until it is out of sight."""
     x, depth, lift = top.arm
     return replace(
         pose,
-        x=pose.x + x * distance,
-        depth=pose.depth + depth * distance,
-        lift=pose.lift + lift * distance,
+        x=pose.x + x * OUT_OF_SIGHT,
+        depth=pose.depth + depth * OUT_OF_SIGHT,
+        lift=pose.lift + lift * OUT_OF_SIGHT,
     )
 
 

@@ -19,6 +19,7 @@ from taskgrain.tabletop.kitchen.far import GROUNDS, SECOND_GROUNDS, FarScene
 from taskgrain.tabletop.pen import Colour, Pen, arc, tone
 
 TOOL_LENGTH = 0.6  # frame heights
+SHADOW_DARKNESS = 0.4  # share of the light that a shadow takes
 GRIP = 0.85  # share of the length, from the tip, at which the hand holds a tool
 FAINT = 127  # alpha, of 255, below which a pixel is no part of a thing
 CLOTH_DENSITY = 2  # canvas pixels to a frame's pixel: dish and food, imprinted, stay sharp
@@ -40,7 +41,7 @@ def draw_tool(
     return Sprite(image, sprite.anchor_x, anchor_y, unit / TOOL_LENGTH)
 
 
-def shadow_of(sprite: Sprite, *, darkness: float = 0.4) -> Sprite:
+def shadow_of(sprite: Sprite) -> Sprite:
     """Make the soft shadow of a sprite."""
     sigma = 0.02 * sprite.unit
     margin = round(2.5 * sigma)
@@ -48,7 +49,7 @@ def shadow_of(sprite: Sprite, *, darkness: float = 0.4) -> Sprite:
         sprite.image[..., 3], margin, margin, margin, margin, cv2.BORDER_CONSTANT
     )
     soft = cv2.GaussianBlur(outline, (0, 0), sigma)
-    image = np.asarray(cv2.convertScaleAbs(soft, alpha=darkness), np.uint8)
+    image = np.asarray(cv2.convertScaleAbs(soft, alpha=SHADOW_DARKNESS), np.uint8)
     return Sprite(image, sprite.anchor_x + margin, sprite.anchor_y + margin, sprite.unit)
 
 
