@@ -186,6 +186,15 @@ def test_groups_are_read_with_and_without_a_header(head: str, tmp_path: Path) ->
     }
 
 
+def test_groups_are_read_as_every_other_table_is(tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text('"file";"group"\na.mp4;left\nc, d.mp4;right\n', encoding="utf-16")
+    assert read_groups(path, FILES) == {"a.mp4": "left", "c, d.mp4": "right"}
+    path.write_text('file,group\n"a.mp4,left\n', encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"groups\.csv:2: not CSV: unexpected end of data"):
+        read_groups(path, FILES)
+
+
 def test_every_line_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     path = tmp_path / "groups.csv"
     path.write_text("a.mp4,left\na.mp5,left\na.mp4,right\nb\na.mp4,\n", encoding="utf-8")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskgrain.data.json_rows import is_text
@@ -98,7 +98,7 @@ def _wanted_csv(
     first = next(lines, None)
     if first is None:
         return
-    first = Line(first.where, without_empty_end(list(first.cells), 1))
+    first = replace(first, cells=without_empty_end(list(first.cells), 1))
     place = _header(first, columns)
     has_header = place is not None
     if place is None:

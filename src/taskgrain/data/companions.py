@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.json_rows import MalformedFileError, read_text
+from taskgrain.data.json_rows import MalformedFileError
 from taskgrain.data.ledger import read_ledger, with_ledger
 from taskgrain.data.manifest import Problem, Reading
+from taskgrain.data.tables import read_lines, read_objects
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.hierarchy import parse_hierarchy
 
@@ -45,20 +45,18 @@ def _read_factors(
     problems: list[Problem] = []
     if not path.is_file():
         return factors, problems
+    expected = 'an object with "id"'
     try:
-        text = read_text(path)
+        for where, row in read_objects(path, problems, expected, kind="factors"):
+            try:
+                clip_id = check_clip_id(row.get("id"))
+            except BadRowError:
+                problems.append(Problem("factors", where, f"expected {expected}"))
+                continue
+            words = {key: value for key, value in row.items() if isinstance(value, str | None)}
+            factors[clip_id] = {key: value for key, value in words.items() if key != "id"}
     except MalformedFileError as error:
         return factors, [error.problem]
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            clip_id = check_clip_id(row["id"])
-        except (BadRowError, ValueError, TypeError, KeyError, RecursionError):
-            problems.append(Problem("factors", f"{path}:{number}", 'expected an object with "id"'))
-            continue
-        factors[clip_id] = {k: v for k, v in row.items() if k != "id" and isinstance(v, str | None)}
     return factors, problems
 
 
@@ -69,11 +67,16 @@ def _read_hierarchy(
     path = reading.root / HIERARCHY
     if not path.is_file():
         return None, []
+    problems: list[Problem] = []
     try:
-        hierarchy = parse_hierarchy(read_text(path), where=str(path))
-        replace(reading, hierarchy=hierarchy).taxonomy()
+        lines = list(read_lines(path, problems))
     except MalformedFileError as error:
         return None, [error.problem]
+    if problems:
+        return None, [replace(problem, kind="hierarchy") for problem in problems]
+    try:
+        hierarchy = parse_hierarchy([(each.number, each.cells) for each in lines], where=str(path))
+        replace(reading, hierarchy=hierarchy).taxonomy()
     except TaxonomyError as error:
         return None, [_placed(line, path) for line in str(error).splitlines()]
     return hierarchy, []

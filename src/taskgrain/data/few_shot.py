@@ -21,7 +21,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from taskgrain.data.json_rows import parse_json, read_text, row_lines
+from taskgrain.data.json_rows import parse_json, read_text
 from taskgrain.data.manifest import ClipRecord, Problem, Split
 from taskgrain.data.tables import is_jsonl, read_table
 from taskgrain.data.videos import is_video_name, split_name
@@ -184,8 +184,7 @@ def _from_table(path: Path, problems: list[str]) -> Iterator[ListedClip]:
 
 
 def _from_json(path: Path, problems: list[str]) -> Iterator[ListedClip]:
-    text = read_text(path)
-    content = parse_json(text, path)
+    content = parse_json(read_text(path), path)
     if isinstance(content, dict) and {"image_names", "image_labels"} <= content.keys():
         yield from _from_columns(path, content, problems)
     elif isinstance(content, dict) and content and content.keys() <= SPLITS.keys():
@@ -194,9 +193,7 @@ def _from_json(path: Path, problems: list[str]) -> Iterator[ListedClip]:
     elif isinstance(content, dict):
         yield from _from_classes(path, content, problems, split=None)
     elif isinstance(content, list) and content:
-        lines = row_lines(text)
-        for row, line in zip(content, lines, strict=True):
-            yield from _from_row(row, f"{path}:{line}", problems)
+        yield from _from_table(path, problems)
     else:
         problems.append(f'{path}: expected {{"class": ["id", ...]}} or rows with "id" and "class"')
 
@@ -229,17 +226,6 @@ def _from_columns(
             problems.append(f"{path}: {clip!r} of class {label!r} is no clip of a class")
         else:
             yield _listed(str(path), str(clip), str(label))
-
-
-def _from_row(row: object, where: str, problems: list[str]) -> Iterator[ListedClip]:
-    cells = row if isinstance(row, dict) else {}
-    clip = next((cells[key] for key in CLIP_COLUMNS if _is_id(cells.get(key))), None)
-    name = next((cells[key] for key in CLASS_COLUMNS if _is_id(cells.get(key))), None)
-    if clip is None or name is None:
-        problems.append(f"{where}: has no clip or no class")
-        return
-    split = next((str(cells[key]) for key in SPLIT_COLUMNS if key in cells), None)
-    yield from _with_split(where, (str(clip), str(name)), split, problems)
 
 
 def _is_id(value: object) -> bool:

@@ -7,21 +7,22 @@ removed.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.json_rows import MalformedFileError, is_text, read_text
+from taskgrain.data.json_rows import MalformedFileError, is_text
 from taskgrain.data.manifest import ClipRecord, Problem
+from taskgrain.data.tables import read_objects
 from taskgrain.data.videos import Stamp, printable, stamp_of
 
 LEDGER = "ledger.jsonl"
 
 LedgerState = Literal["failed", "truncated", "excluded"]
 STATES: tuple[LedgerState, ...] = get_args(LedgerState)
+EXPECTED = 'an object {"clip", "state", "problem"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,16 @@ def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]
     if not path.is_file():
         return (), ()
     lines: dict[str, LedgerLine] = {}
-    problems = []
+    problems: list[Problem] = []
     try:
-        text = read_text(path)
+        for where, row in read_objects(path, problems, EXPECTED, kind="ledger"):
+            try:
+                line = _line(row)
+                lines[line.clip] = line
+            except BadRowError as error:
+                problems.append(Problem("ledger", where, str(error)))
     except MalformedFileError as error:
         return (), (error.problem,)
-    for number, written in enumerate(text.split("\n"), start=1):
-        if not written.strip():
-            continue
-        try:
-            line = _line(written)
-            lines[line.clip] = line
-        except BadRowError as error:
-            problems.append(Problem("ledger", f"{path}:{number}", str(error)))
     return tuple(lines.values()), tuple(problems)
 
 
@@ -117,13 +115,7 @@ def _marked(record: ClipRecord, line: LedgerLine | None) -> ClipRecord:
     return record._replace(excluded=line.problem)
 
 
-def _line(written: str) -> LedgerLine:
-    try:
-        row = json.loads(written)
-    except (ValueError, RecursionError) as error:
-        raise BadRowError(f"not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise BadRowError('expected an object {"clip", "state", "problem"}')
+def _line(row: Mapping[str, object]) -> LedgerLine:
     clip = check_clip_id(row.get("clip"), key="clip")
     written_state, problem = row.get("state"), row.get("problem")
     state = next((known for known in STATES if known == written_state), None)

@@ -22,7 +22,7 @@ from taskgrain.data.json_rows import (
     parse_json,
     read_text,
 )
-from taskgrain.data.manifest import Problem
+from taskgrain.data.manifest import Problem, ProblemKind
 
 JSON_LINES = (".jsonl", ".ndjson")
 SEPARATORS = ("\t", ",", ";", "|")
@@ -56,8 +56,14 @@ class Row:
 class Line:
     """One line of a table, cut into cells without space around them."""
 
-    where: str  # "file:line"
+    file: str
+    number: int  # of the line on which it begins, 1 the first
     cells: Sequence[str]
+
+    @property
+    def where(self) -> str:
+        """Return "file:line"."""
+        return f"{self.file}:{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +150,7 @@ def read_pairs(path: Path, problems: list[Problem]) -> Iterator[Line]:
         is_header = is_first and KNOWN_NAMES.issuperset(map(column_name, cells))
         is_first = False
         if not is_header:
-            yield Line(f"{path}:{number}", cells)
+            yield Line(str(path), number, cells)
 
 
 def read_names(path: Path, problems: list[Problem]) -> Iterator[Line]:
@@ -156,7 +162,7 @@ def read_names(path: Path, problems: list[Problem]) -> Iterator[Line]:
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield Line(f"{path}:{number}", [_unquoted(line.strip())])
+            yield Line(str(path), number, [_unquoted(line.strip())])
 
 
 def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
@@ -168,7 +174,18 @@ def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
     Raises:
         MalformedFileError: if the file is not text.
     """
-    lines = read_text(path).split("\n")
+    yield from cut_lines(read_text(path), str(path), problems)
+
+
+def cut_lines(text: str, file: str, problems: list[Problem]) -> Iterator[Line]:
+    """Yield every line of a CSV text that holds anything, as `read_lines` does.
+
+    Args:
+        text: with "\n" as its line ends.
+        file: path of the file that holds it, for "file:line".
+        problems: takes the line from which on the text is not CSV.
+    """
+    lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip()), 0)
     told = _SEP_LINE.fullmatch(lines[start].strip())
     start += told is not None
@@ -187,17 +204,17 @@ def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
         strict=True,  # a quote that is never closed would swallow the rows that follow
     )
     while True:
-        where = f"{path}:{start + 1 + reader.line_num}"
+        number = start + 1 + reader.line_num
         try:
             cells = next(reader, None)
         except csv.Error as error:
-            problems.append(Problem("malformed", where, f"not CSV: {error}"))
+            problems.append(Problem("malformed", f"{file}:{number}", f"not CSV: {error}"))
             return
         if cells is None:
             return
         stripped = [cell.strip() for cell in cells]
         if any(stripped):
-            yield Line(where, stripped)
+            yield Line(file, number, stripped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,9 +315,19 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
 
 
 def read_objects(
-    path: Path, problems: list[Problem], expected: str = "an object"
+    path: Path,
+    problems: list[Problem],
+    expected: str = "an object",
+    *,
+    kind: ProblemKind = "malformed",
 ) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield "file:line" and the object of each line of a JSON lines file.
+
+    Args:
+        path: of the file; blank lines are left out.
+        problems: takes each line that is not JSON or holds no object.
+        expected: what a line should hold, for the text of a problem.
+        kind: of such problems.
 
     Raises:
         MalformedFileError: if the file is not text.
@@ -312,12 +339,12 @@ def read_objects(
         try:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
-            problems.append(Problem("malformed", where, f"not JSON: {error}"))
+            problems.append(Problem(kind, where, f"not JSON: {error}"))
             continue
         if isinstance(row, dict):
             yield where, row
         else:
-            problems.append(Problem("malformed", where, f"expected {expected}"))
+            problems.append(Problem(kind, where, f"expected {expected}"))
 
 
 def _json_columns(text: str) -> tuple[str, ...]:

@@ -10,31 +10,28 @@ every coarser level.
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from taskgrain.errors import TaxonomyError, list_problems
 from taskgrain.labels.taxonomy import CATEGORY, level_name_problem
 from taskgrain.labels.template import strip_brackets
 
-Line = tuple[int, tuple[str, ...]]  # where a row begins, 1-based, and its cells without margins
+Line = tuple[int, Sequence[str]]  # where a row begins, 1-based, and its cells without margins
 
 
-def parse_hierarchy(text: str, *, where: str) -> dict[str, dict[str, str]]:
+def parse_hierarchy(lines: Sequence[Line], *, where: str) -> dict[str, dict[str, str]]:
     """Read a hierarchy: level -> category -> name, levels fine to coarse.
 
     Args:
-        text: CSV with the header `category,LEVEL,LEVEL,...`. Quotes, a byte order mark, CRLF and
-            blank lines are taken; a category may be written with its brackets.
+        lines: of the table that are not blank, the first of them the header
+            `category,LEVEL,LEVEL,...`; a category may be written with its brackets.
         where: path of the file, for the text of an error.
 
     Raises:
         TaxonomyError: naming every problem as where:line, up to ten: the header, a category twice,
             a cell too many, too few or empty, levels that do not nest.
     """
-    lines = list(_lines(text, where))
     if not lines:
         raise TaxonomyError(f"{where}:1: is empty; expected a header 'category,LEVEL,LEVEL,...'")
     (number, header), rows = lines[0], lines[1:]
@@ -83,21 +80,6 @@ def check_nesting(levels: Mapping[str, Mapping[str, str]], *, where: str) -> Non
                 )
     if problems:
         raise TaxonomyError(list_problems(problems))
-
-
-def _lines(text: str, where: str) -> Iterator[Line]:
-    """Yield each row that holds anything, with the line on which it begins."""
-    # newline="" leaves line ends inside quotes as they are; csv knows all three kinds.
-    reader = csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline=""), strict=True)
-    begin = 1
-    try:
-        for row in reader:
-            cells = tuple(cell.strip() for cell in row)
-            if any(cells):  # a spreadsheet writes a blank row as ",,"
-                yield begin, cells
-            begin = reader.line_num + 1
-    except csv.Error as error:
-        raise TaxonomyError(f"{where}:{begin}: not CSV: {error}") from error
 
 
 def _header_problems(header: Sequence[str]) -> list[str]:

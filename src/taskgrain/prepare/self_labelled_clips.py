@@ -11,8 +11,6 @@ Shapes: T frames of a clip, S frames of footage that it is made of, H W pixels.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -26,8 +24,8 @@ from taskgrain.data.companions import FACTORS
 from taskgrain.data.container import FRAME_RATE
 from taskgrain.data.encode import mux_vp9
 from taskgrain.data.files import atomic_path, write_text
-from taskgrain.data.json_rows import MalformedFileError, read_text
-from taskgrain.data.manifest import Split
+from taskgrain.data.manifest import Problem, Split
+from taskgrain.data.tables import read_lines
 from taskgrain.errors import ManifestError, list_problems, nearest
 from taskgrain.prepare.self_labelled_footage import FilePlan
 
@@ -204,36 +202,31 @@ def _lines(rows: Iterable[object]) -> str:
 
 
 def read_groups(path: Path, files: Collection[str]) -> dict[str, str]:
-    """Read a CSV of `file,group`, with or without that header: file -> group.
+    """Read a table of `file,group`, with or without that header: file -> group.
 
     Args:
-        path: of the CSV.
+        path: of the table.
         files: that there are, as they are called below their folder, with slashes.
 
     Raises:
         ManifestError: naming each line with an unknown file, a file twice or other than two cells.
     """
+    known, groups = set(files), dict[str, str]()
+    problems, malformed = list[str](), list[Problem]()
     try:
-        text = read_text(path)
-    except MalformedFileError as error:
-        raise ManifestError(str(error.problem)) from None
-    except OSError as error:
-        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
-    known, groups, problems = set(files), dict[str, str](), list[str]()
-    reader = csv.reader(io.StringIO(text))
-    try:
-        for cells in (tuple(cell.strip() for cell in cells) for cells in reader):
-            where = f"{path}:{reader.line_num}"
-            if not any(cells) or (not groups and cells == HEADER):
+        for line in read_lines(path, malformed):
+            cells = tuple(line.cells)
+            if not groups and cells == HEADER:
                 continue
             if len(cells) != len(HEADER) or not all(cells):
-                problems.append(f"{where}: {','.join(cells)!r}; expected file,group")
+                problems.append(f"{line.where}: {','.join(cells)!r}; expected file,group")
             elif cells[0] not in known:
-                problems.append(f"{where}: no file {cells[0]!r}{nearest(cells[0], known)}")
-            elif groups.setdefault(*cells) != cells[1]:
-                problems.append(f"{where}: {cells[0]!r} is in group {groups[cells[0]]!r} already")
-    except csv.Error as error:
-        problems.append(f"{path}:{reader.line_num}: {error}")
+                problems.append(f"{line.where}: no file {cells[0]!r}{nearest(cells[0], known)}")
+            elif (held := groups.setdefault(*cells)) != cells[1]:
+                problems.append(f"{line.where}: {cells[0]!r} is in group {held!r} already")
+    except OSError as error:
+        raise ManifestError(f"{path}: cannot be read: {error.strerror}") from error
+    problems += map(str, malformed)
     if problems:
         raise ManifestError(list_problems(problems))
     return groups
