@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from math import ceil
 from pathlib import Path
 from statistics import fmean
@@ -63,13 +64,33 @@ class Dataset:
     is_held_out: bool = False  # the source's clips and frames, of categories that a seed holds out
 
     def manifest(self) -> Manifest:
-        """Read the annotations; of a published few-shot list those of its clips, divided anew."""
-        manifest = _listed(read_manifest(self.root), self.few_shot)
+        """Return the annotations; of a published few-shot list those of its clips, divided anew.
+
+        They are read once a command and once a cell: a cell is sent the dataset without them.
+        """
+        return self._manifest
+
+    def holding(self, annotations: Manifest) -> Dataset:
+        """Take what `read_manifest` read of the root, so that it is not read again."""
+        vars(self)["_annotations"] = annotations
+        return self
+
+    @cached_property
+    def _annotations(self) -> Manifest:
+        return read_manifest(self.root)
+
+    @cached_property
+    def _manifest(self) -> Manifest:
+        manifest = _listed(self._annotations, self.few_shot)
         if not self.levels:
             return manifest
         where = f"data.levels for {self.root}"
         taxonomy = manifest.taxonomy.with_levels(self.levels, where=where)
         return replace(manifest, taxonomy=taxonomy)
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the annotations out of what is pickled for a cell."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def frames(self) -> FrameStore:
         """Open the frames; every shard must have been written."""
@@ -109,7 +130,8 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
         if world is not None and not (root / "factors.jsonl").is_file():
             write_annotations(root, plan(world))
         manifest = read_manifest(root)
-        datasets[name] = _dataset(study, name, settings, manifest, folder.store(name))
+        dataset = _dataset(study, name, settings, manifest, folder.store(name))
+        datasets[name] = dataset.holding(manifest)
     return datasets
 
 
@@ -117,13 +139,14 @@ def _held_out(study: Study, name: str, source: Dataset) -> Dataset:
     """Make a target of the source's clips; which of them it asks about, the seed decides."""
     manifest = source.manifest()
     novel = [seed_clips(study.data, manifest, seed).novel for seed in study.seeds]
-    return replace(
+    dataset = replace(
         source,
         name=name,
         num_clips=max(len(each.records) for each in novel),
         num_training=max(len(each.split(Split.TRAIN)) for each in novel),
         is_held_out=True,
     )
+    return dataset.holding(source._annotations)
 
 
 def _dataset(
