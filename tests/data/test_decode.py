@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from taskgrain.data.decode import DecodeLimits, Fit, decode_clip
+from taskgrain.data.decode import DecodeLimits, Fit, decode_clip, decode_sizes
+from taskgrain.data.framing import Framing
 from taskgrain.data.inspect import inspect_clip
 from taskgrain.errors import ClipError
 from tests.making import moving_square, turn_sideways, write_video
@@ -31,6 +33,30 @@ def test_decoding_gives_back_what_was_drawn(tmp_path: Path) -> None:
     clip = decode_clip(write_video(tmp_path / "clip.webm", drawn), height=32, width=32)
     difference = np.abs(clip.frames.astype(int) - drawn.astype(int)).mean()
     assert difference < 12
+
+
+@pytest.mark.parametrize("kind", ["sideways", "thinned", "folder"])
+def test_several_sizes_are_each_as_decoded_alone(tmp_path: Path, kind: str) -> None:
+    limits = DecodeLimits(kept_bytes=24 * 40 * 3 * 10) if kind == "thinned" else DecodeLimits()
+    framings = [Framing(8, 12), Framing(24, 40, "crop"), Framing(30, 20)]
+    path = tmp_path / "clip.mp4"
+    if kind == "folder":
+        path = tmp_path / "clip"
+        path.mkdir()
+        for n, image in enumerate(moving_square(14, size=64)):
+            Image.fromarray(image).save(path / f"{n:05}.jpg")
+    else:
+        write_video(path, moving_square(24, size=64), rate=24 if kind == "sideways" else 12)
+    if kind == "sideways":
+        turn_sideways(path, 90)
+    found = decode_sizes(path, framings, limits=limits)
+    for clip, framing in zip(found, framings, strict=True):
+        height, width, fit = framing.height, framing.width, framing.fit
+        alone = decode_clip(path, height=height, width=width, fit=fit, limits=limits)
+        assert np.array_equal(clip.frames, alone.frames)
+        assert (clip.frame_rate, clip.problem) == (alone.frame_rate, alone.problem)
+    rates = [clip.frame_rate for clip in found]
+    assert rates == ([12.0, 3.0, 6.0] if kind == "thinned" else [12.0] * 3)
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(24, 18), (30, 14), (6, 72)])

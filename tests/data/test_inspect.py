@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from taskgrain.data.decode import DecodeLimits, decode_clip
-from taskgrain.data.inspect import inspect_clip
+from taskgrain.data.inspect import displayed_size, inspect_clip
 from taskgrain.errors import ClipError
-from tests.making import moving_square, write_video
+from tests.making import moving_square, turn_sideways, write_video
 
 
 @pytest.mark.slow
@@ -56,6 +56,18 @@ def test_the_displayed_size_counts_the_aspect_of_the_pixels(tmp_path: Path) -> N
         container.mux(stream.encode())
     facts = inspect_clip(path)
     assert (facts.width, facts.height) == (48, 32)
+    assert displayed_size(path) == (32, 48)
+    turn_sideways(path, 90)
+    facts = inspect_clip(path)
+    assert displayed_size(path) == (facts.height, facts.width) == (48, 32)
+
+
+def test_a_folder_without_frames_has_no_displayed_size(tmp_path: Path) -> None:
+    (tmp_path / "00001.jpg").write_bytes(b"no image")
+    with pytest.raises(ClipError, match="expected frames as JPEG, PNG or the like"):
+        displayed_size(tmp_path)
+    Image.new("RGB", (40, 30)).save(tmp_path / "00001.jpg")
+    assert displayed_size(tmp_path) == (30, 40)
 
 
 @pytest.mark.parametrize(

@@ -48,19 +48,23 @@ def describe(
     failed = 0
     for path in clips:
         try:
-            decoded = predictor.decode(path)
+            if saliency is None:
+                decoded = predictor.decode(path)
+            else:
+                from taskgrain.saliency.clip import decode_to_draw, draw_explanation
+
+                drawn = decode_to_draw(path, predictor.description.sampling)
+                decoded = drawn.stored
         except ClipError as error:
             failed += 1
             print(f"taskgrain: {error}", file=sys.stderr)
             continue
         said = predictor.describe_decoded(decoded, str(path), top=top)
         if saliency is not None:
-            from taskgrain.saliency.clip import draw_explanation
-
-            draw_explanation(predictor, path, saliency, decoded=decoded)
+            draw_explanation(predictor, path, saliency, decoded=drawn)
         if as_json:
-            drawn = {} if saliency is None else {"saliency": str(saliency)}
-            print(json.dumps({**said.to_json(), **drawn}, ensure_ascii=False))
+            picture = {} if saliency is None else {"saliency": str(saliency)}
+            print(json.dumps({**said.to_json(), **picture}, ensure_ascii=False))
         else:
             print(_text(said, predictor.description.level, saliency))
     if failed:

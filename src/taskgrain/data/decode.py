@@ -7,7 +7,7 @@ Shapes: T frames after resampling, H W pixels asked for.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -22,7 +22,15 @@ from taskgrain.data.framing import Fit, Framing, VideoFramer, write_image
 from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits, errors_of
 from taskgrain.errors import ClipError
 
-__all__ = ["DEFAULT_LIMITS", "FRAME_RATE", "DecodeLimits", "DecodedClip", "Fit", "decode_clip"]
+__all__ = [
+    "DEFAULT_LIMITS",
+    "FRAME_RATE",
+    "DecodeLimits",
+    "DecodedClip",
+    "Fit",
+    "decode_clip",
+    "decode_sizes",
+]
 
 Coded = TypeVar("Coded")  # a frame of a video file, or an image
 EXPECTED_SHARE = 8  # of the bytes that may be kept, what a header is believed without frames
@@ -67,26 +75,51 @@ def decode_clip(
         ClipError: if the clip is missing, is no video, breaks a limit or holds no frame.
     """
     framing = Framing(height, width, fit)
+    return decode_sizes(path, [framing], frame_rate=frame_rate, limits=limits)[0]
+
+
+def decode_sizes(
+    path: Path,
+    framings: Sequence[Framing],
+    *,
+    frame_rate: int = FRAME_RATE,
+    limits: DecodeLimits = DEFAULT_LIMITS,
+) -> list[DecodedClip]:
+    """Decode a clip once, and bring its frames to each of several sizes.
+
+    Each size is as `decode_clip` decodes it alone, its frame rate included: `limits.kept_bytes`
+    are those of one size.
+
+    Raises:
+        ClipError: as `decode_clip`.
+    """
     with errors_of(path):
         if path.is_dir():
-            return _decode_folder(path, framing, frame_rate, limits)
-        return _decode_video(path, framing, frame_rate, limits)
+            # JPEG images are decoded at the scale that a size asks for: for each size anew.
+            return [_decode_folder(path, framing, frame_rate, limits) for framing in framings]
+        return _decode_video(path, framings, frame_rate, limits)
 
 
 def _decode_video(
-    path: Path, framing: Framing, frame_rate: int, limits: DecodeLimits
-) -> DecodedClip:
+    path: Path, framings: Sequence[Framing], frame_rate: int, limits: DecodeLimits
+) -> list[DecodedClip]:
     with open_video(path, limits=limits, frame_rate=frame_rate) as video:
-        framer = VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=limits)
-        declared = video.declared_seconds or 0.0
-        grid = _Grid(framer.write, framing, frame_rate, limits, expected=declared)
+        aspect, declared = video.pixel_aspect, video.declared_seconds or 0.0
+        grids = []
+        for framing in framings:
+            write = VideoFramer(path, framing, pixel_aspect=aspect, limits=limits).write
+            grids.append(_Grid(write, framing, frame_rate, limits, expected=declared))
         for frame, at, duration in video.timed_frames():
-            grid.add(frame, at, duration)
-        frames = grid.finish()
-        if not len(frames):
+            for grid in grids:
+                grid.add(frame, at, duration)
+        sizes = [grid.finish() for grid in grids]
+        if not all(map(len, sizes)):
             raise video.nothing()
         problem, note = video.problem(), video.note()
-    return DecodedClip(frames, problem is not None, problem, grid.frame_rate, note)
+    return [
+        DecodedClip(frames, problem is not None, problem, grid.frame_rate, note)
+        for frames, grid in zip(sizes, grids, strict=True)
+    ]
 
 
 def _decode_folder(
@@ -128,7 +161,7 @@ class _Grid(Generic[Coded]):
         self.end = 0.0  # of the last coded frame, in seconds
         self._write = write
         self._rate = frame_rate
-        self._step = 1  # every so manieth time is kept
+        self._step = 1  # every n-th time step is kept
         self._count = 0  # frames kept
         frame_bytes = framing.height * framing.width * 3
         self._most = max(1, limits.kept_bytes // frame_bytes)

@@ -54,6 +54,34 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
             return _inspect_video(video, sha)
 
 
+def displayed_size(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> tuple[int, int]:
+    """Return a clip's height and width in pixels as it is displayed; only one frame is decoded.
+
+    Raises:
+        ClipError: where `decode_clip` raises it for the first frame.
+    """
+    with errors_of(path):
+        if path.is_dir():
+            folder = FrameFolder(path, limits)
+            for image, _, _ in folder.timed_images():
+                return image.shape[0], image.shape[1]
+            raise ClipError(
+                f"{path}: {folder.truncation()}; expected frames as JPEG, PNG or the like"
+            )
+        with open_video(path, limits=limits) as video:
+            for frame, _, _ in video.timed_frames():
+                return _displayed(frame.height, frame.width, upright(frame), video.pixel_aspect)
+            raise video.nothing()
+
+
+def _displayed(
+    height: int, width: int, orientation: Upright, pixel_aspect: float
+) -> tuple[int, int]:
+    """Turn the size of coded frames into the height and width that are displayed."""
+    width = max(1, round(width * pixel_aspect))
+    return (width, height) if orientation.turns % 2 else (height, width)
+
+
 def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
     end = 0.0
     width = height = 0
@@ -66,9 +94,7 @@ def _inspect_video(video: VideoFile, sha: str) -> ClipFacts:
     if not starts:
         raise video.nothing()
     problem = video.problem()
-    width = max(1, round(width * video.pixel_aspect))
-    if orientation.turns % 2:
-        width, height = height, width
+    height, width = _displayed(height, width, orientation, video.pixel_aspect)
     unit = video.stream.time_base
     frame_rate, is_variable = _rate(starts, tick=float(unit) if unit else 0.0)
     return ClipFacts(

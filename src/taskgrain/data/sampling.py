@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.data.decode import DecodedClip, Fit, decode_clip
+from taskgrain.data.decode import DecodedClip, Fit, decode_sizes
+from taskgrain.data.framing import Framing
 
 MOST = 4096  # frames or pixels: a damaged checkpoint must not ask for all memory
 
@@ -51,6 +52,11 @@ class FrameSampling:
             isinstance(stride, bool) or not isinstance(stride, int) or stride < 1
         ):
             raise ValueError(f"stride is {stride!r}, expected at least 1")
+
+    @property
+    def framing(self) -> Framing:
+        """The size to which clips are scaled, and how."""
+        return Framing(self.store_height, self.store_width, self.fit)
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> FrameSampling:
@@ -167,6 +173,4 @@ def decode_stored(path: Path, sampling: FrameSampling) -> DecodedClip:
     Raises:
         ClipError: if it cannot be decoded.
     """
-    return decode_clip(
-        path, height=sampling.store_height, width=sampling.store_width, fit=sampling.fit
-    )
+    return decode_sizes(path, [sampling.framing])[0]

@@ -5,7 +5,7 @@ Shapes: T frames that the model sees, H W pixels.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from taskgrain.data.decode import DecodedClip
-from taskgrain.data.inspect import inspect_clip
-from taskgrain.data.sampling import FrameSampling, central_window, decode_stored, see
+from taskgrain.data.decode import DecodedClip, decode_sizes
+from taskgrain.data.inspect import displayed_size
+from taskgrain.data.sampling import FrameSampling, central_window, see
 from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 from taskgrain.models.model import SourceModel
@@ -34,8 +34,17 @@ PANEL_HEIGHT = 144  # pixels
 WIDEST = 2.5  # times the height: what is wider is drawn narrower than it is
 
 
+@dataclass(frozen=True, slots=True)
+class DrawnClip:
+    """A clip at two sizes: as the model is given it, and larger, in its own aspect."""
+
+    stored: DecodedClip
+    shown: DecodedClip
+    larger: FrameSampling  # what the model sees of the clip, in the pixels of `shown`
+
+
 def draw_explanation(
-    predictor: Predictor, clip: Path | str, out: Path | str, *, decoded: DecodedClip | None = None
+    predictor: Predictor, clip: Path | str, out: Path | str, *, decoded: DrawnClip | None = None
 ) -> Saliency:
     """Draw what speaks for the most probable class and for each word of the caption of a clip.
 
@@ -43,7 +52,7 @@ def draw_explanation(
         predictor: with a `TwoChannelEncoder`.
         clip: a video file, or a folder of images.
         out: the animated WebP to write.
-        decoded: what `Predictor.decode` gave of the clip, where the caller has it.
+        decoded: the clip as `decode_to_draw` decodes it, where the caller has it.
 
     Returns:
         What is drawn: the class first, then the words; each where there is one.
@@ -54,7 +63,8 @@ def draw_explanation(
     """
     sampling = predictor.description.sampling
     clip, out = Path(clip), Path(out)
-    stored = predictor.decode(clip) if decoded is None else decoded
+    decoded = decode_to_draw(clip, sampling) if decoded is None else decoded
+    stored = decoded.stored
     video = torch.from_numpy(see(stored.frames, sampling))
     targets = targets_of(predictor.model, predictor.description, video)
     found = explain(predictor.model, video, targets)
@@ -65,8 +75,7 @@ def draw_explanation(
         Panel(clip.name, f"{len(places)} frames", None),
         *(_panel(found, index, target, level) for index, target in enumerate(targets)),
     )
-    shown = _shown(clip, sampling, places, stored.frame_rate)
-    write_animation(out, shown, panels, frame_seconds=seconds)
+    write_animation(out, _shown(decoded, places), panels, frame_seconds=seconds)
     return found
 
 
@@ -102,18 +111,16 @@ def _panel(found: Saliency, index: int, target: Target, level: str | None) -> Pa
     return Panel(target.name, ", ".join(notes), found.maps[index], is_word=is_word)
 
 
-def _shown(
-    clip: Path, sampling: FrameSampling, places: NDArray[np.int64], frame_rate: float
-) -> NDArray[np.uint8]:
-    """Decode the frames that the model saw again, larger and in the clip's own aspect.
+def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
+    """Decode a clip once, at the size that the model is given and at the one that is drawn.
 
-    `places` int64 (T,) counts stored frames, `frame_rate` of them a second; gives uint8
-    (T, h, w, 3), what the model saw of the clip and no more.
+    Raises:
+        ClipError: if the clip cannot be decoded.
     """
     width = PANEL_HEIGHT * sampling.width / sampling.height
     if sampling.fit == "stretch":
-        facts = inspect_clip(clip)
-        width *= facts.width / sampling.store_width * sampling.store_height / facts.height
+        displayed_height, displayed_width = displayed_size(clip)
+        width *= displayed_width / sampling.store_width * sampling.store_height / displayed_height
     width = round(min(max(width, PANEL_HEIGHT / WIDEST), PANEL_HEIGHT * WIDEST))
     larger = replace(
         sampling,
@@ -122,9 +129,22 @@ def _shown(
         height=PANEL_HEIGHT,
         width=width,
     )
-    decoded = decode_stored(clip, larger)
+    stored, shown = decode_sizes(clip, [sampling.framing, larger.framing])
+    return DrawnClip(stored, shown, larger)
+
+
+def _shown(clip: DrawnClip, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Return the frames that the model saw, larger: what it saw of the clip and no more.
+
+    Args:
+        clip: as `decode_to_draw` decodes it.
+        places: int64 (T,), the stored frames that the model saw.
+
+    Returns:
+        uint8 (T, h, w, 3), in the clip's own aspect.
+    """
+    frames = clip.shown.frames
     # Of a very long clip larger frames are fewer.
-    at = (places * (decoded.frame_rate / frame_rate)).astype(np.int64)
-    window = central_window(len(decoded.frames), larger)
-    at = np.minimum(at, len(decoded.frames) - 1)
-    return decoded.frames[at, window.rows, window.columns]
+    at = (places * (clip.shown.frame_rate / clip.stored.frame_rate)).astype(np.int64)
+    window = central_window(len(frames), clip.larger)
+    return frames[np.minimum(at, len(frames) - 1), window.rows, window.columns]
