@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskgrain.metrics.bleu import bleu
-from taskgrain.metrics.cider import cider_d
+from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
 from taskgrain.metrics.ngrams import TokenPairs
-from taskgrain.metrics.rouge import rouge_l
 from taskgrain.metrics.tally import Tally
 
 Words = tuple[str, ...]

@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from taskgrain.errors import ManifestError, ResultError, TaskgrainError
-from taskgrain.scoring.caption_files import ReferenceClip, read_predictions, read_references
-from taskgrain.scoring.caption_rows import CLIP_KEYS, MAX_LETTERS
+from taskgrain.metrics.references import ReferenceClip
+from taskgrain.scoring.caption_files import (
+    CLIP_KEYS,
+    MAX_LETTERS,
+    read_predictions,
+    read_references,
+)
 from tests.making import row
 
 KNOWN = {"1": ReferenceClip(("pushing a cup",)), "2": ReferenceClip(("tearing paper",))}

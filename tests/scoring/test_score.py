@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from taskgrain.labels.caption import CaptionForm
-from taskgrain.scoring.caption_files import ReferenceClip
-from taskgrain.scoring.floors import floor_captions, training_unknown_rate
+from taskgrain.metrics.references import ReferenceClip, floor_captions, training_unknown_rate
 from taskgrain.scoring.score import ScoreSettings, score_clips, score_files
 from tests.making import PRETEND, PUSH, row
 

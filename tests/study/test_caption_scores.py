@@ -9,7 +9,7 @@ from scipy import stats
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
-from taskgrain.scoring.caption_files import ReferenceClip
+from taskgrain.metrics.references import ReferenceClip
 from taskgrain.scoring.score import score_clips
 from taskgrain.study.caption_scores import CaptionScores, blind
 from taskgrain.study.score_rows import Score

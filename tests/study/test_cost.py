@@ -12,9 +12,9 @@ from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.data.store import DECODE_SECONDS
 from taskgrain.models.build import add_readouts, build_encoder
-from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.cost import ASSUMED_SECONDS, PEAK_TFLOPS, UTILISATION, estimate
 from taskgrain.study.networks import decoder_shape_of, shape_of
+from taskgrain.tabletop.dataset import DRAW_SECONDS
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 SMALL = [

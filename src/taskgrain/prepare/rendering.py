@@ -14,6 +14,7 @@ from taskgrain.data.store import CLIPS_PER_SHARD
 from taskgrain.jobs.executor import Cell, Worker
 from taskgrain.jobs.workspace import claim, compute, workspace
 from taskgrain.tabletop.dataset import (
+    DRAW_SECONDS,
     ClipPlan,
     WorldSpec,
     clip_path,
@@ -22,7 +23,6 @@ from taskgrain.tabletop.dataset import (
     write_clip,
 )
 
-DRAW_SECONDS = 0.04  # a clip of 30 frames on one thread, VP9 included
 STATE = ".rendering"  # removed once the dataset is whole
 
 

@@ -9,18 +9,19 @@ from pathlib import Path
 from typing import Literal
 
 from taskgrain.labels.caption import CaptionForm
-from taskgrain.metrics.bleu import bleu
-from taskgrain.metrics.bootstrap import clip_intervals
 from taskgrain.metrics.captions import caption_tallies, count_clips, spoken_words
-from taskgrain.metrics.cider import cider_d
-from taskgrain.metrics.ngrams import TokenPairs
-from taskgrain.metrics.rouge import rouge_l
-from taskgrain.metrics.tally import Tally
-from taskgrain.scoring.caption_files import ReferenceClip, read_predictions, read_references
-from taskgrain.scoring.cautions import cautions
-from taskgrain.scoring.floors import floor_captions, training_unknown_rate
+from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
+from taskgrain.metrics.ngrams import MAX_ORDER, TokenPairs
+from taskgrain.metrics.references import (
+    CaptionReader,
+    ReferenceClip,
+    at_form,
+    floor_captions,
+    training_unknown_rate,
+)
+from taskgrain.metrics.tally import FEWEST_CLIPS, Tally, clip_intervals
+from taskgrain.scoring.caption_files import read_predictions, read_references
 from taskgrain.scoring.meteor import Meteor
-from taskgrain.scoring.reader import CaptionReader, at_form
 from taskgrain.statistics.intervals import Interval
 
 Tokenizer = Literal["ptb", "words"]
@@ -39,6 +40,7 @@ TOKENIZERS: Mapping[Tokenizer, Callable[[Sequence[str]], Sequence[tuple[str, ...
 """How captions that stand in one file, in this order, become words."""
 CEILING = "first-reference"
 METEOR = "meteor"
+MANY = 0.5  # share of the references that are short, from which on a caution is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,3 +230,54 @@ class _Scorer:
 
 def _finite(values: Mapping[str, float]) -> dict[str, float | None]:
     return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def cautions(
+    true: Sequence[Sequence[str]],
+    *,
+    ceiling: Mapping[str, float],
+    num_empty: int,
+    num_unread: int,
+    has_floors: bool,
+    has_intervals: bool,
+) -> tuple[str, ...]:
+    """Say what the scores of some clips cannot show.
+
+    Args:
+        true: the references of each clip.
+        ceiling: what each clip's first reference scores as a prediction.
+        num_empty: predictions without a word.
+        num_unread: clips whose references fit no template.
+        has_floors: whether captions that look at no clip were scored too.
+        has_intervals: whether any interval could be given.
+    """
+    said = []
+    references = [spoken_words(each) for captions in true for each in captions]
+    if len(true) == 1:
+        said.append("one clip: CIDEr-D is 0 for any caption, and nothing here generalises")
+    elif len(set(references)) == 1:
+        said.append("all references are the same caption: CIDEr-D is 0 for any caption")
+    short = sum(len(words) < MAX_ORDER for words in references) / len(references)
+    if short > MANY:
+        said.append(
+            f"{short:.0%} of the references have fewer than {MAX_ORDER} words: the first reference "
+            f"itself scores BLEU-4 {ceiling['bleu-4']:.2f} and CIDEr-D {ceiling['cider-d']:.2f}, "
+            "so read exact match instead"
+        )
+    if num_unread == len(true):
+        said.append(
+            "no reference fits a template: template and object accuracy cannot be computed; give "
+            'references with "template" and "placeholders", or such training captions'
+        )
+    elif num_unread:
+        said.append(
+            f"the references of {num_unread} of {len(true)} clips fit no template: they are left "
+            "out of template and object accuracy"
+        )
+    if num_empty:
+        said.append(f"{num_empty} of {len(true)} predictions are empty: they count as wrong")
+    if not has_floors:
+        said.append("no floors: give the training captions to see what scores without looking")
+    if not has_intervals:
+        said.append(f"no intervals: they need {FEWEST_CLIPS} clips that do not all score the same")
+    return tuple(said)

@@ -11,17 +11,13 @@ from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.labels.caption import CaptionForm, is_free, objects_of
 from taskgrain.labels.template import Words, strip_brackets
-from taskgrain.metrics.bleu import bleu
-from taskgrain.metrics.bootstrap import clip_intervals
 from taskgrain.metrics.captions import caption_tallies
-from taskgrain.metrics.cider import cider_d
+from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
 from taskgrain.metrics.ngrams import TokenPairs
 from taskgrain.metrics.ptb import ptb_words
-from taskgrain.metrics.rouge import rouge_l
-from taskgrain.metrics.tally import Tally
+from taskgrain.metrics.references import ReferenceClip, floor_captions
+from taskgrain.metrics.tally import Tally, clip_intervals
 from taskgrain.names import Control
-from taskgrain.scoring.caption_files import ReferenceClip
-from taskgrain.scoring.floors import floor_captions
 from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.proportion import proportion_interval
 from taskgrain.study.score_rows import Score

@@ -29,10 +29,10 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.labels.hierarchy import check_nesting
 from taskgrain.labels.template import strip_brackets
 from taskgrain.prepare.packed import StoreFacts, fingerprint, open_store, read_facts
-from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.tabletop.dataset import (
+    DRAW_SECONDS,
     ClipPlan,
     World,
     WorldSpec,

@@ -11,7 +11,6 @@ from taskgrain.config.clips import Target
 from taskgrain.data.store import DECODE_SECONDS, shard_index
 from taskgrain.jobs.executor import Cell, Facts, Worker
 from taskgrain.names import ALIGNMENT
-from taskgrain.prepare.rendering import DRAW_SECONDS
 from taskgrain.study.alignment_rows import (
     ALIGNMENT_FILE,
     alignment_seconds,
@@ -53,6 +52,7 @@ from taskgrain.study.subjects import (
 )
 from taskgrain.study.targets import task_seeds
 from taskgrain.study.testing import EVALUATE_SECONDS, evaluate_subject, evaluation_name
+from taskgrain.tabletop.dataset import DRAW_SECONDS
 
 SCORE_SECONDS = 6.0
 GATHER_SECONDS = 6.0

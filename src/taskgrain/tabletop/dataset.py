@@ -34,6 +34,7 @@ SplitName = Literal["train", "validation", "test"]
 TABLETOPS: tuple[World, ...] = ("tabletop", "tabletop-tasks")
 _WORLDS = " or ".join(f'"{name}"' for name in get_args(World))
 WIDTH, HEIGHT = 128, 96  # pixels
+DRAW_SECONDS = 0.04  # a clip of 30 frames on one thread, VP9 included
 FIRST_ID: dict[SplitName, int] = {"train": 1_000_001, "validation": 5_000_001, "test": 8_000_001}
 """Ids count up from here, so that a split's ids do not depend on the others' sizes."""
 

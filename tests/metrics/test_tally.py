@@ -5,9 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from taskgrain.metrics import bootstrap
-from taskgrain.metrics.bootstrap import FEWEST_CLIPS, clip_intervals
-from taskgrain.metrics.tally import Tally, mean_of, share_of
+from taskgrain.metrics import tally as tallying
+from taskgrain.metrics.tally import FEWEST_CLIPS, Tally, clip_intervals, mean_of, share_of
 
 
 def flips(number: int, *, share: float = 0.3, seed: int = 0) -> Tally:
@@ -67,7 +66,7 @@ def test_many_clips_are_resampled_in_random_groups(monkeypatch: pytest.MonkeyPat
     grouped = clip_intervals({"": tally}, seed=0)[""]
     assert grouped is not None
     assert grouped.n == 20_000
-    monkeypatch.setattr(bootstrap, "MOST_UNITS", 20_000)
+    monkeypatch.setattr(tallying, "MOST_UNITS", 20_000)
     singly = clip_intervals({"": tally}, seed=0)[""]
     assert singly is not None
     width = singly.high - singly.low

@@ -1,0 +1,214 @@
+"""BLEU, ROUGE-L and CIDEr-D as coco-caption computes them.
+
+BLEU (Papineni et al. 2002) is pooled: the clipped counts and the lengths of all clips are summed
+before anything is divided; the reference length of a clip is that closest to the candidate's, the
+shorter of two as close; nothing is smoothed beyond coco-caption's tiny constants.
+
+ROUGE-L (Lin 2004) is the longest common subsequence of words, with beta 1.2; the best precision and
+the best recall over a clip's references are taken separately, and the score of the clips is their
+mean.
+
+CIDEr-D (Vedantam et al. 2015): n = 1 to 4, clipped, sigma 6, times 10; the rarity (idf) of an
+n-gram is taken from the references that are scored. So one clip, or equal references, give 0 for
+any caption.
+
+Shapes: N clips, M references, P pairs of a candidate and a reference, L words.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from taskgrain.metrics.ngrams import (
+    MAX_ORDER,
+    IntArray,
+    NgramCounts,
+    OrderCounts,
+    TokenPairs,
+    distinct,
+    positions_in,
+)
+from taskgrain.metrics.tally import FloatArray, Formula, Tally, mean_of
+
+# They keep a score of nothing at nearly 0 instead of an error.
+_TINY, _SMALL = 1e-15, 1e-9
+_GUESSED, _LENGTH, _REFERENCE_LENGTH = MAX_ORDER, 2 * MAX_ORDER, 2 * MAX_ORDER + 1
+
+
+def bleu(pairs: TokenPairs) -> tuple[Tally, ...]:
+    """Tally BLEU-1, BLEU-2, BLEU-3 and BLEU-4.
+
+    The counts of a clip are its n-grams that a reference holds too (no more of each than in the
+    reference that has most), for n = 1 to 4; its n-grams, for n = 1 to 4; its words; the words of
+    the closest reference. An empty caption counts 0 right of 0, and lengthens what was to be said.
+    A word with a space inside is several, as in coco-caption.
+    """
+    pairs = pairs.at_spaces
+    lengths = pairs.candidate_lengths
+    counts = np.zeros((pairs.num_clips, 2 * MAX_ORDER + 2))
+    for index, order in enumerate(pairs.orders):
+        counts[:, index] = _num_clipped(pairs, order)
+        counts[:, _GUESSED + index] = np.maximum(lengths - index, 0)
+    counts[:, _LENGTH] = lengths
+    counts[:, _REFERENCE_LENGTH] = closest_lengths(pairs)
+    return tuple(Tally(counts, formula) for formula in _FORMULAS)
+
+
+def closest_lengths(pairs: TokenPairs) -> FloatArray:
+    """Give the length of each clip's reference closest to its candidate's: float64 (N,)."""
+    if pairs.num_clips == 0:
+        return np.zeros(0)
+    lengths = pairs.reference_lengths
+    distance = np.abs(lengths - pairs.candidate_lengths[pairs.clip_of])
+    size = int(lengths.max()) + 1
+    # The least of (distance, length), written as one number.
+    least = np.minimum.reduceat(distance * size + lengths, pairs.first_reference)
+    return (least % size).astype(np.float64)
+
+
+def _num_clipped(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
+    size = max(order.num_ngrams, 1)
+    keys, most = _most_in_a_reference(pairs, order.reference, size)
+    said = order.candidate
+    positions, is_there = positions_in(keys, said.caption * size + said.ngram)
+    right = np.minimum(said.count[is_there], most[positions[is_there]])
+    clipped = np.bincount(said.caption[is_there], right, pairs.num_clips)
+    return clipped.astype(np.float64)
+
+
+def _most_in_a_reference(
+    pairs: TokenPairs, reference: NgramCounts, size: int
+) -> tuple[IntArray, IntArray]:
+    """Give the keys of (clip, n-gram), ascending, and the most that one reference holds of each."""
+    keys = pairs.clip_of[reference.caption] * size + reference.ngram
+    if len(keys) == 0:
+        return keys, reference.count
+    by_key = np.argsort(keys, kind="stable")
+    keys, counts = keys[by_key], reference.count[by_key]
+    starts = np.flatnonzero(np.diff(keys, prepend=-1))
+    return keys[starts], np.maximum.reduceat(counts, starts)
+
+
+def _formula(order: int) -> Formula:
+    def score(totals: FloatArray) -> FloatArray:
+        right, guessed = totals[..., :order], totals[..., _GUESSED : _GUESSED + order]
+        precision = ((right + _TINY) / (guessed + _SMALL)).prod(axis=-1) ** (1.0 / order)
+        length, expected = totals[..., _LENGTH], totals[..., _REFERENCE_LENGTH]
+        shortness = (length + _TINY) / (expected + _SMALL)
+        return precision * np.exp(np.minimum(1.0 - 1.0 / shortness, 0.0))
+
+    return score
+
+
+_FORMULAS = tuple(_formula(order) for order in range(1, MAX_ORDER + 1))
+
+
+_BETA = 1.2
+_MAX_CELLS = 1 << 20  # of the table that is filled for some pairs at once
+
+
+def rouge_l(pairs: TokenPairs) -> Tally:
+    """Tally ROUGE-L. An empty caption scores 0, unless a reference is empty too: then 1.
+
+    A word with a space inside is one, as in coco-caption.
+    """
+    if pairs.num_clips == 0:
+        return mean_of(np.zeros(0))
+    said, meant = pairs.candidate_lengths[pairs.clip_of], pairs.reference_lengths
+    common = _common_lengths(pairs)
+    # coco-caption splits an empty caption into one empty word.
+    common[(said == 0) & (meant == 0)] = 1
+    precision = np.maximum.reduceat(common / np.maximum(said, 1), pairs.first_reference)
+    recall = np.maximum.reduceat(common / np.maximum(meant, 1), pairs.first_reference)
+    weighted = recall + _BETA**2 * precision
+    scores = np.zeros(pairs.num_clips)
+    np.divide((1 + _BETA**2) * precision * recall, weighted, out=scores, where=weighted > 0)
+    return mean_of(scores)
+
+
+def _common_lengths(pairs: TokenPairs) -> IntArray:
+    """Give the longest common subsequence of each reference and its candidate: int64 (M,)."""
+    said = pairs.candidate_lengths[pairs.clip_of]
+    meant = pairs.reference_lengths
+    # Pairs of like length are filled into one table, so that a long caption widens few others.
+    by_length = np.lexsort((meant, said))
+    common = np.zeros(len(meant), np.int64)
+    start = int(np.searchsorted(said[by_length], 1))  # nothing is common with no words
+    while start < len(by_length):
+        stop = _end_of_part(said[by_length], start)
+        part = by_length[start:stop]
+        candidate = _padded(pairs, pairs.clip_of[part], pad=-1)
+        reference = _padded(pairs, part + pairs.num_clips, pad=-2)  # equal to no word
+        common[part] = _longest(candidate, reference)
+        start = stop
+    return common
+
+
+def _end_of_part(lengths: IntArray, start: int) -> int:
+    """Say how far the pairs from `start` fit into one table; lengths int64 (M,) ascend."""
+    stop = min(len(lengths), start + max(1, _MAX_CELLS // int(lengths[start])))
+    while stop > start + 1 and (stop - start) * int(lengths[stop - 1]) > 2 * _MAX_CELLS:
+        stop = start + (stop - start) // 2
+    return stop
+
+
+def _padded(pairs: TokenPairs, captions: IntArray, *, pad: int) -> IntArray:
+    """Write captions one below the other, filled up: int64 (P, L)."""
+    starts = pairs.starts[captions]
+    lengths = np.append(pairs.starts, len(pairs.words))[captions + 1] - starts
+    columns = np.arange(int(lengths.max(initial=0)))
+    is_word = columns < lengths[:, None]
+    words = np.full(is_word.shape, pad, np.int64)
+    words[is_word] = pairs.words[(starts[:, None] + columns)[is_word]]
+    return words
+
+
+def _longest(candidate: IntArray, reference: IntArray) -> IntArray:
+    """Fill the usual table of int64 (P, L) and (P, L') words row by row: int64 (P,)."""
+    table = np.zeros((len(candidate), candidate.shape[1] + 1), np.int64)
+    for word in reference.T:
+        with_word = table[:, :-1] + (candidate == word[:, None])
+        np.maximum(with_word, table[:, 1:], out=with_word)
+        np.maximum.accumulate(with_word, axis=1, out=table[:, 1:])
+    longest: IntArray = table[:, -1].copy()
+    return longest
+
+
+_SIGMA = 6.0
+_SCALE = 10.0
+
+
+def cider_d(pairs: TokenPairs) -> Tally:
+    """Tally CIDEr-D: the mean over the clips of each one's mean over its references.
+
+    The clips must be all that are scored, for the idf is of these. The length penalty compares the
+    numbers of bigrams, as coco-caption does; a word with a space inside is several.
+    """
+    pairs = pairs.at_spaces
+    if pairs.num_clips == 0:
+        return mean_of(np.zeros(0))
+    similarity = sum(_similarity(pairs, order) for order in pairs.orders) / len(pairs.orders)
+    said = np.maximum(pairs.candidate_lengths - 1, 0)[pairs.clip_of]
+    meant = np.maximum(pairs.reference_lengths - 1, 0)
+    penalty = np.exp(-((said - meant) ** 2) / (2 * _SIGMA**2))  # (M,)
+    scores = np.bincount(pairs.clip_of, similarity * penalty, pairs.num_clips)
+    num_references = np.bincount(pairs.clip_of, minlength=pairs.num_clips)
+    return mean_of(_SCALE * scores / num_references)
+
+
+def _similarity(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
+    """Compare each reference with its clip's candidate in the n-grams of one order: (M,)."""
+    said, meant, size = order.candidate, order.reference, max(order.num_ngrams, 1)
+    clip = pairs.clip_of[meant.caption]
+    in_clips = distinct(clip * size + meant.ngram) % size  # each n-gram once a clip
+    num_clips_with = np.bincount(in_clips, minlength=size)
+    idf = np.log(float(pairs.num_clips)) - np.log(np.maximum(num_clips_with, 1))
+    said_weight = said.count * idf[said.ngram]
+    meant_weight = meant.count * idf[meant.ngram]
+    positions, is_there = positions_in(said.caption * size + said.ngram, clip * size + meant.ngram)
+    shared = np.minimum(said_weight[positions[is_there]], meant_weight[is_there])
+    dot = np.bincount(meant.caption[is_there], shared * meant_weight[is_there], len(pairs.clip_of))
+    said_norm = np.sqrt(np.bincount(said.caption, said_weight**2, pairs.num_clips))
+    meant_norm = np.sqrt(np.bincount(meant.caption, meant_weight**2, len(pairs.clip_of)))
+    norm = said_norm[pairs.clip_of] * meant_norm
+    return np.divide(dot, norm, out=np.zeros(len(norm)), where=norm > 0)
