@@ -7,6 +7,7 @@ import pytest
 
 from taskgrain.labels.ssv2 import (
     BRACKETED,
+    CONTRASTIVE_GROUPS,
     GROUP_OF,
     OFFICIAL_INDEX,
     TEN_CLASS_OF,
@@ -96,3 +97,21 @@ def test_a_key_is_nowhere_twice() -> None:
 def test_brackets_never_nest() -> None:
     for template in BRACKETED.values():
         assert template.count("[") == template.count("]") == placeholder_count(template)
+
+
+def test_there_are_69_groups_of_known_templates() -> None:
+    assert len(CONTRASTIVE_GROUPS) == 69
+    for group in CONTRASTIVE_GROUPS:
+        assert len(group.classes) >= 2
+        assert all(group.classes)
+        assert set(group.categories) <= set(OFFICIAL_INDEX)
+        assert len(set(group.categories)) == len(group.categories)
+
+
+def test_three_groups_merge_templates() -> None:
+    merging = [group for group in CONTRASTIVE_GROUPS if len(group.categories) > len(group.classes)]
+    assert [tuple(map(len, group.classes)) for group in merging] == [(2, 2), (2, 1, 1), (2, 1)]
+    assert merging[2].classes[0] == (
+        "Letting something roll along a flat surface",
+        "Rolling something on a flat surface",
+    )

@@ -1,13 +1,28 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from math import copysign
 
 import numpy as np
 import pytest
 
 from taskgrain.errors import TaxonomyError
+from taskgrain.labels.caption import CAPTION_FORMS
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF, OFFICIAL_INDEX, TEN_CLASS_OF
-from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, TEN_CLASS, Taxonomy, taxonomy_of
+from taskgrain.labels.taxonomy import (
+    ACTION_GROUP,
+    CATEGORY,
+    TEN_CLASS,
+    Grains,
+    Taxonomy,
+    entropy_bits,
+    regroup,
+    regrouped_level,
+    taxonomy_of,
+)
+from taskgrain.tabletop.dataset import category_names
+from tests.making import PUSH
 
 
 def test_something_something_has_174_categories_in_50_groups() -> None:
@@ -154,3 +169,103 @@ def test_a_part_of_the_categories_leaves_the_names_of_the_others_out() -> None:
     assert part == Taxonomy(("a", "c"), {"kind": ("x", "x"), "some": (None, None)})
     assert (part.names("kind"), part.names("some")) == (("x",), ())
     assert part.category_index("c") == 1
+
+
+SSV2 = Grains(taxonomy_of(BRACKETED))
+
+
+def test_grains_go_from_fine_levels_to_coarse_then_to_captions() -> None:
+    assert SSV2.names == (CATEGORY, ACTION_GROUP, TEN_CLASS, *CAPTION_FORMS)
+    levels = {"coarse": {"a": "x", "b": "x", "c": "x"}, "fine": {"a": "p", "b": "p", "c": "q"}}
+    own = Grains(taxonomy_of("abc").with_levels(levels, where="test"))
+    assert own.names == (CATEGORY, "fine", "coarse", *CAPTION_FORMS)
+
+
+@pytest.mark.parametrize(
+    ("grain", "said"),
+    [
+        (CATEGORY, "Pushing something from left to right"),
+        (ACTION_GROUP, "Pushing something"),
+        (TEN_CLASS, "Moving something from left to right"),
+        ("template", "pushing something from left to right"),
+        ("simplified", "pushing coffee from left to right"),
+        ("simplified-head-noun", "pushing cup from left to right"),
+        ("full", "pushing a cup of coffee from left to right"),
+    ],
+)
+def test_each_grain_of_a_clip_is_one_lookup(grain: str, said: str) -> None:
+    assert SSV2.say(grain, PUSH, ["a cup of coffee"]) == said
+
+
+def test_a_level_that_leaves_the_category_out_says_nothing() -> None:
+    assert SSV2.say(TEN_CLASS, "Opening [something]", ["a box"]) is None
+
+
+def test_an_unknown_grain_or_category_names_its_neighbour() -> None:
+    with pytest.raises(TaxonomyError, match=r"no grain 'action-grup'.*did you mean 'action-group'"):
+        SSV2.say("action-grup", PUSH, ["a cup"])
+    with pytest.raises(TaxonomyError, match="did you mean 'Opening something'"):
+        SSV2.say(ACTION_GROUP, "Openin [something]", ["a box"])
+
+
+CATEGORIES = tuple("abcdefghij")
+LEVEL = ("x", "x", "x", "x", "y", "y", "y", "z", "z", None)
+TAXONOMY = Taxonomy(CATEGORIES, {"kind": LEVEL})
+
+
+def sizes(taxonomy: Taxonomy, level: str) -> list[int]:
+    names = [name for name in taxonomy.levels[level] if name is not None]
+    return sorted(Counter(names).values())
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_groups_are_as_many_and_as_large_as_the_levels(seed: int) -> None:
+    found = regroup(TAXONOMY, "kind", seed=seed)
+    assert regrouped_level("kind") == "regrouped-kind"
+    assert sizes(found, "regrouped-kind") == [2, 3, 4] == sizes(TAXONOMY, "kind")
+    assert found.names("regrouped-kind") == ("group-1", "group-2", "group-3")
+    assert [found.levels["regrouped-kind"].count(f"group-{n}") for n in (1, 2, 3)] == [4, 3, 2]
+    assert found.levels["regrouped-kind"][9] is None  # the level leaves it out
+    assert found.levels["kind"] == LEVEL
+    assert found.categories == CATEGORIES
+
+
+def test_the_groups_of_the_drawn_source_are_matched() -> None:
+    taxonomy = taxonomy_of(category_names("tabletop"))
+    found = regroup(taxonomy, ACTION_GROUP, seed=0)
+    assert sizes(found, "regrouped-action-group") == sizes(taxonomy, ACTION_GROUP)
+    assert len(found.names("regrouped-action-group")) == len(taxonomy.names(ACTION_GROUP)) > 3
+
+
+def test_a_seed_gives_the_same_groups_and_another_others() -> None:
+    levels = [regroup(TAXONOMY, "kind", seed=seed).levels["regrouped-kind"] for seed in (3, 3, 4)]
+    assert levels[0] == levels[1] != levels[2]
+
+
+def test_any_two_categories_are_together_as_often_as_chance_has_it() -> None:
+    together = np.zeros((9, 9))
+    for seed in range(2000):
+        level = np.array(regroup(TAXONOMY, "kind", seed=seed).levels["regrouped-kind"][:9])
+        together += level[:, None] == level
+    pairs = together[~np.eye(9, dtype=bool)] / 2000
+    expected = (4 * 3 + 3 * 2 + 2 * 1) / (9 * 8)
+    assert pairs == pytest.approx(expected, abs=0.05)
+
+
+def test_a_level_of_that_name_and_one_that_is_not_there_are_refused() -> None:
+    with pytest.raises(TaxonomyError, match="has the name of a random regrouping"):
+        regroup(regroup(TAXONOMY, "kind", seed=0), "kind", seed=0)
+    with pytest.raises(TaxonomyError, match="no level 'verb'"):
+        regroup(TAXONOMY, "verb", seed=0)
+
+
+def test_entropy_is_that_worked_out_by_hand() -> None:
+    assert entropy_bits(Counter("aabc")) == pytest.approx(1.5)
+    assert entropy_bits(Counter(range(8))) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("counts", [{}, {"a": 1}, {"a": 3}, {"a": 168_913}])
+def test_one_label_tells_nothing_and_never_minus_nothing(counts: dict[str, int]) -> None:
+    bits = entropy_bits(counts)
+    assert bits == 0.0
+    assert copysign(1, bits) == 1

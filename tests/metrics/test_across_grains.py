@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from taskgrain.labels.contrastive import CONTRASTIVE_GROUPS
-from taskgrain.labels.ssv2 import OFFICIAL_INDEX, VALIDATION_COUNT
+from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS, OFFICIAL_INDEX, VALIDATION_COUNT
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.metrics.across_grains import (
     GroupErrors,

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
-from taskgrain.labels.contrastive import CONTRASTIVE_GROUPS
-from taskgrain.labels.ssv2 import BRACKETED
+from taskgrain.labels.ssv2 import BRACKETED, CONTRASTIVE_GROUPS
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
 from taskgrain.prepare.label_summary import LabelSummary, nested_levels, summarise_labels
 from tests.making import PRETEND, PULL, PUSH, row, write_annotations

@@ -19,9 +19,16 @@ from threadpoolctl import threadpool_limits
 from taskgrain.compare.differences import STUDY, Finding, correct, differences
 from taskgrain.compare.division import divide
 from taskgrain.compare.labels import LabelTable, Side, read_groups, read_labels
-from taskgrain.compare.missing import Coverage, check_coverage, coverage_of
 from taskgrain.compare.plan import ComparePlan
-from taskgrain.compare.sources import SourceFeatures, SourceFiles, parse_sources, read_source
+from taskgrain.compare.sources import (
+    Coverage,
+    SourceFeatures,
+    SourceFiles,
+    check_coverage,
+    coverage_of,
+    parse_sources,
+    read_source,
+)
 from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap

@@ -9,7 +9,7 @@ import numpy as np
 from taskgrain.compare.comparison import Comparison
 from taskgrain.compare.differences import crossed_classes
 from taskgrain.compare.lines import single_over
-from taskgrain.compare.missing import Coverage
+from taskgrain.compare.sources import Coverage
 from taskgrain.results import ResultRow
 from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 from taskgrain.statistics.groups import FEWEST_FREEDOM

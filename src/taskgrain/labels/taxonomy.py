@@ -1,22 +1,27 @@
 """The taxonomy: every level of the label hierarchy as one lookup from a clip's category.
 
 K categories; a level has fewer names than that, and sends each category to one of them, or to none
-where it is known for some categories only.
+where it is known for some categories only. Beside it: every grain of a clip, captions included; a
+level regrouped at random; how many bits a label tells.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import log2
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import MAX_PROBLEMS_SHOWN, TaxonomyError, list_problems, nearest
-from taskgrain.labels.caption import CAPTION_FORMS
+from taskgrain.labels.caption import CAPTION_FORMS, caption_of
 from taskgrain.labels.ssv2 import GROUP_OF, TEN_CLASS_OF
+from taskgrain.labels.template import strip_brackets
 
 CATEGORY = "category"  # the finest level: a category is itself
 ACTION_GROUP = "action-group"  # the 50 groups of Something-Something
@@ -211,3 +216,113 @@ def taxonomy_of(categories: Iterable[str]) -> Taxonomy:
     if len(set(ten) - {None}) >= 2:
         levels[TEN_CLASS] = ten
     return Taxonomy(ordered, levels)
+
+
+class Grains:
+    """What a clip is called at every grain of a dataset."""
+
+    def __init__(self, taxonomy: Taxonomy) -> None:
+        """Take the dataset's taxonomy."""
+        self.taxonomy = taxonomy
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every grain: levels from fine to coarse, then caption forms from short to full.
+
+        Finer is the level with more names; levels with equally many keep their order.
+        """
+        levels = sorted(self.taxonomy.levels, key=lambda level: -len(self.taxonomy.names(level)))
+        return (CATEGORY, *levels, *CAPTION_FORMS)
+
+    def say(self, grain: str, template: str, placeholders: Sequence[str]) -> str | None:
+        """Return what a clip is called at one grain; None where the level leaves its category out.
+
+        Args:
+            grain: one of `names`.
+            template: with brackets, "Pushing [something]".
+            placeholders: what fills each bracket.
+
+        Raises:
+            TaxonomyError: if the grain or the category is unknown.
+            ValueError: if the template has another number of brackets.
+        """
+        for form in CAPTION_FORMS:
+            if grain == form:
+                return caption_of(template, placeholders, form)
+        if grain not in self._names_at:
+            raise TaxonomyError(
+                f"no grain {grain!r}; there are {', '.join(self.names)}{nearest(grain, self.names)}"
+            )
+        category = strip_brackets(template)
+        if category not in self._names_at[grain]:
+            return self.taxonomy.name_of(category, grain)  # raises, naming the nearest
+        return self._names_at[grain][category]
+
+    @cached_property
+    def _names_at(self) -> dict[str, Mapping[str, str | None]]:
+        """Each level as category -> name."""
+        categories = self.taxonomy.categories
+        levels = {CATEGORY: categories, **self.taxonomy.levels}
+        return {level: dict(zip(categories, names, strict=True)) for level, names in levels.items()}
+
+
+def regrouped_level(level: str) -> str:
+    """Name the level whose groups are those of another, with other categories in them."""
+    return f"regrouped-{level}"
+
+
+def regroup(taxonomy: Taxonomy, level: str, *, seed: int) -> Taxonomy:
+    """Add a level with as many groups as another, as large, and with categories drawn at random.
+
+    Its label tells as much about a clip as the level's (as many bits, where categories have equally
+    many clips), and nothing that the categories of a group have in common. Categories that the
+    level leaves out are left out here too.
+
+    Args:
+        taxonomy: of the dataset.
+        level: whose groups are matched in number and size.
+        seed: of the draw; the same seed, level and categories give the same groups.
+
+    Returns:
+        The taxonomy with the level `regrouped_level(level)`; its names, "group-01", "group-02" and
+        so on, run from the largest group to the smallest.
+
+    Raises:
+        TaxonomyError: if the level is unknown, or there is another level of the new one's name.
+    """
+    name = regrouped_level(level)
+    if name in taxonomy.levels:
+        raise TaxonomyError(
+            f"level {name!r} has the name of a random regrouping; call yours otherwise"
+        )
+    index_of = taxonomy.index_of(level)
+    covered = np.flatnonzero(index_of >= 0)
+    sizes = [size for _, size in Counter(index_of[covered].tolist()).most_common()]
+    width = len(str(len(sizes)))
+    names = [
+        f"group-{number:0{width}d}" for number, size in enumerate(sizes, 1) for _ in range(size)
+    ]
+    regrouped: list[str | None] = [None] * len(index_of)
+    drawn = np.random.default_rng(seed).permutation(covered)
+    for group, category in zip(names, drawn, strict=True):
+        regrouped[category] = group
+    return Taxonomy(taxonomy.categories, {**taxonomy.levels, name: tuple(regrouped)})
+
+
+Label = TypeVar("Label", bound=Hashable)
+
+
+def entropy_bits(counts: Mapping[Label, int]) -> float:
+    """Entropy of what was counted, in bits; 0 where nothing was.
+
+    A clip whose label is a caption counts under the words (`words_as`) of its first caption, all
+    of them: case and punctuation tell nothing, and no vocabulary or limit leaves a word out.
+
+    Args:
+        counts: label -> clips, each at least 1.
+    """
+    total = sum(counts.values())
+    if not total:
+        return 0.0
+    # Rounding must not make it negative, nor -0.0.
+    return max(0.0, log2(total) - sum(count * log2(count) for count in counts.values()) / total)

@@ -9,12 +9,10 @@ from itertools import chain as joined
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm, captions_as, is_free
-from taskgrain.labels.contrastive import CONTRASTIVE_GROUPS
-from taskgrain.labels.entropy import entropy_bits
-from taskgrain.labels.grains import Grains
 from taskgrain.labels.simplify import SIMPLIFICATIONS
+from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.symmetry import SSV2_MIRROR, mirror
-from taskgrain.labels.taxonomy import CATEGORY, Taxonomy
+from taskgrain.labels.taxonomy import CATEGORY, Grains, Taxonomy, entropy_bits
 from taskgrain.labels.template import words_of
 from taskgrain.labels.vocabulary import Coverage, build_vocabulary
 

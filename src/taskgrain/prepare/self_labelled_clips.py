@@ -11,6 +11,7 @@ Shapes: T frames of a clip, S frames of footage that it is made of, H W pixels.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass

@@ -7,7 +7,10 @@ image of its own to the LSTM, so it has its own here. Where the channel takes th
 a[k, t] A[k, t] sums over the cells to the slope times what the LSTM is given: nats in both
 channels, which therefore add up as they are.
 
-Shapes: K targets, T frames, H W pixels, T' steps, T_c h w cells and D_c width of a channel.
+A cell lies at the centre of what it looks at. The usual resizing of a small map puts the cells side
+by side over the frame instead: with strides of 16 pixels that is 8 pixels off.
+
+Shapes: K targets or maps, T frames, H W pixels, T' steps, T_c h w cells and D_c width of a channel.
 """
 
 from __future__ import annotations
@@ -25,7 +28,6 @@ from taskgrain.errors import CheckpointError
 from taskgrain.labels.vocabulary import BOS
 from taskgrain.models.encoder import Channel, TwoChannelEncoder
 from taskgrain.models.model import SourceModel
-from taskgrain.saliency.places import spread
 
 SPATIAL, TEMPORAL = "spatial", "temporal"
 
@@ -200,3 +202,66 @@ def _weighted(maps: Tensor, slopes: Sequence[Tensor]) -> NDArray[np.float32]:
     weights = torch.cat(list(slopes)).mean((3, 4))  # (K, D_c, T_c)
     seen = torch.einsum("kdt,dthw->kthw", weights, maps.detach()[0]).relu()
     return seen.cpu().numpy()
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where cells lie along one axis of the clip: at `first`, then every `spacing`."""
+
+    first: float  # frames, or pixels
+    spacing: float
+
+    def weights(self, num_cells: int, size: int) -> NDArray[np.float64]:
+        """Say how much of each cell a frame or a row of pixels takes: float64 (size, num_cells).
+
+        Linear between the two cells that it lies between; the outer cells reach to the edge.
+        """
+        centres = self.first + self.spacing * np.arange(num_cells)
+        at = np.arange(size)
+        return np.stack([np.interp(at, centres, one) for one in np.eye(num_cells)], axis=1)
+
+
+def places_of(channel: Channel, num_frames: int) -> tuple[Places, Places, Places]:
+    """Give the places of a channel's cells in time, height and width; zero padding aside."""
+    first, spacing = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
+    for module in channel.layers.modules():
+        if isinstance(module, nn.Conv3d):
+            size, stride, padding = module.kernel_size, module.stride, module.padding
+            assert not isinstance(padding, str)
+        elif isinstance(module, nn.MaxPool3d):
+            assert isinstance(module.kernel_size, tuple)
+            size, stride, padding = module.kernel_size, module.kernel_size, (0, 0, 0)
+        else:
+            continue
+        for axis in range(3):
+            first[axis] += ((size[axis] - 1) / 2 - padding[axis]) * spacing[axis]
+            spacing[axis] *= stride[axis]
+    time, height, width = map(Places, first, spacing)
+    # The channel looks at every so manieth frame, the middle one of each run.
+    step = channel.frame_stride
+    skipped = min(step // 2, num_frames - 1) if step > 1 else 0
+    return Places(skipped + step * time.first, step * time.spacing), height, width
+
+
+def spread(
+    maps: NDArray[np.float32], channel: Channel, clip: tuple[int, int, int]
+) -> NDArray[np.float32]:
+    """Bring maps to the frames and pixels of a clip.
+
+    Args:
+        maps: float32 (K, T_c, h, w), the sum over what each cell stands for.
+        channel: that they belong to.
+        clip: T, H, W.
+
+    Returns:
+        float32 (K, T, H, W), a pixel of a frame each: a cell's value is divided by the frames
+        and pixels from it to the next, so that channels of other strides compare.
+    """
+    places = places_of(channel, clip[0])
+    by_time, by_row, by_column = (
+        place.weights(num_cells, size) / place.spacing
+        for place, num_cells, size in zip(places, maps.shape[1:], clip, strict=True)
+    )
+    rows = np.einsum("kthw,xw->kthx", maps.astype(np.float64), by_column)
+    frames = np.einsum("kthx,yh->ktyx", rows, by_row)
+    return np.einsum("ktyx,ft->kfyx", frames, by_time).astype(np.float32)

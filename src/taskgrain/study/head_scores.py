@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from taskgrain.data.manifest import ClipRecord
-from taskgrain.labels.contrastive import CONTRASTIVE_GROUPS
+from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.metrics.across_grains import (
     HeadAnswers,

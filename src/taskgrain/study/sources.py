@@ -11,10 +11,8 @@ from taskgrain.data.dataset import Example, Label, Tokens
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.caption import CaptionForm, captions_as, is_free
-from taskgrain.labels.entropy import entropy_bits
-from taskgrain.labels.regrouping import regroup, regrouped_level
 from taskgrain.labels.symmetry import mirror
-from taskgrain.labels.taxonomy import Taxonomy
+from taskgrain.labels.taxonomy import Taxonomy, entropy_bits, regroup, regrouped_level
 from taskgrain.labels.template import Words, strip_brackets, words_as
 from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
 from taskgrain.models.seeds import derive_seed

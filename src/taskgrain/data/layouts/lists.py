@@ -4,25 +4,27 @@ The two are separated by a space, a comma, a semicolon or a tab; where the path 
 of frames, their number may stand between. The path may lack its suffix, or be a name alone. Each
 file is named after its split: `train.csv`, `val.txt`, `trainlist01.txt`; or there is only one. The
 label, often a number, is the name of the class; where each number stands for one folder, the class
-is called as the folder is. A list named after a split may leave the labels to the folders.
+is called as the folder is. A list named after a split may leave the labels to the folders. Of
+UCF101's three divisions, `trainlist01.txt` and `testlist01.txt` are one.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
 from taskgrain.data.json_rows import MalformedFileError, read_text
 from taskgrain.data.layouts import folders
 from taskgrain.data.layouts.class_names import with_class_names
+from taskgrain.data.layouts.clip_index import MAX_PATH_BYTES, clip_path
 from taskgrain.data.layouts.columns import names_clips
 from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
 from taskgrain.data.layouts.layout import LayoutOptions, chosen_of
-from taskgrain.data.layouts.list_variants import ListVariants
-from taskgrain.data.layouts.names import split_of_file
-from taskgrain.data.layouts.paths import MAX_PATH_BYTES, clip_path
+from taskgrain.data.layouts.names import FRAMES, PICTURES, kind_of, split_of_file, variant_of
 from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import Head
@@ -195,3 +197,47 @@ def _clip(
     if not forms:
         raise BadRowError('expected "path label"; a header "path,label" allows any other text')
     return FoundClip(place(forms[0]["path"]), where, forms[0]["label"], split)
+
+
+@dataclass(frozen=True, slots=True)
+class ListVariants:
+    """Lists of clips, and the divisions that they make."""
+
+    lists: tuple[Path, ...]
+    divisions: Mapping[str, tuple[Path, ...]]  # the first is the one to read; names of its files
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is one list, of no split."""
+        return len(self.lists) == 1 and split_of_file(self.lists[0]) is None
+
+    @classmethod
+    def of(cls, lists: Sequence[Path], root: Path) -> ListVariants:
+        """Sort lists: all are one division, or those whose names are alike but for the split."""
+        splits = [split_of_file(path) for path in lists]
+        if Split.TRAIN in splits and None not in splits and len(set(splits)) == len(splits):
+            return cls(tuple(lists), {_called(lists): tuple(lists)})
+        grouped: dict[tuple[object, ...], dict[Split, Path]] = defaultdict(dict)
+        for path, split in zip(lists, splits, strict=True):
+            if split is not None:
+                grouped[_key(path, root)].setdefault(split, path)
+        whole = {
+            key: tuple(held[split] for split in Split if split in held)
+            for key, held in sorted(grouped.items())
+            if Split.TRAIN in held and len(held) > 1
+        }
+        return cls(tuple(lists), {_called(paths): paths for paths in whole.values()})
+
+
+def _called(paths: Sequence[Path]) -> str:
+    return " and ".join(path.name for path in paths)
+
+
+def _key(path: Path, root: Path) -> tuple[object, ...]:
+    """Order divisions: videos before frames before flow, then by their names and numbers."""
+    modality = kind_of(path.stem).modality
+    rank = 0 if modality is None else 1 if modality in PICTURES else 3
+    rank += modality == FRAMES
+    folder = path.parent.relative_to(root).parts
+    words = (*(word for name in folder for word in variant_of(name)), *variant_of(path.stem))
+    return (rank, *((word.isdecimal(), word.zfill(9)) for word in words))

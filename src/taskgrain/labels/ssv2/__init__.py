@@ -1,13 +1,16 @@
 """The label names of Something-Something v2: 174 templates, their official index, their levels.
 
 Label names, groups and counts only; no clip and no caption of the data set. Each JSON file says
-where it comes from. The official index is alphabetical *without* brackets.
+where it comes from. The official index is alphabetical *without* brackets. The contrastive groups
+are templates that are easily taken for another; their score is, per group, the accuracy among its
+clips with the logits restricted to it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 
@@ -62,3 +65,25 @@ TRAIN_COUNT: Mapping[str, int] = _counts(_GROUPS["train_count"])
 
 VALIDATION_COUNT: Mapping[str, int] = _counts(_GROUPS["validation_count"])
 """Template without brackets -> validation clips; 24,777 in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class ContrastiveGroup:
+    """Classes that are easily confused; templates that are one class here stand together."""
+
+    classes: tuple[tuple[str, ...], ...]  # each a tuple of templates without brackets
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Every template of the group, class by class."""
+        return tuple(category for merged in self.classes for category in merged)
+
+
+def _read() -> tuple[ContrastiveGroup, ...]:
+    groups = load_packaged("contrastive.json")["groups"]
+    assert isinstance(groups, list)
+    return tuple(ContrastiveGroup(tuple(tuple(merged) for merged in group)) for group in groups)
+
+
+CONTRASTIVE_GROUPS: tuple[ContrastiveGroup, ...] = _read()
+"""The 69 groups, in the order of their source; three of them merge templates."""
