@@ -25,7 +25,7 @@ from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_facts import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name
-from taskgrain.study.subjects import SubjectKey, subjects, under_seeds
+from taskgrain.study.subjects import SubjectKey, under_seeds
 from taskgrain.study.targets import (
     are_two_looks,
     clips_asked,
@@ -79,8 +79,15 @@ class RowPlan:
         return "majority" in self.controls
 
 
-def gather(worker: Worker, inputs: Inputs) -> None:
-    """Write results.jsonl and curves.jsonl from what the other cells left."""
+def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
+    """Write results.jsonl and curves.jsonl from what the other cells left.
+
+    Args:
+        worker: counts the tasks whose rows are done.
+        inputs: of the study.
+        keys: whom the study tests, in plan order: the plan has found out which encoders have
+            BatchNorm, so that no network is built here.
+    """
     study, folder = inputs.study, inputs.folder
     rows: list[ResultRow] = []
     for source in study.sources:
@@ -93,7 +100,6 @@ def gather(worker: Worker, inputs: Inputs) -> None:
         rows += read_rows(folder.rows(floors_name(seed_of_floors)))
     aligned = read_rows(folder.rows(ALIGNMENT_FILE)) if computes_alignment(inputs) else []
     rows += aligned
-    keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
         rows += _target_rows(worker, inputs, keys, target, plan, aligned)

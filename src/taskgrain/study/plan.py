@@ -78,7 +78,8 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
             folder.rows(ALIGNMENT_FILE),
         )
         cells.append(_cell(inputs, ALIGNMENT, learning.checks, aligning))
-    for features, keys in extractions(subjects(inputs)).items():
+    tested = subjects(inputs)
+    for features, keys in extractions(tested).items():
         trained = _train_name(features.source or features.kind, features.seed)
         needs = [cell.name for cell in learning.tested if cell.name == trained]
         extract = _extract(inputs, features, keys, [*learning.checks, *needs])
@@ -93,7 +94,7 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         inputs.study.examples * EXAMPLE_SECONDS,
         folder.examples / "examples.json",
     )
-    gathering = _Work(partial(gather, inputs=inputs), GATHER_SECONDS, folder.results)
+    gathering = _Work(partial(gather, inputs=inputs, keys=tested), GATHER_SECONDS, folder.results)
     return [
         *cells,
         _cell(inputs, "examples", [*learning.checks, *_names(learning.tested)], showing),
