@@ -16,8 +16,8 @@ from taskgrain.study.folder import RunFolder
 from taskgrain.study.from_scratch import Rounds, learn_from_scratch, scratch_plan_of, support_of
 from taskgrain.study.inputs import Inputs
 from taskgrain.transfer.answer import NO_ANSWER
+from taskgrain.transfer.answers import Evaluation
 from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import Evaluation
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.task import TargetTask
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
@@ -100,7 +100,8 @@ def test_what_the_support_teaches_is_answered_by_a_head_of_its_own(
     source, _, target = folders
     inputs, worker = laid_out(source, target, tmp_path / "run"), Counting()
     evaluation = learned(inputs, worker)
-    said = (evaluation.source, evaluation.seed, evaluation.readout, evaluation.control)
+    subject = evaluation.subject
+    said = (subject.source, subject.seed, subject.readout, subject.control)
     assert said == (None, 3, "own-head", "from-scratch")
     assert [(each.probe, each.shots, each.num_draws) for each in evaluation.answers] == [
         (None, 1, 2),

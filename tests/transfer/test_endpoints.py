@@ -10,9 +10,9 @@ from taskgrain.results import ResultRow, find, select
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.statistics.power import minimum_detectable_difference
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.rows import without_interval
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
@@ -43,10 +43,7 @@ def evaluation_of(source: str, seed: int) -> Evaluation:
         return Answers(probe, 5, predicted, "C=0.1", "fixed in advance")
 
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout="lstm-mean",
-        control=None,
+        subject=Subject(source, seed, "lstm-mean", None),
         target="kitchenware",
         class_names=("fork", "knife", "spoon"),
         clip_ids=tuple(f"q{index}" for index in range(len(LABELS))),

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 from taskgrain.errors import ConfigError
 from taskgrain.transfer import episodes
 from taskgrain.transfer.answer import NO_ANSWER
+from taskgrain.transfer.answers import Subject
 from taskgrain.transfer.episodes import (
     EpisodePlan,
     check_episodes,
     episode_clips,
-    evaluate_episodes,
     sample_episodes,
 )
-from taskgrain.transfer.evaluate import Subject
+from taskgrain.transfer.evaluate import SubjectFeatures, evaluate_episodes
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
 from taskgrain.transfer.task import TargetTask
@@ -47,13 +47,14 @@ TASK = task_of([6, 7, 8, 9, 5], [9, 8, 7, 6, 5])
 POOLED = replace(PLAN, pooled=True)
 
 
-def subject_of(task: TargetTask, *, gap: float) -> Subject:
+def subject_of(task: TargetTask, *, gap: float) -> SubjectFeatures:
     generator = np.random.default_rng(3)
     labels = np.concatenate([task.support_labels, task.query_labels])
     means = gap * generator.normal(size=(len(task.class_names), 16))
     features = (means[labels] + generator.normal(size=(len(labels), 16))).astype(np.float32)
     clips = FeatureSet(task.support_ids + task.query_ids, features, {})
-    return Subject("categories", 0, "lstm-mean", None, clips, Standardiser.of(features))
+    subject = Subject("categories", 0, "lstm-mean", None)
+    return SubjectFeatures(subject, clips, Standardiser.of(features))
 
 
 @given(seed=st.integers(0, 99), ways=st.integers(2, 5), shots=st.integers(1, 5))
@@ -132,10 +133,12 @@ def test_the_answers_are_those_of_a_slow_obvious_loop() -> None:
             predicted = probe.predict(scale(asked))
             lost = [f"q{index}" in task.failed for index in query]
             right.append(np.where(lost, NO_ANSWER, predicted))
-        assert np.array_equal(found.predicted, np.stack(right))
-        assert found.accuracies == pytest.approx((np.stack(right) == truth).mean(axis=1))
-        assert (found.chosen, found.chosen_on) == ("C=0.1", "fixed in advance")
-    assert (found.predicted == NO_ANSWER).any()
+        (answers,) = found.answers
+        assert np.array_equal(answers.predicted, np.stack(right))
+        expected = (np.stack(right) == truth).mean(axis=1)
+        assert found.accuracies(answers) == pytest.approx(expected)
+        assert (answers.chosen, answers.chosen_on) == ("C=0.1", "fixed in advance")
+    assert (answers.predicted == NO_ANSWER).any()
 
 
 def test_separable_classes_are_always_right_and_the_same_bits_come_twice() -> None:
@@ -143,8 +146,9 @@ def test_separable_classes_are_always_right_and_the_same_bits_come_twice() -> No
     first, second = (
         evaluate_episodes(subject, TASK, plan=PLAN, probe="nearest-mean") for _ in range(2)
     )
-    assert first.accuracies.tolist() == [1.0] * 20
-    assert first.predicted.tobytes() == second.predicted.tobytes()
+    assert first.accuracies(first.answers[0]).tolist() == [1.0] * 20
+    predicted = [each.answers[0].predicted.tobytes() for each in (first, second)]
+    assert predicted[0] == predicted[1]
 
 
 def test_too_few_classes_with_clips_enough_are_named() -> None:
@@ -165,7 +169,7 @@ def test_pooled_episodes_draw_both_sides_from_all_clips_and_never_one_clip_twice
 ) -> None:
     plan = replace(POOLED, num_shots=shots, num_queries=queries, seed=seed)
     drawn = sample_episodes(TASK, plan=plan)
-    clips = episode_clips(TASK, plan=plan)[0]
+    clips = episode_clips(TASK, pooled=True)[0]
     assert clips.clip_ids == TASK.support_ids + TASK.query_ids
     for classes, support, query in zip(drawn.classes, drawn.support, drawn.query, strict=True):
         assert len({*support.tolist(), *query.tolist()}) == 3 * (shots + queries)
@@ -177,7 +181,7 @@ def test_pooled_clips_are_support_and_query_equally_often() -> None:
     drawn = sample_episodes(TASK, plan=replace(POOLED, num_episodes=3000))
     for taken, count in ((drawn.support, 2), (drawn.query, 4)):
         clips = np.bincount(taken.ravel(), minlength=70)
-        labels = episode_clips(TASK, plan=POOLED)[0].labels
+        labels = episode_clips(TASK, pooled=True)[0].labels
         expected = 3000 * 0.6 * count / np.bincount(labels)[labels]
         assert np.abs(clips - expected).max() < 5 * np.sqrt(expected.max())
 
@@ -200,13 +204,14 @@ def test_failed_clips_are_pooled_queries_but_no_support() -> None:
     assert lost <= set(ids[drawn.query].ravel().tolist())
     found = evaluate_episodes(subject_of(task, gap=20), task, plan=plan, probe="nearest-mean")
     failed = np.isin(ids[drawn.query], sorted(lost))
-    assert np.array_equal(found.predicted == NO_ANSWER, failed)
-    assert (found.predicted == found.truth)[~failed].all()
-    assert (found.n, found.failed, found.truncated) == (70, 6, 0)
+    (answers,) = found.answers
+    assert np.array_equal(answers.predicted == NO_ANSWER, failed)
+    assert found.correct(answers)[~failed].all()
+    assert (len(found.clip_ids), found.failed, found.truncated) == (70, 6, 0)
 
 
 def test_pooled_support_is_no_query_even_where_hardly_a_clip_was_decoded() -> None:
-    clips = np.flatnonzero(episode_clips(TASK, plan=POOLED)[0].labels == 0)  # 15 of class 0
+    clips = np.flatnonzero(episode_clips(TASK, pooled=True)[0].labels == 0)  # 15 of class 0
     ids = TASK.support_ids + TASK.query_ids
     task = replace(TASK, failed=frozenset(ids[index] for index in clips[3:]))
     drawn = sample_episodes(task, plan=replace(POOLED, num_episodes=100))
@@ -220,7 +225,8 @@ def test_pooled_answers_are_those_of_a_slow_obvious_loop() -> None:
     ids = TASK.support_ids + TASK.query_ids
     found = evaluate_episodes(subject, TASK, plan=POOLED, probe="nearest-mean")
     drawn = sample_episodes(TASK, plan=POOLED)
-    for support, query, predicted in zip(drawn.support, drawn.query, found.predicted, strict=True):
+    answered = found.answers[0].predicted
+    for support, query, predicted in zip(drawn.support, drawn.query, answered, strict=True):
         learned = np.stack([row_of[ids[index]] for index in support]).astype(np.float64)
         probe = CLASSIFIERS["nearest-mean"]().fit(
             subject.standardiser(learned), np.repeat([0, 1, 2], 2)
@@ -251,18 +257,40 @@ def test_plans_and_features_without_meaning_are_refused() -> None:
         evaluate_episodes(subject, TASK, plan=PLAN, probe="attentive")
     steps = subject.features.features[:, None].repeat(2, axis=1)
     spread = replace(subject, features=FeatureSet(subject.features.clip_ids, steps, {}))
-    with pytest.raises(ValueError, match="needs their mean"):
-        evaluate_episodes(spread, TASK, plan=PLAN, probe="ridge")
     with pytest.raises(ValueError, match="needs the source's step_standardiser"):
         evaluate_episodes(spread, TASK, plan=PLAN, probe="attentive")
+
+
+def test_a_probe_that_reads_no_steps_gets_their_mean_or_all_of_them_side_by_side() -> None:
+    subject = subject_of(TASK, gap=0.5)
+    ids, values = subject.features.clip_ids, subject.features.features
+    steps = np.stack([values + 1, values - 1], axis=1)
+    spread = replace(subject, features=FeatureSet(ids, steps, {}))
+    of_mean, of_steps = (
+        evaluate_episodes(each, TASK, plan=PLAN, probe="ridge").answers[0]
+        for each in (subject, spread)
+    )
+    assert np.array_equal(of_mean.predicted, of_steps.predicted)
+    side_by_side = np.concatenate([steps[:, 0], steps[:, 1]], axis=1)
+    scale = Standardiser.of(side_by_side)
+    joined, plain = (
+        evaluate_episodes(each, TASK, plan=PLAN, probe="nearest-mean").answers[0]
+        for each in (
+            replace(spread, joins_steps=True, standardiser=scale),
+            replace(subject, features=FeatureSet(ids, side_by_side, {}), standardiser=scale),
+        )
+    )
+    assert np.array_equal(joined.predicted, plain.predicted)
+    assert not np.array_equal(joined.predicted, of_mean.predicted)
 
 
 def test_episodes_of_a_probe_that_fails_say_why() -> None:
     subject = subject_of(TASK, gap=1)
     tiny = replace(subject, standardiser=Standardiser(np.zeros(16), np.full(16, 1e-320)))
     found = evaluate_episodes(tiny, TASK, plan=PLAN, probe="ridge")
-    assert "probe ridge: standardised features are not finite" in str(found.problem)
-    assert (found.predicted == NO_ANSWER).all()
-    assert found.predicted.shape == (20, 12)
-    with pytest.raises(AssertionError, match="has no accuracy"):
-        _ = found.accuracies
+    (answers,) = found.answers
+    assert "probe ridge: standardised features are not finite" in str(answers.problem)
+    assert (answers.predicted == NO_ANSWER).all()
+    assert answers.predicted.shape == (20, 12)
+    with pytest.raises(AssertionError, match="has no score"):
+        _ = found.accuracies(answers)

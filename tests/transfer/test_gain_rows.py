@@ -10,8 +10,8 @@ from scipy import stats
 
 from taskgrain.results import ResultRow, find, less_target, select
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.gain_rows import gain_rows
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(4), [20, 30, 40, 50])
@@ -35,10 +35,7 @@ def evaluation_of(
     right = easy + noise < accuracy
     predicted = np.where(right, labels, (labels + 1) % 4).astype(np.int16)
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout="lstm-mean",
-        control=None,
+        subject=Subject(source, seed, "lstm-mean", None),
         target=target,
         class_names=("a", "b", "c", "d"),
         clip_ids=tuple(f"{index}" for index in range(len(labels))),

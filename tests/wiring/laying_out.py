@@ -17,7 +17,6 @@ from taskgrain.models.channels import ChannelShape
 from taskgrain.report.run_folder import read_study
 from taskgrain.study.alignment_rows import computes_alignment, task_draw_of
 from taskgrain.study.datasets import SOURCE, lay_out
-from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
 from taskgrain.study.extracting import seen_of_clips
 from taskgrain.study.folder import RunFolder
@@ -37,7 +36,13 @@ from taskgrain.study.settled import settle
 from taskgrain.study.sources import SourceTask
 from taskgrain.study.subjects import SubjectKey, subjects
 from taskgrain.study.targets import clips_asked, target_tasks
-from taskgrain.study.testing import has_permuted_control, permuted_plan_of, probe_plan_of
+from taskgrain.study.testing import (
+    asks_episodes,
+    has_permuted_control,
+    permuted_plan_of,
+    probe_plan_of,
+    probed_episodes,
+)
 
 Arguments = dict[str, object]
 ABSENT = "(absent)"

@@ -18,8 +18,8 @@ from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
 from taskgrain.statistics.student import from_error
+from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.difference_rows import difference_rows
-from taskgrain.transfer.evaluate import Answers, Evaluation
 
 Floats = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def differences(
     """
     count = max(len(first), len(primary))
     ours, theirs = _repeated(first, count), _repeated(primary, count)
-    pair = (ours[0].source or "", theirs[0].source or "")
+    pair = (ours[0].subject.source or "", theirs[0].subject.source or "")
     rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
     if bootstrap.groups is not None and bootstrap.groups.spans_classes:
         rows = [row for row in rows if row.interval != "crossed"]
@@ -248,7 +248,8 @@ def _same(evaluation: Evaluation, answers: Answers) -> Answers:
 def _repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:
     if len(evaluations) == count:
         return list(evaluations)
-    return [replace(evaluations[0], seed=seed) for seed in range(count)]
+    one = evaluations[0]
+    return [replace(one, subject=replace(one.subject, seed=seed)) for seed in range(count)]
 
 
 def _key(row: ResultRow) -> tuple[object, ...]:

@@ -38,9 +38,9 @@ from taskgrain.study.pace import pass_seconds
 from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
 from taskgrain.train.options import TrainingOptions
+from taskgrain.transfer.answers import OWN_HEAD, Answers, Subject
 from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import Answers, evaluation_of, placed
-from taskgrain.transfer.pairing import OWN_HEAD
+from taskgrain.transfer.evaluate import evaluation_of, placed
 from taskgrain.transfer.predictions import write_evaluation
 from taskgrain.transfer.task import TargetTask
 
@@ -117,9 +117,7 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
             predicted.append(_learn(worker, inputs, training, plan.passes))
         held = placed(np.stack(predicted), task.is_decoded)
         answers.append(Answers(None, shots, held, chosen=None, chosen_on=None))
-    evaluation = evaluation_of(
-        task, answers, source=None, seed=seed, readout=OWN_HEAD, control=FROM_SCRATCH
-    )
+    evaluation = evaluation_of(task, answers, subject=Subject(None, seed, OWN_HEAD, FROM_SCRATCH))
     write_evaluation(inputs.folder.predictions(name), evaluation)
     shutil.rmtree(folder)
 

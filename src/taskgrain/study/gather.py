@@ -19,7 +19,6 @@ from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import floor_seeds, floors_name
 from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
@@ -34,7 +33,12 @@ from taskgrain.study.targets import (
     task_seeds,
     tasks_of,
 )
-from taskgrain.study.testing import evaluation_name, has_permuted_control
+from taskgrain.study.testing import (
+    asks_episodes,
+    evaluation_name,
+    has_permuted_control,
+    read_target_episodes,
+)
 from taskgrain.train.run_log import read_records
 from taskgrain.transfer.control_rows import control_rows
 from taskgrain.transfer.difference_rows import difference_rows
@@ -247,8 +251,9 @@ def _episode_rows(
     if not episode_plans(target, inputs.study.transfer):
         return []
     asked = [key for key in keys if asks_episodes(inputs, key, target)]
-    answers = [each for key in asked for each in read_episode_answers(inputs, key, task)]
-    return episode_rows(answers, plan.compared, study=plan.study)
+    found = [read_target_episodes(inputs, key, target, task) for key in asked]
+    answered = [each for each in found if each is not None]
+    return episode_rows(answered, plan.compared, study=plan.study)
 
 
 def _gain_rows(

@@ -20,12 +20,6 @@ from taskgrain.study.alignment_rows import (
 )
 from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, prepare_shard, shards
-from taskgrain.study.episodes import (
-    EPISODE_SECONDS,
-    asks_episodes,
-    episodes_name,
-    evaluate_target_episodes,
-)
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
@@ -53,7 +47,15 @@ from taskgrain.study.subjects import (
     under_seeds,
 )
 from taskgrain.study.targets import task_seeds
-from taskgrain.study.testing import EVALUATE_SECONDS, evaluate_subject, evaluation_name
+from taskgrain.study.testing import (
+    EPISODE_SECONDS,
+    EVALUATE_SECONDS,
+    asks_episodes,
+    episodes_name,
+    evaluate_subject,
+    evaluate_target_episodes,
+    evaluation_name,
+)
 
 SCORE_SECONDS = 6.0
 GATHER_SECONDS = 6.0

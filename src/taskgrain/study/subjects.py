@@ -18,6 +18,7 @@ from taskgrain.results import CONTROLS
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
+from taskgrain.transfer.answers import Subject
 from taskgrain.transfer.probes import PROBES
 from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
@@ -77,6 +78,11 @@ class SubjectKey:
     def control(self) -> Control | None:
         """Give the control that the subject is, or None for a source."""
         return None if self.kind == "source" else self.kind
+
+    @property
+    def subject(self) -> Subject:
+        """Return who this is in answers and rows."""
+        return Subject(self.source, self.seed, self.read_as, self.control)
 
     @property
     def read_as(self) -> str:

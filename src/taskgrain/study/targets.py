@@ -198,11 +198,16 @@ def are_two_looks(one: Target, other: Target) -> bool:
     return {one.world, other.world} == {"kitchenware", "kitchenware-far"} and one.seed == other.seed
 
 
-def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
-    """Plan a target's episodes at each number of shots; none where none are asked for.
+def is_pooled(target: Target) -> bool:
+    """Whether support and queries of an episode come from one pool: of a published few-shot list.
 
-    Of a published few-shot list both sides of an episode come from all of its clips.
+    Otherwise support comes from the clips to learn from, queries from those that are scored.
     """
+    return target.few_shot is not None
+
+
+def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
+    """Plan a target's episodes at each number of shots; none where the study has no episodes."""
     wanted = transfer.episodes
     return [
         EpisodePlan(
@@ -211,7 +216,7 @@ def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
             num_queries=wanted.queries,
             num_episodes=wanted.number,
             seed=transfer.seed,
-            pooled=target.few_shot is not None,
+            pooled=is_pooled(target),
         )
         for shots in wanted.shots
         if wanted.number

@@ -17,17 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.results import Control, ResultRow
-from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric, Interval, clip_weights
-from taskgrain.transfer.difference_rows import crossed_intervals, pair_intervals
-from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import OWN_HEAD, answers_like, by_subject
-from taskgrain.transfer.rows import (
+from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
+from taskgrain.transfer.answers import (
+    OWN_HEAD,
+    Evaluation,
+    answers_like,
+    by_subject,
     problem_of,
-    row_of,
-    shown_rows,
     varies,
 )
+from taskgrain.transfer.difference_rows import crossed_intervals, pair_intervals
+from taskgrain.transfer.endpoints import Endpoint
+from taskgrain.transfer.rows import row_of, shown_rows
 from taskgrain.transfer.task import TargetTask
 
 Group = Sequence[Evaluation]
@@ -67,8 +68,10 @@ def control_rows(
         controls: that the study asked for; chance is always one.
     """
     groups = by_subject(evaluations)
-    sources = [g for g in groups if g[0].control is None and g[0].readout == at.readout]
-    others = [g for g in groups if g[0].control in controls]
+    sources = [
+        g for g in groups if g[0].subject.control is None and g[0].subject.readout == at.readout
+    ]
+    others = [g for g in groups if g[0].subject.control in controls]
     known = [each for each in _known(task) if each.control in ("chance", *controls)]
     rows: list[ResultRow] = []
     for first in sources:
@@ -83,18 +86,17 @@ def _like(first: Group, others: Sequence[Group]) -> Iterator[tuple[Control, Grou
 
     Of a control's read-outs the source's own is taken; features without an encoder have one.
     """
+    like = ("flat", OWN_HEAD, first[0].subject.readout)
     for group in others:
-        control, own = group[0].control, group[0]
-        assert control is not None, "these are controls"
-        if own.source not in (None, first[0].source) or own.readout not in (
-            *("flat", OWN_HEAD, first[0].readout),
-        ):
+        own = group[0].subject
+        assert own.control is not None, "these are controls"
+        if own.source not in (None, first[0].subject.source) or own.readout not in like:
             continue
-        of_seed = {each.seed: each for each in group}
+        of_seed = {each.subject.seed: each for each in group}
         if set(of_seed) == {None}:
-            yield control, [own] * len(first)
-        elif set(of_seed) >= {each.seed for each in first}:
-            yield control, [of_seed[each.seed] for each in first]
+            yield own.control, [group[0]] * len(first)
+        elif set(of_seed) >= {each.subject.seed for each in first}:
+            yield own.control, [of_seed[each.subject.seed] for each in first]
 
 
 def _known(task: TargetTask) -> list[_Known]:
@@ -116,31 +118,30 @@ def _difference(
     study: str,
     bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
-    asked = Answers(at.probe, at.shots, np.empty((0, 0), np.int16), None, None)
     others = () if isinstance(second, _Known) else second
-    problem = problem_of((*first, *others), asked)
+    problem = problem_of((*first, *others), at)
     if problem is not None:
-        answers = answers_like(first[0], asked)
+        answers = answers_like(first[0], at)
         plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
         row = row_of(first[0], plain, study=study, metric=at.metric, interval=None, versus=control)
         seed = row.seed if len(first) == 1 else None
         return [replace(row, seed=seed)]
     if others:
-        first, second = _at_shared_draws(first, others, asked)
-    answers = answers_like(first[0], asked)
-    ours = np.stack([each.hits(answers_like(each, asked)) for each in first])  # (S, N)
+        first, second = _at_shared_draws(first, others, at)
+    answers = answers_like(first[0], at)
+    ours = np.stack([each.hits(answers_like(each, at)) for each in first])  # (S, N)
     of_ours = ours / answers.num_draws
-    of_theirs = _scores(second, asked, (len(first), answers.num_draws, ours.shape[1]))
+    of_theirs = _scores(second, at, (len(first), answers.num_draws, ours.shape[1]))
     scores = of_ours - of_theirs
     over_seeds = np.concatenate([scores, scores.mean(axis=0, keepdims=True)])
     weights = clip_weights(bootstrap.category, metric=at.metric)
-    is_sample = varies(first, asked) or (bool(others) and varies(others, asked))
+    is_sample = varies(first, at) or (bool(others) and varies(others, at))
     found = pair_intervals(
         bootstrap.intervals(over_seeds, metric=at.metric),
         (of_ours @ weights).tolist(),
         (of_theirs @ weights).tolist(),
         is_sample=is_sample,
-        crossed=partial(_crossed, first, second, asked, at.metric),
+        crossed=partial(_crossed, first, second, at),
     )
     plain = replace(answers, chosen=None, chosen_on=None)  # each of the two chose for itself
     rows = []
@@ -148,45 +149,43 @@ def _difference(
         row = row_of(
             first[0], plain, study=study, metric=at.metric, interval=interval, versus=control
         )
-        seed = None if index is None else first[index].seed
+        seed = None if index is None else first[index].subject.seed
         rows.append(replace(row, seed=seed))
     return rows
 
 
-def _at_shared_draws(first: Group, second: Group, asked: Answers) -> tuple[Group, Group]:
+def _at_shared_draws(first: Group, second: Group, at: Endpoint) -> tuple[Group, Group]:
     """Leave out the support draws that one of two subjects has not; draw i is the same for all."""
-    both = [answers_like(each, asked).num_draws for each in (*first, *second)]
+    both = [answers_like(each, at).num_draws for each in (*first, *second)]
     if len(set(both)) == 1:
         return first, second
     shared = min(both)
 
     def cut(each: Evaluation) -> Evaluation:
-        answers = answers_like(each, asked)
+        answers = answers_like(each, at)
         return replace(each, answers=(replace(answers, held=answers.predicted[:shared]),))
 
     return [cut(each) for each in first], [cut(each) for each in second]
 
 
 def _scores(
-    second: Group | _Known, asked: Answers, shape: tuple[int, int, int]
+    second: Group | _Known, at: Endpoint, shape: tuple[int, int, int]
 ) -> NDArray[np.float64]:
     """Return how often a control answers each clip right: float64 (S, N), of a shape (S, R, N)."""
     if isinstance(second, _Known):
         return np.broadcast_to(second.right, shape).mean(axis=1)
-    return np.stack([each.scores(answers_like(each, asked)) for each in second])
+    return np.stack([each.scores(answers_like(each, at)) for each in second])
 
 
-def _crossed(
-    first: Group, second: Group | _Known, asked: Answers, metric: ClipMetric
-) -> list[Interval]:
+def _crossed(first: Group, second: Group | _Known, at: Endpoint) -> list[Interval]:
     labels = first[0].labels
-    ours = _right(first, asked)  # (S, R, N)
+    ours = _right(first, at)  # (S, R, N)
     if isinstance(second, _Known):
-        return crossed_intervals(ours, labels, metric, known=second.right)
-    return crossed_intervals(ours - _right(second, asked), labels, metric)
+        return crossed_intervals(ours, labels, at.metric, known=second.right)
+    return crossed_intervals(ours - _right(second, at), labels, at.metric)
 
 
-def _right(group: Group, asked: Answers) -> NDArray[np.int8]:
+def _right(group: Group, at: Endpoint) -> NDArray[np.int8]:
     """Return which answers are right: int8 (S, R, N)."""
-    right = [each.correct(answers_like(each, asked)).view(np.int8) for each in group]
+    right = [each.correct(answers_like(each, at)).view(np.int8) for each in group]
     return np.stack(right)

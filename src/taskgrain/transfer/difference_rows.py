@@ -22,15 +22,16 @@ from taskgrain.statistics.intervals import (
     clip_weights,
 )
 from taskgrain.statistics.student import has_spread, paired_interval
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like, by_subject, paired_by_readout
-from taskgrain.transfer.rows import (
-    check_bootstrap,
+from taskgrain.transfer.answers import (
+    Answers,
+    Evaluation,
+    answers_like,
+    by_subject,
+    paired_by_readout,
     problem_of,
-    row_of,
-    shown_rows,
     varies,
 )
+from taskgrain.transfer.rows import check_bootstrap, row_of, shown_rows
 from taskgrain.transfer.score_tables import PairedTable
 
 
@@ -59,7 +60,7 @@ def difference_rows(
         ResultError: if a source of a pair has no evaluation, or lacks a seed that the other has.
         ValueError: if the bootstrap is over other clips.
     """
-    groups = [group for group in by_subject(evaluations) if group[0].control is None]
+    groups = [group for group in by_subject(evaluations) if group[0].subject.control is None]
     rows = []
     for source, versus in pairs:
         for first, second in paired_by_readout(groups, source, versus):
@@ -97,8 +98,10 @@ def _difference(
     for evaluation in (*first, *second):
         check_bootstrap(evaluation, bootstrap)
         if evaluation.clip_ids != first[0].clip_ids:
-            raise ValueError(f"{evaluation.source} was scored on other clips: nothing to pair")
-    compared, versus = first[0].answers, second[0].source
+            raise ValueError(
+                f"{evaluation.subject.source} was scored on other clips: nothing to pair"
+            )
+    compared, versus = first[0].answers, second[0].subject.source
     scores = PairedTable.of(first, second, compared)
     of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
     rows = []
@@ -119,7 +122,7 @@ def _difference(
                 row = row_of(
                     first[0], answers, study=study, metric=metric, interval=interval, versus=versus
                 )
-                rows.append(replace(row, seed=None if place is None else first[place].seed))
+                rows.append(replace(row, seed=None if place is None else first[place].subject.seed))
     return rows
 
 
@@ -173,7 +176,12 @@ def _broken_difference(
         plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
         for metric in CLIP_METRICS:
             row = row_of(
-                first[0], plain, study=study, metric=metric, interval=None, versus=second[0].source
+                first[0],
+                plain,
+                study=study,
+                metric=metric,
+                interval=None,
+                versus=second[0].subject.source,
             )
             rows.append(replace(row, seed=seed))
 
@@ -182,7 +190,7 @@ def _broken_difference(
             alone = replace(ours, answers=(answers_like(ours, answers),))
             rows.extend(_difference([alone], [theirs], study=study, bootstrap=bootstrap))
         else:
-            add((ours, theirs), ours.seed)
+            add((ours, theirs), ours.subject.seed)
     if len(first) > 1:
         add((*first, *second), None)
     return rows

@@ -9,13 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
-from taskgrain.results import Control
-from taskgrain.transfer.answer import NO_ANSWER, Problems, answer_many
-from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, Subject
-from taskgrain.transfer.probes import PROBES, Floats, Labels, ProbeName, Standardiser
+from taskgrain.transfer.probes import Floats, Labels
 from taskgrain.transfer.task import TargetTask
 
 BLOCK_NUMBERS = 1 << 22  # drawn at a time: 32 MiB
@@ -65,44 +61,15 @@ class Episodes:
     query: Labels  # (E, W * q), index into the second; never a clip of the same row's support
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EpisodeAnswers:
-    """What one probe answered in every episode, and whose features it read."""
+def episode_clips(task: TargetTask, *, pooled: bool) -> tuple[EpisodeClips, EpisodeClips]:
+    """Return the clips that support is drawn from, and those that queries are drawn from.
 
-    source: str | None
-    seed: int | None
-    readout: str
-    control: Control | None
-    target: str
-    probe: str
-    num_ways: int
-    shots: int
-    predicted: NDArray[np.int16]  # (E, W * q) in 0..W-1, NO_ANSWER where the clip failed
-    truth: NDArray[np.int16]  # (W * q,), the way of each query clip, the same in every episode
-    n: int  # clips that queries are drawn from
-    failed: int  # of them, could not be decoded
-    truncated: int  # of them, end early
-    chosen: str | None
-    chosen_on: str | None
-    problem: str | None = None  # why the probe has no answer to any query, in any episode
-
-    @property
-    def accuracies(self) -> NDArray[np.float64]:
-        """Share of right answers in each episode: float64 (E,); failed clips are wrong."""
-        assert self.problem is None, "a probe without answers is not wrong, it has no accuracy"
-        accuracies: NDArray[np.float64] = (self.predicted == self.truth).mean(axis=1)
-        return accuracies
-
-
-def episode_clips(task: TargetTask, *, plan: EpisodePlan) -> tuple[EpisodeClips, EpisodeClips]:
-    """Give the clips that support is drawn from, and those that queries are drawn from.
-
-    They are the task's support pool and its scored clips. Of a pooled plan both are all clips of
-    the task, the pool's first.
+    They are the task's support pool and its scored clips. Where episodes are pooled both are all
+    clips of the task, the pool's first.
     """
     support = EpisodeClips(task.support_ids, task.support_labels, task.has_support)
     query = EpisodeClips(task.query_ids, task.query_labels, task.is_decoded)
-    if not plan.pooled:
+    if not pooled:
         return support, query
     every = EpisodeClips(
         support.clip_ids + query.clip_ids,
@@ -119,7 +86,7 @@ def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
         ConfigError: naming the classes with too few clips, if fewer than W have enough.
     """
     num_classes = len(task.class_names)
-    support, query = episode_clips(task, plan=plan)
+    support, query = episode_clips(task, pooled=plan.pooled)
     usable = np.bincount(support.labels[support.is_decoded], minlength=num_classes)
     asked = np.bincount(query.labels, minlength=num_classes)
     wanted = plan.num_queries + (plan.num_shots if plan.pooled else 0)
@@ -143,7 +110,7 @@ def sample_episodes(task: TargetTask, *, plan: EpisodePlan) -> Episodes:
     """
     is_able = check_episodes(task, plan=plan)
     num_classes = len(is_able)
-    sides = episode_clips(task, plan=plan)
+    sides = episode_clips(task, pooled=plan.pooled)
     pools = [_members(side.labels, num_classes) for side in sides]
     num_support, num_query = (len(side.clip_ids) for side in sides)
     ends = np.cumsum([num_classes, num_support])
@@ -166,77 +133,6 @@ def sample_episodes(task: TargetTask, *, plan: EpisodePlan) -> Episodes:
         query = _lowest(of_query, pools[1][classes], plan.num_queries)
         parts.append((classes, support, query))
     return Episodes(*(np.concatenate(each) for each in zip(*parts, strict=True)))
-
-
-def evaluate_episodes(
-    subject: Subject, task: TargetTask, *, plan: EpisodePlan, probe: ProbeName
-) -> EpisodeAnswers:
-    """Fit the probe on every episode's support and answer its query clips.
-
-    Features are standardised as in `evaluate`: by the source's statistics at one or two shots,
-    by the episode's support otherwise. A probe that cannot be fitted on these features has a
-    `problem` in place of answers. Computes on one thread.
-
-    Raises:
-        ConfigError: if fewer than W classes have clips enough.
-        ResultError: naming the clips without features.
-        ValueError: if the features have steps and the probe does not read them, or it reads them
-            and there are none.
-    """
-    standardiser = _standardiser(subject, plan, probe)
-    episodes = sample_episodes(task, plan=plan)
-    support, query = episode_clips(task, plan=plan)
-    pool, scored = (
-        subject.features.of(
-            [clip for clip, has in zip(side.clip_ids, side.is_decoded, strict=True) if has]
-        )
-        for side in (support, query)
-    )
-    ways = np.repeat(np.arange(plan.num_ways), plan.num_shots)
-    problems = Problems(
-        support=(np.cumsum(support.is_decoded) - 1)[episodes.support],
-        labels=np.tile(ways, (plan.num_episodes, 1)),
-        # A clip that failed has no row: any row stands in, and its answer is thrown away.
-        query=np.maximum(np.cumsum(query.is_decoded) - 1, 0)[episodes.query],
-        num_classes=plan.num_ways,
-    )
-    with threadpool_limits(limits=1):
-        answered = answer_many(probe, pool, scored, problems=problems, standardiser=standardiser)
-    has_answer = query.is_decoded[episodes.query]
-    return EpisodeAnswers(
-        source=subject.source,
-        seed=subject.seed,
-        readout=subject.readout,
-        control=subject.control,
-        target=task.name,
-        probe=probe,
-        num_ways=plan.num_ways,
-        shots=plan.num_shots,
-        predicted=np.where(has_answer, answered.predicted, NO_ANSWER).astype(np.int16),
-        truth=np.repeat(np.arange(plan.num_ways), plan.num_queries).astype(np.int16),
-        n=len(query.clip_ids),
-        failed=int((~query.is_decoded).sum()),
-        truncated=len(task.truncated.intersection(query.clip_ids)),
-        chosen=answered.chosen,
-        chosen_on=answered.chosen_on,
-        problem=answered.problem,
-    )
-
-
-def _standardiser(subject: Subject, plan: EpisodePlan, probe: ProbeName) -> Standardiser | None:
-    """Give the source's scale at one or two shots; None where each support is measured."""
-    reads_steps = PROBES[probe]().reads_steps
-    if reads_steps != (subject.features.features.ndim == 3):
-        raise ValueError(
-            f"features are {subject.features.features.shape}; probe {probe} "
-            f"{'reads steps' if reads_steps else 'needs their mean (mean_over_steps)'}"
-        )
-    if plan.num_shots >= FEWEST_SHOTS_TO_STANDARDISE:
-        return None
-    standardiser = subject.step_standardiser if reads_steps else subject.standardiser
-    if standardiser is None:
-        raise ValueError(f"probe {probe} needs the source's step_standardiser at so few shots")
-    return standardiser
 
 
 def _members(labels: Labels, num_classes: int) -> Labels:

@@ -22,10 +22,17 @@ from taskgrain.statistics.intervals import (
     has_enough_clips,
 )
 from taskgrain.statistics.student import has_spread, paired_interval
+from taskgrain.transfer.answers import (
+    Answers,
+    Evaluation,
+    answers_like,
+    by_subject,
+    paired_by_readout,
+    problem_of,
+    varies,
+)
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like, by_subject, paired_by_readout
-from taskgrain.transfer.rows import problem_of, row_of, varies, without_interval
+from taskgrain.transfer.rows import row_of, without_interval
 
 Floats = NDArray[np.float64]
 
@@ -111,11 +118,10 @@ def gain_rows(
 
 
 def _gains_of(evaluations: Sequence[Evaluation], endpoint: Endpoint, versus: str) -> _Gains:
-    groups = [group for group in by_subject(evaluations) if group[0].control is None]
+    groups = [group for group in by_subject(evaluations) if group[0].subject.control is None]
     pairs = paired_by_readout(groups, endpoint.source, versus)
-    ours, theirs = next(each for each in pairs if each[0][0].readout == endpoint.readout)
-    wanted = Answers(endpoint.probe, endpoint.shots, np.empty((0, 0), np.int16), None, None)
-    return _Gains(ours, theirs, answers_like(ours[0], wanted))
+    ours, theirs = next(each for each in pairs if each[0][0].subject.readout == endpoint.readout)
+    return _Gains(ours, theirs, answers_like(ours[0], endpoint))
 
 
 def _intervals(
@@ -129,8 +135,8 @@ def _intervals(
     near, far = first.of_clips(), second.of_clips()  # (S, N), (S, M)
     weights = [clip_weights(each.labels, metric=metric) for each in (first, second)]
     gains = (near @ weights[0]).tolist(), (far @ weights[1]).tolist()
-    seeds = [each.seed for each in first.ours]
-    assert seeds == [each.seed for each in second.ours], "both are of the study's seeds"
+    seeds = [each.subject.seed for each in first.ours]
+    assert seeds == [each.subject.seed for each in second.ours], "both are of the study's seeds"
     category = first.labels
     if are_pairs and first.ours[0].clip_ids == second.ours[0].clip_ids:
         scores = (near - far) / 2
@@ -177,7 +183,7 @@ def _without_result(
     row = row_of(
         first.ours[0], plain, study=study, metric=endpoint.metric, interval=None, versus=versus
     )
-    seed = first.ours[0].seed if len(first.ours) == 1 else None
+    seed = first.ours[0].subject.seed if len(first.ours) == 1 else None
     return [_about_both(row, first, second, endpoint, seed)]
 
 

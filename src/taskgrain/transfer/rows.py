@@ -24,8 +24,14 @@ from taskgrain.statistics.intervals import (
 )
 from taskgrain.statistics.student import mean_interval
 from taskgrain.transfer.answer import NO_ANSWER
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like, by_subject
+from taskgrain.transfer.answers import (
+    Answers,
+    Evaluation,
+    answers_like,
+    by_subject,
+    problem_of,
+    varies,
+)
 from taskgrain.transfer.score_tables import HitTable
 from taskgrain.transfer.task import TargetTask
 
@@ -184,11 +190,11 @@ def row_of(
     assert (interval is None) == (answers.problem is not None), "a value, or a problem"
     return ResultRow(
         study=study,
-        source=evaluation.source,
-        seed=evaluation.seed,
+        source=evaluation.subject.source,
+        seed=evaluation.subject.seed,
         target=evaluation.target,
         probe=answers.probe,
-        readout=evaluation.readout,
+        readout=evaluation.subject.readout,
         shots=answers.shots,
         metric=metric,
         value=None if interval is None else interval.value,
@@ -203,31 +209,10 @@ def row_of(
         p=None if interval is None else interval.p,
         chosen=answers.chosen,
         chosen_on=answers.chosen_on,
-        control=evaluation.control,
+        control=evaluation.subject.control,
         low_90=None if versus is None or interval is None else interval.low_90,
         high_90=None if versus is None or interval is None else interval.high_90,
         problem=answers.problem,
-    )
-
-
-def problem_of(evaluations: Sequence[Evaluation], answers: Answers) -> str | None:
-    """Return why some of the evaluations have no answers like these; None if all have.
-
-    Says of which source and seed, for the first that has none.
-    """
-    for each in evaluations:
-        problem = answers_like(each, answers).problem
-        if problem is not None:
-            seed = "" if each.seed is None else f", seed {each.seed}"
-            return f"{each.source or each.control}{seed}: {problem}"
-    return None
-
-
-def varies(group: Sequence[Evaluation], answers: Answers) -> bool:
-    """Whether a subject's seeds differ at all in what they answer."""
-    first = answers_like(group[0], answers).predicted
-    return not all(
-        np.array_equal(first, answers_like(each, answers).predicted) for each in group[1:]
     )
 
 

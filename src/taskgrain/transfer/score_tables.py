@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like
+from taskgrain.transfer.answers import Answers, Evaluation, answers_like
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.unsignedinteger[Any]]
