@@ -7,7 +7,7 @@ import pytest
 
 from taskgrain.transfer import answer
 from taskgrain.transfer.answer import Problems, answer_by_each, answer_many
-from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser, ridge
+from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser, neighbours
 
 PLAIN: tuple[ProbeName, ...] = (
     *("nearest-mean", "k-nn", "ridge", "rbf-ridge"),
@@ -79,7 +79,7 @@ def test_probes_and_labels_that_share_their_clips_answer_as_they_do_alone(has_ro
 def test_a_probe_that_fails_leaves_the_others_their_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ridge, "MAX_KERNEL_CLIPS", 3)
+    monkeypatch.setattr(neighbours, "MAX_KERNEL_CLIPS", 3)
     problems = Problems(SUPPORT, LABELS, None, 3)
     ((kernel, mean),) = answer_by_each(
         ("rbf-ridge", "nearest-mean"), POOL, SCORED, problems=[problems], standardiser=None

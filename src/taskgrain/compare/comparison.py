@@ -30,7 +30,7 @@ from taskgrain.transfer.answers import Evaluation, Subject
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet, mean_over_steps
 from taskgrain.transfer.probes import Standardiser
-from taskgrain.transfer.probes.ridge import MAX_KERNEL_CLIPS
+from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
 

@@ -18,7 +18,7 @@ from taskgrain.data.batch import Batch
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.sampling import generator_for
 from taskgrain.transfer.probes import LOGISTIC_C, Standardiser
-from taskgrain.transfer.probes.choice import FIXED
+from taskgrain.transfer.probes.probe import FIXED
 
 MAX_TRAINING_CLIPS = 20_000  # of D = 1024: 82 MB in float32
 MAX_STEPS = 200

@@ -24,7 +24,7 @@ from taskgrain.transfer.probes import (
     Ridge,
     Standardiser,
 )
-from taskgrain.transfer.probes.choice import FIXED, NUM_FOLDS, folds_of
+from taskgrain.transfer.probes.probe import FIXED, NUM_FOLDS, folds_of
 
 NETWORKS: tuple[ProbeName, ...] = ("mlp", "recurrent", "attentive")
 NAMES = tuple(CLASSIFIERS)

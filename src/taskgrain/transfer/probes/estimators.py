@@ -16,11 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from taskgrain.config.testing import ProbeName
-from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
-from taskgrain.transfer.probes.arrays import Floats
+from taskgrain.transfer.probes import linear, neighbours, neural
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.neighbours import KernelScores
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.ridge import KernelScores
+from taskgrain.transfer.probes.support import Floats
 
 
 class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[misc]  # no types
@@ -93,8 +93,8 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[mi
         return features.reshape(-1, steps, features.shape[-1]), repeated[::steps]
 
 
-class NearestMean(ProbeClassifier, neighbours.NearestMean):
-    """`neighbours.NearestMean` as a classifier."""
+class NearestMean(ProbeClassifier, linear.NearestMean):
+    """`linear.NearestMean` as a classifier."""
 
     fitted_: LinearScores
 
@@ -108,8 +108,8 @@ class NearestNeighbours(ProbeClassifier, neighbours.NearestNeighbours):
     """`neighbours.NearestNeighbours` as a classifier."""
 
 
-class Ridge(ProbeClassifier, ridge.Ridge):
-    """`ridge.Ridge` as a classifier."""
+class Ridge(ProbeClassifier, linear.Ridge):
+    """`linear.Ridge` as a classifier."""
 
     fitted_: LinearScores
 
@@ -126,8 +126,8 @@ class Ridge(ProbeClassifier, ridge.Ridge):
         return intercept[1:] if len(intercept) == 2 else intercept
 
 
-class RbfRidge(ProbeClassifier, ridge.RbfRidge):
-    """`ridge.RbfRidge` as a classifier."""
+class RbfRidge(ProbeClassifier, neighbours.RbfRidge):
+    """`neighbours.RbfRidge` as a classifier."""
 
     fitted_: KernelScores
 
@@ -137,8 +137,8 @@ class RbfRidge(ProbeClassifier, ridge.RbfRidge):
         return float(self.fitted_.gamma[0])
 
 
-class LogisticRegression(ProbeClassifier, logistic.LogisticRegression):
-    """`logistic.LogisticRegression` as a classifier."""
+class LogisticRegression(ProbeClassifier, linear.LogisticRegression):
+    """`linear.LogisticRegression` as a classifier."""
 
     fitted_: LinearScores
 

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.asked import Asked
-from taskgrain.transfer.probes.raw import check_finite
+from taskgrain.transfer.probes.queries import Asked, check_finite
+from taskgrain.transfer.probes.support import Floats, Labels
 
 BATCH_CLIPS = 256  # of each problem; smaller supports are taken whole
 BLOCK_CLIPS = 1024  # query clips at a time
