@@ -19,11 +19,10 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.episodes import EpisodePlan, sample_episodes
 from taskgrain.transfer.evaluate import SubjectFeatures, evaluate_episodes
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import EpisodePlan, TargetTask, sample_episodes
 
 CLASSES, SUPPORT, SCORED, GAP = 20, 30, 30, 0.2  # clips of each class; apart against noise of 1
 WIDTHS = (128, 256, 512)

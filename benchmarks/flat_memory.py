@@ -18,9 +18,9 @@ import numpy as np
 
 from taskgrain.study.gather import RowPlan, rows_of_task
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
+from taskgrain.transfer.archive import PART_CLIPS, extract_in_parts, remove_parts
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.features import write_feature_parts
-from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
 from taskgrain.transfer.predictions import write_evaluation
 from taskgrain.transfer.task import TargetTask
 

@@ -17,11 +17,10 @@ from taskgrain.compare.plan import COMPARED_PROBES, ComparePlan
 from taskgrain.errors import ConfigError, ManifestError, ResultError
 from taskgrain.results import find, read_rows, select
 from taskgrain.transfer.answers import Evaluation, Subject
-from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 from tests.compare.made import class_of, clip_names, features_of, write_labels, write_npz
 
 PLAN = ComparePlan(probes=("nearest-mean", "ridge"), shots=(1, "all"), num_draws=20)

@@ -15,8 +15,8 @@ from taskgrain.study.checking import ledger_lines
 from taskgrain.study.datasets import lay_out
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.targets import episode_plans, target_tasks
-from taskgrain.transfer.episodes import sample_episodes
 from taskgrain.transfer.predictions import read_episodes
+from taskgrain.transfer.task import sample_episodes
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 TEXT = """extends = "smoke"

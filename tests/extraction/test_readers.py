@@ -13,7 +13,7 @@ from taskgrain.models.elsewhere import opening
 from taskgrain.models.elsewhere.opening import WantedNetwork
 from taskgrain.models.elsewhere.shape import NetworkShape, Preparation
 from taskgrain.predict import load_model
-from taskgrain.transfer.controls import motion_energy, raw_pixels
+from taskgrain.transfer.extract import motion_energy, raw_pixels
 from tests.extraction.making import SAMPLING, checkpoint
 
 VIDEO = torch.randint(

@@ -15,11 +15,10 @@ from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.from_scratch import Rounds, learn_from_scratch, scratch_plan_of, support_of
 from taskgrain.study.inputs import Inputs
-from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.answers import Evaluation
-from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.predictions import read_evaluation
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 FAILED = "21"

@@ -9,10 +9,10 @@ from scipy import stats
 
 from taskgrain.results import Control, ResultRow, find, select
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.control_rows import control_rows
+from taskgrain.transfer.difference_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.task import TargetTask
 from tests.making import measured_as
 

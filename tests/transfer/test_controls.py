@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from taskgrain.transfer.controls import motion_energy, raw_pixels
+from taskgrain.transfer.extract import motion_energy, raw_pixels
 
 
 def noise(*shape: int) -> Tensor:

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgrain.errors import ConfigError
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 
 
 def task_of(counts: list[int], *, failed: frozenset[str] = frozenset()) -> TargetTask:

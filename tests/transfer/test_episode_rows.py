@@ -10,7 +10,7 @@ from taskgrain.errors import ResultError
 from taskgrain.results import find, select
 from taskgrain.statistics.student import mean_interval, paired_interval
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.episode_rows import episode_rows
+from taskgrain.transfer.rows import episode_rows
 from tests.making import measured_as
 
 NUM_EPISODES = 40

@@ -8,19 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskgrain.errors import ConfigError
-from taskgrain.transfer import episodes
-from taskgrain.transfer.answer import NO_ANSWER
+from taskgrain.transfer import task as module
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.episodes import (
+from taskgrain.transfer.evaluate import SubjectFeatures, evaluate_episodes
+from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.fitting import NO_ANSWER
+from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
+from taskgrain.transfer.task import (
     EpisodePlan,
+    TargetTask,
     check_episodes,
     episode_clips,
     sample_episodes,
 )
-from taskgrain.transfer.evaluate import SubjectFeatures, evaluate_episodes
-from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
-from taskgrain.transfer.task import TargetTask
 
 PLAN = EpisodePlan(num_ways=3, num_shots=2, num_queries=4, num_episodes=20, seed=0)
 
@@ -80,7 +80,7 @@ def test_an_episode_depends_on_the_seed_and_its_number_alone(
     few = sample_episodes(TASK, plan=replace(PLAN, num_episodes=3))
     assert np.array_equal(many.support[:3], few.support)
     assert np.array_equal(many.query[:3], few.query)
-    monkeypatch.setattr(episodes, "BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(module, "BLOCK_NUMBERS", 1)
     assert np.array_equal(sample_episodes(TASK, plan=PLAN).support, many.support)
     other = sample_episodes(TASK, plan=replace(PLAN, seed=1))
     assert not np.array_equal(other.support, many.support)

@@ -8,13 +8,12 @@ import pytest
 from taskgrain.errors import ConfigError, ResultError
 from taskgrain.results import Shots
 from taskgrain.statistics.alarm import is_alarm, permuted_label_interval
-from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_permuted
 from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 
 POOL, SCORED = 12, 20  # support and query clips of each class
 CLASSES = ("fork", "knife", "spoon", "tongs")

@@ -11,15 +11,14 @@ from torch import Tensor, nn
 
 from taskgrain.data.batch import Batch
 from taskgrain.errors import ResultError
-from taskgrain.transfer.controls import raw_pixels
 from taskgrain.transfer.extract import (
     collect_places,
     encoder_reader,
     feature_set,
     place_facts,
+    raw_pixels,
 )
-from taskgrain.transfer.features import FeatureSet, mean_over_steps
-from taskgrain.transfer.readouts import Place
+from taskgrain.transfer.features import FeatureSet, Place, mean_over_steps
 
 CPU = torch.device("cpu")
 VIDEO = torch.randint(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from taskgrain.errors import ResultError
-from taskgrain.transfer.archive import write_arrays
+from taskgrain.transfer.archive import Parts, extract_in_parts, write_arrays
 from taskgrain.transfer.features import (
     FeatureSet,
     file_sha256,
@@ -20,7 +20,6 @@ from taskgrain.transfer.features import (
     write_feature_parts,
     write_features,
 )
-from taskgrain.transfer.parts import Parts, extract_in_parts
 
 STEPS = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
 SET = FeatureSet(("a", "b", "c"), STEPS, {"source": "categories", "seed": 0})

@@ -11,8 +11,7 @@ from scipy import stats
 from taskgrain.results import ResultRow, find, less_target, select
 from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
-from taskgrain.transfer.gain_rows import gain_rows
+from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows, gain_rows
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(4), [20, 30, 40, 50])
 ENDPOINT = Endpoint(

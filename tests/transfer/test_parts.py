@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from taskgrain.errors import StoppedError
-from taskgrain.transfer.archive import Arrays
-from taskgrain.transfer.parts import extract_in_parts, held_key, remove_parts
+from taskgrain.transfer.archive import Arrays, extract_in_parts, held_key, remove_parts
 
 
 def maker(made: list[int], *, stop_at: int | None = None) -> Callable[[int], Arrays]:
@@ -71,7 +70,7 @@ SLOWLY = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from taskgrain.transfer.parts import extract_in_parts
+from taskgrain.transfer.archive import extract_in_parts
 
 def make(number):
     time.sleep(0.05)

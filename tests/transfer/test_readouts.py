@@ -7,8 +7,7 @@ import pytest
 
 from taskgrain.config.testing import Readout
 from taskgrain.transfer.evaluate import flat
-from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.readouts import PLACE_OF, joins_steps, read_out
+from taskgrain.transfer.features import PLACE_OF, FeatureSet, joins_steps, read_out
 
 STEPS = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
 WIDE = STEPS.astype(np.float64)

@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from taskgrain.results import Shots
 from taskgrain.statistics.intervals import CLIP_METRICS, ClipBootstrap
-from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.score_tables import HitTable, PairedTable
+from taskgrain.transfer.answers import Answers, Evaluation, HitTable, PairedTable, Subject
 
 LABELS: NDArray[np.int64] = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 11))
 CELLS: tuple[tuple[Shots, int], ...] = ((1, 7), (5, 300), ("all", 1))  # shots and draws

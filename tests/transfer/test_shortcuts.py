@@ -13,8 +13,7 @@ from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import FrameFormat, FrameStore, write_shard
 from taskgrain.errors import ResultError
-from taskgrain.transfer.controls import raw_pixels
-from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
+from taskgrain.transfer.extract import SHORTCUTS, raw_pixels, shuffled_time
 from tests.making import moving_square, row, write_annotations
 
 HEADER: dict[str, object] = {"dataset": "tiny"}

@@ -34,24 +34,25 @@ from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
 from taskgrain.study.targets import task_seeds, tasks_of
 from taskgrain.train.calibrate import calibrate_batch_norm
-from taskgrain.transfer.archive import Arrays
-from taskgrain.transfer.controls import motion_energy, raw_pixels
+from taskgrain.transfer.archive import PART_CLIPS, Arrays, extract_in_parts, remove_parts
 from taskgrain.transfer.extract import (
+    SHORTCUTS,
     ReadVideo,
     collect_places,
     encoder_reader,
+    motion_energy,
     place_facts,
+    raw_pixels,
+    shuffled_time,
 )
 from taskgrain.transfer.features import (
+    Place,
     file_sha256,
     fingerprint,
     read_header,
     write_feature_parts,
     write_features,
 )
-from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
-from taskgrain.transfer.readouts import Place
-from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
 
 CALIBRATION_BATCHES = 30
 STATISTICS_CLIPS = 1000  # of a dataset: a mean is then within 3 % of a feature's deviation

@@ -36,7 +36,7 @@ from taskgrain.study.pace import EXTRACT_SECONDS
 from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.sources import SourceTask, captions_in
-from taskgrain.transfer.controls import motion_energy
+from taskgrain.transfer.extract import motion_energy
 
 FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes
 Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy

@@ -39,10 +39,9 @@ from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
 from taskgrain.train.options import TrainingOptions
 from taskgrain.transfer.answers import OWN_HEAD, Answers, Subject
-from taskgrain.transfer.draws import support_draws
 from taskgrain.transfer.evaluate import evaluation_of, placed
 from taskgrain.transfer.predictions import write_evaluation
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 
 FROM_SCRATCH: Literal["from-scratch"] = "from-scratch"
 

@@ -40,21 +40,20 @@ from taskgrain.study.testing import (
     read_target_episodes,
 )
 from taskgrain.train.run_log import read_records
-from taskgrain.transfer.control_rows import control_rows
-from taskgrain.transfer.difference_rows import difference_rows
+from taskgrain.transfer.difference_rows import control_rows, difference_rows
 from taskgrain.transfer.endpoints import (
     Endpoint,
     correct_endpoints,
     detectable_rows,
+    gain_rows,
     joint_rows,
 )
-from taskgrain.transfer.episode_rows import episode_rows
-from taskgrain.transfer.gain_rows import gain_rows
 from taskgrain.transfer.group_error_rows import group_error_rows
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rotating_rows import of_seed, over_seeds
 from taskgrain.transfer.rows import (
     clip_rows,
+    episode_rows,
     floor_rows,
     permuted_rows,
     seed_rows,

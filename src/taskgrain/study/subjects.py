@@ -19,9 +19,9 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
 from taskgrain.transfer.answers import Subject
+from taskgrain.transfer.extract import SHORTCUTS, Shortcut
+from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.probes import PROBES
-from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
-from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
 
 FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
 """Controls with one vector a clip, and no steps."""

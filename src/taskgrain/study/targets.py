@@ -23,9 +23,14 @@ from taskgrain.study.datasets import Dataset
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import categories_rotate, seed_clips
 from taskgrain.tabletop.tasks import TASKS
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.episodes import EpisodePlan, check_episodes
-from taskgrain.transfer.task import TargetTask, class_task, factor_task
+from taskgrain.transfer.task import (
+    EpisodePlan,
+    TargetTask,
+    check_episodes,
+    class_task,
+    factor_task,
+    support_draws,
+)
 
 Strata = Mapping[str, Sequence[str]]  # name -> categories
 

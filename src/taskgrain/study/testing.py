@@ -17,7 +17,6 @@ from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.subjects import BatchNorm, SubjectKey, place_of
 from taskgrain.study.targets import episode_plans, is_pooled, tasks_of
 from taskgrain.transfer.answers import Answers, Evaluation
-from taskgrain.transfer.episodes import EpisodePlan
 from taskgrain.transfer.evaluate import (
     ProbePlan,
     SubjectFeatures,
@@ -27,11 +26,10 @@ from taskgrain.transfer.evaluate import (
     evaluation_of,
     flat,
 )
-from taskgrain.transfer.features import FeatureSet, read_features
+from taskgrain.transfer.features import FeatureSet, joins_steps, read_features, read_out
 from taskgrain.transfer.predictions import read_episodes, write_episodes, write_evaluation
 from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
-from taskgrain.transfer.readouts import joins_steps, read_out
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import EpisodePlan, TargetTask
 
 EVALUATE_SECONDS = 3.0  # one subject on one task: 151 draws, two probes
 EPISODE_SECONDS = 2 / 600  # one 5-way 5-shot episode of logistic regression, one thread

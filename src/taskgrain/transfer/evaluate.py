@@ -15,13 +15,17 @@ from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
 from taskgrain.results import Shots
-from taskgrain.transfer.answer import NO_ANSWER, Answered, Problems, answer_by_each, answer_many
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.episodes import EpisodePlan, episode_clips, sample_episodes
 from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.fitting import NO_ANSWER, Answered, Problems, answer_by_each, answer_many
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import (
+    EpisodePlan,
+    TargetTask,
+    episode_clips,
+    sample_episodes,
+    support_draws,
+)
 
 FEWEST_SHOTS_TO_STANDARDISE = 3  # below, the support's deviations are noise (protocol 8)
 PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed

@@ -18,11 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from taskgrain.errors import ResultError
 from taskgrain.results import Control, Shots
-from taskgrain.transfer.answer import NO_ANSWER
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.archive import StoredArray, read_arrays, write_arrays
-from taskgrain.transfer.episodes import episode_clips
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.fitting import NO_ANSWER
+from taskgrain.transfer.task import TargetTask, episode_clips
 
 
 class _Record(BaseModel):

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from taskgrain.transfer import answer
-from taskgrain.transfer.answer import Problems, answer_by_each, answer_many
+from taskgrain.transfer import fitting
+from taskgrain.transfer.fitting import Problems, answer_by_each, answer_many
 from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser, neighbours
 
 PLAIN: tuple[ProbeName, ...] = (
@@ -52,7 +52,7 @@ def test_how_many_are_taken_at_a_time_does_not_matter(
 ) -> None:
     problems = Problems(SUPPORT, LABELS, QUERY, 3)
     at_once = answer_many(probe, POOL, SCORED, problems=problems, standardiser=None)
-    monkeypatch.setattr(answer, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(fitting, "BLOCK_BYTES", 1)
     singly = answer_many(probe, POOL, SCORED, problems=problems, standardiser=None)
     assert at_once.predicted.tobytes() == singly.predicted.tobytes()
     assert (at_once.chosen, at_once.chosen_on) == (singly.chosen, singly.chosen_on)
@@ -86,6 +86,6 @@ def test_a_probe_that_fails_leaves_the_others_their_answers(
     )
     alone = answer_many("nearest-mean", POOL, SCORED, problems=problems, standardiser=None)
     assert "at most 3" in str(kernel.problem)
-    assert (kernel.predicted == answer.NO_ANSWER).all()
+    assert (kernel.predicted == fitting.NO_ANSWER).all()
     assert mean.problem is None
     assert mean.predicted.tobytes() == alone.predicted.tobytes()
