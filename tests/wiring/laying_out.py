@@ -20,7 +20,6 @@ from taskgrain.study.datasets import SOURCE, lay_out
 from taskgrain.study.examples import example_counts
 from taskgrain.study.extracting import seen_of_clips
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.from_scratch import scratch_plan_of
 from taskgrain.study.gather import endpoints, row_plan_of
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
@@ -43,6 +42,7 @@ from taskgrain.study.testing import (
     probe_plan_of,
     probed_episodes,
 )
+from taskgrain.study.trained_controls import scratch_plan_of
 
 Arguments = dict[str, object]
 ABSENT = "(absent)"

@@ -23,13 +23,13 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.labels.caption import CaptionForm, is_free
 from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.results import ResultRow, write_rows
-from taskgrain.study.coarse_readout import (
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.head_scores import (
     MAX_TRAINING_CLIPS,
     ReadOut,
     read_out_categories,
     read_out_clips,
 )
-from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of
 from taskgrain.study.pace import EXTRACT_SECONDS

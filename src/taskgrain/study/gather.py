@@ -20,7 +20,6 @@ from taskgrain.statistics.intervals import ClipBootstrap, ClipMetric
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.floor_scores import floor_seeds, floors_name
-from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_facts import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name
@@ -39,6 +38,7 @@ from taskgrain.study.testing import (
     has_permuted_control,
     read_target_episodes,
 )
+from taskgrain.study.trained_controls import FROM_SCRATCH, scratch_name
 from taskgrain.train.run_log import read_records
 from taskgrain.transfer.difference_rows import control_rows, difference_rows
 from taskgrain.transfer.endpoints import (

@@ -24,17 +24,10 @@ from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.footage import footage_of
-from taskgrain.study.from_scratch import (
-    FROM_SCRATCH,
-    learn_from_scratch,
-    scratch_name,
-    scratch_seconds,
-)
 from taskgrain.study.gather import compared_pairs, gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
 from taskgrain.study.pace import extract_seconds, pass_seconds
-from taskgrain.study.random_labels import RANDOM_LABELS, random_task, train_on_random_labels
 from taskgrain.study.source_scores import score_source, scores_name
 from taskgrain.study.subjects import (
     BatchNorm,
@@ -55,6 +48,15 @@ from taskgrain.study.testing import (
     evaluate_subject,
     evaluate_target_episodes,
     evaluation_name,
+)
+from taskgrain.study.trained_controls import (
+    FROM_SCRATCH,
+    RANDOM_LABELS,
+    learn_from_scratch,
+    random_task,
+    scratch_name,
+    scratch_seconds,
+    train_on_random_labels,
 )
 
 SCORE_SECONDS = 6.0

@@ -32,9 +32,13 @@ from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.predict import load_model
 from taskgrain.results import write_rows
 from taskgrain.study.caption_scores import CaptionScores
-from taskgrain.study.coarse_readout import mean_features, read_out_categories, read_out_clips
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.head_scores import HeadScores
+from taskgrain.study.head_scores import (
+    HeadScores,
+    mean_features,
+    read_out_categories,
+    read_out_clips,
+)
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
 from taskgrain.study.networks import own_encoder
