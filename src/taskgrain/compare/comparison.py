@@ -235,7 +235,7 @@ def _evaluate(
 
 
 def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:
-    """Ask each number of shots by itself: not every probe can take all clips of a large pool."""
+    """Plan each number of shots by itself: not every probe can take all clips of a large pool."""
     plans = []
     for shots in plan.shots:
         clips = task.has_support.sum() if shots == "all" else shots * len(task.class_names)

@@ -93,7 +93,7 @@ def single_encoder_interval(
     metric: ClipMetric,
     groups: GroupSums | None = None,
 ) -> Interval:
-    """Say by how much two encoders differ, over other clips of these classes and other draws.
+    """Compute by how much two encoders differ, over other clips of these classes and other draws.
 
     A stratified t interval and test: the encoders and classes are held; the clips of each class
     vary, and the support draws where there are several. What draws and clips share is in both
@@ -131,7 +131,7 @@ def single_encoder_interval(
 def _parts_of_clips(
     scores: Floats, category: NDArray[np.int64], weight: Floats
 ) -> list[tuple[float, float]]:
-    """Give each class's part of the variance, with its degrees of freedom."""
+    """Compute each class's part of the variance, with its degrees of freedom."""
     parts: list[tuple[float, float]] = []
     for each in np.unique(category):
         own = category == each
@@ -142,7 +142,7 @@ def _parts_of_clips(
 
 
 def crossed_classes(bootstrap: ClipBootstrap, *, num_seeds: int, num_draws: int) -> Classes | None:
-    """Say what a crossed interval takes classes for, or None where it cannot be given.
+    """Return what a crossed interval takes classes for, or None where it cannot be given.
 
     Where clips were recorded in groups, the spread of the classes holds that of their groups; of
     fixed classes, or groups of several classes, it would take each clip for itself.

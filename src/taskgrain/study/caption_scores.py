@@ -78,7 +78,7 @@ class SpokenTruth:
         return count_clips(said, true, parse=self._parser.parse, meant=meant)
 
     def captions(self, record: ClipRecord) -> tuple[str, ...]:
-        """Give what may be said of a clip, in words as a decoder says them."""
+        """Return the captions that count as right for a clip, in the words of a decoder."""
         return tuple(map(self.as_said, captions_in(self._form, record)))
 
     def as_said(self, caption: str) -> str:
@@ -92,7 +92,7 @@ class SpokenTruth:
     def is_right_at(
         self, form: CaptionForm, said: Sequence[str], records: Sequence[ClipRecord]
     ) -> list[bool]:
-        """Say which captions are right in a coarser form, once both sides are written in it.
+        """Find which captions are right in a coarser form, once both sides are written in it.
 
         So sources of unlike grain are compared: the truth is what a source of that form has to
         say. Objects are simplified by one rule on both sides. What fits no template stays as it is.
@@ -132,14 +132,14 @@ class SpokenTruth:
         return _words_of(meaning.template, meaning.objects, form)
 
     def _template(self, record: ClipRecord) -> str:
-        """Give a clip's template; in captions without objects its brackets are words."""
+        """Return a clip's template; in captions without objects its brackets are words."""
         is_bare = self._form == "template"
         return template_as(
             self._rule, strip_brackets(record.template) if is_bare else record.template
         )
 
     def _meaning(self, record: ClipRecord) -> ParsedCaption | None:
-        """Say what a clip's caption means; None for a free sentence, which is parsed."""
+        """Return what a clip's caption means; None for a free sentence, which is parsed."""
         if is_free(record.template, record.caption):
             return None
         objects = objects_of(record.placeholders, self._form)
@@ -241,7 +241,7 @@ class CaptionScores:
         return all(is_free(record.template, record.caption) for record in self._records)
 
     def _directed(self) -> list[ClipRecord]:
-        """Give the clips of which a true caption says a direction, whatever is said of them."""
+        """List the clips of which a true caption names a direction, whatever the decoder writes."""
         counts = self._truth.count([""] * len(self._records), self._records)
         pairs = zip(self._records, counts, strict=True)
         return [record for record, counted in pairs if counted.num_directed]
@@ -259,7 +259,7 @@ class CaptionScores:
         return scores
 
     def _floors(self) -> dict[Control, list[str]]:
-        """Say captions from the training annotations alone, in the source's form."""
+        """Write captions from the training annotations alone, in the source's form."""
         references = self._clips(self._records)
         training = self._clips(self._manifest.split(Split.TRAIN))
         found = floor_captions(references, training, seed=SEED)
@@ -284,7 +284,7 @@ def _proportion(tally: Tally) -> Interval | None:
 
 
 def _slots(record: ClipRecord, form: CaptionForm) -> tuple[str | None, tuple[str, ...]]:
-    """Give a clip's template in a form, and what fills it; a free sentence has none."""
+    """Return a clip's template in a form, and what fills it; a free sentence has none."""
     if is_free(record.template, record.caption):
         return None, ()
     if form == "template":
@@ -293,7 +293,7 @@ def _slots(record: ClipRecord, form: CaptionForm) -> tuple[str | None, tuple[str
 
 
 def blind(said: Sequence[str], is_decoded: Sequence[bool]) -> list[str]:
-    """Give what a decoder says that is shown another clip each time.
+    """Exchange the captions of a decoder: each clip gets that of another.
 
     What it says of a clip depends on its video alone, so the captions change places: each goes to
     the next of the decoded clips in a drawn order, and none keeps its own.

@@ -246,7 +246,7 @@ def rows_of_task(
 def _episode_rows(
     inputs: Inputs, keys: list[SubjectKey], target: Target, task: TargetTask, plan: RowPlan
 ) -> list[ResultRow]:
-    """Give the rows of a target's episodes; none unless the study asks for episodes."""
+    """Return the rows of a target's episodes; none in a study without episodes."""
     if not episode_plans(target, inputs.study.transfer):
         return []
     asked = [key for key in keys if asks_episodes(inputs, key, target)]

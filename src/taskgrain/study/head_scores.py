@@ -118,7 +118,7 @@ class HeadScores:
         return scores
 
     def _most_frequent(self) -> HeadAnswers:
-        """Give what one says who always holds the most frequent training category likeliest."""
+        """Answer as if the most frequent training category were always the likeliest."""
         scores = torch.from_numpy(self._counts).double().expand(len(self._records), -1)
         everyone = torch.ones(len(self._records), dtype=torch.bool)
         return HeadAnswers(scores, self._answers.target, everyone)
@@ -150,7 +150,7 @@ def read_out_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
 def mean_features(
     encoder: nn.Module, batches: Iterable[Batch], device: str
 ) -> Iterator[tuple[tuple[str, ...], NDArray[np.float32]]]:
-    """Give the clip ids of each batch with float32 (B, D), the mean over an encoder's steps."""
+    """Yield the clip ids of each batch with float32 (B, D), the mean over an encoder's steps."""
     for batch in batches:
         features = encoder(batch.video.to(device)).float()  # (B, T', D)
         yield batch.clip_ids, features.mean(dim=1).cpu().numpy()

@@ -76,7 +76,7 @@ def tasks_of(inputs: Inputs, target: Target, seed: int | None) -> list[TargetTas
 def target_tasks(
     target: Target, manifest: Manifest, store: FrameStore | None, strata: Strata | None = None
 ) -> list[TargetTask]:
-    """Ask for the category, then for each factor: "kitchenware", "kitchenware/motion", ...
+    """List the task of the category, then of each factor: "kitchenware", "kitchenware/motion", ...
 
     Tasks that were drawn for the target follow the factors that its settings name.
 

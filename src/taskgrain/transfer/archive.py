@@ -165,7 +165,7 @@ def extract_in_parts(
 
     Args:
         output: the file that the parts will become; it is neither read nor written here.
-        make: gives the arrays of a part by its number, 0 to `num_parts` - 1: the same ones
+        make: returns the arrays of a part by its number, 0 to `num_parts` - 1: the same ones
             whenever it is called. What it raises is passed on; the parts before are kept.
         num_parts: how many there are.
         key: text that is another for other settings, weights, clips or numbers of parts.
@@ -185,7 +185,7 @@ def extract_in_parts(
 
 
 def held_key(output: Path) -> str | None:
-    """Give the key of the parts that lie beside an output; None where there are none."""
+    """Read the key of the parts that lie beside an output; None where there are none."""
     path = _folder(output) / "key"
     return path.read_text(encoding="utf-8") if path.is_file() else None
 

@@ -126,7 +126,7 @@ def correct_endpoints(
 
 
 def detectable_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) -> list[ResultRow]:
-    """Say of each endpoint how large a mean difference its seeds would find: descriptive.
+    """Compute how large a mean difference the seeds of each endpoint would find: descriptive.
 
     The smallest that the paired t test over as many seeds finds with power .8 at level .05, from
     the standard deviation of the differences of these seeds; from two seeds up. The value has the

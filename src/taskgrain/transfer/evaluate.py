@@ -304,7 +304,7 @@ def evaluate_episodes(
 
 
 def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
-    """Give what of features (N, T', D) a probe reads that reads no steps; (N, D) stay.
+    """Collapse the steps of (N, T', D) for probes that take one vector a clip; (N, D) stay.
 
     Returns:
         All steps side by side (N, T' * D), or else their mean (N, D), summed in float64 as

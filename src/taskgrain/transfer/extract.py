@@ -41,7 +41,7 @@ class HasChannels(Protocol):
 
     @property
     def channel_widths(self) -> tuple[int, int]:
-        """Give D_s and D_t; 0 for a channel that is absent."""
+        """Return D_s and D_t; 0 for a channel that is absent."""
         ...
 
     def channel_features(self, video: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class HasChannels(Protocol):
 def encoder_reader(
     encoder: nn.Module, places: Collection[Place], *, device: torch.device
 ) -> ReadVideo:
-    """Give the function that reads a frozen encoder at some places, in one pass over a video.
+    """Return the function that reads a frozen encoder at some places, in one pass over a video.
 
     The encoder, which maps uint8 (B, T, H, W, 3), RGB, to float (B, T', D), is put into eval mode
     on `device`, and is to stay so.
@@ -82,7 +82,7 @@ def encoder_reader(
 
 
 def place_facts(encoder: nn.Module, place: Place) -> dict[str, object]:
-    """Say what the header of features must tell of a place: the widths of the two channels."""
+    """Return what the header of features needs at a place: the widths of the two channels."""
     if place == "channels" and isinstance(encoder, HasChannels):
         return {CHANNEL_WIDTHS: list(encoder.channel_widths)}
     return {}
@@ -94,7 +94,7 @@ def collect_places(
     """Apply `read` to the video of every batch, without autocast: a part of `extract_in_parts`.
 
     Args:
-        read: gives float32 with a row a clip.
+        read: returns float32 with a row a clip.
         batches: clips in any order and batch size.
         device: where to compute.
 
@@ -216,7 +216,7 @@ def outer_frames(
 def duration(
     store: FrameStore, records: Sequence[ClipRecord], header: Mapping[str, object]
 ) -> FeatureSet:
-    """Give how long each stored clip is: float32 (N, 2), seconds and their natural logarithm.
+    """Measure how long each stored clip is: float32 (N, 2), seconds and their natural logarithm.
 
     Raises:
         ValueError: if there are no clips, or the store lacks one.
@@ -229,7 +229,7 @@ def duration(
 def byte_size(
     store: FrameStore, records: Sequence[ClipRecord], header: Mapping[str, object]
 ) -> FeatureSet:
-    """Give how large each clip's file is: float32 (N, 2), kilobytes and their natural logarithm.
+    """Measure how large each clip's file is: float32 (N, 2), kilobytes and their natural logarithm.
 
     Of a folder of frames all files count.
 

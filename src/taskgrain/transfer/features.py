@@ -52,7 +52,7 @@ class FeatureSet:
         _refuse_not_finite(self.clip_ids, self.features)
 
     def of(self, clip_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Give the features of these clips, in this order: float32 (n, D) or (n, T', D).
+        """Return the features of these clips, in this order: float32 (n, D) or (n, T', D).
 
         Raises:
             ResultError: naming the clips that have none.
@@ -219,7 +219,7 @@ def fingerprint(
 
 
 def file_sha256(path: Path) -> str:
-    """Give the SHA-256 of a file's bytes: 64 hexadecimal digits."""
+    """Compute the SHA-256 of a file's bytes: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -254,7 +254,7 @@ TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
 
 
 def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
-    """Give what a read-out reads of the features at its place.
+    """Return what a read-out reads of the features at its place.
 
     "-mean" and "lstm-steps" keep every step: a probe that reads steps is given all of them, and
     others their mean, or of "lstm-steps" all of them side by side (`evaluate.flat`). "lstm-last"

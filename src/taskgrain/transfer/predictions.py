@@ -293,13 +293,13 @@ def _check_episodes(
             f"{path}: the truth is {truth.tolist()}; expected 0 to {header.num_ways - 1}, way "
             "after way, each as often"
         )
-    told = (header.subject, header.target, header.n, header.failed, header.truncated)
-    wanted = (
+    found = (header.subject, header.target, header.n, header.failed, header.truncated)
+    expected = (
         evaluation.subject,
         evaluation.target,
         len(evaluation.clip_ids),
         evaluation.failed,
         evaluation.truncated,
     )
-    if told != wanted:
-        raise ResultError(f"{path}: answers are of {told}; expected {wanted}")
+    if found != expected:
+        raise ResultError(f"{path}: answers are of {found}; expected {expected}")

@@ -44,7 +44,7 @@ PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that an
 def clip_rows(
     evaluations: Iterable[Evaluation], *, study: str, bootstrap: ClipBootstrap
 ) -> list[ResultRow]:
-    """Give one row an evaluation, probe, number of shots and metric, with a "clips" interval.
+    """Write one row an evaluation, probe, number of shots and metric, with a "clips" interval.
 
     Args:
         evaluations: of one target, with true labels.
@@ -78,7 +78,7 @@ def clip_rows(
 
 
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
-    """Give one row an evaluation with permuted labels, probe and number of shots.
+    """Write one row an evaluation with permuted labels, probe and number of shots.
 
     Its interval is over draws and its `p` is against chance, uncorrected: whoever reads the rows
     counts them and asks `statistics.alarm.is_alarm`.
@@ -105,7 +105,7 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
 
 
 def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRow]:
-    """Give the mean over encoder seeds with its t interval, where a source has two or more.
+    """Compute the mean over encoder seeds with its t interval, where a source has two or more.
 
     Rows have no seed; `n` stays the number of scored clips of each seed. Where every seed answers
     alike, as an encoder does of which nothing was drawn, there is no sample, and no interval.
@@ -135,7 +135,7 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
 
 
 def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
-    """Give what needs no features: chance (top-1, 1 / K) and the majority class of the pool.
+    """Score what needs no features: chance (top-1, 1 / K) and the majority class of the pool.
 
     A failed clip is wrong for the majority as for everyone. Ties go to the class of the lower
     index.
@@ -220,7 +220,7 @@ def row_of(
 
 
 def metric_value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
-    """Give an accuracy of one evaluation, in [0, 1]."""
+    """Compute an accuracy of one evaluation, in [0, 1]."""
     return weighed(evaluation.scores(answers), clip_weights(evaluation.labels, metric=metric))
 
 

@@ -71,7 +71,7 @@ class TargetTask:
 
 
 def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | None]) -> TargetTask:
-    """Ask for one factor of the same clips, as "kitchenware/motion" asks for the motion alone.
+    """Build the task of one factor of the same clips: "kitchenware/motion" is about motion alone.
 
     Args:
         task: whose clips are asked about.
@@ -202,7 +202,7 @@ def _one_draw(
     num_shots: int,
     entropy: tuple[int, int],
 ) -> NDArray[np.int64]:
-    """Give int64 (K * k,)."""
+    """Draw k clips of every class: int64 (K * k,)."""
     generator = np.random.default_rng(entropy)
     permuted = [generator.permutation(clips) for clips in members]
     return np.concatenate([clips[usable[clips]][:num_shots] for clips in permuted])
@@ -360,7 +360,7 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
 def _too_few(
     task: TargetTask, plan: EpisodePlan, is_able: NDArray[np.bool_], counts: Labels
 ) -> str:
-    """Say which classes lack clips, the poorest first; counts (2, K): usable, and for queries."""
+    """Name the classes that lack clips, the poorest first; counts (2, K): usable, for queries."""
     short = sorted(
         (int(mine), int(asked), name)
         for mine, asked, name, able in zip(*counts, task.class_names, is_able, strict=True)

@@ -49,7 +49,7 @@ def trend_rows(
     study: str,
     metric: ClipMetric,
 ) -> list[ResultRow]:
-    """Give the slope over nested classification levels, for each read-out, probe and shots.
+    """Compute the slope over nested classification levels, for each read-out, probe and shots.
 
     The value is the gain per level step, in the metric's unit: levels stand at 0, 1, ..., L - 1,
     and a least-squares line is laid through them. Each seed has a row with its own slope; from

@@ -48,13 +48,13 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[mi
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """Give the likeliest class of each of the features X (N, D), of equals the first: (N,)."""
+        """Return the likeliest class of each row of X (N, D), of equals the first: (N,)."""
         scores = self._scores(X)
         predicted: NDArray[np.generic] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
     def predict_proba(self, X: ArrayLike) -> Floats:
-        """Give float64 (N, K), rows that sum to 1, columns in the order of `classes_`."""
+        """Compute probabilities (N, K), float64; rows sum to 1, columns are those of `classes_`."""
         return self.probabilities(self._scores(X))
 
     @property
@@ -181,6 +181,6 @@ CLASSIFIERS: dict[ProbeName, Callable[[], ProbeClassifier]] = {
 
 
 def _num_steps(given: ArrayLike) -> int | None:
-    """Give T' of features (N, T', D); None for (N, D), and for what is no array of numbers."""
+    """Return T' of features (N, T', D); None for (N, D), and for what is no array of numbers."""
     shape = getattr(given, "shape", None)
     return int(shape[1]) if shape is not None and len(shape) == 3 else None

@@ -88,7 +88,7 @@ class NearestMean(Probe):
         return LinearScores(means, -0.5 * (means**2).sum(axis=2), (None,) * len(labels), None)
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Give the posterior."""
+        """Compute the posterior."""
         return softmax(scores)
 
 
@@ -140,7 +140,7 @@ class Ridge(Probe):
 
 
 def _left_out(axes: Axes, target: Floats, moment: Floats, alpha: float) -> Floats:
-    """Give the mean squared error of each clip under the fit to the others: (S,).
+    """Compute the mean squared error of each clip under the fit to the others: (S,).
 
     The error of a clip that is left out is its residual over one minus its leverage.
     """
@@ -212,7 +212,7 @@ class LogisticRegression(Probe):
         )
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Give the modelled probabilities."""
+        """Compute the modelled probabilities."""
         return softmax(scores)
 
     def _fit(self, axes: Axes, labels: Labels, num_classes: int) -> LinearScores:
@@ -256,7 +256,7 @@ def _choose_strength(axes: Axes, target: Floats, labels: Labels) -> Choice:
 
 
 def _solve(problems: SoftmaxProblems, *, tolerance: float = TOLERANCE) -> Floats:
-    """Give weights and intercepts in the principal axes: (S, K, R + 1)."""
+    """Solve for weights and intercepts in the principal axes: (S, K, R + 1)."""
     if problems.target.shape[1] == 2:
         # One weight vector for two classes is two of half the length: half the penalty.
         problems = replace(problems, strength=problems.strength / 2)

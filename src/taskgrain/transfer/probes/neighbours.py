@@ -69,7 +69,7 @@ class NeighbourVotes:
         return tuple(f"k={k}" for k in self.num_neighbours)
 
     def scores(self, query: Floats) -> Floats:
-        """Give each class's share of the votes for query (S, Q, D): float64 (S, Q, K)."""
+        """Compute each class's share of the votes for query (S, Q, D): float64 (S, Q, K)."""
         shares = np.empty((len(query), query.shape[1], self.num_classes))
         for problem, k in enumerate(self.num_neighbours):
             for start in range(0, query.shape[1], QUERY_BLOCK):

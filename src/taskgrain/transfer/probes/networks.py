@@ -52,7 +52,7 @@ class TrainedNetworks:
     chosen_on: str | None
 
     def scores(self, query: Floats) -> Floats:
-        """Give the logits of query (S, Q, D) or (S, Q, T', D): float64 (S, Q, K)."""
+        """Compute the logits of query (S, Q, D) or (S, Q, T', D): float64 (S, Q, K)."""
         forward = FORMS[self.form][1]
         # In float64, a clip's answer does not depend on how many are asked about with it.
         weights = {name: each.double() for name, each in self.weights.items()}

@@ -48,7 +48,7 @@ class NetworkProbe(Probe):
         )
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Give the modelled probabilities."""
+        """Compute the modelled probabilities."""
         return softmax(scores)
 
 

@@ -118,7 +118,7 @@ def principal_axes(mean: Floats, centred: Floats, *, gram: Floats | None) -> Axe
 
 
 def _above_rounding(energy: Floats, num_clips: int) -> tuple[Floats, Floats]:
-    """Give energies (S, R), nothing where they are rounding, and their square roots."""
+    """Set energies (S, R) that are rounding to 0; return them and their square roots."""
     kept = np.where(energy > energy[:, -1:] * (num_clips * EPSILON), energy, 0.0)
     return kept, np.sqrt(kept)
 
