@@ -18,11 +18,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from taskgrain.transfer.episodes import EpisodePlan, evaluate_episodes, sample_episodes
-from taskgrain.transfer.evaluate import Subject
+from taskgrain.transfer.answers import Subject
+from taskgrain.transfer.evaluate import SubjectFeatures, evaluate_episodes
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import EpisodePlan, TargetTask, sample_episodes
 
 CLASSES, SUPPORT, SCORED, GAP = 20, 30, 30, 0.2  # clips of each class; apart against noise of 1
 WIDTHS = (128, 256, 512)
@@ -30,7 +30,7 @@ PLAN = EpisodePlan(num_ways=5, num_shots=5, num_queries=15, num_episodes=600, se
 ROUNDS, WANTED = 3, 16.0
 
 
-def make(width: int) -> tuple[Subject, TargetTask]:
+def make(width: int) -> tuple[SubjectFeatures, TargetTask]:
     generator = np.random.default_rng(width)
     support, query = (np.repeat(np.arange(CLASSES), each) for each in (SUPPORT, SCORED))
     labels = np.concatenate([support, query])
@@ -45,17 +45,19 @@ def make(width: int) -> tuple[Subject, TargetTask]:
         query_labels=query,
     )
     clips = FeatureSet(task.support_ids + task.query_ids, features, {})
-    return Subject("source", 0, "lstm-mean", None, clips, Standardiser.of(features)), task
+    subject = Subject("source", 0, "lstm-mean", None)
+    return SubjectFeatures(subject, clips, Standardiser.of(features)), task
 
 
-def answer(subject: Subject, task: TargetTask, plan: EpisodePlan) -> NDArray[np.float64]:
-    return evaluate_episodes(subject, task, plan=plan, probe="logistic-regression").accuracies
+def answer(tested: SubjectFeatures, task: TargetTask, plan: EpisodePlan) -> NDArray[np.float64]:
+    found = evaluate_episodes(tested, task, plan=plan, probe="logistic-regression")
+    return found.accuracies(found.answers[0])
 
 
-def loop(subject: Subject, task: TargetTask, plan: EpisodePlan) -> NDArray[np.float64]:
+def loop(tested: SubjectFeatures, task: TargetTask, plan: EpisodePlan) -> NDArray[np.float64]:
     episodes = sample_episodes(task, plan=plan)
-    pool = subject.features.of(task.support_ids)
-    scored = subject.features.of(task.query_ids)
+    pool = tested.features.of(task.support_ids)
+    scored = tested.features.of(task.query_ids)
     ways = np.repeat(np.arange(plan.num_ways), plan.num_shots)
     truth = np.repeat(np.arange(plan.num_ways), plan.num_queries)
     accuracies: list[float] = []

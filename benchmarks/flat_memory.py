@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from taskgrain.study.gather import RowPlan, rows_of_task
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
+from taskgrain.transfer.archive import PART_CLIPS, extract_in_parts, remove_parts
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.features import write_feature_parts
-from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
 from taskgrain.transfer.predictions import write_evaluation
 from taskgrain.transfer.task import TargetTask
 
@@ -64,10 +64,7 @@ def write_answers(folder: Path, num_clips: int) -> None:
             return Answers(probe, shots, predicted, None, None)
 
         evaluation = Evaluation(
-            source,
-            seed,
-            readout,
-            "pixels" if source is None else None,
+            Subject(source, seed, readout, "pixels" if source is None else None),
             task.name,
             task.class_names,
             task.query_ids,

@@ -25,7 +25,7 @@ from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.learned import FLOORS, SOURCE_VALIDATION
 from taskgrain.results import ResultRow, read_rows
-from taskgrain.study.spoken_truth import SpokenTruth
+from taskgrain.study.caption_scores import SpokenTruth
 from taskgrain.tabletop.shapes import PALETTE
 
 CAPTION_FLOORS = ("commonest-word", "commonest-caption", "same-category")

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+
+from taskgrain.transfer.answers import Evaluation
 
 PUSH = "Pushing [something] from left to right"
 PULL = "Pulling [something] from left to right"
@@ -76,3 +79,9 @@ def row(clip_id: str, template: str = PUSH, *placeholders: str) -> dict[str, obj
         "template": template,
         "placeholders": filling,
     }
+
+
+def measured_as(evaluation: Evaluation, **changes: object) -> Evaluation:
+    """Return an evaluation of another subject: `measured_as(one, seed=3)`."""
+    subject = replace(evaluation.subject, **changes)  # type: ignore[arg-type]
+    return replace(evaluation, subject=subject)

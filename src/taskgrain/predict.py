@@ -33,8 +33,7 @@ from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
 from taskgrain.models.weights import FirstWeightsLeftOut, check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
-from taskgrain.transfer.features import mean_over_steps
-from taskgrain.transfer.readouts import PLACE_OF, read_out
+from taskgrain.transfer.features import PLACE_OF, mean_over_steps, read_out
 
 if TYPE_CHECKING:
     from taskgrain.names import Readout

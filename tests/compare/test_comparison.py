@@ -16,17 +16,11 @@ from taskgrain.compare.notes import alarms_of, notes_of, preview_of
 from taskgrain.compare.plan import COMPARED_PROBES, ComparePlan
 from taskgrain.errors import ConfigError, ManifestError, ResultError
 from taskgrain.results import find, read_rows, select
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import (
-    Evaluation,
-    ProbePlan,
-    Subject,
-    evaluate,
-    evaluate_both,
-)
+from taskgrain.transfer.answers import Evaluation, Subject
+from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 from tests.compare.made import class_of, clip_names, features_of, write_labels, write_npz
 
 PLAN = ComparePlan(probes=("nearest-mean", "ridge"), shots=(1, "all"), num_draws=20)
@@ -81,7 +75,7 @@ def test_features_without_any_class_in_them_are_at_chance(folder: Path, tmp_path
 def test_the_numbers_are_those_of_the_transfer_protocol(folder: Path, two: Comparison) -> None:
     features = FeatureSet(tuple(CLIPS), features_of(CLIPS, gap=0.3, seed=0), {})
     pool = Standardiser.of(features.of(two.task.support_ids))
-    subject = Subject("weak", 0, "given", None, features, pool)
+    subject = SubjectFeatures(Subject("weak", 0, "given", None), features, pool)
     plan = ProbePlan(probes=PLAN.probes, shots=PLAN.shots, num_draws=20, seed=0)
     evaluation = evaluate(subject, two.task, plan=plan)
     assert len(evaluation.answers) == 4
@@ -402,11 +396,11 @@ def test_features_of_extreme_scale_are_scored_or_named_with_their_source(
     assert probes_of(found) == COMPARED_PROBES
 
     def refuse(
-        subject: Subject, task: TargetTask, *, plan: ProbePlan
+        tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan
     ) -> tuple[Evaluation, Evaluation]:
-        if subject.source == "odd":
+        if tested.subject.source == "odd":
             raise ResultError("probe ridge: no solution")
-        return evaluate_both(subject, task, plan=plan)
+        return evaluate_both(tested, task, plan=plan)
 
     monkeypatch.setattr("taskgrain.compare.comparison.evaluate_both", refuse)
     with pytest.raises(ResultError, match="odd, seed 0: probe ridge: no solution"):

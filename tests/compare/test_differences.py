@@ -19,7 +19,8 @@ from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
+from tests.making import measured_as
 
 CATEGORY = np.repeat(np.arange(5), 8)
 
@@ -28,10 +29,7 @@ def evaluation(source: str, seed: int, right: NDArray[np.bool_]) -> Evaluation:
     """Answers that are right where wanted: right bool (draws, N)."""
     predicted = np.where(right, CATEGORY, (CATEGORY + 1) % 5).astype(np.int16)
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout="given",
-        control=None,
+        subject=Subject(source, seed, "given", None),
         target="y",
         class_names=tuple("abcde"),
         clip_ids=tuple(map(str, range(len(CATEGORY)))),
@@ -127,7 +125,7 @@ def test_nothing_is_tested_over_too_few_clips_of_a_class() -> None:
         )
         for each in few
     ]
-    other = [replace(few[0], source="a")]
+    other = [measured_as(few[0], source="a")]
     _, found = differences(few, other, bootstrap=ClipBootstrap(np.repeat([0, 1], 4), seed=0))
     assert [(each.row.p, each.row.interval) for each in found] == [(None, None)] * 2
 
@@ -289,7 +287,7 @@ def test_a_difference_that_a_probe_failed_at_stays_in_the_family() -> None:
 
 def test_seeds_that_answer_alike_are_one_encoder_and_not_tested() -> None:
     first, primary = (
-        [replace(each, seed=seed) for seed in range(3)]
+        [measured_as(each, seed=seed) for seed in range(3)]
         for each in (
             random_evaluations("a", 1, share=0.7)[0],
             random_evaluations("b", 1, share=0.5)[0],

@@ -92,10 +92,10 @@ def episodes(count: Count, run: str) -> None:
     """Answer the episodes of a run's first source."""
     from taskgrain.config.load import load_study
     from taskgrain.study.datasets import lay_out
-    from taskgrain.study.episodes import evaluate_target_episodes
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
     from taskgrain.study.subjects import subjects
+    from taskgrain.study.testing import evaluate_target_episodes
 
     folder = RunFolder(Path(run))
     study = load_study(str(folder.study))

@@ -15,8 +15,8 @@ from taskgrain.study.checking import ledger_lines
 from taskgrain.study.datasets import lay_out
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.targets import episode_plans, target_tasks
-from taskgrain.transfer.episode_answers import read_episode_file
-from taskgrain.transfer.episodes import sample_episodes
+from taskgrain.transfer.predictions import read_episodes
+from taskgrain.transfer.task import sample_episodes
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 TEXT = """extends = "smoke"
@@ -142,20 +142,24 @@ def test_a_study_of_a_few_shot_list_asks_episodes_of_every_source_and_control(
     assert (value.draws, value.n, value.interval) == (4, 16, "episodes")
     files = sorted((run / "predictions").glob("*.episodes.answers.npz"))
     assert len(files) == 3  # two sources, and pixels
-    found = {path.name.split(".")[0]: read_episode_file(path) for path in files}
-    kinds = [(each.probe, each.shots) for each in found["categories-seed-0"]]
+    settings = load_study(str(study))
+    dataset = lay_out(settings, RunFolder(run))["listed"]
+    task = target_tasks(settings.targets[0], dataset.manifest(), dataset.frames())[0]
+    found = {path.name.split(".")[0]: read_episodes(path, task, pooled=True) for path in files}
+    categories, pixels = found["categories-seed-0"], found["pixels"]
+    assert categories is not None
+    assert pixels is not None
+    kinds = [(each.probe, each.shots) for each in categories.answers]
     assert kinds == [
         (probe, shots)
         for shots in (1, 3)
         for probe in ("nearest-mean", "logistic-regression", "attentive")
     ]
-    assert {each.probe for each in found["pixels"]} == {"nearest-mean", "logistic-regression"}
-    assert found["categories-seed-0"][3].accuracies.mean() == pytest.approx(value.value)
+    assert {each.probe for each in pixels.answers} == {"nearest-mean", "logistic-regression"}
+    mean = categories.accuracies(categories.answers[3]).mean()
+    assert mean == pytest.approx(value.value)
     scored = find(rows, source="categories", probe="nearest-mean", shots=1, metric="top-1",
                   control=None, versus=None)  # fmt: skip
     assert (scored.n, scored.target) == (8, "listed")
-    settings = load_study(str(study))
-    dataset = lay_out(settings, RunFolder(run))["listed"]
-    task = target_tasks(settings.targets[0], dataset.manifest(), dataset.frames())[0]
     for plan in episode_plans(settings.targets[0], settings.transfer):
         assert sample_episodes(task, plan=plan).query.shape == (4, 4)

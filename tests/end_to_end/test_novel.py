@@ -24,9 +24,9 @@ from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import splits_of, task_of
 from taskgrain.study.networks import new_encoder
-from taskgrain.study.random_labels import random_task
 from taskgrain.study.subjects import FeaturesKey, SubjectKey
 from taskgrain.study.testing import read_subject
+from taskgrain.study.trained_controls import random_task
 from taskgrain.train.calibrate import calibrate_batch_norm
 from taskgrain.transfer.features import read_features
 from taskgrain.transfer.predictions import read_evaluation

@@ -13,7 +13,7 @@ from taskgrain.models.pretrained import opening
 from taskgrain.models.pretrained.encoder import NetworkShape, Preparation
 from taskgrain.models.pretrained.opening import WantedNetwork
 from taskgrain.predict import load_model
-from taskgrain.transfer.controls import motion_energy, raw_pixels
+from taskgrain.transfer.extract import motion_energy, raw_pixels
 from tests.extraction.making import SAMPLING, checkpoint
 
 VIDEO = torch.randint(

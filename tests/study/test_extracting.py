@@ -210,11 +210,11 @@ def test_frozen_weights_are_read_once_for_every_seed(
     assert {Path(name).name for name in digests(inputs)} == files
     (target,) = inputs.study.targets
     first, second = (read_subject(inputs, key, target) for key in keys[:2])
-    assert (first.source, first.seed, second.seed) == ("image", 0, 1)
+    assert (first.subject.source, first.subject.seed, second.subject.seed) == ("image", 0, 1)
     assert first.features.features.shape == (20, 512)
     assert np.array_equal(first.features.features, second.features.features)
     adapted = read_subject(inputs, keys[2], target)
-    assert adapted.readout == "lstm-mean+target-norm"
+    assert adapted.subject.readout == "lstm-mean+target-norm"
     assert not np.allclose(adapted.features.features, first.features.features, atol=1e-3)
     assert np.array_equal(adapted.standardiser.mean, first.standardiser.mean)
     drawn = extracting._subject(inputs, RANDOM, ("output",)).encoder

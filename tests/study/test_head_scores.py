@@ -11,8 +11,7 @@ from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.metrics.across_grains import HeadAnswers
-from taskgrain.study.coarse_readout import read_out_categories, read_out_clips
-from taskgrain.study.head_scores import HeadScores
+from taskgrain.study.head_scores import HeadScores, read_out_categories, read_out_clips
 from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.transfer.probes import LogisticRegression, Standardiser
@@ -162,6 +161,6 @@ def test_the_read_out_is_fitted_on_as_many_clips_for_every_source(
 ) -> None:
     training = manifest.split(Split.TRAIN)
     assert read_out_clips(training) == list(training)
-    monkeypatch.setattr("taskgrain.study.coarse_readout.MAX_TRAINING_CLIPS", 5)
+    monkeypatch.setattr("taskgrain.study.head_scores.MAX_TRAINING_CLIPS", 5)
     assert len(read_out_clips(training)) == 5
     assert read_out_clips(training) == read_out_clips(training)

@@ -17,10 +17,9 @@ from taskgrain.errors import ConfigError, TaskgrainError
 from taskgrain.study.datasets import SOURCE, lay_out, shards
 from taskgrain.study.folder import RunFolder, claim
 from taskgrain.study.leaks import refuse_leaks
-from taskgrain.study.novelty import refuse_seen
 from taskgrain.study.run import lay_out_study
 from taskgrain.study.seed_clips import seed_clips
-from taskgrain.study.targets import clips_asked, rotates, target_tasks, task_seeds
+from taskgrain.study.targets import clips_asked, refuse_seen, rotates, target_tasks, task_seeds
 from tests.making import row, write_annotations
 
 KINDS = {"drop": 5, "hold": 2, "turn": 2}

@@ -1,27 +1,34 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from torch import Tensor, nn
 
 from taskgrain.config.load import load_study
-from taskgrain.errors import ConfigError
+from taskgrain.errors import ConfigError, ResultError
 from taskgrain.jobs.executor import Cell
 from taskgrain.study.datasets import lay_out
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.inputs import EncoderFactory, Inputs
 from taskgrain.study.plan import plan_cells
 from tests.making import PULL, PUSH, row, write_annotations
 
 
-def planned(root: Path, *changes: str, templates: tuple[str, ...] = (PUSH, PULL)) -> list[Cell]:
+def planned(
+    root: Path,
+    *changes: str,
+    templates: tuple[str, ...] = (PUSH, PULL),
+    encoder: EncoderFactory | None = None,
+) -> list[Cell]:
     rows = [row(str(number), templates[number % len(templates)]) for number in range(12)]
     data = write_annotations(root / "data", list(rows[:8]), list(rows[8:]))
     target = f"targets=[{{name='kitchenware', root='{data}'}}]"
     shots = ("transfer.shots=[1]", "primary.shots=1")
     study = load_study("smoke", [f"data.root='{data}'", target, *shots, *changes])
     folder = RunFolder(root / "run")
-    return plan_cells(Inputs(study, folder, lay_out(study, folder), None, "cpu", "fp32"))
+    return plan_cells(Inputs(study, folder, lay_out(study, folder), encoder, "cpu", "fp32"))
 
 
 def named(cells: list[Cell], name: str) -> Cell:
@@ -140,3 +147,45 @@ def test_fewer_passes_are_trainings_of_their_own_that_are_scored_and_not_tested(
     }
     assert not any("passes" in need for need in named(cells, "examples").needs)
     assert trainings[3].cost == pytest.approx(trainings[0].cost / 4)
+
+
+class Alone:
+    """A worker that nobody watches."""
+
+    def report(self, cost: float) -> None: ...
+
+    def advance(self, cost: float) -> None: ...
+
+    def stopping(self) -> bool:
+        return False
+
+
+class Counted(nn.Module):
+    """A user's encoder that counts how often it is built."""
+
+    width = 3
+    built = 0
+
+    def __init__(self, seed: int) -> None:
+        super().__init__()
+        type(self).built += 1
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, video: Tensor) -> Tensor:
+        return video.float().mean((2, 3))
+
+
+def test_the_cell_that_writes_the_rows_is_told_whom_to_read_and_builds_no_encoder(
+    tmp_path: Path,
+) -> None:
+    norms = 'transfer.batch_norm=["source", "target"]'
+    results = planned(tmp_path, norms, "transfer.controls=[]", encoder=Counted)[-1]
+    assert isinstance(results.work, partial)
+    assert [key.name for key in results.work.keywords["keys"]][:2] == [
+        "action-groups-seed-0",
+        "action-groups-seed-0-target-norm",
+    ]
+    built = Counted.built
+    with pytest.raises(ResultError, match="no such file"):  # nothing was scored yet
+        results.work(Alone())
+    assert Counted.built == built > 0

@@ -7,11 +7,10 @@ import pytest
 
 from taskgrain.config.load import load_study
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.episodes import asks_episodes
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.subjects import FeaturesKey, SubjectKey
-from taskgrain.study.testing import permuted_plan_of, probe_plan_of, read_subject
+from taskgrain.study.testing import asks_episodes, permuted_plan_of, probe_plan_of, read_subject
 from taskgrain.transfer.features import FeatureSet, write_features
 from taskgrain.transfer.probes import Standardiser
 

@@ -10,11 +10,12 @@ from scipy import stats
 from taskgrain.names import Control
 from taskgrain.results import ResultRow, find, select
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.transfer.answer import NO_ANSWER
-from taskgrain.transfer.control_rows import control_rows
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
+from taskgrain.transfer.difference_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.task import TargetTask
+from tests.making import measured_as
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(5), [10, 12, 14, 16, 18])
 FAILED = "q3"
@@ -50,10 +51,7 @@ def evaluation(
         return Answers(probe, 5, predicted, "C=0.1", "fixed in advance")
 
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout=readout,
-        control=control,
+        subject=Subject(source, seed, readout, control),
         target="kitchenware",
         class_names=TASK.class_names,
         clip_ids=IDS,
@@ -93,7 +91,8 @@ def seed_means(source: str | None, control: Control | None = None) -> NDArray[np
     own = [
         each
         for each in evaluations(3)
-        if (each.source, each.control) == (source, control) and each.readout != "channels-mean"
+        if (each.subject.source, each.subject.control) == (source, control)
+        and each.subject.readout != "channels-mean"
     ]
     return np.array([float((each.answers[1].predicted == LABELS).mean()) for each in own])
 
@@ -170,7 +169,7 @@ def test_a_probe_that_failed_leaves_a_row_with_the_reason() -> None:
         replace(
             each, answers=tuple(replace(answers, problem="it broke") for answers in each.answers)
         )
-        if each.control == "motion-energy"
+        if each.subject.control == "motion-energy"
         else each
         for each in evaluations(3)
     ]
@@ -192,9 +191,7 @@ def test_a_control_with_a_head_of_its_own_is_compared_at_the_draws_that_both_hav
     """It has the first two of the six support draws, and no probe."""
     scratch = [
         replace(
-            each,
-            readout="own-head",
-            control="from-scratch",
+            measured_as(each, readout="own-head", control="from-scratch"),
             answers=tuple(
                 replace(answers, probe=None, held=answers.predicted[:2])
                 for answers in each.answers[:1]
@@ -213,7 +210,11 @@ def test_a_control_with_a_head_of_its_own_is_compared_at_the_draws_that_both_hav
     own = select(rows, source="fine", versus="from-scratch")
     assert [row.interval for row in own] == [*["clips"] * 4, "seeds"]  # two draws: not crossed
     assert {(row.probe, row.readout, row.draws) for row in own} == {("ridge", "lstm-mean", 2)}
-    ours = [each for each in evaluations(3) if (each.source, each.control) == ("fine", None)]
+    ours = [
+        each
+        for each in evaluations(3)
+        if (each.subject.source, each.subject.control) == ("fine", None)
+    ]
     for row, mine, theirs in zip(own, ours, scratch, strict=False):
         both = [
             (answers.predicted[:2] == LABELS).mean()

@@ -8,17 +8,12 @@ import pytest
 from taskgrain.errors import ConfigError, ResultError
 from taskgrain.results import Shots
 from taskgrain.statistics.alarm import is_alarm, permuted_label_interval
-from taskgrain.transfer.answer import NO_ANSWER
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import (
-    ProbePlan,
-    Subject,
-    evaluate,
-    evaluate_permuted,
-)
+from taskgrain.transfer.answers import Subject
+from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_permuted
 from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 
 POOL, SCORED = 12, 20  # support and query clips of each class
 CLASSES = ("fork", "knife", "spoon", "tongs")
@@ -39,16 +34,13 @@ def task() -> TargetTask:
     )
 
 
-def subject_of(task: TargetTask, *, gap: float, seed: int = 0) -> Subject:
+def subject_of(task: TargetTask, *, gap: float, seed: int = 0) -> SubjectFeatures:
     generator = np.random.default_rng(seed)
     labels = np.concatenate([task.support_labels, task.query_labels])
     means = gap * generator.normal(size=(len(task.class_names), 16))
     features = (means[labels] + generator.normal(size=(len(labels), 16))).astype(np.float32)
-    return Subject(
-        source="categories",
-        seed=seed,
-        readout="lstm-mean",
-        control=None,
+    return SubjectFeatures(
+        Subject("categories", seed, "lstm-mean", None),
         features=FeatureSet(task.support_ids + task.query_ids, features, {}),
         standardiser=Standardiser.of(3 * features + 1),
     )
@@ -148,7 +140,7 @@ def test_the_same_evaluation_has_the_same_bits(task: TargetTask) -> None:
 def test_permuted_labels_give_chance_whatever_the_features(task: TargetTask) -> None:
     plan = ProbePlan(probes=BOTH, shots=(1, 5), num_draws=100, seed=1)
     evaluation = evaluate_permuted(subject_of(task, gap=5), task, plan=plan)
-    assert evaluation.control == "permuted-labels"
+    assert evaluation.subject.control == "permuted-labels"
     assert len(evaluation.answers) == 4
     for answers in evaluation.answers:
         accuracies = evaluation.correct(answers).mean(axis=1)
@@ -178,7 +170,7 @@ def test_too_few_support_clips_are_refused_before_any_fit(task: TargetTask) -> N
         evaluate(subject_of(task, gap=1), task, plan=replace(PLAN, shots=(13,)))
 
 
-def with_steps(subject: Subject, num_steps: int = 4) -> Subject:
+def with_steps(subject: SubjectFeatures, num_steps: int = 4) -> SubjectFeatures:
     """Spread each feature over steps that average to it."""
     features = subject.features
     noise = np.random.default_rng(1).normal(size=(len(features.clip_ids), num_steps, 16))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,18 +10,22 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from taskgrain.errors import ResultError
-from taskgrain.transfer.archive import write_arrays
+from taskgrain.names import Readout
+from taskgrain.transfer.archive import Parts, extract_in_parts, write_arrays
+from taskgrain.transfer.evaluate import flat
 from taskgrain.transfer.features import (
+    PLACE_OF,
     FeatureSet,
     file_sha256,
     fingerprint,
+    joins_steps,
     mean_over_steps,
     read_features,
     read_header,
+    read_out,
     write_feature_parts,
     write_features,
 )
-from taskgrain.transfer.parts import Parts, extract_in_parts
 
 STEPS = np.random.default_rng(0).normal(size=(3, 5, 4)).astype(np.float32)
 SET = FeatureSet(("a", "b", "c"), STEPS, {"source": "categories", "seed": 0})
@@ -162,3 +167,58 @@ def test_the_fingerprint_changes_with_each_of_its_parts_and_with_nothing_else() 
     assert of() == same
     different = {of(), of(weights="ac"), of(size=65), of(clips=("b", "a")), of(clips=("ab",))}
     assert len(different) == 5
+
+
+EVERY_STEP = np.random.default_rng(0).normal(size=(3, 4, 5)).astype(np.float32)
+WIDE = EVERY_STEP.astype(np.float64)
+MOMENTS = np.concatenate(
+    [WIDE.sum(axis=1) / 4, np.sqrt(((WIDE - WIDE.mean(axis=1)[:, None]) ** 2).sum(axis=1) / 4)],
+    axis=1,
+).astype(np.float32)
+CHANNELS = FeatureSet(("a", "b", "c"), EVERY_STEP, {"channel_widths": [2, 3]})
+
+
+def test_a_study_can_ask_for_every_readout_and_for_no_other() -> None:
+    assert get_args(Readout) == tuple(PLACE_OF)
+
+
+@pytest.mark.parametrize(
+    ("readout", "expected"),
+    [
+        ("lstm-mean", EVERY_STEP),
+        ("lstm-steps", EVERY_STEP),
+        ("lstm-mean-deviation", MOMENTS),
+        ("lstm-last", EVERY_STEP[:, 3]),
+        ("channels-mean", EVERY_STEP),
+        ("spatial-mean", EVERY_STEP[:, :, :2]),
+        ("temporal-mean", EVERY_STEP[:, :, 2:]),
+    ],
+)
+def test_a_readout_is_a_view_of_its_place(
+    readout: Readout, expected: np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+) -> None:
+    found = read_out(CHANNELS, readout)
+    np.testing.assert_allclose(found.features, expected, rtol=1e-6)
+    assert found.features.dtype == np.float32
+    assert found.clip_ids == CHANNELS.clip_ids
+
+
+def test_steps_become_their_mean_or_stand_side_by_side() -> None:
+    joined = flat(EVERY_STEP, joins_steps=True)
+    assert joined.shape == (3, 20)
+    assert joined[1].tolist() == EVERY_STEP[1].ravel().tolist()
+    mean = flat(EVERY_STEP, joins_steps=False)
+    assert np.allclose(mean, EVERY_STEP.mean(axis=1), atol=1e-6)
+    assert flat(mean, joins_steps=True) is mean
+    assert [each for each in PLACE_OF if joins_steps(each)] == ["lstm-steps"]
+
+
+def test_a_channel_that_is_not_there_is_refused() -> None:
+    flat_only = FeatureSet(CHANNELS.clip_ids, EVERY_STEP, {"channel_widths": [5, 0]})
+    assert read_out(flat_only, "spatial-mean").features.shape == (3, 4, 5)
+    with pytest.raises(ValueError, match="temporal-mean: the encoder has no such channel"):
+        read_out(flat_only, "temporal-mean")
+    with pytest.raises(ValueError, match="expected two that add up to 5"):
+        read_out(FeatureSet(CHANNELS.clip_ids, EVERY_STEP, {}), "spatial-mean")
+    with pytest.raises(ValueError, match="needs those of every step"):
+        read_out(FeatureSet(CHANNELS.clip_ids, EVERY_STEP[:, 0], {}), "lstm-mean")

@@ -11,9 +11,8 @@ from scipy import stats
 from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, find, less_target, select
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.gain_rows import gain_rows
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
+from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows, gain_rows
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(4), [20, 30, 40, 50])
 ENDPOINT = Endpoint(
@@ -36,10 +35,7 @@ def evaluation_of(
     right = easy + noise < accuracy
     predicted = np.where(right, labels, (labels + 1) % 4).astype(np.int16)
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout="lstm-mean",
-        control=None,
+        subject=Subject(source, seed, "lstm-mean", None),
         target=target,
         class_names=("a", "b", "c", "d"),
         clip_ids=tuple(f"{index}" for index in range(len(labels))),

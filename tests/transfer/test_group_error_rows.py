@@ -7,8 +7,8 @@ import pytest
 
 from taskgrain.results import find
 from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.group_error_rows import group_error_rows, parted_errors
 from taskgrain.transfer.rows import clip_rows
 
@@ -27,10 +27,7 @@ def evaluation(source: str | None = "fine", *, readout: str = "lstm-mean") -> Ev
         for shots in (1, 5)
     )
     return Evaluation(
-        source=source,
-        seed=0,
-        readout=readout,
-        control=None if source else "pixels",
+        subject=Subject(source, 0, readout, None if source else "pixels"),
         target="novel",
         class_names=CLASSES,
         clip_ids=tuple(map(str, range(len(LABELS)))),

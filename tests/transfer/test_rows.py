@@ -12,10 +12,11 @@ from taskgrain.results import Shots, find, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.student import paired_interval
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import difference_rows
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
+from tests.making import measured_as
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
 BOOTSTRAP = ClipBootstrap(LABELS, seed=0)
@@ -32,10 +33,7 @@ def evaluation_of(source: str, *, seed: int, accuracy: float) -> Evaluation:
         return Answers(probe, shots, predicted.astype(np.int16), "C=0.1", "fixed in advance")
 
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout="lstm-mean",
-        control=None,
+        subject=Subject(source, seed, "lstm-mean", None),
         target="kitchenware",
         class_names=("fork", "knife", "spoon"),
         clip_ids=tuple(f"q{index}" for index in range(len(LABELS))),
@@ -70,7 +68,7 @@ def test_the_values_are_those_of_a_slow_obvious_count() -> None:
     for evaluation in FINE:
         for answers in evaluation.answers:
             for metric in ("top-1", "mean-per-class"):
-                row = find(rows, seed=evaluation.seed, shots=answers.shots, metric=metric)
+                row = find(rows, seed=evaluation.subject.seed, shots=answers.shots, metric=metric)
                 assert row.value == pytest.approx(slow_metric(evaluation, answers, metric))
                 assert row.interval == "clips"
                 assert (row.n, row.failed, row.truncated) == (60, 1, 2)
@@ -112,7 +110,7 @@ def test_one_seed_gives_differences_over_clips_alone() -> None:
 
 
 def test_a_source_does_not_differ_from_itself_and_signs_turn_with_the_pair() -> None:
-    twin = replace(FINE[0], source="twin")
+    twin = measured_as(FINE[0], source="twin")
     (row, *_) = difference_rows(
         [FINE[0], twin], [("categories", "twin")], study="quick", bootstrap=BOOTSTRAP
     )
@@ -152,7 +150,7 @@ def test_permuted_rows_are_judged_against_the_chance_of_clips_that_could_be_deco
     predicted = np.stack([np.full(60, each % 3) for each in range(30)]).astype(np.int16)
     predicted[:, 0] = -1
     answers = Answers("nearest-mean", 1, predicted, None, None)
-    permuted = replace(FINE[0], control="permuted-labels", answers=(answers,))
+    permuted = replace(measured_as(FINE[0], control="permuted-labels"), answers=(answers,))
     (row,) = permuted_rows([permuted], study="quick")
     lost = clip_weights(permuted.labels, metric="mean-per-class")[0]
     assert row.value == pytest.approx((1 - lost) / 3)
@@ -163,7 +161,7 @@ def test_permuted_rows_are_judged_against_the_chance_of_clips_that_could_be_deco
 def test_a_probe_that_answers_one_class_raises_no_alarm() -> None:
     predicted = np.zeros((50, 60), np.int16)
     answers = Answers("nearest-mean", 1, predicted, None, None)
-    permuted = replace(FINE[0], control="permuted-labels", answers=(answers,))
+    permuted = replace(measured_as(FINE[0], control="permuted-labels"), answers=(answers,))
     (row,) = permuted_rows([permuted], study="quick")
     assert row.value == pytest.approx(1 / 3)
     assert row.p is None
@@ -175,8 +173,7 @@ def test_perfect_answers_score_one_whatever_the_number_of_clips(num_clips: int) 
     answers = Answers("nearest-mean", 1, np.tile(labels.astype(np.int16), (3, 1)), None, None)
     perfect = [
         replace(
-            FINE[0],
-            seed=seed,
+            measured_as(FINE[0], seed=seed),
             labels=labels,
             answers=(answers,),
             clip_ids=tuple(map(str, range(num_clips))),
@@ -252,8 +249,8 @@ def test_the_crossed_interval_is_given_where_it_holds_its_coverage() -> None:
 
 def test_equal_read_outs_are_paired_and_one_that_a_source_lacks_gives_no_row() -> None:
     pair = [FINE[0], COARSE[0]]
-    before = [replace(each, readout="channels-mean") for each in pair]
-    alone = replace(FINE[0], readout="spatial-mean")
+    before = [measured_as(each, readout="channels-mean") for each in pair]
+    alone = measured_as(FINE[0], readout="spatial-mean")
     rows = difference_rows(
         [*pair, *before, alone], [("categories", "groups")], study="q", bootstrap=BOOTSTRAP
     )
@@ -266,8 +263,8 @@ def test_equal_read_outs_are_paired_and_one_that_a_source_lacks_gives_no_row() -
 
 def test_one_encoder_asked_under_several_seeds_is_no_sample_of_encoders() -> None:
     theirs = evaluation_of("kinetics", seed=0, accuracy=0.6)
-    frozen = [replace(theirs, seed=seed) for seed in range(3)]
-    other = [replace(COARSE[0], seed=seed) for seed in range(3)]
+    frozen = [measured_as(theirs, seed=seed) for seed in range(3)]
+    other = [measured_as(COARSE[0], seed=seed) for seed in range(3)]
     means = seed_rows([*frozen, *FINE], study="quick")
     assert {row.interval for row in means if row.source == "kinetics"} == {None}
     assert {row.interval for row in means if row.source == "categories"} == {"seeds"}
@@ -362,7 +359,7 @@ def test_a_difference_of_a_failed_probe_says_whose_it_was(is_first: bool) -> Non
 
 def test_permuted_labels_of_a_failed_probe_are_no_test() -> None:
     broken = failing(FINE[0], 1)
-    permuted = [replace(broken, control="permuted-labels", answers=broken.answers[:1])]
+    permuted = [replace(measured_as(broken, control="permuted-labels"), answers=broken.answers[:1])]
     (row,) = permuted_rows(permuted, study="quick")
     assert (row.problem, row.value, row.p) == ("did not converge", None, None)
 

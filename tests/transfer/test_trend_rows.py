@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
 from taskgrain.results import find
-from taskgrain.transfer.evaluate import Answers, Evaluation
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.trend_rows import nested_order, trend_rows
+from tests.making import measured_as
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(2), 10)
 LADDER = ("coarse", "middle", "fine")
@@ -26,10 +27,7 @@ def evaluation_of(source: str, seed: int, right: tuple[int, int]) -> Evaluation:
     predicted = np.array([[0] * right[0] + [1] * (20 - right[0])], dtype=np.int16)
     predicted[0, 10 : 20 - right[1]] = 0
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout="lstm-mean",
-        control=None,
+        subject=Subject(source, seed, "lstm-mean", None),
         target="kitchenware",
         class_names=("fork", "knife"),
         clip_ids=tuple(f"q{index}" for index in range(20)),
@@ -63,21 +61,25 @@ def test_the_slope_is_the_gain_for_each_step_of_the_ladder() -> None:
 
 
 def test_one_seed_gives_its_slope_and_no_test() -> None:
-    own = [each for each in EVALUATIONS if each.seed == 0]
+    own = [each for each in EVALUATIONS if each.subject.seed == 0]
     (row,) = trend_rows(own, LADDER, study="quick", metric="top-1")
     assert (row.seed, row.interval, row.p) == (0, None, None)
 
 
 def test_two_levels_and_controls_have_no_trend() -> None:
     assert trend_rows(EVALUATIONS, LADDER[:2], study="quick", metric="top-1") == []
-    controls = [replace(each, control="shuffled-time") for each in EVALUATIONS]
+    controls = [measured_as(each, control="shuffled-time") for each in EVALUATIONS]
     assert trend_rows(controls, LADDER, study="quick", metric="top-1") == []
     both = trend_rows([*EVALUATIONS, *controls], LADDER, study="quick", metric="top-1")
     assert both == trend_rows(EVALUATIONS, LADDER, study="quick", metric="top-1")
 
 
 def test_a_read_out_that_a_level_lacks_has_no_trend() -> None:
-    other = [replace(each, readout="spatial-mean") for each in EVALUATIONS if each.source != "fine"]
+    other = [
+        measured_as(each, readout="spatial-mean")
+        for each in EVALUATIONS
+        if each.subject.source != "fine"
+    ]
     rows = trend_rows([*EVALUATIONS, *other], LADDER, study="quick", metric="top-1")
     assert {row.readout for row in rows} == {"lstm-mean"}
 

@@ -17,11 +17,9 @@ from taskgrain.models.encoder import ChannelShape
 from taskgrain.report.run_folder import read_study
 from taskgrain.study.alignment_rows import computes_alignment, task_draw_of
 from taskgrain.study.datasets import SOURCE, lay_out
-from taskgrain.study.episodes import asks_episodes, probed_episodes
 from taskgrain.study.examples import example_counts
 from taskgrain.study.extracting import seen_of_clips
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.from_scratch import scratch_plan_of
 from taskgrain.study.gather import endpoints, row_plan_of
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
@@ -37,7 +35,14 @@ from taskgrain.study.settled import settle
 from taskgrain.study.sources import SourceTask
 from taskgrain.study.subjects import SubjectKey, subjects
 from taskgrain.study.targets import clips_asked, target_tasks
-from taskgrain.study.testing import has_permuted_control, permuted_plan_of, probe_plan_of
+from taskgrain.study.testing import (
+    asks_episodes,
+    has_permuted_control,
+    permuted_plan_of,
+    probe_plan_of,
+    probed_episodes,
+)
+from taskgrain.study.trained_controls import scratch_plan_of
 
 Arguments = dict[str, object]
 ABSENT = "(absent)"

@@ -76,7 +76,7 @@ def features(
     from taskgrain.extraction.clips import list_clips
     from taskgrain.extraction.readers import Wanted, open_reader
     from taskgrain.extraction.writing import Extraction, write_clip_features
-    from taskgrain.transfer.readouts import ONE_VECTOR
+    from taskgrain.transfer.features import ONE_VECTOR
 
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")

@@ -33,16 +33,11 @@ from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.train.memory import kept_memory
-from taskgrain.transfer.evaluate import (
-    Evaluation,
-    ProbePlan,
-    Subject,
-    evaluate,
-    evaluate_both,
-)
+from taskgrain.transfer.answers import Evaluation, Subject
+from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet, mean_over_steps
 from taskgrain.transfer.probes import Standardiser
-from taskgrain.transfer.probes.ridge import MAX_KERNEL_CLIPS
+from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
 
@@ -206,29 +201,26 @@ def _measured(
     held = frozenset(features.clip_ids)
     own = frozenset(clip for clip in base.query_ids if clip not in held)
     task = replace(base, failed=unusable | own)
-    subject = _subject(name, seed, features, task)
+    tested = _subject(name, seed, features, task)
     try:
-        return _evaluate(subject, task, plan)
+        return _evaluate(tested, task, plan)
     except ResultError as error:
         raise ResultError(f"{name}, seed {seed}: {error}") from None
 
 
-def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> Subject:
+def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> SubjectFeatures:
     """Take the features as they are; their scale is that of the pool, whose labels are not used."""
     means = mean_over_steps(features)
     pool = [clip for clip, has in zip(task.support_ids, task.has_support, strict=True) if has]
-    return Subject(
-        source=name,
-        seed=seed,
-        readout=READOUT,
-        control=None,
+    return SubjectFeatures(
+        Subject(name, seed, READOUT, control=None),
         features=means,
         standardiser=Standardiser.of(means.of(pool)),
     )
 
 
 def _evaluate(
-    subject: Subject, task: TargetTask, plan: ComparePlan
+    tested: SubjectFeatures, task: TargetTask, plan: ComparePlan
 ) -> tuple[Evaluation, list[Evaluation]]:
     """Evaluate, and control by permuted labels where there are draws to permute: two at least."""
     plans = _probe_plans(plan, task)
@@ -240,9 +232,9 @@ def _evaluate(
     parts, permuted = [], []
     for part in plans:
         if plan.num_draws < 2 or part.shots == ("all",):
-            parts.append(evaluate(subject, task, plan=part))
+            parts.append(evaluate(tested, task, plan=part))
         else:
-            true, shuffled = evaluate_both(subject, task, plan=part)
+            true, shuffled = evaluate_both(tested, task, plan=part)
             parts.append(true)
             permuted.append(shuffled)
     answers = tuple(answers for part in parts for answers in part.answers)
@@ -250,7 +242,7 @@ def _evaluate(
 
 
 def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:
-    """Ask each number of shots by itself: not every probe can take all clips of a large pool."""
+    """Plan each number of shots by itself: not every probe can take all clips of a large pool."""
     plans = []
     for shots in plan.shots:
         clips = task.has_support.sum() if shots == "all" else shots * len(task.class_names)

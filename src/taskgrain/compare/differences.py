@@ -19,8 +19,8 @@ from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
 from taskgrain.statistics.student import from_error
+from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.difference_rows import difference_rows
-from taskgrain.transfer.evaluate import Answers, Evaluation
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +60,7 @@ def differences(
     """
     count = max(len(first), len(primary))
     ours, theirs = _repeated(first, count), _repeated(primary, count)
-    pair = (ours[0].source or "", theirs[0].source or "")
+    pair = (ours[0].subject.source or "", theirs[0].subject.source or "")
     rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
     if bootstrap.groups is not None and bootstrap.groups.spans_classes:
         rows = [row for row in rows if row.interval != "crossed"]
@@ -94,7 +94,7 @@ def single_encoder_interval(
     metric: ClipMetric,
     groups: GroupSums | None = None,
 ) -> Interval:
-    """Say by how much two encoders differ, over other clips of these classes and other draws.
+    """Compute by how much two encoders differ, over other clips of these classes and other draws.
 
     A stratified t interval and test: the encoders and classes are held; the clips of each class
     vary, and the support draws where there are several. What draws and clips share is in both
@@ -132,7 +132,7 @@ def single_encoder_interval(
 def _parts_of_clips(
     scores: Floats, category: NDArray[np.int64], weight: Floats
 ) -> list[tuple[float, float]]:
-    """Give each class's part of the variance, with its degrees of freedom."""
+    """Compute each class's part of the variance, with its degrees of freedom."""
     parts: list[tuple[float, float]] = []
     for each in np.unique(category):
         own = category == each
@@ -143,7 +143,7 @@ def _parts_of_clips(
 
 
 def crossed_classes(bootstrap: ClipBootstrap, *, num_seeds: int, num_draws: int) -> Classes | None:
-    """Say what a crossed interval takes classes for, or None where it cannot be given.
+    """Return what a crossed interval takes classes for, or None where it cannot be given.
 
     Where clips were recorded in groups, the spread of the classes holds that of their groups; of
     fixed classes, or groups of several classes, it would take each clip for itself.
@@ -249,7 +249,8 @@ def _same(evaluation: Evaluation, answers: Answers) -> Answers:
 def _repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:
     if len(evaluations) == count:
         return list(evaluations)
-    return [replace(evaluations[0], seed=seed) for seed in range(count)]
+    one = evaluations[0]
+    return [replace(one, subject=replace(one.subject, seed=seed)) for seed in range(count)]
 
 
 def _key(row: ResultRow) -> tuple[object, ...]:

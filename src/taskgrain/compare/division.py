@@ -20,7 +20,7 @@ ATTEMPTS = 20
 def divide(
     table: LabelTable, groups: Sequence[str] | None, *, seed: int, support_share: float
 ) -> tuple[Side, ...]:
-    """Say on which side each clip stands, in the table's order.
+    """Choose on which side each clip stands, in the table's order.
 
     Where the labels give a split, that is it. Otherwise whole groups are dealt, the largest
     first, to the side whose classes lack most of them; without groups each clip is a group of
@@ -67,7 +67,7 @@ def divide(
 def _deal(
     counts: Sequence[Counter[str]], *, entropy: tuple[int, int, int], share: float
 ) -> list[bool]:
-    """Say of each group whether it is support."""
+    """Choose for each group whether it is support."""
     total: Counter[str] = Counter()
     for each in counts:
         total.update(each)

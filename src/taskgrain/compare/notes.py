@@ -15,7 +15,7 @@ from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 from taskgrain.statistics.groups import FEWEST_FREEDOM
 from taskgrain.statistics.intervals import FEWEST_CLIPS
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE
-from taskgrain.transfer.probes.ridge import MAX_KERNEL_CLIPS
+from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 
 SEEDS_FOR_A_CLAIM = 8  # with fewer, a study of encoder seeds is descriptive (protocol 3)
 SHOWN = 10  # clips named in one note

@@ -21,9 +21,14 @@ from taskgrain.models.weights import weights_sha256
 from taskgrain.names import Readout
 from taskgrain.predict import load_model
 from taskgrain.train.precision import usable_device
-from taskgrain.transfer.controls import motion_energy, raw_pixels
-from taskgrain.transfer.extract import ReadVideo, encoder_reader, place_facts
-from taskgrain.transfer.readouts import CHANNEL_WIDTHS, PLACE_OF
+from taskgrain.transfer.extract import (
+    ReadVideo,
+    encoder_reader,
+    motion_energy,
+    place_facts,
+    raw_pixels,
+)
+from taskgrain.transfer.features import CHANNEL_WIDTHS, PLACE_OF
 
 DEFAULT_FRAMES = 16  # of an encoder that takes any number
 PLAIN: Mapping[str, Callable[[Tensor], Tensor]] = {

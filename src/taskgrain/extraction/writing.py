@@ -24,23 +24,28 @@ from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import ClipError, ResultError, list_problems
 from taskgrain.extraction.clips import Clip, ClipList
 from taskgrain.extraction.readers import Reader
-from taskgrain.transfer.archive import Arrays, stored_shape
-from taskgrain.transfer.extract import ReadVideo, collect_places, feature_set
-from taskgrain.transfer.features import (
-    FeatureSet,
-    fingerprint,
-    mean_over_steps,
-    read_header,
-    write_feature_parts,
-)
-from taskgrain.transfer.parts import (
+from taskgrain.transfer.archive import (
     PART_CLIPS,
+    Arrays,
     Parts,
     extract_in_parts,
     held_key,
     remove_parts,
+    stored_shape,
 )
-from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, Place, joins_steps, read_out
+from taskgrain.transfer.extract import ReadVideo, collect_places, feature_set
+from taskgrain.transfer.features import (
+    ONE_VECTOR,
+    PLACE_OF,
+    FeatureSet,
+    Place,
+    fingerprint,
+    joins_steps,
+    mean_over_steps,
+    read_header,
+    read_out,
+    write_feature_parts,
+)
 
 NO_BATCH = torch.zeros(0, dtype=torch.long)  # no label is looked at
 Tell = Callable[[str], None]

@@ -25,8 +25,8 @@ from taskgrain.report.html import REPORT_NAME, build_parts, render
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
 from taskgrain.results import ResultRow, Shots, read_rows, write_rows
+from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.archive import write_arrays
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.predictions import read_evaluation
 
 COPIED = ("study.toml", "seal.json", "provenance.json")  # where they are there
@@ -115,10 +115,10 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
             arrays[f"right-{index}"] = np.packbits(evaluation.correct(answers))
         header.append(
             {
-                "source": evaluation.source,
-                "seed": evaluation.seed,
-                "control": evaluation.control,
-                "readout": evaluation.readout,
+                "source": evaluation.subject.source,
+                "seed": evaluation.subject.seed,
+                "control": evaluation.subject.control,
+                "readout": evaluation.subject.readout,
                 "probe": answers.probe,
                 "shots": answers.shots,
                 "draws": answers.num_draws,
@@ -135,7 +135,7 @@ def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Eval
             continue
         evaluation = read_evaluation(path)
         for answers in evaluation.answers:
-            read_as = evaluation.readout
+            read_as = evaluation.subject.readout
             # A baseline that learned the target itself has no probe, and no encoder that is read.
             at = [
                 each

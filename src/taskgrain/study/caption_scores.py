@@ -1,7 +1,12 @@
-"""What a source's captions are worth, and what would score as much without seeing the clips."""
+"""What a source's captions are worth: by what should have been said, and by what sees no clip.
+
+What was said is read word by word and by its meaning, against the annotation. Floors stand beside
+it: what would score as much without seeing the clips.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -9,9 +14,19 @@ import numpy as np
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
-from taskgrain.labels.caption import CaptionForm, is_free, objects_of
-from taskgrain.labels.template import Words, strip_brackets
-from taskgrain.metrics.captions import caption_tallies
+from taskgrain.labels.caption import CaptionForm, caption_of, is_free, objects_of
+from taskgrain.labels.template import (
+    CaptionParser,
+    ParsedCaption,
+    Words,
+    placeholder_count,
+    strip_brackets,
+    template_as,
+    words_as,
+    words_of,
+)
+from taskgrain.labels.vocabulary import MAX_TOKENS
+from taskgrain.metrics.captions import CaptionCounts, caption_tallies, count_clips, spoken_words
 from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
 from taskgrain.metrics.ngrams import TokenPairs
 from taskgrain.metrics.ptb import ptb_words
@@ -22,7 +37,117 @@ from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.proportion import proportion_interval
 from taskgrain.study.score_rows import Score
 from taskgrain.study.sources import captions_in
-from taskgrain.study.spoken_truth import COARSER_FORMS, SpokenTruth
+
+MAX_WORDS = MAX_TOKENS - 1  # of what a decoder can say
+
+COARSER_FORMS: dict[CaptionForm, tuple[CaptionForm, ...]] = {
+    "full": ("simplified", "simplified-head-noun", "template"),
+    "simplified": ("template",),
+    "simplified-head-noun": ("template",),
+    "template": (),
+}
+"""The forms in which captions of a form can be written too."""
+
+
+class SpokenTruth:
+    """What a decoder should have said of clips, cut where it must stop (`Vocabulary.encode`).
+
+    The true template and objects are those of the annotation; only what was said is parsed.
+    """
+
+    def __init__(self, form: CaptionForm, manifest: Manifest, words: Words = "taskgrain") -> None:
+        """Learn the templates of a dataset, whose captions are said in a form and by a rule."""
+        self._form: CaptionForm = form
+        self._rule: Words = words
+        training = Counter(self._template(record) for record in manifest.split(Split.TRAIN))
+        self._parser = CaptionParser(
+            [self._template(record) for record in manifest.records],
+            counts=training,
+            max_words=MAX_WORDS,
+            one_word_each=self._form != "full",
+        )
+
+    def count(self, said: Sequence[str], records: Sequence[ClipRecord]) -> list[CaptionCounts]:
+        """Count what was said of some clips, one caption each; any of a clip's own is right."""
+        true = [self.captions(record) for record in records]
+        meant = [self._meaning(record) for record in records]
+        return count_clips(said, true, parse=self._parser.parse, meant=meant)
+
+    def captions(self, record: ClipRecord) -> tuple[str, ...]:
+        """Return the captions that count as right for a clip, in the words of a decoder."""
+        return tuple(map(self.as_said, captions_in(self._form, record)))
+
+    def as_said(self, caption: str) -> str:
+        """Write a caption in the words of a decoder, lower case, cut where it must stop."""
+        return " ".join(words_as(self._rule, caption)[:MAX_WORDS]).lower()
+
+    def read(self, said: str) -> ParsedCaption | None:
+        """Read what a decoder said; None where no template fits."""
+        return self._parser.parse(said)
+
+    def is_right_at(
+        self, form: CaptionForm, said: Sequence[str], records: Sequence[ClipRecord]
+    ) -> list[bool]:
+        """Find which captions are right in a coarser form, once both sides are written in it.
+
+        So sources of unlike grain are compared: the truth is what a source of that form has to
+        say. Objects are simplified by one rule on both sides. What fits no template stays as it is.
+
+        Args:
+            form: one of `COARSER_FORMS` of the truth's own.
+            said: one caption a clip.
+            records: the clips.
+        """
+        return [
+            self._is_right_at(form, caption, record)
+            for caption, record in zip(said, records, strict=True)
+        ]
+
+    def _is_right_at(self, form: CaptionForm, said: str, record: ClipRecord) -> bool:
+        words, own = spoken_words(said), self.captions(record)
+        if words in map(spoken_words, own):
+            return True
+        said_so = {words, self._written(self.read(said), words, form)}
+        right = {self._written(self._parser.parse(each), words_of(each), form) for each in own[1:]}
+        if not is_free(record.template, record.caption):
+            # Not read from the caption, which may be cut; templates that say the same are one.
+            template = self._parser.meaning(self._template(record), ()).template
+            objects = list(map(self._in_words, record.placeholders))
+            right.add(_words_of(template, objects, form))
+        return not right.isdisjoint(said_so)
+
+    def _written(
+        self, meaning: ParsedCaption | None, words: tuple[str, ...], form: CaptionForm
+    ) -> tuple[str, ...]:
+        """Write a caption in a form; as its words where no template fits, or objects were cut."""
+        if meaning is None:
+            return words
+        is_cut = len(meaning.objects) != placeholder_count(meaning.template)
+        if is_cut and form != "template":
+            return words
+        return _words_of(meaning.template, meaning.objects, form)
+
+    def _template(self, record: ClipRecord) -> str:
+        """Return a clip's template; in captions without objects its brackets are words."""
+        is_bare = self._form == "template"
+        return template_as(
+            self._rule, strip_brackets(record.template) if is_bare else record.template
+        )
+
+    def _meaning(self, record: ClipRecord) -> ParsedCaption | None:
+        """Return what a clip's caption means; None for a free sentence, which is parsed."""
+        if is_free(record.template, record.caption):
+            return None
+        objects = objects_of(record.placeholders, self._form)
+        return self._parser.meaning(self._template(record), list(map(self._in_words, objects)))
+
+    def _in_words(self, text: str) -> str:
+        return " ".join(words_as(self._rule, text)).lower()
+
+
+def _words_of(template: str, objects: Sequence[str], form: CaptionForm) -> tuple[str, ...]:
+    return words_of(caption_of(template, objects, form))[:MAX_WORDS]
+
 
 COUNTED = (
     *("exact-match", "template-accuracy", "object-accuracy", "noun-accuracy", "modifier-accuracy"),
@@ -112,7 +237,7 @@ class CaptionScores:
         return all(is_free(record.template, record.caption) for record in self._records)
 
     def _directed(self) -> list[ClipRecord]:
-        """Give the clips of which a true caption says a direction, whatever is said of them."""
+        """List the clips of which a true caption names a direction, whatever the decoder writes."""
         counts = self._truth.count([""] * len(self._records), self._records)
         pairs = zip(self._records, counts, strict=True)
         return [record for record, counted in pairs if counted.num_directed]
@@ -130,7 +255,7 @@ class CaptionScores:
         return scores
 
     def _floors(self) -> dict[Control, list[str]]:
-        """Say captions from the training annotations alone, in the source's form."""
+        """Write captions from the training annotations alone, in the source's form."""
         references = self._clips(self._records)
         training = self._clips(self._manifest.split(Split.TRAIN))
         found = floor_captions(references, training, seed=SEED)
@@ -155,7 +280,7 @@ def _proportion(tally: Tally) -> Interval | None:
 
 
 def _slots(record: ClipRecord, form: CaptionForm) -> tuple[str | None, tuple[str, ...]]:
-    """Give a clip's template in a form, and what fills it; a free sentence has none."""
+    """Return a clip's template in a form, and what fills it; a free sentence has none."""
     if is_free(record.template, record.caption):
         return None, ()
     if form == "template":
@@ -164,7 +289,7 @@ def _slots(record: ClipRecord, form: CaptionForm) -> tuple[str | None, tuple[str
 
 
 def blind(said: Sequence[str], is_decoded: Sequence[bool]) -> list[str]:
-    """Give what a decoder says that is shown another clip each time.
+    """Exchange the captions of a decoder: each clip gets that of another.
 
     What it says of a clip depends on its video alone, so the captions change places: each goes to
     the next of the decoded clips in a drawn order, and none keeps its own.

@@ -129,7 +129,7 @@ def _large(
 def _prediction(
     predictor: Predictor, frames: NDArray[np.uint8], record: ClipRecord | None
 ) -> dict[str, object]:
-    """Say what one model says of a clip; with the truth at its own grain for source clips."""
+    """Describe a clip by one model; with the truth at its own grain for source clips."""
     said = predictor.describe([frames], [""], top=TOP)[0]
     description = predictor.description
     truth = true_class = None

@@ -34,24 +34,25 @@ from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
 from taskgrain.study.targets import task_seeds, tasks_of
 from taskgrain.train.calibrate import calibrate_batch_norm
-from taskgrain.transfer.archive import Arrays
-from taskgrain.transfer.controls import motion_energy, raw_pixels
+from taskgrain.transfer.archive import PART_CLIPS, Arrays, extract_in_parts, remove_parts
 from taskgrain.transfer.extract import (
+    SHORTCUTS,
     ReadVideo,
     collect_places,
     encoder_reader,
+    motion_energy,
     place_facts,
+    raw_pixels,
+    shuffled_time,
 )
 from taskgrain.transfer.features import (
+    Place,
     file_sha256,
     fingerprint,
     read_header,
     write_feature_parts,
     write_features,
 )
-from taskgrain.transfer.parts import PART_CLIPS, extract_in_parts, remove_parts
-from taskgrain.transfer.readouts import Place
-from taskgrain.transfer.shortcuts import SHORTCUTS, shuffled_time
 
 CALIBRATION_BATCHES = 30
 STATISTICS_CLIPS = 1000  # of a dataset: a mean is then within 3 % of a feature's deviation
@@ -74,7 +75,7 @@ def extract_features(
     """Extract features of every dataset: once, deterministically, in float32.
 
     Args:
-        worker: told of the work done, and asked whether to stop.
+        worker: counts the work done; may ask to stop.
         inputs: of the study.
         key: whose features.
         keys: the subjects that are read from them.
@@ -151,10 +152,10 @@ def _extract(
 
     def make(number: int) -> Arrays:
         some = islice(batches.batches(first_step=number * part_steps), part_steps)
-        told = _told(worker, some, clip_seconds)
+        counted = _counted(worker, some, clip_seconds)
         if subject.key.kind == "shuffled-time":
-            told = shuffled_time(told, seed=SHUFFLE_SEED)
-        return collect_places(read, told, device=torch.device(inputs.device))
+            counted = shuffled_time(counted, seed=SHUFFLE_SEED)
+        return collect_places(read, counted, device=torch.device(inputs.device))
 
     beside, _ = outputs[subject.places[0]]
     parts = extract_in_parts(
@@ -230,7 +231,7 @@ def _outputs(
     clip_ids: Sequence[str],
     norm_clips: Sequence[str],
 ) -> dict[Place, tuple[Path, dict[str, object]]]:
-    """Give the file of each place, and the header that says where its features come from."""
+    """Return the file of each place, and the header that says where its features come from."""
     key = subject.key
     sampling = seen_of_clips(inputs.study, key)
     batch_norm: BatchNorm = "target" if norm_clips else "source"
@@ -273,7 +274,7 @@ def _reader(
     norm_clips: Sequence[str],
     store: FrameStore,
 ) -> ReadVideo:
-    """Give the function that reads a video; with norms re-estimated on some clips, if there are."""
+    """Return the function that reads a video; with norms re-estimated if there are norm clips."""
     if subject.key.kind == "pixels":
         return lambda video: {"output": raw_pixels(video)}
     if subject.encoder is None:
@@ -282,12 +283,12 @@ def _reader(
     if norm_clips:
         encoder = copy.deepcopy(encoder).to(device)
         seconds = extract_seconds(inputs, subject.key)
-        told = _told(worker, batches_in_order(inputs, norm_clips, store).batches(), seconds)
-        calibrate_batch_norm(encoder, (batch.video.to(device) for batch in told))
+        counted = _counted(worker, batches_in_order(inputs, norm_clips, store).batches(), seconds)
+        calibrate_batch_norm(encoder, (batch.video.to(device) for batch in counted))
     return encoder_reader(encoder, subject.places, device=device)
 
 
-def _told(worker: Worker, batches: Iterator[Batch], clip_seconds: float) -> Iterator[Batch]:
+def _counted(worker: Worker, batches: Iterator[Batch], clip_seconds: float) -> Iterator[Batch]:
     for batch in batches:
         yield batch
         worker.advance(len(batch.clip_ids) * clip_seconds)

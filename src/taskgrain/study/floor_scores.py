@@ -23,20 +23,20 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.labels.caption import CaptionForm, is_free
 from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.results import ResultRow, write_rows
-from taskgrain.study.coarse_readout import (
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.head_scores import (
     MAX_TRAINING_CLIPS,
     ReadOut,
     read_out_categories,
     read_out_clips,
 )
-from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of
 from taskgrain.study.pace import EXTRACT_SECONDS
 from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.sources import SourceTask, captions_in
-from taskgrain.transfer.controls import motion_energy
+from taskgrain.transfer.extract import motion_energy
 
 FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes
 Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy

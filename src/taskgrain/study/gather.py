@@ -14,18 +14,17 @@ from taskgrain.data.files import write_text
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.learned import unlearned
-from taskgrain.names import ChosenControl, ClipMetric
+from taskgrain.names import ChosenControl as Control
+from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.episodes import asks_episodes, read_episode_answers
 from taskgrain.study.floor_scores import floor_seeds, floors_name
-from taskgrain.study.from_scratch import FROM_SCRATCH, scratch_name
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name
-from taskgrain.study.subjects import SubjectKey, subjects, under_seeds
+from taskgrain.study.subjects import SubjectKey, under_seeds
 from taskgrain.study.targets import (
     are_two_looks,
     clips_asked,
@@ -34,23 +33,28 @@ from taskgrain.study.targets import (
     task_seeds,
     tasks_of,
 )
-from taskgrain.study.testing import evaluation_name, has_permuted_control
+from taskgrain.study.testing import (
+    asks_episodes,
+    evaluation_name,
+    has_permuted_control,
+    read_target_episodes,
+)
+from taskgrain.study.trained_controls import FROM_SCRATCH, scratch_name
 from taskgrain.train.log import read_records
-from taskgrain.transfer.control_rows import control_rows
-from taskgrain.transfer.difference_rows import difference_rows
+from taskgrain.transfer.difference_rows import control_rows, difference_rows
 from taskgrain.transfer.endpoints import (
     Endpoint,
     correct_endpoints,
     detectable_rows,
+    gain_rows,
     joint_rows,
 )
-from taskgrain.transfer.episode_rows import episode_rows
-from taskgrain.transfer.gain_rows import gain_rows
 from taskgrain.transfer.group_error_rows import group_error_rows
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.rotating_rows import of_seed, over_seeds
 from taskgrain.transfer.rows import (
     clip_rows,
+    episode_rows,
     floor_rows,
     permuted_rows,
     seed_rows,
@@ -70,7 +74,7 @@ class RowPlan:
     compared: list[tuple[str, str]]  # source and versus of each difference
     ladder: list[str]  # sources that a trend is tested over, from coarse to fine; none: no trend
     trend_metric: ClipMetric
-    controls: tuple[ChosenControl, ...]  # that sources are compared with; beside chance
+    controls: tuple[Control, ...]  # that sources are compared with; beside chance
     at: Endpoint  # where they are compared
 
     @property
@@ -79,8 +83,15 @@ class RowPlan:
         return "majority" in self.controls
 
 
-def gather(worker: Worker, inputs: Inputs) -> None:
-    """Write results.jsonl and curves.jsonl from what the other cells left."""
+def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
+    """Write results.jsonl and curves.jsonl from what the other cells left.
+
+    Args:
+        worker: counts the tasks whose rows are done.
+        inputs: of the study.
+        keys: whom the study tests, in plan order: the plan has found out which encoders have
+            BatchNorm, so that no network is built here.
+    """
     study, folder = inputs.study, inputs.folder
     rows: list[ResultRow] = []
     for source in study.sources:
@@ -93,7 +104,6 @@ def gather(worker: Worker, inputs: Inputs) -> None:
         rows += read_rows(folder.rows(floors_name(seed_of_floors)))
     aligned = read_rows(folder.rows(ALIGNMENT_FILE)) if computes_alignment(inputs) else []
     rows += aligned
-    keys = subjects(inputs)
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
         rows += _target_rows(worker, inputs, keys, target, plan, aligned)
@@ -237,12 +247,13 @@ def rows_of_task(
 def _episode_rows(
     inputs: Inputs, keys: list[SubjectKey], target: Target, task: TargetTask, plan: RowPlan
 ) -> list[ResultRow]:
-    """Give the rows of a target's episodes; none unless the study asks for episodes."""
+    """Return the rows of a target's episodes; none in a study without episodes."""
     if not episode_plans(target, inputs.study.transfer):
         return []
     asked = [key for key in keys if asks_episodes(inputs, key, target)]
-    answers = [each for key in asked for each in read_episode_answers(inputs, key, task)]
-    return episode_rows(answers, plan.compared, study=plan.study)
+    found = [read_target_episodes(inputs, key, target, task) for key in asked]
+    answered = [each for each in found if each is not None]
+    return episode_rows(answered, plan.compared, study=plan.study)
 
 
 def _gain_rows(

@@ -19,26 +19,13 @@ from taskgrain.study.alignment_rows import (
 )
 from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, footage_of, prepare_shard, shards
-from taskgrain.study.episodes import (
-    EPISODE_SECONDS,
-    asks_episodes,
-    episodes_name,
-    evaluate_target_episodes,
-)
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
-from taskgrain.study.from_scratch import (
-    FROM_SCRATCH,
-    learn_from_scratch,
-    scratch_name,
-    scratch_seconds,
-)
 from taskgrain.study.gather import compared_pairs, gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
 from taskgrain.study.pace import extract_seconds, pass_seconds
-from taskgrain.study.random_labels import RANDOM_LABELS, random_task, train_on_random_labels
 from taskgrain.study.source_scores import score_source, scores_name
 from taskgrain.study.subjects import (
     BatchNorm,
@@ -51,7 +38,24 @@ from taskgrain.study.subjects import (
     under_seeds,
 )
 from taskgrain.study.targets import task_seeds
-from taskgrain.study.testing import EVALUATE_SECONDS, evaluate_subject, evaluation_name
+from taskgrain.study.testing import (
+    EPISODE_SECONDS,
+    EVALUATE_SECONDS,
+    asks_episodes,
+    episodes_name,
+    evaluate_subject,
+    evaluate_target_episodes,
+    evaluation_name,
+)
+from taskgrain.study.trained_controls import (
+    FROM_SCRATCH,
+    RANDOM_LABELS,
+    learn_from_scratch,
+    random_task,
+    scratch_name,
+    scratch_seconds,
+    train_on_random_labels,
+)
 from taskgrain.tabletop.dataset import DRAW_SECONDS
 
 SCORE_SECONDS = 6.0
@@ -77,7 +81,8 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
             folder.rows(ALIGNMENT_FILE),
         )
         cells.append(_cell(inputs, ALIGNMENT, learning.checks, aligning))
-    for features, keys in extractions(subjects(inputs)).items():
+    tested = subjects(inputs)
+    for features, keys in extractions(tested).items():
         trained = _train_name(features.source or features.kind, features.seed)
         needs = [cell.name for cell in learning.tested if cell.name == trained]
         extract = _extract(inputs, features, keys, [*learning.checks, *needs])
@@ -92,7 +97,7 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         inputs.study.examples * EXAMPLE_SECONDS,
         folder.examples / "examples.json",
     )
-    gathering = _Work(partial(gather, inputs=inputs), GATHER_SECONDS, folder.results)
+    gathering = _Work(partial(gather, inputs=inputs, keys=tested), GATHER_SECONDS, folder.results)
     return [
         *cells,
         _cell(inputs, "examples", [*learning.checks, *_names(learning.tested)], showing),

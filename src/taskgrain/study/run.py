@@ -26,7 +26,6 @@ from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
 from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
-from taskgrain.study.novelty import refuse_seen
 from taskgrain.study.own_data import keep_to_data
 from taskgrain.study.own_encoder import check_encoder_factory
 from taskgrain.study.plan import plan_cells, plan_learning
@@ -36,7 +35,7 @@ from taskgrain.study.seed_clips import differ_by_seed, seed_clips
 from taskgrain.study.settled import keep_to_processor, settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FLAT_CONTROLS, check_subjects
-from taskgrain.study.targets import check_target, clips_asked, task_seeds
+from taskgrain.study.targets import check_target, clips_asked, refuse_seen, task_seeds
 from taskgrain.train.precision import Precision, named_device
 from taskgrain.transfer.probes import PROBES
 

@@ -19,7 +19,7 @@ from taskgrain.config.testing import sealed_number
 from taskgrain.data.files import naming, write_text
 from taskgrain.errors import RunError
 from taskgrain.study.folder import PLACES, RunFolder
-from taskgrain.study.random_labels import RANDOM_LABELS
+from taskgrain.study.trained_controls import RANDOM_LABELS
 
 SEAL = "seal.json"  # in the run folder
 SEALS = "seals.jsonl"  # beside the run folder, of all runs there

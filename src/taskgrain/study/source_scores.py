@@ -32,9 +32,13 @@ from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.predict import load_model
 from taskgrain.results import write_rows
 from taskgrain.study.caption_scores import CaptionScores
-from taskgrain.study.coarse_readout import mean_features, read_out_categories, read_out_clips
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.head_scores import HeadScores
+from taskgrain.study.head_scores import (
+    HeadScores,
+    mean_features,
+    read_out_categories,
+    read_out_clips,
+)
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
 from taskgrain.study.networks import own_encoder
@@ -99,7 +103,7 @@ class _Answers:
     ranking: TemplateRanking | None  # None without a decoder or templates
 
     def of_head(self) -> HeadAnswers:
-        """Give what the head said."""
+        """Return the answers of the head."""
         return HeadAnswers(self.log_probs, self.target, torch.from_numpy(self.is_decoded))
 
 
@@ -150,7 +154,7 @@ class _OwnClips:
         return answers
 
     def _nothing(self, model: SourceModel) -> _Answers:
-        """Give the answers before anything is asked."""
+        """Return the answers before the first clip."""
         task, num_clips = self._task, len(self.records)
         examples = task.examples(self.records)
         is_read_out = task.level not in (None, CATEGORY)
@@ -217,7 +221,7 @@ def _captions_json(records: Sequence[ClipRecord], said: Sequence[str]) -> str:
 
 
 def _gains(records: Sequence[EpochRecord]) -> list[Score]:
-    """Say by how much each of the source's own scores rose in the last epoch."""
+    """Compute by how much each of the source's own scores rose in the last epoch."""
     if len(records) < 2:
         return []
     before, last = records[-2].validation, records[-1].validation

@@ -13,15 +13,17 @@ from typing import Literal, get_args
 from taskgrain.config.learning import Source
 from taskgrain.config.networks import Encoder
 from taskgrain.errors import ConfigError
-from taskgrain.names import CONTROLS, ChosenControl, Readout
+from taskgrain.names import CONTROLS, Readout
+from taskgrain.names import ChosenControl as Control
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
+from taskgrain.transfer.answers import Subject
+from taskgrain.transfer.extract import SHORTCUTS, Shortcut
+from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.probes import PROBES
-from taskgrain.transfer.readouts import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
-from taskgrain.transfer.shortcuts import SHORTCUTS, Shortcut
 
-FLAT_CONTROLS: tuple[ChosenControl, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
 """Controls with one vector a clip, and no steps."""
 FLAT: Literal["flat"] = "flat"  # their read-out
 PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
@@ -64,18 +66,23 @@ class SubjectKey:
 
     @property
     def kind(self) -> Kind:
-        """Give what kind of subject it is."""
+        """Return what kind of subject it is."""
         return self.features.kind
 
     @property
     def source(self) -> str | None:
-        """Give the source whose encoder it is, or None for a control without one."""
+        """Return the source whose encoder it is, or None for a control without one."""
         return self.features.source
 
     @property
-    def control(self) -> ChosenControl | None:
-        """Give the control that the subject is, or None for a source."""
+    def control(self) -> Control | None:
+        """Return the control that the subject is, or None for a source."""
         return None if self.kind == "source" else self.kind
+
+    @property
+    def subject(self) -> Subject:
+        """Return who this is in answers and rows."""
+        return Subject(self.source, self.seed, self.read_as, self.control)
 
     @property
     def read_as(self) -> str:
@@ -125,7 +132,7 @@ def under_seeds(keys: Sequence[SubjectKey], seeds: Sequence[int | None]) -> list
 
 
 def extractions(keys: Sequence[SubjectKey]) -> dict[FeaturesKey, list[SubjectKey]]:
-    """Say which subjects are read from which features, in plan order."""
+    """Group the subjects by the features that they are read from, in plan order."""
     found: dict[FeaturesKey, list[SubjectKey]] = {}
     for key in keys:
         found.setdefault(key.features, []).append(key)
@@ -139,12 +146,12 @@ def places_of(keys: Sequence[SubjectKey]) -> tuple[Place, ...]:
 
 
 def place_of(key: SubjectKey) -> Place:
-    """Give where a subject's encoder is read; features without an encoder count as its output."""
+    """Return where a subject's encoder is read; features without an encoder count as its output."""
     return "output" if key.readout == "flat" else PLACE_OF[key.readout]
 
 
 def _groups(inputs: Inputs) -> Iterator[list[tuple[FeaturesKey, int]]]:
-    """Give whatever has an encoder: for each source or control, the features of every seed."""
+    """Yield whatever has an encoder: for each source or control, the features of every seed."""
     study = inputs.study
     controls, seeds = study.transfer.controls, study.seeds
     for source in study.sources:
@@ -158,7 +165,7 @@ def _groups(inputs: Inputs) -> Iterator[list[tuple[FeaturesKey, int]]]:
 
 
 def _of_source(inputs: Inputs, source: Source, kind: Encoded, seed: int) -> FeaturesKey:
-    """Give a source's features: one set for all seeds where no weight was ever drawn."""
+    """Return the key of a source's features: one for all seeds where no weight was ever drawn."""
     return FeaturesKey(kind, source.name, seed if _is_drawn(inputs, source) else None)
 
 

@@ -1,7 +1,8 @@
 """What each target of a study asks of its clips.
 
 A target of held-out categories asks about those of the seed: where they are drawn under each seed,
-its classes and clips rotate, and each seed has tasks of its own.
+its classes and clips rotate, and each seed has tasks of its own. A target that is declared novel is
+refused if a source learns one of its categories.
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ from taskgrain.config.testing import Transfer
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, nearest
+from taskgrain.labels.template import plain_name
 from taskgrain.results import Shots
 from taskgrain.study.alignment import read_drawn_tasks
-from taskgrain.study.datasets import Dataset
+from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import categories_rotate, seed_clips
 from taskgrain.tabletop.tasks import TASKS
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.episodes import EpisodePlan, check_episodes
-from taskgrain.transfer.task import TargetTask, class_task, factor_task
+from taskgrain.transfer.task import (
+    EpisodePlan,
+    TargetTask,
+    check_episodes,
+    class_task,
+    factor_task,
+    support_draws,
+)
 
 Strata = Mapping[str, Sequence[str]]  # name -> categories
 
@@ -69,7 +76,7 @@ def tasks_of(inputs: Inputs, target: Target, seed: int | None) -> list[TargetTas
 def target_tasks(
     target: Target, manifest: Manifest, store: FrameStore | None, strata: Strata | None = None
 ) -> list[TargetTask]:
-    """Ask for the category, then for each factor: "kitchenware", "kitchenware/motion", ...
+    """List the task of the category, then of each factor: "kitchenware", "kitchenware/motion", ...
 
     Tasks that were drawn for the target follow the factors that its settings name.
 
@@ -198,11 +205,16 @@ def are_two_looks(one: Target, other: Target) -> bool:
     return {one.world, other.world} == {"kitchenware", "kitchenware-far"} and one.seed == other.seed
 
 
-def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
-    """Plan a target's episodes at each number of shots; none where none are asked for.
+def is_pooled(target: Target) -> bool:
+    """Whether support and queries of an episode come from one pool: of a published few-shot list.
 
-    Of a published few-shot list both sides of an episode come from all of its clips.
+    Otherwise support comes from the clips to learn from, queries from those that are scored.
     """
+    return target.few_shot is not None
+
+
+def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
+    """Plan a target's episodes at each number of shots; none where the study has no episodes."""
     wanted = transfer.episodes
     return [
         EpisodePlan(
@@ -211,8 +223,47 @@ def episode_plans(target: Target, transfer: Transfer) -> list[EpisodePlan]:
             num_queries=wanted.queries,
             num_episodes=wanted.number,
             seed=transfer.seed,
-            pooled=target.few_shot is not None,
+            pooled=is_pooled(target),
         )
         for shots in wanted.shots
         if wanted.number
     ]
+
+
+SHOWN = 5  # categories that an error names
+
+
+def refuse_seen(study: Study, datasets: Mapping[str, Dataset]) -> None:
+    """Refuse a study in which a source of any seed learns a category of a novel target.
+
+    Categories are equal if they differ in brackets, capitals or underscores alone. Sources that
+    learn nothing, and what a warm start learned before, are not looked at.
+
+    Raises:
+        ConfigError: naming target, seed and categories, and what to do.
+    """
+    declared = [each for each in study.targets if each.novel and not each.is_held_out]
+    if not declared or all(source.is_frozen for source in study.sources):
+        return
+    manifest = datasets[SOURCE].manifest()
+    asked = {
+        each.name: {record.category for record in datasets[each.name].manifest().records}
+        for each in declared
+    }
+    for seed in study.seeds:
+        learned = seed_clips(study.data, manifest, seed).learned.split(Split.TRAIN)
+        known = {plain_name(record.category) for record in learned}
+        for name, categories in asked.items():
+            seen = sorted(each for each in categories if plain_name(each) in known)
+            if seen:
+                raise ConfigError(_text(name, seen, len(categories), seed))
+
+
+def _text(target: str, seen: list[str], number: int, seed: int) -> str:
+    names = ", ".join(map(repr, seen[:SHOWN]))
+    more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
+    return (
+        f"target {target}: is declared novel, but the sources of seed {seed} learn {len(seen)} of "
+        f"its {number} categories: {names}{more}; hold them out by data.hold_out.few_shot, leave "
+        "them out of data.root or of the target, or set novel = false"
+    )

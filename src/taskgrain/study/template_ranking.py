@@ -73,7 +73,7 @@ class TemplateRanking:
             self.ranks |= dict(zip((r.clip_id for r in records[part]), ranks, strict=True))
 
     def scores(self, clips: Sequence[ClipRecord]) -> list[Score]:
-        """Give the shares of clips whose true template comes first, or among the first five.
+        """Compute the shares of clips whose true template comes first, or among the first five.
 
         A clip without a rank counts as wrong.
         """
@@ -119,7 +119,7 @@ def objects_for(template: str, objects: Sequence[str]) -> tuple[str, ...]:
 def own_words(
     template: str, objects: Sequence[str], form: CaptionForm, rule: Words
 ) -> tuple[bool, ...]:
-    """Say which words of a caption are its template's own; all of them where no object is said."""
+    """Mark which words of a caption are its template's own; all of them where no object is said."""
     if form == "template":
         return (True,) * len(_split(rule, strip_brackets(template)))
     found: list[bool] = []

@@ -1,4 +1,4 @@
-"""The cells that test: frozen features of each subject, probed on each target."""
+"""The cells that test: frozen features of each subject, probed on every target of the study."""
 
 from __future__ import annotations
 
@@ -15,26 +15,93 @@ from taskgrain.study.extracting import statistics_clips
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.subjects import BatchNorm, SubjectKey, place_of
-from taskgrain.study.targets import tasks_of
-from taskgrain.transfer.evaluate import ProbePlan, Subject, evaluate, evaluate_permuted, flat
-from taskgrain.transfer.features import FeatureSet, read_features
-from taskgrain.transfer.predictions import write_evaluation
-from taskgrain.transfer.probes import PROBES, Standardiser
-from taskgrain.transfer.readouts import joins_steps, read_out
+from taskgrain.study.targets import episode_plans, is_pooled, tasks_of
+from taskgrain.transfer.answers import Answers, Evaluation
+from taskgrain.transfer.evaluate import (
+    ProbePlan,
+    SubjectFeatures,
+    evaluate,
+    evaluate_episodes,
+    evaluate_permuted,
+    evaluation_of,
+    flat,
+)
+from taskgrain.transfer.features import FeatureSet, joins_steps, read_features, read_out
+from taskgrain.transfer.predictions import read_episodes, write_episodes, write_evaluation
+from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
+from taskgrain.transfer.task import EpisodePlan, TargetTask
+
+EVALUATE_SECONDS = 3.0  # one subject on one task: 151 draws, two probes
+EPISODE_SECONDS = 2 / 600  # one 5-way 5-shot episode of logistic regression, one thread
 
 
 def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Target) -> None:
     """Probe a subject's features on one target and its factors; write every answer."""
     transfer = inputs.study.transfer
-    subject = read_subject(inputs, key, target)
-    plan = probe_plan_of(transfer, has_steps=subject.step_standardiser is not None)
+    tested = read_subject(inputs, key, target)
+    plan = probe_plan_of(transfer, has_steps=tested.step_standardiser is not None)
     for task in tasks_of(inputs, target, key.seed):
         cell = evaluation_name(key, task.name)
-        write_evaluation(inputs.folder.predictions(cell), evaluate(subject, task, plan=plan))
+        write_evaluation(inputs.folder.predictions(cell), evaluate(tested, task, plan=plan))
         worker.advance(EVALUATE_SECONDS)
         if has_permuted_control(inputs, key, target, task.name):
-            permuted = evaluate_permuted(subject, task, plan=permuted_plan_of(inputs.study))
+            permuted = evaluate_permuted(tested, task, plan=permuted_plan_of(inputs.study))
             write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
+
+
+def evaluate_target_episodes(
+    worker: Worker, inputs: Inputs, key: SubjectKey, target: Target
+) -> None:
+    """Probe a subject's features on every episode of a target's classes; write every answer.
+
+    Episodes are of the target's classes, not of its factors. Probes that read steps answer where
+    there are steps.
+    """
+    task = tasks_of(inputs, target, key.seed)[0]
+    tested = read_subject(inputs, key, target)
+    has_steps = tested.step_standardiser is not None
+    answers: list[Answers] = []
+    for plan, probe in probed_episodes(target, inputs.study.transfer):
+        if has_steps or not PROBES[probe]().reads_steps:
+            answers += evaluate_episodes(tested, task, plan=plan, probe=probe).answers
+            worker.advance(plan.num_episodes * EPISODE_SECONDS)
+    evaluation = evaluation_of(task, answers, subject=tested.subject, pooled=is_pooled(target))
+    write_episodes(inputs.folder.predictions(episodes_name(key, task.name)), evaluation)
+
+
+def probed_episodes(target: Target, transfer: Transfer) -> list[tuple[EpisodePlan, ProbeName]]:
+    """List the episodes of a target with each probe that answers them."""
+    return [(plan, probe) for plan in episode_plans(target, transfer) for probe in transfer.probes]
+
+
+def asks_episodes(inputs: Inputs, key: SubjectKey, target: Target) -> bool:
+    """Whether a subject is probed on episodes of a target.
+
+    Where support and queries come from one pool, norms of the target would have seen queries.
+    """
+    has_seen_queries = is_pooled(target) and key.batch_norm == "target"
+    return inputs.study.transfer.episodes.number > 0 and not has_seen_queries
+
+
+def read_target_episodes(
+    inputs: Inputs, key: SubjectKey, target: Target, task: TargetTask
+) -> Evaluation | None:
+    """Read what `evaluate_target_episodes` wrote, number of shots after number of shots.
+
+    Args:
+        inputs: of the study.
+        key: whose features.
+        target: which target.
+        task: the target's own, not that of a factor.
+
+    Returns:
+        The answers; None where no probe could read the features.
+
+    Raises:
+        ResultError: naming the file, if it is not there or damaged.
+    """
+    path = inputs.folder.predictions(episodes_name(key, task.name))
+    return read_episodes(path, task, pooled=is_pooled(target))
 
 
 def probe_plan_of(transfer: Transfer, *, has_steps: bool) -> ProbePlan:
@@ -60,7 +127,7 @@ def permuted_plan_of(study: Study) -> ProbePlan:
     return ProbePlan((primary.probe,), (shots,), transfer.draws, transfer.seed)
 
 
-def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> Subject:
+def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> SubjectFeatures:
     """Read a subject's features; their steps are kept where a probe reads them.
 
     The scale at one or two shots is measured on the source's clips with the source's norms, also
@@ -75,11 +142,8 @@ def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> Subject:
         steps = Standardiser.of(source.features.reshape(-1, source.features.shape[-1]))
     else:
         scored = replace(scored, features=flat(scored.features, joins_steps=joins))
-    return Subject(
-        source=key.source,
-        seed=key.seed,
-        readout=key.read_as,
-        control=key.control,
+    return SubjectFeatures(
+        key.subject,
         features=scored,
         standardiser=Standardiser.of(flat(source.features, joins_steps=joins)),
         step_standardiser=steps,
@@ -102,9 +166,6 @@ def _of_seed(inputs: Inputs, key: SubjectKey, source: FeatureSet) -> FeatureSet:
     learned = {record.clip_id for record in statistics_clips(inputs.clips(key.seed).learned)}
     clips = tuple(clip for clip in source.clip_ids if clip in learned)
     return replace(source, clip_ids=clips, features=source.of(clips))
-
-
-EVALUATE_SECONDS = 3.0  # one subject on one task: 151 draws, two probes
 
 
 def counted(shots: Iterable[int | Literal["all"]]) -> list[int]:
@@ -130,3 +191,8 @@ def has_permuted_control(inputs: Inputs, key: SubjectKey, target: Target, task: 
 def evaluation_name(key: SubjectKey, task: str) -> str:
     """Name the file of a subject's answers on a task: "categories-seed-0.kitchenware.motion"."""
     return f"{key.name}.{task.replace('/', '.')}"  # no name in it has a dot of its own
+
+
+def episodes_name(key: SubjectKey, task: str) -> str:
+    """Name the file of a subject's answers to episodes: "categories-seed-0.kitchenware.w.k"."""
+    return f"{evaluation_name(key, task)}.episodes.answers"  # a factor has one dot, this has two

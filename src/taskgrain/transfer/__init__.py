@@ -1,4 +1,4 @@
 """Frozen features, the probes that read them, and how transfer is scored.
 
-Only `extract` and `controls` import torch; the rest works on files of features from anywhere.
+Only `extract` imports torch; the rest works on files of features from anywhere.
 """

@@ -1,4 +1,4 @@
-"""Fit probes on support draws, answer every scored clip, and keep each answer.
+"""Fit probes on support draws and on episodes, and keep the answer to every scored clip.
 
 Shapes: N scored clips, D width, K classes.
 """
@@ -6,7 +6,7 @@ Shapes: N scored clips, D width, K classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -14,14 +14,18 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError
-from taskgrain.names import Control
 from taskgrain.results import Shots
-from taskgrain.transfer.answer import NO_ANSWER, Answered, Problems, answer_by_each
-from taskgrain.transfer.archive import StoredArray
-from taskgrain.transfer.draws import support_draws
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.fitting import NO_ANSWER, Answered, Problems, answer_by_each, answer_many
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import (
+    EpisodePlan,
+    TargetTask,
+    episode_clips,
+    sample_episodes,
+    support_draws,
+)
 
 FEWEST_SHOTS_TO_STANDARDISE = 3  # below, the support's deviations are noise (protocol 8)
 PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed
@@ -30,17 +34,35 @@ Labelling = Literal["true", "permuted"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Subject:
-    """Features under test: whose they are, how they were read, and the source's scale of them."""
+class SubjectFeatures:
+    """Features under test: whose they are, what they are, and the source's scale of them."""
 
-    source: str | None  # None for a control that no source was trained for
-    seed: int | None  # of the encoder; None where there is no encoder
-    readout: str
-    control: Control | None
+    subject: Subject
     features: FeatureSet  # (N, D) or (N, T', D), of every clip of the target that was decoded
-    standardiser: Standardiser  # of what `flat` gives, on the source's training clips
+    standardiser: Standardiser  # of what `flat` returns, on the source's training clips
     step_standardiser: Standardiser | None = None  # of every step; for probes that read steps
     joins_steps: bool = False  # other probes get the steps side by side, not their mean
+
+    def of(self, clip_ids: Sequence[str], keep: NDArray[np.bool_]) -> NDArray[np.float32]:
+        """Return the features of those clips that are to be kept, in their order."""
+        return self.features.of([clip for clip, kept in zip(clip_ids, keep, strict=True) if kept])
+
+    def as_read(self, values: NDArray[np.float32], *, steps: bool) -> NDArray[np.float32]:
+        """Return features as a probe takes them that reads steps, or that reads none."""
+        return values if steps else flat(values, joins_steps=self.joins_steps)
+
+    def scale(self, probe: ProbeName, shots: Shots) -> Standardiser | None:
+        """Return the source's scale where shots are few; None: that of each support serves.
+
+        Raises:
+            ValueError: if the probe reads steps and there is no scale of them.
+        """
+        if shots == "all" or shots >= FEWEST_SHOTS_TO_STANDARDISE:
+            return None
+        scale = self.step_standardiser if PROBES[probe]().reads_steps else self.standardiser
+        if scale is None:
+            raise ValueError(f"probe {probe} at {shots} shots needs the source's step_standardiser")
+        return scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,61 +75,7 @@ class ProbePlan:
     seed: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Answers:
-    """What one probe answered at one number of shots, draw by draw."""
-
-    probe: str | None  # None where a head of the network's own answers
-    shots: Shots
-    held: NDArray[np.int16] | StoredArray  # of `predicted`; answers in a file are not kept
-    chosen: str | None
-    chosen_on: str | None
-    problem: str | None = None  # why the probe has no answer to any clip, in any draw
-
-    @property
-    def predicted(self) -> NDArray[np.int16]:
-        """The answers: int16 (draws, N) in 0..K-1, NO_ANSWER where the clip failed."""
-        if isinstance(self.held, StoredArray):
-            return self.held.read().astype(np.int16, copy=False)
-        return self.held
-
-    @property
-    def num_draws(self) -> int:
-        """Number of support draws."""
-        return self.held.shape[0]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Evaluation:
-    """All answers of one source's features on one target, and what is needed to score them."""
-
-    source: str | None
-    seed: int | None
-    readout: str
-    control: Control | None
-    target: str
-    class_names: tuple[str, ...]
-    clip_ids: tuple[str, ...]  # the N scored clips
-    labels: NDArray[np.int64]  # (N,)
-    failed: int  # of the scored clips, could not be decoded
-    truncated: int  # of the scored clips, end early
-    answers: tuple[Answers, ...]
-
-    def correct(self, answers: Answers) -> NDArray[np.bool_]:
-        """Say which answers are right: bool (draws, N), False where the clip failed."""
-        assert answers.problem is None, "a probe without answers is not wrong, it has no score"
-        return answers.predicted == self.labels
-
-    def hits(self, answers: Answers) -> NDArray[np.unsignedinteger]:
-        """Count the draws in which each clip was answered right: (N,), the least type that fits."""
-        return self.correct(answers).sum(axis=0, dtype=np.min_scalar_type(answers.num_draws))
-
-    def scores(self, answers: Answers) -> NDArray[np.float64]:
-        """Give each clip's share of draws in which it was answered right: float64 (N,)."""
-        return self.correct(answers).mean(axis=0)
-
-
-def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
+def evaluate(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
     """Fit every probe of the plan on every support draw and answer every scored clip.
 
     Features are standardised by the source's statistics at one or two shots, by the support's
@@ -116,7 +84,7 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
     Computes on one thread, so that the bits do not depend on the machine's cores.
 
     Args:
-        subject: whose features; a feature is needed of each clip that did not fail.
+        tested: the features; one row is needed of each clip that did not fail.
         task: what is asked.
         plan: how it is asked.
 
@@ -127,11 +95,11 @@ def evaluate(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluati
         ValueError: if a probe reads steps and the features have none, or no standardiser of them
             is there at one or two shots.
     """
-    (evaluation,) = _evaluate(subject, task, plan=plan, under=["true"])
+    (evaluation,) = _evaluate(tested, task, plan=plan, under=["true"])
     return evaluation
 
 
-def evaluate_permuted(subject: Subject, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
+def evaluate_permuted(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
     """Evaluate with the labels of each support draw permuted: nothing can be learned.
 
     Each draw has its own permutation. "all" is left out: it is a single draw, and the pool need
@@ -140,90 +108,84 @@ def evaluate_permuted(subject: Subject, task: TargetTask, *, plan: ProbePlan) ->
     Raises:
         As `evaluate` does.
     """
-    (evaluation,) = _evaluate(subject, task, plan=plan, under=["permuted"])
+    (evaluation,) = _evaluate(tested, task, plan=plan, under=["permuted"])
     return evaluation
 
 
 def evaluate_both(
-    subject: Subject, task: TargetTask, *, plan: ProbePlan
+    tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan
 ) -> tuple[Evaluation, Evaluation]:
     """Evaluate as `evaluate` and `evaluate_permuted` do, in less time than one after the other.
 
     Raises:
         As `evaluate` does.
     """
-    true, permuted = _evaluate(subject, task, plan=plan, under=["true", "permuted"])
+    true, permuted = _evaluate(tested, task, plan=plan, under=["true", "permuted"])
     return true, permuted
 
 
 def _evaluate(
-    subject: Subject, task: TargetTask, *, plan: ProbePlan, under: Sequence[Labelling]
+    tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan, under: Sequence[Labelling]
 ) -> list[Evaluation]:
     """Evaluate under each labelling of the same support draws."""
-    _check(subject, task, plan)
+    _check(tested, task, plan)
     answers: dict[Labelling, list[Answers]] = {labelling: [] for labelling in under}
     with threadpool_limits(limits=1):
         for shots in plan.shots:
             learned = [each for each in under if shots != "all" or each == "true"]
             if learned:
-                found = _answer(subject, task, plan=plan, shots=shots, under=learned)
+                found = _answer(tested, task, plan=plan, shots=shots, under=learned)
                 for labelling, each in zip(learned, found, strict=True):
                     answers[labelling] += each
-    return [_evaluation(subject, task, labelling, answers[labelling]) for labelling in under]
-
-
-def _evaluation(
-    subject: Subject, task: TargetTask, labelling: Labelling, answers: Sequence[Answers]
-) -> Evaluation:
-    return evaluation_of(
-        task,
-        answers,
-        source=subject.source,
-        seed=subject.seed,
-        readout=subject.readout,
-        control="permuted-labels" if labelling == "permuted" else subject.control,
-    )
+    permuted = replace(tested.subject, control="permuted-labels")
+    return [
+        evaluation_of(task, found, subject=tested.subject if labelling == "true" else permuted)
+        for labelling, found in answers.items()
+    ]
 
 
 def evaluation_of(
-    task: TargetTask,
-    answers: Sequence[Answers],
-    *,
-    source: str | None,
-    seed: int | None,
-    readout: str,
-    control: Control | None,
+    task: TargetTask, answers: Sequence[Answers], *, subject: Subject, pooled: bool = False
 ) -> Evaluation:
-    """Put answers to a task together with what is needed to score them."""
+    """Put answers to a task together with what is needed to score them.
+
+    Args:
+        task: what was asked.
+        answers: to its scored clips, or to its episodes.
+        subject: who was measured.
+        pooled: whether queries of episodes come from all clips of the task.
+    """
+    scored = episode_clips(task, pooled=pooled)[1]
     return Evaluation(
-        source=source,
-        seed=seed,
-        readout=readout,
-        control=control,
+        subject=subject,
         target=task.name,
         class_names=task.class_names,
-        clip_ids=task.query_ids,
-        labels=task.query_labels,
-        failed=int((~task.is_decoded).sum()),
-        truncated=len(task.truncated.intersection(task.query_ids)),
+        clip_ids=scored.clip_ids,
+        labels=scored.labels,
+        failed=int((~scored.is_decoded).sum()),
+        truncated=len(task.truncated.intersection(scored.clip_ids)),
         answers=tuple(answers),
     )
 
 
-def _check(subject: Subject, task: TargetTask, plan: ProbePlan) -> None:
+def _check(tested: SubjectFeatures, task: TargetTask, plan: ProbePlan) -> None:
     """Refuse what no probe could answer, before any is fitted."""
     if len(task.class_names) < 2:
         raise ConfigError(
             f"target {task.name}: one class, {', '.join(task.class_names)}; "
             "a probe needs at least 2 to tell apart"
         )
-    reading = [probe for probe in plan.probes if PROBES[probe]().reads_steps]
-    if subject.features.features.ndim == 2 and reading:
-        raise ValueError(f"probe {reading[0]} reads steps; expected features (N, T', D)")
+    for probe in plan.probes:
+        _check_steps(tested, probe)
+
+
+def _check_steps(tested: SubjectFeatures, probe: ProbeName) -> None:
+    if tested.features.features.ndim == 2 and PROBES[probe]().reads_steps:
+        raise ValueError(f"probe {probe} reads steps; expected features (N, T', D)")
 
 
 def _answer(
-    subject: Subject,
+    tested: SubjectFeatures,
     task: TargetTask,
     *,
     plan: ProbePlan,
@@ -243,23 +205,18 @@ def _answer(
         )
         for labelling in under
     ]
-    pool = subject.features.of(_kept(task.support_ids, usable))
-    query = subject.features.of(_kept(task.query_ids, decoded))
-    few = shots != "all" and shots < FEWEST_SHOTS_TO_STANDARDISE
+    pool, query = tested.of(task.support_ids, usable), tested.of(task.query_ids, decoded)
     answered: dict[ProbeName, tuple[Answered, ...]] = {}
     for steps in (False, True):
         probes = [probe for probe in plan.probes if PROBES[probe]().reads_steps == steps]
         if not probes:
             continue
-        scale = (subject.step_standardiser if steps else subject.standardiser) if few else None
-        if few and scale is None:
-            raise ValueError(
-                f"probe {probes[0]} at {shots} shots needs the source's step_standardiser"
-            )
-        inputs = [
-            each if steps else flat(each, joins_steps=subject.joins_steps) for each in (pool, query)
-        ]
-        of_labelling = answer_by_each(probes, *inputs, problems=problems, standardiser=scale)
+        of_labelling = answer_by_each(
+            probes,
+            *(tested.as_read(each, steps=steps) for each in (pool, query)),
+            problems=problems,
+            standardiser=tested.scale(probes[0], shots),
+        )
         answered |= dict(zip(probes, zip(*of_labelling, strict=True), strict=True))
     return [
         [_answers(probe, shots, answered[probe][place], decoded) for probe in plan.probes]
@@ -301,8 +258,53 @@ def placed(predicted: NDArray[np.int16], decoded: NDArray[np.bool_]) -> NDArray[
     return found
 
 
+def evaluate_episodes(
+    tested: SubjectFeatures, task: TargetTask, *, plan: EpisodePlan, probe: ProbeName
+) -> Evaluation:
+    """Fit the probe on every episode's support and answer its query clips.
+
+    Features are standardised as in `evaluate`: by the source's statistics at one or two shots,
+    by the episode's support otherwise. A probe that cannot be fitted on these features has a
+    `problem` in place of answers. Computes on one thread.
+
+    Raises:
+        ConfigError: if fewer than W classes have clips enough.
+        ResultError: naming the clips without features.
+        ValueError: as `evaluate` does.
+    """
+    _check_steps(tested, probe)
+    scale, steps = tested.scale(probe, plan.num_shots), PROBES[probe]().reads_steps
+    episodes = sample_episodes(task, plan=plan)
+    support, query = episode_clips(task, pooled=plan.pooled)
+    ways = np.repeat(np.arange(plan.num_ways), plan.num_shots)
+    problems = Problems(
+        support=(np.cumsum(support.is_decoded) - 1)[episodes.support],
+        labels=np.tile(ways, (plan.num_episodes, 1)),
+        # A clip that failed has no row: any row stands in, and its answer is thrown away.
+        query=np.maximum(np.cumsum(query.is_decoded) - 1, 0)[episodes.query],
+        num_classes=plan.num_ways,
+    )
+    pool, scored = (
+        tested.as_read(tested.of(side.clip_ids, side.is_decoded), steps=steps)
+        for side in (support, query)
+    )
+    with threadpool_limits(limits=1):
+        found = answer_many(probe, pool, scored, problems=problems, standardiser=scale)
+    has_answer = query.is_decoded[episodes.query]
+    answers = Answers(
+        probe,
+        plan.num_shots,
+        np.where(has_answer, found.predicted, NO_ANSWER).astype(np.int16),
+        found.chosen,
+        found.chosen_on,
+        found.problem,
+        num_ways=plan.num_ways,
+    )
+    return evaluation_of(task, [answers], subject=tested.subject, pooled=plan.pooled)
+
+
 def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
-    """Give what of features (N, T', D) a probe reads that reads no steps; (N, D) stay.
+    """Collapse the steps of (N, T', D) for probes that take one vector a clip; (N, D) stay.
 
     Returns:
         All steps side by side (N, T' * D), or else their mean (N, D), summed in float64 as
@@ -313,7 +315,3 @@ def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.floa
     if joins_steps:
         return features.reshape(len(features), -1)
     return features.mean(axis=1, dtype=np.float64).astype(np.float32)
-
-
-def _kept(clip_ids: tuple[str, ...], keep: NDArray[np.bool_]) -> tuple[str, ...]:
-    return tuple(clip for clip, kept in zip(clip_ids, keep, strict=True) if kept)

@@ -1,22 +1,35 @@
-"""Run a frozen encoder over clips, once, and keep what it gives.
+"""Features of every clip: what a frozen encoder computes, and what would need no encoder.
 
-Shapes: B clips of a batch, T frames, N clips in all, T' encoder steps, D width.
+The controls are what the task gives away without an encoder: pixels, motion, and what lies outside
+of the motion altogether (outer frames, length, size of the file). A target whose classes these
+tell apart can be answered without seeing what happens in its clips.
+
+Shapes: B clips of a batch, T frames, H W pixels, N clips in all, T' encoder steps, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Literal, Protocol, runtime_checkable
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from taskgrain.data.dataset import Batch
+from taskgrain.data.decode import FRAME_RATE
+from taskgrain.data.ledger import bytes_of
+from taskgrain.data.manifest import ClipRecord
+from taskgrain.data.sampling import generator_for
+from taskgrain.data.store import FrameStore
+from taskgrain.errors import ResultError, list_problems
 from taskgrain.transfer.archive import Arrays
-from taskgrain.transfer.features import FeatureSet
-from taskgrain.transfer.readouts import CHANNEL_WIDTHS, Place
+from taskgrain.transfer.features import CHANNEL_WIDTHS, FeatureSet, Place
 
 ReadVideo = Callable[[Tensor], Mapping[Place, Tensor]]
 """Maps uint8 (B, T, H, W, 3), RGB, to float32 (B, D) or (B, T', D) at each place."""
@@ -28,7 +41,7 @@ class HasChannels(Protocol):
 
     @property
     def channel_widths(self) -> tuple[int, int]:
-        """Give D_s and D_t; 0 for a channel that is absent."""
+        """Return D_s and D_t; 0 for a channel that is absent."""
         ...
 
     def channel_features(self, video: Tensor) -> Tensor:
@@ -43,7 +56,7 @@ class HasChannels(Protocol):
 def encoder_reader(
     encoder: nn.Module, places: Collection[Place], *, device: torch.device
 ) -> ReadVideo:
-    """Give the function that reads a frozen encoder at some places, in one pass over a video.
+    """Return the function that reads a frozen encoder at some places, in one pass over a video.
 
     The encoder, which maps uint8 (B, T, H, W, 3), RGB, to float (B, T', D), is put into eval mode
     on `device`, and is to stay so.
@@ -69,7 +82,7 @@ def encoder_reader(
 
 
 def place_facts(encoder: nn.Module, place: Place) -> dict[str, object]:
-    """Say what the header of features must tell of a place: the widths of the two channels."""
+    """Return what the header of features needs at a place: the widths of the two channels."""
     if place == "channels" and isinstance(encoder, HasChannels):
         return {CHANNEL_WIDTHS: list(encoder.channel_widths)}
     return {}
@@ -81,7 +94,7 @@ def collect_places(
     """Apply `read` to the video of every batch, without autocast: a part of `extract_in_parts`.
 
     Args:
-        read: gives float32 with a row a clip.
+        read: returns float32 with a row a clip.
         batches: clips in any order and batch size.
         device: where to compute.
 
@@ -118,3 +131,173 @@ def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, obje
     clip_ids = tuple(str(clip) for part in parts for clip in part["clip"])
     features = np.concatenate([part[place] for part in parts])
     return FeatureSet(clip_ids, features.astype(np.float32, copy=False), header)
+
+
+PIXEL_FRAMES = 4  # spread over the clip, the first and the last among them
+PIXEL_SIZE = 12  # pixels on a side
+MOTION_BINS = 5  # equal parts of the clip's duration
+MOTION_GRID = 8  # cells on a side
+BRIGHTEST = 255.0
+
+
+def raw_pixels(video: Tensor) -> Tensor:
+    """Shrink four frames of each clip to 12 x 12 by averaging areas.
+
+    Args:
+        video: uint8 (B, T, H, W, 3), RGB, with T of at least 1.
+
+    Returns:
+        float32 (B, 4 * 3 * 12 * 12 = 1728) in [0, 1]; clips of less than four frames repeat some.
+    """
+    num_clips, num_frames = video.shape[:2]
+    index = torch.linspace(0, num_frames - 1, PIXEL_FRAMES).round().long().to(video.device)
+    frames = video[:, index].flatten(0, 1).permute(0, 3, 1, 2)  # (B*4, 3, H, W)
+    small = F.adaptive_avg_pool2d(frames.float() / BRIGHTEST, PIXEL_SIZE)
+    return small.reshape(num_clips, -1)
+
+
+def motion_energy(video: Tensor) -> Tensor:
+    """Average how much grey values change from frame to frame, on a grid in space and time.
+
+    Args:
+        video: uint8 (B, T, H, W, 3), RGB, with T of at least 2.
+
+    Returns:
+        float32 (B, 5 * 8 * 8 = 320) in [0, 1], five time bins of an 8 x 8 grid.
+
+    Raises:
+        ValueError: if a clip has a single frame: nothing moves in it.
+    """
+    if video.shape[1] < 2:
+        raise ValueError(f"{video.shape[1]} frames; motion needs at least 2")
+    grey = video.float().mean(dim=-1) / BRIGHTEST  # (B, T, H, W)
+    change = grey.diff(dim=1).abs()  # (B, T-1, H, W)
+    energy = F.adaptive_avg_pool3d(change, (MOTION_BINS, MOTION_GRID, MOTION_GRID))
+    return energy.flatten(1)
+
+
+Shortcut = Literal["first-frame", "last-frame", "first-and-last-frame", "duration", "byte-size"]
+ReadClips = Callable[[FrameStore, Sequence[ClipRecord], Mapping[str, object]], FeatureSet]
+
+
+def outer_frames(
+    store: FrameStore,
+    records: Sequence[ClipRecord],
+    header: Mapping[str, object],
+    *,
+    places: Sequence[Literal[0, -1]],
+) -> FeatureSet:
+    """Shrink the first frame of each stored clip, its last or both to 12 x 12 by averaging areas.
+
+    Args:
+        store: holds every clip.
+        records: the clips.
+        header: where the features come from.
+        places: 0 for the first frame, -1 for the last; a clip of one frame has it for both.
+
+    Returns:
+        float32 (N, len(places) * 12 * 12 * 3), in [0, 1], in the order of the records.
+
+    Raises:
+        ValueError: if there are no clips, or the store lacks one.
+    """
+    _check(store, records)
+    small = np.empty((len(records), len(places), PIXEL_SIZE, PIXEL_SIZE, 3), np.float32)
+    for row, record in zip(small, records, strict=True):
+        last = store.num_frames(record.clip_id) - 1
+        index = [last if place else 0 for place in places]
+        frames = store.read(record.clip_id, index, slice(None), slice(None))
+        for cell, frame in zip(row, frames, strict=True):
+            pixels = frame.astype(np.float32) / BRIGHTEST
+            cell[:] = cv2.resize(pixels, (PIXEL_SIZE, PIXEL_SIZE), interpolation=cv2.INTER_AREA)
+    return _feature_set(records, small.reshape(len(records), -1), header)
+
+
+def duration(
+    store: FrameStore, records: Sequence[ClipRecord], header: Mapping[str, object]
+) -> FeatureSet:
+    """Measure how long each stored clip is: float32 (N, 2), seconds and their natural logarithm.
+
+    Raises:
+        ValueError: if there are no clips, or the store lacks one.
+    """
+    _check(store, records)
+    frames = np.array([store.num_frames(record.clip_id) for record in records])
+    return _feature_set(records, _with_logarithm(frames / FRAME_RATE), header)
+
+
+def byte_size(
+    store: FrameStore, records: Sequence[ClipRecord], header: Mapping[str, object]
+) -> FeatureSet:
+    """Measure how large each clip's file is: float32 (N, 2), kilobytes and their natural logarithm.
+
+    Of a folder of frames all files count.
+
+    Raises:
+        ValueError: if there are no clips, or the store lacks one.
+        ResultError: naming the clips whose files are gone, or empty.
+    """
+    _check(store, records)
+    sizes = [bytes_of(record.path) for record in records]
+    gone = [record for record, size in zip(records, sizes, strict=True) if not size]
+    if gone:
+        raise ResultError(
+            list_problems(
+                [f"{each.path}: no file to take the size of; leave byte-size out" for each in gone]
+            )
+        )
+    return _feature_set(records, _with_logarithm(np.array(sizes, np.float64) / 1000), header)
+
+
+def shuffled_time(batches: Iterable[Batch], *, seed: int) -> Iterator[Batch]:
+    """Permute the frames of every clip, before whatever reads them.
+
+    The permutation depends on (seed, clip id) and the number of frames alone: it is the same in
+    any order or size of batches, and for every source.
+
+    Args:
+        batches: clips, video uint8 (B, T, H, W, 3).
+        seed: of the permutations.
+
+    Yields:
+        The same batches with other videos of the same shape.
+    """
+    for batch in batches:
+        num_frames = batch.video.shape[1]
+        order = np.stack(
+            [
+                generator_for(seed, 0, f"shuffled time {clip}").permutation(num_frames)
+                for clip in batch.clip_ids
+            ]
+        )  # (B, T)
+        index = torch.from_numpy(order).to(batch.video.device)
+        clips = torch.arange(len(order), device=batch.video.device)
+        yield replace(batch, video=batch.video[clips[:, None], index])
+
+
+SHORTCUTS: dict[Shortcut, ReadClips] = {
+    "first-frame": partial(outer_frames, places=(0,)),
+    "last-frame": partial(outer_frames, places=(-1,)),
+    "first-and-last-frame": partial(outer_frames, places=(0, -1)),
+    "duration": duration,
+    "byte-size": byte_size,
+}
+
+
+def _check(store: FrameStore, records: Sequence[ClipRecord]) -> None:
+    if not records:
+        raise ValueError("there are no clips to take features from")
+    missing = [record.clip_id for record in records if record.clip_id not in store]
+    if missing:
+        raise ValueError(f"the store lacks {len(missing)} clips, {missing[0]!r} among them")
+
+
+def _with_logarithm(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Add what a linear probe cannot make of one number: (N,) above 0 -> (N, 2)."""
+    return np.stack([values, np.log(values)], axis=1).astype(np.float32)
+
+
+def _feature_set(
+    records: Sequence[ClipRecord], features: NDArray[np.float32], header: Mapping[str, object]
+) -> FeatureSet:
+    return FeatureSet(tuple(record.clip_id for record in records), features, header)

@@ -1,6 +1,9 @@
-"""Features of clips as a file: who they belong to, what they are, where they came from.
+"""Features of clips as a file, and the read-outs: what of them is tested, as views.
 
-Shapes: N clips, T' encoder steps, D width of the features.
+Features are extracted once; a read-out takes the steps, the last one, their mean and deviation, or
+one channel of them. The file says whose clips they are, what they are and where they came from.
+
+Shapes: N clips, T' encoder steps, D width of the features, D_s and D_t widths of the two channels.
 """
 
 from __future__ import annotations
@@ -9,15 +12,18 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError, list_problems
-from taskgrain.transfer.archive import Blocks, read_arrays, write_arrays
-from taskgrain.transfer.parts import Parts
+from taskgrain.transfer.archive import Blocks, Parts, read_arrays, write_arrays
+
+if TYPE_CHECKING:
+    from taskgrain.names import Readout
 
 BLOCK_BYTES = 1 << 20  # 1 MiB read at a time
 
@@ -46,7 +52,7 @@ class FeatureSet:
         _refuse_not_finite(self.clip_ids, self.features)
 
     def of(self, clip_ids: Sequence[str]) -> NDArray[np.float32]:
-        """Give the features of these clips, in this order: float32 (n, D) or (n, T', D).
+        """Return the features of these clips, in this order: float32 (n, D) or (n, T', D).
 
         Raises:
             ResultError: naming the clips that have none.
@@ -213,7 +219,7 @@ def fingerprint(
 
 
 def file_sha256(path: Path) -> str:
-    """Give the SHA-256 of a file's bytes: 64 hexadecimal digits."""
+    """Compute the SHA-256 of a file's bytes: 64 hexadecimal digits."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(BLOCK_BYTES):
@@ -227,3 +233,75 @@ def _read_header(entry: NDArray[np.generic]) -> dict[str, object]:
     if not isinstance(header, dict):
         raise ValueError("header is no JSON object")
     return header
+
+
+Place = Literal["output", "channels"]
+"""Where an encoder is read: what it gives, or what its channels give before the LSTM."""
+
+PLACE_OF: Mapping[Readout, Place] = {
+    "lstm-mean": "output",
+    "lstm-mean-deviation": "output",
+    "lstm-last": "output",
+    "lstm-steps": "output",
+    "channels-mean": "channels",
+    "spatial-mean": "channels",
+    "temporal-mean": "channels",
+}
+ONE_VECTOR: frozenset[Readout] = frozenset({"lstm-mean-deviation", "lstm-last"})
+"""Those that leave one vector of a clip, and no steps."""
+CHANNEL_WIDTHS = "channel_widths"  # the header's entry for [D_s, D_t]
+TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
+
+
+def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
+    """Return what a read-out reads of the features at its place.
+
+    "-mean" and "lstm-steps" keep every step: a probe that reads steps is given all of them, and
+    others their mean, or of "lstm-steps" all of them side by side (`evaluate.flat`). "lstm-last"
+    is the last step alone: there the forward direction of a bidirectional LSTM has read the whole
+    clip, the backward one the last step only. "lstm-mean-deviation" has the mean and, beside it,
+    the deviation over the steps (both in float64, divided by T'): how much each feature changes.
+    An encoder without an LSTM is read in the same way.
+
+    Args:
+        features: float32 (N, T', D) of `PLACE_OF[readout]`; of the channels, the spatial one's
+            D_s features first, and both widths in the header.
+        readout: its name.
+
+    Returns:
+        float32 (N, T', D), (N, T', D_s), (N, T', D_t), for "lstm-last" (N, D), or
+        for "lstm-mean-deviation" (N, 2 D).
+
+    Raises:
+        ValueError: if the features have no steps, or the channel is absent.
+    """
+    values = features.features
+    if values.ndim != 3:
+        raise ValueError(f"features are {values.shape}; {readout} needs those of every step")
+    if readout == "lstm-last":
+        return replace(features, features=values[:, -1])
+    if readout == "lstm-mean-deviation":
+        wide = values.astype(np.float64)
+        both = np.concatenate([wide.mean(axis=1), wide.std(axis=1)], axis=1)
+        return replace(features, features=both.astype(np.float32))
+    if readout in ("spatial-mean", "temporal-mean"):
+        spatial, temporal = _widths(features)
+        first, width = (0, spatial) if readout == "spatial-mean" else (spatial, temporal)
+        if not width:
+            raise ValueError(f"{readout}: the encoder has no such channel")
+        return replace(features, features=values[:, :, first : first + width])
+    return features
+
+
+def joins_steps(readout: str) -> bool:
+    """Whether a probe that reads no steps is given them side by side, rather than their mean."""
+    return readout == "lstm-steps"
+
+
+def _widths(features: FeatureSet) -> tuple[int, int]:
+    widths, width = features.header.get(CHANNEL_WIDTHS), features.features.shape[2]
+    if not isinstance(widths, list | tuple) or len(widths) != 2 or sum(widths) != width:
+        raise ValueError(
+            f"the header's {CHANNEL_WIDTHS} are {widths!r}; expected two that add up to {width}"
+        )
+    return int(widths[0]), int(widths[1])

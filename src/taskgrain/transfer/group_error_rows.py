@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.evaluate import Answers, Evaluation
 from taskgrain.transfer.rows import check_bootstrap, row_of, shown_rows
 
 METRICS = ("errors-within-groups", "errors-between-groups")
@@ -48,7 +48,7 @@ def group_error_rows(
         for answers in evaluation.answers:
             if not any(
                 (answers.probe, answers.shots) == (probe, shots)
-                and evaluation.readout in ("flat", readout)
+                and evaluation.subject.readout in ("flat", readout)
                 for probe, shots, readout in places
             ):
                 continue

@@ -1,8 +1,10 @@
-"""Evaluations turned into rows of results: values, intervals, floors.
+"""Evaluations turned into rows of results: values, intervals, floors, of draws and of episodes.
 
 A probe without answers has its rows all the same, with the problem and without a value; so has
 whatever would be computed from such a value. Rows without a seed then come once, not once for each
 kind of interval.
+
+Shapes: N scored clips, E episodes, the same ones for every subject; S encoder seeds.
 """
 
 from __future__ import annotations
@@ -14,14 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.names import CLIP_METRICS, ClipMetric
-from taskgrain.results import ResultRow
+from taskgrain.results import ResultRow, Shots
 from taskgrain.statistics.alarm import permuted_label_interval
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
-from taskgrain.statistics.student import mean_interval
-from taskgrain.transfer.answer import NO_ANSWER
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like, by_subject
-from taskgrain.transfer.score_tables import HitTable
+from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
+from taskgrain.transfer.answers import (
+    Answers,
+    Evaluation,
+    HitTable,
+    answers_like,
+    by_subject,
+    paired_by_readout,
+    problem_of,
+    varies,
+)
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.task import TargetTask
 
 PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that answers one class
@@ -30,7 +39,7 @@ PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that an
 def clip_rows(
     evaluations: Iterable[Evaluation], *, study: str, bootstrap: ClipBootstrap
 ) -> list[ResultRow]:
-    """Give one row an evaluation, probe, number of shots and metric, with a "clips" interval.
+    """Write one row an evaluation, probe, number of shots and metric, with a "clips" interval.
 
     Args:
         evaluations: of one target, with true labels.
@@ -64,7 +73,7 @@ def clip_rows(
 
 
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
-    """Give one row an evaluation with permuted labels, probe and number of shots.
+    """Write one row an evaluation with permuted labels, probe and number of shots.
 
     Its interval is over draws and its `p` is against chance, uncorrected: whoever reads the rows
     counts them and asks `statistics.alarm.is_alarm`.
@@ -91,7 +100,7 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
 
 
 def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRow]:
-    """Give the mean over encoder seeds with its t interval, where a source has two or more.
+    """Compute the mean over encoder seeds with its t interval, where a source has two or more.
 
     Rows have no seed; `n` stays the number of scored clips of each seed. Where every seed answers
     alike, as an encoder does of which nothing was drawn, there is no sample, and no interval.
@@ -121,7 +130,7 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
 
 
 def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
-    """Give what needs no features: chance (top-1, 1 / K) and the majority class of the pool.
+    """Score what needs no features: chance (top-1, 1 / K) and the majority class of the pool.
 
     A failed clip is wrong for the majority as for everyone. Ties go to the class of the lower
     index.
@@ -179,11 +188,11 @@ def row_of(
     assert (interval is None) == (answers.problem is not None), "a value, or a problem"
     return ResultRow(
         study=study,
-        source=evaluation.source,
-        seed=evaluation.seed,
+        source=evaluation.subject.source,
+        seed=evaluation.subject.seed,
         target=evaluation.target,
         probe=answers.probe,
-        readout=evaluation.readout,
+        readout=evaluation.subject.readout,
         shots=answers.shots,
         metric=metric,
         value=None if interval is None else interval.value,
@@ -198,36 +207,15 @@ def row_of(
         p=None if interval is None else interval.p,
         chosen=answers.chosen,
         chosen_on=answers.chosen_on,
-        control=evaluation.control,
+        control=evaluation.subject.control,
         low_90=None if versus is None or interval is None else interval.low_90,
         high_90=None if versus is None or interval is None else interval.high_90,
         problem=answers.problem,
     )
 
 
-def problem_of(evaluations: Sequence[Evaluation], answers: Answers) -> str | None:
-    """Return why some of the evaluations have no answers like these; None if all have.
-
-    Says of which source and seed, for the first that has none.
-    """
-    for each in evaluations:
-        problem = answers_like(each, answers).problem
-        if problem is not None:
-            seed = "" if each.seed is None else f", seed {each.seed}"
-            return f"{each.source or each.control}{seed}: {problem}"
-    return None
-
-
-def varies(group: Sequence[Evaluation], answers: Answers) -> bool:
-    """Whether a subject's seeds differ at all in what they answer."""
-    first = answers_like(group[0], answers).predicted
-    return not all(
-        np.array_equal(first, answers_like(each, answers).predicted) for each in group[1:]
-    )
-
-
 def metric_value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
-    """Give an accuracy of one evaluation, in [0, 1]."""
+    """Compute an accuracy of one evaluation, in [0, 1]."""
     return weighed(evaluation.scores(answers), clip_weights(evaluation.labels, metric=metric))
 
 
@@ -247,3 +235,142 @@ def check_bootstrap(evaluation: Evaluation, bootstrap: ClipBootstrap) -> None:
             f"the bootstrap is not over the scored clips of {evaluation.target}: "
             "their labels differ"
         )
+
+
+Group = Sequence[Evaluation]
+# Of each seed, or None for all together: what was measured, or why nothing was.
+Found = list[tuple[int | None, Interval | str]]
+
+
+def episode_rows(
+    found: Sequence[Evaluation], pairs: Sequence[tuple[str, str]], *, study: str
+) -> list[ResultRow]:
+    """Write the rows of one target's episodes, for each probe and number of shots.
+
+    Every subject has a row for each seed with an interval of kind "episodes" (Student's t over
+    episodes, conditional on the encoder and on the clips that they are drawn from) and, from two
+    seeds up, one without a seed over the "seeds". A pair of sources has a row for every seed,
+    paired by episode; and from two seeds up two without a seed: conditional on these encoders,
+    and the paired t test over seeds. Then chance, 1 / ways.
+
+    Args:
+        found: evaluations over the same episodes of one target.
+        pairs: (source, versus) for the differences source - versus; equal read-outs are paired.
+        study: its name.
+
+    Returns:
+        Rows of metric "5-way-accuracy", say, whose `draws` is the number of episodes and whose n
+        counts the clips that queries are drawn from. A single episode gives no interval.
+
+    Raises:
+        ResultError: if a source of a pair is not there, or lacks a seed that the other has.
+        ValueError: if a pair was not asked as many episodes.
+    """
+    rows: list[ResultRow] = []
+    asked: dict[tuple[str | None, Shots], tuple[Answers, list[Evaluation]]] = {}
+    for one in found:
+        for each in one.answers:
+            asked.setdefault((each.probe, each.shots), (each, []))[1].append(one)
+    for kind, evaluations in asked.values():
+        groups = by_subject(evaluations)
+        for group in groups:
+            rows += _rows(group[0], kind, _levels(group, kind), study=study, versus=None)
+        of_sources = [group for group in groups if group[0].subject.control is None]
+        for source, versus in pairs:
+            for first, second in paired_by_readout(of_sources, source, versus):
+                gaps = _differences(first, second, kind)
+                rows += _rows(first[0], kind, gaps, study=study, versus=versus)
+    return [*rows, *_chance(found, study)]
+
+
+def _levels(group: Group, kind: Answers) -> Found:
+    """Measure one subject: each seed over its episodes, then the mean over the seeds."""
+    found: Found = []
+    for one in group:
+        problem = answers_like(one, kind).problem
+        found.append((one.subject.seed, problem or _over_episodes(_accuracies(one, kind))))
+    if len(group) < 2:
+        return found
+    problem = problem_of(group, kind)
+    if problem is not None:
+        return [*found, (None, problem)]
+    means = [float(_accuracies(one, kind).mean()) for one in group]
+    interval = mean_interval(means, kind="seeds")
+    if not varies(group, kind):  # one encoder, however often it was asked: a sample of one
+        interval = Interval("seeds", interval.value, interval.value, interval.value, 1)
+    return [*found, (None, interval)]
+
+
+def _differences(first: Group, second: Group, kind: Answers) -> Found:
+    """Compare two sources, seed by seed and over the seeds."""
+    if len({answers_like(one, kind).num_draws for one in (*first, *second)}) > 1:
+        raise ValueError(
+            f"{first[0].subject.source} and {second[0].subject.source} were not asked as many "
+            "episodes"
+        )
+    problem = problem_of([*first, *second], kind)
+    if problem is not None:
+        if len(first) < 2:
+            return [(first[0].subject.seed, problem)]
+        each_seed = (_differences([a], [b], kind) for a, b in zip(first, second, strict=True))
+        return [*(row for rows in each_seed for row in rows), (None, problem)]
+    ours = np.stack([_accuracies(one, kind) for one in first])  # (S, E)
+    theirs = np.stack([_accuracies(one, kind) for one in second])
+    found: Found = [
+        (one.subject.seed, _over_episodes(row))
+        for one, row in zip(first, ours - theirs, strict=True)
+    ]
+    if len(first) > 1:
+        means = ours.mean(axis=1).tolist(), theirs.mean(axis=1).tolist()
+        found.append((None, _over_episodes((ours - theirs).mean(axis=0))))
+        if (varies(first, kind) or varies(second, kind)) and has_spread(*means):
+            found.append((None, paired_interval(*means, kind="seeds")))
+    return found
+
+
+def _accuracies(evaluation: Evaluation, kind: Answers) -> NDArray[np.float64]:
+    return evaluation.accuracies(answers_like(evaluation, kind))
+
+
+def _over_episodes(values: NDArray[np.float64]) -> Interval:
+    """Average float64 (E,), with its t interval; of one episode the value alone."""
+    if len(values) < 2:
+        value = float(values.mean())
+        return Interval("episodes", value, value, value, len(values))
+    return mean_interval(values.tolist(), kind="episodes")
+
+
+def _chance(found: Group, study: str) -> list[ResultRow]:
+    of_ways = {each.num_ways: one for one in found for each in one.answers}
+    return [
+        ResultRow(
+            study=study,
+            target=one.target,
+            metric=f"{num_ways}-way-accuracy",
+            value=1.0 / (num_ways or 1),
+            n=len(one.labels),
+            failed=one.failed,
+            truncated=one.truncated,
+            control="chance",
+        )
+        for num_ways, one in of_ways.items()
+    ]
+
+
+def _rows(
+    first: Evaluation, kind: Answers, found: Found, *, study: str, versus: str | None
+) -> list[ResultRow]:
+    """Write what was measured as rows of the first seed's evaluation."""
+    own = answers_like(first, kind)
+    metric = f"{own.num_ways}-way-accuracy"
+    rows = []
+    for seed, measured in found:
+        if isinstance(measured, str):
+            answers, interval = replace(own, chosen=None, chosen_on=None, problem=measured), None
+        else:
+            answers, interval = replace(own, problem=None), measured
+        row = row_of(first, answers, study=study, metric=metric, interval=interval, versus=versus)
+        if interval is not None and interval.n < 2:
+            row = without_interval(row)
+        rows.append(replace(row, seed=seed))
+    return rows

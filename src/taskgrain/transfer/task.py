@@ -1,6 +1,11 @@
-"""What a target asks: which clips to learn from, which to score, and their true classes.
+"""What a target asks: its clips and classes, what "5-shot" means, and its N-way K-shot episodes.
 
-Shapes: N support or query clips, K classes.
+A support draw learns from k clips of every class and answers every scored clip. An episode takes a
+few of the classes, its ways, and both its support and its queries anew. Either depends on the
+labels, the seed and its own number alone, so that it is the same for every source.
+
+Shapes: N support or query clips, K classes, k shots, E episodes, W ways (classes of an episode),
+q queries of a class.
 """
 
 from __future__ import annotations
@@ -12,7 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.errors import ManifestError, list_problems
+from taskgrain.errors import ConfigError, ManifestError, list_problems
+from taskgrain.results import Shots
+from taskgrain.transfer.probes import Floats, Labels
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +71,7 @@ class TargetTask:
 
 
 def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | None]) -> TargetTask:
-    """Ask for one factor of the same clips, as "kitchenware/motion" asks for the motion alone.
+    """Build the task of one factor of the same clips: "kitchenware/motion" is about motion alone.
 
     Args:
         task: whose clips are asked about.
@@ -145,3 +152,228 @@ def _check_labels(clip_ids: Sequence[str], labels: NDArray[np.int64], num_classe
         raise ValueError(
             f"labels run from {labels.min()} to {labels.max()}; expected 0 to {num_classes - 1}"
         )
+
+
+def support_draws(
+    task: TargetTask, *, num_shots: Shots, num_draws: int, seed: int
+) -> NDArray[np.int64]:
+    """Draw k support clips of every class, without replacement.
+
+    A draw depends on the pool's labels, the seed and its own index, and on nothing else: it is the
+    same for every source, and draw i at one shot is part of draw i at five. Each draw permutes
+    every class once and takes the first k that could be decoded.
+
+    Args:
+        task: whose support pool is drawn from; clips that failed to decode are not drawn.
+        num_shots: k, or "all" for the whole pool.
+        num_draws: at least 1; "all" is one draw, whatever this says.
+        seed: of the draws.
+
+    Returns:
+        int64 (draws, K * k), indices into `task.support_ids`, class after class; for "all"
+        (1, number of clips in the pool that could be decoded).
+
+    Raises:
+        ConfigError: naming task, class, clips had and wanted, if a class has too few.
+    """
+    if num_draws < 1:
+        raise ValueError(f"num_draws is {num_draws}; expected at least 1")
+    usable = task.has_support
+    members = [
+        np.flatnonzero(task.support_labels == index) for index in range(len(task.class_names))
+    ]
+    wanted = 1 if num_shots == "all" else num_shots
+    for name, clips in zip(task.class_names, members, strict=True):
+        if usable[clips].sum() < wanted:
+            raise ConfigError(
+                f"target {task.name}: class {name!r} has {usable[clips].sum()} usable support "
+                f"clips, {wanted} wanted; ask for fewer shots or add clips"
+            )
+    if num_shots == "all":
+        return np.concatenate([clips[usable[clips]] for clips in members])[None]
+    return np.stack(
+        [_one_draw(members, usable, num_shots, (seed, draw)) for draw in range(num_draws)]
+    )
+
+
+def _one_draw(
+    members: list[NDArray[np.int64]],
+    usable: NDArray[np.bool_],
+    num_shots: int,
+    entropy: tuple[int, int],
+) -> NDArray[np.int64]:
+    """Draw k clips of every class: int64 (K * k,)."""
+    generator = np.random.default_rng(entropy)
+    permuted = [generator.permutation(clips) for clips in members]
+    return np.concatenate([clips[usable[clips]][:num_shots] for clips in permuted])
+
+
+BLOCK_NUMBERS = 1 << 22  # drawn at a time: 32 MiB
+EPISODE_STREAM = 2  # keeps episodes apart from draws and label permutations of the same seed
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodePlan:
+    """Which episodes are drawn: the same for every source.
+
+    Raises:
+        ValueError: for fewer than two ways, or no shot, query or episode.
+    """
+
+    num_ways: int = 5
+    num_shots: int = 5
+    num_queries: int = 15  # of each class
+    num_episodes: int = 600
+    seed: int = 0
+    # Whether an episode's support and queries come from all clips of the target alike, as the
+    # protocols of published few-shot lists have it; otherwise each from its own side of the task.
+    pooled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.num_ways < 2:
+            raise ValueError(f"num_ways is {self.num_ways}; expected at least 2")
+        for name in ("num_shots", "num_queries", "num_episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; expected at least 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EpisodeClips:
+    """The clips that support, or queries, are drawn from."""
+
+    clip_ids: tuple[str, ...]
+    labels: Labels  # (N,), index into the task's class_names
+    is_decoded: NDArray[np.bool_]  # (N,)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Episodes:
+    """The classes and clips of each episode, way after way."""
+
+    classes: Labels  # (E, W), index into the task's class_names, in random order
+    support: Labels  # (E, W * k), index into the first of `episode_clips`
+    query: Labels  # (E, W * q), index into the second; never a clip of the same row's support
+
+
+def episode_clips(task: TargetTask, *, pooled: bool) -> tuple[EpisodeClips, EpisodeClips]:
+    """Return the clips that support is drawn from, and those that queries are drawn from.
+
+    They are the task's support pool and its scored clips. Where episodes are pooled both are all
+    clips of the task, the pool's first.
+    """
+    support = EpisodeClips(task.support_ids, task.support_labels, task.has_support)
+    query = EpisodeClips(task.query_ids, task.query_labels, task.is_decoded)
+    if not pooled:
+        return support, query
+    every = EpisodeClips(
+        support.clip_ids + query.clip_ids,
+        np.concatenate([support.labels, query.labels]),
+        np.concatenate([support.is_decoded, query.is_decoded]),
+    )
+    return every, every
+
+
+def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
+    """Check that enough classes have clips enough: bool (K,), which have.
+
+    Raises:
+        ConfigError: naming the classes with too few clips, if fewer than W have enough.
+    """
+    num_classes = len(task.class_names)
+    support, query = episode_clips(task, pooled=plan.pooled)
+    usable = np.bincount(support.labels[support.is_decoded], minlength=num_classes)
+    asked = np.bincount(query.labels, minlength=num_classes)
+    wanted = plan.num_queries + (plan.num_shots if plan.pooled else 0)
+    is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (asked >= wanted)
+    if is_able.sum() < plan.num_ways:
+        raise ConfigError(_too_few(task, plan, is_able, np.stack([usable, asked])))
+    return is_able
+
+
+def sample_episodes(task: TargetTask, *, plan: EpisodePlan) -> Episodes:
+    """Draw classes, and of each its support clips and its query clips.
+
+    An episode depends on the labels, the seed and its own number, and on nothing else: it is the
+    same for every source, and its support at one shot is part of that at five, unless other
+    classes have clips enough: classes are drawn from those that have. Support clips that failed
+    to decode are not drawn; query clips are drawn whether or not they failed, and then count as
+    wrong. With a pooled plan too, no clip of an episode is on both of its sides.
+
+    Raises:
+        ConfigError: naming the classes with too few clips, if fewer than W have enough.
+    """
+    is_able = check_episodes(task, plan=plan)
+    num_classes = len(is_able)
+    sides = episode_clips(task, pooled=plan.pooled)
+    pools = [_members(side.labels, num_classes) for side in sides]
+    num_support, num_query = (len(side.clip_ids) for side in sides)
+    ends = np.cumsum([num_classes, num_support])
+    width = ends[-1] + (0 if plan.pooled else num_query)
+    size = max(1, BLOCK_NUMBERS // width)
+    generator = np.random.default_rng((plan.seed, EPISODE_STREAM))  # row after row
+    parts = []
+    for start in range(0, plan.num_episodes, size):
+        # Each class and clip has a number in each episode; the lowest of those allowed are drawn.
+        rows = min(size, plan.num_episodes - start)
+        of_class, of_support, of_query = np.split(generator.random((rows, width)), ends, axis=1)
+        if plan.pooled:
+            of_query = -of_support  # the highest: mostly the same queries at any number of shots
+        of_class[:, ~is_able] = np.inf
+        of_support[:, ~sides[0].is_decoded] = np.inf
+        classes = np.argsort(of_class, axis=1, kind="stable")[:, : plan.num_ways]
+        support = _lowest(of_support, pools[0][classes], plan.num_shots)
+        if plan.pooled:
+            np.put_along_axis(of_query, support, np.inf, axis=1)
+        query = _lowest(of_query, pools[1][classes], plan.num_queries)
+        parts.append((classes, support, query))
+    return Episodes(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+
+
+def _members(labels: Labels, num_classes: int) -> Labels:
+    """List the clips of each class: int64 (K, most), filled up with -1."""
+    clips = [np.flatnonzero(labels == each) for each in range(num_classes)]
+    members = np.full((num_classes, max(len(each) for each in clips)), -1, dtype=np.int64)
+    for row, each in zip(members, clips, strict=True):
+        row[: len(each)] = each
+    return members
+
+
+def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
+    """Take the candidates of the lowest numbers, way after way.
+
+    Args:
+        numbers: float64 (E, N), of each clip in each episode.
+        candidates: int64 (E, W, most), clips of each way; -1 is none.
+        count: how many are taken of each way.
+
+    Returns:
+        int64 (E, W * count).
+    """
+    flat = candidates.reshape(len(candidates), -1)
+    found = np.take_along_axis(numbers, flat, axis=1).reshape(candidates.shape)
+    found[candidates < 0] = np.inf
+    order = np.argsort(found, axis=2, kind="stable")[:, :, :count]
+    taken: Labels = np.take_along_axis(candidates, order, axis=2).reshape(len(candidates), -1)
+    return taken
+
+
+def _too_few(
+    task: TargetTask, plan: EpisodePlan, is_able: NDArray[np.bool_], counts: Labels
+) -> str:
+    """Name the classes that lack clips, the poorest first; counts (2, K): usable, for queries."""
+    short = sorted(
+        (int(mine), int(asked), name)
+        for mine, asked, name, able in zip(*counts, task.class_names, is_able, strict=True)
+        if not able
+    )
+    lacking = ", ".join(f"{name!r} has {mine} and {asked}" for mine, asked, name in short[:3])
+    wanted = f"{plan.num_shots} usable support clips and {plan.num_queries} scored clips"
+    if plan.pooled:
+        wanted = (
+            f"{plan.num_shots} clips that were decoded and {plan.num_shots + plan.num_queries} "
+            "in all"
+        )
+    return (
+        f"target {task.name}: {is_able.sum()} classes have {wanted}, {plan.num_ways} wanted"
+        f"{'; ' if lacking else ''}{lacking}; ask for fewer ways, shots or queries"
+    )

@@ -17,9 +17,8 @@ from taskgrain.names import TREND, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.trend import slopes, trend_interval
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.pairing import answers_like
-from taskgrain.transfer.rows import metric_value, problem_of, row_of
+from taskgrain.transfer.answers import Answers, Evaluation, answers_like, problem_of
+from taskgrain.transfer.rows import metric_value, row_of
 
 FEWEST_LEVELS = 3  # two have a difference, which has rows of its own
 
@@ -51,7 +50,7 @@ def trend_rows(
     study: str,
     metric: ClipMetric,
 ) -> list[ResultRow]:
-    """Give the slope over nested classification levels, for each read-out, probe and shots.
+    """Compute the slope over nested classification levels, for each read-out, probe and shots.
 
     The value is the gain per level step, in the metric's unit: levels stand at 0, 1, ..., L - 1,
     and a least-squares line is laid through them. Each seed has a row with its own slope; from
@@ -69,11 +68,15 @@ def trend_rows(
     """
     if len(ladder) < FEWEST_LEVELS:
         return []
-    own = [each for each in evaluations if each.control is None and each.source in ladder]
+    own = [
+        each
+        for each in evaluations
+        if each.subject.control is None and each.subject.source in ladder
+    ]
     rows = []
-    for readout in dict.fromkeys(each.readout for each in own):
+    for readout in dict.fromkeys(each.subject.readout for each in own):
         steps = [
-            [each for each in own if (each.source, each.readout) == (name, readout)]
+            [each for each in own if (each.subject.source, each.subject.readout) == (name, readout)]
             for name in ladder
         ]
         if all(steps):  # not every encoder can be read in every way
@@ -84,14 +87,15 @@ def trend_rows(
 def _of_readout(
     steps: Sequence[Sequence[Evaluation]], *, study: str, metric: ClipMetric
 ) -> list[ResultRow]:
-    by_seed = [{each.seed: each for each in step} for step in steps]
+    by_seed = [{each.subject.seed: each for each in step} for step in steps]
     first = steps[0]
-    seeds = [each.seed for each in first]
+    seeds = [each.subject.seed for each in first]
     for step, of_seed in zip(steps, by_seed, strict=True):
         if set(of_seed) != set(seeds):
             raise ResultError(
-                f"{first[0].source} has seeds {seeds}, {step[0].source} has {list(of_seed)} "
-                f"(read by {first[0].readout}); a trend over levels needs the same"
+                f"{first[0].subject.source} has seeds {seeds}, {step[0].subject.source} has "
+                f"{list(of_seed)} (read by {first[0].subject.readout}); a trend over levels needs "
+                "the same"
             )
     rows = []
     for answers in first[0].answers:
@@ -144,9 +148,9 @@ def _broken(
         row = row_of(steps[0][0], plain, study=study, metric=TREND, interval=None)
         rows.append(replace(row, source=None, seed=seed))
 
-    seeds = [each.seed for each in steps[0]]
+    seeds = [each.subject.seed for each in steps[0]]
     for seed in seeds:
-        own = [each for step in steps for each in step if each.seed == seed]
+        own = [each for step in steps for each in step if each.subject.seed == seed]
         if problem_of(own, answers) is not None:
             add(own, seed)
             continue

@@ -24,7 +24,7 @@ from taskgrain.transfer.probes import (
     Ridge,
     Standardiser,
 )
-from taskgrain.transfer.probes.choice import FIXED, NUM_FOLDS, folds_of
+from taskgrain.transfer.probes.probe import FIXED, NUM_FOLDS, folds_of
 
 NETWORKS: tuple[ProbeName, ...] = ("mlp", "recurrent", "attentive")
 NAMES = tuple(CLASSIFIERS)
@@ -209,7 +209,7 @@ def test_folds_share_out_every_class() -> None:
 def test_only_the_networks_import_torch_and_only_the_classifiers_scikit_learn() -> None:
     code = (
         "import sys, numpy as np\n"
-        "import taskgrain.transfer.evaluate, taskgrain.transfer.episodes\n"
+        "import taskgrain.transfer.evaluate, taskgrain.transfer.task\n"
         "assert not any(name.split('.')[0] == 'sklearn' for name in sys.modules)\n"
         "from taskgrain.transfer.probes import CLASSIFIERS\n"
         f"for name in {PLAIN!r}:\n"

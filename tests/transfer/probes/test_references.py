@@ -20,13 +20,14 @@ from taskgrain.transfer.probes import (
     NearestNeighbours,
     RbfRidge,
     Ridge,
-    ridge,
+    linear,
+    neighbours,
     softmax_regression,
 )
-from taskgrain.transfer.probes.arrays import one_hot
-from taskgrain.transfer.probes.choice import folds_of
-from taskgrain.transfer.probes.logistic import LOGISTIC_CS
+from taskgrain.transfer.probes.linear import LOGISTIC_CS
 from taskgrain.transfer.probes.neighbours import TEMPERATURE
+from taskgrain.transfer.probes.probe import folds_of
+from taskgrain.transfer.probes.support import one_hot
 
 Problem = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 SHAPES = [(2, 1, 64), (2, 30, 16), (13, 1, 64), (13, 5, 256), (5, 30, 64)]
@@ -112,7 +113,7 @@ def test_ridge_is_scikit_learns_ridge_classifier(classes: int, shots: int, width
     assert ours.intercept_ == pytest.approx(peer.intercept_, abs=1e-9)
     assert np.array_equal(ours.predict(scored), peer.predict(scored))
     if shots >= 5:
-        alphas = [each * width for each in ridge.ALPHAS_PER_WIDTH]
+        alphas = [each * width for each in linear.ALPHAS_PER_WIDTH]
         chosen = RidgeClassifierCV(alphas=alphas).fit(features, labels).alpha_
         assert Ridge().fit(features, labels).chosen_ == f"alpha={chosen:g}"
 
@@ -147,8 +148,8 @@ def test_rbf_ridge_chooses_what_refitting_without_each_clip_would() -> None:
     target = 2 * one_hot(labels, 3) - 1
     target -= target.mean(axis=0)
     errors = {}
-    for sharpness in ridge.SHARPNESS:
-        for alpha in ridge.KERNEL_ALPHAS:
+    for sharpness in neighbours.SHARPNESS:
+        for alpha in neighbours.KERNEL_ALPHAS:
             wrong = 0.0
             for left in range(len(labels)):
                 others = np.arange(len(labels)) != left
@@ -167,7 +168,7 @@ def test_rbf_ridge_is_solved_where_its_penalty_is_lost_in_rounding() -> None:
 
 
 def test_rbf_ridge_refuses_what_would_not_fit_into_memory() -> None:
-    features, labels = np.zeros((ridge.MAX_KERNEL_CLIPS + 2, 1)), np.arange(8194) % 2
+    features, labels = np.zeros((neighbours.MAX_KERNEL_CLIPS + 2, 1)), np.arange(8194) % 2
     with pytest.raises(ResultError, match="rbf-ridge on 8194 support clips; expected at most 8192"):
         RbfRidge().fit(features, labels)
 

@@ -13,11 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from taskgrain.names import ProbeName
-from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
-from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.logistic import LOGISTIC_C
+from taskgrain.transfer.probes import linear, neighbours, neural
+from taskgrain.transfer.probes.linear import LOGISTIC_C
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.standardise import Standardiser
+from taskgrain.transfer.probes.support import Floats, Labels, Standardiser
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.estimators import (
@@ -53,12 +52,12 @@ __all__ = [
 ]
 
 PROBES: dict[ProbeName, Callable[[], Probe]] = {
-    "nearest-mean": neighbours.NearestMean,
+    "nearest-mean": linear.NearestMean,
     "k-nn": neighbours.NearestNeighbours,
-    "ridge": ridge.Ridge,
-    "rbf-ridge": ridge.RbfRidge,
-    "logistic-regression": logistic.LogisticRegression,
-    "logistic-regression-cv": lambda: logistic.LogisticRegression(C=None),
+    "ridge": linear.Ridge,
+    "rbf-ridge": neighbours.RbfRidge,
+    "logistic-regression": linear.LogisticRegression,
+    "logistic-regression-cv": lambda: linear.LogisticRegression(C=None),
     "mlp": neural.Mlp,
     "recurrent": neural.Recurrent,
     "attentive": neural.Attentive,

@@ -16,11 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from taskgrain.names import ProbeName
-from taskgrain.transfer.probes import logistic, neighbours, neural, ridge
-from taskgrain.transfer.probes.arrays import Floats
+from taskgrain.transfer.probes import linear, neighbours, neural
 from taskgrain.transfer.probes.linear import LinearScores
+from taskgrain.transfer.probes.neighbours import KernelScores
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.ridge import KernelScores
+from taskgrain.transfer.probes.support import Floats
 
 
 class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[misc]  # no types
@@ -48,13 +48,13 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[mi
         return self
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """Give the likeliest class of each of the features X (N, D), of equals the first: (N,)."""
+        """Return the likeliest class of each row of X (N, D), of equals the first: (N,)."""
         scores = self._scores(X)
         predicted: NDArray[np.generic] = self.classes_[scores.argmax(axis=1)]
         return predicted
 
     def predict_proba(self, X: ArrayLike) -> Floats:
-        """Give float64 (N, K), rows that sum to 1, columns in the order of `classes_`."""
+        """Compute probabilities (N, K), float64; rows sum to 1, columns are those of `classes_`."""
         return self.probabilities(self._scores(X))
 
     @property
@@ -93,8 +93,8 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[mi
         return features.reshape(-1, steps, features.shape[-1]), repeated[::steps]
 
 
-class NearestMean(ProbeClassifier, neighbours.NearestMean):
-    """`neighbours.NearestMean` as a classifier."""
+class NearestMean(ProbeClassifier, linear.NearestMean):
+    """`linear.NearestMean` as a classifier."""
 
     fitted_: LinearScores
 
@@ -108,8 +108,8 @@ class NearestNeighbours(ProbeClassifier, neighbours.NearestNeighbours):
     """`neighbours.NearestNeighbours` as a classifier."""
 
 
-class Ridge(ProbeClassifier, ridge.Ridge):
-    """`ridge.Ridge` as a classifier."""
+class Ridge(ProbeClassifier, linear.Ridge):
+    """`linear.Ridge` as a classifier."""
 
     fitted_: LinearScores
 
@@ -126,8 +126,8 @@ class Ridge(ProbeClassifier, ridge.Ridge):
         return intercept[1:] if len(intercept) == 2 else intercept
 
 
-class RbfRidge(ProbeClassifier, ridge.RbfRidge):
-    """`ridge.RbfRidge` as a classifier."""
+class RbfRidge(ProbeClassifier, neighbours.RbfRidge):
+    """`neighbours.RbfRidge` as a classifier."""
 
     fitted_: KernelScores
 
@@ -137,8 +137,8 @@ class RbfRidge(ProbeClassifier, ridge.RbfRidge):
         return float(self.fitted_.gamma[0])
 
 
-class LogisticRegression(ProbeClassifier, logistic.LogisticRegression):
-    """`logistic.LogisticRegression` as a classifier."""
+class LogisticRegression(ProbeClassifier, linear.LogisticRegression):
+    """`linear.LogisticRegression` as a classifier."""
 
     fitted_: LinearScores
 
@@ -181,6 +181,6 @@ CLASSIFIERS: dict[ProbeName, Callable[[], ProbeClassifier]] = {
 
 
 def _num_steps(given: ArrayLike) -> int | None:
-    """Give T' of features (N, T', D); None for (N, D), and for what is no array of numbers."""
+    """Return T' of features (N, T', D); None for (N, D), and for what is no array of numbers."""
     shape = getattr(given, "shape", None)
     return int(shape[1]) if shape is not None and len(shape) == 3 else None

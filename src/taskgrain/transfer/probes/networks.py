@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from taskgrain.transfer.probes.arrays import Floats, Labels
-from taskgrain.transfer.probes.asked import Asked
-from taskgrain.transfer.probes.raw import check_finite
+from taskgrain.transfer.probes.queries import Asked, check_finite
+from taskgrain.transfer.probes.support import Floats, Labels
 
 BATCH_CLIPS = 256  # of each problem; smaller supports are taken whole
 BLOCK_CLIPS = 1024  # query clips at a time
@@ -53,7 +52,7 @@ class TrainedNetworks:
     chosen_on: str | None
 
     def scores(self, query: Floats) -> Floats:
-        """Give the logits of query (S, Q, D) or (S, Q, T', D): float64 (S, Q, K)."""
+        """Compute the logits of query (S, Q, D) or (S, Q, T', D): float64 (S, Q, K)."""
         forward = FORMS[self.form][1]
         # In float64, a clip's answer does not depend on how many are asked about with it.
         weights = {name: each.double() for name, each in self.weights.items()}

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from taskgrain.transfer.probes.arrays import Floats, Labels, softmax
 from taskgrain.transfer.probes.probe import Probe
-from taskgrain.transfer.probes.support import Support
+from taskgrain.transfer.probes.support import Floats, Labels, Support, softmax
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.networks import Form, TrainedNetworks
@@ -49,7 +48,7 @@ class NetworkProbe(Probe):
         )
 
     def probabilities(self, scores: Floats) -> Floats:
-        """Give the modelled probabilities."""
+        """Compute the modelled probabilities."""
         return softmax(scores)
 
 

@@ -1,7 +1,12 @@
-"""The baseline that learns the target itself: the study's encoder, drawn, with a head of its own.
+"""The controls that are trained: the target from its support alone, and categories permuted.
 
-It is trained on the clips of a support draw, which the probes of the sources get too, and answers
-the scored clips itself. So it says what the support teaches where nothing was learned before.
+*From scratch*: the study's encoder, drawn, with a head of its own, is trained on the clips of a
+support draw, which the probes of the sources get too, and answers the scored clips itself. So it
+says what the support teaches where nothing was learned before.
+
+*Random labels*: the study's encoder learns categories that were permuted over the training clips.
+It has seen the same clips as often as the sources, and its classes are as large; what it transfers
+beyond an untrained one came from the pixels, not from the labels.
 
 Shapes: N scored clips, n of them that could be decoded, K classes.
 """
@@ -20,28 +25,33 @@ import torch
 from numpy.typing import NDArray
 
 from taskgrain.config.clips import Target
+from taskgrain.config.learning import Source
 from taskgrain.config.testing import Transfer
 from taskgrain.data.dataset import Batch, ClipBatches, Example, Label, Variation
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
-from taskgrain.errors import RunError, StoppedError
-from taskgrain.jobs.executor import Worker
+from taskgrain.errors import ConfigError, RunError, StoppedError, TaxonomyError
+from taskgrain.jobs.executor import Facts, Worker
+from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.models.build import add_readouts
 from taskgrain.models.encoder import UNMEASURED
 from taskgrain.models.model import SourceModel
+from taskgrain.models.seeds import derive_seed
 from taskgrain.names import OWN_HEAD
 from taskgrain.results import Shots
 from taskgrain.study.changes import changes_of, shows_changes
 from taskgrain.study.inputs import Inputs, batches_in_order
-from taskgrain.study.learning import StepProgress, options_of
+from taskgrain.study.learning import StepProgress, learn, options_of
 from taskgrain.study.networks import drawn, encoder_from
 from taskgrain.study.pace import pass_seconds
+from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
 from taskgrain.train.step import TrainingOptions
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import Answers, evaluation_of, placed
+from taskgrain.transfer.answers import Answers, Subject
+from taskgrain.transfer.evaluate import evaluation_of, placed
 from taskgrain.transfer.predictions import write_evaluation
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 
 FROM_SCRATCH: Literal["from-scratch"] = "from-scratch"
 
@@ -116,9 +126,7 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
             predicted.append(_learn(worker, inputs, training, plan.passes))
         held = placed(np.stack(predicted), task.is_decoded)
         answers.append(Answers(None, shots, held, chosen=None, chosen_on=None))
-    evaluation = evaluation_of(
-        task, answers, source=None, seed=seed, readout=OWN_HEAD, control=FROM_SCRATCH
-    )
+    evaluation = evaluation_of(task, answers, subject=Subject(None, seed, OWN_HEAD, FROM_SCRATCH))
     write_evaluation(inputs.folder.predictions(name), evaluation)
     shutil.rmtree(folder)
 
@@ -229,3 +237,44 @@ def _answer(model: SourceModel, batches: ClipBatches, device: torch.device) -> N
             log_probs = model(batch.video.to(device), batch.caption.to(device)).log_probs
             found.append(log_probs.argmax(dim=1).cpu().numpy())
     return np.concatenate(found).astype(np.int16)
+
+
+RANDOM_LABELS = "random-labels"
+
+
+def train_on_random_labels(worker: Worker, inputs: Inputs, seed: int) -> Facts:
+    """Train the study's own encoder on permuted categories; resumes as `train_source` does."""
+    task = random_task(inputs.clips(seed).learned, seed)
+    return learn(worker, inputs, task, seed=seed, encoder_of=None)
+
+
+def random_task(manifest: Manifest, seed: int) -> SourceTask:
+    """Teach each training clip the category of another; validation clips keep their own.
+
+    So every category keeps its number of clips, and a head that generalises would score chance
+    there. No clip is mirrored: the image of a random label is unknown.
+
+    Args:
+        manifest: the clips that the seed learns from.
+        seed: of the encoder; each seed has its own permutation.
+
+    Raises:
+        ConfigError: if there is one category only.
+    """
+    source = Source.model_validate({"name": RANDOM_LABELS, "classify": CATEGORY})
+    try:
+        task = source_task(source, manifest)
+    except TaxonomyError as error:
+        raise ConfigError(
+            f"transfer.controls: {RANDOM_LABELS} cannot be learned from {manifest.root}: {error}; "
+            "leave it out"
+        ) from None
+    return replace(task, taught=_permuted(manifest.split(Split.TRAIN), seed))
+
+
+def _permuted(records: Sequence[ClipRecord], seed: int) -> dict[str, str]:
+    order = np.random.default_rng(derive_seed(seed, RANDOM_LABELS)).permutation(len(records))
+    return {
+        record.clip_id: records[other].category
+        for record, other in zip(records, order, strict=True)
+    }

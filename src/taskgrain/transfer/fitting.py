@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes import PROBES, Fitted, Floats, Labels, ProbeName, Standardiser
-from taskgrain.transfer.probes.asked import FLOAT_BYTES, KEPT_BYTES, Asked
-from taskgrain.transfer.probes.raw import RawClips, Scaling, check_finite
+from taskgrain.transfer.probes.queries import (
+    FLOAT_BYTES,
+    KEPT_BYTES,
+    Asked,
+    RawClips,
+    Scaling,
+    check_finite,
+)
 from taskgrain.transfer.probes.support import Support
 
 NO_ANSWER = -1  # the predicted class of a clip without an answer: never the true one

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,16 +11,23 @@ import torch
 from taskgrain.config.load import load_study
 from taskgrain.config.testing import Transfer
 from taskgrain.data.dataset import ClipBatches, Example, Label, Variation
-from taskgrain.errors import StoppedError
+from taskgrain.data.manifest import Manifest, Split
+from taskgrain.data.opening import read_manifest
+from taskgrain.errors import ConfigError, StoppedError
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.from_scratch import Rounds, learn_from_scratch, scratch_plan_of, support_of
 from taskgrain.study.inputs import Inputs
-from taskgrain.transfer.answer import NO_ANSWER
-from taskgrain.transfer.draws import support_draws
-from taskgrain.transfer.evaluate import Evaluation
+from taskgrain.study.trained_controls import (
+    Rounds,
+    learn_from_scratch,
+    random_task,
+    scratch_plan_of,
+    support_of,
+)
+from taskgrain.transfer.answers import Evaluation
+from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.predictions import read_evaluation
-from taskgrain.transfer.task import TargetTask
+from taskgrain.transfer.task import TargetTask, support_draws
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
 FAILED = "21"
@@ -100,7 +108,8 @@ def test_what_the_support_teaches_is_answered_by_a_head_of_its_own(
     source, _, target = folders
     inputs, worker = laid_out(source, target, tmp_path / "run"), Counting()
     evaluation = learned(inputs, worker)
-    said = (evaluation.source, evaluation.seed, evaluation.readout, evaluation.control)
+    subject = evaluation.subject
+    said = (subject.source, subject.seed, subject.readout, subject.control)
     assert said == (None, 3, "own-head", "from-scratch")
     assert [(each.probe, each.shots, each.num_draws) for each in evaluation.answers] == [
         (None, 1, 2),
@@ -181,3 +190,44 @@ def test_rounds_are_epochs_one_after_the_other_and_go_on_at_any_step(
         rest = list(rounds.batches(1, step))
         assert [each.clip_ids for each in rest] == orders[step:]
         assert all(torch.equal(a.video, b.video) for a, b in zip(rest, every[step:], strict=True))
+
+
+def manifest(root: Path, templates: tuple[str, ...] = (PUSH, PUSH, PULL)) -> Manifest:
+    train = [row(str(i), templates[i % len(templates)]) for i in range(60)]
+    return read_manifest(write_annotations(root, list(train), [row("v", PUSH), row("w", PULL)]))
+
+
+def targets(found: Manifest, seed: int, split: Split) -> list[int]:
+    examples = random_task(found, seed).examples(found.split(split))
+    assert all(example.mirrored is None for example in examples)
+    return [example.label.target for example in examples]
+
+
+def test_every_category_keeps_its_size_and_loses_its_clips(tmp_path: Path) -> None:
+    found = manifest(tmp_path)
+    index = {name: i for i, name in enumerate(found.taxonomy.categories)}
+    true = [index[record.category] for record in found.split(Split.TRAIN)]
+    drawn = targets(found, 0, Split.TRAIN)
+    assert Counter(drawn) == Counter(true)
+    agreeing = sum(a == b for a, b in zip(drawn, true, strict=True))
+    assert 20 <= agreeing <= 47  # 60 * (4/9 + 1/9) = 33.3 are expected
+
+
+def test_the_permutation_is_the_seeds_own_and_always_the_same(tmp_path: Path) -> None:
+    found = manifest(tmp_path)
+    assert targets(found, 1, Split.TRAIN) == targets(found, 1, Split.TRAIN)
+    assert targets(found, 1, Split.TRAIN) != targets(found, 2, Split.TRAIN)
+
+
+def test_validation_clips_keep_their_categories(tmp_path: Path) -> None:
+    found = manifest(tmp_path)
+    index = {name: i for i, name in enumerate(found.taxonomy.categories)}
+    true = [index[record.category] for record in found.split(Split.VALIDATION)]
+    assert targets(found, 0, Split.VALIDATION) == true
+
+
+def test_one_category_alone_cannot_be_permuted(tmp_path: Path) -> None:
+    train = [row(str(i), PUSH) for i in range(4)]
+    found = read_manifest(write_annotations(tmp_path, list(train), [row("v", PUSH)]))
+    with pytest.raises(ConfigError, match=r"transfer\.controls: random-labels"):
+        random_task(found, 0)

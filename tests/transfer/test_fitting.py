@@ -5,9 +5,9 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from taskgrain.transfer import answer
-from taskgrain.transfer.answer import Problems, answer_by_each, answer_many
-from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser, ridge
+from taskgrain.transfer import fitting
+from taskgrain.transfer.fitting import Problems, answer_by_each, answer_many
+from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser, neighbours
 
 PLAIN: tuple[ProbeName, ...] = (
     *("nearest-mean", "k-nn", "ridge", "rbf-ridge"),
@@ -52,7 +52,7 @@ def test_how_many_are_taken_at_a_time_does_not_matter(
 ) -> None:
     problems = Problems(SUPPORT, LABELS, QUERY, 3)
     at_once = answer_many(probe, POOL, SCORED, problems=problems, standardiser=None)
-    monkeypatch.setattr(answer, "BLOCK_BYTES", 1)
+    monkeypatch.setattr(fitting, "BLOCK_BYTES", 1)
     singly = answer_many(probe, POOL, SCORED, problems=problems, standardiser=None)
     assert at_once.predicted.tobytes() == singly.predicted.tobytes()
     assert (at_once.chosen, at_once.chosen_on) == (singly.chosen, singly.chosen_on)
@@ -79,13 +79,13 @@ def test_probes_and_labels_that_share_their_clips_answer_as_they_do_alone(has_ro
 def test_a_probe_that_fails_leaves_the_others_their_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ridge, "MAX_KERNEL_CLIPS", 3)
+    monkeypatch.setattr(neighbours, "MAX_KERNEL_CLIPS", 3)
     problems = Problems(SUPPORT, LABELS, None, 3)
     ((kernel, mean),) = answer_by_each(
         ("rbf-ridge", "nearest-mean"), POOL, SCORED, problems=[problems], standardiser=None
     )
     alone = answer_many("nearest-mean", POOL, SCORED, problems=problems, standardiser=None)
     assert "at most 3" in str(kernel.problem)
-    assert (kernel.predicted == answer.NO_ANSWER).all()
+    assert (kernel.predicted == fitting.NO_ANSWER).all()
     assert mean.problem is None
     assert mean.predicted.tobytes() == alone.predicted.tobytes()

@@ -7,8 +7,7 @@ from numpy.typing import NDArray
 from taskgrain.names import CLIP_METRICS
 from taskgrain.results import Shots
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.transfer.evaluate import Answers, Evaluation
-from taskgrain.transfer.score_tables import HitTable, PairedTable
+from taskgrain.transfer.answers import Answers, Evaluation, HitTable, PairedTable, Subject
 
 LABELS: NDArray[np.int64] = np.random.default_rng(0).permutation(np.repeat(np.arange(4), 11))
 CELLS: tuple[tuple[Shots, int], ...] = ((1, 7), (5, 300), ("all", 1))  # shots and draws
@@ -24,7 +23,14 @@ def evaluation_of(seed: int) -> Evaluation:
     )
     names = tuple(f"q{index}" for index in range(len(LABELS)))
     return Evaluation(
-        "s", seed, "lstm-mean", None, "t", ("a", "b", "c", "d"), names, LABELS, 0, 0, answers
+        Subject("s", seed, "lstm-mean", None),
+        "t",
+        ("a", "b", "c", "d"),
+        names,
+        LABELS,
+        0,
+        0,
+        answers,
     )
 
 

@@ -1,0 +1,307 @@
+"""Who was measured, and what was answered: in every support draw of a target, or every episode.
+
+One record serves both. A support draw asks about every scored clip of the target, among all of its
+classes. An episode asks about a few clips of a few classes, its ways, and takes both anew; its
+questions come way after way, so that their truth is the same in every episode.
+
+Scores are held as counts of right answers, and computed where they are used: a score is a count
+over the number of draws. Counts take a byte or two, float64 scores of every answer, seed and clip
+of two sources eight each, several times over.
+
+Shapes: R draws or episodes, Q clips that each of them asks about, N scored clips, n of these,
+K classes, W ways, A answers, S encoder seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from taskgrain.errors import ResultError
+from taskgrain.names import Control
+from taskgrain.results import Shots
+from taskgrain.transfer.archive import StoredArray
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """Who was measured: an encoder read in one way, or features that no encoder computed."""
+
+    source: str | None  # None for a control that no source was trained for
+    seed: int | None  # of the encoder; None where there is no encoder
+    readout: str
+    control: Control | None
+
+    @property
+    def name(self) -> str:
+        """The source or the control with its seed, as messages name them."""
+        seed = "" if self.seed is None else f", seed {self.seed}"
+        return f"{self.source or self.control}{seed}"
+
+
+class Kind(Protocol):
+    """Which answers are meant, of all that a subject gave: those of a probe, at some shots."""
+
+    @property
+    def probe(self) -> str | None:
+        """The probe; None where a head of the network's own answers."""
+
+    @property
+    def shots(self) -> Shots:
+        """Support clips a class."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answers:
+    """What one probe answered at one number of shots, in every support draw or every episode."""
+
+    probe: str | None  # None where a head of the network's own answers
+    shots: Shots
+    held: NDArray[np.int16] | StoredArray  # of `predicted`; answers in a file are not kept
+    chosen: str | None
+    chosen_on: str | None
+    problem: str | None = None  # why the probe has no answer to any clip, in any draw
+    num_ways: int | None = None  # W of episodes; None for support draws, which ask all K classes
+
+    @property
+    def predicted(self) -> NDArray[np.int16]:
+        """The answers: int16 (R, Q) in 0..K-1 or 0..W-1, NO_ANSWER where the clip failed."""
+        if isinstance(self.held, StoredArray):
+            return self.held.read().astype(np.int16, copy=False)
+        return self.held
+
+    @property
+    def num_draws(self) -> int:
+        """R, the number of support draws or of episodes."""
+        return self.held.shape[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """All answers of one subject on one target, and what is needed to score them."""
+
+    subject: Subject
+    target: str
+    class_names: tuple[str, ...]
+    clip_ids: tuple[str, ...]  # the N scored clips: of episodes, those that queries are drawn from
+    labels: NDArray[np.int64]  # (N,)
+    failed: int  # of the scored clips, could not be decoded
+    truncated: int  # of the scored clips, end early
+    answers: tuple[Answers, ...]
+
+    def truth(self, answers: Answers) -> NDArray[np.integer]:
+        """Return the right answers: int64 (N,) of every support draw, int16 (Q,) of every episode.
+
+        The latter are the ways 0, 0, ..., 1, 1, ..., W - 1, with as many queries of each.
+        """
+        if answers.num_ways is None:
+            return self.labels
+        num_queries = answers.held.shape[1] // answers.num_ways  # of each way
+        return np.repeat(np.arange(answers.num_ways), num_queries).astype(np.int16)
+
+    def correct(self, answers: Answers) -> NDArray[np.bool_]:
+        """Compare answers with the truth: bool (R, Q), False where the clip failed."""
+        assert answers.problem is None, "a probe without answers is not wrong, it has no score"
+        right: NDArray[np.bool_] = answers.predicted == self.truth(answers)
+        return right
+
+    def hits(self, answers: Answers) -> NDArray[np.unsignedinteger]:
+        """Count the draws in which each clip was answered right: (N,), the least type that fits."""
+        return self.correct(answers).sum(axis=0, dtype=np.min_scalar_type(answers.num_draws))
+
+    def scores(self, answers: Answers) -> NDArray[np.float64]:
+        """Compute each clip's share of draws in which it was answered right: float64 (N,)."""
+        return self.correct(answers).mean(axis=0)
+
+    def accuracies(self, answers: Answers) -> NDArray[np.float64]:
+        """Compute the share of right answers in each draw or episode: float64 (R,)."""
+        return self.correct(answers).mean(axis=1)
+
+
+def answers_like(evaluation: Evaluation, kind: Kind) -> Answers:
+    """Find the answers of the same probe, or of a head of its own, at the same number of shots.
+
+    Raises:
+        ResultError: if the evaluation has none.
+    """
+    for each in evaluation.answers:
+        if each.shots == kind.shots and each.probe in (None, kind.probe):
+            return each
+    subject = evaluation.subject
+    raise ResultError(
+        f"{subject.source} seed {subject.seed} has no answers of {kind.probe} "
+        f"at {kind.shots} shots on {evaluation.target}"
+    )
+
+
+def problem_of(evaluations: Sequence[Evaluation], kind: Kind) -> str | None:
+    """Return why some of the evaluations have no answers like these; None if all have.
+
+    The text names source and seed of the first evaluation that has none.
+    """
+    for each in evaluations:
+        problem = answers_like(each, kind).problem
+        if problem is not None:
+            return f"{each.subject.name}: {problem}"
+    return None
+
+
+def varies(group: Sequence[Evaluation], kind: Kind) -> bool:
+    """Whether a subject's seeds differ at all in what they answer."""
+    first = answers_like(group[0], kind).predicted
+    return not all(np.array_equal(first, answers_like(each, kind).predicted) for each in group[1:])
+
+
+def by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
+    """Group what differs in the seed alone, in the order of their first."""
+    groups: dict[tuple[Subject, str], list[Evaluation]] = {}
+    for each in evaluations:
+        groups.setdefault((replace(each.subject, seed=None), each.target), []).append(each)
+    return list(groups.values())
+
+
+def paired_by_readout(
+    groups: Sequence[Sequence[Evaluation]], source: str, versus: str
+) -> list[tuple[Sequence[Evaluation], list[Evaluation]]]:
+    """Pair two sources wherever they were read in the same way, seed by seed.
+
+    Args:
+        groups: as `by_subject` returns them, of one target.
+        source: whose groups come first, in their order.
+        versus: whose seeds are put into the order of the first's.
+
+    Returns:
+        A pair a read-out that both have; none where they share none.
+
+    Raises:
+        ResultError: if one of them is not there, or they have not the same seeds.
+    """
+    found: dict[str, dict[str, Sequence[Evaluation]]] = {source: {}, versus: {}}
+    for group in groups:
+        subject = group[0].subject
+        if subject.source in found:
+            found[subject.source][subject.readout] = group
+    for name, of_readout in found.items():
+        if not of_readout:
+            raise ResultError(f"source {name!r} has not been evaluated on this target")
+    shared = [readout for readout in found[source] if readout in found[versus]]
+    return [
+        (found[source][readout], _in_seed_order(found[source][readout], found[versus][readout]))
+        for readout in shared
+    ]
+
+
+def _in_seed_order(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> list[Evaluation]:
+    of_seed = {each.subject.seed: each for each in second}
+    seeds = [each.subject.seed for each in first]
+    if set(seeds) != set(of_seed):
+        raise ResultError(
+            f"{first[0].subject.source} has seeds {seeds}, {second[0].subject.source} has "
+            f"{list(of_seed)} (read by {first[0].subject.readout}); a paired difference needs the "
+            "same"
+        )
+    return [of_seed[seed] for seed in seeds]
+
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HitTable:
+    """The scores of one evaluation: a set for each of its answers."""
+
+    hits: Counts  # (A, N)
+    draws: Floats  # (A,)
+
+    @classmethod
+    def of(cls, evaluation: Evaluation, answers: Sequence[Answers]) -> HitTable:
+        """Count the right answers of an evaluation; of one answer or more."""
+        return cls(np.stack([evaluation.hits(each) for each in answers]), _draws(answers))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """A and N."""
+        return len(self.hits), self.hits.shape[1]
+
+    def of_set(self, index: int) -> Floats:
+        """Compute the scores of one answer: float64 (N,), in [0, 1]."""
+        scores: Floats = self.hits[index] / self.draws[index]
+        return scores
+
+    def of_clips(self, clips: NDArray[np.int64]) -> Floats:
+        """Compute the scores of all answers on some clips: float64 (A, n)."""
+        scores: Floats = self.hits[:, clips] / self.draws[:, None]
+        return scores
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedTable:
+    """Differences of two sources: of each answer a set a seed, then their mean over the seeds."""
+
+    ours: Counts  # (A, S, N)
+    theirs: Counts  # (A, S, N)
+    draws: Floats  # (A,)
+
+    @classmethod
+    def of(
+        cls, first: Sequence[Evaluation], second: Sequence[Evaluation], answers: Sequence[Answers]
+    ) -> PairedTable:
+        """Count the right answers of two sources, seed by seed in the same order."""
+        ours, theirs = (
+            np.stack(
+                [np.stack([each.hits(answers_like(each, kind)) for each in group])
+                 for kind in answers]
+            )
+            for group in (first, second)
+        )  # fmt: skip
+        return cls(ours, theirs, _draws(answers))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """A * (S + 1) and N."""
+        return len(self.ours) * self.sets_of_answer, self.ours.shape[2]
+
+    @property
+    def sets_of_answer(self) -> int:
+        """S + 1."""
+        return self.ours.shape[1] + 1
+
+    def of_set(self, index: int) -> Floats:
+        """Compute the differences of one answer for one seed, or their mean: float64 (N,)."""
+        answer, place = divmod(index, self.sets_of_answer)
+        if place < self.ours.shape[1]:
+            return self._differences(answer, np.s_[place : place + 1])[0]
+        return _mean(self._differences(answer, np.s_[:])[None])[0]
+
+    def of_clips(self, clips: NDArray[np.int64]) -> Floats:
+        """Compute all sets on some clips: float64 (A * (S + 1), n), in [-1, 1]."""
+        draws = self.draws[:, None, None]
+        found = self.ours[:, :, clips] / draws - self.theirs[:, :, clips] / draws  # (A, S, n)
+        return np.concatenate([found, _mean(found)[:, None]], axis=1).reshape(-1, len(clips))
+
+    def scores(self, answer: int) -> tuple[Floats, Floats]:
+        """Compute the scores of both sources at one answer: float64 (S, N) each."""
+        draws = self.draws[answer]
+        return self.ours[answer] / draws, self.theirs[answer] / draws
+
+    def _differences(self, answer: int, seeds: slice) -> Floats:
+        draws = self.draws[answer]
+        found: Floats = self.ours[answer, seeds] / draws - self.theirs[answer, seeds] / draws
+        return found
+
+
+def _draws(answers: Sequence[Answers]) -> Floats:
+    return np.array([each.num_draws for each in answers], np.float64)
+
+
+def _mean(values: Floats) -> Floats:
+    """Average (A, S, n) over the seeds, one after the other, whatever n is."""
+    total = values[:, 0].copy()
+    for seed in range(1, values.shape[1]):
+        total += values[:, seed]
+    return total / values.shape[1]
