@@ -11,6 +11,8 @@ one of them differs by more than rounding does.
     low, high   Student's t interval over the encoder seeds, 95 %; low_90 and high_90 of 90 %
     p           paired t test over the seeds
     p_holm      Holm's correction over the endpoints that study.toml names
+
+Then `refit.py` fits the probe of one cell again, from the features in cell.npz.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import json
 import sys
 import tomllib
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +64,10 @@ def main(folder: Path) -> int:
         differences[kind].append((abs(ours - theirs), line))
     endpoints = [study["primary"], *study.get("family", [])]
     missing += [f"no row of {words_of(each)}" for each in endpoints if not has_row(rows, each)]
-    return report(differences, missing, len(rows))
+    status = report(differences, missing, len(rows))
+    lines, agrees = import_module("refit").compare_cell(folder)  # the script beside this one
+    print("\n".join(lines))
+    return status if agrees else 1
 
 
 def report(
