@@ -71,7 +71,8 @@ def write_rows(folder: Path, rows: list[dict[str, object]]) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
-FILES = ("recompute.py", "refit.py", "cell.npz", "study.toml")
+SCRIPTS = ("recompute.py", "refit.py", "variances.py")
+FILES = (*SCRIPTS, "cell.npz", "components.json", "study.toml")
 
 
 def copy_without_rows(evidence: Path, folder: Path) -> None:
@@ -92,6 +93,9 @@ def test_every_kind_of_number_is_recomputed_from_the_answers(evidence: Path) -> 
     assert compared["difference, p"] == compared["difference, low_90"] == 200
     assert compared["value, low"] >= 100
     assert compared["mean over tasks"] >= 3
+    # Of seeds, draws and clips there are seven sets; tasks have three components and two shares.
+    assert compared["components, shared clips"] == 3 * 7
+    assert compared["components, tasks"] == 5
 
 
 @pytest.mark.parametrize(("of_the_smaller", "status"), [(4, 0), (2, 1)])  # of four endpoints
@@ -154,6 +158,7 @@ def test_answers_and_endpoints_that_are_missing_are_found(evidence: Path, tmp_pa
     done = recompute(tmp_path)
     assert done.returncode == 1
     assert "no answers to categories, far, logistic-regression, top-1, 1 shots" in done.stdout
+    assert "no answers to far, whose variance has components" in done.stdout
     ours = ("categories", "action-groups", "kitchenware", "mean-per-class", "logistic-regression")
     keys = ("source", "versus", "target", "metric", "probe")
     kept = [row for row in rows if tuple(row[key] for key in keys) != ours]
@@ -166,10 +171,10 @@ def test_answers_and_endpoints_that_are_missing_are_found(evidence: Path, tmp_pa
     assert "no row of categories - action-groups, kitchenware, logistic-regression" in done.stdout
 
 
-@pytest.mark.parametrize("script", ["recompute.py", "refit.py"])
+@pytest.mark.parametrize("script", SCRIPTS)
 def test_the_scripts_share_no_code_with_what_wrote_the_folder(evidence: Path, script: str) -> None:
     imported = re.findall(r"^ *(?:import|from) (\w+)", (evidence / script).read_text(), re.M)
-    assert {"numpy", "scipy"} <= set(imported)
+    assert "numpy" in imported
     assert "taskgrain" not in imported
 
 
@@ -180,6 +185,29 @@ def test_the_cell_is_fitted_again_from_its_features(evidence: Path) -> None:
         "(4 draws, 39 clips) are right or wrong as before; 0 may differ"
     )
     assert line in done.stdout.splitlines()
+
+
+def test_a_component_that_does_not_follow_is_found(evidence: Path, tmp_path: Path) -> None:
+    copy_without_rows(evidence, tmp_path)
+    write_rows(tmp_path, rows_of(evidence))
+    found = json.loads((evidence / "components.json").read_text())
+    found[0]["parts"][0]["squared_points"] += 1e-4
+    (tmp_path / "components.json").write_text(json.dumps(found))
+    done = recompute(tmp_path)
+    assert done.returncode == 1
+    assert "categories - action-groups, kitchenware, seeds: " in done.stdout
+
+
+def test_the_page_of_the_evidence_shows_what_the_difference_varies_with(evidence: Path) -> None:
+    page = (evidence / "report.html").read_text(encoding="utf-8")
+    assert "What the primary difference varies with" in page
+    assert "kitchenware: 3 encoder seeds, 4 support draws" in page
+    assert "tasks: 8 tasks, 3 encoder seeds" in page
+    seeds = json.loads((evidence / "components.json").read_text())[0]["parts"][0]
+    cell = f'encoder seeds</bdi></th><td data-value="{seeds["squared_points"]}"'
+    assert cell in page
+    run = (evidence.with_name("run") / "report.html").read_text(encoding="utf-8")
+    assert "What the primary difference varies with" not in run
 
 
 def test_features_that_do_not_give_the_answers_are_found(evidence: Path, tmp_path: Path) -> None:
@@ -221,7 +249,7 @@ def test_the_folder_is_small_and_equal_runs_write_equal_bytes(
     names = {path.parts[0] for path in files}
     assert names == {
         *("study.toml", "provenance.json", "results.jsonl.gz", "answers", "figures"),
-        *("report.html", "recompute.py", "refit.py", "cell.npz"),
+        *("report.html", "cell.npz", "components.json", *SCRIPTS),
     }
     for path in files:
         assert (again / path).read_bytes() == (evidence / path).read_bytes(), path

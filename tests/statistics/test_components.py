@@ -135,7 +135,7 @@ def test_the_noise_of_clips_is_the_mean_of_their_variance_under_one_seed() -> No
     values = world(np.random.default_rng(5), (SEEDS, 3, CLIPS)).swapaxes(0, 1)  # three tasks
     alike, by_seed = clip_noise(list(values), [CATEGORY] * 3, metric="mean-per-class")
     single = [
-        sum(of[each == CATEGORY].var(ddof=1) / (each == CATEGORY).sum() for each in range(4)) / 16
+        sum(of[each == CATEGORY].var(ddof=1) / np.sum(each == CATEGORY) for each in range(4)) / 16
         for task in values
         for of in task
     ]

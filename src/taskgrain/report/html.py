@@ -53,6 +53,7 @@ from taskgrain.report.transfer_tables import (
 
 REPORT_NAME = "report.html"
 MAX_LEDGER_ROWS = 200
+NO_COMPONENTS = Table("components", "", "", "", (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,7 @@ class Parts:
     ladder: Drawing | None
     shots: Drawing | None
     curves: Drawing | None
+    components: Table = NO_COMPONENTS  # of evidence alone: they need the answers to every clip
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -90,6 +92,7 @@ class Parts:
                 self.readouts,
                 self.trend,
                 self.task_sample,
+                self.components,
                 self.group_errors,
                 *self.episodes,
             ),

@@ -11,8 +11,10 @@ one of them differs by more than rounding does.
     low, high   Student's t interval over the encoder seeds, 95 %; low_90 and high_90 of 90 %
     p           paired t test over the seeds
     p_holm      Holm's correction over the endpoints that study.toml names
+    components  of components.json: the variance that seeds, draws, clips and tasks add
 
-Then `refit.py` fits the probe of one cell again, from the features in cell.npz.
+`variances.py` recomputes the components; then `refit.py` fits the probe of one cell again, from the
+features in cell.npz.
 """
 
 from __future__ import annotations
@@ -59,6 +61,10 @@ def main(folder: Path) -> int:
             line = f"{words_of(row)}: {theirs:.6g} in the file, {ours:.6g} from the answers"
             differences[kind].append((abs(ours - theirs), line))
     study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
+    components, absent = import_module("variances").compare_components(folder)
+    missing += absent
+    for kind, ours, theirs, line in components:
+        differences[kind].append((abs(ours - theirs), line))
     for kind, ours, theirs in holm_values(study, rows):
         line = f"{theirs:.6g} in the file, {ours:.6g} by Holm's correction"
         differences[kind].append((abs(ours - theirs), line))
