@@ -92,7 +92,9 @@ def test_every_kind_of_number_is_recomputed_from_the_answers(evidence: Path) -> 
     # controls where the primary endpoint is read; near minus far; the endpoint with two rivals.
     assert compared["difference, p"] == compared["difference, low_90"] == 200
     assert compared["value, low"] >= 100
-    assert compared["mean over tasks"] >= 3
+    # Of 4 pairs on the tasks by two probes: at least the mean over tasks, and what varies.
+    assert compared["over tasks, low"] == compared["over tasks, p"] >= 8
+    assert compared["over tasks, variance"] == 24
     # Of seeds, draws and clips there are seven sets; tasks have three components and two shares.
     assert compared["components, shared clips"] == 3 * 7
     assert compared["components, tasks"] == 5
