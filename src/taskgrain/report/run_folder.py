@@ -22,6 +22,7 @@ from taskgrain.report.lenient import (
     numbers_of,
     text_of,
 )
+from taskgrain.report.origin import encoder_parameters, seal_words
 from taskgrain.report.words import printable
 from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
 
@@ -109,6 +110,8 @@ class StudyFacts:
     targets: tuple[TargetFacts, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     margin: float = 0.02  # a difference within it counts as none; studies of older versions: this
+    parameters: int | None = None  # that the encoder of the primary source learned
+    seal: str | None = None  # its place among those of the study, "1 of 2"; None without a seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +182,15 @@ def read_run_folder(run_dir: Path) -> RunFolder:
     results = run_dir / "results.jsonl"
     if not results.is_file():
         raise ResultError(f"{results}: not found; is {run_dir} a run folder? Run the study first")
+    study, provenance = read_study(run_dir / "study.toml"), read_provenance(run_dir)
+    parameters = encoder_parameters(run_dir, study.primary.source) if study.primary else None
+    seal = seal_words(run_dir, study.name, provenance)
     return RunFolder(
-        study=read_study(run_dir / "study.toml"),
+        study=replace(study, parameters=parameters, seal=seal),
         rows=tuple(map(_printable_row, read_rows(results))),
         curves=tuple(map(_curve_point, _json_lines(run_dir / "curves.jsonl"))),
         ledger=_read_ledger(run_dir / "ledger.jsonl"),
-        provenance=read_provenance(run_dir),
+        provenance=provenance,
         examples=_read_examples(run_dir / "examples"),
         held_out=held_out_of(_read_json(run_dir / "held-out.json")),
     )
