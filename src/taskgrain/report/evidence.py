@@ -93,7 +93,8 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     targets = dict.fromkeys(each.target for each, _ in answered)
     for target in targets:
         of_target = [(each, answers) for each, answers in answered if each.target == target]
-        write_arrays(out / "answers" / f"{target.replace('/', '.')}.npz", packed(of_target))
+        path = out / "answers" / f"{target.replace('/', '.')}.npz"
+        write_arrays(path, packed(of_target), compress=True)
     _copy_seals(run_dir, out, study.name)
     components = components_of(study, rows, answered)
     write_text(out / COMPONENTS, components_json(study, components))
