@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
 
 from taskgrain.report.answer import answer
 from taskgrain.report.endpoint_tables import endpoint_table
@@ -34,6 +37,25 @@ def test_the_front_page_carries_every_target_with_its_interval(
         "in another look (95 % intervals over test clips, these encoders held fixed). "
         "Nothing was measured on Something-Something."
     )
+
+
+@pytest.mark.parametrize("parameters", [297_920, None])
+def test_a_sealed_study_says_how_large_its_encoder_is_and_which_seal_it_is(
+    make_lookup: MakeLookup, difference: Make, parameters: int | None
+) -> None:
+    each = [difference(0.015, seed=seed) for seed in range(8)]
+    far = difference(-0.004, target="far", width=0.009)
+    made = make_lookup(*each, far, study=BOTH_LOOKS)
+    study = replace(made.study, parameters=parameters, seal="1 of 2")
+    said = plain(answer(Lookup(study, made.rows)).everywhere)
+    size = "297,920 parameters, " if parameters else ""
+    assert said.startswith(f"In a drawn world ({size}3,000 clips, 8 seeds, seal 1 of 2), “cat")
+    # With one target alone the limits are all that is left to say it.
+    alone = make_lookup(*each, difference(0.015, **OVER))
+    (limit, _) = answer(Lookup(replace(alone.study, seal="1 of 2"), alone.rows)).limits
+    assert "(3,000 clips, 8 seeds, seal 1 of 2)" in plain(limit)
+    (limit, _) = answer(alone).limits
+    assert "seal" not in plain(limit)
 
 
 def test_what_no_source_learned_is_called_so(make_lookup: MakeLookup, difference: Make) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from taskgrain.cli.main import main
+from taskgrain.errors import ResultError
 from taskgrain.report.evidence import write_evidence
+from taskgrain.transfer.archive import read_arrays, write_arrays
 
 pytestmark = pytest.mark.slow
 
@@ -68,8 +71,12 @@ def write_rows(folder: Path, rows: list[dict[str, object]]) -> None:
         file.writelines(json.dumps(row) + "\n" for row in rows)
 
 
+SCRIPTS = ("recompute.py", "refit.py", "variances.py")
+FILES = (*SCRIPTS, "cell.npz", "components.json", "study.toml")
+
+
 def copy_without_rows(evidence: Path, folder: Path) -> None:
-    for file in ("recompute.py", "study.toml"):
+    for file in FILES:
         (folder / file).write_bytes((evidence / file).read_bytes())
     (folder / "answers").symlink_to(evidence / "answers")
 
@@ -85,7 +92,12 @@ def test_every_kind_of_number_is_recomputed_from_the_answers(evidence: Path) -> 
     # controls where the primary endpoint is read; near minus far; the endpoint with two rivals.
     assert compared["difference, p"] == compared["difference, low_90"] == 200
     assert compared["value, low"] >= 100
-    assert compared["mean over tasks"] >= 3
+    # Of 4 pairs on the tasks by two probes: at least the mean over tasks, and what varies.
+    assert compared["over tasks, low"] == compared["over tasks, p"] >= 8
+    assert compared["over tasks, variance"] == 24
+    # Of seeds, draws and clips there are seven sets; tasks have three components and two shares.
+    assert compared["components, shared clips"] == 3 * 7
+    assert compared["components, tasks"] == 5
 
 
 @pytest.mark.parametrize(("of_the_smaller", "status"), [(4, 0), (2, 1)])  # of four endpoints
@@ -137,7 +149,7 @@ def test_a_number_that_does_not_follow_is_found(
 
 
 def test_answers_and_endpoints_that_are_missing_are_found(evidence: Path, tmp_path: Path) -> None:
-    for file in ("recompute.py", "study.toml"):
+    for file in FILES:
         (tmp_path / file).write_bytes((evidence / file).read_bytes())
     (tmp_path / "answers").mkdir()
     for path in (evidence / "answers").iterdir():
@@ -148,6 +160,7 @@ def test_answers_and_endpoints_that_are_missing_are_found(evidence: Path, tmp_pa
     done = recompute(tmp_path)
     assert done.returncode == 1
     assert "no answers to categories, far, logistic-regression, top-1, 1 shots" in done.stdout
+    assert "no answers to far, whose variance has components" in done.stdout
     ours = ("categories", "action-groups", "kitchenware", "mean-per-class", "logistic-regression")
     keys = ("source", "versus", "target", "metric", "probe")
     kept = [row for row in rows if tuple(row[key] for key in keys) != ours]
@@ -160,9 +173,74 @@ def test_answers_and_endpoints_that_are_missing_are_found(evidence: Path, tmp_pa
     assert "no row of categories - action-groups, kitchenware, logistic-regression" in done.stdout
 
 
-def test_the_script_shares_no_code_with_what_wrote_the_folder(evidence: Path) -> None:
-    imported = re.findall(r"^(?:import|from) (\w+)", (evidence / "recompute.py").read_text(), re.M)
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_the_scripts_share_no_code_with_what_wrote_the_folder(evidence: Path, script: str) -> None:
+    imported = re.findall(r"^ *(?:import|from) (\w+)", (evidence / script).read_text(), re.M)
+    assert "numpy" in imported
     assert "taskgrain" not in imported
+
+
+def test_the_cell_is_fitted_again_from_its_features(evidence: Path) -> None:
+    done = recompute(evidence)
+    line = (
+        "cell: categories, seed 0, kitchenware, logistic-regression, 1 shots: 156 of 156 answers "
+        "(4 draws, 39 clips) are right or wrong as before; 0 may differ"
+    )
+    assert line in done.stdout.splitlines()
+
+
+def test_a_component_that_does_not_follow_is_found(evidence: Path, tmp_path: Path) -> None:
+    copy_without_rows(evidence, tmp_path)
+    write_rows(tmp_path, rows_of(evidence))
+    found = json.loads((evidence / "components.json").read_text())
+    found[0]["parts"][0]["squared_points"] += 1e-4
+    (tmp_path / "components.json").write_text(json.dumps(found))
+    done = recompute(tmp_path)
+    assert done.returncode == 1
+    assert "categories - action-groups, kitchenware, seeds: " in done.stdout
+
+
+def test_the_page_of_the_evidence_shows_what_the_difference_varies_with(evidence: Path) -> None:
+    page = (evidence / "report.html").read_text(encoding="utf-8")
+    assert "What the primary difference varies with" in page
+    assert "kitchenware: 3 encoder seeds, 4 support draws" in page
+    assert "tasks: 8 tasks, 3 encoder seeds" in page
+    seeds = json.loads((evidence / "components.json").read_text())[0]["parts"][0]
+    cell = f'encoder seeds</bdi></th><td data-value="{seeds["squared_points"]}"'
+    assert cell in page
+    run = (evidence.with_name("run") / "report.html").read_text(encoding="utf-8")
+    assert "What the primary difference varies with" not in run
+
+
+def test_features_that_do_not_give_the_answers_are_found(evidence: Path, tmp_path: Path) -> None:
+    copy_without_rows(evidence, tmp_path)
+    write_rows(tmp_path, rows_of(evidence))
+    cell = read_arrays(evidence / "cell.npz")
+    assert str(cell["features"].dtype) == "float32"
+    cell["features"] = cell["features"][::-1]
+    write_arrays(tmp_path / "cell.npz", cell)
+    assert recompute(tmp_path).returncode == 1
+    (tmp_path / "cell.npz").unlink()
+    done = recompute(tmp_path)
+    assert done.returncode == 1
+    assert "no cell.npz: no cell was fitted again" in done.stdout
+
+
+def test_annotations_that_the_run_has_lost_are_drawn_again(evidence: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    left_out = shutil.ignore_patterns("data", "store", "examples", "cells")
+    shutil.copytree(evidence.with_name("run"), run, ignore=left_out)
+    again = write_evidence(run, tmp_path / "again")
+    assert (again / "cell.npz").read_bytes() == (evidence / "cell.npz").read_bytes()
+
+
+def test_evidence_without_its_features_is_refused(evidence: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    left_out = shutil.ignore_patterns("categories-seed-0", "data", "store")
+    shutil.copytree(evidence.with_name("run"), run, ignore=left_out)
+    with pytest.raises(ResultError, match="no features of categories, seed 0"):
+        write_evidence(run, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_the_folder_is_small_and_equal_runs_write_equal_bytes(
@@ -173,7 +251,7 @@ def test_the_folder_is_small_and_equal_runs_write_equal_bytes(
     names = {path.parts[0] for path in files}
     assert names == {
         *("study.toml", "provenance.json", "results.jsonl.gz", "answers", "figures"),
-        *("report.html", "recompute.py"),
+        *("report.html", "cell.npz", "components.json", *SCRIPTS),
     }
     for path in files:
         assert (again / path).read_bytes() == (evidence / path).read_bytes(), path

@@ -36,6 +36,15 @@ def test_equal_arrays_are_equal_bytes_whenever_they_are_written(
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
 
 
+def test_compressed_arrays_are_the_same_in_fewer_bytes(tmp_path: Path) -> None:
+    arrays = {"features": np.zeros((100, 30))}
+    write_arrays(tmp_path / "plain.npz", arrays)
+    write_arrays(tmp_path / "small.npz", arrays, compress=True)
+    assert np.array_equal(read_arrays(tmp_path / "small.npz")["features"], arrays["features"])
+    plain, small = ((tmp_path / f"{name}.npz").stat().st_size for name in ("plain", "small"))
+    assert 10 * small < plain
+
+
 def test_numpy_reads_what_was_written_and_the_other_way_round(tmp_path: Path) -> None:
     arrays = {"clip": np.array(["a", "né"]), "features": np.arange(6.0).reshape(2, 3).T}
     write_arrays(tmp_path / "ours.npz", arrays)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from taskgrain.report.controls import alarm_rows
-from taskgrain.report.everywhere import everywhere
+from taskgrain.report.everywhere import everywhere, scale_words
 from taskgrain.report.lookup import (
     KITCHENWARE,
     SEED_INTERVALS,
@@ -65,6 +65,8 @@ def answer(lookup: Lookup) -> Answer:
         return Answer(Verdict.NO_ROW, _failed(primary, best.problem), (), is_preview=True)
     is_preview = _is_preview(lookup, primary, best)
     finer = is_finer(lookup, primary.source, primary.versus)
+    further = everywhere(lookup, finer=finer)
+    limits = _limits(lookup, primary, best, is_all=not further)
     return Answer(
         verdict,
         (
@@ -72,9 +74,9 @@ def answer(lookup: Lookup) -> Answer:
             *_numbers(lookup, primary, rows, verdict),
             *_corrected(lookup, rows, judged.p_holm),
         ),
-        (*_limits(lookup, primary, best), *_alignment(lookup, primary, verdict, finer=finer)),
+        (*limits, *_alignment(lookup, primary, verdict, finer=finer)),
         is_preview,
-        everywhere(lookup, finer=finer),
+        further,
     )
 
 
@@ -206,25 +208,31 @@ def _is_preview(lookup: Lookup, primary: Primary, row: ResultRow) -> bool:
     return is_small or bool(alarm_rows(lookup))
 
 
-def _limits(lookup: Lookup, primary: Primary, row: ResultRow) -> tuple[Phrase, ...]:
+def _limits(
+    lookup: Lookup, primary: Primary, row: ResultRow, *, is_all: bool
+) -> tuple[Phrase, ...]:
+    """Return what an answer does not say; if it is all of the headline, also what it rests on."""
     seeds = len(lookup.seeds_of(primary.source, primary.versus))
     world = world_of(lookup.study, primary.target)
     within = "one drawn world" if world else "one target data set"
     ran = "one seed" if seeds == 1 else count_words(seeds, "seed")
+    where = f"{within}, {ran}"
+    if is_all and world and lookup.study.seal is not None:
+        where = f"{within} ({scale_words(lookup)})"
     limits: list[Phrase] = []
     if alarm_rows(lookup):
         limits.append(("The control with shuffled labels failed: this answer may not be used.",))
     if seeds < SEEDS_FOR_A_CLAIM:
         limits.append(
             (
-                f"Within {within}, {ran}: a preview; not a claim "
+                f"Within {where}: a preview; not a claim "
                 f"(a claim needs {SEEDS_FOR_A_CLAIM} encoder seeds or more).",
             )
         )
     elif row.interval not in SEED_INTERVALS:
         limits.append((f"The run has {ran}, but no interval over them: a preview; not a claim.",))
     else:
-        limits.append((f"Within {within}, {ran}; one target says nothing of others.",))
+        limits.append((f"Within {where}; one target says nothing of others.",))
     return tuple(limits)
 
 

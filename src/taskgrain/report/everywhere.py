@@ -68,18 +68,33 @@ def _row(lookup: Lookup, endpoint: Primary) -> ResultRow | None:
 
 
 def _begin(lookup: Lookup, primary: Primary) -> str:
-    settings = dict(lookup.study.settings)
-    holds_out = any(key.startswith("data.hold_out.") for key in settings)
-    clips = settings.get("data.draw", None if holds_out else settings.get("data.train"))
-    clips = clips if _is_drawn(lookup) else None
-    seeds = count_words(len(lookup.seeds_of(primary.source, primary.versus)), "seed")
-    parts = [f"{int(clips):,} clips"] if clips is not None and clips.isdigit() else []
-    where = "In a drawn world" if _is_drawn(lookup) else "On these clips"
     what = f"{shots_words(primary.shots)} accuracy".strip()  # the answer names metric and probe
+    where = "In a drawn world" if _is_drawn(lookup) else "On these clips"
     return (
-        f"{where} ({', '.join([*parts, seeds])}), “{primary.source}” in place of "
+        f"{where} ({scale_words(lookup)}), “{primary.source}” in place of "
         f"“{primary.versus}” changed {what}"
     )
+
+
+def scale_words(lookup: Lookup) -> str:
+    """Return how much the primary comparison rests on: drawn clips a seed, and seeds.
+
+    Of a study that was sealed before its targets were drawn also how many parameters its encoder
+    has, and which of its seals this is: "297,920 parameters, 12,000 clips, 8 seeds, seal 1 of 1".
+    """
+    study, primary = lookup.study, lookup.study.primary
+    names = () if primary is None else _pair(primary)
+    parts = [count_words(len(lookup.seeds_of(*names)), "seed")]
+    settings = dict(study.settings)
+    holds_out = any(key.startswith("data.hold_out.") for key in settings)
+    clips = settings.get("data.draw", None if holds_out else settings.get("data.train"))
+    if _is_drawn(lookup) and clips is not None and clips.isdigit():
+        parts.insert(0, f"{int(clips):,} clips")
+    if _is_drawn(lookup) and study.seal is not None:
+        if study.parameters is not None:
+            parts.insert(0, f"{study.parameters:,} parameters")
+        parts.append(f"seal {study.seal}")
+    return ", ".join(parts)
 
 
 def _points(row: ResultRow, *, has_unit: bool) -> Iterator[str | Number]:

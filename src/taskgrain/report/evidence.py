@@ -2,7 +2,7 @@
 
 What is kept is the study file, the rows where the study's endpoints are read, the answers to every
 clip behind them, the features of one source and seed, the figures, and the page without its clips.
-`recompute.py` beside them needs numpy and scipy alone, and nothing of taskgrain.
+`recompute.py` and the two scripts that it calls need numpy and scipy alone, nothing of taskgrain.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.files import atomic_path, make_folder, write_text
 from taskgrain.errors import ConfigError, ResultError
+from taskgrain.report.cell import cell_arrays, is_cell
+from taskgrain.report.components import (
+    Components,
+    components_json,
+    components_of,
+    components_table,
+)
 from taskgrain.report.html import REPORT_NAME, build_parts, render
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
@@ -31,6 +38,9 @@ from taskgrain.transfer.predictions import read_evaluation
 
 COPIED = ("study.toml", "seal.json", "provenance.json")  # where they are there
 RECOMPUTE = "recompute.py"
+SCRIPTS = (RECOMPUTE, "refit.py", "variances.py")
+CELL = "cell.npz"
+COMPONENTS = "components.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +56,8 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     """Write the evidence of a finished run into a folder of its own.
 
     Equal runs give equal bytes. The folder holds `study.toml`, `results.jsonl.gz`, `answers/`,
-    `cell.npz`, `figures/`, `report.html` and `recompute.py`; docs/data-format.md, "Evidence",
-    describes each.
+    `cell.npz`, `components.json`, `figures/`, `report.html` and `recompute.py` with `refit.py` and
+    `variances.py`; docs/data-format.md, "Evidence", describes each.
 
     Args:
         run_dir: the run folder; its predictions and features must still be there.
@@ -57,7 +67,8 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
         The folder.
 
     Raises:
-        ResultError: if the run is not finished, or its answers were removed.
+        ResultError: if the run is not finished, or its answers or features were removed.
+        ManifestError: if the annotations of the user's own data cannot be read.
         ConfigError: if `out` holds files that are no evidence.
     """
     run_dir, out = Path(run_dir), Path(out)
@@ -70,7 +81,11 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
             f"{run_dir / 'predictions'}: no answers where the endpoints of the study are read; "
             "give the study's command again"
         )
+    cell = [each for each in answered if is_cell(study, *each)]
+    held = cell_arrays(run_dir, study, *cell[0]) if cell else None  # its probe may have failed
     _claim(out)
+    if held is not None:
+        write_arrays(out / CELL, held, compress=True)
     for name in COPIED:
         if (run_dir / name).is_file():
             write_text(out / name, (run_dir / name).read_text(encoding="utf-8"))
@@ -78,10 +93,14 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     targets = dict.fromkeys(each.target for each, _ in answered)
     for target in targets:
         of_target = [(each, answers) for each, answers in answered if each.target == target]
-        write_arrays(out / "answers" / f"{target.replace('/', '.')}.npz", packed(of_target))
+        path = out / "answers" / f"{target.replace('/', '.')}.npz"
+        write_arrays(path, packed(of_target), compress=True)
     _copy_seals(run_dir, out, study.name)
-    _write_page(run_dir, out)
-    shutil.copyfile(Path(__file__).with_name(RECOMPUTE), out / RECOMPUTE)
+    components = components_of(study, rows, answered)
+    write_text(out / COMPONENTS, components_json(study, components))
+    _write_page(run_dir, out, study, components)
+    for name in SCRIPTS:
+        shutil.copyfile(Path(__file__).with_name(name), out / name)
     return out
 
 
@@ -166,6 +185,7 @@ def _claim(out: Path) -> None:
         )
     make_folder(out)
     shutil.rmtree(out / "answers", ignore_errors=True)
+    (out / CELL).unlink(missing_ok=True)
 
 
 def _write_rows(path: Path, rows: Sequence[ResultRow]) -> None:
@@ -191,11 +211,14 @@ def _copy_seals(run_dir: Path, out: Path, study: str) -> None:
     write_text(out / "seals.jsonl", "".join(line + "\n" for line in own))
 
 
-def _write_page(run_dir: Path, out: Path) -> None:
-    """Write the page and its figures; clips would be most of its bytes, and are left out."""
+def _write_page(run_dir: Path, out: Path, study: Study, components: Sequence[Components]) -> None:
+    """Write the page with its variance components, and its figures.
+
+    Clips would be most of its bytes, and are left out.
+    """
     run = replace(read_run_folder(run_dir), examples=())
     lookup = Lookup(run.study, run.rows)
-    parts = build_parts(run, lookup)
+    parts = replace(build_parts(run, lookup), components=components_table(study, components))
     for drawing in parts.drawings:
         write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
     write_text(out / REPORT_NAME, render(run, lookup, parts))

@@ -51,6 +51,7 @@ from taskgrain.report.transfer_tables import (
 
 REPORT_NAME = "report.html"
 MAX_LEDGER_ROWS = 200
+NO_COMPONENTS = Table("components", "", "", "", (), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,7 @@ class Parts:
     ladder: Drawing | None
     shots: Drawing | None
     curves: Drawing | None
+    components: Table = NO_COMPONENTS  # of evidence alone: they need the answers to every clip
 
     @property
     def tables(self) -> tuple[Table, ...]:
@@ -88,6 +90,7 @@ class Parts:
                 self.readouts,
                 self.trend,
                 self.task_sample,
+                self.components,
                 self.group_errors,
                 *self.episodes,
             ),

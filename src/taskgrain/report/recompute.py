@@ -11,6 +11,12 @@ one of them differs by more than rounding does.
     low, high   Student's t interval over the encoder seeds, 95 %; low_90 and high_90 of 90 %
     p           paired t test over the seeds
     p_holm      Holm's correction over the endpoints that study.toml names
+    over tasks  means over a target's tasks, over those of each kind, and the slope on the alignment
+                gain, with intervals and p (Satterthwaite), and what varies
+    components  of components.json: the variance that seeds, draws, clips and tasks add
+
+`variances.py` recomputes the components; then `refit.py` fits the probe of one cell again, from the
+features in cell.npz.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ import json
 import sys
 import tomllib
 from collections import defaultdict
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -29,16 +36,23 @@ from scipy import stats
 
 TOLERANCE = 1e-9
 METRICS = ("top-1", "mean-per-class")
-OVER_TASKS = ("mean-over-tasks",)
+KINDS = ("named", "kind-named", "unnamed")
+VARIANCES = ("variance-of-tasks", "variance-of-seeds", "variance-of-tasks-and-seeds")
+OVER_TASKS = (
+    *("mean-over-tasks", *(f"mean-over-{kind}-tasks" for kind in KINDS), "slope-over-tasks"),
+    *VARIANCES,
+)
+NAMED, UNNAMED = 0.10, 0.01  # alignment gains from which, and up to which, tasks are of a kind
 FLOORS = ("chance", "majority")  # which need no features, and have no answers here
 NOT_COMPARED = (
     "not compared: intervals over clips, crossed intervals, comparisons with chance and majority, "
-    "own scores, alignments, intervals over tasks"
+    "own scores, alignments"
 )
 Row = dict[str, Any]  # of results.jsonl, a header or study.toml
 Key = tuple[Any, ...]  # (target, source, control, readout, probe, shots, metric)
 Values = dict[Key, dict[int | None, float]]  # key -> seed -> value
 Compared = tuple[str, float, float]  # the kind of a number, ours, and theirs
+Floats = NDArray[np.float64]
 
 
 def main(folder: Path) -> int:
@@ -48,20 +62,31 @@ def main(folder: Path) -> int:
         rows = [json.loads(line) for line in file]
     differences: dict[str, list[tuple[float, str]]] = defaultdict(list)
     missing = []
-    for row in rows:
-        found = compared(row, values)
+    study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
+    metrics = metrics_over_tasks(study, rows)
+    for place, row in enumerate(rows):
+        if place in metrics:
+            found = tasks_of(row, values, rows, metrics[place])
+        else:
+            found = compared(row, values)
         if not found and needs_answers(row):
             missing.append(f"no answers to {words_of(row)}")
         for kind, ours, theirs in found:
             line = f"{words_of(row)}: {theirs:.6g} in the file, {ours:.6g} from the answers"
             differences[kind].append((abs(ours - theirs), line))
-    study = tomllib.loads((folder / "study.toml").read_text(encoding="utf-8"))
+    components, absent = import_module("variances").compare_components(folder)
+    missing += absent
+    for kind, ours, theirs, line in components:
+        differences[kind].append((abs(ours - theirs), line))
     for kind, ours, theirs in holm_values(study, rows):
         line = f"{theirs:.6g} in the file, {ours:.6g} by Holm's correction"
         differences[kind].append((abs(ours - theirs), line))
     endpoints = [study["primary"], *study.get("family", [])]
     missing += [f"no row of {words_of(each)}" for each in endpoints if not has_row(rows, each)]
-    return report(differences, missing, len(rows))
+    status = report(differences, missing, len(rows))
+    lines, agrees = import_module("refit").compare_cell(folder)  # the script beside this one
+    print("\n".join(lines))
+    return status if agrees else 1
 
 
 def report(
@@ -133,8 +158,6 @@ def read_values(folder: Path) -> Values:
 
 def compared(row: Row, values: Values) -> list[Compared]:
     """List what can be recomputed of a row: the kind of number, ours, and the row's."""
-    if row["metric"] in OVER_TASKS:
-        return tasks_of(row, values)
     if row["metric"] not in METRICS or row["value"] is None or row["shots"] is None:
         return []
     if row["versus"] is None:
@@ -218,18 +241,115 @@ def t_test(
     return found
 
 
-def tasks_of(row: Row, values: Values) -> list[Compared]:
-    """Recompute the mean of a difference over all tasks of a target, and over all seeds."""
-    if row["metric"] != OVER_TASKS[0] or row["value"] is None:
-        return []
-    tasks = sorted({key[0] for key in values if key[0].startswith(f"{row['target']}/")})
-    found = []
-    for metric in METRICS:  # that of the endpoint is no column of such a row
-        alike = {**row, "metric": metric}
-        each = [differences(values, {**alike, "target": task}, row["versus"]) for task in tasks]
-        found.append(float(np.mean([list(of_task.values()) for of_task in each])))
-    closest = min(found, key=lambda value: abs(value - row["value"]))
-    return [("mean over tasks", closest, row["value"])]
+def metrics_over_tasks(study: Row, rows: list[Row]) -> dict[int, str]:
+    """Find the metric behind each row over tasks, which has no column for it: place -> metric.
+
+    It is that of the endpoint that is read as the row is; of several the rows stand in the order
+    in which study.toml names the endpoints.
+    """
+    names = ("probe", "shots", "readout")
+    of_setting: dict[Key, list[str]] = defaultdict(list)
+    for each in (study["primary"], *study.get("family", [])):
+        own = of_setting[tuple(each[name] for name in names)]
+        own += [each["metric"]] if each["metric"] not in own else []
+    found: dict[int, str] = {}
+    seen: dict[Key, int] = defaultdict(int)
+    for place, row in enumerate(rows):
+        if row["metric"] in OVER_TASKS and row["value"] is not None:
+            columns = ("source", "versus", "target", "metric", *names)
+            key = tuple(row[name] for name in columns)
+            found[place] = of_setting[tuple(row[name] for name in names)][seen[key]]
+            seen[key] += 1
+    return found
+
+
+def tasks_of(row: Row, values: Values, rows: list[Row], metric: str) -> list[Compared]:
+    """Recompute a value over all tasks of a target and all seeds, its interval and its p.
+
+    Tasks of a kind have their own mean; how these differ is no chance, where each has two tasks.
+    """
+    names = sorted({key[0] for key in values if key[0].startswith(f"{row['target']}/")})
+    alike = {**row, "metric": metric}
+    each = [differences(values, {**alike, "target": task}, row["versus"]) for task in names]
+    table = np.array([list(of_task.values()) for of_task in each])  # (tasks, seeds)
+    gains = gains_of(rows, row, names)
+    kinds = [kind_of(*gain) for gain in gains] if gains else ["" for _ in names]
+    if row["metric"] == "slope-over-tasks":
+        found = over_tasks(table, np.array([gain for gain, _ in gains]))
+    elif row["metric"] in (f"mean-over-{kind}-tasks" for kind in KINDS):
+        own = [row["metric"] == f"mean-over-{kind}-tasks" for kind in kinds]
+        found = over_tasks(table[own], [""] * sum(own))
+    else:
+        alone = min(kinds.count(kind) for kind in kinds) < 2
+        found = over_tasks(table, [""] * len(kinds) if alone else kinds)
+    if row["metric"] in VARIANCES:
+        return [("over tasks, variance", found[row["metric"]], row["value"])]
+    names = ["value", "low", "high", "low_90", "high_90", "p"]
+    return [(f"over tasks, {name}", found[name], row[name]) for name in names]
+
+
+def gains_of(rows: list[Row], row: Row, tasks: list[str]) -> list[tuple[float, float]]:
+    """Find the alignment gain of each task, and had the source shown all; empty if not known."""
+    found: list[dict[str, float]] = [{}, {}]
+    for each in rows:
+        if (each["source"], each["versus"]) == (row["source"], row["versus"]):
+            for gains, metric in zip(found, ("", "-if-shown"), strict=True):
+                if each["metric"] == f"alignment-gain{metric}":
+                    gains[each["target"]] = each["value"]
+    known = all(task in gains for task in tasks for gains in found)
+    return [(found[0][task], found[1][task]) for task in tasks] if known else []
+
+
+def kind_of(gain: float, gain_if_shown: float) -> str:
+    """Name the kind of a task, as docs/protocol.md, "Alignment", has it."""
+    if gain >= NAMED:
+        return "named"
+    return "kind-named" if gain_if_shown >= NAMED else "unnamed" if gain <= UNNAMED else "between"
+
+
+def over_tasks(table: Floats, along: list[str] | Floats) -> dict[str, float]:
+    """Analyse differences (m tasks, n seeds): a mean within strata, or the slope on the gains.
+
+    Tasks and seeds are random: the variance is that of the seeds' values, and the tasks' about the
+    means or lines, less what both hold twice; Satterthwaite's degrees of freedom.
+    """
+    m, n = table.shape
+    if isinstance(along, list):
+        of_seed, share = table.mean(axis=0), 1.0 / m
+        fitted = np.empty_like(table)
+        for name in set(along):
+            own = [each == name for each in along]
+            fitted[own] = table[own].mean(axis=0)
+        fitted_to = len(set(along))
+    else:
+        lines = [np.polynomial.Polynomial.fit(along, column, 1).convert() for column in table.T]
+        of_seed = np.array([line.coef[1] for line in lines])
+        fitted = np.stack([line(along) for line in lines], axis=1)
+        share, fitted_to = 1.0 / float(((along - along.mean()) ** 2).sum()), 2
+    rest = table - fitted
+    df_tasks, df_seeds = m - fitted_to, n - 1
+    of_task = rest.mean(axis=1)
+    ms_tasks = n * float((of_task**2).sum()) / df_tasks
+    ms_both = float(((rest - of_task[:, None]) ** 2).sum()) / (df_tasks * df_seeds)
+    both = share * ms_both / n
+    parts = [(share * ms_tasks / n, df_tasks), (float(of_seed.var(ddof=1)) / n, df_seeds)]
+    kept = [(part, df) for part, df in parts if part > both]
+    if len(kept) != 1:
+        kept.append((both if not kept else -both, df_tasks * df_seeds))
+    variance = sum(part for part, _ in kept)
+    inverse = sum(part**2 / df for part, df in kept)
+    df = variance**2 / inverse if inverse else np.inf
+    value, error = float(of_seed.mean()), float(np.sqrt(variance))
+    statistic = abs(value) / error if error else (np.inf if value else 0.0)
+    half, half_90 = (float(stats.t.ppf(level, df)) * error for level in (0.975, 0.95))
+    return {
+        **{"value": value, "low": value - half, "high": value + half},
+        **{"low_90": value - half_90, "high_90": value + half_90},
+        "p": 2 * float(stats.t.sf(statistic, df)),
+        VARIANCES[0]: (ms_tasks - ms_both) / n,
+        VARIANCES[1]: n * (parts[1][0] - both),
+        VARIANCES[2]: ms_both,
+    }
 
 
 def has_row(rows: list[Row], endpoint: Row) -> bool:

@@ -26,6 +26,7 @@ from pydantic import (
 from taskgrain.config.checked import faults_of
 from taskgrain.errors import ResultError
 from taskgrain.report.held_out import HeldOut, held_out_of
+from taskgrain.report.origin import encoder_parameters, seal_words
 from taskgrain.report.words import printable
 from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
 
@@ -144,6 +145,8 @@ class StudyFacts:
     targets: tuple[TargetFacts, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
     margin: float = 0.02  # a fraction; a difference within it counts as none
+    parameters: int | None = None  # that the encoder of the primary source learned
+    seal: str | None = None  # its place among those of the study, "1 of 2"; None without a seal
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +229,16 @@ def read_run_folder(run_dir: Path) -> RunFolder:
     )
     if not results.is_file():
         raise ResultError(f"{results}: not found; is {run_dir} a run folder? Run the study first")
+    study, provenance = read_study(run_dir / "study.toml"), read_provenance(run_dir)
+    parameters = encoder_parameters(run_dir, study.primary.source) if study.primary else None
+    opened = _text_of(_as_mapping(provenance.get("seal")), "opened") or ""
+    seal = seal_words(run_dir, study.name, opened)
     return RunFolder(
-        study=read_study(run_dir / "study.toml"),
+        study=replace(study, parameters=parameters, seal=seal),
         rows=tuple(map(_printable_row, read_rows(results))),
         curves=_read_lines(_CURVES, curves) if curves.is_file() else (),
         ledger=_read_lines(_LEDGER, ledger) if ledger.is_file() else None,
-        provenance=read_provenance(run_dir),
+        provenance=provenance,
         examples=_read_examples(run_dir / "examples"),
         held_out=held_out_of(_read_json(run_dir / "held-out.json")),
     )

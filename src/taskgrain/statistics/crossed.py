@@ -132,6 +132,42 @@ def crossed_interval(
     return from_error(value, math.sqrt(variance), df=df, n=values.shape[0], kind="crossed")
 
 
+def variance_parts(
+    values: NDArray[np.generic], category: NDArray[np.int64], *, metric: ClipMetric
+) -> dict[Axes, float]:
+    """Split the variance of a value into what seeds, draws, clips and their interactions add.
+
+    The three-way analysis of variance of `crossed_interval` with fixed classes (random effects;
+    Searle, Casella and McCulloch 1992, "Variance components", section 4.3), clips within classes:
+    of a set of axes J, V_J = sum over sets K that hold J of (-1)^(|K| - |J|) Q_K, where Q_K is the
+    mean square of the interaction of K over the number of cells it has. For K without clips Q_K is
+    that of the values of each seed and draw; with clips it is the sum over classes of
+    (weight of the class)^2 times that of the class's clips.
+
+    Args:
+        values: (S, R, N), as `crossed_interval` takes them; one seed, or one draw, is held fixed,
+            and what clips share with it counts as the clips' own.
+        category: int64 (N,), the category of each scored clip; two clips of each or more.
+        metric: how clips are weighed.
+
+    Returns:
+        V_J for each set of axes 0 (seeds), 1 (draws) and 2 (clips) that vary, in the squared unit
+        of the values. Each is unbiased, so that it may be below 0, and they add up to an unbiased
+        estimate of the variance of the value.
+
+    Raises:
+        ValueError: for another shape, or if a class has one clip.
+    """
+    if values.ndim != 3 or values.shape[2] != len(category):
+        raise ValueError(f"values have shape {values.shape}; expected (S, R, {len(category)})")
+    if np.unique(category, return_counts=True)[1].min() < 2:
+        raise ValueError("a class has fewer than 2 scored clips, so their spread is not known")
+    part = partial(_part, values, None)
+    weight, of_class = _class_means(part, category, metric=metric)
+    observed = _observed_of(of_class @ weight, _tables_of_clips(part, category, weight))
+    return {axes: _own(axes, observed) for axes in observed}
+
+
 def _part(
     values: NDArray[Any], known: NDArray[np.float64] | None, clips: NDArray[np.int64]
 ) -> NDArray[Any]:
@@ -160,12 +196,27 @@ def _tables_of_clips(
 def _variance(
     overall: NDArray[np.float64], tables: Iterator[tuple[float, NDArray[np.float64]]]
 ) -> tuple[float, float]:
-    """Give the variance of the value and its degrees of freedom.
+    """Return the variance of the value and its degrees of freedom.
+
+    A component whose estimate is below 0 counts as 0.
 
     Args:
         overall: (S, R), the value of each seed and draw.
         tables: weights and (S, R, U) tables of units; the value is the weighted sum of their means.
     """
+    observed = _observed_of(overall, tables)
+    own = {axes: max(0.0, _own(axes, observed)) for axes in observed}
+    total = sum(own.values())
+    if total == 0.0:
+        return 0.0, math.inf
+    inverse = sum((own[j] / total) ** SHARE_POWER / observed[j].freedom for j in own if own[j])
+    return total, 1.0 / inverse
+
+
+def _observed_of(
+    overall: NDArray[np.float64], tables: Iterator[tuple[float, NDArray[np.float64]]]
+) -> dict[Axes, _Component]:
+    """Return what each set of axes shows, with what it owes to interactions with others in it."""
     crossed = [axis for axis in (0, 1) if overall.shape[axis] > 1]
     without = {axes: _observed(overall, axes) for axes in _subsets(crossed)}
     of_units: dict[Axes, list[_Component]] = {(*axes, 2): [] for axes in ((), *without)}
@@ -173,13 +224,7 @@ def _variance(
         for axes, found in of_units.items():
             part = _observed(table, axes)
             found.append(_Component(weight**2 * part.variance, part.freedom))
-    observed = without | {axes: _pooled(found) for axes, found in of_units.items()}
-    own = {axes: _own(axes, observed) for axes in observed}
-    total = sum(own.values())
-    if total == 0.0:
-        return 0.0, math.inf
-    inverse = sum((own[j] / total) ** SHARE_POWER / observed[j].freedom for j in own if own[j])
-    return total, 1.0 / inverse
+    return without | {axes: _pooled(found) for axes, found in of_units.items()}
 
 
 def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
@@ -198,7 +243,7 @@ def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
 def _own(axes: Axes, observed: dict[Axes, _Component]) -> float:
     """Take out of what some axes show together what they owe to interactions with others."""
     above = [other for other in observed if set(other) >= set(axes)]
-    return max(0.0, sum((-1) ** (len(o) - len(axes)) * observed[o].variance for o in above))
+    return sum((-1) ** (len(o) - len(axes)) * observed[o].variance for o in above)
 
 
 def _pooled(parts: list[_Component]) -> _Component:

@@ -61,12 +61,17 @@ class StoredArray:
 
 
 def write_arrays(
-    path: Path, arrays: Mapping[str, NDArray[np.generic] | Blocks], *, flush: bool = True
+    path: Path,
+    arrays: Mapping[str, NDArray[np.generic] | Blocks],
+    *,
+    flush: bool = True,
+    compress: bool = False,
 ) -> None:
     """Write named arrays as an `.npz`, all of it or nothing, in the order given.
 
     `numpy.savez` would stamp every entry with the time, and pickle what it cannot store. `flush`
-    is that of `atomic_path`.
+    is that of `atomic_path`. Entries are compressed by deflate if `compress` is set: with one
+    version of zlib equal arrays still give equal bytes.
     """
     with (
         atomic_path(path, flush=flush) as partial,
@@ -76,6 +81,7 @@ def write_arrays(
             entry = zipfile.ZipInfo(f"{name}.npy", date_time=ZIP_EPOCH)
             entry.create_system = UNIX
             entry.external_attr = READABLE_FILE
+            entry.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
             with archive.open(entry, "w", force_zip64=True) as stream:
                 if isinstance(array, Blocks):
                     _write_blocks(stream, array)
