@@ -8,13 +8,13 @@ import pytest
 import taskgrain
 
 ROOT = Path(taskgrain.__file__).parent
-LAYERS = (
-    *("version", "errors", "names", "labels", "config"),
-    *("data", "jobs", "tabletop", "prepare"),
-    *("statistics", "results", "learned"),
-    *("models", "decoding", "losses", "metrics", "scoring", "train", "transfer"),
-    *("compare", "predict", "saliency", "export", "extraction"),
-    *("study", "report", "cli"),
+ARCHITECTURE = Path(__file__).parent.parent / "docs" / "architecture.md"
+# The first block after the words that announce it, each name a layer.
+LAYERS = tuple(
+    ARCHITECTURE.read_text(encoding="utf-8")
+    .split("holds the order\n\n```\n")[1]
+    .split("```")[0]
+    .split()
 )
 WITHOUT_TORCH = (
     *("version", "errors", "names", "labels", "config", "jobs", "tabletop", "prepare"),
