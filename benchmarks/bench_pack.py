@@ -13,8 +13,8 @@ from pathlib import Path
 
 from benchmarks.table import Row, main_of
 
-from taskgrain.prepare.packing import PackSettings, pack_dataset
 from taskgrain.tabletop.dataset import WorldSpec, clip_path, plan, write_clip
+from taskgrain.tools.pack.packing import PackSettings, pack_dataset
 
 NUM_CLIPS, NUM_DRAWN, ROUNDS, SIZE, WANTED = 1600, 16, 3, 56, 1.3
 

@@ -16,10 +16,15 @@ LAYERS = tuple(
     .split("```")[0]
     .split()
 )
-WITHOUT_TORCH = (
-    *("version", "errors", "names", "labels", "config", "jobs", "tabletop", "prepare"),
-    *("statistics", "results", "learned", "scoring", "compare", "report"),
+ANNEXES = sorted(
+    path.name for path in (ROOT / "tools").iterdir() if (path / "command.py").is_file()
 )
+WITHOUT_TORCH = (
+    *("version", "errors", "names", "labels", "config", "jobs", "tabletop"),
+    *("statistics", "results", "learned", "report"),
+    *(f"tools/{name}" for name in ANNEXES if name not in ("features", "export")),
+)
+FRONT_DOOR = "cli/main.py"  # the one module that imports annexes
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
 NO_FILES = ("models", "decoding", "losses", "metrics")
 FILES_ALLOWED = {"models/weights.py", "models/pretrained/stored.py"}
@@ -59,8 +64,19 @@ def test_no_module_comes_back_in_by_the_front_door() -> None:
         assert "taskgrain" not in imported(path), f"{path}: name the module that is meant"
 
 
+def test_an_annexe_is_imported_by_the_front_door_alone() -> None:
+    assert len(ANNEXES) == len(list((ROOT / "tools").glob("*/__init__.py"))) >= 10
+    for path in MODULES:
+        place = path.relative_to(ROOT)
+        own = f"taskgrain.tools.{place.parts[1]}" if place.parts[0] == "tools" else None
+        for name in imported(path):
+            is_annexe = name.startswith("taskgrain.tools.")
+            is_own = own is not None and f"{name}.".startswith(f"{own}.")
+            assert not is_annexe or is_own or place.as_posix() == FRONT_DOOR, f"{path}: {name}"
+
+
 def test_the_report_computes_nothing_and_could_be_deleted() -> None:
-    users = [path for path in MODULES if layer(path) not in ("report", "cli")]
+    users = [path for path in MODULES if layer(path) not in ("report", "tools", "cli")]
     assert users
     for path in users:
         assert not any(name.startswith("taskgrain.report") for name in imported(path)), path
@@ -68,7 +84,7 @@ def test_the_report_computes_nothing_and_could_be_deleted() -> None:
 
 @pytest.mark.parametrize("name", WITHOUT_TORCH)
 def test_what_needs_no_torch_imports_none(name: str) -> None:
-    paths = [path for path in MODULES if layer(path) == name]
+    paths = [path for path in MODULES if path.is_relative_to(ROOT / name) or layer(path) == name]
     assert paths
     for path in paths:
         assert not any(found.split(".")[0] == "torch" for found in imported(path)), path

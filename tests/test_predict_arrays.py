@@ -13,14 +13,14 @@ from PIL import Image
 from taskgrain.data.framing import Fit
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import CheckpointError
-from taskgrain.extraction.clips import list_clips
-from taskgrain.extraction.readers import Wanted, open_reader
-from taskgrain.extraction.writing import Extraction, write_clip_features
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import CLIPS_AT_ONCE, Predictor
+from taskgrain.tools.features.clips import list_clips
+from taskgrain.tools.features.readers import Wanted, open_reader
+from taskgrain.tools.features.writing import Extraction, write_clip_features
 from taskgrain.transfer.features import read_features
-from tests.extraction.making import checkpoint
 from tests.making import moving_square
+from tests.tools.features.making import checkpoint
 
 CAMERA = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), dtype=np.uint8)
 STORED = CAMERA[:, :36, :36]

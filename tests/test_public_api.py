@@ -67,7 +67,7 @@ def test_help_waits_for_no_library_but_that_of_the_command_line() -> None:
 
 @pytest.mark.slow
 def test_scoring_captions_waits_for_no_scipy() -> None:
-    code = "import sys, taskgrain.scoring.score\nassert 'scipy' not in sys.modules"
+    code = "import sys, taskgrain.tools.score.scoring\nassert 'scipy' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 

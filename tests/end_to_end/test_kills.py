@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 from tests.end_to_end.conftest import SMALL, digests
-from tests.extraction.making import checkpoint
 from tests.making import moving_square, row, write_annotations, write_video
+from tests.tools.features.making import checkpoint
 from tests.train.test_resume import EPOCHS, STEPS_PER_EPOCH, assert_same_run
 
 pytestmark = pytest.mark.slow
@@ -48,7 +48,7 @@ STUDY_MOMENTS = (
 PACK = """
 import sys
 from pathlib import Path
-from taskgrain.prepare.packing import PackSettings, pack_dataset
+from taskgrain.tools.pack.packing import PackSettings, pack_dataset
 
 if __name__ == "__main__":
     pack_dataset(Path(sys.argv[1]), Path(sys.argv[2]), PackSettings(16, 24), workers=2, quiet=True)

@@ -13,10 +13,10 @@ from taskgrain.labels.template import words_of
 from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.metrics.captions import CaptionCounts
 from taskgrain.metrics.references import ReferenceClip
-from taskgrain.scoring.score import score_clips
 from taskgrain.study.caption_scores import CaptionScores, SpokenTruth, blind
 from taskgrain.study.score_rows import Score
 from taskgrain.study.sources import captions_in
+from taskgrain.tools.score.scoring import score_clips
 from tests.making import row, write_annotations
 
 UNPLUG = "Plugging [something] into [something] but pulling it right out as you remove your hand"

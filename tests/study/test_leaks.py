@@ -13,11 +13,11 @@ from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.errors import ConfigError
-from taskgrain.prepare.packing import PackSettings, pack_dataset
 from taskgrain.study.datasets import lay_out
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.leaks import refuse_leaks
 from taskgrain.tabletop.dataset import WorldSpec, plan, write_annotations, write_clip
+from taskgrain.tools.pack.packing import PackSettings, pack_dataset
 from tests.making import PULL, PUSH, moving_square, row, write_video
 from tests.making import write_annotations as write_rows
 

@@ -10,13 +10,13 @@ from taskgrain.config.load import load_study
 from taskgrain.errors import StoppedError
 from taskgrain.models.weights import save_weights
 from taskgrain.results import ResultRow, find, read_rows
-from taskgrain.scoring.score import score_files
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import task_of
 from taskgrain.study.networks import new_model
 from taskgrain.study.source_scores import score_source
+from taskgrain.tools.score.scoring import score_files
 from tests.making import moving_square, row, write_annotations, write_video
 
 UP, PRETEND = "Picking [something] up", "Pretending to pick [something] up"

@@ -10,8 +10,8 @@ from taskgrain.data.opening import read_manifest
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.symmetry import SSV2_MIRROR
 from taskgrain.labels.template import WORDS
-from taskgrain.prepare.label_summary import summarise_labels
 from taskgrain.study.sources import source_task
+from taskgrain.tools.labels.summary import summarise_labels
 from tests.making import PRETEND, PULL, PUSH, row, write_annotations
 
 

@@ -12,8 +12,8 @@ from taskgrain.config.load import validate
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.opening import read_manifest
+from taskgrain.data.packed import FORMAT, StoreFacts, fingerprint, write_facts
 from taskgrain.data.store import CLIPS_PER_SHARD, FrameFormat, write_shard
-from taskgrain.prepare.packed import FORMAT, StoreFacts, fingerprint, write_facts
 from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
 
 PUSH_BACK = "Pushing [something] from right to left"  # the mirror image of PUSH

@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from taskgrain.predict import Description, Ranking
 
 ANIMATION = ".webp"
-CHECKPOINT_HELP = (
-    "checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, or a run folder with one "
-    "training in it"
-)
 
 
 def describe(
-    checkpoint: Annotated[Path, typer.Argument(help=CHECKPOINT_HELP)],
+    checkpoint: Annotated[
+        Path,
+        typer.Argument(
+            help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, or a run folder "
+            "with one training in it"
+        ),
+    ],
     clips: Annotated[
         list[Path], typer.Argument(metavar="CLIP", help="video files, or folders of them")
     ],

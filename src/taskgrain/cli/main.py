@@ -12,20 +12,20 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from taskgrain.cli.check import check
-from taskgrain.cli.compare import compare
-from taskgrain.cli.cut import cut
 from taskgrain.cli.describe import describe
-from taskgrain.cli.export import export
-from taskgrain.cli.features import features
-from taskgrain.cli.import_dataset import import_dataset
-from taskgrain.cli.labels import labels
-from taskgrain.cli.pack import pack
-from taskgrain.cli.render import render
 from taskgrain.cli.report import report
-from taskgrain.cli.score import score
 from taskgrain.cli.study import study
 from taskgrain.errors import StoppedError, TaskgrainError
+from taskgrain.tools.check.command import check
+from taskgrain.tools.compare.command import compare
+from taskgrain.tools.cut.command import cut
+from taskgrain.tools.export.command import export
+from taskgrain.tools.features.command import features
+from taskgrain.tools.importer.command import import_dataset
+from taskgrain.tools.labels.command import labels
+from taskgrain.tools.pack.command import pack
+from taskgrain.tools.render.command import render
+from taskgrain.tools.score.command import score
 from taskgrain.version import package_version
 
 EXIT_MENDABLE = 2  # the user can mend it

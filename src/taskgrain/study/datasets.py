@@ -16,6 +16,7 @@ from taskgrain.data.few_shot import few_shot_records, read_few_shot
 from taskgrain.data.headers import read_header
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest
+from taskgrain.data.packed import StoreFacts, fingerprint, open_store, read_facts
 from taskgrain.data.store import (
     CLIPS_PER_SHARD,
     DECODE_SECONDS,
@@ -28,7 +29,6 @@ from taskgrain.errors import ConfigError
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.hierarchy import check_nesting
 from taskgrain.labels.template import strip_brackets
-from taskgrain.prepare.packed import StoreFacts, fingerprint, open_store, read_facts
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.tabletop.dataset import (

@@ -19,9 +19,9 @@ from taskgrain.data.equal_files import equal_files
 from taskgrain.data.headers import is_clip, read_header
 from taskgrain.data.ledger import LEDGER
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
+from taskgrain.data.packed import Content, packed_contents
 from taskgrain.data.videos import printable
 from taskgrain.errors import ConfigError
-from taskgrain.prepare.packed import Content, packed_contents
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.seed_clips import differ_by_seed, seed_clips
 from taskgrain.study.targets import clips_asked, task_seeds

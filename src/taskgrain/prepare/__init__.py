@@ -1,1 +1,0 @@
-"""A dataset made ready: drawn, checked, packed."""

@@ -1,0 +1,1 @@
+"""`taskgrain compare`: features from any encoders, with the same draws, probes and tests."""

@@ -1,0 +1,338 @@
+"""Compare sources of features on one target: the same division, draws and probes for all.
+
+Shapes: N scored clips, K classes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
+from taskgrain.results import ResultRow
+from taskgrain.statistics.intervals import ClipBootstrap
+from taskgrain.tools.compare.differences import STUDY, Finding, correct, differences
+from taskgrain.tools.compare.division import divide
+from taskgrain.tools.compare.labels import LabelTable, Side, read_groups, read_labels
+from taskgrain.tools.compare.plan import ComparePlan
+from taskgrain.tools.compare.sources import (
+    Coverage,
+    SourceFeatures,
+    SourceFiles,
+    check_coverage,
+    coverage_of,
+    parse_sources,
+    read_source,
+)
+from taskgrain.train.memory import kept_memory
+from taskgrain.transfer.answers import Evaluation, Subject
+from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
+from taskgrain.transfer.features import FeatureSet, mean_over_steps
+from taskgrain.transfer.probes import Standardiser
+from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
+from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
+from taskgrain.transfer.task import TargetTask
+
+READOUT = "given"
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Comparison:
+    """Every number of a comparison, and what its reader has to know."""
+
+    plan: ComparePlan
+    primary: str
+    num_seeds: dict[str, int]  # of each source, in the order given
+    by_order: tuple[str, ...]  # sources whose rows were taken to be in the order of the labels
+    task: TargetTask  # its `failed` are clips that no source could answer, or learn from
+    left_out: int  # labelled clips on neither side
+    is_divided_here: bool  # whether the division was drawn, not given
+    has_groups: bool
+    coverage: tuple[Coverage, ...]
+    rows: tuple[ResultRow, ...]
+    findings: tuple[Finding, ...]
+    bootstrap: ClipBootstrap  # over the scored clips, or their groups where one has several
+
+    @property
+    def repeats_groups(self) -> bool:
+        """Whether a group has several scored clips."""
+        return self.bootstrap.groups is not None
+
+    @property
+    def sides(self) -> dict[str, Side]:
+        """Where each clip stood, in the order of ids."""
+        sides: dict[str, Side] = dict.fromkeys(self.task.support_ids, "support")
+        sides |= dict.fromkeys(self.task.query_ids, "scored")
+        return dict(sorted(sides.items()))
+
+
+def compare_files(
+    features: Sequence[str],
+    labels: Path,
+    *,
+    groups: Path | None = None,
+    plan: ComparePlan,
+    tell: Tell = lambda _: None,
+) -> Comparison:
+    """Compare files of features: `FILE`, or `NAME=FILE,FILE,...` with a file for each seed.
+
+    Args:
+        features: two or more sources (`compare.sources`).
+        labels: `clip,label[,split]` (`compare.labels`).
+        groups: `clip,group`; clips of one group are never on both sides.
+        plan: how they are compared.
+        tell: is told what is under way.
+
+    Raises:
+        TaskgrainError: naming the file and what is wrong with it, a class with too few clips, a
+            source that has no labelled clip, or a number of seeds that cannot be paired.
+    """
+    named = parse_sources(features)
+    primary = _primary(named, plan)
+    _check_seeds(named, primary)
+    table = read_labels(labels)
+    group_of = None if groups is None else read_groups(groups, table)
+    sides = divide(table, group_of, seed=plan.seed, support_share=plan.support_share)
+    sources = []
+    for each in named:
+        tell(f"reading {each.name}")
+        sources.append(read_source(each, table))
+    check_coverage(sources, table)
+    base = _task(table, sides)
+    _check_shots(base, plan, sources)
+    with threadpool_limits(limits=1), kept_memory():
+        return _compare(
+            sources,
+            base,
+            plan=replace(plan, primary=primary),
+            tell=tell,
+            given=_Given(
+                left_out=sides.count("left out"),
+                is_divided_here=table.sides is None,
+                has_groups=group_of is not None,
+                scored_groups=_scored_groups(table, group_of, base),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    left_out: int
+    is_divided_here: bool
+    has_groups: bool
+    scored_groups: NDArray[np.int64] | None  # (N,) in 0..G-1; None: each clip for itself
+
+
+def _compare(
+    sources: Sequence[SourceFeatures],
+    base: TargetTask,
+    *,
+    plan: ComparePlan,
+    tell: Tell,
+    given: _Given,
+) -> Comparison:
+    evaluations: dict[str, list[Evaluation]] = {}
+    permuted: list[Evaluation] = []
+    unusable = _missing_from_any(sources, base.support_ids)
+    measured = partial(_measured, base=base, plan=plan, unusable=unusable, tell=tell)
+    each_seed = [
+        (source.name, seed, features)
+        for source in sources
+        for seed, features in enumerate(source.seeds)
+    ]
+    # Each computes on one thread, so that its bits do not depend on how many run at a time.
+    with ThreadPoolExecutor(min(len(each_seed), os.cpu_count() or 1)) as pool:
+        for (name, _, _), (own, shuffled) in zip(
+            each_seed, pool.map(measured, each_seed), strict=True
+        ):
+            evaluations.setdefault(name, []).append(own)
+            permuted += shuffled
+    tell("intervals")
+    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=given.scored_groups)
+    every = [each for seeds in evaluations.values() for each in seeds]
+    rows = clip_rows(every, study=STUDY, bootstrap=bootstrap)
+    rows += seed_rows(every, study=STUDY)
+    primary, findings = plan.primary or sources[0].name, []
+    for name, seeds in evaluations.items():
+        if name != primary:
+            added, found = differences(seeds, evaluations[primary], bootstrap=bootstrap)
+            rows += added
+            findings += found
+    nowhere = frozenset(base.query_ids).difference(*(f.clip_ids for s in sources for f in s.seeds))
+    floor_task = replace(base, failed=unusable | nowhere)
+    rows += floor_rows(floor_task, study=STUDY)
+    rows += permuted_rows(permuted, study=STUDY)
+    return Comparison(
+        plan=plan,
+        primary=primary,
+        num_seeds={source.name: len(source.seeds) for source in sources},
+        by_order=tuple(source.name for source in sources if source.by_order),
+        task=floor_task,
+        left_out=given.left_out,
+        is_divided_here=given.is_divided_here,
+        has_groups=given.has_groups,
+        coverage=coverage_of(sources, base),
+        rows=tuple(rows),
+        findings=tuple(correct(findings, metric=plan.metric)),
+        bootstrap=bootstrap,
+    )
+
+
+def _measured(
+    which: tuple[str, int, FeatureSet],
+    *,
+    base: TargetTask,
+    plan: ComparePlan,
+    unusable: frozenset[str],
+    tell: Tell,
+) -> tuple[Evaluation, list[Evaluation]]:
+    """Evaluate the features of one source and seed, with true and with permuted labels."""
+    name, seed, features = which
+    tell(f"{name}, seed {seed}")
+    held = frozenset(features.clip_ids)
+    own = frozenset(clip for clip in base.query_ids if clip not in held)
+    task = replace(base, failed=unusable | own)
+    tested = _subject(name, seed, features, task)
+    try:
+        return _evaluate(tested, task, plan)
+    except ResultError as error:
+        raise ResultError(f"{name}, seed {seed}: {error}") from None
+
+
+def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> SubjectFeatures:
+    """Take the features as they are; their scale is that of the pool, whose labels are not used."""
+    means = mean_over_steps(features)
+    pool = [clip for clip, has in zip(task.support_ids, task.has_support, strict=True) if has]
+    return SubjectFeatures(
+        Subject(name, seed, READOUT, control=None),
+        features=means,
+        standardiser=Standardiser.of(means.of(pool)),
+    )
+
+
+def _evaluate(
+    tested: SubjectFeatures, task: TargetTask, plan: ComparePlan
+) -> tuple[Evaluation, list[Evaluation]]:
+    """Evaluate, and control by permuted labels where there are draws to permute: two at least."""
+    plans = _probe_plans(plan, task)
+    if not plans:
+        raise ConfigError(
+            f"--probes rbf-ridge: takes at most {MAX_KERNEL_CLIPS} clips to learn from; ask for "
+            "fewer shots, or another probe"
+        )
+    parts, permuted = [], []
+    for part in plans:
+        if plan.num_draws < 2 or part.shots == ("all",):
+            parts.append(evaluate(tested, task, plan=part))
+        else:
+            true, shuffled = evaluate_both(tested, task, plan=part)
+            parts.append(true)
+            permuted.append(shuffled)
+    answers = tuple(answers for part in parts for answers in part.answers)
+    return replace(parts[0], answers=answers), permuted
+
+
+def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:
+    """Plan each number of shots by itself: not every probe can take all clips of a large pool."""
+    plans = []
+    for shots in plan.shots:
+        clips = task.has_support.sum() if shots == "all" else shots * len(task.class_names)
+        probes = tuple(
+            probe for probe in plan.probes if probe != "rbf-ridge" or clips <= MAX_KERNEL_CLIPS
+        )
+        if probes:
+            plans.append(
+                ProbePlan(probes=probes, shots=(shots,), num_draws=plan.num_draws, seed=plan.seed)
+            )
+    return plans
+
+
+def _task(table: LabelTable, sides: Sequence[Side]) -> TargetTask:
+    """Order clips by their ids and classes by their names: rows may come in any order."""
+    class_names = tuple(
+        sorted(
+            {label for label, side in zip(table.labels, sides, strict=True) if side != "left out"}
+        )
+    )
+    index_of = {name: index for index, name in enumerate(class_names)}
+    clips = sorted(zip(table.clip_ids, table.labels, sides, strict=True))
+    ids = {s: tuple(c for c, _, side in clips if side == s) for s in ("support", "scored")}
+    labels = {
+        s: np.array([index_of[label] for _, label, side in clips if side == s], dtype=np.int64)
+        for s in ("support", "scored")
+    }
+    return TargetTask(
+        name=table.path.stem,
+        class_names=class_names,
+        support_ids=ids["support"],
+        support_labels=labels["support"],
+        query_ids=ids["scored"],
+        query_labels=labels["scored"],
+    )
+
+
+def _scored_groups(
+    table: LabelTable, groups: Sequence[str] | None, task: TargetTask
+) -> NDArray[np.int64] | None:
+    """Number the groups of the scored clips; None without groups."""
+    if groups is None:
+        return None
+    group_of = dict(zip(table.clip_ids, groups, strict=True))
+    _, index = np.unique([group_of[clip] for clip in task.query_ids], return_inverse=True)
+    return index.astype(np.int64)
+
+
+def _primary(sources: Sequence[SourceFiles], plan: ComparePlan) -> str:
+    names = [source.name for source in sources]
+    if plan.primary is None:
+        return names[0]
+    if plan.primary not in names:
+        raise ConfigError(
+            f"--primary {plan.primary!r}: expected one of {', '.join(names)}"
+            f"{nearest(plan.primary, names)}"
+        )
+    return plan.primary
+
+
+def _check_seeds(sources: Sequence[SourceFiles], primary: str) -> None:
+    """Differences are paired seed by seed; a single encoder can be held against any number."""
+    wanted = next(len(source.paths) for source in sources if source.name == primary)
+    wrong = [
+        f"{source.name} has {len(source.paths)} files, the primary {primary} has {wanted}; "
+        "differences are paired seed by seed: give as many, or one"
+        for source in sources
+        if len(source.paths) != wanted and 1 not in (len(source.paths), wanted)
+    ]
+    if wrong:
+        raise ConfigError(list_problems(wrong))
+
+
+def _check_shots(task: TargetTask, plan: ComparePlan, sources: Sequence[SourceFeatures]) -> None:
+    """Name every class with too few clips at once."""
+    missing = _missing_from_any(sources, task.support_ids)
+    usable = np.array([clip not in missing for clip in task.support_ids], dtype=np.bool_)
+    had = np.bincount(task.support_labels[usable], minlength=len(task.class_names))
+    wanted = max(1 if shots == "all" else shots for shots in plan.shots)
+    problems = [
+        f"class {name!r} has {count} support clips with features in every source, {wanted} wanted; "
+        "ask for fewer by --shots, give more of the clips by --support, or leave the class out"
+        for name, count in zip(task.class_names, had.tolist(), strict=True)
+        if count < wanted
+    ]
+    if problems:
+        raise ConfigError(list_problems(problems))
+
+
+def _missing_from_any(sources: Sequence[SourceFeatures], clip_ids: Sequence[str]) -> frozenset[str]:
+    """Name the clips that some source has no features of."""
+    held = [frozenset(features.clip_ids) for source in sources for features in source.seeds]
+    return frozenset(clip for clip in clip_ids if not all(clip in each for each in held))

@@ -1,0 +1,192 @@
+"""The comparison as a page and as LaTeX, with the report's tables, words and colours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, to_tex
+from taskgrain.report.words import metric_words, printable, probe_words, shots_words
+from taskgrain.tools.compare.lines import Line as ComparedLine
+from taskgrain.tools.compare.lines import lines_of, probes_of
+from taskgrain.tools.compare.notes import alarms_of, notes_of, preview_of
+
+if TYPE_CHECKING:
+    from taskgrain.results import ResultRow
+    from taskgrain.tools.compare.comparison import Comparison
+
+HUES = ("classification-1", "captioning-1", "joint-1", "classification-0", "captioning-0")
+MOST_CLIPS = 200  # named on the page; all are in --json
+LEAST_P = 0.001
+
+# `ui` is the report's; only what it does not have stands here.
+PAGE = """\
+{% import "macros.html.j2" as ui with context %}
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
+style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{{ title }} - taskgrain</title>
+<style>
+{{ colour_rules }}
+@media screen and (prefers-color-scheme: dark) { {{ dark_rules }} }
+{{ css }}
+</style>
+</head>
+<body>
+<main>
+<header>
+<p class="kicker">taskgrain comparison</p>
+<h1><bdi>{{ title }}</bdi></h1>
+{% for alarm in alarms %}
+<p class="warning" role="alert"><strong>Alarm.</strong> {{ alarm }}.</p>
+{% endfor %}
+<section class="answer" aria-label="What was compared">
+<p class="lead">{{ lead }}</p>
+{% if preview %}<p class="limits"><span class="tag">preview</span> {{ preview }}.</p>{% endif %}
+</section>
+</header>
+<section id="numbers">
+<h2>The numbers</h2>
+{% for table in tables %}
+{{ ui.table(table) }}
+{% endfor %}
+</section>
+<section id="notes">
+<h2>What they mean</h2>
+<ul>
+{% for note in notes %}
+<li>{{ note }}.</li>
+{% endfor %}
+</ul>
+{% for source, clips, more in missing %}
+<details><summary>Scored clips without features: <bdi>{{ source }}</bdi></summary>
+<p>{% for clip in clips %}<bdi>{{ clip }}</bdi>{{ ", " if not loop.last }}{% endfor %}
+{% if more %}and {{ more }} more{% endif %}</p>
+</details>
+{% endfor %}
+</section>
+</main>
+</body>
+</html>
+"""
+
+
+def headings(comparison: Comparison) -> dict[str, str]:
+    """Say above each part of a table what its numbers are."""
+    metric = metric_words(comparison.plan.metric)
+    return {
+        "": "",
+        "accuracy": f"{metric}, percent",
+        "difference": "difference in points, with p by Holm",
+        "control": "controls, percent",
+    }
+
+
+def shown(row: ResultRow | None, p_holm: float | None) -> tuple[str, str, str]:
+    """Print a number, its interval and its corrected p; nothing for what is not there."""
+    cell = cell_of(row)
+    interval = f"[{cell.interval}]" if cell.interval else ""
+    return cell.shown, interval, "" if p_holm is None else p_words(p_holm)
+
+
+def p_words(p: float) -> str:
+    """Print a p value with two digits; one below .001 as such."""
+    return f"p < {LEAST_P:g}" if p < LEAST_P else f"p = {p:.2g}"
+
+
+def to_tables(comparison: Comparison) -> tuple[Table, ...]:
+    """Give a table for each probe."""
+    return tuple(_table(comparison, probe) for probe in probes_of(comparison))
+
+
+def to_latex(comparison: Comparison) -> str:
+    """Give the tables for LaTeX with booktabs, one after the other."""
+    text = "\n".join(to_tex(table) for table in to_tables(comparison))
+    return text.replace("p < ", "$p <$ ")  # in text, some fonts of LaTeX print another sign
+
+
+def to_html(comparison: Comparison) -> str:
+    """Give one page that needs no network and runs no script."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from taskgrain.report.drawing import variables
+
+    loader = PackageLoader("taskgrain.report", "templates")
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["colours"] = dict(zip(comparison.num_seeds, cycle(HUES), strict=False))
+    css, _, _ = loader.get_source(environment, "report.css")
+    task = comparison.task
+    context: dict[str, object] = {
+        "title": " and ".join(printable(name) for name in comparison.num_seeds),
+        "lead": (
+            f"{len(comparison.num_seeds)} sources on the {len(task.class_names)} classes of "
+            f"{printable(task.name)}: {len(task.support_ids)} clips to learn from, "
+            f"{len(task.query_ids)} scored. The sources are compared with {comparison.primary}."
+        ),
+        "alarms": alarms_of(comparison),
+        "preview": preview_of(comparison),
+        "tables": to_tables(comparison),
+        "notes": [printable(note) for note in notes_of(comparison)],
+        "missing": [
+            (
+                f"{each.source}, seed {each.seed}",
+                [printable(clip) for clip in each.scored[:MOST_CLIPS]],
+                max(len(each.scored) - MOST_CLIPS, 0),
+            )
+            for each in comparison.coverage
+            if each.scored
+        ],
+        "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
+        "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
+        "css": Markup(css),
+    }
+    return environment.from_string(PAGE).render(context)
+
+
+def _table(comparison: Comparison, probe: str) -> Table:
+    lines = lines_of(comparison, probe)
+    titles = headings(comparison)
+    return Table(
+        name=f"compare-{probe}",
+        title=f"{probe_words(probe)}".capitalize(),
+        caption=(
+            f"{metric_words(comparison.plan.metric).capitalize()} in percent, differences from "
+            f"{printable(comparison.primary)} in percentage points, 95 % intervals below; p "
+            "corrected by Holm."
+        ),
+        corner="source",
+        columns=tuple(Column(shots_words(shots)) for shots in comparison.plan.shots),
+        blocks=tuple(
+            Block(title, tuple(_line(line) for line in lines if line.part == part))
+            for part, title in titles.items()
+            if any(line.part == part for line in lines)
+        ),
+    )
+
+
+def _line(line: ComparedLine) -> Line:
+    header = f"{line.name} (over {line.over})" if line.over else line.name
+    cells = tuple(_cell(row, p) for row, p in zip(line.rows, line.p_holm, strict=True))
+    return Line(printable(header), cells, key=line.name)
+
+
+def _cell(row: ResultRow | None, p_holm: float | None) -> Cell:
+    cell = cell_of(row)
+    if p_holm is None:
+        return cell
+    said = "; ".join(part for part in (cell.interval, p_words(p_holm)) if part)
+    return replace(cell, interval=said)

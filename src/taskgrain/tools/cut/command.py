@@ -1,0 +1,95 @@
+"""`taskgrain cut`: a target that labels itself, out of any folder of footage."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from taskgrain.tools.cut.cutting import CutSummary
+
+
+class TaskChoice(StrEnum):
+    """What a target can ask of clips that nobody labelled."""
+
+    FORWARD_OR_REVERSED = "forward-or-reversed"
+    REAL_OR_FROZEN = "real-or-frozen"
+    NORMAL_OR_DOUBLE_SPEED = "normal-or-double-speed"
+    ORDERED_OR_SHUFFLED = "ordered-or-shuffled"
+
+
+def _even(pixels: int) -> int:
+    if pixels % 2:
+        raise typer.BadParameter(f"{pixels} is odd; clips have an even number of pixels")
+    return pixels
+
+
+def cut(
+    videos: Annotated[Path, typer.Argument(help="folder of footage, of any depth")],
+    dataset: Annotated[Path, typer.Argument(help="where the dataset is written")],
+    task: Annotated[TaskChoice, typer.Option(help="what is to be told apart")],
+    seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="of a clip")] = 2.0,
+    clips_per_file: Annotated[
+        int, typer.Option(min=1, help="windows of a file at most; each becomes a clip of each side")
+    ] = 10,
+    height: Annotated[
+        int, typer.Option(min=16, max=1024, callback=_even, help="pixels of a frame, even")
+    ] = 96,
+    width: Annotated[
+        int, typer.Option(min=16, max=1024, callback=_even, help="pixels of a frame, even")
+    ] = 128,
+    groups: Annotated[
+        Path | None, typer.Option(help="CSV of file,group: files of one recording stay together")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="equal seeds give equal files")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="processes, one thread each [default: one a core]")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="look at the footage, print the plan, and stop")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="print the outcome as JSON")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
+) -> None:
+    """Cut clips whose label is how they are shown: a test of features on your own footage.
+
+    Every window of footage appears on both sides, encoded alike; half of the files are to fit on,
+    half to score. A stopped cutting goes on where it was when the same command is given again.
+    """
+    from taskgrain.tools.cut.cutting import CutSettings, cut_dataset, outline_cut
+
+    settings = CutSettings(task.value, seconds, clips_per_file, height, width, seed)
+    if dry_run:
+        found = outline_cut(videos, settings, groups=groups, workers=workers, quiet=quiet)
+    else:
+        found = cut_dataset(videos, dataset, settings, groups=groups, workers=workers, quiet=quiet)
+    if as_json:
+        outcome = {"dataset": str(dataset), "written": not dry_run, **found.to_json()}
+        print(json.dumps(outcome, ensure_ascii=False))
+    else:
+        print(_text(dataset, found, written=not dry_run))
+
+
+def _text(dataset: Path, found: CutSummary, *, written: bool) -> str:
+    from taskgrain.errors import list_problems
+    from taskgrain.report.words import count_words
+
+    first, second = found.categories
+    lines = [f"{found.task}: {first} and {second}, {found.frames_per_clip} frames a clip"]
+    for split, use in (("train", "to fit on"), ("validation", "to score")):
+        files = count_words(found.files[split], "file")
+        lines.append(f"{split:<11} {found.clips[split]} clips of {files}, {use}")
+    used, still = sum(found.files.values()), count_words(found.still, "window")
+    lines.append(
+        f"footage     {count_words(found.found, 'file')}: {used} used, {found.failed} failed, "
+        f"{found.truncated} truncated; {still} in which nothing moves passed over"
+    )
+    if found.unused:
+        lines.append(list_problems([f"  not used  {text}" for text in found.unused]))
+    lines.append(f"remains     {found.remains}")
+    lines.append(f"written to {dataset}" if written else "nothing was written")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""`taskgrain export`: a checkpoint as ONNX graphs, checked against PyTorch."""

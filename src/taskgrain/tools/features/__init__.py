@@ -1,0 +1,1 @@
+"""`taskgrain features`: an encoder's features of the clips of any folder."""

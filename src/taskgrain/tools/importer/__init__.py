@@ -1,0 +1,1 @@
+"""`taskgrain import`: clips of other layouts written as a dataset."""

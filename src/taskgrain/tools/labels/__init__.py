@@ -1,0 +1,1 @@
+"""`taskgrain labels`: a dataset's hierarchy, vocabulary and information."""

@@ -1,0 +1,1 @@
+"""`taskgrain pack`: a dataset decoded once, for all studies."""

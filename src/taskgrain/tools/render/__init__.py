@@ -1,0 +1,1 @@
+"""`taskgrain render`: the embedded worlds written as datasets."""

@@ -1,0 +1,1 @@
+"""`taskgrain score`: caption scores with floors, intervals and warnings."""
