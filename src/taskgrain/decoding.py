@@ -49,7 +49,7 @@ def greedy(
     device: torch.device,
     max_tokens: int = MAX_TOKENS,
 ) -> Tensor:
-    """Say the most probable token, again and again, until every caption has ended.
+    """Decode greedily: append the most probable token until every caption has ended.
 
     Args:
         step: gives the logits after one more token.
@@ -145,7 +145,7 @@ def beam(
 
 
 def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
-    """Say how probable given captions are, one a row; for ranking what might be said.
+    """Compute how probable given captions are, one a row; for ranking what might be said.
 
     Args:
         step: gives the logits after one more token.
@@ -173,7 +173,7 @@ def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
 def score_alternatives(
     step: Step[State], start: State, captions: Tensor, clips: Tensor, *, reorder: Reorder[State]
 ) -> Tensor:
-    """Say how probable several captions of each clip are; beginnings are computed once.
+    """Compute how probable several captions of each clip are; beginnings are computed once.
 
     Args:
         step: gives the logits after one more token; fed each beginning that captions of a clip
@@ -210,7 +210,7 @@ def score_alternatives(
 def score_choices(
     step: Step[State], start: State, choices: Tensor, *, reorder: Reorder[State], batch_size: int
 ) -> Tensor:
-    """Say how probable each of the same captions is for each clip.
+    """Compute how probable each of the same captions is for each clip.
 
     Args:
         step: gives the logits after one more token; fed C rows at most, one clip at a time.
@@ -258,7 +258,7 @@ def _continued(scores: Tensor, log_probs: Tensor, is_finished: Tensor) -> Tensor
 
 
 def _best(scores: Tensor, number: int) -> tuple[Tensor, Tensor]:
-    """Give the largest scores of each row and where they stand; of equal ones the first first."""
+    """Return the largest scores of each row and where they stand; of equal ones the first first."""
     if scores.shape[1] <= SORTED_SCORES:
         ordered = scores.sort(dim=1, descending=True, stable=True)
         return ordered.values[:, :number], ordered.indices[:, :number]

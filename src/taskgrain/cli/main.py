@@ -43,7 +43,7 @@ P = ParamSpec("P")
 
 
 def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
-    """Give Ctrl-C its exit code: the library below would turn it into 1."""
+    """Return Ctrl-C its exit code: the library below would turn it into 1."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -72,7 +72,7 @@ def usual_files(root: Path) -> AnnotationFiles:
 
 
 def check_clip_id(clip_id: object, *, key: str = "id") -> str:
-    """Give a clip id that can be a file name; a whole number is written out.
+    """Return a clip id that can be a file name; a whole number is written out.
 
     Raises:
         BadRowError: if it is none.
@@ -93,7 +93,7 @@ class BadRowError(ValueError):
     """What is wrong with one row; the reader adds where it stands."""
 
     def __init__(self, text: str, kind: ProblemKind = "malformed") -> None:
-        """Say what was found and what was expected."""
+        """Return what was found and what was expected."""
         super().__init__(text)
         self.kind = kind
 

@@ -184,14 +184,14 @@ class _Grid(Generic[Coded]):
         self.end = at + duration
 
     def finish(self) -> NDArray[np.uint8]:
-        """Give the frames: uint8 (T, H, W, 3); T is 0 where there was no coded frame."""
+        """Return the frames: uint8 (T, H, W, 3); T is 0 where there was no coded frame."""
         if self._last is not None:
             self._fill(self._last, max(1, round(self.end * self._rate)))
         self._resize(self._count)
         return self._frames
 
     def _fill(self, coded: Coded, until: int) -> None:
-        """Give a coded frame every time k / frame_rate, k < until, that is not yet filled."""
+        """Return a coded frame every time k / frame_rate, k < until, that is not yet filled."""
         upto = -(-until // self._step)
         if upto <= self._count:
             return

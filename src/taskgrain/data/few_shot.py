@@ -93,7 +93,7 @@ def read_few_shot(path: Path) -> FewShotList:
 
 
 def few_shot_records(listed: FewShotList, records: Sequence[ClipRecord]) -> tuple[ClipRecord, ...]:
-    """Give the records of the listed clips, whatever their split was, divided anew.
+    """Return the records of the listed clips, whatever their split was, divided anew.
 
     Half of each class is the support pool (train) and the rest is scored (validation): its clips
     are put in the order of the SHA-256 of their ids, and the first half of them, rounded down, is
@@ -235,7 +235,7 @@ def _is_id(value: object) -> bool:
 def _with_split(
     where: str, clip: tuple[str, str], split: str | None, problems: list[str]
 ) -> Iterator[ListedClip]:
-    """Give a clip and its class, and the split that is written beside them."""
+    """Return a clip and its class, and the split that is written beside them."""
     if split is None:
         yield _listed(where, *clip)
     elif split.strip().lower() in SPLITS:

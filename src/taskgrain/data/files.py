@@ -64,7 +64,7 @@ def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
-    """Give a temporary path to write; it takes the name `path` only when the block ends well.
+    """Yield a temporary path to write; it takes the name `path` only when the block ends well.
 
     Args:
         path: of the file; its folder is made.
@@ -101,7 +101,7 @@ def check_writable(path: Path) -> None:
 
 
 def missing_folder(path: Path) -> str:
-    """Say what is wrong where a folder was expected: nothing is there, or a file is."""
+    """Return what is wrong where a folder was expected: nothing is there, or a file is."""
     return "is a file, not a folder" if path.exists() else "no such folder"
 
 

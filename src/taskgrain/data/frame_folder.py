@@ -123,7 +123,7 @@ class FrameFolder:
             number += 1
 
     def truncation(self) -> str | None:
-        """Say what the folder lacks, once its images have been read; None if it is whole."""
+        """Return what the folder lacks, once its images have been read; None if it is whole."""
         problems = []
         if self._unreadable:
             problems.append(

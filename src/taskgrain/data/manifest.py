@@ -101,7 +101,7 @@ class Reading:
     closed: tuple[str, ...] = ()  # folders below the root that cannot be read
 
     def split(self, split: Split) -> tuple[ClipRecord, ...]:
-        """Give the clips of one split, in the order of the file."""
+        """Return the clips of one split, in the order of the file."""
         return tuple(record for record in self.records if record.split is split)
 
     def taxonomy(self) -> Taxonomy:
@@ -132,5 +132,5 @@ class Manifest:
     test_files: tuple[str, ...] = ()  # of `test_ids`, as `ClipRecord.file`
 
     def split(self, split: Split) -> tuple[ClipRecord, ...]:
-        """Give the clips of one split, in the order of the file."""
+        """Return the clips of one split, in the order of the file."""
         return tuple(record for record in self.records if record.split is split)

@@ -148,7 +148,7 @@ def crop_corner(sampling: FrameSampling, rng: np.random.Generator | None) -> tup
 
 
 def crop_at(row: int, column: int, sampling: FrameSampling) -> tuple[slice, slice]:
-    """Give the rows and columns of a crop of the model's size."""
+    """Return the rows and columns of a crop of the model's size."""
     return slice(row, row + sampling.height), slice(column, column + sampling.width)
 
 

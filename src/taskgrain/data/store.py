@@ -133,7 +133,7 @@ def _row(record: ClipRecord, state: State, problem: str | None) -> dict[str, obj
 
 
 def _coded(frames: NDArray[np.uint8], encoding: Encoding) -> bytes:
-    """Give the bytes of a clip: raw pixels, or the sizes of T JPEG images and the images."""
+    """Return the bytes of a clip: raw pixels, or the sizes of T JPEG images and the images."""
     if encoding.quality is None:
         return frames.tobytes()
     options = [cv2.IMWRITE_JPEG_QUALITY, encoding.quality]
@@ -263,7 +263,7 @@ class FrameStore:
         return self._num_frames[self._place_of[clip_id]]
 
     def frames(self, clip_id: str) -> NDArray[np.uint8]:
-        """Give a clip's frames: uint8 (T, H, W, 3), RGB; of a raw store, a view of the file."""
+        """Return a clip's frames: uint8 (T, H, W, 3), RGB; of a raw store, a view of the file."""
         if self.encoding.quality is None:
             return self._raw(clip_id)
         return self.read(clip_id, range(self.num_frames(clip_id)), slice(None), slice(None))
@@ -310,7 +310,7 @@ class FrameStore:
         return self._block(place).reshape(shape)
 
     def _block(self, place: int) -> NDArray[np.uint8]:
-        """Give the bytes of a clip, a view of its mapped shard."""
+        """Return the bytes of a clip, a view of its mapped shard."""
         shard = self._shard[place]
         mapped = self._mapped.get(shard)
         if mapped is None:

@@ -114,12 +114,12 @@ def replace_words(text: str, words: Sequence[str]) -> str:
 
 
 def sides_of(words: Sequence[str]) -> tuple[str, ...]:
-    """Give the sides that lower-case words say, in order: "left" or "right" each."""
+    """Return the sides that lower-case words say, in order: "left" or "right" each."""
     return tuple(_side(word) for position, word in enumerate(words) if _says_side(words, position))
 
 
 def clear_sides_of(words: Sequence[str]) -> tuple[str, ...]:
-    """Give only the sides of `sides_of` that the words around them show to be sides.
+    """Return only the sides of `sides_of` that the words around them show to be sides.
 
     "To the left", "left of", "the left cup", "pushing a cup left"; but not "the man left", "what is
     left of it", "right away", where a verb, a remainder or a manner is meant.
@@ -262,7 +262,7 @@ def _says_no_side(text: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    """Give the words where `word_spans` finds them, in lower case."""
+    """Return the words where `word_spans` finds them, in lower case."""
     return [normal(text[start:end]).replace("\u2019", "'") for start, end in word_spans(text)]
 
 

@@ -94,7 +94,7 @@ def _header_problems(header: Sequence[str]) -> list[str]:
 def _row_problem(
     cells: Sequence[str], header: Sequence[str], first: Mapping[str, int]
 ) -> str | None:
-    """Say what is wrong with a row; `first` is where each category stood before."""
+    """Return what is wrong with a row; `first` is where each category stood before."""
     if len(cells) != len(header):
         return (
             f"{len(cells)} cells where the header has {len(header)}; a name with a comma needs "

@@ -167,7 +167,7 @@ class Taxonomy:
         return self.levels[level]
 
     def _misfits(self, name_of: Mapping[str, str]) -> list[str]:
-        """Say which categories a level leaves out or gives no name, and which it names instead."""
+        """List categories that a level leaves out or does not name, and names of no category."""
         missing = [category for category in self.categories if category not in name_of]
         nameless = [name for name in self.categories if not name_of.get(name, "-").strip()]
         problems = [f"category {category!r} has no name" for category in nameless]
@@ -184,7 +184,7 @@ class Taxonomy:
 
 
 def level_name_problem(level: str) -> str | None:
-    """Say why a level cannot have this name, or None where it can."""
+    """Return why a level cannot have this name, or None where it can."""
     if level in _RESERVED:
         return f"a level cannot be called {level!r}: that name is taken; call it otherwise"
     if not _LEVEL_NAME.fullmatch(level):

@@ -54,7 +54,7 @@ def placeholder_count(template: str) -> int:
 
 @lru_cache(maxsize=_TEMPLATES_KEPT)
 def placeholder_names(template: str) -> tuple[str, ...]:
-    """Give what stands in the brackets of a template, in order: "something", "number of"."""
+    """Return what stands in the brackets of a template, in order: "something", "number of"."""
     return tuple(_PLACEHOLDER.findall(template))
 
 
@@ -121,7 +121,7 @@ def template_as(rule: Words, template: str) -> str:
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
-    """Say where each word stands, as (start, end); the text stays as it is."""
+    """Return where each word stands, as (start, end); the text stays as it is."""
     return [match.span() for match in _words_in(text).finditer(text)]
 
 
@@ -134,7 +134,7 @@ def normal(text: str) -> str:
 
 
 def _words_in(text: str) -> re.Pattern[str]:
-    """Give the pattern of a word; `re` knows letters, but not the marks that combine with them."""
+    """Return the pattern of a word; `re` knows letters, not the marks that combine with them."""
     if text.isascii():
         return _word_pattern("")
     return _word_pattern("".join(sorted({c for c in text if unicodedata.category(c)[0] == "M"})))
@@ -255,7 +255,7 @@ class CaptionParser:
         return list(first.values())
 
     def _rules_of(self, template: str, tokens: Sequence[str], *, is_cut: bool) -> Iterator[_Rule]:
-        """Give the strict rule of a template, where there is one, and the loose one."""
+        """Return the strict rule of a template, where there is one, and the loose one."""
         own = sum(token not in _SLOTS for token in tokens)
         loose = [_ANY if token in _SLOTS else re.escape(token) for token in tokens]
         strict = [_SLOTS.get(token, re.escape(token)) for token in tokens]
@@ -311,12 +311,12 @@ def _with_commas(caption: str) -> str:
 
 @lru_cache(maxsize=_TEMPLATES_KEPT)
 def _own_parts(template: str) -> tuple[str, ...]:
-    """Give a template's own words, in the parts between its placeholders."""
+    """Return a template's own words, in the parts between its placeholders."""
     return tuple(" ".join(words_of(part)) for part in fixed_parts(template))
 
 
 def _tokens(template: str, parts: Sequence[str]) -> Iterator[str]:
-    """Give a template's words in order, with a mark for each placeholder."""
+    """Return a template's words in order, with a mark for each placeholder."""
     yield from parts[0].split()
     for inside, part in zip(placeholder_names(template), parts[1:], strict=True):
         yield "[#]" if inside.lower() == _COUNTED else "[]"

@@ -50,7 +50,7 @@ class HeadAnswers:
         return Accuracy.of(self.scores[said], self.target[said]) + missed
 
     def at(self, index: IntArray, num_names: int) -> HeadAnswers:
-        """Give what a head of log-probabilities says at a coarser level.
+        """Return what a head of log-probabilities says at a coarser level.
 
         The probabilities of the classes of a name add up. Clips and classes that the level leaves
         out are left out here too.

@@ -55,7 +55,7 @@ def bleu(pairs: TokenPairs) -> tuple[Tally, ...]:
 
 
 def closest_lengths(pairs: TokenPairs) -> FloatArray:
-    """Give the length of each clip's reference closest to its candidate's: float64 (N,)."""
+    """Return the length of each clip's reference closest to its candidate's: float64 (N,)."""
     if pairs.num_clips == 0:
         return np.zeros(0)
     lengths = pairs.reference_lengths
@@ -79,7 +79,7 @@ def _num_clipped(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
 def _most_in_a_reference(
     pairs: TokenPairs, reference: NgramCounts, size: int
 ) -> tuple[IntArray, IntArray]:
-    """Give the keys of (clip, n-gram), ascending, and the most that one reference holds of each."""
+    """Return the keys of (clip, n-gram), ascending, and the most that a reference has of each."""
     keys = pairs.clip_of[reference.caption] * size + reference.ngram
     if len(keys) == 0:
         return keys, reference.count
@@ -127,7 +127,7 @@ def rouge_l(pairs: TokenPairs) -> Tally:
 
 
 def _common_lengths(pairs: TokenPairs) -> IntArray:
-    """Give the longest common subsequence of each reference and its candidate: int64 (M,)."""
+    """Return the longest common subsequence of each reference and its candidate: int64 (M,)."""
     said = pairs.candidate_lengths[pairs.clip_of]
     meant = pairs.reference_lengths
     # Pairs of like length are filled into one table, so that a long caption widens few others.
@@ -145,7 +145,7 @@ def _common_lengths(pairs: TokenPairs) -> IntArray:
 
 
 def _end_of_part(lengths: IntArray, start: int) -> int:
-    """Say how far the pairs from `start` fit into one table; lengths int64 (M,) ascend."""
+    """Return how far the pairs from `start` fit into one table; lengths int64 (M,) ascend."""
     stop = min(len(lengths), start + max(1, _MAX_CELLS // int(lengths[start])))
     while stop > start + 1 and (stop - start) * int(lengths[stop - 1]) > 2 * _MAX_CELLS:
         stop = start + (stop - start) // 2

@@ -145,7 +145,7 @@ def positions_in(keys: IntArray, wanted: IntArray) -> tuple[IntArray, NDArray[np
 
 
 def distinct(keys: IntArray) -> IntArray:
-    """Give each of int64 (R,) keys once, ascending; quickly where they nearly ascend already."""
+    """Return each of int64 (R,) keys once, ascending; quickly where they nearly ascend already."""
     ordered = np.sort(keys, kind="stable")
     return ordered[np.diff(ordered, prepend=-1) != 0]
 

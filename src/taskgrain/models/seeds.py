@@ -8,7 +8,7 @@ SEED_BITS = 63  # torch takes signed 64-bit seeds; negative ones are avoided
 
 
 def derive_seed(seed: int, *parts: str | int) -> int:
-    """Give the seed, 0 to 2**63 - 1, of one purpose; other parts give an unrelated seed."""
+    """Return the seed, 0 to 2**63 - 1, of one purpose; other parts give an unrelated seed."""
     text = "\x1f".join((str(seed), *(f"{type(part).__name__}:{part}" for part in parts)))
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % 2**SEED_BITS

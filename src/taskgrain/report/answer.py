@@ -81,7 +81,7 @@ def answer(lookup: Lookup) -> Answer:
 
 
 def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
-    """Say whether both classify, and the source's level stands later on the ladder."""
+    """Whether both classify, and the source's level stands later on the ladder."""
     facts = {each.name: each for each in lookup.study.sources}
     pair = [facts.get(name) for name in (source, versus)]
     if any(each is None or not each.is_step for each in pair):
@@ -171,7 +171,7 @@ def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
 
 
 def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None) -> Phrase:
-    """Say what the correction over all endpoints left, where there are several or it decides."""
+    """Return what the correction over all endpoints left, where there are several or it decides."""
     if p_holm is None:
         return ()
     number = 1 + len(lookup.study.family)

@@ -47,7 +47,7 @@ class Finding:
 
 
 def findings(lookup: Lookup) -> tuple[Finding, ...]:
-    """Say for each control what it scored, beside the source that the study is about."""
+    """State for each control what it scored, beside the source that the study is about."""
     question = control_question(lookup)
     if question is None:
         return ()
@@ -258,7 +258,7 @@ def _failed_probes(lookup: Lookup) -> str:
 
 
 def _unusable(run: RunFolder) -> str:
-    """Say how many clips failed or ended early; "" where all were whole."""
+    """Return how many clips failed or ended early; "" where all were whole."""
     failed = max((row.failed for row in run.rows), default=0)
     truncated = max((row.truncated for row in run.rows), default=0)
     said = []

@@ -124,7 +124,7 @@ class Lookup:
         return kind_of(gains[0], gains[1]) if len(gains) == len(rows) else None
 
     def is_asked(self, question: Question) -> bool:
-        """Say whether any source or difference has a row for the question."""
+        """Whether any source or difference has a row for the question."""
         return question.anyhow in self._rows_of or question.anyhow in self._failures_of
 
     def measured(self, source: str, question: Question) -> ResultRow | None:
@@ -348,7 +348,7 @@ def world_of(study: StudyFacts, target: str) -> str | None:
 
 
 def has_one_origin(study: StudyFacts) -> bool:
-    """Say whether the sources differ in their labels alone: one encoder, no weights of another."""
+    """Whether the sources differ in their labels alone: one encoder, no weights of another."""
     return has_one_origin_of(study, [source.name for source in study.sources])
 
 
@@ -358,7 +358,7 @@ def has_one_origin_of(study: StudyFacts, names: Collection[str]) -> bool:
 
 
 def is_ladder(study: StudyFacts) -> bool:
-    """Say whether sources classify different levels with one encoder: a line joins them."""
+    """Whether sources classify different levels with one encoder: a line joins them."""
     levels = [source.classify for source in study.sources if source.is_step]
     return len(levels) > 1 and len(set(levels)) == len(levels) and has_one_origin(study)
 

@@ -96,7 +96,7 @@ class Table:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether no cell holds anything."""
+        """Whether no cell holds anything."""
         return not any(
             cell.shown for block in self.blocks for line in block.lines for cell in line.cells
         )

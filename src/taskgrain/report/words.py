@@ -145,7 +145,7 @@ def p_said(p: float) -> Number:
 
 
 def interval_words(interval: str | None) -> str:
-    """Say what an interval varies."""
+    """Return what an interval varies."""
     return INTERVALS.get(interval or "", "of a kind that the row does not name")
 
 

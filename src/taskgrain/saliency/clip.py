@@ -83,7 +83,7 @@ def draw_explanation(
 def targets_of(
     model: SourceModel, description: ModelDescription, video: Tensor
 ) -> tuple[Target, ...]:
-    """Give what a model says of a clip, uint8 (T, H, W, 3): its class, then its words."""
+    """Return what a model says of a clip, uint8 (T, H, W, 3): its class, then its words."""
     features = model.encoder(video[None].to(next(model.parameters()).device)).float()
     targets: list[Target] = []
     if model.head is not None and description.level is not None:

@@ -73,7 +73,7 @@ class Saliency:
         return np.minimum(together, np.float32(1))
 
     def share(self, channel: str) -> NDArray[np.float64]:
-        """Give a channel's share of the evidence: float64 (K,), 0 to 1; NaN where there is none."""
+        """Return a channel's share of the evidence: float64 (K,), 0 to 1; NaN without evidence."""
         total = {
             name: maps.sum(axis=(1, 2, 3), dtype=np.float64) for name, maps in self.channels.items()
         }
@@ -169,7 +169,7 @@ def _watch(
 
 
 def _score(model: SourceModel, features: Tensor, target: Target) -> Tensor:
-    """Give a target's log-probability: float64 (), or its slope would be 0 from p = 1 - 6e-8 on."""
+    """Return a target's log-probability, float64 (); in float32 its slope is 0 near p = 1."""
     if isinstance(target, WordTarget):
         return _word_score(model, features, target)
     if model.head is None:
@@ -212,7 +212,7 @@ class Places:
     spacing: float
 
     def weights(self, num_cells: int, size: int) -> NDArray[np.float64]:
-        """Say how much of each cell a frame or a row of pixels takes: float64 (size, num_cells).
+        """Return how much of each cell a frame or a row of pixels takes: float64 (size, num_cells).
 
         Linear between the two cells that it lies between; the outer cells reach to the edge.
         """
@@ -222,7 +222,7 @@ class Places:
 
 
 def places_of(channel: Channel, num_frames: int) -> tuple[Places, Places, Places]:
-    """Give the places of a channel's cells in time, height and width; zero padding aside."""
+    """Return the places of a channel's cells in time, height and width; zero padding aside."""
     first, spacing = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
     for module in channel.layers.modules():
         if isinstance(module, nn.Conv3d):

@@ -37,7 +37,7 @@ def permuted_label_interval(accuracies: Sequence[float], *, chance: float) -> In
 
 
 def is_alarm(p: float, *, family: int) -> bool:
-    """Say whether one of `family` permuted-label tests is above chance (Bonferroni, p < .001)."""
+    """Whether one of `family` permuted-label tests is above chance (Bonferroni, p < .001)."""
     if family < 1:
         raise ValueError(f"a family of {family} tests; expected at least 1")
     return p * family < ALARM_LEVEL

@@ -41,7 +41,7 @@ class _Component:
 def crossed_fault(
     category: NDArray[np.int64], *, num_seeds: int, num_draws: int, classes: Classes = "random"
 ) -> str | None:
-    """Say why no crossed interval can be given, or None where it holds its coverage.
+    """Return why no crossed interval can be given, or None where it holds its coverage.
 
     Args:
         category: int64 (N,), the category of each scored clip.
@@ -70,7 +70,7 @@ def crossed_interval(
     classes: Classes = "random",
     known: NDArray[np.float64] | None = None,
 ) -> Interval:
-    """Give the value, its 95 % interval, and the two-sided p for "the value is zero".
+    """Return the value, its 95 % interval, and the two-sided p for "the value is zero".
 
     The crossed bootstrap (Owen 2007, "The pigeonhole bootstrap") resamples seeds, draws and clips
     independently. Its percentiles cannot be offered: over 3, 5, 8, 20 seeds they cover 86, 89, 90,
@@ -178,7 +178,7 @@ def _part(
 def _class_means(
     part: OfClips, category: NDArray[np.int64], *, metric: ClipMetric
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Give the classes' weights (K,), summing to 1, and means over their clips (S, R, K)."""
+    """Return the classes' weights (K,), summing to 1, and means over their clips (S, R, K)."""
     weight = clip_weights(category, metric=metric)
     members = [np.flatnonzero(category == each) for each in np.unique(category)]
     means = [part(clips).mean(axis=2, dtype=np.float64) for clips in members]
@@ -228,7 +228,7 @@ def _observed_of(
 
 
 def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
-    """Give the interaction of some axes: its mean square over the number of cells it has.
+    """Return the interaction of some axes: its mean square over the number of cells it has.
 
     Of one axis it is the squared standard error of the mean over that axis.
     """

@@ -63,7 +63,7 @@ class GroupSums:
 
     @property
     def strata(self) -> list[Labels]:
-        """Give the groups that hang together by their classes, as those of one class do."""
+        """Return the groups that hang together by their classes, as those of one class do."""
         return [np.flatnonzero(self._stratum == each) for each in range(self._stratum.max() + 1)]
 
     @property
@@ -72,7 +72,7 @@ class GroupSums:
         return len(self._group_of) > self.num_groups
 
     def sums(self, scores: Floats, weight: Floats) -> Floats:
-        """Give float64 (S, G): by how much each group moves the weighted mean.
+        """Return float64 (S, G): by how much each group moves the weighted mean.
 
         Args:
             scores: float64 (S, N).
@@ -87,7 +87,7 @@ class GroupSums:
         return found
 
     def freedom(self, weight: Floats) -> float:
-        """Give the degrees of freedom of the variance, if the clips of a group are all alike.
+        """Return the degrees of freedom of the variance, if the clips of a group are all alike.
 
         Satterthwaite's, of the effective number of groups less one in every class; or in every
         stratum, where groups that hold several classes leave fewer.

@@ -166,7 +166,7 @@ class ClipBootstrap:
     def intervals(
         self, scores: NDArray[np.float64] | ScoreTable, *, metric: ClipMetric
     ) -> tuple[Interval, ...]:
-        """Give the value and the interval of each set of scores.
+        """Return the value and the interval of each set of scores.
 
         Both metrics are linear in the scores, so the paired interval of "a minus b" on the same
         clips and the same resamples is the interval of the scores a - b. Above 26,843 clips every

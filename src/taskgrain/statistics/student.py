@@ -81,7 +81,7 @@ def has_spread(first: Sequence[float], second: Sequence[float]) -> bool:
 
 
 def p_above(values: Sequence[float], *, null: float) -> float:
-    """Give the one-sided p for "the mean is `null`" against "the mean is above `null`".
+    """Return the one-sided p for "the mean is `null`" against "the mean is above `null`".
 
     Values without any spread give .5 at `null`, 0 above it and 1 below it.
 
@@ -108,7 +108,7 @@ def _around(value: float, error: float, *, df: float, n: int, kind: IntervalKind
 
 
 def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
-    """Give the mean and its standard error s / sqrt(n)."""
+    """Return the mean and its standard error s / sqrt(n)."""
     if len(values) < 2:
         raise ValueError(f"{len(values)} values; a t interval needs at least 2")
     array = np.asarray(values, dtype=np.float64)

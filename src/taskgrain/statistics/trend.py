@@ -17,7 +17,7 @@ from taskgrain.statistics.student import paired_interval
 def trend_interval(
     values: NDArray[np.float64], *, positions: Sequence[float] | None = None
 ) -> Interval:
-    """Give the mean slope over the levels, its t interval over seeds, and p for "no slope".
+    """Return the mean slope over the levels, its t interval over seeds, and p for "no slope".
 
     A least-squares line is laid through each seed's L values, and the S slopes are taken as one
     sample. That the levels of a seed go up and down together is then in the slopes' spread; a

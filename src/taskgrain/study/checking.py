@@ -54,7 +54,7 @@ def check_clips(worker: Worker, inputs: Inputs, datasets: Collection[str]) -> No
 
 
 def ledger_lines(name: str, manifest: Manifest, store: FrameStore) -> Iterator[str]:
-    """Say of each clip of a dataset what was wrong with its file, as lines of JSON."""
+    """Report of each clip of a dataset what was wrong with its file, as lines of JSON."""
     split_of = {record.clip_id: str(record.split) for record in manifest.records}
     for entry in store.ledger:
         if entry.clip_id not in split_of:  # packed with the clips that a few-shot list left out

@@ -112,7 +112,7 @@ def _footage(datasets: Mapping[str, Dataset]) -> dict[str, Footage]:
 
 
 def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> float:
-    """Give the arithmetic of all its encoders: their training, and the features of clips."""
+    """Return the arithmetic of all its encoders: their training, and the features of clips."""
     passes = study.train.passes_over(cost.clips) + sum(study.train.fewer_passes)
     training = cost.training_gflops * passes
     num_encoders = 1 if source.is_frozen else len(study.seeds)
@@ -210,7 +210,7 @@ def _steps(study: Study, num_clips: int) -> int:
 def _sizes(
     study: Study, source: Source, manifest: Manifest | None
 ) -> tuple[int | None, int | None, int]:
-    """Give a source's classes, words with the specials, and training clips."""
+    """Return a source's classes, words with the specials, and training clips."""
     if source.is_frozen:
         return None, None, 0
     if manifest is None:

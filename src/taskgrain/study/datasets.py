@@ -98,7 +98,7 @@ class Dataset:
 
 
 def world_of(settings: SourceData | Target) -> WorldSpec | None:
-    """Give the drawn world that settings ask for; None for a folder of the user's own."""
+    """Return the drawn world that settings ask for; None for a folder of the user's own."""
     if settings.world is None:
         return None
     if isinstance(settings, SourceData):
@@ -213,7 +213,7 @@ def _by_category(levels: Levels) -> dict[str, dict[str, str]]:
 
 
 def shards(dataset: Dataset) -> Iterator[tuple[int, tuple[ClipRecord, ...], tuple[ClipPlan, ...]]]:
-    """Give each shard that is to be written: its number, its clips, the plans of drawn ones."""
+    """Return each shard that is to be written: its number, its clips, the plans of drawn ones."""
     plans = {}
     if dataset.world is not None:
         plans = {clip.clip_id: clip for clip in plan(dataset.world)}

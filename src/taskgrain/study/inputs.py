@@ -40,7 +40,7 @@ class Inputs:
 
     @property
     def sampling(self) -> FrameSampling:
-        """Give what the encoder sees of a clip."""
+        """Return what the encoder sees of a clip."""
         video = self.study.video
         return FrameSampling(
             video.num_frames,
@@ -54,7 +54,7 @@ class Inputs:
 
     @property
     def augmentation(self) -> Augmentation:
-        """Give what training varies of a clip."""
+        """Return what training varies of a clip."""
         settings = self.study.augment
         return Augmentation(
             rate_jitter=settings.rate_jitter,
@@ -91,7 +91,7 @@ def batches_in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore)
 
 
 def mirror_images(study: Study) -> Mapping[str, str] | None:
-    """Give category -> its mirror image, where training mirrors clips."""
+    """Return category -> its mirror image, where training mirrors clips."""
     return {**SSV2_MIRROR, **study.data.mirror} if study.augment.mirror else None
 
 

@@ -39,7 +39,7 @@ def extract_seconds(inputs: Inputs, key: FeaturesKey) -> float:
 
 
 def _gflops_above(inputs: Inputs, source: str | None) -> float:
-    """Give a clip's forward arithmetic above the compact encoder's; of a user's own, nothing."""
+    """Return a clip's forward arithmetic above the compact encoder's; of a user's own, nothing."""
     study = inputs.study
     settings = encoder_settings(inputs, source)
     if inputs.encoder_factory is not None or _is_small(settings, study.video):

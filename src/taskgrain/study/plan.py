@@ -318,7 +318,7 @@ def _from_scratch(inputs: Inputs, checks: Sequence[str]) -> list[Cell]:
 
 
 def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) -> list[Cell]:
-    """Ask a subject's features what a target asks, and its episodes if there are any."""
+    """Test the features of a subject on a target, and on its episodes if there are any."""
     call = partial(evaluate_subject, inputs=inputs, key=key, target=target)
     cost = EVALUATE_SECONDS * (1 + len(target.factors) + target.tasks)
     work = _Work(call, cost, inputs.folder.predictions(evaluation_name(key, target.name)))

@@ -54,7 +54,7 @@ class SourceTask:
         ]
 
     def examples(self, records: Sequence[ClipRecord]) -> list[Example]:
-        """Say what the source says of each clip that it covers, and of its mirror image."""
+        """Return what the source says of each clip that it covers, and of its mirror image."""
         index = None if self.level is None else self.taxonomy.index_of(self.level)
         target_of = {
             category: -1 if index is None else int(index[position])

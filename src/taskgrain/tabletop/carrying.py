@@ -17,7 +17,7 @@ from taskgrain.tabletop.motion import (
 
 
 def _gripped(reach: Reach, keys: Keys, extent: Extent) -> Keys:
-    """Give the hand's keys while it holds what follows these keys."""
+    """Return the hand's keys while it holds what follows these keys."""
     return tuple(replace(key, pose=reach.grip(key.pose, extent)) for key in keys)
 
 

@@ -171,7 +171,7 @@ def scene_of(factors: Mapping[str, Factor]) -> AnyScene:
 
 
 def clip_path(root: Path, clip_id: str) -> Path:
-    """Say where a clip's file is."""
+    """Return where a clip's file is."""
     return root / "videos" / f"{clip_id}.webm"
 
 

@@ -95,14 +95,14 @@ class Reach:
     pitch: float  # radians above the level
 
     def grip(self, pose: Pose, extent: Extent) -> Pose:
-        """Say where the fingers are that hold a thing."""
+        """Return where the fingers are that hold a thing."""
         scale = depth_scale(pose.depth) * pose.grow
         across = self.side * math.cos(self.pitch) * REACH * extent.width * scale
         up = (0.5 + math.sin(self.pitch) * REACH) * extent.height * pose.grow
         return Pose(pose.x + across, pose.depth + 0.02, pose.lift + up, 0.0, pose.grow)
 
     def touch(self, pose: Pose, extent: Extent, *, height: float, gap: float = 0.0) -> Pose:
-        """Say where the fingertips touch a thing's side, at a share of its height."""
+        """Return where the fingertips touch a thing's side, at a share of its height."""
         scale = depth_scale(pose.depth)
         x = pose.x + self.side * (extent.width / 2 * scale * 0.92 + gap)
         return Pose(x, pose.depth + 0.02, pose.lift + height * extent.height)

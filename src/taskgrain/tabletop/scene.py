@@ -44,7 +44,7 @@ class Thing:
 
     @property
     def text(self) -> str:
-        """Say it as a placeholder: "a small red cup", "an orange box"."""
+        """Return it as a placeholder: "a small red cup", "an orange box"."""
         words = [self.colour, self.noun]
         if self.size != "medium":
             words.insert(0, self.size)
@@ -132,12 +132,12 @@ class Scene:
 
     @property
     def category(self) -> str:
-        """Give the category: the template without brackets."""
+        """Return the category: the template without brackets."""
         return self.template
 
     @property
     def bracketed(self) -> str:
-        """Give the template with its brackets, as Something-Something writes it."""
+        """Return the template with its brackets, as Something-Something writes it."""
         return BRACKETED[self.template]
 
     @property
@@ -148,7 +148,7 @@ class Scene:
 
     @property
     def caption(self) -> str:
-        """Say what happens: the template with its placeholders filled, lower case."""
+        """Return what happens: the template with its placeholders filled, lower case."""
         return fill(self.bracketed, self.placeholders)
 
     def to_factors(self) -> dict[str, Factor]:

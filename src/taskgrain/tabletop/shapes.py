@@ -27,7 +27,7 @@ SPANS: dict[str, float] = {"small": 0.31, "medium": 0.38, "big": 0.46}
 
 
 def thing_size(noun: str, size: str) -> tuple[float, float]:
-    """Give the width and height of a thing in frame heights, at the middle of the table."""
+    """Return the width and height of a thing in frame heights, at the middle of the table."""
     wide = wide_of(noun)
     height = SPANS[size] / max(1.0, wide)
     return wide * height, height

@@ -41,7 +41,7 @@ def direct(scene: Scene) -> tuple[Script, Stage]:
 
 
 def action_moments(scene: Scene) -> Floats:
-    """Give the action's time in each frame: float (T,) in [0, 1]."""
+    """Return the action's time in each frame: float (T,) in [0, 1]."""
     share = np.arange(scene.num_frames) / (scene.num_frames - 1)
     manner = scene.manner
     done = np.clip((share - manner.start) / (manner.finish - manner.start), 0.0, 1.0)

@@ -109,7 +109,7 @@ def record_of(root: Path, clip: FoundClip) -> ClipRecord:
 
 
 def check_name(text: object, what: str) -> str:
-    """Give a category or caption in composed Unicode, without space around it.
+    """Return a category or caption in composed Unicode, without space around it.
 
     Raises:
         BadRowError: if it is empty or cannot be written.
@@ -140,7 +140,7 @@ def _hash(text: str) -> str:
 
 
 def _with_ids(clips: Sequence[FoundClip]) -> list[FoundClip]:
-    """Give an id to those that have none; where two would be equal, both get a hash."""
+    """Return an id to those that have none; where two would be equal, both get a hash."""
     made = [made_id(clip.file) if clip.clip_id is None else clip.clip_id for clip in clips]
     # Without regard to case: some file systems know none, and ids are names of files.
     times = Counter(clip_id.casefold() for clip_id in made)
@@ -228,7 +228,7 @@ def _alike(categories: Collection[str]) -> list[str]:
 
 
 def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[list[FoundClip], int]:
-    """Give a split to every clip, and count those that the data do not divide.
+    """Assign a split to every clip, and count those that the data do not divide.
 
     The draw is of clips without a split; where the data name no validation clip, of the training
     clips too. Each class of two groups or more has one on either side at least.
@@ -308,7 +308,7 @@ def _record(root: Path, clip: FoundClip, parsers: _Parsers) -> ClipRecord:
 
 
 def _caption_of(template: str, placeholders: Sequence[str]) -> str:
-    """Say a class in words: "Opening_a-box" -> "opening a box"."""
+    """Return a class in words: "Opening_a-box" -> "opening a box"."""
     if placeholders:
         return fill(template, placeholders)
     return " ".join(re.sub(r"[_-]+", " ", template).split()).lower() or template

@@ -29,7 +29,7 @@ class LayoutOptions:
             raise ValueError(f"division {self.division}: expected 1 or more")
 
     def num_scored(self, num_clips: int) -> int:
-        """Say how many clips of a class validate: at least one on either side of two or more.
+        """Return how many clips of a class validate: at least one on either side of two or more.
 
         Without a share a fifth; but five of them, the fewest that an interval can be had from,
         wherever that is not more than half.

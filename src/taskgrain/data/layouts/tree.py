@@ -234,5 +234,5 @@ def shown(names: Sequence[str]) -> str:
 
 
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """Give the first of some folders below `root` that there is."""
+    """Return the first of some folders below `root` that there is."""
     return next((root / name for name in names if (root / name).is_dir()), None)

@@ -86,7 +86,7 @@ def _categories(path: Path, problems: list[Problem]) -> KnownNames | None:
 def _rows(
     path: Path, known: KnownNames | None, split: Split, problems: list[Problem]
 ) -> Iterator[tuple[str, str, str | None]]:
-    """Give where each row stands, its clip id, and its category (None in the test file)."""
+    """Return where each row stands, its clip id, and its category (None in the test file)."""
     for line in read_pairs(path, problems):
         where, cells = line.where, line.cells
         try:

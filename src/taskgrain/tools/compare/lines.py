@@ -41,7 +41,7 @@ def probes_of(comparison: Comparison) -> tuple[str, ...]:
 
 
 def lines_of(comparison: Comparison, probe: str) -> tuple[Line, ...]:
-    """Give a probe's lines: each source, each difference from the primary, the controls."""
+    """Return a probe's lines: each source, each difference from the primary, the controls."""
     return (
         *_accuracies(comparison, probe),
         *_differences(comparison, probe),
@@ -50,14 +50,14 @@ def lines_of(comparison: Comparison, probe: str) -> tuple[Line, ...]:
 
 
 def over(comparison: Comparison, kind: IntervalKind | None) -> str:
-    """Say what an interval of a kind varies here."""
+    """Return what an interval of a kind varies here."""
     if kind == "clips" and comparison.repeats_groups:
         return "groups"
     return OVER[kind]
 
 
 def single_over(comparison: Comparison) -> str:
-    """Say what a tested difference of two single encoders varies."""
+    """Return what a tested difference of two single encoders varies."""
     return f"{over(comparison, 'clips')} x draws"
 
 
@@ -111,7 +111,7 @@ def _controls(comparison: Comparison, probe: str) -> Iterator[Line]:
 
 
 def _one(rows: Sequence[ResultRow], shots: Shots, *, seeded: bool) -> ResultRow | None:
-    """Give the row of the one seed, or of all seeds together."""
+    """Return the row of the one seed, or of all seeds together."""
     return next(
         (row for row in rows if row.shots == shots and (row.seed is not None) == seeded), None
     )

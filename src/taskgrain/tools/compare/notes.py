@@ -22,7 +22,7 @@ SHOWN = 10  # clips named in one note
 
 
 def alarms_of(comparison: Comparison) -> tuple[str, ...]:
-    """Say where probes fitted on permuted labels were above chance: something leaks."""
+    """Return where probes fitted on permuted labels were above chance: something leaks."""
     tested = _tested_permutations(comparison)
     return tuple(
         f"permuted labels score above chance: {row.source}, seed {row.seed}, {row.probe} "
@@ -35,7 +35,7 @@ def alarms_of(comparison: Comparison) -> tuple[str, ...]:
 
 
 def preview_of(comparison: Comparison) -> str | None:
-    """Say that there are too few encoder seeds to claim anything of training; None if not."""
+    """State that there are too few encoder seeds to claim anything of training; None if not."""
     fewest = min(comparison.num_seeds.values())
     if fewest >= SEEDS_FOR_A_CLAIM:
         return None
@@ -47,7 +47,7 @@ def preview_of(comparison: Comparison) -> str | None:
 
 
 def notes_of(comparison: Comparison) -> tuple[str, ...]:
-    """Say how clips were divided, what is missing, and what the intervals and tests mean."""
+    """Return how clips were divided, what is missing, and what the intervals and tests mean."""
     return (
         *_division(comparison),
         *_missing(comparison),
@@ -182,7 +182,7 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
 
 
 def _unsound(comparison: Comparison) -> str:
-    """Say over what there is no interval, and why."""
+    """State over what there is no interval, and why."""
     labels = comparison.task.query_labels
     if np.unique(labels, return_counts=True)[1].min() < FEWEST_CLIPS:
         return f"clips: a class has fewer than {FEWEST_CLIPS} scored clips"

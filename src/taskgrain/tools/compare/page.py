@@ -79,7 +79,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 
 
 def headings(comparison: Comparison) -> dict[str, str]:
-    """Say above each part of a table what its numbers are."""
+    """Write above each part of a table what its numbers are."""
     metric = metric_words(comparison.plan.metric)
     return {
         "": "",
@@ -102,18 +102,18 @@ def p_words(p: float) -> str:
 
 
 def to_tables(comparison: Comparison) -> tuple[Table, ...]:
-    """Give a table for each probe."""
+    """Return a table for each probe."""
     return tuple(_table(comparison, probe) for probe in probes_of(comparison))
 
 
 def to_latex(comparison: Comparison) -> str:
-    """Give the tables for LaTeX with booktabs, one after the other."""
+    """Return the tables for LaTeX with booktabs, one after the other."""
     text = "\n".join(to_tex(table) for table in to_tables(comparison))
     return text.replace("p < ", "$p <$ ")  # in text, some fonts of LaTeX print another sign
 
 
 def to_html(comparison: Comparison) -> str:
-    """Give one page that needs no network and runs no script."""
+    """Return one page that needs no network and runs no script."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -257,7 +257,7 @@ def check_coverage(sources: Sequence[SourceFeatures], table: LabelTable) -> None
 
 
 def _hint(held: set[str], labelled: set[str]) -> str:
-    """Say what would make the ids fit."""
+    """Return what would make the ids fit."""
     stems = {PurePosixPath(clip).stem for clip in labelled}
     if {PurePosixPath(clip).stem for clip in held} & stems:
         return "; without folders and file endings they fit: write them the same way"

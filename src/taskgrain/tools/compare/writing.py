@@ -16,7 +16,7 @@ FORMAT = 1
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Give what `--json` prints; equal comparisons give equal objects, without times or paths.
+    """Return what `--json` prints; equal comparisons give equal objects, without times or paths.
 
     Keys: format; target; plan; sources (name, seeds, and per seed the clips without features);
     primary; classes, support, scored; alarms, preview, notes (texts); rows (the columns of

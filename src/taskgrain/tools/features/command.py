@@ -139,7 +139,7 @@ class _Progress:
         self._last_line = time.monotonic()
 
     def tell(self, line: str) -> None:
-        """Say what was found where the features go."""
+        """Return what was found where the features go."""
         if not self._quiet:
             print(f"taskgrain: {line}", file=sys.stderr)
 

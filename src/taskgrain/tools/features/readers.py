@@ -181,5 +181,5 @@ def _sampling(wanted: Wanted, preparation: Preparation) -> FrameSampling:
 
 
 def _shown(shape: NetworkShape) -> dict[str, object]:
-    """Say which network it is; its folder is left out, for equal features in other places."""
+    """Return which network it is; its folder is left out, for equal features in other places."""
     return asdict(replace(shape, model=Path(shape.model).name))

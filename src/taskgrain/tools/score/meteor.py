@@ -80,7 +80,7 @@ class Meteor:
         self._elsewhere.cleanup()
 
     def score(self, candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> float:
-        """Give METEOR of some clips together, 0 to 1.
+        """Return METEOR of some clips together, 0 to 1.
 
         Args:
             candidates: the words of one caption a clip, as `ptb_words` gives them.
@@ -157,7 +157,7 @@ def _text(words: Tokens) -> str:
 
 
 def _plain_path(jar: Path, elsewhere: Path) -> Path:
-    """Give the jar a path that METEOR can find its data from.
+    """Return a path of the jar from which METEOR finds its data.
 
     It looks for them by the URL of the jar, in which a space or an umlaut is quoted twice; and a
     link to the jar is resolved. So the jar is copied, and its data are linked beside it.

@@ -241,7 +241,7 @@ def cautions(
     has_floors: bool,
     has_intervals: bool,
 ) -> tuple[str, ...]:
-    """Say what the scores of some clips cannot show.
+    """Return what the scores of some clips cannot show.
 
     Args:
         true: the references of each clip.
