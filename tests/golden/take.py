@@ -4,7 +4,7 @@
     python -m tests.golden.take --compare A B    names what differs between two such folders
 
 For a reshaping that must not move a number: take one folder before it and one after it, on one
-machine in one sitting (`PYTHONPATH=CHECKOUT/src` chooses the code), and compare. About ten minutes
+machine in one sitting (`PYTHONPATH=CHECKOUT/src` chooses the code), and compare. Some minutes
 each. Times, commits and commands are masked; of pages and figures only the numbers are hashed, so
 that their words may change.
 """
@@ -51,7 +51,7 @@ COMMANDS = {
 MASKED_FILES = frozenset({"timings.jsonl", GOLDEN})
 MASKED_KEYS = frozenset(
     {"taskgrain", "commit", "command", "seconds", "machine", "processors", "libraries", "python"}
-    | {"data_share", "clips_per_second", "written", "created", "time", "mtime", "mtime_ns", "hours"}
+    | {"data_share", "clips_per_second", "changed"}
 )
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 
@@ -79,7 +79,7 @@ def take(folder: Path) -> None:
             sys.exit(f"{' '.join(arguments)}\n{done.stdout}{done.stderr}")
         printed[f"printed by {name}"] = digest(masked_text(done.stdout))
     hashes = {
-        str(path.relative_to(folder)): digest(masked(path))
+        str(path.relative_to(folder)): digest(masked(path, folder))
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in MASKED_FILES
     }
@@ -122,14 +122,24 @@ def write_arrays(folder: Path) -> None:
     (folder / "labels.csv").write_text("clip,label,split\n" + "".join(lines))
 
 
-def masked(path: Path) -> bytes:
-    """Return what of a file has to stay: its bytes, without times and the words of pages."""
-    if path.suffix in (".html", ".svg"):
-        text = path.read_text(encoding="utf-8")
-        return " ".join(NUMBER.findall(re.sub(r'"[^"]*;base64,[^"]*"', "", text))).encode()
-    if path.suffix in (".json", ".jsonl"):
-        return masked_text(path.read_text(encoding="utf-8"))
-    return path.read_bytes()
+def masked(path: Path, folder: Path) -> bytes:
+    """Return what of a file has to stay: without times, the folder's name, and words of pages."""
+    if path.suffix not in (".html", ".svg", ".json", ".jsonl", ".toml"):
+        return path.read_bytes()
+    text = path.read_text(encoding="utf-8").replace(str(folder.resolve()), "FOLDER")
+    if path.suffix not in (".html", ".svg"):
+        return masked_text(text)
+    for value in _of_this_run(path.with_name("provenance.json")):
+        text = text.replace(value, "")
+    return " ".join(NUMBER.findall(re.sub(r'"[^"]*;base64,[^"]*"', "", text))).encode()
+
+
+def _of_this_run(provenance: Path) -> tuple[str, ...]:
+    """Return the commit and the seconds of a run, as its page shows them."""
+    if not provenance.is_file():
+        return ()
+    facts = json.loads(provenance.read_text(encoding="utf-8"))
+    return facts["commit"], f"{facts['seconds']:.1f}"
 
 
 def masked_text(text: str) -> bytes:
