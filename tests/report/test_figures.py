@@ -4,10 +4,10 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from itertools import pairwise
 
-from taskgrain.report.drawing import COLOURS
 from taskgrain.report.figures import curves_figure, ladder_figure, ladder_heights, palette_of
 from taskgrain.report.figures import shots_figure as draw_shots
 from taskgrain.report.lookup import Lookup
+from taskgrain.report.palette import COLOURS
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.results import ResultRow
 

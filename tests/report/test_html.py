@@ -155,7 +155,8 @@ def test_names_from_users_are_shown_and_never_run(complete: Run) -> None:
 @pytest.mark.slow
 def test_a_lone_surrogate_and_control_characters_do_not_stop_the_report(complete: Run) -> None:
     folder = complete.write()
-    examples = [{"clip": ODD_NAMES[-1], "category": "a\x00b", "caption": "\x1b[0m"}]
+    odd = {"clip": ODD_NAMES[-1], "category": "a\x00b", "caption": "\x1b[0m"}
+    examples = [{**odd, "dataset": "kitchenware", "file": "1.webm", "predictions": []}]
     (folder / "examples" / "examples.json").write_text(json.dumps(examples), encoding="ascii")
     assert "a\N{REPLACEMENT CHARACTER}b" in write_report(folder).read_text(encoding="utf-8")
 

@@ -173,7 +173,7 @@ def test_wrong_features_are_refused() -> None:
 
 @pytest.mark.slow
 def test_probing_features_from_a_file_imports_no_torch() -> None:
-    modules = ("draws", "evaluate", "features", "predictions", "probes", "rows", "task")
+    modules = ("answers", "evaluate", "features", "predictions", "probes", "rows", "task")
     imports = "; ".join(f"import taskgrain.transfer.{name}" for name in modules)
     code = f"import sys; {imports}; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})

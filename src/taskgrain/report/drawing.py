@@ -1,11 +1,4 @@
-"""How a figure becomes SVG, and the colours of figures and page.
-
-The SVG has the same bytes every time, text as text, and is safe to put in a page. Figures are drawn
-in light colours, and the page swaps in the dark ones: every light colour is distinct, so that it
-can be found again in a drawn figure and replaced by its CSS variable. Kinds of sources have hues
-(classification blue, captioning amber, joint green, frozen violet); the place on the ladder within
-a kind is the shade.
-"""
+"""How a figure becomes SVG: the same bytes every time, text as text, safe to put in a page."""
 
 from __future__ import annotations
 
@@ -21,7 +14,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from taskgrain.report.run_folder import SourceFacts
+from taskgrain.report.palette import COLOURS, with_variables
 
 FONTS = ["Inter", "Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"]
 
@@ -113,60 +106,3 @@ def ease(axes: Axes, *, grid: Literal["x", "y"]) -> None:
     if grid == "y":
         axes.spines["left"].set_visible(False)
         axes.spines["bottom"].set_visible(True)
-
-
-@dataclass(frozen=True, slots=True)
-class Colour:
-    """A colour in its light and its dark form, "#rrggbb" each."""
-
-    light: str
-    dark: str
-
-
-COLOURS = {
-    "paper": Colour("#fdfdfc", "#16181b"),
-    "ink": Colour("#1f2328", "#e6e4df"),
-    "quiet": Colour("#5c6470", "#a3a8b0"),
-    "line": Colour("#d9dbde", "#363b42"),
-    "control": Colour("#8a8f98", "#7d838c"),
-    "classification-0": Colour("#5b93cc", "#a5c9f2"),
-    "classification-1": Colour("#1d5fa8", "#5f9fe6"),
-    "classification-2": Colour("#12365f", "#3d74b4"),
-    "captioning-0": Colour("#c9851b", "#f3c67e"),
-    "captioning-1": Colour("#925205", "#d9962f"),
-    "captioning-2": Colour("#5e3503", "#a8701c"),
-    "joint-0": Colour("#3f9d78", "#8fdcbb"),
-    "joint-1": Colour("#14674a", "#43ad84"),
-    "joint-2": Colour("#0b3f2d", "#2b7d5d"),
-    "frozen-0": Colour("#8f76c4", "#c9b8f0"),
-    "frozen-1": Colour("#5d3f9e", "#9d82d8"),
-    "frozen-2": Colour("#38236a", "#7a5fb8"),
-}
-SHADES = 3
-
-
-def source_colours(sources: tuple[SourceFacts, ...], names: tuple[str, ...]) -> dict[str, str]:
-    """Return the colour name of every source; the shades of a kind come round after three."""
-    kinds = {source.name: source.kind for source in sources}
-    counts: dict[str, int] = {}
-    colours = {}
-    for name in names:
-        kind = kinds.get(name, "classification")
-        colours[name] = f"{kind}-{counts.get(kind, 0) % SHADES}"
-        counts[kind] = counts.get(kind, 0) + 1
-    return colours
-
-
-def with_variables(svg: str) -> str:
-    """Return the figure with every known colour as a CSS variable of the page."""
-    names = {colour.light: name for name, colour in COLOURS.items()}
-    return re.sub(
-        "|".join(map(re.escape, names)), lambda found: f"var(--{names[found.group()]})", svg
-    )
-
-
-def variables(*, dark: bool) -> str:
-    """Return the CSS declarations of all colours."""
-    return "".join(
-        f"--{name}:{colour.dark if dark else colour.light};" for name, colour in COLOURS.items()
-    )

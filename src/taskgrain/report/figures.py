@@ -11,8 +11,9 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from taskgrain.report.drawing import COLOURS, Drawing, drawing_style, ease, source_colours, to_svg
+from taskgrain.report.drawing import Drawing, drawing_style, ease, to_svg
 from taskgrain.report.lookup import Lookup, Question, base_target, is_ladder, unique
+from taskgrain.report.palette import COLOURS, source_colours
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.transfer_tables import ladder_question, main_metric, target_title
 from taskgrain.report.words import control_words, metric_words, printable, probe_words, shots_words

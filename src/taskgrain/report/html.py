@@ -22,12 +22,13 @@ from taskgrain.report.controls import (
     setting_words,
     warnings_of,
 )
-from taskgrain.report.drawing import Drawing, source_colours, variables
+from taskgrain.report.drawing import Drawing
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
 from taskgrain.report.group_errors import group_error_table
 from taskgrain.report.learning import learned_phrase, learned_table, passes_table
 from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin, is_ladder
+from taskgrain.report.palette import source_colours, variables
 from taskgrain.report.run_folder import RunFolder, read_run_folder
 from taskgrain.report.settings_view import GLOSSARY, command_of, kitchenware_of, run_facts
 from taskgrain.report.source_tables import (

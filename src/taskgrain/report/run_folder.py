@@ -27,7 +27,7 @@ from taskgrain.config.checked import faults_of
 from taskgrain.errors import ResultError
 from taskgrain.report.held_out import HeldOut, held_out_of
 from taskgrain.report.origin import encoder_parameters, seal_words
-from taskgrain.report.words import printable
+from taskgrain.report.words import printable, whole_letters
 from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
 
 Json = Mapping[str, object]
@@ -413,7 +413,7 @@ def _parse(kind: TypeAdapter[Kind], text: str, where: str, folder: Path | None =
         ResultError: naming the place and each key that does not fit.
     """
     try:
-        return kind.validate_json(text, strict=True, context=folder)
+        return kind.validate_json(whole_letters(text), strict=True, context=folder)
     except ValidationError as error:
         raise ResultError(f"{where}: {'; '.join(faults_of(error))}") from None
 

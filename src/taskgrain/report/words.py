@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ from taskgrain.names import (
 NO_RESULT = "no result"  # of a probe that failed
 MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+SURROGATE = re.compile("[\\ud800-\\udfff]")
 
 SMALLEST_P = 1e-4  # below, p values are not told apart
 
@@ -92,6 +95,20 @@ def printable(text: str) -> str:
         " " if letter in "\t\n\r" else REPLACEMENT if _is_refused(letter) else letter
         for letter in text
     )
+
+
+def whole_letters(text: str) -> str:
+    """Replace lone surrogates in the text of a JSON file: JSON can spell them, pydantic refuses.
+
+    Text that is no JSON stays as it is: whoever reads it names the place.
+    """
+    if "\\ud" not in text.lower():
+        return text
+    try:
+        loaded = json.dumps(json.loads(text), ensure_ascii=False)
+    except ValueError:
+        return text
+    return SURROGATE.sub(REPLACEMENT, loaded)
 
 
 def _is_refused(letter: str) -> bool:

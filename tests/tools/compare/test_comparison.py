@@ -347,7 +347,7 @@ def test_a_kernel_too_large_is_left_out_and_said(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("comparison", "notes"):
-        monkeypatch.setattr(f"taskgrain.compare.{module}.MAX_KERNEL_CLIPS", 30)
+        monkeypatch.setattr(f"taskgrain.tools.compare.{module}.MAX_KERNEL_CLIPS", 30)
     plan = replace(PLAN, probes=("rbf-ridge", "ridge"))
     found = run(folder, "weak=weak0.npz", "strong=strong0.npz", plan=plan)
     answered = {(row.probe, row.shots) for row in found.rows if row.probe is not None}

@@ -117,7 +117,7 @@ def to_html(comparison: Comparison) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
-    from taskgrain.report.drawing import variables
+    from taskgrain.report.palette import variables
 
     loader = PackageLoader("taskgrain.report", "templates")
     environment = Environment(

@@ -1,0 +1,70 @@
+"""The colours of the report, once: figures are drawn in the light ones, the page swaps in the dark.
+
+Kinds of sources have hues (classification blue, captioning amber, joint green, frozen violet); the
+place on the ladder within a kind is the shade. Every light colour is distinct, so that it can be
+found again in a drawn figure and replaced by its CSS variable.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from taskgrain.report.run_folder import SourceFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Colour:
+    """A colour in its light and its dark form, "#rrggbb" each."""
+
+    light: str
+    dark: str
+
+
+COLOURS = {
+    "paper": Colour("#fdfdfc", "#16181b"),
+    "ink": Colour("#1f2328", "#e6e4df"),
+    "quiet": Colour("#5c6470", "#a3a8b0"),
+    "line": Colour("#d9dbde", "#363b42"),
+    "control": Colour("#8a8f98", "#7d838c"),
+    "classification-0": Colour("#5b93cc", "#a5c9f2"),
+    "classification-1": Colour("#1d5fa8", "#5f9fe6"),
+    "classification-2": Colour("#12365f", "#3d74b4"),
+    "captioning-0": Colour("#c9851b", "#f3c67e"),
+    "captioning-1": Colour("#925205", "#d9962f"),
+    "captioning-2": Colour("#5e3503", "#a8701c"),
+    "joint-0": Colour("#3f9d78", "#8fdcbb"),
+    "joint-1": Colour("#14674a", "#43ad84"),
+    "joint-2": Colour("#0b3f2d", "#2b7d5d"),
+    "frozen-0": Colour("#8f76c4", "#c9b8f0"),
+    "frozen-1": Colour("#5d3f9e", "#9d82d8"),
+    "frozen-2": Colour("#38236a", "#7a5fb8"),
+}
+SHADES = 3
+
+
+def source_colours(sources: tuple[SourceFacts, ...], names: tuple[str, ...]) -> dict[str, str]:
+    """Return the colour name of every source; the shades of a kind come round after three."""
+    kinds = {source.name: source.kind for source in sources}
+    counts: dict[str, int] = {}
+    colours = {}
+    for name in names:
+        kind = kinds.get(name, "classification")
+        colours[name] = f"{kind}-{counts.get(kind, 0) % SHADES}"
+        counts[kind] = counts.get(kind, 0) + 1
+    return colours
+
+
+def with_variables(svg: str) -> str:
+    """Return the figure with every known colour as a CSS variable of the page."""
+    names = {colour.light: name for name, colour in COLOURS.items()}
+    return re.sub(
+        "|".join(map(re.escape, names)), lambda found: f"var(--{names[found.group()]})", svg
+    )
+
+
+def variables(*, dark: bool) -> str:
+    """Return the CSS declarations of all colours."""
+    return "".join(
+        f"--{name}:{colour.dark if dark else colour.light};" for name, colour in COLOURS.items()
+    )
