@@ -87,3 +87,18 @@ def test_differences_that_are_equal_but_for_rounding_have_no_spread() -> None:
     assert not has_spread(first, second)
     assert paired_interval(first, second, kind="seeds").p == 1.0
     assert has_spread([*first, 0.5], [*second, 0.25])
+
+
+def test_a_probe_that_answers_one_class_is_at_chance_and_raises_no_alarm() -> None:
+    for classes in (3, 6, 12, 13):
+        shares = [np.mean([float(k == j) for k in range(classes)]) for j in range(classes)]
+        summed = [float(sum([1 / classes / 7] * 7)) for _ in range(classes)]
+        near = [np.nextafter(1 / classes, j % 2) for j in range(classes)]
+        for values in (shares, summed, near):
+            assert p_above(np.array(values).tolist(), null=1 / classes) == 0.5
+
+
+def test_seeds_that_are_equal_but_for_rounding_leave_no_trend() -> None:
+    near = [float(np.nextafter(0.25, 1)), 0.25, float(np.nextafter(0.25, 0))]
+    assert paired_interval(near, [0.0] * 3, kind="seeds").p == 1.0
+    assert not has_spread(near, [0.0] * 3)

@@ -19,7 +19,7 @@ from taskgrain.names import IntervalKind
 from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval
 
 LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
-ROUNDING = 1e-12  # what differs by less, of the values themselves, is equal
+ROUNDING = 1e-12  # fractions that differ by less are equal: what is left is rounding
 
 
 def from_error(value: float, error: float, *, df: float, n: int, kind: IntervalKind) -> Interval:
@@ -71,19 +71,19 @@ def paired_interval(
 
 
 def has_spread(first: Sequence[float], second: Sequence[float]) -> bool:
-    """Whether the paired differences of two lists differ among themselves by more than rounding.
+    """Whether the paired differences of two lists of fractions differ by more than rounding.
 
     Two pairs of accuracies may differ by the same number of clips and yet by 1e-17 as floats.
     """
     differences = [a - b for a, b in zip(first, second, strict=True)]
-    largest = max(abs(value) for value in (*first, *second))
-    return max(differences) - min(differences) > ROUNDING * largest
+    return max(differences) - min(differences) > ROUNDING
 
 
 def p_above(values: Sequence[float], *, null: float) -> float:
     """Return the one-sided p for "the mean is `null`" against "the mean is above `null`".
 
-    Values without any spread give .5 at `null`, 0 above it and 1 below it.
+    Values without any spread but rounding's give .5 at `null`, 0 above it and 1 below it: a probe
+    that answers one class is right in 1 / K of every draw, and as a float a little beside it.
 
     Raises:
         ValueError: with fewer than two values, or one that is not finite.
@@ -118,7 +118,7 @@ def _mean_and_error(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _statistic(difference: float, error: float) -> float:
-    """Divide; no difference is 0 and any other is infinite where there is no spread."""
-    if error == 0.0:
-        return math.copysign(math.inf, difference) if difference else 0.0
+    """Divide; without spread the statistic is 0 for no difference, and infinite for any other."""
+    if error <= ROUNDING:
+        return math.copysign(math.inf, difference) if abs(difference) > ROUNDING else 0.0
     return difference / error

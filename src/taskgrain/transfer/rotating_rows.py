@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from taskgrain.names import TREND
 from taskgrain.results import ResultRow
-from taskgrain.statistics.student import mean_interval, paired_interval
+from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
 
 
 def of_seed(rows: Iterable[ResultRow], seed: int | None) -> list[ResultRow]:
@@ -69,7 +69,7 @@ def _mean(group: Sequence[ResultRow], *, same_clips: bool) -> ResultRow:
             plain, value=None, problem=f"{who}{failed.problem}", chosen=None, chosen_on=None
         )
     values = [row.value for row in group if row.value is not None]
-    if max(values) == min(values):
+    if not has_spread(values, [0.0] * len(values)):
         return replace(plain, value=values[0])
     is_tested = first.versus is not None or first.metric == TREND
     if is_tested:
