@@ -14,8 +14,7 @@ from taskgrain.data.files import write_text
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.learned import unlearned
-from taskgrain.names import ChosenControl as Control
-from taskgrain.names import ClipMetric
+from taskgrain.names import ChosenControl, ClipMetric
 from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
@@ -74,7 +73,7 @@ class RowPlan:
     compared: list[tuple[str, str]]  # source and versus of each difference
     ladder: list[str]  # sources that a trend is tested over, from coarse to fine; none: no trend
     trend_metric: ClipMetric
-    controls: tuple[Control, ...]  # that sources are compared with; beside chance
+    controls: tuple[ChosenControl, ...]  # that sources are compared with; beside chance
     at: Endpoint  # where they are compared
 
     @property

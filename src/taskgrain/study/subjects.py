@@ -13,8 +13,7 @@ from typing import Literal, get_args
 from taskgrain.config.learning import Source
 from taskgrain.config.networks import Encoder
 from taskgrain.errors import ConfigError
-from taskgrain.names import CONTROLS, Readout
-from taskgrain.names import ChosenControl as Control
+from taskgrain.names import CONTROLS, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import new_encoder
 from taskgrain.train.calibrate import has_batch_norm
@@ -23,7 +22,7 @@ from taskgrain.transfer.extract import SHORTCUTS, Shortcut
 from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.probes import PROBES
 
-FLAT_CONTROLS: tuple[Control, ...] = ("pixels", "motion-energy", *SHORTCUTS)
+FLAT_CONTROLS: tuple[ChosenControl, ...] = ("pixels", "motion-energy", *SHORTCUTS)
 """Controls with one vector a clip, and no steps."""
 FLAT: Literal["flat"] = "flat"  # their read-out
 PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
@@ -75,7 +74,7 @@ class SubjectKey:
         return self.features.source
 
     @property
-    def control(self) -> Control | None:
+    def control(self) -> ChosenControl | None:
         """Return the control that the subject is, or None for a source."""
         return None if self.kind == "source" else self.kind
 
