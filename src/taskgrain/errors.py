@@ -53,7 +53,7 @@ class ResultError(TaskgrainError):
 class ProbeError(ResultError):
     """A probe that cannot be fitted on some features, or whose answers are not finite.
 
-    It speaks of one probe on one source; `transfer.answer` makes it the problem of those answers.
+    It speaks of one probe on one source; `transfer.fitting` makes it the problem of those answers.
     """
 
 
