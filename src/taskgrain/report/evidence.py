@@ -10,7 +10,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,13 @@ from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.files import atomic_path, make_folder, write_text
 from taskgrain.errors import ConfigError, ResultError
+from taskgrain.names import (
+    MEAN_OVER_TASKS,
+    SLOPE_OVER_TASKS,
+    TASK_KINDS,
+    VARIANCE_OVER_TASKS,
+    mean_over_kind,
+)
 from taskgrain.report.cell import cell_arrays, is_cell
 from taskgrain.report.components import (
     Components,
@@ -31,7 +39,7 @@ from taskgrain.report.components import (
 from taskgrain.report.html import REPORT_NAME, build_parts, render
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
-from taskgrain.results import ResultRow, Shots, read_rows, write_rows
+from taskgrain.results import BOTH, ResultRow, Shots, read_rows, write_rows
 from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.archive import write_arrays
 from taskgrain.transfer.predictions import read_evaluation
@@ -40,6 +48,10 @@ COPIED = ("study.toml", "seal.json", "provenance.json")  # where they are there
 RECOMPUTE = "recompute.py"
 SCRIPTS = (RECOMPUTE, "refit.py", "variances.py")
 CELL = "cell.npz"
+OVER_TASKS = (
+    *(MEAN_OVER_TASKS, SLOPE_OVER_TASKS, *VARIANCE_OVER_TASKS),
+    *(mean_over_kind(kind) for kind in TASK_KINDS),
+)
 COMPONENTS = "components.json"
 
 
@@ -50,6 +62,89 @@ class Setting:
     probe: str
     shots: Shots
     readout: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Whose answers are kept, and with them which rows: what endpoints rest on and little more.
+
+    A study has far more answers than a repository should hold, most of them to the tasks of a
+    target, of which there may be many.
+
+        on a target        all sources and controls where the primary endpoint is read; where
+                           another endpoint is read, the sources that are compared there
+        on one of its      the sources that some endpoint compares there one with one; where the
+        tasks              primary endpoint is read, their twins too
+    """
+
+    primary: Setting
+    compared: Mapping[Setting, frozenset[str]]  # the sources of the endpoints that are read there
+    paired: Mapping[Setting, frozenset[str]]  # those of endpoints with one rival, with their twins
+
+    @classmethod
+    def of(cls, study: Study) -> Kept:
+        """Read which these are off a study's endpoints."""
+        compared: dict[Setting, set[str]] = defaultdict(set)
+        paired: dict[Setting, set[str]] = defaultdict(set)
+        for each in study.endpoints:
+            setting = Setting(each.probe, each.shots, each.readout)
+            sources = {each.source, *each.each_versus}
+            compared[setting] |= sources
+            if len(each.each_versus) == 1:
+                paired[setting] |= sources
+        at = study.primary
+        primary = Setting(at.probe, at.shots, at.readout)
+        paired[primary] |= {
+            source.name for source in study.sources if source.twin_of in paired[primary]
+        }
+        return cls(
+            primary,
+            {setting: frozenset(names) for setting, names in compared.items()},
+            {setting: frozenset(names) for setting, names in paired.items()},
+        )
+
+    def _settings(
+        self, probe: str | None, shots: Shots | None, readout: str | None
+    ) -> list[Setting]:
+        """List where answers are read: once at most, for a probe and an encoder's read-out.
+
+        Features that no encoder computed are read everywhere, and so is a network that learned the
+        target itself, which has no probe.
+        """
+        return [
+            each
+            for each in self.compared
+            if shots == each.shots
+            and probe in (each.probe, None)
+            and (readout in (each.readout, "flat") or probe is None)
+        ]
+
+    def has(self, setting: Setting, subjects: Collection[str], *, of_task: bool) -> bool:
+        """Whether the answers of sources and controls are kept, on a target or one of its tasks."""
+        if of_task:
+            return self.paired.get(setting, frozenset()).issuperset(subjects)
+        return setting == self.primary or self.compared[setting].issuperset(subjects)
+
+    def has_answers(self, evaluation: Evaluation, answers: Answers) -> bool:
+        """Whether a subject's answers are kept."""
+        subject = evaluation.subject
+        name = subject.control or subject.source or ""
+        return answers.problem is None and any(
+            self.has(setting, {name}, of_task="/" in evaluation.target)
+            for setting in self._settings(answers.probe, answers.shots, subject.readout)
+        )
+
+    def has_row(self, row: ResultRow) -> bool:
+        """Whether a row is kept: its answers are, or it has no shots (own scores, alignments)."""
+        if row.shots is None:
+            return row.passes is None
+        rivals = () if row.versus is None else row.versus.split(BOTH)
+        subjects = {row.control or row.source or "", *rivals}
+        of_task = "/" in row.target or row.metric in OVER_TASKS
+        return row.control != "permuted-labels" and any(
+            self.has(setting, subjects, of_task=of_task)
+            for setting in self._settings(row.probe, row.shots, row.readout)
+        )
 
 
 def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
@@ -74,8 +169,8 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     run_dir, out = Path(run_dir), Path(out)
     rows = read_rows(run_dir / "results.jsonl")
     study = load_study(str(run_dir / "study.toml"))
-    settings = settings_of(study)
-    answered = list(_answered(run_dir, settings))
+    kept = Kept.of(study)
+    answered = list(_answered(run_dir, kept))
     if not answered:
         raise ResultError(
             f"{run_dir / 'predictions'}: no answers where the endpoints of the study are read; "
@@ -89,7 +184,7 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     for name in COPIED:
         if (run_dir / name).is_file():
             write_text(out / name, (run_dir / name).read_text(encoding="utf-8"))
-    _write_rows(out / "results.jsonl.gz", [row for row in rows if _is_kept(row, settings)])
+    _write_rows(out / "results.jsonl.gz", [row for row in rows if kept.has_row(row)])
     targets = dict.fromkeys(each.target for each, _ in answered)
     for target in targets:
         of_target = [(each, answers) for each, answers in answered if each.target == target]
@@ -102,12 +197,6 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     for name in SCRIPTS:
         shutil.copyfile(Path(__file__).with_name(name), out / name)
     return out
-
-
-def settings_of(study: Study) -> list[Setting]:
-    """List where the endpoints of a study are read, each once."""
-    settings = (Setting(each.probe, each.shots, each.readout) for each in study.endpoints)
-    return list(dict.fromkeys(settings))
 
 
 def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[np.generic]]:
@@ -147,34 +236,15 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
     return {"header": np.array(json.dumps(header), dtype=np.str_), **arrays}
 
 
-def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Evaluation, Answers]]:
-    """Yield every answer where the endpoints are read; those to permuted labels are left out."""
+def _answered(run_dir: Path, kept: Kept) -> Iterator[tuple[Evaluation, Answers]]:
+    """Yield every answer that is kept; those to permuted labels are left out."""
     for path in sorted((run_dir / "predictions").glob("*.npz")):
         if ".episodes." in path.name or ".permuted." in path.name:
             continue
         evaluation = read_evaluation(path)
         for answers in evaluation.answers:
-            read_as = evaluation.subject.readout
-            # A baseline that learned the target itself has no probe, and no encoder that is read.
-            at = [
-                each
-                for each in settings
-                if answers.shots == each.shots
-                and answers.probe in (each.probe, None)
-                and (read_as in (each.readout, "flat") or answers.probe is None)
-            ]
-            if answers.problem is None and at:
+            if kept.has_answers(evaluation, answers):
                 yield evaluation, answers
-
-
-def _is_kept(row: ResultRow, settings: Sequence[Setting]) -> bool:
-    """Whether a row is read where an endpoint is, or by no probe: own scores, chance, alignment."""
-    if row.probe is None:
-        return row.passes is None
-    at = [each for each in settings if (each.probe, each.shots) == (row.probe, row.shots)]
-    return row.control != "permuted-labels" and any(
-        row.readout in (each.readout, "flat") for each in at
-    )
 
 
 def _claim(out: Path) -> None:
