@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
@@ -211,6 +212,29 @@ def test_the_page_of_the_evidence_shows_what_the_difference_varies_with(evidence
     assert cell in page
     run = (evidence.with_name("run") / "report.html").read_text(encoding="utf-8")
     assert "What the primary difference varies with" not in run
+
+
+def test_the_page_of_the_evidence_takes_its_numbers_from_the_rows(evidence: Path) -> None:
+    path = Path(__file__).parents[2] / "docs" / "evidence" / "write_page.py"
+    spec = spec_from_file_location("write_page", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = module_from_spec(spec)
+    sys.modules["write_page"] = script  # where its dataclass looks for its annotations
+    spec.loader.exec_module(script)
+    page = script.page(script.Evidence.read(evidence))
+    row = next(
+        each
+        for each in rows_of(evidence)
+        if (each["source"], each["versus"], each["target"], each["metric"], each["interval"])
+        == ("categories", "action-groups", "kitchenware", "mean-per-class", "seeds")
+        and each["probe"] == "logistic-regression"
+    )
+    value, low, high = (100 * float(str(row[name])) for name in ("value", "low", "high"))
+    shown = f"{value:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "\N{MINUS SIGN}")
+    assert f"changed 1-shot accuracy by {shown} points where the target asks for" in page
+    of_endpoint = "categories against action-groups on kitchenware, logistic regression: "
+    assert f"{of_endpoint}**cannot be told apart**, {shown}" in page
 
 
 def test_features_that_do_not_give_the_answers_are_found(evidence: Path, tmp_path: Path) -> None:
