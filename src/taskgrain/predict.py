@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import DecodedClip
-from taskgrain.data.given import check_clips, names_of, see_given
-from taskgrain.data.sampling import FrameSampling, decode_stored
+from taskgrain.data.sampling import FrameSampling, check_clips, decode_stored, names_of, see_given
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
 from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from taskgrain.data.decode import decode_clip
-from taskgrain.data.headers import (
+from taskgrain.data.inspect import (
     OPEN_SECONDS,
     SECONDS_PER_IMAGE_MEGAPIXEL,
     SECONDS_PER_MEGABYTE,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.ledger import LedgerLine, bytes_of, read_ledger
+from taskgrain.data.companions import LedgerLine, bytes_of, read_ledger
 from taskgrain.data.opening import read_dataset, read_manifest
 from taskgrain.errors import ManifestError
 from tests.making import row, write_annotations

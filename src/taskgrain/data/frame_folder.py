@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.container import FRAME_RATE, irregularity
-from taskgrain.data.frame_names import natural
-from taskgrain.data.frame_series import choose_series, gap_in
+from taskgrain.data.frame_names import choose_series, gap_in, natural
 from taskgrain.data.framing import Framing, Upright
 from taskgrain.data.limits import DecodeLimits, reason
 from taskgrain.data.videos import is_image_name

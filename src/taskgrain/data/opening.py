@@ -7,7 +7,7 @@ from pathlib import Path
 from taskgrain.data.annotations import LAYOUT, read_annotations
 from taskgrain.data.companions import with_companions
 from taskgrain.data.files import missing_folder
-from taskgrain.data.layouts import LAYOUTS, LayoutOptions, recognise, something_v2
+from taskgrain.data.layouts import LAYOUTS, LayoutOptions, recognise, twentybn
 from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Manifest, Reading
 from taskgrain.errors import ManifestError, list_problems, nearest
@@ -90,7 +90,7 @@ def layout_of(root: Path) -> str:
 def _layout_of(tree: Tree) -> str:
     root = tree.root
     # Something-Something v2 as its makers pack it may have a train.json here, too.
-    if (root / "train.json").is_file() and not something_v2.has_makers_videos(root):
+    if (root / "train.json").is_file() and not twentybn.has_makers_videos(root):
         return LAYOUT
     name = recognise(tree)
     if name is None:

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import cv2
 
-from taskgrain.data.encode import write_webm
+from taskgrain.data.decode import write_webm
 from taskgrain.data.files import make_folder, write_text
 from taskgrain.tabletop import scene
 from taskgrain.tabletop.draw import render

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.layouts.modalities import arrange
+from taskgrain.data.layouts.names import arrange
 from tests.data.layouts.made import counts, has_note, of_classes, read, touch
 
 BOTH = {"clap": 2, "wave": 2}

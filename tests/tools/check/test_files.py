@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from taskgrain.data.ledger import bytes_of
+from taskgrain.data.companions import bytes_of
 from taskgrain.data.videos import stamp_of
 from taskgrain.errors import StoppedError
 from taskgrain.tools.check.checking import check_dataset

@@ -9,25 +9,24 @@ from taskgrain.data.layouts import (
     hmdb,
     kinetics,
     lists,
-    something_v2,
+    twentybn,
 )
 from taskgrain.data.layouts.layout import Layout, LayoutOptions
 from taskgrain.data.layouts.tree import Tree, shown
-from taskgrain.data.layouts.twentybn import TwentyBn
 from taskgrain.errors import ManifestError
 
 __all__ = ["LAYOUTS", "Layout", "LayoutOptions", "recognise"]
 
-_SOMETHING_V1 = TwentyBn("something-something-v1", "something-something-v1")
-_JESTER = TwentyBn("jester-v1", "jester")
+_SOMETHING_V1 = twentybn.TwentyBn("something-something-v1", "something-something-v1")
+_JESTER = twentybn.TwentyBn("jester-v1", "jester")
 
 # In the order in which they are tried: what asks for the most particular names goes first.
 LAYOUTS: dict[str, Layout] = {
     "something-something-v2": Layout(
         "something-something-v2",
         "labels/train.json and 20bn-something-something-v2/, as its makers pack it",
-        something_v2.recognises,
-        something_v2.read,
+        twentybn.recognises_v2,
+        twentybn.read_v2,
     ),
     "something-something-v1": Layout(
         "something-something-v1",

@@ -23,8 +23,7 @@ from taskgrain.data.layouts.columns import (
     names_clips,
     open_tables,
 )
-from taskgrain.data.layouts.found import Findings, FoundClip, check_name, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, check_name, reading_of
 from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import Row

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.layouts.clip_index import clip_path
 from taskgrain.data.layouts.names import split_named, split_of_file
-from taskgrain.data.layouts.tree import Tree
+from taskgrain.data.layouts.tree import Tree, clip_path
 from taskgrain.data.manifest import Problem, Split
 from taskgrain.data.tables import Row, read_table
 from taskgrain.data.videos import is_video_name

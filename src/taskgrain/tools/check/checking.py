@@ -16,8 +16,8 @@ from typing import overload
 
 import numpy as np
 
+from taskgrain.data.companions import LEDGER, LedgerLine, read_ledger
 from taskgrain.data.files import write_text
-from taskgrain.data.ledger import LEDGER, LedgerLine, read_ledger
 from taskgrain.data.manifest import Reading, Split
 from taskgrain.data.opening import read_dataset
 from taskgrain.data.videos import printable, stamp_of

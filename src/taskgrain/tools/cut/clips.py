@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from taskgrain.data.companions import FACTORS
 from taskgrain.data.container import FRAME_RATE
-from taskgrain.data.encode import mux_vp9
+from taskgrain.data.decode import mux_vp9
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.manifest import Problem, Split
 from taskgrain.data.tables import read_lines

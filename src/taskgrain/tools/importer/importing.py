@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskgrain.data.companions import FACTORS, HIERARCHY
+from taskgrain.data.companions import FACTORS, HIERARCHY, LEDGER, bytes_of
 from taskgrain.data.files import atomic_path, write_text
-from taskgrain.data.ledger import LEDGER, bytes_of
 from taskgrain.data.manifest import ClipRecord, Manifest, Reading, Split
 from taskgrain.data.videos import (
     absent_files,
