@@ -25,10 +25,16 @@ from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
 from taskgrain.labels.template import WORDS
 from taskgrain.labels.vocabulary import Vocabulary
-from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
+from taskgrain.models.build import (
+    COMPACT_DECODER,
+    DecoderShape,
+    EncoderRecipe,
+    add_readouts,
+    build_from,
+    recipe_from_json,
+)
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.pretrained.encoder import NetworkShape
-from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
 from taskgrain.models.weights import FirstWeightsLeftOut, check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from taskgrain.labels.simplify import SIMPLIFICATIONS, head_noun, last_word, latin
+from taskgrain.labels.caption import SIMPLIFICATIONS, head_noun, last_word, latin
 from taskgrain.labels.template import words_of
 
 CYRILLIC_CUP = "\u0441u\u0440"  # "cup" but for its "u"

@@ -6,7 +6,7 @@ import torch
 
 from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS, OFFICIAL_INDEX, VALIDATION_COUNT
 from taskgrain.labels.taxonomy import Taxonomy
-from taskgrain.metrics.across_grains import (
+from taskgrain.metrics.accuracy import (
     GroupErrors,
     HeadAnswers,
     coarser_levels,

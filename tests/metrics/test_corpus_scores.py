@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
-from taskgrain.metrics.ngrams import TokenPairs
+from taskgrain.metrics.corpus_scores import TokenPairs, bleu, cider_d, rouge_l
 from taskgrain.metrics.tally import Tally
 
 Words = tuple[str, ...]

@@ -4,7 +4,7 @@ import pytest
 
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.template import words_of
-from taskgrain.metrics.direction import contradict, directions_of
+from taskgrain.metrics.captions import contradict, directions_of
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Part, Settings, Share
+from taskgrain.config.checked import Name, Part, Settings, Share
 from taskgrain.labels.taxonomy import ACTION_GROUP
 
 STRATA = ("siblings", "groups")  # of held-out categories: a part of their group, or all of it

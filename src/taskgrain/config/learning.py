@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Part, Settings, Share
+from taskgrain.config.checked import Name, Part, Settings, Share
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import CATEGORY
 

@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from taskgrain.config.checked import Location, faults_of
 from taskgrain.config.learning import LADDER
-from taskgrain.config.problems import problems_of
 from taskgrain.config.settings import Study
 from taskgrain.config.testing import Seal
 from taskgrain.errors import ConfigError, list_problems, nearest
@@ -260,3 +262,34 @@ def _with_world(section: object, world: str) -> object:
     if section.get("novel") is True:  # the source's own held-out categories, unless it names one
         return section
     return {"world": world, **section}
+
+
+def problems_of(error: ValidationError, where: str) -> list[str]:
+    """Name each setting that does not fit by its dotted key.
+
+    Args:
+        error: of `Study`.
+        where: the name of the study, which every problem begins with.
+    """
+    return [f"{where}: {fault}" for fault in faults_of(error, _known_keys)]
+
+
+def _known_keys(location: Location) -> list[str]:
+    model: type[BaseModel] = Study
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            inner = _model_in(field.annotation)
+            model = inner or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (tuple, Union, UnionType):
+        for inner in get_args(annotation):
+            found = _model_in(inner)
+            if found is not None:
+                return found
+    return None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Settings
+from taskgrain.config.checked import Settings
 
 Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Part, Settings
+from taskgrain.config.checked import Name, Part, Settings
 from taskgrain.config.clips import RESERVED_TARGETS, Augment, SourceData, Target, Video
 from taskgrain.config.learning import LADDER, Source, Train
 from taskgrain.config.networks import Decoder, Encoder

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from taskgrain.config.base import Name, Settings
+from taskgrain.config.checked import Name, Settings
 from taskgrain.names import ChosenControl, ClipMetric, ProbeName, Readout
 
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]

@@ -10,8 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from taskgrain.labels.caption import CaptionForm, caption_of, is_free, objects_of
-from taskgrain.labels.simplify import last_word
+from taskgrain.labels.caption import CaptionForm, caption_of, is_free, last_word, objects_of
 from taskgrain.labels.template import CaptionParser, ParsedCaption, fill, fixed_parts, words_of
 from taskgrain.metrics.captions import spoken_words
 

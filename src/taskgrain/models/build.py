@@ -29,6 +29,8 @@ from taskgrain.models.encoder import (
 )
 from taskgrain.models.encoder import EncoderShape as EncoderShape
 from taskgrain.models.model import ClassificationHead, SourceModel, encoder_width
+from taskgrain.models.pretrained.encoder import NetworkShape
+from taskgrain.models.pretrained.opening import build_network
 from taskgrain.models.seeds import derive_seed
 
 Layers = Literal["compact", "paper"]
@@ -263,3 +265,28 @@ def _initialise(part: nn.Module, seed: int) -> None:
     for module in part.modules():
         if isinstance(module, INITIALISED):
             module.reset_parameters()
+
+
+EncoderRecipe = EncoderShape | NetworkShape
+
+
+def recipe_from_json(entries: Mapping[str, object]) -> EncoderRecipe:
+    """Read what the `to_json` of either shape returned; pretrained networks have "network".
+
+    Raises:
+        CheckpointError: if an entry is missing or is not what it should be.
+    """
+    if "network" in entries:
+        return NetworkShape.from_json(entries)
+    return EncoderShape.from_json(entries)
+
+
+def build_from(recipe: EncoderRecipe, seed: int) -> nn.Module:
+    """Build an encoder with the weights of a seed; no file is read, nothing is fetched.
+
+    Raises:
+        ConfigError: if a pretrained network needs a library that is not installed.
+    """
+    if isinstance(recipe, NetworkShape):
+        return build_network(recipe, seed)
+    return build_encoder(recipe, seed)

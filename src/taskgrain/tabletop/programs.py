@@ -22,8 +22,18 @@ from taskgrain.tabletop.carrying import (
     put,
     uncover,
 )
-from taskgrain.tabletop.motion import Key, Pose, Reach, Script, Stage, tipped
-from taskgrain.tabletop.places import behind, in_front, next_to, onto
+from taskgrain.tabletop.motion import (
+    Key,
+    Pose,
+    Reach,
+    Script,
+    Stage,
+    behind,
+    in_front,
+    next_to,
+    onto,
+    tipped,
+)
 
 Program = Callable[[Stage], Script]
 

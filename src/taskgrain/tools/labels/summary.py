@@ -8,8 +8,13 @@ from dataclasses import asdict, dataclass
 from itertools import chain as joined
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
-from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm, captions_as, is_free
-from taskgrain.labels.simplify import SIMPLIFICATIONS
+from taskgrain.labels.caption import (
+    CAPTION_FORMS,
+    SIMPLIFICATIONS,
+    CaptionForm,
+    captions_as,
+    is_free,
+)
 from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.symmetry import SSV2_MIRROR, mirror
 from taskgrain.labels.taxonomy import CATEGORY, Grains, Taxonomy, entropy_bits

@@ -18,7 +18,7 @@ from typing import IO
 from urllib.parse import quote
 
 from taskgrain.errors import ResultError
-from taskgrain.metrics.ngrams import Tokens
+from taskgrain.metrics.corpus_scores import Tokens
 
 JAR_VARIABLE = "TASKGRAIN_METEOR_JAR"
 _JAR = Path("meteor") / "meteor-1.5.jar"

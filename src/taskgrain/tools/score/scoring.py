@@ -10,8 +10,7 @@ from typing import Literal
 
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.metrics.captions import caption_tallies, count_clips, spoken_words
-from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
-from taskgrain.metrics.ngrams import MAX_ORDER, TokenPairs
+from taskgrain.metrics.corpus_scores import MAX_ORDER, TokenPairs, bleu, cider_d, rouge_l
 from taskgrain.metrics.references import (
     CaptionReader,
     ReferenceClip,
