@@ -20,13 +20,12 @@ from taskgrain.models.build import (
     EncoderShape,
     add_readouts,
     build_encoder,
-    build_model,
-    compact_shape,
 )
 from taskgrain.models.pretrained.opening import WantedNetwork, open_encoder
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription, Predictor, load_model
 from tests.making import moving_square, write_video
+from tests.networks import build_model, compact_shape
 
 TAXONOMY = taxonomy_of(sorted(BRACKETED)[:20])
 VOCABULARY = build_vocabulary(["pushing a small red cup from left to right"])

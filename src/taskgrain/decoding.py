@@ -144,32 +144,6 @@ def beam(
     return caption[:, : int((caption != PAD).sum(1).max()) if batch_size else 0]
 
 
-def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
-    """Compute how probable given captions are, one a row; for ranking what might be said.
-
-    Args:
-        step: gives the logits after one more token.
-        start: the state before BOS, of B rows.
-        captions: long (B, L), BOS first, right-padded with PAD, as `Vocabulary.encode` gives.
-
-    Returns:
-        float64 (B,): the sum of the log-probabilities in nats of each caption's tokens after BOS,
-        among the tokens that can be said.
-
-    Raises:
-        ValueError: if a caption does not begin with BOS.
-    """
-    _check_begun(captions)
-    total = torch.zeros(captions.shape[0], dtype=torch.float64, device=captions.device)
-    state = start
-    for token, following in zip(captions.T[:-1], captions.T[1:], strict=True):
-        logits, state = step(token, state)
-        log_probs = _allowed(logits.double()).log_softmax(dim=1)
-        said = log_probs.gather(1, following[:, None])[:, 0]
-        total += said.masked_fill(following == PAD, 0.0)
-    return total
-
-
 def score_alternatives(
     step: Step[State], start: State, captions: Tensor, clips: Tensor, *, reorder: Reorder[State]
 ) -> Tensor:
@@ -185,7 +159,7 @@ def score_alternatives(
 
     Returns:
         float64 (R, L - 1): the log-probability in nats of each token after BOS, among those that
-        can be said; 0 at padding. The sums of the rows are what `score_captions` gives.
+        can be said; 0 at padding. The sum of a row is the log-probability of its caption.
 
     Raises:
         ValueError: if a caption does not begin with BOS.
@@ -205,32 +179,6 @@ def score_alternatives(
         found[goes_on, place] = log_probs[row_of, following[goes_on]]
         beginning[goes_on] = row_of
     return found
-
-
-def score_choices(
-    step: Step[State], start: State, choices: Tensor, *, reorder: Reorder[State], batch_size: int
-) -> Tensor:
-    """Compute how probable each of the same captions is for each clip.
-
-    Args:
-        step: gives the logits after one more token; fed C rows at most, one clip at a time.
-        start: the state before BOS, of B rows.
-        choices: long (C, L), BOS first, right-padded with PAD.
-        reorder: picks rows of a state.
-        batch_size: B.
-
-    Returns:
-        float64 (B, C) log-probabilities in nats; see `score_captions`.
-
-    Raises:
-        ValueError: if a caption does not begin with BOS.
-    """
-    likelihoods = choices.new_zeros((batch_size, len(choices)), dtype=torch.float64)
-    for clip in range(batch_size):
-        clips = torch.full((len(choices),), clip, device=choices.device)
-        scores = score_alternatives(step, start, choices, clips, reorder=reorder)
-        likelihoods[clip] = scores.sum(dim=1)
-    return likelihoods
 
 
 def _check_begun(captions: Tensor) -> None:

@@ -152,24 +152,6 @@ def select(rows: Iterable[ResultRow], **criteria: Value) -> tuple[ResultRow, ...
     )
 
 
-def find(rows: Iterable[ResultRow], **criteria: Value) -> ResultRow:
-    """Return the one row whose columns equal all the criteria.
-
-    Raises:
-        ResultError: naming the criteria, if no row matches or more than one does.
-        ValueError: if a criterion is not a column.
-    """
-    found = select(rows, **criteria)
-    wanted = ", ".join(f"{name}={value!r}" for name, value in criteria.items())
-    if not found:
-        raise ResultError(f"no result has {wanted}; run the study again to compute it")
-    if len(found) > 1:
-        differing = [name for name in COLUMNS if len({getattr(row, name) for row in found}) > 1]
-        difference = ", ".join(differing) or "nothing"
-        raise ResultError(f"{len(found)} results have {wanted}; they differ in {difference}")
-    return found[0]
-
-
 def _name_fault(row: ResultRow) -> str | None:
     empty = [name for name in REQUIRED_TEXT if not getattr(row, name)]
     if empty:

@@ -16,11 +16,9 @@ from taskgrain.models.build import (
     FirstWeights,
     add_readouts,
     build_encoder,
-    build_model,
-    compact_shape,
-    paper_shape,
 )
 from taskgrain.models.decoder import WORD_SCALE
+from tests.networks import build_model, compact_shape, paper_shape
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 ATTENTIVE = DecoderShape(word_width=5, lstm_width=6, num_layers=2, attention=True)

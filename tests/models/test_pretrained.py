@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from taskgrain.config.networks import Encoder
 from taskgrain.errors import CheckpointError
-from taskgrain.models.build import build_from, compact_shape, recipe_from_json
+from taskgrain.models.build import build_from, recipe_from_json
 from taskgrain.models.model import check_encoder
 from taskgrain.models.pretrained.encoder import (
     FRAMES_AT_ONCE,
@@ -21,6 +21,7 @@ from taskgrain.models.pretrained.encoder import (
     Preparation,
     Trunk,
 )
+from tests.networks import compact_shape
 
 PREPARATION = Preparation(
     height=12,
