@@ -7,12 +7,10 @@ import json
 import os
 import shutil
 import time
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
@@ -28,7 +26,6 @@ from taskgrain.tools.check.files import (
     INSPECT_SECONDS,
     FactsFolder,
     FileFacts,
-    NamedFiles,
     find_unnamed,
     inspect_bucket,
     left_out,
@@ -86,7 +83,7 @@ def check_dataset(
         run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
         lines, videos = _tally(clips, facts, work.missing, findings)
-        unnamed = find_unnamed(root, NamedFiles(clips.files))
+        unnamed = find_unnamed(root, frozenset(clips.files))
         for number, file in enumerate(unnamed.videos):
             findings.note("unnamed-video", number, file)
         for number, each in enumerate(left_out(root, unnamed)):
@@ -143,8 +140,8 @@ def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
 class _Clips:
     """The clips of a dataset, column by column: annotated ones first, then those of test."""
 
-    ids: Texts
-    files: Texts  # relative to the root
+    ids: Sequence[str]
+    files: Sequence[str]  # relative to the root
     splits: Sequence[Split]
     excluded: Mapping[int, str]  # place -> why; these are not looked at
     num_annotated: int
@@ -162,7 +159,7 @@ class _Clips:
         ids += reading.test_ids
         files += reading.test_files
         splits += [Split.TEST] * len(reading.test_ids)
-        return cls(Texts(ids), Texts(files), splits, excluded, len(reading.records))
+        return cls(ids, files, splits, excluded, len(reading.records))
 
     def by_bucket(self, facts: FactsFolder) -> Iterator[tuple[int, list[int]]]:
         """Yield each bucket that has clips, and their places."""
@@ -403,34 +400,3 @@ class HeldLedger:
         """
         lines = [*self.by_hand.values(), *(x for x in found if x.clip not in self.by_hand)]
         return "".join(json.dumps(line.to_json(), ensure_ascii=False) + "\n" for line in lines)
-
-
-class Texts(Sequence[str]):
-    """A sequence of texts that does not change; each is made anew when it is asked for."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        """Take the texts, in their order; any string, also one that is no valid text."""
-        block = bytearray()
-        self._ends = array("Q", [0])
-        for text in texts:
-            block += text.encode("utf-8", "surrogatepass")
-            self._ends.append(len(block))
-        self._block = bytes(block)
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(place)
-        place %= len(self)
-        start, end = self._ends[place], self._ends[place + 1]
-        return self._block[start:end].decode("utf-8", "surrogatepass")
