@@ -53,7 +53,8 @@ _LIST_BRANCH = re.compile(r"tuple\[.*\]")  # and a list among them; no name has 
 def read_as(kind: type[T], stored: object) -> T:
     """Read what `json.loads` returned of a record that `dataclasses.asdict` wrote.
 
-    Every field must be there, those too that have a default in Python; other keys are passed over.
+    Every field must be there, those too that have a default in Python. Other keys are passed over,
+    unless the record's `__pydantic_config__` forbids them.
 
     Args:
         kind: a dataclass, whose annotations say what fits; its fields may be dataclasses.
@@ -66,7 +67,7 @@ def read_as(kind: type[T], stored: object) -> T:
         # JSON mode: lists become tuples and objects dataclasses, and nothing else is converted.
         made = _adapter(kind).validate_json(json.dumps(stored), strict=True)
     except ValidationError as error:
-        raise ValueError("; ".join(faults_of(error))) from None
+        raise ValueError("; ".join(faults_of(error, entry="entry"))) from None
     absent = list(_absent(made, stored, ()))
     if absent:
         raise ValueError("; ".join(f"{key}: is missing" for key in absent))
@@ -121,7 +122,7 @@ def faults_of(
         if any(loc[: len(location)] == location for loc in inner):
             continue  # "too few items", because an item did not fit: that one is named
         kind, key = problem["type"], _dotted(location)
-        if kind == "extra_forbidden":
+        if kind in ("extra_forbidden", "unexpected_keyword_argument"):
             known = known_keys(location[:-1])
             faults.append(f"{key}: no such {entry}{nearest(str(location[-1]), known)}")
         elif kind == "missing":
@@ -129,7 +130,7 @@ def faults_of(
         elif kind == "json_invalid":
             faults.append(f"not JSON ({problem['ctx']['error']})")
         elif kind in _EXPECTED:
-            if _BRANCH.fullmatch(str(location[-1])):
+            if location and _BRANCH.fullmatch(str(location[-1])):
                 key = _dotted(location[:-1])
             wanted = expected.setdefault((key, _shown(problem["input"])), [])
             wanted.append(_EXPECTED[kind].format_map(problem.get("ctx", {})))
