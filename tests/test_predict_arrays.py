@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.framing import Fit
-from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import CheckpointError
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import CLIPS_AT_ONCE, Predictor
@@ -199,8 +198,3 @@ def test_loading_leaves_random_numbers_alone_and_is_the_same_each_time(
     assert torch.equal(torch.random.get_rng_state(), state)
     clip = moving_square(20, size=36)
     np.testing.assert_array_equal(first.features([clip]), second.features([clip]))
-
-
-def test_a_sampling_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="sampling has 'pace'; its entries are num_frames"):
-        FrameSampling.from_json({"pace": 3})

@@ -16,14 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from taskgrain.config.checked import read_as
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import DecodedClip
 from taskgrain.data.sampling import FrameSampling, check_clips, decode_stored, names_of, see_given
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
-from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
+from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
-from taskgrain.labels.template import WORDS
+from taskgrain.labels.template import Words
 from taskgrain.labels.vocabulary import Vocabulary
 from taskgrain.models.build import (
     COMPACT_DECODER,
@@ -113,54 +114,52 @@ class ModelDescription:
             raise CheckpointError(f"{path}: not JSON: {error}") from error
         try:
             return cls._of(stored)
-        except (KeyError, TypeError, ValueError, TaxonomyError, CheckpointError) as error:
-            said = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise CheckpointError(f"{path}: {said}; expected what a study wrote") from error
+        except (ValueError, TaxonomyError, CheckpointError) as error:
+            raise CheckpointError(f"{path}: {error}; expected what a study wrote") from error
 
     @classmethod
-    def _of(cls, stored: dict[str, object]) -> ModelDescription:
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+    def _of(cls, entries: object) -> ModelDescription:
+        if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError(
                 f"its format is not {FORMAT}: it is no checkpoint, or one of another version of "
                 "taskgrain, with which it can be used"
             )
-        encoder, decoder = stored["encoder"], stored.get("decoder")
-        sampling, level = stored["sampling"], stored["level"]
-        if not (
-            isinstance(sampling, dict)
-            and isinstance(encoder, dict | None)
-            and isinstance(decoder, dict | None)
-        ):
-            raise ValueError("encoder, decoder and sampling are not JSON objects")
-        taxonomy = Taxonomy.from_json(stored["taxonomy"])
-        if level is not None:
-            taxonomy.names(str(level))  # refuses a level that it lacks
-        form, vocabulary = _spoken(stored)
+        stored = read_as(_Stored, entries)
+        if stored.level is not None:
+            stored.taxonomy.names(stored.level)  # refuses a level that it lacks
+        of_decoder = (stored.caption, stored.vocabulary, stored.words, stored.decoder)
+        if None in of_decoder and any(each is not None for each in of_decoder):
+            raise ValueError("caption, vocabulary, words and decoder: expected all four, or none")
+        vocabulary = None
+        if stored.vocabulary is not None and stored.words is not None:
+            vocabulary = Vocabulary(stored.vocabulary, stored.words)
         return cls(
-            source=str(stored["source"]),
-            seed=int(str(stored["seed"])),
-            shape=None if encoder is None else recipe_from_json(encoder),
-            taxonomy=taxonomy,
-            level=None if level is None else str(level),
-            form=form,
+            source=stored.source,
+            seed=stored.seed,
+            shape=None if stored.encoder is None else recipe_from_json(stored.encoder),
+            taxonomy=stored.taxonomy,
+            level=stored.level,
+            form=stored.caption,
             vocabulary=vocabulary,
-            sampling=FrameSampling.from_json(sampling),
-            decoder_shape=COMPACT_DECODER if decoder is None else DecoderShape.from_json(decoder),
+            sampling=stored.sampling,
+            decoder_shape=stored.decoder or COMPACT_DECODER,
         )
 
 
-def _spoken(stored: Mapping[str, object]) -> tuple[CaptionForm | None, Vocabulary | None]:
-    """Read what the decoder says, and in which words; older files name no rule for them."""
-    form, words, rule = stored["caption"], stored["vocabulary"], stored.get("words")
-    if form is None and words is None:
-        return None, None
-    if form not in CAPTION_FORMS:
-        raise ValueError(f"caption is {form!r}, none of {', '.join(CAPTION_FORMS)}")
-    if not isinstance(words, list):
-        raise ValueError("vocabulary is no list of words")
-    if rule is not None and rule not in WORDS:
-        raise ValueError(f"words is {rule!r}, none of {', '.join(WORDS)}")
-    return form, Vocabulary(tuple(map(str, words)), "taskgrain" if rule is None else rule)
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What model.json holds, beside its format."""
+
+    source: str
+    seed: int
+    encoder: Mapping[str, object] | None  # see `recipe_from_json`
+    decoder: DecoderShape | None
+    taxonomy: Taxonomy
+    level: str | None
+    caption: CaptionForm | None
+    vocabulary: tuple[str, ...] | None
+    words: Words | None
+    sampling: FrameSampling
 
 
 def load_model(

@@ -9,13 +9,13 @@ Shapes: S frames of a clip, H' W' its pixels, T frames and H W pixels that the m
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from taskgrain.data.decode import DecodedClip, Fit, decode_sizes
 from taskgrain.data.framing import Framing, write_image
@@ -26,6 +26,8 @@ MOST = 4096  # frames or pixels: a damaged checkpoint must not ask for all memor
 @dataclass(frozen=True, slots=True)
 class FrameSampling:
     """What a model is shown of a clip; stored in checkpoints, part of every feature's key."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # a checkpoint of another version
 
     num_frames: int  # T
     store_height: int  # pixels to which clips are scaled
@@ -38,7 +40,7 @@ class FrameSampling:
     def __post_init__(self) -> None:
         for name in ("num_frames", "store_height", "store_width", "height", "width"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+            if type(value) is not int or not 1 <= value <= MOST:
                 raise ValueError(f"{name} is {value!r}, expected an integer of 1 to {MOST}")
         if self.fit not in ("stretch", "crop"):
             raise ValueError(f"fit is {self.fit!r}, expected 'stretch' or 'crop'")
@@ -47,33 +49,13 @@ class FrameSampling:
                 f"a crop of {self.height} x {self.width} does not fit into frames of "
                 f"{self.store_height} x {self.store_width}"
             )
-        stride = self.stride
-        if stride is not None and (
-            isinstance(stride, bool) or not isinstance(stride, int) or stride < 1
-        ):
-            raise ValueError(f"stride is {stride!r}, expected at least 1")
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride is {self.stride!r}, expected at least 1")
 
     @property
     def framing(self) -> Framing:
         """The size to which clips are scaled, and how."""
         return Framing(self.store_height, self.store_width, self.fit)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> FrameSampling:
-        """Read what `dataclasses.asdict` wrote; older files have neither a stride nor a fit.
-
-        Raises:
-            ValueError: naming the entry that is missing, unknown or malformed.
-        """
-        known = {each.name: each for each in fields(cls)}
-        strange = [key for key in stored if key not in known]
-        missing = [
-            key for key, each in known.items() if each.default is MISSING and key not in stored
-        ]
-        if strange or missing:
-            found = f"has {', '.join(map(repr, strange))}" if strange else f"lacks {missing[0]!r}"
-            raise ValueError(f"sampling {found}; its entries are {', '.join(known)}")
-        return cls(**stored)
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,23 +139,6 @@ class Taxonomy:
             "levels": {level: list(names) for level, names in self.levels.items()},
         }
 
-    @classmethod
-    def from_json(cls, stored: object) -> Taxonomy:
-        """Read what `to_json` wrote.
-
-        Raises:
-            TaxonomyError: if it has another form.
-        """
-        if not isinstance(stored, dict) or not isinstance(stored.get("levels"), dict):
-            raise TaxonomyError("a stored taxonomy needs the keys 'categories' and 'levels'")
-        try:
-            return cls(
-                tuple(map(str, stored["categories"])),
-                {str(k): tuple(map(_name, v)) for k, v in stored["levels"].items()},
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TaxonomyError(f"a stored taxonomy cannot be read: {error}") from error
-
     @cached_property
     def _position(self) -> dict[str, int]:
         return {name: index for index, name in enumerate(self.categories)}
@@ -193,10 +176,6 @@ def level_name_problem(level: str) -> str | None:
             "'-', the first a letter or a digit"
         )
     return None
-
-
-def _name(stored: object) -> str | None:
-    return None if stored is None else str(stored)
 
 
 def taxonomy_of(categories: Iterable[str]) -> Taxonomy:

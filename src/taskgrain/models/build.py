@@ -23,7 +23,6 @@ from taskgrain.models.encoder import (
     Pixels,
     Reduction,
     TwoChannelEncoder,
-    shape_from_json,
 )
 from taskgrain.models.encoder import EncoderShape as EncoderShape
 from taskgrain.models.model import ClassificationHead, SourceModel, encoder_width
@@ -56,17 +55,8 @@ class DecoderShape:
     first_weights: FirstWeights = "scaled"  # as `let_features_speak`, or as torch draws them
 
     def to_json(self) -> dict[str, object]:
-        """Return what `json.dumps` takes and `from_json` reads."""
+        """Return what `json.dumps` takes."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, entries: Mapping[str, object]) -> DecoderShape:
-        """Read what `to_json` returned.
-
-        Raises:
-            CheckpointError: if an entry is missing or is not what it should be.
-        """
-        return shape_from_json(cls, entries)
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1, attention=True)

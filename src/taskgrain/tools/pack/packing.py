@@ -252,7 +252,7 @@ def _begin(records: Sequence[ClipRecord], settings: PackSettings) -> StoreFacts:
     size = shard_size(len(records))
     stored = Encoding(settings.quality if encoding == "jpeg" else None)
     return StoreFacts(
-        format=packed.FORMAT,
+        format=1,
         taskgrain=package_version(),
         height=settings.height,
         width=settings.width,
@@ -316,7 +316,7 @@ def _adopt_changes(
             f"{packed.difference(held, clips)}; choose another folder, or remove it"
         )
     pairs = enumerate(zip(held, clips, strict=True))
-    changed = {place // facts.clips_per_shard for place, (old, new) in pairs if old.may_differ(new)}
+    changed = {place // facts.clips_per_shard for place, (old, new) in pairs if old != new}
     for shard in sorted(changed):
         _remove(folder, shard)
     if changed:
