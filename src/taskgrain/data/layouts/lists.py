@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
-from taskgrain.data.json_rows import MalformedFileError, read_text
 from taskgrain.data.layouts import folders
 from taskgrain.data.layouts.columns import names_clips
 from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, chosen_of, reading_of
@@ -31,7 +30,7 @@ from taskgrain.data.layouts.names import (
 )
 from taskgrain.data.layouts.tree import MAX_PATH_BYTES, Tree, clip_path, shown
 from taskgrain.data.manifest import Problem, Reading, Split
-from taskgrain.data.tables import Head
+from taskgrain.data.tables import Head, plain_lines
 from taskgrain.data.videos import VIDEO_SUFFIXES, is_video_name
 
 NAME = "lists"
@@ -159,25 +158,17 @@ def _folder(path: Path, tree: Tree) -> str:
 
 
 def _read_list(path: Path, tree: Tree, problems: list[Problem]) -> list[FoundClip]:
-    try:
-        lines = read_text(path).split("\n")
-    except MalformedFileError as error:
-        problems.append(error.problem)
-        return []
     split, beside = split_of_file(path), _folder(path, tree)
 
     def place(written: str) -> str:
         return clip_path(written, tree.root, tree.index, beside)
 
     clips = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
+    for line in plain_lines(path, problems):
         try:
-            clips.append(_clip(line.strip(), where, split, place, tree))
+            clips.append(_clip(line.cells[0], line.where, split, place, tree))
         except BadRowError as error:
-            problems.append(Problem(error.kind, where, str(error)))
+            problems.append(Problem(error.kind, line.where, str(error)))
     return clips
 
 
