@@ -66,10 +66,15 @@ class LossSums:
     @classmethod
     def of(cls, terms: LossTerms) -> LossSums:
         """Turn the means of a batch back into sums."""
-        said = 0.0 if terms.classification is None else float(terms.classification.detach())
-        told = 0.0 if terms.captioning is None else float(terms.captioning.detach())
+        classification_mean = (
+            0.0 if terms.classification is None else float(terms.classification.detach())
+        )
+        captioning_mean = 0.0 if terms.captioning is None else float(terms.captioning.detach())
         return cls(
-            said * terms.num_clips, terms.num_clips, told * terms.num_tokens, terms.num_tokens
+            classification_mean * terms.num_clips,
+            terms.num_clips,
+            captioning_mean * terms.num_tokens,
+            terms.num_tokens,
         )
 
     def __add__(self, other: LossSums) -> LossSums:
@@ -94,10 +99,10 @@ class LossSums:
 def joint_loss(
     output: ModelOutput, *, target: Tensor, caption: Tensor, weights: LossWeights
 ) -> tuple[Tensor, LossTerms]:
-    """Compare what a model said with what is true.
+    """Compare the output of a model with the labels.
 
     Args:
-        output: what the model said; teacher-forced where it captions.
+        output: of the model; teacher-forced where it captions.
         target: long (B,), 0 to K - 1; not looked at where classification has no weight.
         caption: long (B, L), BOS first, right-padded with PAD; likewise.
         weights: of the two terms.

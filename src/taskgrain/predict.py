@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of model.json
 CLIPS_AT_ONCE = 16  # that are read together
-READOUT: Readout = "lstm-mean"  # what transfer reads where nothing else is asked for
+READOUT: Readout = "lstm-mean"  # what transfer reads by default
 NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
 
 
@@ -58,11 +58,11 @@ class ModelDescription:
     seed: int
     shape: EncoderRecipe | None  # None for an encoder of the user's own
     taxonomy: Taxonomy
-    level: str | None  # what the head tells apart
-    form: CaptionForm | None  # what the decoder says
+    level: str | None  # whose names are the head's classes
+    form: CaptionForm | None  # of the captions
     vocabulary: Vocabulary | None
     sampling: FrameSampling
-    decoder_shape: DecoderShape = COMPACT_DECODER  # not looked at where nothing is said
+    decoder_shape: DecoderShape = COMPACT_DECODER  # without a vocabulary it is not used
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.summary}>"
@@ -190,8 +190,8 @@ def load_model(
         with FirstWeightsLeftOut():
             model = _untrained(description, encoder)
     except (ValueError, RuntimeError) as error:  # an LSTM without units; numbers past counting
-        said = str(error).partition("\n")[0]
-        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {said}") from error
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {reason}") from error
     load_weights(model, path)
     return model.eval(), description
 
@@ -305,10 +305,10 @@ class Predictor:
         names = self._checked(clips, names, resize=resize)
         if not isinstance(top, int) or top < 1:
             raise ValueError(f"top is {top!r}; expected a whole number, at least 1")
-        said: list[Description] = []
+        described: list[Description] = []
         for batch in self._batches(clips, names):
-            said += self._describe(batch, top)
-        return said
+            described += self._describe(batch, top)
+        return described
 
     def features(
         self, clips: Sequence[NDArray[np.uint8]], *, resize: bool = False
@@ -387,13 +387,13 @@ class Predictor:
         decoder, vocabulary = self._model.decoder, self.description.vocabulary
         if decoder is None or vocabulary is None:
             return None
-        said = greedy(
+        tokens = greedy(
             decoder.step,
             decoder.start(features),
             batch_size=len(features),
             device=features.device,
         )
-        return [vocabulary.decode(tokens) for tokens in said.tolist()]
+        return [vocabulary.decode(caption) for caption in tokens.tolist()]
 
 
 def _most_probable(probs: Tensor, names: Sequence[str], top: int) -> Ranking:

@@ -212,6 +212,15 @@ def test_a_very_long_caption_beside_short_ones_scores_as_it_should() -> None:
     assert rouge_l(TokenPairs(said, true)).of_clips[0] == pytest.approx(1.0)
 
 
+def test_many_captions_are_compared_in_several_tables_and_none_is_lost() -> None:
+    short, long = ("a", "red", "cup"), tuple(f"w{n}" for n in range(1100))
+    said: list[Words] = [*[short] * 2100, long]
+    true: list[list[Words]] = [*[[("a", "cup", "w1")]] * 2100, [("w5", "x", "w900")]]
+    found = rouge_l(TokenPairs(said, true)).of_clips
+    alone = [rouge_l(TokenPairs([said[n]], [true[n]])).value for n in (0, 2100)]
+    assert found.tolist() == pytest.approx([*[alone[0]] * 2100, alone[1]], abs=EQUAL)
+
+
 def test_tallies_of_different_scores_do_not_add() -> None:
     one, two, *_ = scores(["a"], [["a"]])
     with pytest.raises(ValueError, match="different scores"):

@@ -16,7 +16,7 @@ Shots = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class Episodes(Settings):
-    """N-way K-shot episodes beside the support draws; none unless asked for."""
+    """N-way K-shot episodes beside the support draws; none by default."""
 
     ways: int = Field(5, ge=2, description="classes of an episode")
     shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(

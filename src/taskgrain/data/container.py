@@ -123,7 +123,7 @@ def _open(path: Path, file: BinaryIO, held: FileBytes) -> InputContainer:
 def _check_memory() -> None:
     """Raise MemoryError if FFmpeg may have failed because the machine has no memory left.
 
-    Its decoders call that invalid data, too. Where there is memory, the file is damaged or asked
+    Its decoders call that invalid data, too. Where there is memory, the file is damaged or declares
     for more than there can be, and that is the clip's fault.
     """
     np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had

@@ -1,6 +1,6 @@
 """Find files that two lists of clips share: one file under two names, or files of equal content.
 
-Files are told apart by their sizes first, then by a few bytes from their middle, and hashed whole
+Files are compared by their sizes first, then by a few bytes from their middle, and hashed whole
 only where both are equal: of hundreds of thousands of files few are opened, and fewer read.
 """
 

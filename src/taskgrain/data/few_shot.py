@@ -258,14 +258,14 @@ def _split_of(path: Path, splits: set[Split | None]) -> Split | None:
     """Choose the split that is read."""
     named = _NAMED_AFTER.search(path.stem.lower())
     by_name = SPLITS[named[1]] if named else None
-    said = {split for split in splits if split is not None}
-    if len(said) < 2:
-        return next(iter(said), by_name)
+    named = {split for split in splits if split is not None}
+    if len(named) < 2:
+        return next(iter(named), by_name)
     for wanted in (by_name, Split.TEST):
-        if wanted in said:
+        if wanted in named:
             return wanted
     raise ManifestError(
-        f"{path}: holds clips of {' and '.join(sorted(said))}, and no test clips; give a list of "
+        f"{path}: holds clips of {' and '.join(sorted(named))}, and no test clips; give a list of "
         "one split"
     )
 

@@ -59,7 +59,7 @@ class FrameFolder:
         """List the images.
 
         Raises:
-            ClipError: if there is none, or there are too many, or it cannot be told which of
+            ClipError: if there is none, or there are too many, or it is not known which of
                 several series are the frames.
         """
         self.path = path

@@ -232,7 +232,7 @@ class Series:
 
     files: list[Path]  # in the order of their names
     note: str | None  # what was passed over, because it is no frame
-    problem: str | None  # why it cannot be told which are the frames; then `files` is empty
+    problem: str | None  # why it is not known which are the frames; then `files` is empty
     numbers: list[tuple[Number, ...]] = field(default_factory=list)  # in the name of each file
 
 

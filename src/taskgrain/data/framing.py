@@ -1,8 +1,8 @@
-"""Bring a frame of any size upright, and to the size asked for.
+"""Bring a frame of any size upright, and to a given size.
 
 Which side of a frame is up, and whether it is mirrored, is what its display matrix says.
 
-Shapes: H W pixels of a frame, h w pixels asked for.
+Shapes: H W pixels of a frame, h w pixels of the result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Framing:
 
 
 class VideoFramer:
-    """Writes the frames of one video file, upright, at the size asked for."""
+    """Writes the frames of one video file, upright, at a given size."""
 
     def __init__(
         self, path: Path, framing: Framing, *, pixel_aspect: float, limits: DecodeLimits

@@ -183,10 +183,10 @@ def cut_lines(text: str, file: str, problems: list[Problem]) -> Iterator[Line]:
     """
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    told = _SEP_LINE.fullmatch(lines[start].strip())
-    start += told is not None
+    declared = _SEP_LINE.fullmatch(lines[start].strip())
+    start += declared is not None
     shown = list(islice((line for line in lines[start:] if line.strip()), LOOKED_AT))
-    dialect = Dialect(told["separator"]) if told else _dialect(shown)
+    dialect = Dialect(declared["separator"]) if declared else _dialect(shown)
     # A space between a closing quote and the separator would be an error.
     spaced = re.compile(rf"{dialect.quote} +(?={re.escape(dialect.separator)}|$)")
     reader = csv.reader(

@@ -54,8 +54,8 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 def printable(text: str) -> str:
     """Escape what cannot be written as UTF-8: bytes of a file name that are no text, as `\\udcff`.
 
-    All that is said of a file passes here, before it is printed or written; a name by which a
-    file is opened stays as it is.
+    Every text about a file passes here before it is printed or written. A name by which a file is
+    opened stays as it is.
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
@@ -168,7 +168,7 @@ def index_videos(folder: Path) -> dict[str, str]:
         for entry in entries:
             stem, suffix = split_name(entry.name)
             rank = _RANK.get(suffix)
-            # Hundreds of thousands of entries: only what is not called a video is asked for more.
+            # Of hundreds of thousands of entries only those not called a video are looked at.
             if rank is None:
                 if entry.name.startswith(".") or not is_folder(entry):
                     continue

@@ -2,7 +2,7 @@
 
 What it may lack are bytes, seconds and frames.
 
-Seconds are the file's own, unless said otherwise.
+Seconds are of the file's own clock, unless stated otherwise.
 """
 
 from __future__ import annotations

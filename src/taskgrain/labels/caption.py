@@ -140,8 +140,8 @@ def head_noun(placeholder: str) -> str:
             continue  # "pop up book", "folded up newspaper"
         elif noun or (otherwise and _ends_adjectives(word, following)):
             break
-    said = [word for word in words if word != _PAUSE]
-    return noun or otherwise or (said[-1] if said else placeholder)
+    spoken = [word for word in words if word != _PAUSE]
+    return noun or otherwise or (spoken[-1] if spoken else placeholder)
 
 
 SIMPLIFICATIONS: dict[str, Callable[[str], str]] = {"last-word": last_word, "head-noun": head_noun}
@@ -171,10 +171,10 @@ def _words(placeholder: str) -> list[str]:
     text = _HYPHENED.sub(_parts_of_a_compound, text)
     words: list[str] = []
     for phrase in _BREAK.split(text):
-        said = words_of(phrase)
-        if words and said:
+        spoken = words_of(phrase)
+        if words and spoken:
             words.append(_PAUSE)
-        words += said
+        words += spoken
     return words
 
 

@@ -155,7 +155,7 @@ def _template_image(
 
 @lru_cache(maxsize=1024)
 def _towards(template: str, category: str, target: str, target_template: str) -> str | None:
-    """Write the template of the category `target`; None where that cannot be told.
+    """Write the template of the category `target`; None where that is not known.
 
     `target_template` is its template in the dataset; by the table alone, the category.
     """
@@ -202,10 +202,10 @@ def _is_free_but_clear(caption: str, filled_sides: Sequence[str], templates: _Te
     changed = {*own} ^ {*of_image}
     if any(word in changed and not sides_of([word]) for word in words):
         return False  # a word that only the table knows how to mirror
-    said, own_sides = sides_of(words), sides_of(own)
-    if own_sides and said and said != filled_sides:
+    sides, own_sides = sides_of(words), sides_of(own)
+    if own_sides and sides and sides != filled_sides:
         opposite = tuple(map(other_side, own_sides))
-        if not _contains(said, own_sides) or _contains(said, opposite):
+        if not _contains(sides, own_sides) or _contains(sides, opposite):
             return False
     return is_understood(caption)
 

@@ -31,7 +31,7 @@ class Accuracy:
 
     @classmethod
     def missed(cls, target: Tensor, num_classes: int) -> Accuracy:
-        """Count clips of which nothing was said, long (B,) their classes: wrong, each of them."""
+        """Count clips without an answer as wrong; long (B,) are their classes."""
         nothing = (0,) * num_classes
         return cls(_by_class(target.cpu(), num_classes), nothing, nothing)
 
@@ -113,7 +113,7 @@ Classes = Sequence[Sequence[int]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HeadAnswers:
-    """What a head said of N clips. A clip without an answer counts as wrong, whatever its class."""
+    """The answers of a head for N clips. A clip without an answer counts as wrong."""
 
     scores: Tensor  # float (N, K), the larger the more probable; 0 where there is no answer
     target: Tensor  # long (N,), 0 to K - 1
@@ -121,7 +121,7 @@ class HeadAnswers:
 
     @property
     def num_classes(self) -> int:
-        """K, the classes that are told apart."""
+        """K, the number of classes."""
         return int(self.scores.shape[1])
 
     @property
@@ -132,9 +132,9 @@ class HeadAnswers:
     @property
     def accuracy(self) -> Accuracy:
         """Count the clips by class."""
-        said = self.is_answered
-        missed = Accuracy.missed(self.target[~said], self.num_classes)
-        return Accuracy.of(self.scores[said], self.target[said]) + missed
+        answered = self.is_answered
+        missed = Accuracy.missed(self.target[~answered], self.num_classes)
+        return Accuracy.of(self.scores[answered], self.target[answered]) + missed
 
     def at(self, index: IntArray, num_names: int) -> HeadAnswers:
         """Return what a head of log-probabilities says at a coarser level.
@@ -197,8 +197,8 @@ def contrastive_accuracy(answers: HeadAnswers, groups: Sequence[Classes]) -> flo
         best = index[answers.scores[kept][:, index].argmax(dim=1)]
         is_right = torch.tensor(
             [
-                class_of[said] == class_of[true]
-                for said, true in zip(best.tolist(), answers.target[kept].tolist(), strict=True)
+                class_of[answer] == class_of[true]
+                for answer, true in zip(best.tolist(), answers.target[kept].tolist(), strict=True)
             ]
         )
         shares.append(float((is_right & answers.is_answered[kept]).double().mean()))
@@ -231,16 +231,16 @@ class GroupErrors:
     """Shares of all clips whose category was taken for another one."""
 
     within: float  # of the same group
-    between: float  # of another group; what was not answered counts here
+    between: float  # of another group; clips without an answer count here
 
 
 def group_errors(answers: HeadAnswers, group_of: IntArray) -> GroupErrors:
     """Part the errors of a head of categories by the groups int64 (K,) that they lie in."""
     groups = torch.from_numpy(group_of)
-    said, true = answers.predicted, answers.target
-    is_wrong = said != true
+    answer, true = answers.predicted, answers.target
+    is_wrong = answer != true
     in_group = groups[true]  # -1 where a category lies in none: no error stays within it
-    is_same = (groups[said.clamp(min=0)] == in_group) & (in_group >= 0) & answers.is_answered
+    is_same = (groups[answer.clamp(min=0)] == in_group) & (in_group >= 0) & answers.is_answered
     return GroupErrors(
         within=float((is_wrong & is_same).double().mean()),
         between=float((is_wrong & ~is_same).double().mean()),
@@ -265,10 +265,10 @@ def commonest_of(classes: IntArray, counts: IntArray, num_classes: int) -> IntAr
 
 
 def confusions(answers: HeadAnswers) -> dict[tuple[int, int], int]:
-    """Count the clips by (true class, class said), in that order; -1 where nothing was said."""
+    """Count the clips by (true class, answered class), in that order; -1 without an answer."""
     pairs = torch.stack([answers.target, answers.predicted], dim=1)  # (N, 2)
     found, counts = pairs.unique(dim=0, return_counts=True)
     return {
-        (int(true), int(said)): int(count)
-        for (true, said), count in zip(found.tolist(), counts.tolist(), strict=True)
+        (int(true), int(answer)): int(count)
+        for (true, answer), count in zip(found.tolist(), counts.tolist(), strict=True)
     }

@@ -21,7 +21,7 @@ from taskgrain.labels.vocabulary import SPECIALS, UNK
 from taskgrain.metrics.tally import Tally, share_of
 
 Parse = Callable[[str], ParsedCaption | None]
-Captions = str | Sequence[str]  # of one clip: one caption, or several of which any may be said
+Captions = str | Sequence[str]  # of one clip: one caption, or several alternatives
 Words = tuple[str, ...]
 SlotCounts = tuple[int, int, int, int, int, int, int]
 
@@ -38,7 +38,7 @@ class CaptionCounts(NamedTuple):
     by the reference that it fits best.
 
     An object is right where the prediction names the same words in the same slot, whatever its
-    template, so that seeing the object and seeing the action are told apart. A prediction that
+    template, so that seeing the object and seeing the action count separately. A prediction that
     fits no template has neither template nor objects right; one that is a true caption word for
     word has both, even where other templates fit it too. Of an object the noun is its last word
     (the paper's rule of simplification), the modifiers are the words before it in their order,
@@ -59,9 +59,9 @@ class CaptionCounts(NamedTuple):
     num_modifiers_right: int = 0  # of those, all of them and no other
     num_directed: int = 0  # clips of which a true caption says a direction
     num_directions_wrong: int = 0  # of those
-    num_words: int = 0  # that were said
+    num_words: int = 0  # of the predictions
     num_true_words: int = 0  # of the reference closest in length
-    num_unknown: int = 0  # words said as "<unk>"
+    num_unknown: int = 0  # of the predicted words, those that are "<unk>"
 
     @classmethod
     def of(
@@ -75,8 +75,8 @@ class CaptionCounts(NamedTuple):
         """Count captions.
 
         Args:
-            predicted: what was said, one caption a clip; an empty one is wrong in everything.
-            true: what is so, in the same order; one caption a clip, or several.
+            predicted: one caption a clip; an empty caption is wrong in everything.
+            true: the reference captions in the same order, one a clip or several.
             parse: reads a caption's template and objects; None where no template fits.
             meant: what the first true caption of each clip means by its annotation, written as
                 `parse` writes it; None for a clip, or for all, where only the words are known,
@@ -98,7 +98,7 @@ class CaptionCounts(NamedTuple):
 
     @property
     def unknown_rate(self) -> float:
-        """Share of the words said that are "<unk>"; NaN where nothing was said."""
+        """Share of the predicted words that are "<unk>"; NaN without words."""
         return _share(self.num_unknown, self.num_words)
 
 
@@ -114,8 +114,10 @@ def count_clips(
     if len(predicted) != len(true):
         raise ValueError(f"{len(predicted)} captions for {len(true)} clips")
     return [
-        _count(said, (captions,) if isinstance(captions, str) else captions, parse, meaning)
-        for said, captions, meaning in zip(predicted, true, meant, strict=True)
+        _count(
+            caption, (references,) if isinstance(references, str) else references, parse, meaning
+        )
+        for caption, references, meaning in zip(predicted, true, meant, strict=True)
     ]
 
 
@@ -153,18 +155,18 @@ def spoken_words(caption: str) -> Words:
 
 
 def _count(
-    said: str, references: Sequence[str], parse: Parse, meaning: ParsedCaption | None
+    caption: str, references: Sequence[str], parse: Parse, meaning: ParsedCaption | None
 ) -> CaptionCounts:
     if not references:
         raise ValueError("a clip has no true caption; expected one or more")
-    words = spoken_words(said)
+    words = spoken_words(caption)
     meant = list(map(spoken_words, references))
     meanings = [meaning or parse(references[0]), *map(parse, references[1:])]
     reading = None
-    if words in meant:  # what is said is read by the annotation of a caption with the same words
+    if words in meant:  # read by the annotation of the reference with the same words
         same = (truth for each, truth in zip(meant, meanings, strict=True) if each == words)
         reading = next(filter(None, same), None)
-    reading = reading or parse(said)
+    reading = reading or parse(caption)
     directed, wrong = _count_directions(words, meant)
     return CaptionCounts(
         1,
@@ -196,20 +198,20 @@ def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption])
     objects = () if reading is None else reading.objects
     # Slots beyond the shorter of the two are counted as wrong through the number of slots.
     paired = [list(zip(objects, truth.objects, strict=False)) for truth in truths]
-    right = [sum(said == true for said, true in pairs) for pairs in paired]
+    right = [sum(phrase == true for phrase, true in pairs) for pairs in paired]
     best = max(
         range(len(truths)),
         key=lambda index: (right[index] / max(len(truths[index].objects), 1), right[index]),
     )
-    split = [(_noun_and_modifiers(said), _noun_and_modifiers(true)) for said, true in paired[best]]
+    split = [tuple(map(_noun_and_modifiers, pair)) for pair in paired[best]]
     return (
         1,
         int(template),
         len(truths[best].objects),
         right[best],
-        sum(said[0] == true[0] for said, true in split),
+        sum(phrase[0] == true[0] for phrase, true in split),
         sum(bool(_noun_and_modifiers(true)[1]) for true in truths[best].objects),
-        sum(bool(true[1]) and said[1] == true[1] for said, true in split),
+        sum(bool(true[1]) and phrase[1] == true[1] for phrase, true in split),
     )
 
 
@@ -220,14 +222,14 @@ def _noun_and_modifiers(phrase: str) -> tuple[str, Words]:
     return (words[-1], tuple(words[:-1])) if words else (phrase, ())
 
 
-def _count_directions(said: Words, references: Sequence[Words]) -> tuple[int, int]:
+def _count_directions(words: Words, references: Sequence[Words]) -> tuple[int, int]:
     """Count: whether a reference says a direction, and whether all that do are contradicted."""
     directed = list(filter(None, map(_directions, references)))
     if not directed:
         return 0, 0
-    if said in references:  # no caption contradicts itself
+    if words in references:  # no caption contradicts itself
         return 1, 0
-    spoken = _directions(said)
+    spoken = _directions(words)
     return 1, int(all(contradict(spoken, directions) for directions in directed))
 
 
@@ -306,15 +308,15 @@ def directions_of(words: Sequence[str]) -> Directions:
     Left and right are sides where the words around them show it: "the man left" goes nowhere.
     Nor does what is torn "into two pieces" or turned "upside down".
     """
-    said: Directions = {}
+    spoken: Directions = {}
     words = tuple(words)
     for position, word in enumerate(words):
         if word in _POLE_OF and not _says_no_way(words, position):
             axis, pole = _POLE_OF[word]
-            said[axis] = (*said.get(axis, ()), pole)
+            spoken[axis] = (*spoken.get(axis, ()), pole)
     if sides := clear_sides_of(words):
-        said[_SIDES] = sides
-    return said
+        spoken[_SIDES] = sides
+    return spoken
 
 
 _directions = lru_cache(maxsize=_CAPTIONS_KEPT)(directions_of)
@@ -345,15 +347,15 @@ def _is_within_phrase(phrase: Words, words: Words, position: int) -> bool:
     )
 
 
-def contradict(said: Directions, meant: Directions) -> bool:
+def contradict(spoken: Directions, meant: Directions) -> bool:
     """Whether two captions disagree on an axis that both speak of.
 
     "From left to right" and "from right to left" do. What only one of them says is no
     contradiction: "the left shoe" pushed "from left to right" agrees with "from left to right".
     """
     return any(
-        not _is_within(said[axis], meant[axis]) and not _is_within(meant[axis], said[axis])
-        for axis in said.keys() & meant.keys()
+        not _is_within(spoken[axis], meant[axis]) and not _is_within(meant[axis], spoken[axis])
+        for axis in spoken.keys() & meant.keys()
     )
 
 

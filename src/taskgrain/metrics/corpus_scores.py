@@ -54,7 +54,7 @@ class OrderCounts:
 
 
 class TokenPairs:
-    """What was said of N clips beside what is so, counted once for every score."""
+    """The captions predicted of N clips beside the references, counted once for every score."""
 
     def __init__(
         self, candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
@@ -179,7 +179,8 @@ def bleu(pairs: TokenPairs) -> tuple[Tally, ...]:
 
     The counts of a clip are its n-grams that a reference holds too (no more of each than in the
     reference that has most), for n = 1 to 4; its n-grams, for n = 1 to 4; its words; the words of
-    the closest reference. An empty caption counts 0 right of 0, and lengthens what was to be said.
+    the closest reference. An empty caption counts 0 right of 0, and its
+    reference adds to the reference length.
     A word with a space inside is several, as in coco-caption.
     """
     pairs = pairs.at_spaces
@@ -208,10 +209,10 @@ def closest_lengths(pairs: TokenPairs) -> FloatArray:
 def _num_clipped(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
     size = max(order.num_ngrams, 1)
     keys, most = _most_in_a_reference(pairs, order.reference, size)
-    said = order.candidate
-    positions, is_there = positions_in(keys, said.caption * size + said.ngram)
-    right = np.minimum(said.count[is_there], most[positions[is_there]])
-    clipped = np.bincount(said.caption[is_there], right, pairs.num_clips)
+    candidate = order.candidate
+    positions, is_there = positions_in(keys, candidate.caption * size + candidate.ngram)
+    right = np.minimum(candidate.count[is_there], most[positions[is_there]])
+    clipped = np.bincount(candidate.caption[is_there], right, pairs.num_clips)
     return clipped.astype(np.float64)
 
 
@@ -253,12 +254,12 @@ def rouge_l(pairs: TokenPairs) -> Tally:
     """
     if pairs.num_clips == 0:
         return mean_of(np.zeros(0))
-    said, meant = pairs.candidate_lengths[pairs.clip_of], pairs.reference_lengths
+    candidate, reference = pairs.candidate_lengths[pairs.clip_of], pairs.reference_lengths
     common = _common_lengths(pairs)
     # coco-caption splits an empty caption into one empty word.
-    common[(said == 0) & (meant == 0)] = 1
-    precision = np.maximum.reduceat(common / np.maximum(said, 1), pairs.first_reference)
-    recall = np.maximum.reduceat(common / np.maximum(meant, 1), pairs.first_reference)
+    common[(candidate == 0) & (reference == 0)] = 1
+    precision = np.maximum.reduceat(common / np.maximum(candidate, 1), pairs.first_reference)
+    recall = np.maximum.reduceat(common / np.maximum(reference, 1), pairs.first_reference)
     weighted = recall + _BETA**2 * precision
     scores = np.zeros(pairs.num_clips)
     np.divide((1 + _BETA**2) * precision * recall, weighted, out=scores, where=weighted > 0)
@@ -267,14 +268,13 @@ def rouge_l(pairs: TokenPairs) -> Tally:
 
 def _common_lengths(pairs: TokenPairs) -> IntArray:
     """Return the longest common subsequence of each reference and its candidate: int64 (M,)."""
-    said = pairs.candidate_lengths[pairs.clip_of]
-    meant = pairs.reference_lengths
+    candidate_lengths = pairs.candidate_lengths[pairs.clip_of]
     # Pairs of like length are filled into one table, so that a long caption widens few others.
-    by_length = np.lexsort((meant, said))
-    common = np.zeros(len(meant), np.int64)
-    start = int(np.searchsorted(said[by_length], 1))  # nothing is common with no words
+    by_length = np.lexsort((pairs.reference_lengths, candidate_lengths))
+    common = np.zeros(len(by_length), np.int64)
+    start = int(np.searchsorted(candidate_lengths[by_length], 1))  # nothing is common with no words
     while start < len(by_length):
-        stop = _end_of_part(said[by_length], start)
+        stop = _end_of_part(candidate_lengths[by_length], start)
         part = by_length[start:stop]
         candidate = _padded(pairs, pairs.clip_of[part], pad=-1)
         reference = _padded(pairs, part + pairs.num_clips, pad=-2)  # equal to no word
@@ -327,9 +327,9 @@ def cider_d(pairs: TokenPairs) -> Tally:
     if pairs.num_clips == 0:
         return mean_of(np.zeros(0))
     similarity = sum(_similarity(pairs, order) for order in pairs.orders) / len(pairs.orders)
-    said = np.maximum(pairs.candidate_lengths - 1, 0)[pairs.clip_of]
-    meant = np.maximum(pairs.reference_lengths - 1, 0)
-    penalty = np.exp(-((said - meant) ** 2) / (2 * _SIGMA**2))  # (M,)
+    candidate_bigrams = np.maximum(pairs.candidate_lengths - 1, 0)[pairs.clip_of]
+    reference_bigrams = np.maximum(pairs.reference_lengths - 1, 0)
+    penalty = np.exp(-((candidate_bigrams - reference_bigrams) ** 2) / (2 * _SIGMA**2))  # (M,)
     scores = np.bincount(pairs.clip_of, similarity * penalty, pairs.num_clips)
     num_references = np.bincount(pairs.clip_of, minlength=pairs.num_clips)
     return mean_of(_SCALE * scores / num_references)
@@ -337,17 +337,23 @@ def cider_d(pairs: TokenPairs) -> Tally:
 
 def _similarity(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
     """Compare each reference with its clip's candidate in the n-grams of one order: (M,)."""
-    said, meant, size = order.candidate, order.reference, max(order.num_ngrams, 1)
-    clip = pairs.clip_of[meant.caption]
-    in_clips = distinct(clip * size + meant.ngram) % size  # each n-gram once a clip
+    candidate, reference, size = order.candidate, order.reference, max(order.num_ngrams, 1)
+    clip = pairs.clip_of[reference.caption]
+    in_clips = distinct(clip * size + reference.ngram) % size  # each n-gram once a clip
     num_clips_with = np.bincount(in_clips, minlength=size)
     idf = np.log(float(pairs.num_clips)) - np.log(np.maximum(num_clips_with, 1))
-    said_weight = said.count * idf[said.ngram]
-    meant_weight = meant.count * idf[meant.ngram]
-    positions, is_there = positions_in(said.caption * size + said.ngram, clip * size + meant.ngram)
-    shared = np.minimum(said_weight[positions[is_there]], meant_weight[is_there])
-    dot = np.bincount(meant.caption[is_there], shared * meant_weight[is_there], len(pairs.clip_of))
-    said_norm = np.sqrt(np.bincount(said.caption, said_weight**2, pairs.num_clips))
-    meant_norm = np.sqrt(np.bincount(meant.caption, meant_weight**2, len(pairs.clip_of)))
-    norm = said_norm[pairs.clip_of] * meant_norm
+    candidate_weight = candidate.count * idf[candidate.ngram]
+    reference_weight = reference.count * idf[reference.ngram]
+    positions, is_there = positions_in(
+        candidate.caption * size + candidate.ngram, clip * size + reference.ngram
+    )
+    shared = np.minimum(candidate_weight[positions[is_there]], reference_weight[is_there])
+    dot = np.bincount(
+        reference.caption[is_there], shared * reference_weight[is_there], len(pairs.clip_of)
+    )
+    candidate_norm = np.sqrt(np.bincount(candidate.caption, candidate_weight**2, pairs.num_clips))
+    reference_norm = np.sqrt(
+        np.bincount(reference.caption, reference_weight**2, len(pairs.clip_of))
+    )
+    norm = candidate_norm[pairs.clip_of] * reference_norm
     return np.divide(dot, norm, out=np.zeros(len(norm)), where=norm > 0)

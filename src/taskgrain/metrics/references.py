@@ -64,7 +64,7 @@ class CaptionReader:
         different grain are compared at the coarser of the two.
 
         Args:
-            caption: as it was said or annotated.
+            caption: as it was predicted or annotated.
             form: to write it in.
             meaning: what it means, where that is known and need not be read.
         """

@@ -91,8 +91,8 @@ def targets_of(
         targets.append(ClassTarget(description.taxonomy.names(description.level)[best], best))
     if model.decoder is not None and description.vocabulary is not None:
         start = model.decoder.start(features)
-        said = greedy(model.decoder.step, start, batch_size=1, device=features.device)[0]
-        words = [token for token in said.tolist() if token not in (EOS, PAD)]
+        decoded = greedy(model.decoder.step, start, batch_size=1, device=features.device)[0]
+        words = [token for token in decoded.tolist() if token not in (EOS, PAD)]
         targets += [
             WordTarget(description.vocabulary.decode([word]), (BOS, *words[: place + 1]))
             for place, word in enumerate(words)

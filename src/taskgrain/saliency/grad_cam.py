@@ -46,7 +46,7 @@ class WordTarget:
     """The log-probability of a word of a caption, given the words before it."""
 
     name: str
-    tokens: tuple[int, ...]  # BOS and what was said, up to the word itself
+    tokens: tuple[int, ...]  # BOS and the caption, up to the word itself
 
 
 Target = ClassTarget | WordTarget

@@ -1,6 +1,6 @@
-"""What can be asked of a scene: attributes with a few values each, read from it, never judged.
+"""The attributes of a scene: each has a few values, and is read from the scene, never judged.
 
-Some are said by its category (verb, direction, relation, outcome, reality), some by its caption
+Some are in its category (verb, direction, relation, outcome, reality), some by its caption
 (noun, colour, size), others by no label. A continuous factor is cut into two or three values with a
 gap between them, so that each can be seen; a scene in the gap has no value of that attribute.
 """
@@ -39,13 +39,13 @@ class Meaning:
 
 
 def _meaning(template: str) -> Meaning:
-    """Read a template; those of one verb are told apart by their last words."""
-    said = template.removeprefix("Pretending to ").lower()
+    """Read a template; templates of one verb differ in their last words."""
+    sentence = template.removeprefix("Pretending to ").lower()
     adds = 0 if template.startswith("Pretending") else 1
     for start, verb in (("put", "putting"), ("dropping", "dropping")):
-        if said.startswith(start):
+        if sentence.startswith(start):
             words = ("next to", "behind", "in front of", "onto", "on a surface")
-            relation = next(words for words in words if f" {words}" in said)
+            relation = next(words for words in words if f" {words}" in sentence)
             return Meaning(verb, relation=relation, adds=adds)
     return _MEANINGS[template]
 
@@ -235,5 +235,5 @@ def kitchen_attributes(category: str) -> dict[str, str]:
     """
     motion, tool = KITCHEN_MEANINGS[category]
     reality = {"using": "real", "pretending": "pretended", "failing": "failing", "other": "real"}
-    said = {"reality": reality[motion]}
-    return said if tool is None else {**said, "noun": tool}
+    attributes = {"reality": reality[motion]}
+    return attributes if tool is None else {**attributes, "noun": tool}

@@ -108,7 +108,7 @@ class Reach:
         return Pose(x, pose.depth + 0.02, pose.lift + height * extent.height)
 
     def away(self, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:
-        """Move a pose back along the arm, out of sight unless told less."""
+        """Move a pose back along the arm, by default out of sight."""
         return replace(
             pose,
             x=pose.x + self.side * math.cos(self.pitch) * distance,

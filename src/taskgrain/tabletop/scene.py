@@ -39,7 +39,7 @@ class Thing:
 
     noun: str
     colour: str
-    size: str  # "small", "medium" (which is not said) or "big"
+    size: str  # "small", "medium" (which no caption names) or "big"
     shade: float  # its own tone of the colour
 
     @property
@@ -236,7 +236,7 @@ def _sample_any_thing(draws: Draws) -> Thing:
 
 
 def _sample_cover(draws: Draws) -> Thing:
-    # A cover is as large as what it covers asks for, so no size is said of it.
+    # A cover is as large as the thing that it covers needs, so its size is in no caption.
     return Thing(
         noun=draws.choice("noun", COVERS),
         colour=draws.choice("colour", tuple(PALETTE)),

@@ -1,4 +1,4 @@
-"""The declared population of factor tasks: what a target of the source's look may be asked.
+"""The declared population of factor tasks: what a target of the source's look may test.
 
 A task asks for one attribute, among two to eight of its values, where a scene meets its condition.
 The population is fixed before any study: a study draws from it, and never chooses. Many scenes are

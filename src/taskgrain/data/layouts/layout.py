@@ -22,7 +22,7 @@ from taskgrain.labels.template import CaptionParser, fill, placeholder_count, st
 
 @dataclass(frozen=True, slots=True)
 class LayoutOptions:
-    """What a layout has to be told where the data themselves do not say it."""
+    """What the user decides where the data themselves do not say it."""
 
     validation_share: float | None = (
         None  # where the data name no validation clips; see `num_scored`
@@ -125,20 +125,20 @@ def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions)
     """Make the dataset; a clip with something wrong is left out and its problem listed."""
     root = tree.root
     bad = list(found.problems)
-    said = [*found.notes, *tree.notes(found.used), *_unnamed(tree, found)]
+    notes = [*found.notes, *tree.notes(found.used), *_unnamed(tree, found)]
     named = _unique(_with_ids(found.clips), bad)
-    named = _with_split_folders(named, said)
-    named = _scored_on_test(named, options, said)
+    named = _with_split_folders(named, notes)
+    named = _scored_on_test(named, options, notes)
     named, num_open = _with_splits(named, options)
     if num_open:
-        said.append(
+        notes.append(
             f"the data do not divide {num_open} clips into training and validation: "
             f"{options.share_words} are drawn for validation, seed "
             f"{options.seed}"
         )
     num_withheld = sum(c.split is Split.TEST and c.category is not None for c in named)
     if num_withheld and not options.test_answers:
-        said.append(f"{num_withheld} test clips have labels, of which only the ids are kept")
+        notes.append(f"{num_withheld} test clips have labels, of which only the ids are kept")
     records: list[ClipRecord] = []
     tested: list[FoundClip] = []
     parsers = _Parsers()
@@ -151,7 +151,7 @@ def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions)
             records.append(_record(root, clip, parsers))
         except BadRowError as error:
             bad.append(Problem(error.kind, clip.where, str(error)))
-    said += _alike({record.category for record in records})
+    notes += _alike({record.category for record in records})
     if not records and not bad:
         bad.append(Problem("malformed", str(root), "holds no clip that has a class"))
     order = list(Split)
@@ -162,7 +162,7 @@ def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions)
         tuple(records),
         tuple(clip.clip_id or "" for clip in tested),
         problems=tuple(bad),
-        notes=tuple(said),
+        notes=tuple(notes),
         test_files=tuple(clip.file for clip in tested),
         closed=tuple(tree.closed),
     )
@@ -267,7 +267,7 @@ def _scored_on_test(
 ) -> list[FoundClip]:
     """Score the test clips that have a class where the data have no validation clips.
 
-    A share for validation, or labels of test clips that are asked for, leave them as they are.
+    A share for validation, or a request for the labels of test clips, leaves them as they are.
     """
     splits = {clip.split for clip in clips}
     tested = [c for c in clips if c.split is Split.TEST and c.category is not None]

@@ -79,8 +79,8 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
         notes += [note] if note else []
     problems: list[Problem] = []
     clips = [clip for path in lists for clip in _read_list(path, tree, problems)]
-    clips, said = with_class_names(clips, tree, problems)
-    notes += said
+    clips, more = with_class_names(clips, tree, problems)
+    notes += more
     notes += [f"{path.name} has no header: read as path and label" for path in lists]
     unread = [path for path in variants.lists if path not in lists]
     others = [path.relative_to(tree.root).as_posix() for path in unread]

@@ -183,13 +183,13 @@ def arrange(files: Sequence[str]) -> Arrangement:
     """
     tops = {file.split("/", 1)[0] for file in files if "/" in file}
     variants = _variants(tops)
-    said: dict[str, _Folders] = {}
+    folders_of: dict[str, _Folders] = {}
     forms = []
     for file in files:
         above = file.rpartition("/")[0]
-        if above not in said:
-            said[above] = _folders(above.split("/") if above else [], variants)
-        forms.append(_form(file, said[above]))
+        if above not in folders_of:
+            folders_of[above] = _folders(above.split("/") if above else [], variants)
+        forms.append(_form(file, folders_of[above]))
     by_clip: dict[tuple[str, ...], list[_Form]] = defaultdict(list)
     for form in forms:
         by_clip[form.placed.parts].append(form)
@@ -213,44 +213,44 @@ class _Folders:
     """What the folders above a clip say."""
 
     kept: tuple[str, ...]  # but those that name modalities
-    said: tuple[str, ...]  # those that do
+    named: tuple[str, ...]  # those that do
     modalities: tuple[str, ...]
 
 
 def _folders(folders: Sequence[str], variants: Collection[str]) -> _Folders:
     kept: list[str] = []
-    said: list[str] = []
+    named: list[str] = []
     modalities: list[str] = []
     for depth, folder in enumerate(folders):
         kind = kind_of(folder)
         is_said = _says_modality(kind, depth) or (depth == 0 and folder in variants)
         if is_said:
-            said.append(folder)
+            named.append(folder)
             modalities += [kind.modality] if kind.modality else []
         if not is_said:
             kept.append(folder)
         elif kind.split is not None:
             kept.append(str(kind.split))
-    return _Folders(tuple(kept), tuple(said), tuple(modalities))
+    return _Folders(tuple(kept), tuple(named), tuple(modalities))
 
 
 def _form(file: str, folders: _Folders) -> _Form:
     name = file.rpartition("/")[2]
     is_video = is_video_name(name)
     name = split_name(name)[0] if is_video else name
-    kept, said, modalities = list(folders.kept), list(folders.said), list(folders.modalities)
+    kept, named, modalities = list(folders.kept), list(folders.named), list(folders.modalities)
     by_folder = bool(modalities)
     called = None if is_video or name[-1:].isdigit() else kind_of(name)
     if called is not None and called.is_plain and called.modality:
         by_folder = True
-        said.append(name)  # the frames of `wave/1` lie in `wave/1/rgb`
+        named.append(name)  # the frames of `wave/1` lie in `wave/1/rgb`
         modalities.append(called.modality)
         kept += [name] if len(kept) < 2 else []
     else:
         stem, word = _ending(name) if is_video else (name, None)
         kept.append(stem)
         if word is not None:
-            said.append(word)
+            named.append(word)
             modalities.append(MODALITIES[word])
     others = [modality for modality in modalities if modality not in PICTURES]
     if others:
@@ -259,7 +259,7 @@ def _form(file: str, folders: _Folders) -> _Form:
         rank, what = int(RGB in modalities), "video"
     else:
         rank, what = 3 if FRAMES in modalities else 2, "frames"
-    return _Form(PlacedClip(file, tuple(kept)), tuple(said), by_folder, rank, what)
+    return _Form(PlacedClip(file, tuple(kept)), tuple(named), by_folder, rank, what)
 
 
 def _says_modality(kind: Kind, depth: int) -> bool:

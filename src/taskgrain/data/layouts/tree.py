@@ -30,7 +30,7 @@ from taskgrain.errors import ManifestError
 
 MAX_DEPTH = 12  # folders within folders
 TABLE_DEPTH = 3  # folders above a table
-MOST_TABLES = 1000  # in one folder; more are said of single clips
+MOST_TABLES = 1000  # in one folder; more are taken for files of single clips
 NUM_SHOWN = 3  # names in a note
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".lst", ".list")
 UNREAD_SUFFIXES = (".parquet", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".mat", ".xml", ".yaml")
@@ -150,7 +150,7 @@ def _tables(files: Sequence[str], videos: Sequence[str]) -> list[str]:
 
 
 class Tree:
-    """A dataset's folder. It is walked when something is first asked of it, and only once."""
+    """A dataset's folder. It is walked when it is first needed, and only once."""
 
     def __init__(self, root: Path) -> None:
         """Take the folder; nothing is read yet."""
@@ -163,7 +163,7 @@ class Tree:
 
     @property
     def is_walked(self) -> bool:
-        """Whether anything was asked of it that took a walk."""
+        """Whether the folder was walked."""
         return "found" in self.__dict__
 
     @cached_property

@@ -143,7 +143,7 @@ def read_v2(tree: Tree, options: LayoutOptions) -> Reading:
     problems: list[Problem] = []
     answered = _answers(reading, answers, problems)
     known = {record.clip_id for record in answered}
-    asked = [
+    unanswered = [
         (clip_id, file)
         for clip_id, file in zip(reading.test_ids, reading.test_files, strict=True)
         if clip_id not in known
@@ -151,8 +151,8 @@ def read_v2(tree: Tree, options: LayoutOptions) -> Reading:
     return replace(
         reading,
         records=(*reading.records, *answered),
-        test_ids=tuple(clip_id for clip_id, _ in asked),
-        test_files=tuple(file for _, file in asked),
+        test_ids=tuple(clip_id for clip_id, _ in unanswered),
+        test_files=tuple(file for _, file in unanswered),
         problems=(*reading.problems, *problems),
     )
 

@@ -1,4 +1,4 @@
-"""Pretrained weights on this machine, where they are kept by others; fetched only if asked.
+"""Pretrained weights on this machine, where their own libraries keep them; fetched only on request.
 
 Nothing here runs code of a file: pickles are read as tensors alone, Hugging Face's weights are
 safetensors.

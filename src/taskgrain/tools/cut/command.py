@@ -31,7 +31,7 @@ def _even(pixels: int) -> int:
 def cut(
     videos: Annotated[Path, typer.Argument(help="folder of footage, of any depth")],
     dataset: Annotated[Path, typer.Argument(help="where the dataset is written")],
-    task: Annotated[TaskChoice, typer.Option(help="what is to be told apart")],
+    task: Annotated[TaskChoice, typer.Option(help="what the two categories are")],
     seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="of a clip")] = 2.0,
     clips_per_file: Annotated[
         int, typer.Option(min=1, help="windows of a file at most; each becomes a clip of each side")

@@ -1,6 +1,6 @@
 """Look through a folder of footage, choose windows of its files, and cut them in bounded memory.
 
-Footage is seen at 12 frames a second, as `decode_clip` sees a clip, cut to the shape asked for. No
+Footage is seen at 12 frames a second, as `decode_clip` sees a clip, cut to their shape. No
 recording lies on both sides of the split.
 
 Shapes: S frames of a window, H W pixels.

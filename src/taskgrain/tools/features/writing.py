@@ -206,8 +206,8 @@ def _part(
         found = collect_places(read, _chained(first, numbered), device=reader.device)
         features = _reduced(reader, extraction, found)
         made = {"clip": np.array(features.clip_ids, np.str_), "features": features.features}
-    told = {"failed": failed, "truncated": truncated}
-    return {**made, "told": np.array(json.dumps(told, sort_keys=True), np.str_)}
+    outcome = {"failed": failed, "truncated": truncated}
+    return {**made, "told": np.array(json.dumps(outcome, sort_keys=True), np.str_)}
 
 
 def _chained(first: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
@@ -267,7 +267,7 @@ def _refuse_nothing(parts: Parts, header: Mapping[str, object]) -> None:
 
 
 def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> dict[str, object]:
-    told = [json.loads(str(part)) for part in parts.entries("told")]
+    outcomes = [json.loads(str(part)) for part in parts.entries("told")]
     return {
         "encoder": extraction.name,
         "data": extraction.data,
@@ -276,8 +276,8 @@ def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> d
         "steps": extraction.keeps_steps and reader.readout not in (None, *ONE_VECTOR),
         "sampling": asdict(reader.sampling),
         "fingerprint": key,
-        "failed": {clip: why for each in told for clip, why in each["failed"].items()},
-        "truncated": [clip for each in told for clip in each["truncated"]],
+        "failed": {clip: why for each in outcomes for clip, why in each["failed"].items()},
+        "truncated": [clip for each in outcomes for clip in each["truncated"]],
         **reader.facts,
     }
 
