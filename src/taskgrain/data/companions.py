@@ -90,7 +90,7 @@ def _read_hierarchy(
 
 
 def _placed(line: str, path: Path) -> Problem:
-    """Take "path:LINE: text" apart; a line that names no place is about the file."""
+    """Split "path:LINE: text" into place and text; without a line number the place is the file."""
     number, colon, text = line.removeprefix(f"{path}:").partition(": ")
     if line.startswith(f"{path}:") and colon and number.isdecimal():
         return Problem("hierarchy", f"{path}:{number}", text)
@@ -106,7 +106,7 @@ EXPECTED = 'an object {"clip", "state", "problem"}'
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """What the ledger says of one clip."""
+    """The ledger's line of one clip."""
 
     clip: str
     state: LedgerState
@@ -151,16 +151,16 @@ def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]
 
 
 def bytes_of(path: Path) -> int | None:
-    """Size of a video file, or of all that a folder of frames holds; None where there is none."""
+    """Return the bytes of a video file, or of a folder of frames in all; None if it is absent."""
     stamp = stamp_of(path)
     return None if stamp is None else stamp.bytes
 
 
 def is_stale(line: LedgerLine, path: Path) -> bool:
-    """Whether the video at `path` has another size or time than the one that was checked.
+    """Return whether the video at `path` has changed since it was checked, by size and time.
 
-    A copy of the dataset has other times: its broken clips are tried again, and fail again. What
-    somebody excluded is not tried for that; there the size alone counts.
+    A copy of the dataset has other times: its broken clips are tried again, and fail again. A clip
+    that somebody excluded is not tried again for its time; only its size counts.
     """
     if line.by_hand:
         return False

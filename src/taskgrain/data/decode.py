@@ -49,7 +49,7 @@ class DecodedClip:
     truncated: bool
     problem: str | None  # what is wrong with a truncated file
     frame_rate: float = FRAME_RATE  # of `frames`; halved where a long clip had to be thinned
-    note: str | None = None  # what is to be known of the frames, though nothing is wrong
+    note: str | None = None  # an oddity of the frames that is no fault
 
 
 def decode_clip(
@@ -70,8 +70,8 @@ def decode_clip(
 
     Args:
         path: of a video file, or of a folder of images, one a frame.
-        height: of the frames given back, pixels.
-        width: the same.
+        height: of the returned frames, pixels.
+        width: of the returned frames, pixels.
         frame_rate: frames a second.
         fit: whether the frame is stretched, or scaled by its displayed aspect and cut.
         limits: what the clip may cost.
@@ -92,8 +92,8 @@ def decode_sizes(
 ) -> list[DecodedClip]:
     """Decode a clip once, and bring its frames to each of several sizes.
 
-    Each size is as `decode_clip` decodes it alone, its frame rate included: `limits.kept_bytes`
-    are those of one size.
+    Each result equals that of `decode_clip` at that size, its frame rate included:
+    `limits.kept_bytes` applies to each size alone.
 
     Raises:
         ClipError: as `decode_clip`.
@@ -147,7 +147,7 @@ def _decode_folder(
 
 
 class _Grid(Generic[Coded]):
-    """Frames at regular times, filled from coded frames at any.
+    """Frames at regular times, filled from coded frames at irregular times.
 
     The time k / frame_rate belongs to the coded frame nearest to it; the last coded frame keeps
     the times that its own duration covers, and the first at least one.
@@ -181,7 +181,7 @@ class _Grid(Generic[Coded]):
         return self._rate / self._step
 
     def add(self, coded: Coded, at: float, duration: float) -> None:
-        """Take the next coded frame, which stands for `duration` from `at` on, in seconds."""
+        """Add the next coded frame, which is shown for `duration` seconds from `at` on."""
         if self._last is not None:
             middle = (self._last_at + at) / 2
             self._fill(self._last, ceil(middle * self._rate - 1e-6))
@@ -196,7 +196,7 @@ class _Grid(Generic[Coded]):
         return self._frames
 
     def _fill(self, coded: Coded, until: int) -> None:
-        """Return a coded frame every time k / frame_rate, k < until, that is not yet filled."""
+        """Write a coded frame to every time step k / frame_rate, k < until, that is still empty."""
         upto = -(-until // self._step)
         if upto <= self._count:
             return

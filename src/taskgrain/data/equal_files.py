@@ -22,7 +22,7 @@ MIDDLE_BYTES = 4096  # headers of files from one encoder are alike, their middle
 
 
 class EqualPair(NamedTuple):
-    """Two clips that are one: their places in the first list and in the second, and how."""
+    """Two equal clips: their places in the first and the second list, and how they are equal."""
 
     first: int
     second: int
@@ -30,7 +30,7 @@ class EqualPair(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What the file system says of a clip."""
+    """Size and inode of a clip."""
 
     bytes: int  # of a folder of frames: of all that it holds
     inode: tuple[int, int]  # device and number: equal for links to one file

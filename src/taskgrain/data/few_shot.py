@@ -245,7 +245,7 @@ def _with_split(
 
 
 def _listed(where: str, clip: str, name: str, *, split: Split | None = None) -> ListedClip:
-    """Take the id out of a path, and the split out of "test18"."""
+    """Read the id from a path, and the split from a class name such as "test18"."""
     file = PurePosixPath(clip.replace("\\", "/")).name
     clip_id = split_name(file)[0] if is_video_name(file) else file
     numbered = _NUMBERED.fullmatch(name)
@@ -271,7 +271,7 @@ def _split_of(path: Path, splits: set[Split | None]) -> Split | None:
 
 
 def _misnamed(clips: Iterable[ListedClip], category_of: Mapping[str, str]) -> list[str]:
-    """Find classes that no category is called as, and clips that are of another category."""
+    """Find class names that match no category, and clips that the dataset puts elsewhere."""
     names: dict[str, set[str]] = defaultdict(set)
     for category in category_of.values():
         names[plain_name(category)].add(category)

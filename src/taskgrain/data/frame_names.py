@@ -42,7 +42,7 @@ class Names:
     problem: str | None = None  # why the names tell no order
 
     def texts(self, index: int) -> tuple[str, ...]:
-        """Return what of a name is text."""
+        """Return the text parts of a name."""
         return tuple(str(part) for part in self.parts[index][::2])
 
     def numbers(self, index: int) -> tuple[Number, ...]:
@@ -118,7 +118,7 @@ def _order(names: Sequence[Parts]) -> list[int]:
 
 
 def _kind(rows: Sequence[Sequence[str]]) -> Literal["counter", "decimal", "unknown"]:
-    """Find what the numbers on both sides of a point are, in names with the same text."""
+    """Decide whether numbers around a point are counters or decimals, in names of the same text."""
     for column in zip(*rows, strict=True):
         pairs = [re.split("[.,_]", written) for written in column]
         fractions = [pair[1] if len(pair) > 1 else "" for pair in pairs]
@@ -157,7 +157,7 @@ def _spread(series: Sequence[Sequence[Number]]) -> float:
 
 
 def _read_hexadecimal(stems: Sequence[str], counted: Sequence[Parts]) -> Names | None:
-    """Read names whose last number is hexadecimal, in each of the series; None where none is."""
+    """Read names whose last number is hexadecimal, series by series; None if there is none."""
     if len(stems) > 2 and all(map(UUID.fullmatch, stems)):
         return Names(list(counted), _no_order(stems[0]))
     series: dict[tuple[str, str], list[int]] = defaultdict(list)
@@ -185,7 +185,7 @@ def _no_order(stem: str) -> str:
 
 
 def _hexadecimal(stems: Sequence[str], counted: Sequence[Parts], num_after: int) -> Names | None:
-    """Read names that differ in one hexadecimal number; None where it is none.
+    """Read names that differ in one hexadecimal number; None if they differ otherwise.
 
     Args:
         stems: names with the same text before and after the number.

@@ -48,7 +48,7 @@ class ClipFacts:
     truncated: bool
     problem: str | None  # what is wrong with a truncated clip
     sha: str  # BLAKE2b of the file's bytes, in hex; of a folder, of its images' names and bytes
-    note: str | None = None  # what is to be known of the frames, though nothing is wrong
+    note: str | None = None  # an oddity of the frames that is no fault
 
 
 def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts:
@@ -188,7 +188,7 @@ SECONDS_PER_IMAGE_MEGAPIXEL = 0.0055  # of JPEG images, which are decoded at a p
 
 @dataclass(frozen=True, slots=True)
 class ClipHeader:
-    """What a clip's file declares; it is believed, and may be wrong."""
+    """What a clip's file declares. It is not checked, and may be wrong."""
 
     seconds: float  # of video
     megapixels: float  # of all its frames together, as they are coded

@@ -30,7 +30,7 @@ def read_manifest(
 
 
 def manifest_of(reading: Reading) -> Manifest:
-    """Take a reading for the dataset that it is.
+    """Return the dataset of a reading without problems.
 
     Raises:
         ManifestError: if it has problems; it names up to ten.
@@ -82,7 +82,7 @@ def layout_of(root: Path) -> str:
     """Name the layout of the files below `root`.
 
     Raises:
-        ManifestError: if it is none that we know.
+        ManifestError: if the layout is unknown.
     """
     return _layout_of(Tree(root))
 

@@ -167,7 +167,7 @@ def read_clips(folder: Path, offset: int = 0) -> Iterator[PackedClip]:
 
 
 def packed_contents(folder: Path) -> dict[str, Content]:
-    """Return what tells the content of each clip that has frames in a packed store: id -> content.
+    """Return the content of each clip that has frames in a packed store: id -> content.
 
     Raises:
         RunError: if the store cannot be read.
@@ -188,7 +188,7 @@ def readable_clips(folder: Path) -> list[PackedClip]:
 
 
 def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:
-    """Find where in the list of clips each shard's begin."""
+    """Find the byte offset in the list of clips at which each shard's clips begin."""
     offsets, end = array("Q"), 0
     with (folder / "clips.jsonl").open("rb") as file:
         for number, line in enumerate(file):
@@ -199,7 +199,7 @@ def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:
 
 
 def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
-    """Phrase how the annotations changed: clips that are new, gone, or elsewhere."""
+    """Phrase how the annotations changed: clips that are new, gone, or in another file."""
     before = {clip.clip: clip.file for clip in held}
     now = {clip.clip: clip.file for clip in found}
     changes = [

@@ -62,7 +62,7 @@ RAW = Encoding()
 
 @dataclass(frozen=True, slots=True)
 class FrameFormat:
-    """What every frame of a store is like."""
+    """Size, encoding and scaling of every frame of a store."""
 
     height: int  # pixels
     width: int
@@ -149,7 +149,7 @@ def _rows_crc32(rows: object) -> int:
 
 
 def verify_shard(folder: Path, shard: int) -> str | None:
-    """Recompute the checksums of a shard: None if all is as it was written, else what is not."""
+    """Recompute the checksums of a shard; return the first problem, or None."""
     path = frames_path(folder, shard)
     try:
         index = _read_index(folder, shard)
@@ -167,7 +167,7 @@ def verify_shard(folder: Path, shard: int) -> str | None:
 
 
 def checksums(folder: Path, shards: int) -> Iterator[tuple[str, int, int]]:
-    """Yield of each clip that has frames its id, the bytes of its frames, and their CRC-32.
+    """Yield (id, bytes of its frames, their CRC-32) of each clip that has frames.
 
     Raises:
         RunError: if a shard is missing or not whole.

@@ -76,7 +76,7 @@ class Head:
 
 @lru_cache(1000)
 def column_name(written: str) -> str:
-    """Return how a column is looked up: '"File Name"' is file_name."""
+    """Return the name under which a column is looked up: '"File Name"' is file_name."""
     return _NO_WORD.sub("_", written.strip().strip("\"'#").strip().lower())
 
 
