@@ -1,4 +1,4 @@
-"""A clip in, its description out: what the command line, the study and the web application share.
+"""From a clip to its description, for the command line, studies and programs.
 
 Shapes: S stored frames of a clip, T frames that the model sees, H W pixels.
 """
@@ -52,7 +52,7 @@ NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What model.json says: all that it takes to use a checkpoint's weights."""
+    """The content of model.json: all that it takes to use a checkpoint's weights."""
 
     source: str
     seed: int
@@ -197,7 +197,7 @@ def load_model(
 
 
 def _untrained(description: ModelDescription, encoder: nn.Module | None) -> SourceModel:
-    """Build what a description describes, on its own encoder or on a given one."""
+    """Build the described model with untrained weights, on its own encoder or on yours."""
     level, vocabulary = description.level, description.vocabulary
     if encoder is None:
         assert description.shape is not None, "an encoder of the user's own is given"
@@ -213,7 +213,7 @@ def _untrained(description: ModelDescription, encoder: nn.Module | None) -> Sour
 
 @dataclass(frozen=True, slots=True)
 class NamedProbability:
-    """A class and how probable the model holds it, 0 to 1."""
+    """A class and its probability by the model, 0 to 1."""
 
     name: str
     probability: float
@@ -224,7 +224,7 @@ Ranking = tuple[NamedProbability, ...]  # most probable first
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model says of one clip; None where it was not trained for it."""
+    """The answers of a model for one clip; None where it was not trained for one."""
 
     clip: str
     groups: Ranking | None
@@ -241,7 +241,7 @@ class Predictor:
     """A loaded checkpoint that describes clips, and gives its encoder's features of them."""
 
     def __init__(self, model: SourceModel, description: ModelDescription, device: str) -> None:
-        """Take a loaded model; see `from_checkpoint`."""
+        """Keep a loaded model; see `from_checkpoint`."""
         self.description = description
         self._device = usable_device(device)
         self._model = model.to(self._device).eval()
@@ -263,7 +263,7 @@ class Predictor:
         return self._model
 
     def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
-        """Describe a video file; one that is cut off as far as it goes, which `problem` says.
+        """Describe a video file. A truncated file is described as far as it goes; see `problem`.
 
         Raises:
             ClipError: if it cannot be decoded.
@@ -290,7 +290,7 @@ class Predictor:
         top: int = 5,
         resize: bool = False,
     ) -> list[Description]:
-        """Describe clips; none gives no description.
+        """Describe clips; an empty list gives an empty list.
 
         Args:
             clips: uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, S >= 1 of any
@@ -343,7 +343,7 @@ class Predictor:
         return names
 
     def _batches(self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Iterator[Batch]:
-        """Yield what the model sees of the clips, so many at a time as memory is sure to hold."""
+        """Yield what the model sees of the clips, in batches that fit into memory."""
         for first in range(0, len(clips), CLIPS_AT_ONCE):
             some = slice(first, first + CLIPS_AT_ONCE)
             seen = [see_given(clip, self.description.sampling) for clip in clips[some]]

@@ -34,7 +34,7 @@ def describe(
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,
 ) -> None:
-    """Say what happens in clips: action groups, categories and a caption.
+    """Describe clips: action groups, categories and a caption.
 
     Of a folder every video in it is described, at any depth, in the order of names. A clip that
     cannot be read is named on standard error; the others are still described, and the exit code

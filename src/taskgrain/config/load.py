@@ -126,7 +126,7 @@ def _find(name: str, beside: Path) -> tuple[Path | Traversable, str]:
 
 
 def _resolve_roots(table: Table, folder: Path) -> None:
-    """Folders in a study file are meant from where the file stands."""
+    """Resolve the folders of a study file relative to that file."""
     data, targets = table.get("data"), table.get("targets")
     sections = [data, *targets] if isinstance(targets, list) else [data]
     for section in sections:
@@ -156,7 +156,7 @@ def _merge(base: Table, change: Mapping[str, object]) -> Table:
 
 
 def _with_own_hold_out(merged: Table, own: Mapping[str, object]) -> Table:
-    """Take what a study holds out of its sources from its own file alone, or whole from its parent.
+    """Read what a study holds out from its own file, or whole from its parent; never from both.
 
     A parent's is dropped where the study tests no held-out category. Its sources would learn fewer
     categories than there are, for nothing; and a dataset of the user's own need not have the level

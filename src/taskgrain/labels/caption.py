@@ -245,7 +245,7 @@ def caption_of(template: str, placeholders: Sequence[str], form: CaptionForm) ->
 
 
 def objects_of(placeholders: Sequence[str], form: CaptionForm) -> tuple[str, ...]:
-    """Write what fills each bracket in one of the forms; nothing for "template"."""
+    """Write the objects of a caption in one of the forms; () for "template"."""
     if form == "template":
         return ()
     rule = _RULES.get(form)

@@ -201,7 +201,7 @@ class Grains:
     """What a clip is called at every grain of a dataset."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        """Take the dataset's taxonomy."""
+        """Keep the dataset's taxonomy."""
         self.taxonomy = taxonomy
 
     @cached_property

@@ -23,7 +23,7 @@ MAX_TOKENS = 14
 class Coverage:
     """How much of some captions a vocabulary covers: counts, so that parts add up."""
 
-    num_tokens: int = 0  # words within the limit of a caption; the end is not counted
+    num_tokens: int = 0  # words within the limit of a caption, EOS not counted
     num_unknown: int = 0  # of those, words that the vocabulary lacks
     num_captions: int = 0
     num_whole: int = 0  # captions of known words alone, none of them cut off

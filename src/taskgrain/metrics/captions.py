@@ -188,7 +188,7 @@ def _nearest_length(length: int, references: Sequence[Words]) -> int:
 
 
 def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption]) -> SlotCounts:
-    """Count what templates and slots say: `num_parsed` and what follows it to `num_directed`.
+    """Count templates and slots: the fields from `num_parsed` up to `num_directed`.
 
     Slots are those of the reference that fits best.
     """

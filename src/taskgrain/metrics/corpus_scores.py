@@ -59,7 +59,7 @@ class TokenPairs:
     def __init__(
         self, candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
     ) -> None:
-        """Take the words of both.
+        """Count the words of candidates and references.
 
         Args:
             candidates: the words of one caption a clip; none is an empty caption.

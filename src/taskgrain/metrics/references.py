@@ -1,6 +1,7 @@
 """The reference captions of clips: what they mean by their templates, and the floors beside them.
 
-A floor is what scores without looking at a clip; every score is printed beside such captions.
+A floor is the score of captions that were written without looking at a clip; every score is printed
+beside floors.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ class ReferenceClip(NamedTuple):
 
 
 class CaptionReader:
-    """Parses captions by a dataset's templates; what its annotations say goes before."""
+    """Parses captions by a dataset's templates; its annotations take precedence."""
 
     def __init__(self, clips: Iterable[ReferenceClip]) -> None:
-        """Learn the templates of clips, and what their annotated captions mean."""
+        """Collect the templates of clips, and the meanings of their annotated captions."""
         clips = list(clips)
         templates = {clip.template: None for clip in clips if clip.template is not None}
         self.has_templates = bool(templates)

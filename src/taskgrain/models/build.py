@@ -134,7 +134,7 @@ def add_readouts(
     decoder_shape: DecoderShape = COMPACT_DECODER,
     seed: int,
 ) -> SourceModel:
-    """Put a head, a decoder or both on an encoder, which may be anyone's; see `SourceModel`.
+    """Put a head, a decoder or both on any encoder; see `SourceModel`.
 
     Raises:
         ValueError: if the encoder has no width.

@@ -183,7 +183,7 @@ class CaptionDecoder(nn.Module):
         return DecoderState(condition, hidden=first, cell=first, memory=memory)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Take one more token; what came before is in the state and is not computed again.
+        """Read one more token; the state holds the prefix, which is not computed again.
 
         Args:
             token: long (B,), the last token.
@@ -275,7 +275,7 @@ class CaptionDecoder(nn.Module):
 
 
 def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Take one step of an LSTM, with its gates in torch's order: input, forget, cell, output.
+    """Compute one step of an LSTM, with its gates in torch's order: input, forget, cell, output.
 
     Args:
         gates: float (B, 4 P), before their nonlinearities.

@@ -42,7 +42,7 @@ DTYPE_NAMES = {
 
 
 def find_checkpoint(folder: Path | str) -> Path:
-    """Find the checkpoint folder that is meant: a folder that is one, or holds but one.
+    """Find a checkpoint folder: the folder itself, or the only one in it.
 
     Of a training, its last checkpoint is taken before its best, as transfer does by default.
 
@@ -122,7 +122,7 @@ def check_fit(module: nn.Module, path: Path) -> None:
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights of which one is infinite or NaN: everything after would be too.
+    """Refuse weights that are NaN or infinite: everything computed from them would be too.
 
     Raises:
         CheckpointError: naming the first such weight, in the order given.
@@ -137,7 +137,7 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_part(module: nn.Module, path: Path, prefix: str) -> LeftOut:
-    """Fill a module with one part of stored weights; that part fits wholly, or nothing is done.
+    """Fill a module with one part of stored weights, or leave it as it was if they do not fit.
 
     Args:
         module: a part of a model, such as its encoder.

@@ -20,7 +20,7 @@ __all__ = ["LAYOUTS", "Layout", "LayoutOptions", "recognise"]
 _SOMETHING_V1 = twentybn.TwentyBn("something-something-v1", "something-something-v1")
 _JESTER = twentybn.TwentyBn("jester-v1", "jester")
 
-# In the order in which they are tried: what asks for the most particular names goes first.
+# In the order in which they are tried: the layout with the most particular names goes first.
 LAYOUTS: dict[str, Layout] = {
     "something-something-v2": Layout(
         "something-something-v2",
@@ -91,7 +91,7 @@ def recognise(tree: Tree) -> str | None:
 
 
 def _nearly(tree: Tree) -> list[str]:
-    """Phrase what lacks for each layout that the files are nearly of."""
+    """Phrase what is missing, for each layout that the files nearly fit."""
     reasons = []
     found = lists.find_lists(tree)
     if found:

@@ -24,7 +24,7 @@ Parts = tuple[str, ...]  # folders of a clip, and its name
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """What the folders of a clip say."""
+    """A clip with the class and the split that its folders name."""
 
     clip: PlacedClip
     category: str | None

@@ -71,7 +71,7 @@ def _has_segments(table: ClipTable) -> bool:
 
 
 def _merged(clips: Sequence[FoundClip]) -> list[FoundClip]:
-    """Join rows that say the same of one clip: of "all.csv" and "train.csv" the split counts."""
+    """Join equal rows of one clip: of "all.csv" and "train.csv" the split is taken."""
     held: dict[tuple[str | None, str, str | None], FoundClip] = {}
     others: list[FoundClip] = []
     for clip in clips:

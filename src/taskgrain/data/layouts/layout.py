@@ -52,7 +52,7 @@ class LayoutOptions:
 
     @property
     def share_words(self) -> str:
-        """Phrase how many that is."""
+        """Phrase the share of clips that validate."""
         if self.validation_share is None:
             return "a fifth of each class, or up to five clips of a small one,"
         return f"{self.validation_share:g} of each class"
@@ -99,12 +99,12 @@ _NO_ID_LETTER = re.compile(r"[^\w.-]+", re.UNICODE)
 
 @dataclass(frozen=True, slots=True)
 class FoundClip:
-    """A clip as a layout finds it."""
+    """A clip as a layout finds it, before it has an id and a split."""
 
     file: str  # relative to the root, with slashes
     where: str  # "file:line", or the clip's own path: what a problem names
-    category: str | None  # with or without brackets; None where nobody says
-    split: Split | None = None  # None where nobody says
+    category: str | None  # with or without brackets; None where it is not known
+    split: Split | None = None  # None where it is not known
     captions: tuple[str, ...] = ()  # none: made from the category
     placeholders: tuple[str, ...] | None = None  # None: read from the caption
     clip_id: str | None = None  # None: made from the path
@@ -122,7 +122,7 @@ class Findings:
 
 
 def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions) -> Reading:
-    """Make the dataset; a clip with something wrong is left out and its problem listed."""
+    """Build the reading of a dataset; an invalid clip is left out and its problem listed."""
     root = tree.root
     bad = list(found.problems)
     notes = [*found.notes, *tree.notes(found.used), *_unnamed(tree, found)]
@@ -209,7 +209,7 @@ def _hash(text: str) -> str:
 
 
 def _with_ids(clips: Sequence[FoundClip]) -> list[FoundClip]:
-    """Return an id to those that have none; where two would be equal, both get a hash."""
+    """Assign an id to clips without one; two that would be equal both get a hash."""
     made = [made_id(clip.file) if clip.clip_id is None else clip.clip_id for clip in clips]
     # Without regard to case: some file systems know none, and ids are names of files.
     times = Counter(clip_id.casefold() for clip_id in made)
@@ -248,7 +248,7 @@ def _unnamed(tree: Tree, found: Findings) -> list[str]:
 
 
 def _with_split_folders(clips: Sequence[FoundClip], notes: list[str]) -> list[FoundClip]:
-    """Take the splits that the folders of the clips are called after, where nothing else says any.
+    """Read splits from the names of the clips' folders, where nothing else names a split.
 
     One of them has to be for training, and all clips have to lie in such folders.
     """
@@ -341,13 +341,13 @@ def _draw(seed: int, clip_id: str) -> bytes:
 
 
 class _Parsers:
-    """One parser a template: making one takes longer than using it."""
+    """One parser for each template: making a parser takes longer than using it."""
 
     def __init__(self) -> None:
         self._parsers: dict[str, CaptionParser] = {}
 
     def objects(self, template: str, caption: str) -> tuple[str, ...] | None:
-        """Read from a caption what fills the brackets; None if it is no such sentence."""
+        """Read from a caption what fills the brackets of a template; None if it does not fit."""
         if template not in self._parsers:
             self._parsers[template] = CaptionParser([template])
         parsed = self._parsers[template].parse(caption)

@@ -55,10 +55,10 @@ _QUOTED = re.compile(r'"([^"]*)"')
 
 
 def recognises(tree: Tree) -> bool:
-    """Whether such lists are there: one for training, and no more than one of each split.
+    """Return whether there are such lists: one for training, and at most one of each split.
 
-    Of several divisions by lists of the same names one is read. A single list of no split will
-    do, but where folders say the class of each clip.
+    Of several divisions into lists of the same names, one is read. A single list without a split
+    is enough, unless folders name the class of each clip.
     """
     variants = _variants(tree)
     return bool(variants.divisions) or (variants.is_alone and not folders.recognises(tree))

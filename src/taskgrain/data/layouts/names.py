@@ -60,7 +60,7 @@ _WORD = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What a name says."""
+    """The split and the modality that a name names, and its other words."""
 
     split: Split | None
     modality: str | None
@@ -133,7 +133,7 @@ _OTHER = 10  # the rank of what shows no picture
 
 @dataclass(frozen=True, slots=True)
 class PlacedClip:
-    """A clip, and the folders that may say something of it."""
+    """A clip, and the folders that may name its class or split."""
 
     file: str  # relative to the root, with slashes
     parts: tuple[str, ...]  # its folders but those of modalities, and its own name
@@ -177,7 +177,7 @@ class _Form:
 
 
 def arrange(files: Sequence[str]) -> Arrangement:
-    """Choose one form of each clip: a video, then RGB, then frames; flow and depth are none.
+    """Choose one form of each clip: a video first, then RGB, then frames; never flow or depth.
 
     Where nothing but flow or depth is there, that is what the clips are.
     """
@@ -210,10 +210,10 @@ def arrange(files: Sequence[str]) -> Arrangement:
 
 @dataclass(frozen=True, slots=True)
 class _Folders:
-    """What the folders above a clip say."""
+    """The folders above a clip: those that name a class or a split, and those of modalities."""
 
     kept: tuple[str, ...]  # but those that name modalities
-    named: tuple[str, ...]  # those that do
+    named: tuple[str, ...]  # those that name modalities
     modalities: tuple[str, ...]
 
 
@@ -263,14 +263,14 @@ def _form(file: str, folders: _Folders) -> _Form:
 
 
 def _says_modality(kind: Kind, depth: int) -> bool:
-    """Whether a folder is called after a modality; below the first, by no other word."""
+    """Return whether a folder is called after a modality; below the top level by no other word."""
     if kind.modality is None or kind.rest:
         return False
     return depth == 0 or kind.is_plain
 
 
 def _ending(stem: str) -> tuple[str, str | None]:
-    """Take "_rgb" or "_depth" off a video's name: the clip, and the word; None without one."""
+    """Split "_rgb" or "_depth" off a video's name: return the clip, and the word or None."""
     for mark in "_-.":
         clip, found, word = stem.rpartition(mark)
         word = word.casefold()

@@ -117,7 +117,7 @@ def _walk(folder: Path, parts: tuple[str, ...], seen: set[tuple[int, int]], out:
 
 
 def _add_files(parts: tuple[str, ...], files: Sequence[str], *, is_leaf: bool, out: Walk) -> None:
-    """Add what the files of one folder are."""
+    """Sort the files of one folder into clips, tables, images and hidden files."""
     videos = [name for name in files if is_video_name(name)]
     num_images = sum(map(is_image_name, files))
     path = "/".join(parts)
@@ -137,7 +137,7 @@ def _is_system(name: str) -> bool:
 
 
 def _tables(files: Sequence[str], videos: Sequence[str]) -> list[str]:
-    """Choose the files of one folder that may say something of many clips."""
+    """Choose the files of one folder that may annotate many clips."""
     found = [
         name
         for name in files
@@ -153,7 +153,7 @@ class Tree:
     """A dataset's folder. It is walked when it is first needed, and only once."""
 
     def __init__(self, root: Path) -> None:
-        """Take the folder; nothing is read yet."""
+        """Keep the folder; nothing is read yet."""
         self.root = root
 
     @cached_property
@@ -173,7 +173,7 @@ class Tree:
 
     @cached_property
     def index(self) -> ClipIndex:
-        """Finds clips by what annotations call them."""
+        """The clips by the names that annotations give them."""
         return ClipIndex((clip.file for clip in self.arrangement.clips), self.found.clips)
 
     @cached_property
@@ -232,18 +232,18 @@ class Tree:
 
 
 def _is_of_clips(name: str) -> bool:
-    """Whether a file that was not read may speak of the clips: a text, by the name of a split."""
+    """Return whether an unread file may annotate clips; a text only if its name names a split."""
     is_text = name.lower().endswith((".txt", ".yaml", ".xml"))
     return not is_text or kind_of(Path(name).stem).split is not None
 
 
 def shown(names: Sequence[str]) -> str:
-    """Name the first of several."""
+    """Join the first few names."""
     return ", ".join(islice(names, NUM_SHOWN)) + (", ..." if len(names) > NUM_SHOWN else "")
 
 
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:
-    """Return the first of some folders below `root` that there is."""
+    """Return the first of some folders below `root` that exists; None if none does."""
     return next((root / name for name in names if (root / name).is_dir()), None)
 
 
@@ -257,7 +257,7 @@ class ClipIndex:
     """
 
     def __init__(self, clips: Iterable[str], files: Iterable[str]) -> None:
-        """Take the clips, and every other form of them too, which only a whole path names."""
+        """Index the clips by name; the other files are found by their whole path alone."""
         self._files = set(files)
         self._by_name: dict[str, list[str]] = {}
         self._by_stem: dict[str, list[str]] = {}

@@ -40,7 +40,7 @@ class TwentyBn:
     """One dataset of this kind, by the name that all its files carry."""
 
     name: str  # "jester-v1"
-    layout: str  # what we call it
+    layout: str  # its name among our layouts
 
     def recognises(self, tree: Tree) -> bool:
         """Whether the training file and the folder of frames have this dataset's names."""
@@ -99,7 +99,7 @@ def _categories(path: Path, problems: list[Problem]) -> KnownNames | None:
 def _rows(
     path: Path, known: KnownNames | None, split: Split, problems: list[Problem]
 ) -> Iterator[tuple[str, str, str | None]]:
-    """Return where each row stands, its clip id, and its category (None in the test file)."""
+    """Yield each row's place, clip id, and category (None in the test file)."""
     for line in read_pairs(path, problems):
         where, cells = line.where, line.cells
         try:
@@ -179,7 +179,7 @@ def _files(root: Path) -> AnnotationFiles | None:
 
 
 def _answers(reading: Reading, path: Path, problems: list[Problem]) -> list[ClipRecord]:
-    """Make records of the test clips: the category is known, what fills it is not."""
+    """Make records of the test clips, whose category is known and whose placeholders are not."""
     file_of = dict(zip(reading.test_ids, reading.test_files, strict=True))
     records = []
     for line in read_pairs(path, problems):

@@ -178,7 +178,7 @@ def library_config(config: Mapping[str, object]) -> LibraryConfig:
 
 
 def stored_config(config: Mapping[str, object]) -> dict[str, object]:
-    """Fill a config up with what its kind takes for granted, as JSON, so that it stays the same.
+    """Complete a config with the defaults of its kind, as JSON, so that it stays the same.
 
     Raises:
         ConfigError: as `library_config`.
@@ -232,7 +232,7 @@ def _scaled(processor: Mapping[str, object], height: int, width: int) -> tuple[i
 
 
 def _normalisation(model: str, processor: Mapping[str, object]) -> tuple[Planes, Planes]:
-    """Compute mean and deviation of planes where white is 1, whatever scale the file speaks of."""
+    """Compute mean and deviation of planes where white is 1, whatever the scale of the file."""
     # Pixels that are not rescaled stay from 0 to 255.
     factor = processor.get("rescale_factor", 1 / WHITE) if processor.get("do_rescale", True) else 1
     shift = 1.0 if processor.get("offset") is True else 0.0  # ViViT: levels from -1 to 1

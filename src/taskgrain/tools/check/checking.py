@@ -111,7 +111,7 @@ def check_dataset(
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What is kept of the annotations while the videos are looked at."""
+    """What is kept of the annotations while the videos are decoded."""
 
     layout: str
     levels: Mapping[str, LevelCounts]
@@ -244,7 +244,7 @@ def run_inspection(
 def _tally(
     clips: _Clips, facts: FactsFolder, missing: set[int], findings: Findings
 ) -> tuple[list[LedgerLine], VideoCounts | None]:
-    """Go through the facts twice: only when all are counted is it known which are odd."""
+    """Go through the facts twice: which clips are odd is known only after all were counted."""
     lines = _missing(missing, clips, findings)
     for place, why in clips.excluded.items():
         findings.note("excluded", place, clips.ids[place], why)
@@ -271,7 +271,7 @@ def _tally(
 
 
 def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple[int, LedgerLine]]:
-    """List the clips without a file; only annotated ones are faults, as nothing else is used."""
+    """List the clips without a file; only annotated clips are faults, as no others are used."""
     lines = []
     for place in sorted(missing):
         clip_id, problem = clips.ids[place], f"{clips.files[place]}: no such file"
@@ -284,7 +284,7 @@ def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple
 
 
 def _facts(clips: _Clips, facts: FactsFolder, missing: set[int]) -> Iterator[tuple[int, FileFacts]]:
-    """Yield the place of each clip that has a file, and what was found in that."""
+    """Yield the place of each clip that has a file, and the facts of the file."""
     for bucket, places in clips.by_bucket(facts):
         known = facts.read(bucket, frozenset(clips.files[place] for place in places))
         for place in places:
@@ -317,7 +317,7 @@ class CheckPlace:
         self._claimed()
 
     def claim(self) -> None:
-        """Take the folder, which is locked, for the dataset.
+        """Claim the folder, which is locked, for the dataset.
 
         Raises:
             RunError: if another dataset's check is there, or a ledger that this one did not write.

@@ -162,9 +162,9 @@ def _read(path: Path, files: Collection[str]) -> dict[str, FileFacts]:
 def inspect_bucket(
     worker: Worker, root: Path, facts: FactsFolder, bucket: int, files: Sequence[str]
 ) -> None:
-    """Inspect those files of a bucket that are new or have changed; keep what is known.
+    """Inspect the files of a bucket that are new or have changed; keep the facts of the others.
 
-    Stopped in the middle, it has written what it did.
+    If it is stopped in the middle, the facts found so far are written.
     """
     known = facts.read(bucket, frozenset(files))
     mark = facts.under_way / str(os.getpid())
@@ -226,7 +226,7 @@ class Unnamed:
 
 
 def find_unnamed(root: Path, named: Collection[str]) -> Unnamed:
-    """Find every file below `root` that is not named, and is no image, text, table or sound.
+    """Find every file below `root` that no row names and that is no image, text, table or sound.
 
     Hidden files and folders are passed over, and so is what cannot be read; a folder of frames
     that is named is not entered.

@@ -211,7 +211,7 @@ def cut_windows(
 
 
 class _Movement:
-    """Tells the windows in which something moves; one window at a time is remembered."""
+    """Finds the windows in which something moves; it remembers one window at a time."""
 
     def __init__(self, windowing: Windowing) -> None:
         self.starts: list[int] = []
@@ -223,7 +223,7 @@ class _Movement:
         self._num_coded = 0  # frames that the window shows
 
     def see(self, image: NDArray[np.uint8], start: int, stop: int) -> None:
-        """Take the frame of the times start .. stop - 1: uint8 (H, W, 3)."""
+        """Add the frame of the times start .. stop - 1: uint8 (H, W, 3)."""
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
         small = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
         cells = np.asarray(small, np.float32)
@@ -272,7 +272,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """What becomes of one file of footage."""
+    """What is cut from one file of footage."""
 
     number: int  # in the list of all files
     footage: Footage

@@ -17,7 +17,7 @@ from taskgrain.errors import ManifestError, list_problems
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """A clip to be seen, whatever it is labelled."""
+    """A clip to extract features of, whatever its label is."""
 
     clip_id: str
     path: Path  # of the video file, or the folder of its frames
@@ -26,7 +26,7 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class ClipList:
-    """Clips in order, and what kind of folder they were found in."""
+    """Clips in order, and the layout of their folder."""
 
     layout: str | None  # None: no dataset, but a folder with videos in it
     clips: tuple[Clip, ...]

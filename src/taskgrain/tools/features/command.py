@@ -118,7 +118,7 @@ def _text(outcome: Outcome) -> str:
 
 @contextmanager
 def _following(num_clips: int, *, quiet: bool) -> Iterator[_Progress]:
-    """Show a bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet."""
+    """Show a bar on a terminal, a line now and then elsewhere, and nothing if quiet."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -128,7 +128,7 @@ def _following(num_clips: int, *, quiet: bool) -> Iterator[_Progress]:
 
 
 class _Progress:
-    """Counts clips as they are done, and says so."""
+    """Counts clips as they are done, and shows the count."""
 
     def __init__(self, num_clips: int, bar: Progress | None, *, quiet: bool) -> None:
         self._num_clips = num_clips
@@ -139,7 +139,7 @@ class _Progress:
         self._last_line = time.monotonic()
 
     def tell(self, line: str) -> None:
-        """Return what was found where the features go."""
+        """Print a line about the file that the features go to."""
         if not self._quiet:
             print(f"taskgrain: {line}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-"""Whatever gives features of clips: a checkpoint, a network from elsewhere, or no network at all.
+"""What computes features of clips: a checkpoint, a pretrained network, or no network at all.
 
 Shapes: B clips, T frames, T' steps, H W pixels, D width.
 """
@@ -45,7 +45,7 @@ class Wanted:
     encoder: str  # checkpoint folder, LIBRARY:NAME as torchvision:resnet18, or a key of PLAIN
     readout: Readout | None = None  # None: lstm-mean, where there are steps
     num_frames: int | None = None  # where the encoder takes any number; None: its own, or 16
-    weights: Weights = "cached"  # of a network from elsewhere
+    weights: Weights = "cached"  # of a pretrained network
     seed: int = 0  # of random weights
     device: str = "cpu"
 
@@ -62,7 +62,7 @@ class Reader:
 
 
 def open_reader(wanted: Wanted) -> Reader:
-    """Open whatever reads the clips.
+    """Open the encoder that reads the clips.
 
     Raises:
         ConfigError: if there is no such encoder, its files are not on this machine, or it cannot
@@ -181,5 +181,5 @@ def _sampling(wanted: Wanted, preparation: Preparation) -> FrameSampling:
 
 
 def _shown(shape: NetworkShape) -> dict[str, object]:
-    """Return which network it is; its folder is left out, for equal features in other places."""
+    """Return the shape of a network without its folder, so that other places give equal headers."""
     return asdict(replace(shape, model=Path(shape.model).name))

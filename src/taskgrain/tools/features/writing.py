@@ -47,14 +47,14 @@ from taskgrain.transfer.features import (
     write_feature_parts,
 )
 
-NO_BATCH = torch.zeros(0, dtype=torch.long)  # no label is looked at
+NO_BATCH = torch.zeros(0, dtype=torch.long)  # labels are not used
 Tell = Callable[[str], None]
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What features are to be made of."""
+    """Which features of which clips to extract."""
 
     name: str  # of the encoder, as it was given
     data: str  # folder of the clips, as it was given
@@ -65,7 +65,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the clips."""
+    """The written file, and the clips that failed or were truncated."""
 
     out: Path
     shape: tuple[int, ...]  # (N, D) or (N, T', D)
@@ -178,7 +178,7 @@ def _say_what_lies_there(out: Path, key: str, tell: Tell) -> None:
 def _part(
     reader: Reader, extraction: Extraction, clips: Sequence[Clip], advance: Advance
 ) -> dict[str, NDArray[np.generic]]:
-    """Make the features of some clips: those that failed are named, and have none."""
+    """Extract the features of some clips; clips that fail are named and have none."""
     failed: dict[str, str] = {}
     truncated: list[str] = []
 
@@ -238,7 +238,7 @@ def _decoded(clip: Clip, sampling: FrameSampling) -> DecodedClip:
 
 
 def _reduced(reader: Reader, extraction: Extraction, found: Arrays) -> FeatureSet:
-    """Keep of some clips' features what the read-out names, and of their steps what is wanted."""
+    """Reduce the features of some clips to the read-out, and to its steps or their mean."""
     if reader.readout is None:
         return feature_set([found], "output", reader.facts)
     features = read_out(
@@ -253,7 +253,7 @@ def _reduced(reader: Reader, extraction: Extraction, found: Arrays) -> FeatureSe
 
 
 def _refuse_nothing(parts: Parts, header: Mapping[str, object]) -> None:
-    """Refuse parts of which no clip could be read.
+    """Refuse parts without a clip that could be read.
 
     Raises:
         ResultError: naming up to ten of the clips.

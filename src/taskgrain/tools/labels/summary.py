@@ -1,4 +1,4 @@
-"""Sum up a dataset's labels at every grain: what they tell apart, in how many words and bits."""
+"""Sum up a dataset's labels at every grain: how many names, words and bits they have."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Read predictions and references from files of captions, in the forms that tools write.
 
-What one reads, the other does too: predictions are captions with one of each clip, and references
-have one or more. Only references may be a dataset's own rows (`train.json`, `validation.json`).
+Both are read from the same forms: predictions have one caption a clip, references one or more.
+Only references may be a dataset's own rows (`train.json`, `validation.json`).
 
 A file holds rows, each of which names its clip, or an object of captions by clip:
 

@@ -24,7 +24,7 @@ JAR_VARIABLE = "TASKGRAIN_METEOR_JAR"
 _JAR = Path("meteor") / "meteor-1.5.jar"
 _ARGUMENTS = ("-", "-", "-stdio", "-l", "en", "-norm")  # as coco-caption runs it
 _SEPARATOR = "|||"
-_SHOWN_LETTERS = 300  # of what Java complained
+_SHOWN_LETTERS = 300  # of the error output of Java
 
 
 class Meteor:

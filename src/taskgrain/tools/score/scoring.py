@@ -36,10 +36,10 @@ TOKENIZERS: Mapping[Tokenizer, Callable[[Sequence[str]], Sequence[tuple[str, ...
     "ptb": _treebank_words,
     "words": lambda captions: list(map(spoken_words, captions)),
 }
-"""How captions that stand in one file, in this order, become words."""
+"""How the captions of one file, in their order, become words."""
 CEILING = "first-reference"
 METEOR = "meteor"
-MANY = 0.5  # share of the references that are short, from which on a caution is given
+MANY = 0.5  # share of short references above which a warning is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What some captions scored, and what stands beside it; NaN where nothing could be counted."""
+    """The scores of some captions with intervals and floors; NaN where nothing could be counted."""
 
     values: Mapping[str, float]  # by score
     intervals: Mapping[str, Interval | None]  # by score; None where it would mislead
@@ -244,7 +244,7 @@ def cautions(
     has_floors: bool,
     has_intervals: bool,
 ) -> tuple[str, ...]:
-    """Return what the scores of some clips cannot show.
+    """Return warnings: what the scores of some clips cannot show.
 
     Args:
         true: the references of each clip.
