@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from taskgrain.config.networks import Encoder
+from taskgrain.config.learning import Encoder
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import build_from, recipe_from_json
 from taskgrain.models.model import check_encoder

@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from taskgrain.config.learning import Source
+from taskgrain.config.learning import Decoder, Encoder, Source
 from taskgrain.config.load import load_study
-from taskgrain.config.networks import Decoder, Encoder
 from taskgrain.config.settings import Study
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ConfigError

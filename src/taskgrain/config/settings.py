@@ -12,8 +12,7 @@ from pydantic import Field, model_validator
 
 from taskgrain.config.checked import Name, Part, Settings
 from taskgrain.config.clips import RESERVED_TARGETS, Augment, SourceData, Target, Video
-from taskgrain.config.learning import LADDER, Source, Train
-from taskgrain.config.networks import Decoder, Encoder
+from taskgrain.config.learning import LADDER, Decoder, Encoder, Source, Train
 from taskgrain.config.testing import FamilyEndpoint, Primary, Seal, Transfer
 
 

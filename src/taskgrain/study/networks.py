@@ -7,7 +7,7 @@ from itertools import count
 
 from torch import nn
 
-from taskgrain.config.networks import Decoder, Encoder
+from taskgrain.config.learning import Decoder, Encoder
 from taskgrain.config.settings import Study
 from taskgrain.errors import ConfigError, list_problems
 from taskgrain.models.build import (

@@ -7,7 +7,7 @@ import pytest
 
 from taskgrain.data.manifest import Split
 from taskgrain.errors import ManifestError
-from taskgrain.tools.features.clips import list_clips
+from taskgrain.tools.features.readers import list_clips
 from tests.making import moving_square, write_video
 
 

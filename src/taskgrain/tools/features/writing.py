@@ -22,8 +22,7 @@ from taskgrain.data.files import make_folder
 from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import ClipError, ResultError, list_problems
-from taskgrain.tools.features.clips import Clip, ClipList
-from taskgrain.tools.features.readers import Reader
+from taskgrain.tools.features.readers import Clip, ClipList, Reader
 from taskgrain.transfer.archive import (
     PART_CLIPS,
     Arrays,
