@@ -170,6 +170,7 @@ class _Grid(Generic[Coded]):
         self._count = 0  # frames kept
         frame_bytes = framing.height * framing.width * 3
         self._most = max(1, limits.kept_bytes // frame_bytes)
+        # Only a part of the limit is taken on trust: a damaged header may declare hours.
         room = min(max(1, round(expected * frame_rate)), 1 + self._most // EXPECTED_SHARE)
         self._frames = np.empty((room, framing.height, framing.width, 3), np.uint8)
         self._last: Coded | None = None
@@ -183,6 +184,9 @@ class _Grid(Generic[Coded]):
     def add(self, coded: Coded, at: float, duration: float) -> None:
         """Add the next coded frame, which is shown for `duration` seconds from `at` on."""
         if self._last is not None:
+            # The frame before keeps the steps up to the middle between the two: no step is further
+            # than half a gap from its frame. 1e-6: a step on the middle is the later frame's, and
+            # rounding must not change that.
             middle = (self._last_at + at) / 2
             self._fill(self._last, ceil(middle * self._rate - 1e-6))
         self._last, self._last_at = coded, at
@@ -200,12 +204,14 @@ class _Grid(Generic[Coded]):
         upto = -(-until // self._step)
         if upto <= self._count:
             return
+        # Halved as often as needed, the steps stay even and cover a clip of any length.
         while upto > self._most:
             self._thin()
             upto = -(-upto // 2)
         if upto <= self._count:
             return
         if upto > len(self._frames):
+            # By half again: a clip longer than declared is moved a few times, not at each frame.
             self._resize(min(self._most, max(upto, len(self._frames) * 3 // 2 + 8)))
         frame = self._frames[self._count]
         self._write(coded, frame)

@@ -152,6 +152,7 @@ def _spread(series: Sequence[Sequence[Number]]) -> float:
         for row in series
         for before, after in pairwise(sorted(set(row)))
     ]
+    # Of fewer steps each counts: leaving one out would make any two of them look steady.
     usual = sorted(steps)[: len(steps) - -(-len(steps) // 10) if len(steps) >= FEW else None]
     return float(np.std(usual) / np.mean(usual)) if usual else 0.0
 

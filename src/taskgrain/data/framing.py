@@ -159,6 +159,7 @@ def upright(frame: VideoFrame) -> Upright:
     mirrored = a * d < b * c
     if mirrored:
         a, b = -a, -b
+    # A turn by any angle is taken for the nearest quarter: the larger pair decides.
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Upright(mirrored, 0 if a + d > 0 else 2)
     return Upright(mirrored, 3 if b - c > 0 else 1)

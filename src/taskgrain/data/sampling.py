@@ -69,6 +69,7 @@ class Window:
 
 def generator_for(seed: int, epoch: int, name: str) -> np.random.Generator:
     """Make the generator of one (seed, epoch, clip id)."""
+    # A hash, and no generator that is drawn from clip by clip: the order of clips cannot matter.
     digest = hashlib.blake2b(f"{seed}/{epoch}/{name}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 

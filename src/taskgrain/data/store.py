@@ -190,6 +190,7 @@ def _read_index(folder: Path, shard: int) -> dict[str, Any]:
         if index["format"] != FORMAT:
             raise ValueError(f"format {index['format']}, expected {FORMAT}")
         end = 0
+        # Clips lie without a space between them: a damaged place would be another clip's frames.
         for clip in index["clips"]:
             if clip["frames"]:
                 if clip["offset"] != end or clip["bytes"] < 1:
@@ -315,6 +316,7 @@ class FrameStore:
         mapped = self._mapped.get(shard)
         if mapped is None:
             if len(self._mapped) >= MAX_MAPPED:
+                # Arrays that were handed out keep their mapping alive until they are dropped.
                 self._mapped.popitem(last=False)
             # A plain view: indexing the subclass costs more than copying a clip.
             mapped = np.memmap(frames_path(self.folder, shard), np.uint8, "r").view(np.ndarray)

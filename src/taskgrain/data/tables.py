@@ -241,6 +241,7 @@ def _dialect(lines: Sequence[str], most: int = 1000) -> Dialect:
     """
     first = lines[0] if lines else ""
     quote = "'" if first.startswith("'") and '"' not in first else '"'
+    # Known names of columns decide; without any, lines that are cut into equally many cells.
     best, best_score = Dialect(",", quote), (-1, -1.0, 0)
     for separator in (*SEPARATORS, " "):
         dialect = Dialect(separator, quote)

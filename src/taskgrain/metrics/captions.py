@@ -199,6 +199,7 @@ def _count_slots(reading: ParsedCaption | None, truths: Sequence[ParsedCaption])
     # Slots beyond the shorter of the two are counted as wrong through the number of slots.
     paired = [list(zip(objects, truth.objects, strict=False)) for truth in truths]
     right = [sum(phrase == true for phrase, true in pairs) for pairs in paired]
+    # Shares first, or a reference with many slots would win with few of them right.
     best = max(
         range(len(truths)),
         key=lambda index: (right[index] / max(len(truths[index].objects), 1), right[index]),

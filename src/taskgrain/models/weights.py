@@ -88,6 +88,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file(dict(tensors), path)
     except SafetensorError as error:
+        # safetensors keeps of an error of the system only its text, with the number in it.
         number = OS_ERROR.search(str(error))
         if number is None:
             raise OSError(f"{path}: cannot be written: {error}") from error
@@ -199,6 +200,7 @@ def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> Le
     """
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
+            # A slice reads the header alone: a wrong file of gigabytes is refused at once.
             found = {name: file.get_slice(name) for name in sorted(file.keys())}
             for name, tensor in expected.items():
                 if name not in found:

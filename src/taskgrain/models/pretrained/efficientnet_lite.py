@@ -57,6 +57,7 @@ class PaddedConvolution(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map float (N, C, h, w) to (N, C', h / stride, w / stride)."""
+        # TensorFlow pads what is lacking, the odd pixel at the end; torch pads both sides alike.
         lacking = self.kernel_size[0] - self.stride[0]
         before, after = lacking // 2, lacking - lacking // 2
         return super().forward(F.pad(images, (before, after, before, after)))

@@ -155,6 +155,7 @@ def find_jar(jar: Path | None = None) -> Path:
 
 
 def _text(words: Tokens) -> str:
+    # As a word it would shift the fields of the line, and METEOR would score other captions.
     return " ".join(word for word in words if word != _SEPARATOR)
 
 
