@@ -207,7 +207,7 @@ def test_a_damaged_shape_is_refused_by_name(change: dict[str, object], said: str
             {"network": "torchvision", "model": "a", "single_frame": True, "recurrent": True},
             "without LSTM",
         ),
-        ({"single_frame": True}, "belongs to a network from elsewhere"),
+        ({"single_frame": True}, "belongs to a pretrained network"),
     ],
 )
 def test_settings_that_would_do_nothing_are_refused(settings: dict[str, object], said: str) -> None:

@@ -110,7 +110,7 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     """Print the cells of a study with their seconds on a CPU, and what it takes anywhere.
 
     Where a folder of the user's own is not there yet, the cells are left out, and the cost is
-    that of the clips that the settings speak of.
+    that of the clips that the settings name.
     """
     from taskgrain.study.cost import estimate
     from taskgrain.study.datasets import SOURCE

@@ -150,7 +150,7 @@ class Source(Settings):
     def _has_a_task(self) -> Self:
         if self.is_frozen and self.encoder is None:
             raise ValueError(
-                'a source needs "classify", "caption" or both, or an "encoder" from elsewhere'
+                'a source needs "classify", "caption" or both, or a pretrained "encoder"'
             )
         if self.regrouped and self.classify in (None, CATEGORY):
             raise ValueError(
@@ -186,7 +186,7 @@ Widths = tuple[Annotated[int, Field(ge=1, le=4096)], ...]
 
 
 class Encoder(Settings):
-    """One encoder: the two-channel one, or a network from elsewhere by its name."""
+    """One encoder: the two-channel one, or a pretrained network by its name."""
 
     network: Literal["two-channel", "torchvision", "huggingface", "imagenet"] = Field(
         "two-channel",
@@ -233,10 +233,10 @@ class Encoder(Settings):
     )
     weights: Literal["cached", "download", "random"] = Field(
         "cached",
-        description="of a network from elsewhere: as on this machine, fetched if need be, or drawn",
+        description="of a pretrained network: as on this machine, fetched if need be, or drawn",
     )
     recurrent: bool = Field(
-        False, description="of a network from elsewhere: an LSTM over its steps, as lstm_width says"
+        False, description="of a pretrained network: an LSTM over its steps, as lstm_width says"
     )
     single_frame: bool = Field(
         False, description="of an image network: it sees the middle frame of a clip alone"
@@ -247,7 +247,7 @@ class Encoder(Settings):
         if self.network == "two-channel":
             if not self.spatial_widths and not self.temporal_widths:
                 raise ValueError("both channels are without layers; give at least one its widths")
-            _refuse_set(self, ELSEWHERE, "belongs to a network from elsewhere; set network")
+            _refuse_set(self, ELSEWHERE, "belongs to a pretrained network; set network")
             return self
         if not self.model:
             raise ValueError(f'network = "{self.network}" needs "model", the name of its network')

@@ -137,5 +137,5 @@ def _content_of(path: Path) -> bytes | None:
 
 
 def _images_of(folder: Path) -> list[Path]:
-    """List the images of a folder in natural order; a pipe, which would wait for ever, is none."""
+    """List the images of a folder in natural order, without pipes, which would wait for ever."""
     return [image for image in image_files(folder) if image.is_file()]

@@ -211,7 +211,7 @@ class CaptionParser:
     def meaning(self, template: str, objects: Sequence[str]) -> ParsedCaption:
         """Write a template and its objects, known from elsewhere, as `parse` would.
 
-        Objects become words; those that nobody could say before the cut are left out. Templates
+        Objects become words; words behind the cut are left out. Templates
         that cannot be distinguished have one name.
         """
         parts = _own_parts(template)

@@ -45,7 +45,7 @@ class CaptionCounts(NamedTuple):
     articles apart: "a small red cup" has the noun "cup" and the modifiers "small red".
 
     A direction is wrong where the caption says the opposite of every reference that says one:
-    "left to right" for "right to left". Saying no direction is no such error.
+    "left to right" for "right to left". A caption without a direction makes no such error.
     """
 
     num_clips: int = 0

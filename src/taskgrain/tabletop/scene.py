@@ -142,7 +142,7 @@ class Scene:
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """Name the objects that the template speaks of, in its order."""
+        """Name the objects of the template, in its order."""
         other = self.cover if self.template.startswith("Covering") else self.second
         return (self.main.text, other.text)[: placeholder_count(self.bracketed)]
 

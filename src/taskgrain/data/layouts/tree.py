@@ -312,7 +312,7 @@ class ClipIndex:
         """Find the clip of a name, with or without its suffix, in whatever folder it lies.
 
         Of several those in `videos/` go first, and of those in one folder WebM, as in
-        `index_videos`. None where there is none.
+        `index_videos`. None where no clip has the name.
 
         Raises:
             BadRowError: if several are as good.

@@ -26,7 +26,7 @@ NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 SEEN = 224  # pixels on a side
 SCALED = 256  # of the shorter edge, before the middle is cut out
 # Its makers' MEAN_RGB and STDDEV_RGB. The README beside the weights has torchvision's, which the
-# statistics in its norms contradict (docs/protocol.md, "Networks from elsewhere").
+# statistics in its norms contradict (docs/protocol.md, "Pretrained networks").
 GREY, CONTRAST = 127 / 255, 128 / 255
 
 

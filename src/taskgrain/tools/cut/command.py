@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class TaskChoice(StrEnum):
-    """What a target can ask of clips that nobody labelled."""
+    """The tasks that clips without labels can pose."""
 
     FORWARD_OR_REVERSED = "forward-or-reversed"
     REAL_OR_FROZEN = "real-or-frozen"

@@ -86,7 +86,7 @@ def open_reader(wanted: Wanted) -> Reader:
         if colon and library == known:
             if not model:
                 raise ConfigError(f"{wanted.encoder}: no name; expected as torchvision:resnet18")
-            return _from_elsewhere(wanted, WantedNetwork(known, model, wanted.weights), device)
+            return _pretrained(wanted, WantedNetwork(known, model, wanted.weights), device)
     return _from_checkpoint(wanted, device)
 
 
@@ -111,7 +111,7 @@ def _plain(wanted: Wanted, device: torch.device) -> Reader:
     )
 
 
-def _from_elsewhere(wanted: Wanted, network: WantedNetwork, device: torch.device) -> Reader:
+def _pretrained(wanted: Wanted, network: WantedNetwork, device: torch.device) -> Reader:
     encoder, shape = open_encoder(network, wanted.seed)
     facts: dict[str, object] = {"network": _shown(shape)}
     if wanted.weights == "random":
@@ -243,7 +243,7 @@ def list_clips(data: Path, split: Split | None = None) -> ClipList:
 
 
 def _layout(data: Path) -> str | None:
-    """Name the layout of a dataset; None of a folder that is none."""
+    """Name the layout of a dataset; None if the folder is no dataset."""
     try:
         return layout_of(data)
     except ManifestError:

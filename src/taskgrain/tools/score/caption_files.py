@@ -167,7 +167,7 @@ def read_clips(
     Args:
         path: of the file.
         problems: takes a line for each row that is left out.
-        predicted: whether they are predictions: "" is one, and a "label" is none.
+        predicted: whether they are predictions, which may be "" and are never read from "label".
 
     Raises:
         MalformedFileError: naming file and line, if the file is not JSON.
