@@ -258,14 +258,14 @@ def _split_of(path: Path, splits: set[Split | None]) -> Split | None:
     """Choose the split that is read."""
     named = _NAMED_AFTER.search(path.stem.lower())
     by_name = SPLITS[named[1]] if named else None
-    named = {split for split in splits if split is not None}
-    if len(named) < 2:
-        return next(iter(named), by_name)
+    found = {split for split in splits if split is not None}
+    if len(found) < 2:
+        return next(iter(found), by_name)
     for wanted in (by_name, Split.TEST):
-        if wanted in named:
+        if wanted in found:
             return wanted
     raise ManifestError(
-        f"{path}: holds clips of {' and '.join(sorted(named))}, and no test clips; give a list of "
+        f"{path}: holds clips of {' and '.join(sorted(found))}, and no test clips; give a list of "
         "one split"
     )
 
