@@ -7,9 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
 LINE_SECONDS = 15.0  # between two lines about how far it is
 
 
-class SplitChoice(StrEnum):
-    """Which clips of a dataset."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
-    ALL = "all"
+SplitName = Literal["train", "validation", "test", "all"]
 
 
 def features(
@@ -53,7 +46,7 @@ def features(
         int | None,
         typer.Option(min=1, max=512, help="of a clip, where the encoder takes any [default: 16]"),
     ] = None,
-    split: Annotated[SplitChoice, typer.Option(help="of a dataset")] = SplitChoice.ALL,
+    split: Annotated[SplitName, typer.Option(help="of a dataset")] = "all",
     download: Annotated[
         bool, typer.Option("--download", help="fetch published weights that are not there")
     ] = False,
@@ -80,7 +73,7 @@ def features(
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")
     check_writable(out)
-    clips = list_clips(data, None if split is SplitChoice.ALL else Split(split.value))
+    clips = list_clips(data, None if split == "all" else Split(split))
     wanted = Wanted(
         encoder,
         readout,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -32,22 +31,8 @@ _ROWS = {
     "unknown-rate": True,
 }
 _WIDTH = 19  # of a column
-
-
-class Tokenizer(StrEnum):
-    """What makes words of captions."""
-
-    PTB = "ptb"
-    WORDS = "words"
-
-
-class Form(StrEnum):
-    """The grain that both sides are brought to first."""
-
-    TEMPLATE = "template"
-    SIMPLIFIED = "simplified"
-    SIMPLIFIED_HEAD_NOUN = "simplified-head-noun"
-    FULL = "full"
+Tokenizer = Literal["ptb", "words"]
+Form = Literal["template", "simplified", "simplified-head-noun", "full"]
 
 
 def score(
@@ -62,10 +47,10 @@ def score(
     ] = None,
     tokenizer: Annotated[
         Tokenizer, typer.Option(help="words of BLEU, ROUGE-L, CIDEr-D: coco-caption's, or plain")
-    ] = Tokenizer.PTB,
+    ] = "ptb",
     form: Annotated[
         Form, typer.Option(help="bring predictions and references to this caption form first")
-    ] = Form.FULL,
+    ] = "full",
     meteor: Annotated[bool, typer.Option("--meteor", help="METEOR 1.5 too; needs Java")] = False,
     meteor_jar: Annotated[
         Path | None, typer.Option(help="meteor-1.5.jar [default: that of pycocoevalcap]")
@@ -75,9 +60,7 @@ def score(
     """Score captions, with intervals, floors and warnings."""
     from taskgrain.tools.score.scoring import ScoreSettings, score_files
 
-    settings = ScoreSettings(
-        tokenizer=tokenizer.value, form=form.value, meteor=meteor, meteor_jar=meteor_jar
-    )
+    settings = ScoreSettings(tokenizer=tokenizer, form=form, meteor=meteor, meteor_jar=meteor_jar)
     scores = score_files(predictions, references, training=training, settings=settings)
     if as_json:
         print(json.dumps(scores.to_json(), ensure_ascii=False, allow_nan=False))
