@@ -20,7 +20,7 @@ from taskgrain.models.model import ModelOutput
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """What each term counts for in the sum; a weight of 0 leaves the task out.
+    """The weight of each term in the sum; 0 leaves the task out.
 
     Label smoothing (Szegedy et al. 2016, section 7) takes a share of the probability of the true
     class or token and spreads it evenly over all.
@@ -173,7 +173,7 @@ def padding_as_ends(caption: Tensor) -> Tensor:
 def check_finite(
     terms: LossTerms, *, step: int, clip_ids: tuple[str, ...], on_validation: bool = False
 ) -> None:
-    """Stop a run whose loss is no number, before it spoils the weights or what is kept of them.
+    """Raise an error for a NaN or infinite loss, before it spoils the weights or a checkpoint.
 
     Raises:
         RunError: naming the step, the term and the clips of the batch.

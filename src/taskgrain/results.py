@@ -97,7 +97,7 @@ NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
 
 
 def less_target(target: str, minus_target: str | None) -> str:
-    """Name where a difference is read: "NEAR minus FAR" where it is taken less that on another."""
+    """Name the target of a difference: "NEAR minus FAR" for a difference of two differences."""
     return target if minus_target is None else f"{target}{LESS}{minus_target}"
 
 
@@ -242,7 +242,7 @@ def _line_of(row: ResultRow) -> str:
 
 @cache
 def _line_model() -> type[BaseModel]:
-    """Return what a line must hold: every column, of its type in `ResultRow`, and no other."""
+    """Build the model of a line: every column, of its type in `ResultRow`, and no other."""
     columns: dict[str, Any] = {
         name: (kind, ...) for name, kind in get_type_hints(ResultRow).items()
     }

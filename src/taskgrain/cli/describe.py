@@ -74,7 +74,7 @@ def describe(
 
 
 def _clips_at(path: Path) -> list[Path]:
-    """List the clips that a path stands for: itself, unless it is a folder of videos.
+    """List the clips at a path: the path itself, or the videos of a folder.
 
     Raises:
         ClipError: if a folder holds neither videos nor the frames of one.

@@ -96,7 +96,7 @@ def _absent(made: object, stored: object, location: Location) -> Iterator[str]:
 
 
 def no_keys(location: Location) -> list[str]:
-    """Return no known keys, where a key that is not known has no neighbours to suggest."""
+    """Return no keys, so that nothing is suggested for an unknown key."""
     return []
 
 

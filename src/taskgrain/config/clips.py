@@ -188,7 +188,7 @@ class Target(Settings):
 
 
 def _refuse_store_without_root(section: SourceData | Target) -> None:
-    """Refuse frames without the annotations that say what they show."""
+    """Refuse a store of frames without the dataset that annotates them."""
     if section.store is not None and section.root is None:
         raise ValueError('"store" needs "root", the dataset that it was packed from')
 

@@ -193,7 +193,7 @@ def _override(table: Table, override: str) -> None:
 
 
 def _sources(written: object, where: str) -> object:
-    """Replace the names of packaged sources by what they stand for."""
+    """Replace the names of packaged sources by their settings."""
     if written is None:
         written = [source.name for source in LADDER]
     if not isinstance(written, list):

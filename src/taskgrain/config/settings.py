@@ -1,4 +1,4 @@
-"""The settings of a study, as frozen models; every key of a study file is a field here or beside.
+"""The settings of a study, as frozen models: every key of a study file is a field of one of them.
 
 Modules below never see these: `study` turns them into plain arguments.
 """

@@ -96,7 +96,7 @@ class Taxonomy:
             ) from None
 
     def with_levels(self, levels: Mapping[str, Mapping[str, str]], *, where: str) -> Taxonomy:
-        """Add levels of the user's own, after those that there are.
+        """Add levels of the user's own behind the existing ones.
 
         Args:
             levels: level -> category -> its name there; every category of the taxonomy. Others
@@ -125,7 +125,7 @@ class Taxonomy:
         return Taxonomy(self.categories, {**self.levels, **added})
 
     def only(self, categories: Collection[str]) -> Taxonomy:
-        """Leave out every other category, and the names that then have none."""
+        """Keep only some categories, and the names that have one of them."""
         kept = [index for index, name in enumerate(self.categories) if name in categories]
         return Taxonomy(
             tuple(self.categories[index] for index in kept),

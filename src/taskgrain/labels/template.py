@@ -150,7 +150,7 @@ def _word_pattern(marks: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCaption:
-    """What a caption says: its template, and the words in each placeholder."""
+    """A caption, read: its template, and the words in each placeholder."""
 
     template: str
     objects: tuple[str, ...]
@@ -209,7 +209,7 @@ class CaptionParser:
         return None
 
     def meaning(self, template: str, objects: Sequence[str]) -> ParsedCaption:
-        """Write a template and its objects, known from elsewhere, as `parse` would.
+        """Write a known template and its objects as `parse` would.
 
         Objects become words; words behind the cut are left out. Templates
         that cannot be distinguished have one name.

@@ -25,7 +25,7 @@ CONDITION_GAIN = 4.0  # over the initialisation of He et al. for ReLU
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What attention looks at, one row a clip; made once a clip, not once a word."""
+    """Keys and values of the attention, one row a clip: computed once a clip, not once a word."""
 
     values: Tensor  # float (B, T', M), which attention sums
     keys: Tensor  # float (B, T', A), W f_t + b of each step
@@ -167,7 +167,7 @@ class CaptionDecoder(nn.Module):
         return logits
 
     def start(self, features: Tensor) -> DecoderState:
-        """Look at the clips, before any token.
+        """Compute the state of clips before any token.
 
         Args:
             features: float (B, T', D) from the encoder.
@@ -209,7 +209,7 @@ class CaptionDecoder(nn.Module):
     def _attend(
         self, words: Tensor, state: DecoderState, memory: Memory
     ) -> tuple[Tensor, DecoderState]:
-        """Go on word by word, since what a word looks for depends on those before it.
+        """Decode word by word, since the query of each word depends on the words before it.
 
         The first layer's gates are linear in what that layer sees, so that only the last term waits
         for the word before:

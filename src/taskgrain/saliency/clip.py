@@ -1,4 +1,4 @@
-"""A video file in, a picture of what its description rests on out.
+"""From a video file to a picture of the evidence for its description.
 
 Shapes: T frames that the model sees, H W pixels.
 """
@@ -83,7 +83,7 @@ def draw_explanation(
 def targets_of(
     model: SourceModel, description: ModelDescription, video: Tensor
 ) -> tuple[Target, ...]:
-    """Return what a model says of a clip, uint8 (T, H, W, 3): its class, then its words."""
+    """Return the targets of a clip, uint8 (T, H, W, 3): its class, then the words of a caption."""
     features = model.encoder(video[None].to(next(model.parameters()).device)).float()
     targets: list[Target] = []
     if model.head is not None and description.level is not None:
@@ -134,7 +134,7 @@ def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
 
 
 def _shown(clip: DrawnClip, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return the frames that the model saw, larger: what it saw of the clip and no more.
+    """Return the frames and the crop that the model saw, at the larger size.
 
     Args:
         clip: as `decode_to_draw` decodes it.

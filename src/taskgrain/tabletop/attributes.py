@@ -29,7 +29,7 @@ OPEN_ENDED = frozenset(("pushing", "pulling", "poking", "dropping", "turning", "
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a template says of a scene."""
+    """The attributes that a template determines."""
 
     verb: str
     direction: str | None = None  # in which the main thing, or the camera, moves
@@ -229,7 +229,7 @@ def attributes_of(scene: Scene) -> dict[str, str | None]:
 
 
 def kitchen_attributes(category: str) -> dict[str, str]:
-    """Return what a category of kitchenware says of the attributes that the source has too.
+    """Return the attributes that a category of kitchenware determines and the source has too.
 
     The source shows neither what fails nor a tool: its labels know nothing of these values.
     """

@@ -275,7 +275,7 @@ class Filmed(Protocol):
 
 
 def camera_path(scene: Filmed, moments: Floats, *, closing_zoom: float = 1.0) -> CameraPath:
-    """Move the camera: drift and sway in every clip, and the zoom that a script asks for."""
+    """Move the camera: drift and sway in every clip, and the zoom of the script."""
     camera = scene.camera
     share = np.linspace(-0.5, 0.5, scene.num_frames)
     swing = np.arange(scene.num_frames) * 0.9 + camera.sway_phase
@@ -307,7 +307,7 @@ def extent_of(thing: Thing) -> Extent:
 
 
 def cover_extent(scene: Scene) -> Extent:
-    """Measure the cover: as large as the main thing asks for."""
+    """Measure the cover: as large as the main thing needs."""
     main, wide = extent_of(scene.main), WIDTHS[scene.cover.noun]
     height = max(1.1 * main.height, 1.12 * main.width / wide, SPANS["small"] / wide)
     return Extent(wide * height, height)

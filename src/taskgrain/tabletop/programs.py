@@ -39,7 +39,7 @@ Program = Callable[[Stage], Script]
 
 
 def _beside_reach(stage: Stage, side: int) -> Reach:
-    """Come from a side at a flat angle: who pushes or pulls has no choice of side."""
+    """Come from a side at a flat angle: a hand that pushes or pulls cannot choose its side."""
     return Reach(side, stage.reach.pitch * 0.5)
 
 

@@ -44,7 +44,7 @@ class Thing:
 
     @property
     def text(self) -> str:
-        """Return it as a placeholder: "a small red cup", "an orange box"."""
+        """Return the thing as a placeholder: "a small red cup", "an orange box"."""
         words = [self.colour, self.noun]
         if self.size != "medium":
             words.insert(0, self.size)
@@ -163,7 +163,7 @@ class Scene:
 
     @classmethod
     def from_factors(cls, factors: Mapping[str, Factor]) -> Scene:
-        """Read a scene back; what else a row of factors.jsonl holds is left aside.
+        """Read a scene back; other keys of a row of factors.jsonl are ignored.
 
         Raises:
             ValueError: if a factor is missing or unknown.

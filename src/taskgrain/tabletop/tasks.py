@@ -36,7 +36,7 @@ class Task:
     given: Given = field(default_factory=dict)
 
     def value_of(self, values: Values) -> str | None:
-        """Return a scene's class; None where the task does not ask about the scene."""
+        """Return a scene's class; None where the task does not apply."""
         value = values[self.attribute]
         return value if value in self.classes and meets(values, self.given) else None
 
@@ -227,7 +227,7 @@ TASKS: dict[str, Task] = _by_name(
 
 
 def asked_of(scene: Scene) -> dict[str, str | None]:
-    """Return a scene's attributes, and its class in every task; None where there is none.
+    """Return a scene's attributes, and its class in every task; None where a task does not apply.
 
     A task that has an attribute's name asks for all of its values, so that both are the same.
     """

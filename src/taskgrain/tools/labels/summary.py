@@ -221,7 +221,7 @@ def _branches(
 
 
 def _forms(train: Iterable[ClipRecord]) -> tuple[CaptionForm, ...]:
-    """Return the caption forms that a study can learn: sentences without a template have one."""
+    """Return the caption forms that a study can learn; of free sentences there is one."""
     is_any_free = any(is_free(record.template, record.caption) for record in train)
     return ("full",) if is_any_free else CAPTION_FORMS
 
