@@ -82,8 +82,6 @@ def chosen_of(divisions: Sequence[str], options: LayoutOptions) -> tuple[str, st
 class Layout:
     """One layout. Reading lists what is wrong and raises nothing for it."""
 
-    name: str
-    summary: str  # one line, for --help
     recognises: Callable[[Tree], bool]  # from file names and headers alone
     read: Callable[[Tree, LayoutOptions], Reading]
 
