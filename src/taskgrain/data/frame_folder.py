@@ -5,11 +5,12 @@ Shapes: H W pixels of an image.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -182,3 +183,11 @@ def file_bytes(path: Path) -> Iterator[bytes]:
         while left > 0 and (piece := file.read(min(PIECE, left))):
             left -= len(piece)
             yield piece
+
+
+def digest_of(pieces: Iterable[bytes]) -> str:
+    """Return the BLAKE2b hash, 16 bytes in hex, of bytes that come in pieces."""
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -5,9 +5,7 @@ How long the clip is, how large its frames are, and whether the file is whole.
 
 from __future__ import annotations
 
-import hashlib
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from taskgrain.data.frame_folder import (
     IMAGE_FORMATS,
     UPRIGHT,
     FrameFolder,
+    digest_of,
     file_bytes,
     folder_bytes,
 )
@@ -61,7 +60,7 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
         if path.is_dir():
             return _inspect_folder(path, limits)
         with open_video(path, limits=limits) as video:
-            sha = _digest(file_bytes(path))
+            sha = digest_of(file_bytes(path))
             return _inspect_video(video, sha)
 
 
@@ -145,7 +144,7 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
         is_variable_rate=False,
         truncated=problem is not None,
         problem=problem,
-        sha=_digest(folder_bytes(folder.files, limits)),
+        sha=digest_of(folder_bytes(folder.files, limits)),
         note=folder.note,
     )
 
@@ -169,13 +168,6 @@ def _rate(starts: array[float], *, tick: float) -> tuple[float | None, bool]:
         even = np.linspace(starts[0], starts[-1], len(starts))
         steady = bool((np.abs(np.frombuffer(starts) - even) <= 1.01 * tick).all())
     return (len(starts) - 1) / span, not steady
-
-
-def _digest(pieces: Iterator[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 # Measured on one thread of an AVX2 CPU (docs/log.md, "Decoding by the headers"). Within a factor of

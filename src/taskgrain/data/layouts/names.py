@@ -138,11 +138,6 @@ class PlacedClip:
     file: str  # relative to the root, with slashes
     parts: tuple[str, ...]  # its folders but those of modalities, and its own name
 
-    @property
-    def folders(self) -> tuple[str, ...]:
-        """The folders alone."""
-        return self.parts[:-1]
-
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:

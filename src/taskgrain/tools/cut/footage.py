@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.files import missing_folder
-from taskgrain.data.frame_folder import file_bytes
+from taskgrain.data.frame_folder import digest_of, file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
 from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.manifest import Split
@@ -143,7 +143,7 @@ def look_at(path: Path, windowing: Windowing, advance: Callable[[float], None]) 
         ClipError: if it cannot be decoded at all.
     """
     with open_video(path, limits=LIMITS) as video:
-        sha = _sha(path)
+        sha = digest_of(file_bytes(path))
         framer = _framer(path, video, windowing)
         image = np.empty((windowing.height, windowing.width, 3), np.uint8)
         frames, movement = _Regular(video), _Movement(windowing)
@@ -249,13 +249,6 @@ class _Movement:
 def _framer(path: Path, video: VideoFile, windowing: Windowing) -> VideoFramer:
     framing = Framing(windowing.height, windowing.width, "crop")
     return VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=LIMITS)
-
-
-def _sha(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in file_bytes(path):
-        digest.update(piece)
-    return digest.hexdigest()
 
 
 FileState = Literal["whole", "truncated", "failed"]

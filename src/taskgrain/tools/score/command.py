@@ -12,24 +12,13 @@ import typer
 if TYPE_CHECKING:
     from taskgrain.tools.score.scoring import Scores
 
-# The scores in the order in which they should be read, and whether each is a share.
-_ROWS = {
-    "exact-match": True,
-    "template-accuracy": True,
-    "object-accuracy": True,
-    "noun-accuracy": True,
-    "modifier-accuracy": True,
-    "direction-errors": True,
-    "bleu-1": False,
-    "bleu-2": False,
-    "bleu-3": False,
-    "bleu-4": False,
-    "rouge-l": False,
-    "cider-d": False,
-    "meteor": False,
-    "length-ratio": False,
-    "unknown-rate": True,
-}
+# The scores in the order in which they should be read.
+_ROWS = (
+    *("exact-match", "template-accuracy", "object-accuracy", "noun-accuracy", "modifier-accuracy"),
+    *("direction-errors", "bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d", "meteor"),
+    *("length-ratio", "unknown-rate"),
+)
+_SHARES = frozenset((*_ROWS[:6], "unknown-rate"))  # shown in percent
 _WIDTH = 19  # of a column
 Tokenizer = Literal["ptb", "words"]
 Form = Literal["template", "simplified", "simplified-head-noun", "full"]
@@ -77,7 +66,8 @@ def _table(scores: Scores) -> str:
             "", "predictions", "95 % interval", *(name.replace("-", " ") for name in scores.floors)
         ),
     ]
-    for name, is_share in _ROWS.items():
+    for name in _ROWS:
+        is_share = name in _SHARES
         if name not in scores.values:
             lines.append(_line(name, "not computed"))
             continue
