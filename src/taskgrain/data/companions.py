@@ -22,6 +22,35 @@ from taskgrain.labels.hierarchy import parse_hierarchy
 
 FACTORS = "factors.jsonl"
 HIERARCHY = "hierarchy.csv"
+LEDGER = "ledger.jsonl"
+
+LedgerState = Literal["failed", "truncated", "excluded"]
+STATES: tuple[LedgerState, ...] = get_args(LedgerState)
+EXPECTED = 'an object {"clip", "state", "problem"}'
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerLine:
+    """The ledger's line of one clip."""
+
+    clip: str
+    state: LedgerState
+    problem: str
+    num_bytes: int | None  # of the video when it was checked; None where there was no file
+    by_hand: bool  # without "bytes": holds whatever the file is now
+    changed: int | None = None  # the video's time, in nanoseconds since 1970; None: not known
+
+    def to_json(self) -> dict[str, object]:
+        """Return the keys and values of the line, in their order."""
+        keys: dict[str, object] = {
+            "clip": self.clip,
+            "state": self.state,
+            "problem": printable(self.problem),
+        }
+        if self.by_hand:
+            return keys
+        keys["bytes"] = self.num_bytes
+        return keys if self.changed is None else {**keys, "changed": self.changed}
 
 
 def with_companions(reading: Reading) -> Reading:
@@ -95,37 +124,6 @@ def _placed(line: str, path: Path) -> Problem:
     if line.startswith(f"{path}:") and colon and number.isdecimal():
         return Problem("hierarchy", f"{path}:{number}", text)
     return Problem("hierarchy", str(path), line.removeprefix(f"{path}: "))
-
-
-LEDGER = "ledger.jsonl"
-
-LedgerState = Literal["failed", "truncated", "excluded"]
-STATES: tuple[LedgerState, ...] = get_args(LedgerState)
-EXPECTED = 'an object {"clip", "state", "problem"}'
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
-    """The ledger's line of one clip."""
-
-    clip: str
-    state: LedgerState
-    problem: str
-    num_bytes: int | None  # of the video when it was checked; None where there was no file
-    by_hand: bool  # without "bytes": holds whatever the file is now
-    changed: int | None = None  # the video's time, in nanoseconds since 1970; None: not known
-
-    def to_json(self) -> dict[str, object]:
-        """Return the keys and values of the line, in their order."""
-        keys: dict[str, object] = {
-            "clip": self.clip,
-            "state": self.state,
-            "problem": printable(self.problem),
-        }
-        if self.by_hand:
-            return keys
-        keys["bytes"] = self.num_bytes
-        return keys if self.changed is None else {**keys, "changed": self.changed}
 
 
 def read_ledger(root: Path) -> tuple[tuple[LedgerLine, ...], tuple[Problem, ...]]:
