@@ -36,6 +36,7 @@ REASONS = {
     "models/seeds.py": "train, study and pretrained networks draw from it, in no order of theirs",
     "cli/report.py": "the front door loads it at every start, so that it holds the options alone",
     "tools/export/command.py": "the front door loads it at every start, so that it loads no torch",
+    "tools/pack/command.py": "the front door loads it at every start, so that it loads no codec",
     "tools/render/command.py": "the front door loads it at every start, so that it loads no codec",
     "tools/render/rendering.py": "what the command runs, loaded only when it runs",
     **dict.fromkeys(
