@@ -61,7 +61,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # as `--help` li
     ("report", report, "Rebuild a run's report from its results"),
     ("compare", compare, "Compare features from any encoders"),
     ("features", features, "Write an encoder's features of clips"),
-    ("describe", describe, "Say what happens in clips, and where"),
+    ("describe", describe, "Describe what happens in clips, and where"),
     ("score", score, "Score captions"),
     ("check", check, "Find what is broken or odd in a dataset"),
     ("labels", labels, "Show a dataset's hierarchy and words"),
