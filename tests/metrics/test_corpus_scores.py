@@ -213,9 +213,11 @@ def test_a_very_long_caption_beside_short_ones_scores_as_it_should() -> None:
 
 
 def test_many_captions_are_compared_in_several_tables_and_none_is_lost() -> None:
-    short, long = ("a", "red", "cup"), tuple(f"w{n}" for n in range(1100))
-    said: list[Words] = [*[short] * 2100, long]
-    true: list[list[Words]] = [*[[("a", "cup", "w1")]] * 2100, [("w5", "x", "w900")]]
+    short: Words = ("a", "red", "cup")
+    long: Words = tuple(f"w{n}" for n in range(1100))
+    near: list[Words] = [("a", "cup", "w1")]
+    far: list[Words] = [("w5", "x", "w900")]
+    said, true = [*[short] * 2100, long], [*[near] * 2100, far]
     found = rouge_l(TokenPairs(said, true)).of_clips
     alone = [rouge_l(TokenPairs([said[n]], [true[n]])).value for n in (0, 2100)]
     assert found.tolist() == pytest.approx([*[alone[0]] * 2100, alone[1]], abs=EQUAL)

@@ -60,7 +60,7 @@ def test_the_outcome_is_printed_as_json(tmp_path: Path, capsys: pytest.CaptureFi
 def test_odd_sizes_are_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:
     app = typer.Typer()
     app.command()(cut)
-    task = f"--task={FROZEN.value}"
+    task = f"--task={FROZEN}"
     with pytest.raises(SystemExit) as stopped:
         app(["videos", "data", task, "--height", "97"])
     assert stopped.value.code == 2
