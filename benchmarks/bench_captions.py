@@ -21,8 +21,7 @@ from benchmarks.timing import best_seconds, children_seconds, command
 
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.template import fill, placeholder_count
-from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
-from taskgrain.metrics.ngrams import TokenPairs
+from taskgrain.metrics.corpus_scores import TokenPairs, bleu, cider_d, rouge_l
 
 CLIPS, FEW_CLIPS, ROUNDS, EQUAL = 25_000, 500, 3, 1e-9
 METRICS_WANTED, PROCESS_WANTED = 15.0, 2.5

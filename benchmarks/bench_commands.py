@@ -18,10 +18,10 @@ from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import build_vocabulary
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription
 from taskgrain.tabletop.dataset import WorldSpec, clip_path, plan, write_clip
+from tests.networks import build_model, compact_shape
 
 ROUNDS = 5
 BEYOND_TORCH = 0.7  # s

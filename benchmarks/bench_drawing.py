@@ -17,7 +17,7 @@ import cv2
 from benchmarks.table import Row, main_of
 from benchmarks.timing import best_seconds
 
-from taskgrain.data.encode import FRAME_RATE, VP9_OPTIONS
+from taskgrain.data.decode import FRAME_RATE, VP9_OPTIONS
 from taskgrain.tabletop.dataset import ClipPlan, World, WorldSpec, draw_clip, plan, write_clip
 from taskgrain.tabletop.film import Pixels
 

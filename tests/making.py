@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.results import ResultRow, Value, select
 from taskgrain.transfer.answers import Evaluation
 
 PUSH = "Pushing [something] from left to right"
@@ -85,3 +87,9 @@ def measured_as(evaluation: Evaluation, **changes: object) -> Evaluation:
     """Return an evaluation of another subject: `measured_as(one, seed=3)`."""
     subject = replace(evaluation.subject, **changes)  # type: ignore[arg-type]
     return replace(evaluation, subject=subject)
+
+
+def find(rows: Iterable[ResultRow], **criteria: Value) -> ResultRow:
+    """Return the one row whose columns equal all the criteria."""
+    (found,) = select(rows, **criteria)
+    return found

@@ -13,10 +13,9 @@ from taskgrain.decoding import (
     beam,
     greedy,
     score_alternatives,
-    score_captions,
-    score_choices,
 )
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
+from tests.networks import score_captions
 
 CPU = torch.device("cpu")
 VOCABULARY = 9
@@ -236,24 +235,6 @@ def test_padding_changes_no_likelihood() -> None:
     model = Chain(clips=1, vocabulary=6, seed=0)
     short = likelihoods(model, 0, [[4, EOS]])
     assert likelihoods(model, 0, [[4, EOS], [4, 5, 3, EOS]])[0] == short[0]
-
-
-def test_a_caption_without_its_beginning_has_no_likelihood() -> None:
-    model = Chain(clips=1, vocabulary=6, seed=0)
-    with pytest.raises(ValueError, match="BOS first"):
-        score_captions(model, model.start(), torch.tensor([[4, EOS]]))
-
-
-def test_every_choice_is_as_probable_as_scored_alone() -> None:
-    model = Chain(clips=3, vocabulary=6, seed=4)
-    captions = [[BOS, 4, EOS, PAD], [BOS, 5, 3, EOS], [BOS, EOS, PAD, PAD]]
-    found = score_choices(
-        model, model.start(), torch.tensor(captions), reorder=rows_of, batch_size=3
-    )
-    for clip in range(3):
-        alone = likelihoods(model, clip, [trimmed(caption[1:]) for caption in captions])
-        assert torch.allclose(found[clip], alone, rtol=0, atol=1e-12)
-    assert len({tuple(row) for row in found.tolist()}) == 3
 
 
 ALTERNATIVES = [

@@ -27,6 +27,29 @@ WITHOUT_TORCH = (
 FRONT_DOOR = "cli/main.py"  # the one module that imports annexes
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path.parent != ROOT or path.stem in LAYERS)
 NO_FILES = ("models", "decoding", "losses", "metrics")
+# Files below `SHORT` lines, each with why it is no part of a neighbour. `__init__.py` may be short.
+SHORT = 80
+REASONS = {
+    "__main__.py": "`python -m taskgrain` runs it, and must load nothing else first",
+    "version.py": "below everything: the command line reads it without loading the package",
+    "errors.py": "the whole hierarchy of errors, and nothing that a layer below it could need",
+    "models/seeds.py": "train, study and pretrained networks draw from it, in no order of theirs",
+    "cli/report.py": "the front door loads it at every start, so that it holds the options alone",
+    "tools/export/command.py": "the front door loads it at every start, so that it loads no torch",
+    "tools/pack/command.py": "the front door loads it at every start, so that it loads no codec",
+    "tools/render/command.py": "the front door loads it at every start, so that it loads no codec",
+    "tools/render/rendering.py": "what the command runs, loaded only when it runs",
+    **dict.fromkeys(
+        (
+            *("report/group_errors.py", "report/held_out.py", "report/palette.py"),
+            *("report/summary.py", "statistics/alarm.py", "statistics/holm.py"),
+            *("statistics/information.py", "statistics/power.py", "statistics/proportion.py"),
+            *("statistics/resamples.py", "statistics/trend.py", "study/changes.py"),
+            *("study/pace.py", "study/score_rows.py", "train/calibrate.py", "train/memory.py"),
+        ),
+        "to be merged",
+    ),
+}
 FILES_ALLOWED = {"models/weights.py", "models/pretrained/stored.py"}
 
 
@@ -107,3 +130,15 @@ def test_files_and_functions_stay_small() -> None:
             if isinstance(node, ast.FunctionDef):
                 length = (node.end_lineno or 0) - node.lineno
                 assert length <= 70, f"{path}: {node.name} has {length} lines"
+
+
+def test_a_short_file_has_a_reason_and_a_reason_has_a_short_file() -> None:
+    short = {
+        path.relative_to(ROOT).as_posix()
+        for path in ROOT.rglob("*.py")
+        if path.name != "__init__.py" and path.read_text(encoding="utf-8").count("\n") < SHORT
+    }
+    unexplained = short - REASONS.keys()
+    assert not unexplained, f"merge into a neighbour, or say why not: {sorted(unexplained)}"
+    settled = {name for name, reason in REASONS.items() if reason != "to be merged"}
+    assert settled <= short, f"no longer short: {sorted(settled - short)}"

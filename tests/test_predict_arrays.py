@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.framing import Fit
-from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import CheckpointError
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import CLIPS_AT_ONCE, Predictor
-from taskgrain.tools.features.clips import list_clips
-from taskgrain.tools.features.readers import Wanted, open_reader
+from taskgrain.tools.features.readers import Wanted, list_clips, open_reader
 from taskgrain.tools.features.writing import Extraction, write_clip_features
 from taskgrain.transfer.features import read_features
 from tests.making import moving_square
@@ -199,8 +197,3 @@ def test_loading_leaves_random_numbers_alone_and_is_the_same_each_time(
     assert torch.equal(torch.random.get_rng_state(), state)
     clip = moving_square(20, size=36)
     np.testing.assert_array_equal(first.features([clip]), second.features([clip]))
-
-
-def test_a_sampling_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="sampling has 'pace'; its entries are num_frames"):
-        FrameSampling.from_json({"pace": 3})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from taskgrain.errors import ResultError
-from taskgrain.results import COLUMNS, ResultRow, find, read_rows, select, write_rows
+from taskgrain.results import COLUMNS, ResultRow, read_rows, select, write_rows
 
 ROW = ResultRow(
     study="quick",
@@ -143,19 +143,12 @@ def test_a_missing_file_is_a_result_error_and_an_empty_one_has_no_rows(tmp_path:
     assert read_rows(tmp_path / "results.jsonl") == ()
 
 
-def test_find_gives_the_one_row_that_fits() -> None:
+def test_rows_are_selected_by_their_columns() -> None:
     wanted = replace(ROW, shots="all", draws=1)
-    assert find([ROW, wanted], shots="all", versus=None) == wanted
+    assert select([ROW, wanted], shots="all", versus=None) == (wanted,)
     assert select([ROW, wanted], target="kitchenware") == (ROW, wanted)
-
-
-def test_find_names_the_missing_row_and_what_ambiguous_ones_differ_in() -> None:
-    with pytest.raises(ResultError, match="no result has source='joint-full', shots=5"):
-        find([ROW], source="joint-full", shots=5)
-    with pytest.raises(ResultError, match=r"2 results have .*; they differ in seed"):
-        find([ROW, replace(ROW, seed=1)], source="categories")
     with pytest.raises(ValueError, match="'shot' is no column"):
-        find([ROW], shot=5)
+        select([ROW], shot=5)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ State = TypeVar("State")
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 """Token long (B,) and state to logits float (B, V) and the state after that token.
 
-The state carries all that was said before, so no step computes the prefix again.
+The state carries the whole prefix, so no step computes it again.
 """
 Reorder = Callable[[State, Tensor], State]
 """State and rows long (R,) to the state with those rows of it, in that order; rows may repeat."""
@@ -60,7 +60,7 @@ def greedy(
 
     Returns:
         long (B, L), L at most `max_tokens`, without BOS; PAD after EOS. A caption that reaches
-        `max_tokens` has no EOS. Of equal logits the lowest index is said.
+        `max_tokens` has no EOS. Of equal logits the lowest index is taken.
 
     Raises:
         ValueError: if `max_tokens` is below 1.
@@ -68,16 +68,16 @@ def greedy(
     _check_positive("max_tokens", max_tokens)
     token = torch.full((batch_size,), BOS, dtype=torch.long, device=device)
     is_finished = torch.zeros(batch_size, dtype=torch.bool, device=device)
-    said: list[Tensor] = []
+    tokens: list[Tensor] = []
     state = start
     for _ in range(max_tokens):
         logits, state = step(token, state)
         token = _allowed(logits).argmax(dim=1).masked_fill(is_finished, PAD)
-        said.append(token)
+        tokens.append(token)
         is_finished = is_finished | (token == EOS)
         if bool(is_finished.all()):
             break
-    return torch.stack(said, dim=1)
+    return torch.stack(tokens, dim=1)
 
 
 def beam(
@@ -91,9 +91,9 @@ def beam(
 ) -> Tensor:
     """Follow the most probable beginnings of each caption side by side; give the best whole one.
 
-    After each token the W most probable beginnings of a clip go on; one that said EOS keeps its
+    After each token the W most probable beginnings of a clip go on; one that has ended keeps its
     place without going on. Its score is the sum of its tokens' log-probabilities in nats, EOS
-    counted, PAD and BOS never said. It stops when every beam of every clip has ended.
+    counted; PAD and BOS are never chosen. It stops when every beam of every clip has ended.
 
     Args:
         step: gives the logits after one more token; fed B * W rows, the beams of a clip together.
@@ -116,7 +116,7 @@ def beam(
     first_row = torch.arange(batch_size, device=device)[:, None] * width  # (B, 1)
     state = reorder(start, (first_row // width).expand(-1, width).flatten())
     token = torch.full((batch_size * width,), BOS, dtype=torch.long, device=device)
-    said = torch.empty((batch_size, width, 0), dtype=torch.long, device=device)
+    tokens = torch.empty((batch_size, width, 0), dtype=torch.long, device=device)
     is_finished = torch.zeros((batch_size, width), dtype=torch.bool, device=device)
     # All beams begin alike: only the first may go on, or the others would repeat it.
     scores = torch.full((batch_size, width), float("-inf"), dtype=torch.float64, device=device)
@@ -129,45 +129,22 @@ def beam(
         parent, spoken = chosen // log_probs.shape[2], chosen % log_probs.shape[2]
         is_finished = is_finished.gather(1, parent)
         lengths = lengths.gather(1, parent) + ~is_finished
-        said = torch.cat(
-            [said.gather(1, parent[:, :, None].expand(-1, -1, said.shape[2])), spoken[:, :, None]],
+        tokens = torch.cat(
+            [
+                tokens.gather(1, parent[:, :, None].expand(-1, -1, tokens.shape[2])),
+                spoken[:, :, None],
+            ],
             dim=2,
         )
-        # A beam of probability 0 is there only where fewer than W tokens can be said.
+        # A beam of probability 0 is there only where fewer than W tokens can be chosen.
         is_finished = is_finished | (spoken == EOS) | scores.isneginf()
         if bool(is_finished.all()):
             break
         state = reorder(state, (first_row + parent).flatten())
         token = spoken.flatten()
     _, best = _best(scores / lengths.double() ** settings.length_penalty, 1)  # (B, 1)
-    caption = said.gather(1, best[:, :, None].expand(-1, -1, said.shape[2]))[:, 0]
+    caption = tokens.gather(1, best[:, :, None].expand(-1, -1, tokens.shape[2]))[:, 0]
     return caption[:, : int((caption != PAD).sum(1).max()) if batch_size else 0]
-
-
-def score_captions(step: Step[State], start: State, captions: Tensor) -> Tensor:
-    """Compute how probable given captions are, one a row; for ranking what might be said.
-
-    Args:
-        step: gives the logits after one more token.
-        start: the state before BOS, of B rows.
-        captions: long (B, L), BOS first, right-padded with PAD, as `Vocabulary.encode` gives.
-
-    Returns:
-        float64 (B,): the sum of the log-probabilities in nats of each caption's tokens after BOS,
-        among the tokens that can be said.
-
-    Raises:
-        ValueError: if a caption does not begin with BOS.
-    """
-    _check_begun(captions)
-    total = torch.zeros(captions.shape[0], dtype=torch.float64, device=captions.device)
-    state = start
-    for token, following in zip(captions.T[:-1], captions.T[1:], strict=True):
-        logits, state = step(token, state)
-        log_probs = _allowed(logits.double()).log_softmax(dim=1)
-        said = log_probs.gather(1, following[:, None])[:, 0]
-        total += said.masked_fill(following == PAD, 0.0)
-    return total
 
 
 def score_alternatives(
@@ -185,7 +162,7 @@ def score_alternatives(
 
     Returns:
         float64 (R, L - 1): the log-probability in nats of each token after BOS, among those that
-        can be said; 0 at padding. The sums of the rows are what `score_captions` gives.
+        can be chosen; 0 at padding. The sum of a row is the log-probability of its caption.
 
     Raises:
         ValueError: if a caption does not begin with BOS.
@@ -207,39 +184,13 @@ def score_alternatives(
     return found
 
 
-def score_choices(
-    step: Step[State], start: State, choices: Tensor, *, reorder: Reorder[State], batch_size: int
-) -> Tensor:
-    """Compute how probable each of the same captions is for each clip.
-
-    Args:
-        step: gives the logits after one more token; fed C rows at most, one clip at a time.
-        start: the state before BOS, of B rows.
-        choices: long (C, L), BOS first, right-padded with PAD.
-        reorder: picks rows of a state.
-        batch_size: B.
-
-    Returns:
-        float64 (B, C) log-probabilities in nats; see `score_captions`.
-
-    Raises:
-        ValueError: if a caption does not begin with BOS.
-    """
-    likelihoods = choices.new_zeros((batch_size, len(choices)), dtype=torch.float64)
-    for clip in range(batch_size):
-        clips = torch.full((len(choices),), clip, device=choices.device)
-        scores = score_alternatives(step, start, choices, clips, reorder=reorder)
-        likelihoods[clip] = scores.sum(dim=1)
-    return likelihoods
-
-
 def _check_begun(captions: Tensor) -> None:
     if captions.ndim != 2 or bool((captions[:, :1] != BOS).any()):
         raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
 
 
 def _allowed(logits: Tensor) -> Tensor:
-    """Rule out what is never said: float (B, V) logits to a copy of them."""
+    """Rule out the tokens of NEVER_SAID: float (B, V) logits to a copy of them."""
     allowed = logits.clone()
     allowed[:, list(NEVER_SAID)] = float("-inf")
     return allowed

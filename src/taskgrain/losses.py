@@ -20,7 +20,7 @@ from taskgrain.models.model import ModelOutput
 
 @dataclass(frozen=True, slots=True)
 class LossWeights:
-    """What each term counts for in the sum; a weight of 0 leaves the task out.
+    """The weight of each term in the sum; 0 leaves the task out.
 
     Label smoothing (Szegedy et al. 2016, section 7) takes a share of the probability of the true
     class or token and spreads it evenly over all.
@@ -66,10 +66,15 @@ class LossSums:
     @classmethod
     def of(cls, terms: LossTerms) -> LossSums:
         """Turn the means of a batch back into sums."""
-        said = 0.0 if terms.classification is None else float(terms.classification.detach())
-        told = 0.0 if terms.captioning is None else float(terms.captioning.detach())
+        classification_mean = (
+            0.0 if terms.classification is None else float(terms.classification.detach())
+        )
+        captioning_mean = 0.0 if terms.captioning is None else float(terms.captioning.detach())
         return cls(
-            said * terms.num_clips, terms.num_clips, told * terms.num_tokens, terms.num_tokens
+            classification_mean * terms.num_clips,
+            terms.num_clips,
+            captioning_mean * terms.num_tokens,
+            terms.num_tokens,
         )
 
     def __add__(self, other: LossSums) -> LossSums:
@@ -94,10 +99,10 @@ class LossSums:
 def joint_loss(
     output: ModelOutput, *, target: Tensor, caption: Tensor, weights: LossWeights
 ) -> tuple[Tensor, LossTerms]:
-    """Compare what a model said with what is true.
+    """Compare the output of a model with the labels.
 
     Args:
-        output: what the model said; teacher-forced where it captions.
+        output: of the model; teacher-forced where it captions.
         target: long (B,), 0 to K - 1; not looked at where classification has no weight.
         caption: long (B, L), BOS first, right-padded with PAD; likewise.
         weights: of the two terms.
@@ -168,7 +173,7 @@ def padding_as_ends(caption: Tensor) -> Tensor:
 def check_finite(
     terms: LossTerms, *, step: int, clip_ids: tuple[str, ...], on_validation: bool = False
 ) -> None:
-    """Stop a run whose loss is no number, before it spoils the weights or what is kept of them.
+    """Raise an error for a NaN or infinite loss, before it spoils the weights or a checkpoint.
 
     Raises:
         RunError: naming the step, the term and the clips of the batch.

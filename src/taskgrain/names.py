@@ -175,7 +175,7 @@ DETECTABLE = "detectable-difference"
 """The smallest mean difference that as many seeds find with a power of .8."""
 TREND = "trend"
 """The gain for each step from a classification level to the next finer one."""
-ALIGNMENT = "alignment"  # how much of a task a source's labels speak of, 0 to 1
+ALIGNMENT = "alignment"  # how much of a task a source's labels determine, 0 to 1
 ALIGNMENT_GAIN = "alignment-gain"  # that of one source less that of another
 ALIGNMENT_GAIN_IF_SHOWN = "alignment-gain-if-shown"  # had the source shown every value of the task
 

@@ -1,4 +1,4 @@
-"""A clip in, its description out: what the command line, the study and the web application share.
+"""From a clip to its description, for the command line, studies and programs.
 
 Shapes: S stored frames of a clip, T frames that the model sees, H W pixels.
 """
@@ -16,20 +16,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from taskgrain.config.checked import read_as
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import DecodedClip
-from taskgrain.data.given import check_clips, names_of, see_given
-from taskgrain.data.sampling import FrameSampling, decode_stored
+from taskgrain.data.sampling import FrameSampling, check_clips, decode_stored, names_of, see_given
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, TaxonomyError
-from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm
+from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
-from taskgrain.labels.template import WORDS
+from taskgrain.labels.template import Words
 from taskgrain.labels.vocabulary import Vocabulary
-from taskgrain.models.build import COMPACT_DECODER, DecoderShape, add_readouts
+from taskgrain.models.build import (
+    COMPACT_DECODER,
+    DecoderShape,
+    EncoderRecipe,
+    add_readouts,
+    build_from,
+    recipe_from_json,
+)
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.pretrained.encoder import NetworkShape
-from taskgrain.models.recipes import EncoderRecipe, build_from, recipe_from_json
 from taskgrain.models.weights import FirstWeightsLeftOut, check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
@@ -40,23 +46,23 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # of model.json
 CLIPS_AT_ONCE = 16  # that are read together
-READOUT: Readout = "lstm-mean"  # what transfer reads where nothing else is asked for
+READOUT: Readout = "lstm-mean"  # what transfer reads by default
 NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
 
 
 @dataclass(frozen=True, slots=True)
 class ModelDescription:
-    """What model.json says: all that it takes to use a checkpoint's weights."""
+    """The content of model.json: all that it takes to use a checkpoint's weights."""
 
     source: str
     seed: int
     shape: EncoderRecipe | None  # None for an encoder of the user's own
     taxonomy: Taxonomy
-    level: str | None  # what the head tells apart
-    form: CaptionForm | None  # what the decoder says
+    level: str | None  # whose names are the head's classes
+    form: CaptionForm | None  # of the captions
     vocabulary: Vocabulary | None
     sampling: FrameSampling
-    decoder_shape: DecoderShape = COMPACT_DECODER  # not looked at where nothing is said
+    decoder_shape: DecoderShape = COMPACT_DECODER  # without a vocabulary it is not used
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.summary}>"
@@ -108,54 +114,52 @@ class ModelDescription:
             raise CheckpointError(f"{path}: not JSON: {error}") from error
         try:
             return cls._of(stored)
-        except (KeyError, TypeError, ValueError, TaxonomyError, CheckpointError) as error:
-            said = f"no {error}" if isinstance(error, KeyError) else str(error)
-            raise CheckpointError(f"{path}: {said}; expected what a study wrote") from error
+        except (ValueError, TaxonomyError, CheckpointError) as error:
+            raise CheckpointError(f"{path}: {error}; expected what a study wrote") from error
 
     @classmethod
-    def _of(cls, stored: dict[str, object]) -> ModelDescription:
-        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+    def _of(cls, entries: object) -> ModelDescription:
+        if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError(
                 f"its format is not {FORMAT}: it is no checkpoint, or one of another version of "
                 "taskgrain, with which it can be used"
             )
-        encoder, decoder = stored["encoder"], stored.get("decoder")
-        sampling, level = stored["sampling"], stored["level"]
-        if not (
-            isinstance(sampling, dict)
-            and isinstance(encoder, dict | None)
-            and isinstance(decoder, dict | None)
-        ):
-            raise ValueError("encoder, decoder and sampling are not JSON objects")
-        taxonomy = Taxonomy.from_json(stored["taxonomy"])
-        if level is not None:
-            taxonomy.names(str(level))  # refuses a level that it lacks
-        form, vocabulary = _spoken(stored)
+        stored = read_as(_Stored, entries)
+        if stored.level is not None:
+            stored.taxonomy.names(stored.level)  # refuses a level that it lacks
+        of_decoder = (stored.caption, stored.vocabulary, stored.words, stored.decoder)
+        if None in of_decoder and any(each is not None for each in of_decoder):
+            raise ValueError("caption, vocabulary, words and decoder: expected all four, or none")
+        vocabulary = None
+        if stored.vocabulary is not None and stored.words is not None:
+            vocabulary = Vocabulary(stored.vocabulary, stored.words)
         return cls(
-            source=str(stored["source"]),
-            seed=int(str(stored["seed"])),
-            shape=None if encoder is None else recipe_from_json(encoder),
-            taxonomy=taxonomy,
-            level=None if level is None else str(level),
-            form=form,
+            source=stored.source,
+            seed=stored.seed,
+            shape=None if stored.encoder is None else recipe_from_json(stored.encoder),
+            taxonomy=stored.taxonomy,
+            level=stored.level,
+            form=stored.caption,
             vocabulary=vocabulary,
-            sampling=FrameSampling.from_json(sampling),
-            decoder_shape=COMPACT_DECODER if decoder is None else DecoderShape.from_json(decoder),
+            sampling=stored.sampling,
+            decoder_shape=stored.decoder or COMPACT_DECODER,
         )
 
 
-def _spoken(stored: Mapping[str, object]) -> tuple[CaptionForm | None, Vocabulary | None]:
-    """Read what the decoder says, and in which words; older files name no rule for them."""
-    form, words, rule = stored["caption"], stored["vocabulary"], stored.get("words")
-    if form is None and words is None:
-        return None, None
-    if form not in CAPTION_FORMS:
-        raise ValueError(f"caption is {form!r}, none of {', '.join(CAPTION_FORMS)}")
-    if not isinstance(words, list):
-        raise ValueError("vocabulary is no list of words")
-    if rule is not None and rule not in WORDS:
-        raise ValueError(f"words is {rule!r}, none of {', '.join(WORDS)}")
-    return form, Vocabulary(tuple(map(str, words)), "taskgrain" if rule is None else rule)
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What model.json holds, beside its format."""
+
+    source: str
+    seed: int
+    encoder: Mapping[str, object] | None  # see `recipe_from_json`
+    decoder: DecoderShape | None
+    taxonomy: Taxonomy
+    level: str | None
+    caption: CaptionForm | None
+    vocabulary: tuple[str, ...] | None
+    words: Words | None
+    sampling: FrameSampling
 
 
 def load_model(
@@ -186,14 +190,14 @@ def load_model(
         with FirstWeightsLeftOut():
             model = _untrained(description, encoder)
     except (ValueError, RuntimeError) as error:  # an LSTM without units; numbers past counting
-        said = str(error).partition("\n")[0]
-        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {said}") from error
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{folder / 'model.json'}: describes no network: {reason}") from error
     load_weights(model, path)
     return model.eval(), description
 
 
 def _untrained(description: ModelDescription, encoder: nn.Module | None) -> SourceModel:
-    """Build what a description describes, on its own encoder or on a given one."""
+    """Build the described model with untrained weights, on its own encoder or on yours."""
     level, vocabulary = description.level, description.vocabulary
     if encoder is None:
         assert description.shape is not None, "an encoder of the user's own is given"
@@ -209,7 +213,7 @@ def _untrained(description: ModelDescription, encoder: nn.Module | None) -> Sour
 
 @dataclass(frozen=True, slots=True)
 class NamedProbability:
-    """A class and how probable the model holds it, 0 to 1."""
+    """A class and its probability by the model, 0 to 1."""
 
     name: str
     probability: float
@@ -220,7 +224,7 @@ Ranking = tuple[NamedProbability, ...]  # most probable first
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a model says of one clip; None where it was not trained for it."""
+    """The answers of a model for one clip; None where it was not trained for one."""
 
     clip: str
     groups: Ranking | None
@@ -237,7 +241,7 @@ class Predictor:
     """A loaded checkpoint that describes clips, and gives its encoder's features of them."""
 
     def __init__(self, model: SourceModel, description: ModelDescription, device: str) -> None:
-        """Take a loaded model; see `from_checkpoint`."""
+        """Keep a loaded model; see `from_checkpoint`."""
         self.description = description
         self._device = usable_device(device)
         self._model = model.to(self._device).eval()
@@ -259,7 +263,7 @@ class Predictor:
         return self._model
 
     def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
-        """Describe a video file; one that is cut off as far as it goes, which `problem` says.
+        """Describe a video file. A truncated file is described as far as it goes; see `problem`.
 
         Raises:
             ClipError: if it cannot be decoded.
@@ -286,7 +290,7 @@ class Predictor:
         top: int = 5,
         resize: bool = False,
     ) -> list[Description]:
-        """Describe clips; none gives no description.
+        """Describe clips; an empty list gives an empty list.
 
         Args:
             clips: uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, S >= 1 of any
@@ -301,10 +305,10 @@ class Predictor:
         names = self._checked(clips, names, resize=resize)
         if not isinstance(top, int) or top < 1:
             raise ValueError(f"top is {top!r}; expected a whole number, at least 1")
-        said: list[Description] = []
+        described: list[Description] = []
         for batch in self._batches(clips, names):
-            said += self._describe(batch, top)
-        return said
+            described += self._describe(batch, top)
+        return described
 
     def features(
         self, clips: Sequence[NDArray[np.uint8]], *, resize: bool = False
@@ -339,7 +343,7 @@ class Predictor:
         return names
 
     def _batches(self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Iterator[Batch]:
-        """Yield what the model sees of the clips, so many at a time as memory is sure to hold."""
+        """Yield what the model sees of the clips, in batches that fit into memory."""
         for first in range(0, len(clips), CLIPS_AT_ONCE):
             some = slice(first, first + CLIPS_AT_ONCE)
             seen = [see_given(clip, self.description.sampling) for clip in clips[some]]
@@ -383,13 +387,13 @@ class Predictor:
         decoder, vocabulary = self._model.decoder, self.description.vocabulary
         if decoder is None or vocabulary is None:
             return None
-        said = greedy(
+        tokens = greedy(
             decoder.step,
             decoder.start(features),
             batch_size=len(features),
             device=features.device,
         )
-        return [vocabulary.decode(tokens) for tokens in said.tolist()]
+        return [vocabulary.decode(caption) for caption in tokens.tolist()]
 
 
 def _most_probable(probs: Tensor, names: Sequence[str], top: int) -> Ranking:

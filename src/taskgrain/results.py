@@ -97,7 +97,7 @@ NUMBERS = ("value", "low", "high", "p", "p_holm", "low_90", "high_90")
 
 
 def less_target(target: str, minus_target: str | None) -> str:
-    """Name where a difference is read: "NEAR minus FAR" where it is taken less that on another."""
+    """Name the target of a difference: "NEAR minus FAR" for a difference of two differences."""
     return target if minus_target is None else f"{target}{LESS}{minus_target}"
 
 
@@ -150,24 +150,6 @@ def select(rows: Iterable[ResultRow], **criteria: Value) -> tuple[ResultRow, ...
         for row in rows
         if all(getattr(row, name) == wanted for name, wanted in criteria.items())
     )
-
-
-def find(rows: Iterable[ResultRow], **criteria: Value) -> ResultRow:
-    """Return the one row whose columns equal all the criteria.
-
-    Raises:
-        ResultError: naming the criteria, if no row matches or more than one does.
-        ValueError: if a criterion is not a column.
-    """
-    found = select(rows, **criteria)
-    wanted = ", ".join(f"{name}={value!r}" for name, value in criteria.items())
-    if not found:
-        raise ResultError(f"no result has {wanted}; run the study again to compute it")
-    if len(found) > 1:
-        differing = [name for name in COLUMNS if len({getattr(row, name) for row in found}) > 1]
-        difference = ", ".join(differing) or "nothing"
-        raise ResultError(f"{len(found)} results have {wanted}; they differ in {difference}")
-    return found[0]
 
 
 def _name_fault(row: ResultRow) -> str | None:
@@ -260,7 +242,7 @@ def _line_of(row: ResultRow) -> str:
 
 @cache
 def _line_model() -> type[BaseModel]:
-    """Return what a line must hold: every column, of its type in `ResultRow`, and no other."""
+    """Build the model of a line: every column, of its type in `ResultRow`, and no other."""
     columns: dict[str, Any] = {
         name: (kind, ...) for name, kind in get_type_hints(ResultRow).items()
     }

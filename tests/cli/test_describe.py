@@ -13,10 +13,10 @@ from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy, taxonomy_of
 from taskgrain.labels.vocabulary import build_vocabulary
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription
 from tests.making import moving_square, write_video
+from tests.networks import build_model, compact_shape
 
 CATEGORIES = taxonomy_of(sorted(BRACKETED)[:20])
 HAND = "hand"  # a level of the dataset's own

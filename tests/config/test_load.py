@@ -154,7 +154,7 @@ def test_folders_of_a_packaged_study_are_meant_from_where_the_command_is_given(
     [
         ("{network='torchvision', model='resnet18', recurrent=true}", "an LSTM that was never"),
         ("{temporal_widths=[]}", "learns nothing, and its encoder was never trained"),
-        ("{model='resnet18'}", '"model" belongs to a network from elsewhere'),
+        ("{model='resnet18'}", '"model" belongs to a pretrained network'),
         ("{network='torchvision'}", 'needs "model"'),
         ("{network='torchvision', model='vgg16', dropout=0.5}", '"dropout" belongs to the two-'),
     ],

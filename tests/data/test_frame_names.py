@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.frame_series import Series, choose_series, gap_in
+from taskgrain.data.frame_names import Series, choose_series, gap_in
 
 # Names in the order of their frames.
 IN_ORDER = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from taskgrain.data.layouts import LayoutOptions
+from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.opening import read_dataset, read_manifest
 from taskgrain.errors import ManifestError, TaxonomyError
 from tests.making import PULL, PUSH, row, write_annotations

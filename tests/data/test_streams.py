@@ -11,8 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from taskgrain.data.decode import DecodeLimits, decode_clip
-from taskgrain.data.headers import read_header
-from taskgrain.data.inspect import inspect_clip
+from taskgrain.data.inspect import inspect_clip, read_header
 from taskgrain.errors import ClipError
 from tests.making import moving_square, write_video
 

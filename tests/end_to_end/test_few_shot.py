@@ -10,14 +10,14 @@ import pytest
 from taskgrain.cli.main import main
 from taskgrain.config.clips import Target
 from taskgrain.config.load import load_study
-from taskgrain.results import find, read_rows, select
+from taskgrain.results import read_rows, select
 from taskgrain.study.checking import ledger_lines
 from taskgrain.study.datasets import lay_out
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.targets import episode_plans, target_tasks
 from taskgrain.transfer.predictions import read_episodes
 from taskgrain.transfer.task import sample_episodes
-from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
+from tests.making import PULL, PUSH, find, moving_square, row, write_annotations, write_video
 
 TEXT = """extends = "smoke"
 name = "few"

@@ -12,9 +12,18 @@ import pytest
 from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.errors import RunError
-from taskgrain.results import find, read_rows
+from taskgrain.results import read_rows
 from taskgrain.study.run import run_study
-from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
+from tests.making import (
+    PRETEND,
+    PULL,
+    PUSH,
+    find,
+    moving_square,
+    row,
+    write_annotations,
+    write_video,
+)
 
 pytestmark = pytest.mark.slow
 

@@ -18,9 +18,10 @@ from taskgrain.cli.main import main
 from taskgrain.report.frame import results_frame
 from taskgrain.report.summary import summarise
 from taskgrain.report.words import percent, points
-from taskgrain.results import find, read_rows
+from taskgrain.results import read_rows
 from taskgrain.transfer.predictions import read_evaluation
 from tests.end_to_end.conftest import SMALL, digests
+from tests.making import find
 
 pytestmark = pytest.mark.slow
 

@@ -7,6 +7,7 @@ from math import copysign
 import numpy as np
 import pytest
 
+from taskgrain.config.checked import read_as
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.caption import CAPTION_FORMS
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF, OFFICIAL_INDEX, TEN_CLASS_OF
@@ -147,20 +148,15 @@ def test_a_mistyped_category_names_its_neighbour() -> None:
 def test_a_taxonomy_survives_json() -> None:
     taxonomy = taxonomy_of(BRACKETED)
     assert None in taxonomy.levels[TEN_CLASS]
-    assert Taxonomy.from_json(json.loads(json.dumps(taxonomy.to_json()))) == taxonomy
-
-
-def test_a_taxonomy_stored_before_levels_left_categories_out_still_reads() -> None:
-    stored = {"categories": ["a", "b"], "levels": {"action-group": ["x", "x"]}}
-    assert Taxonomy.from_json(stored) == Taxonomy(("a", "b"), {ACTION_GROUP: ("x", "x")})
+    assert read_as(Taxonomy, json.loads(json.dumps(taxonomy.to_json()))) == taxonomy
 
 
 @pytest.mark.parametrize(
     "stored", [None, [], {}, {"categories": ["a"], "levels": {"x": []}}, {"levels": {}}]
 )
 def test_a_stored_taxonomy_of_another_form_is_refused(stored: object) -> None:
-    with pytest.raises(TaxonomyError, match="stored taxonomy"):
-        Taxonomy.from_json(stored)
+    with pytest.raises(ValueError, match=r"expected a table|is missing|level 'x' names 0 of 1"):
+        read_as(Taxonomy, stored)
 
 
 def test_a_part_of_the_categories_leaves_the_names_of_the_others_out() -> None:

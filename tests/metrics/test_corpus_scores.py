@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
-from taskgrain.metrics.ngrams import TokenPairs
+from taskgrain.metrics.corpus_scores import TokenPairs, bleu, cider_d, rouge_l
 from taskgrain.metrics.tally import Tally
 
 Words = tuple[str, ...]
@@ -211,6 +210,17 @@ def test_a_very_long_caption_beside_short_ones_scores_as_it_should() -> None:
     said: list[Words] = [long, ("a",), ()]
     true: list[list[Words]] = [[long], [("a", "b")], [("c",)]]
     assert rouge_l(TokenPairs(said, true)).of_clips[0] == pytest.approx(1.0)
+
+
+def test_many_captions_are_compared_in_several_tables_and_none_is_lost() -> None:
+    short: Words = ("a", "red", "cup")
+    long: Words = tuple(f"w{n}" for n in range(1100))
+    near: list[Words] = [("a", "cup", "w1")]
+    far: list[Words] = [("w5", "x", "w900")]
+    said, true = [*[short] * 2100, long], [*[near] * 2100, far]
+    found = rouge_l(TokenPairs(said, true)).of_clips
+    alone = [rouge_l(TokenPairs([said[n]], [true[n]])).value for n in (0, 2100)]
+    assert found.tolist() == pytest.approx([*[alone[0]] * 2100, alone[1]], abs=EQUAL)
 
 
 def test_tallies_of_different_scores_do_not_add() -> None:

@@ -16,11 +16,10 @@ from taskgrain.models.build import (
     FirstWeights,
     add_readouts,
     build_encoder,
-    build_model,
-    compact_shape,
-    paper_shape,
 )
 from taskgrain.models.decoder import WORD_SCALE
+from taskgrain.models.encoder import shape_from_json
+from tests.networks import build_model, compact_shape, paper_shape
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 ATTENTIVE = DecoderShape(word_width=5, lstm_width=6, num_layers=2, attention=True)
@@ -118,7 +117,7 @@ def test_a_malformed_shape_is_refused(key: str, value: object, message: str) -> 
 
 @pytest.mark.parametrize("shape", [COMPACT_DECODER, PAPER_DECODER, ATTENTIVE])
 def test_the_shape_of_a_decoder_survives_json(shape: DecoderShape) -> None:
-    assert DecoderShape.from_json(json.loads(json.dumps(shape.to_json()))) == shape
+    assert shape_from_json(DecoderShape, json.loads(json.dumps(shape.to_json()))) == shape
 
 
 @pytest.mark.parametrize(
@@ -131,7 +130,7 @@ def test_the_shape_of_a_decoder_survives_json(shape: DecoderShape) -> None:
 )
 def test_a_malformed_shape_of_a_decoder_is_refused(key: str, value: object, message: str) -> None:
     with pytest.raises(CheckpointError, match=message):
-        DecoderShape.from_json({**COMPACT_DECODER.to_json(), key: value})
+        shape_from_json(DecoderShape, {**COMPACT_DECODER.to_json(), key: value})
 
 
 def test_the_decoder_is_built_as_its_shape_says() -> None:

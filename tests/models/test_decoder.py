@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from taskgrain.decoding import BeamSettings, beam, greedy, score_captions, score_choices
+from taskgrain.decoding import BeamSettings, beam, greedy, score_alternatives
 from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.models.decoder import (
     CONDITION_GAIN,
@@ -15,6 +15,7 @@ from taskgrain.models.decoder import (
     CaptionDecoder,
     reorder,
 )
+from tests.networks import score_captions
 
 
 def make_attention() -> AdditiveAttention:
@@ -249,7 +250,10 @@ def test_a_decoder_can_be_searched_and_scored(attention: bool) -> None:
             for width in (1, 6)
         )
         assert torch.equal(narrow, said)
-        of_choices = score_choices(decoder.step, start, CAPTION, reorder=reorder, batch_size=2)
+        clips = torch.tensor([0, 0, 1, 1])
+        captions = CAPTION.repeat(2, 1)
+        tokens = score_alternatives(decoder.step, start, captions, clips, reorder=reorder)
+        of_choices = tokens.sum(dim=1).unflatten(0, (2, 2))
         for clip in range(2):
             alone = decoder.start(features[clip : clip + 1])
             for choice in range(2):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from taskgrain.models.build import build_encoder, compact_shape, paper_shape
+from taskgrain.models.build import build_encoder
 from taskgrain.models.encoder import (
     Channel,
     ChannelShape,
@@ -15,6 +15,7 @@ from taskgrain.models.encoder import (
     Pixels,
     TwoChannelEncoder,
 )
+from tests.networks import compact_shape, paper_shape
 
 
 def make_video(num_clips: int = 2, num_frames: int = 16, size: int = 32, seed: int = 0) -> Tensor:

@@ -7,14 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from taskgrain.models.build import (
-    Layers,
-    build_encoder,
-    compact_shape,
-    paper_shape,
-    spatial_channel,
-    temporal_channel,
-)
+from taskgrain.models.build import Layers, build_encoder, spatial_channel, temporal_channel
 from taskgrain.models.encoder import (
     NUM_PLANES,
     Channel,
@@ -23,6 +16,7 @@ from taskgrain.models.encoder import (
     Reduction,
     num_planes,
 )
+from tests.networks import compact_shape, paper_shape
 
 
 def settled(channel: Channel) -> Channel:

@@ -9,13 +9,7 @@ import torch
 from torch import Tensor
 
 from taskgrain.errors import CheckpointError
-from taskgrain.models.build import (
-    EncoderShape,
-    build_encoder,
-    compact_shape,
-    spatial_channel,
-    temporal_channel,
-)
+from taskgrain.models.build import EncoderShape, build_encoder, spatial_channel, temporal_channel
 from taskgrain.models.encoder import (
     ChannelInput,
     FrameInputs,
@@ -23,6 +17,7 @@ from taskgrain.models.encoder import (
     measure_changes,
     num_planes,
 )
+from tests.networks import compact_shape
 
 MEAN, DEVIATION, CENTRED, DIFFERENCE = 100.0, 50.0, 8.0, 4.0
 PIXELS = Pixels(MEAN, DEVIATION, CENTRED, DIFFERENCE)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taskgrain.models.build import build_encoder, compact_shape
+from taskgrain.models.build import build_encoder
 from taskgrain.models.model import ClassificationHead, SourceModel, check_encoder
+from tests.networks import compact_shape
 
 
 def test_a_head_that_knows_nothing_gives_every_class_the_same_probability() -> None:

@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from taskgrain.config.networks import Encoder
+from taskgrain.config.learning import Encoder
 from taskgrain.errors import CheckpointError
-from taskgrain.models.build import compact_shape
+from taskgrain.models.build import build_from, recipe_from_json
 from taskgrain.models.model import check_encoder
 from taskgrain.models.pretrained.encoder import (
     FRAMES_AT_ONCE,
@@ -21,7 +21,7 @@ from taskgrain.models.pretrained.encoder import (
     Preparation,
     Trunk,
 )
-from taskgrain.models.recipes import build_from, recipe_from_json
+from tests.networks import compact_shape
 
 PREPARATION = Preparation(
     height=12,
@@ -207,7 +207,7 @@ def test_a_damaged_shape_is_refused_by_name(change: dict[str, object], said: str
             {"network": "torchvision", "model": "a", "single_frame": True, "recurrent": True},
             "without LSTM",
         ),
-        ({"single_frame": True}, "belongs to a network from elsewhere"),
+        ({"single_frame": True}, "belongs to a pretrained network"),
     ],
 )
 def test_settings_that_would_do_nothing_are_refused(settings: dict[str, object], said: str) -> None:

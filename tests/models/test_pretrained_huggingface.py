@@ -14,13 +14,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from taskgrain.errors import CheckpointError, ConfigError
-from taskgrain.models.build import add_readouts
+from taskgrain.models.build import add_readouts, build_from, recipe_from_json
 from taskgrain.models.model import check_encoder
 from taskgrain.models.pretrained import huggingface
 from taskgrain.models.pretrained.encoder import NetworkShape
 from taskgrain.models.pretrained.huggingface import transformers_library
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.recipes import build_from, recipe_from_json
 from tests.tiny_transformers import CONFIGS
 
 pytestmark = pytest.mark.slow  # importing transformers takes seconds

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from taskgrain.errors import CheckpointError, ConfigError
-from taskgrain.models.build import add_readouts
+from taskgrain.models.build import add_readouts, build_from, recipe_from_json
 from taskgrain.models.model import check_encoder
 from taskgrain.models.pretrained.efficientnet_lite import (
     MODEL,
@@ -25,7 +25,6 @@ from taskgrain.models.pretrained.stored import (
     load_packaged,
     packaged_file,
 )
-from taskgrain.models.recipes import build_from, recipe_from_json
 from taskgrain.models.weights import weights_sha256
 
 VIDEO = torch.randint(

@@ -14,13 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from taskgrain.errors import CheckpointError, ConfigError
-from taskgrain.models.build import add_readouts
+from taskgrain.models.build import add_readouts, build_from, recipe_from_json
 from taskgrain.models.model import check_encoder
 from taskgrain.models.pretrained import huggingface, torchvision
 from taskgrain.models.pretrained.encoder import NetworkEncoder
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.pretrained.stored import torchvision_file
-from taskgrain.models.recipes import build_from, recipe_from_json
 
 pytestmark = pytest.mark.slow  # importing torchvision takes seconds
 

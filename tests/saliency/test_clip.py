@@ -11,11 +11,11 @@ from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import BOS, build_vocabulary
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.predict import ModelDescription, Predictor
 from taskgrain.saliency.clip import draw_explanation, targets_of
 from taskgrain.saliency.grad_cam import ClassTarget, WordTarget
 from tests.making import PULL, PUSH, moving_square, write_video
+from tests.networks import build_model, compact_shape
 
 TAXONOMY = taxonomy_of([PULL, PUSH])
 VOCABULARY = build_vocabulary(["pushing a small red cup from left to right"])

@@ -10,15 +10,7 @@ from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
 from taskgrain.labels.vocabulary import BOS
-from taskgrain.models.build import (
-    DecoderShape,
-    EncoderShape,
-    build_encoder,
-    build_model,
-    compact_shape,
-    paper_shape,
-    spatial_channel,
-)
+from taskgrain.models.build import DecoderShape, EncoderShape, build_encoder, spatial_channel
 from taskgrain.models.encoder import (
     Channel,
     ChannelShape,
@@ -38,6 +30,7 @@ from taskgrain.saliency.grad_cam import (
     places_of,
     spread,
 )
+from tests.networks import build_model, compact_shape, paper_shape
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(5, 6), lstm_width=8)
 DECODER = DecoderShape(word_width=6, lstm_width=10, num_layers=2)

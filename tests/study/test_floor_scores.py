@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from taskgrain.config.load import load_study
-from taskgrain.results import ResultRow, find, read_rows
+from taskgrain.results import ResultRow, read_rows
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.floor_scores import floors_name, score_floors
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
-from tests.making import moving_square, row, write_annotations, write_video
+from tests.making import find, moving_square, row, write_annotations, write_video
 
 MOVES, STANDS = "Pushing [something] so that it slightly moves", "Holding [something]"
 TRAINING = (MOVES,) * 8 + (STANDS,) * 12

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.headers import read_header
+from taskgrain.data.inspect import read_header
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import DECODE_SECONDS
 from taskgrain.study.datasets import SAMPLED_CLIPS, Footage, footage_of

@@ -10,7 +10,7 @@ from taskgrain.config.learning import Source
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
-from taskgrain.metrics.across_grains import HeadAnswers
+from taskgrain.metrics.accuracy import HeadAnswers
 from taskgrain.study.head_scores import HeadScores, read_out_categories, read_out_clips
 from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.sources import SourceTask, source_task

@@ -7,20 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from taskgrain.config.learning import Source
+from taskgrain.config.learning import Decoder, Encoder, Source
 from taskgrain.config.load import load_study
-from taskgrain.config.networks import Decoder, Encoder
 from taskgrain.config.settings import Study
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ConfigError
-from taskgrain.models.build import (
-    COMPACT_DECODER,
-    PAPER_DECODER,
-    build_encoder,
-    compact_shape,
-    paper_shape,
-    paper_widths,
-)
+from taskgrain.models.build import COMPACT_DECODER, PAPER_DECODER, build_encoder, paper_widths
 from taskgrain.models.encoder import TwoChannelEncoder
 from taskgrain.predict import ModelDescription
 from taskgrain.study.folder import RunFolder
@@ -37,6 +29,7 @@ from taskgrain.study.networks import (
 from taskgrain.study.run import run_study
 from taskgrain.study.sources import source_task
 from tests.making import PULL, PUSH, row, write_annotations
+from tests.networks import compact_shape, paper_shape
 
 QUICK = load_study("quick")
 PAPER = {

@@ -11,8 +11,9 @@ from torch import nn
 
 import taskgrain
 from taskgrain.errors import ConfigError
-from taskgrain.models.build import build_encoder, compact_shape
+from taskgrain.models.build import build_encoder
 from taskgrain.study.own_encoder import check_encoder_factory, identify_encoder
+from tests.networks import compact_shape
 
 SHAPE = compact_shape(spatial_widths=(4,), temporal_widths=(4,), lstm_width=8)
 

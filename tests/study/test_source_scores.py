@@ -9,7 +9,7 @@ import pytest
 from taskgrain.config.load import load_study
 from taskgrain.errors import StoppedError
 from taskgrain.models.weights import save_weights
-from taskgrain.results import ResultRow, find, read_rows
+from taskgrain.results import ResultRow, read_rows
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
@@ -17,7 +17,7 @@ from taskgrain.study.learning import task_of
 from taskgrain.study.networks import new_model
 from taskgrain.study.source_scores import score_source
 from taskgrain.tools.score.scoring import score_files
-from tests.making import moving_square, row, write_annotations, write_video
+from tests.making import find, moving_square, row, write_annotations, write_video
 
 UP, PRETEND = "Picking [something] up", "Pretending to pick [something] up"
 COVER, UNCOVER = "Covering [something] with [something]", "Uncovering [something]"

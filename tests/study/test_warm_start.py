@@ -14,12 +14,7 @@ from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.labels.vocabulary import Vocabulary
-from taskgrain.models.build import (
-    EncoderShape,
-    build_model,
-    compact_shape,
-    temporal_channel,
-)
+from taskgrain.models.build import EncoderShape, temporal_channel
 from taskgrain.models.encoder import Pixels, TwoChannelEncoder
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import save_weights
@@ -27,6 +22,7 @@ from taskgrain.predict import ModelDescription
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import shape_of
 from taskgrain.study.warm_start import begin_with
+from tests.networks import build_model, compact_shape
 
 TINY = compact_shape(spatial_widths=(2, 3), temporal_widths=(2, 3), lstm_width=4)
 SAMPLING = FrameSampling(4, 16, 16, 16, 16)

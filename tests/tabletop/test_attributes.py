@@ -7,10 +7,10 @@ import pytest
 
 from taskgrain.tabletop.attributes import ATTRIBUTES, MEANINGS, attributes_of, kitchen_attributes
 from taskgrain.tabletop.dataset import WorldSpec, plan
+from taskgrain.tabletop.draw import direct
 from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import CATEGORIES as KITCHEN_CATEGORIES
 from taskgrain.tabletop.scene import CATEGORIES, SLEEVES, Scene, sample_scene
-from taskgrain.tabletop.staging import direct
 
 REST = 0.05  # frame heights above the table that still count as lying on it
 

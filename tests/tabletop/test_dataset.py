@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from taskgrain.data.encode import write_webm
+from taskgrain.data.decode import write_webm
 from taskgrain.labels.template import fill
 from taskgrain.tabletop.dataset import (
     World,

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from taskgrain.tabletop.draw import cast, render
+from taskgrain.tabletop.draw import cast, direct, render
 from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.film import Pixels
 from taskgrain.tabletop.kitchen.doing import TOOLS
@@ -17,7 +17,6 @@ from taskgrain.tabletop.kitchen.near_draw import render_near
 from taskgrain.tabletop.motion import Extent, Key, Pose, tipped, track
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 from taskgrain.tabletop.shapes import NOUNS, draw_thing
-from taskgrain.tabletop.staging import direct
 
 
 def _draw(scene: Scene) -> Pixels:

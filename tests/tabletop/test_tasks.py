@@ -12,9 +12,16 @@ from taskgrain.tabletop.attributes import ATTRIBUTES, attributes_of
 from taskgrain.tabletop.dataset import WorldSpec, plan, write_annotations
 from taskgrain.tabletop.factors import Draws, OrderedDraws
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
-from taskgrain.tabletop.populations import ABSENT, Population, sample_population
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
-from taskgrain.tabletop.tasks import TASKS, Task, asked_of, meets
+from taskgrain.tabletop.tasks import (
+    ABSENT,
+    TASKS,
+    Population,
+    Task,
+    asked_of,
+    meets,
+    sample_population,
+)
 
 SUPPORT, SCORED = 1200, 2000
 PAGE = Path(__file__).parents[2] / "docs" / "tasks.md"

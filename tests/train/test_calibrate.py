@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from taskgrain.models.build import build_encoder, compact_shape
+from taskgrain.models.build import build_encoder
 from taskgrain.train.calibrate import calibrate_batch_norm, has_batch_norm
+from tests.networks import compact_shape
 
 SHAPE = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from taskgrain.data.dataset import Batch
 from taskgrain.errors import RunError
 from taskgrain.losses import LossWeights
-from taskgrain.models.build import add_readouts, build_model, compact_shape
+from taskgrain.models.build import add_readouts
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import load_weights
 from taskgrain.train.log import read_records
 from taskgrain.train.loop import Splits, TrainingResult, Watch, train
 from taskgrain.train.step import TrainingOptions
+from tests.networks import build_model, compact_shape
 
 BOTH = LossWeights(classification=0.5, captioning=0.5)
 OPTIONS = TrainingOptions(epochs=2, weights=BOTH, learning_rate=1e-2, weight_decay=0.0, seed=0)

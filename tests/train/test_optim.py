@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.train.optim import (
     Descent,
     OptimizerKind,
@@ -24,6 +23,7 @@ from taskgrain.train.optim import (
     steps_of,
 )
 from taskgrain.train.precision import make_scaler
+from tests.networks import build_model, compact_shape
 
 
 def test_norms_and_biases_do_not_decay() -> None:

@@ -18,12 +18,12 @@ from torch import Tensor
 from taskgrain.data.dataset import Batch
 from taskgrain.errors import CheckpointError, RunError
 from taskgrain.losses import LossWeights
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.models.model import SourceModel
 from taskgrain.train.log import read_records
 from taskgrain.train.loop import Splits, TrainingResult, Watch, train
 from taskgrain.train.optim import PlateauRule
 from taskgrain.train.step import TrainingOptions
+from tests.networks import build_model, compact_shape
 
 STEPS_PER_EPOCH, EPOCHS = 4, 3
 OPTIONS = TrainingOptions(

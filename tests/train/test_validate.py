@@ -5,9 +5,9 @@ import torch
 
 from taskgrain.labels.vocabulary import UNK
 from taskgrain.losses import LossSums, LossWeights
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.train.step import TrainingOptions
 from taskgrain.train.validate import Validation, is_exact, validate
+from tests.networks import build_model, compact_shape
 
 
 def test_captions_are_compared_whatever_their_padding() -> None:

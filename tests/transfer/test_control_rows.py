@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from taskgrain.names import Control
-from taskgrain.results import ResultRow, find, select
+from taskgrain.results import ResultRow, select
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.task import TargetTask
-from tests.making import measured_as
+from tests.making import find, measured_as
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(5), [10, 12, 14, 16, 18])
 FAILED = "q3"

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from taskgrain.results import ResultRow, find, select
+from taskgrain.results import ResultRow, select
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.statistics.power import minimum_detectable_difference
@@ -22,6 +22,7 @@ from taskgrain.transfer.endpoints import (
     joint_rows,
 )
 from taskgrain.transfer.rows import without_interval
+from tests.making import find
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
 ACCURACY = {"fine": 0.8, "middle": 0.7, "coarse": 0.5}

@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
-from taskgrain.results import find, select
+from taskgrain.results import select
 from taskgrain.statistics.student import mean_interval, paired_interval
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.rows import episode_rows
-from tests.making import measured_as
+from tests.making import find, measured_as
 
 NUM_EPISODES = 40
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from taskgrain.data.dataset import Batch
-from taskgrain.data.encode import write_webm
+from taskgrain.data.decode import write_webm
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.store import FrameFormat, FrameStore, write_shard

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from taskgrain.names import ClipMetric
-from taskgrain.results import ResultRow, find, less_target, select
+from taskgrain.results import ResultRow, less_target, select
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.endpoints import Endpoint, correct_endpoints, detectable_rows, gain_rows
+from tests.making import find
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(4), [20, 30, 40, 50])
 ENDPOINT = Endpoint(

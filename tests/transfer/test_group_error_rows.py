@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from taskgrain.results import find
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.group_error_rows import group_error_rows, parted_errors
 from taskgrain.transfer.rows import clip_rows
+from tests.making import find
 
 CLASSES = ("drop a", "drop b", "hold a", "hold b", "stand")
 GROUP_OF = {"drop a": "drop", "drop b": "drop", "hold a": "hold", "hold b": "hold", "stand": None}

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
-from taskgrain.results import Shots, find, select
+from taskgrain.results import Shots, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.student import paired_interval
@@ -16,7 +16,7 @@ from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
-from tests.making import measured_as
+from tests.making import find, measured_as
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(3), [10, 20, 30])
 BOOTSTRAP = ClipBootstrap(LABELS, seed=0)

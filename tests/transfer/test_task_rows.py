@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.results import ResultRow, find
+from taskgrain.results import ResultRow
 from taskgrain.statistics.tasks import mean_over_tasks, slope_over_tasks
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.task_rows import TaskGain, sample_rows, task_rows
+from tests.making import find
 
 AT = Endpoint("fine", ("coarse",), "kitchen", "ridge", 5, "top-1", "lstm-mean")
 TASKS = [f"many/t{index}" for index in range(12)]

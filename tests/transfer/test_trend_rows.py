@@ -8,10 +8,9 @@ import pytest
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
-from taskgrain.results import find
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.trend_rows import nested_order, trend_rows
-from tests.making import measured_as
+from tests.making import find, measured_as
 
 LABELS: NDArray[np.int64] = np.repeat(np.arange(2), 10)
 LADDER = ("coarse", "middle", "fine")

@@ -24,7 +24,7 @@ def wide(name: str, value: object) -> Moves:
 
 
 def encoders_wires() -> list[Wire]:
-    """List the wires of encoders, ours and from elsewhere."""
+    """List the wires of encoders, ours and pretrained."""
     found: list[Wire] = []
     for table, moved, spatial, temporal in (
         ("encoder", own, (2, 3), (3, 2)),

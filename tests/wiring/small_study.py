@@ -12,7 +12,7 @@ from taskgrain.config.load import validate
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.opening import read_manifest
-from taskgrain.data.packed import FORMAT, StoreFacts, fingerprint, write_facts
+from taskgrain.data.packed import StoreFacts, fingerprint, write_facts
 from taskgrain.data.store import CLIPS_PER_SHARD, FrameFormat, write_shard
 from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
 
@@ -59,7 +59,7 @@ def _pack(places: Places) -> None:
     records = read_manifest(places.clips).records
     write_shard(places.store, 0, records, FrameFormat(*STORED))
     facts = StoreFacts(
-        format=FORMAT,
+        format=1,
         taskgrain="0",
         height=STORED[0],
         width=STORED[1],

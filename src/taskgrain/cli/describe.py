@@ -34,7 +34,7 @@ def describe(
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,
 ) -> None:
-    """Say what happens in clips: action groups, categories and a caption.
+    """Describe clips: action groups, categories and a caption.
 
     Of a folder every video in it is described, at any depth, in the order of names. A clip that
     cannot be read is named on standard error; the others are still described, and the exit code
@@ -61,20 +61,20 @@ def describe(
             failed += 1
             print(f"taskgrain: {error}", file=sys.stderr)
             continue
-        said = predictor.describe_decoded(decoded, str(path), top=top)
+        description = predictor.describe_decoded(decoded, str(path), top=top)
         if saliency is not None:
             draw_explanation(predictor, path, saliency, decoded=drawn)
         if as_json:
             picture = {} if saliency is None else {"saliency": str(saliency)}
-            print(json.dumps({**said.to_json(), **picture}, ensure_ascii=False))
+            print(json.dumps({**description.to_json(), **picture}, ensure_ascii=False))
         else:
-            print(_text(said, predictor.description.level, saliency))
+            print(_text(description, predictor.description.level, saliency))
     if failed:
         raise typer.Exit(2)
 
 
 def _clips_at(path: Path) -> list[Path]:
-    """List the clips that a path stands for: itself, unless it is a folder of videos.
+    """List the clips at a path: the path itself, or the videos of a folder.
 
     Raises:
         ClipError: if a folder holds neither videos nor the frames of one.
@@ -110,18 +110,20 @@ def _check_saliency(out: Path, clips: list[Path]) -> None:
     check_writable(out)
 
 
-def _text(said: Description, level: str | None, saliency: Path | None) -> str:
+def _text(description: Description, level: str | None, saliency: Path | None) -> str:
     from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 
-    lines = [said.clip]
-    if said.problem is not None:
-        lines.append(f"  problem     {said.problem}; described as far as it goes")
-    caption = "(not trained for captions)" if said.caption is None else f'"{said.caption}"'
+    lines = [description.clip]
+    if description.problem is not None:
+        lines.append(f"  problem     {description.problem}; described as far as it goes")
+    caption = (
+        "(not trained for captions)" if description.caption is None else f'"{description.caption}"'
+    )
     lines.append(f"  caption     {caption}")
     # What stands under "groups" are the classes of the head's own level, where that is coarser.
     coarse = "groups" if level in (None, CATEGORY, ACTION_GROUP) else level
-    lines += _ranking(coarse, said.groups)
-    lines += _ranking("categories", said.categories)
+    lines += _ranking(coarse, description.groups)
+    lines += _ranking("categories", description.categories)
     if saliency is not None:
         lines.append(f"  saliency    {saliency}")
     return "\n".join(lines)

@@ -43,7 +43,7 @@ P = ParamSpec("P")
 
 
 def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
-    """Return Ctrl-C its exit code: the library below would turn it into 1."""
+    """Keep the exit code of Ctrl-C, which typer would turn into 1."""
 
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -61,7 +61,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # as `--help` li
     ("report", report, "Rebuild a run's report from its results"),
     ("compare", compare, "Compare features from any encoders"),
     ("features", features, "Write an encoder's features of clips"),
-    ("describe", describe, "Say what happens in clips, and where"),
+    ("describe", describe, "Describe what happens in clips, and where"),
     ("score", score, "Score captions"),
     ("check", check, "Find what is broken or odd in a dataset"),
     ("labels", labels, "Show a dataset's hierarchy and words"),
@@ -99,7 +99,7 @@ def _options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
     ] = False,
 ) -> None:
-    """Handle what stands before a command."""
+    """Handle the options that stand before a command."""
 
 
 def main(arguments: list[str] | None = None) -> None:

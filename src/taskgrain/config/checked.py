@@ -1,4 +1,4 @@
-"""What is stored as JSON or TOML, read into frozen records by pydantic; its faults in our words."""
+"""Stored JSON and TOML, read into frozen records by pydantic; its faults in our words."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from taskgrain.errors import nearest
 
@@ -53,7 +53,8 @@ _LIST_BRANCH = re.compile(r"tuple\[.*\]")  # and a list among them; no name has 
 def read_as(kind: type[T], stored: object) -> T:
     """Read what `json.loads` returned of a record that `dataclasses.asdict` wrote.
 
-    Every field must be there, those too that have a default in Python; other keys are passed over.
+    Every field must be there, those too that have a default in Python. Other keys are passed over,
+    unless the record's `__pydantic_config__` forbids them.
 
     Args:
         kind: a dataclass, whose annotations say what fits; its fields may be dataclasses.
@@ -66,7 +67,7 @@ def read_as(kind: type[T], stored: object) -> T:
         # JSON mode: lists become tuples and objects dataclasses, and nothing else is converted.
         made = _adapter(kind).validate_json(json.dumps(stored), strict=True)
     except ValidationError as error:
-        raise ValueError("; ".join(faults_of(error))) from None
+        raise ValueError("; ".join(faults_of(error, entry="entry"))) from None
     absent = list(_absent(made, stored, ()))
     if absent:
         raise ValueError("; ".join(f"{key}: is missing" for key in absent))
@@ -95,7 +96,7 @@ def _absent(made: object, stored: object, location: Location) -> Iterator[str]:
 
 
 def no_keys(location: Location) -> list[str]:
-    """Return no known keys, where a key that is not known has no neighbours to suggest."""
+    """Return no keys, so that nothing is suggested for an unknown key."""
     return []
 
 
@@ -121,7 +122,7 @@ def faults_of(
         if any(loc[: len(location)] == location for loc in inner):
             continue  # "too few items", because an item did not fit: that one is named
         kind, key = problem["type"], _dotted(location)
-        if kind == "extra_forbidden":
+        if kind in ("extra_forbidden", "unexpected_keyword_argument"):
             known = known_keys(location[:-1])
             faults.append(f"{key}: no such {entry}{nearest(str(location[-1]), known)}")
         elif kind == "missing":
@@ -129,7 +130,7 @@ def faults_of(
         elif kind == "json_invalid":
             faults.append(f"not JSON ({problem['ctx']['error']})")
         elif kind in _EXPECTED:
-            if _BRANCH.fullmatch(str(location[-1])):
+            if location and _BRANCH.fullmatch(str(location[-1])):
                 key = _dotted(location[:-1])
             wanted = expected.setdefault((key, _shown(problem["input"])), [])
             wanted.append(_EXPECTED[kind].format_map(problem.get("ctx", {})))
@@ -158,3 +159,19 @@ def _dotted(location: Location) -> str:
             continue
         text += f"[{part}]" if isinstance(part, int) else f".{part}"
     return text.removeprefix(".").replace(".[key]", "")
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Part = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+"""A name that others are joined to by dots and slashes: a source, a target, a factor."""
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """A frozen table of settings that refuses keys it does not know."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, allow_inf_nan=False
+    )

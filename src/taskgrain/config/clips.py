@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Part, Settings, Share
+from taskgrain.config.checked import Name, Part, Settings, Share
 from taskgrain.labels.taxonomy import ACTION_GROUP
 
 STRATA = ("siblings", "groups")  # of held-out categories: a part of their group, or all of it
@@ -188,7 +188,7 @@ class Target(Settings):
 
 
 def _refuse_store_without_root(section: SourceData | Target) -> None:
-    """Refuse frames without the annotations that say what they show."""
+    """Refuse a store of frames without the dataset that annotates them."""
     if section.store is not None and section.root is None:
         raise ValueError('"store" needs "root", the dataset that it was packed from')
 

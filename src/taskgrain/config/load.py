@@ -8,12 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
+from types import UnionType
+from typing import Union, get_args, get_origin
 
 import tomli_w
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
+from taskgrain.config.checked import Location, faults_of
 from taskgrain.config.learning import LADDER
-from taskgrain.config.problems import problems_of
 from taskgrain.config.settings import Study
 from taskgrain.config.testing import Seal
 from taskgrain.errors import ConfigError, list_problems, nearest
@@ -124,7 +126,7 @@ def _find(name: str, beside: Path) -> tuple[Path | Traversable, str]:
 
 
 def _resolve_roots(table: Table, folder: Path) -> None:
-    """Folders in a study file are meant from where the file stands."""
+    """Resolve the folders of a study file relative to that file."""
     data, targets = table.get("data"), table.get("targets")
     sections = [data, *targets] if isinstance(targets, list) else [data]
     for section in sections:
@@ -154,7 +156,7 @@ def _merge(base: Table, change: Mapping[str, object]) -> Table:
 
 
 def _with_own_hold_out(merged: Table, own: Mapping[str, object]) -> Table:
-    """Take what a study holds out of its sources from its own file alone, or whole from its parent.
+    """Read what a study holds out from its own file, or whole from its parent; never from both.
 
     A parent's is dropped where the study tests no held-out category. Its sources would learn fewer
     categories than there are, for nothing; and a dataset of the user's own need not have the level
@@ -191,7 +193,7 @@ def _override(table: Table, override: str) -> None:
 
 
 def _sources(written: object, where: str) -> object:
-    """Replace the names of packaged sources by what they stand for."""
+    """Replace the names of packaged sources by their settings."""
     if written is None:
         written = [source.name for source in LADDER]
     if not isinstance(written, list):
@@ -260,3 +262,34 @@ def _with_world(section: object, world: str) -> object:
     if section.get("novel") is True:  # the source's own held-out categories, unless it names one
         return section
     return {"world": world, **section}
+
+
+def problems_of(error: ValidationError, where: str) -> list[str]:
+    """Name each setting that does not fit by its dotted key.
+
+    Args:
+        error: of `Study`.
+        where: the name of the study, which every problem begins with.
+    """
+    return [f"{where}: {fault}" for fault in faults_of(error, _known_keys)]
+
+
+def _known_keys(location: Location) -> list[str]:
+    model: type[BaseModel] = Study
+    for part in location:
+        field = model.model_fields.get(str(part))
+        if field is not None:
+            inner = _model_in(field.annotation)
+            model = inner or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (tuple, Union, UnionType):
+        for inner in get_args(annotation):
+            found = _model_in(inner)
+            if found is not None:
+                return found
+    return None

@@ -1,4 +1,4 @@
-"""The settings of a study, as frozen models; every key of a study file is a field here or beside.
+"""The settings of a study, as frozen models: every key of a study file is a field of one of them.
 
 Modules below never see these: `study` turns them into plain arguments.
 """
@@ -10,10 +10,9 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from taskgrain.config.base import Name, Part, Settings
+from taskgrain.config.checked import Name, Part, Settings
 from taskgrain.config.clips import RESERVED_TARGETS, Augment, SourceData, Target, Video
-from taskgrain.config.learning import LADDER, Source, Train
-from taskgrain.config.networks import Decoder, Encoder
+from taskgrain.config.learning import LADDER, Decoder, Encoder, Source, Train
 from taskgrain.config.testing import FamilyEndpoint, Primary, Seal, Transfer
 
 

@@ -9,14 +9,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from taskgrain.config.base import Name, Settings
+from taskgrain.config.checked import Name, Settings
 from taskgrain.names import ChosenControl, ClipMetric, ProbeName, Readout
 
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]
 
 
 class Episodes(Settings):
-    """N-way K-shot episodes beside the support draws; none unless asked for."""
+    """N-way K-shot episodes beside the support draws; none by default."""
 
     ways: int = Field(5, ge=2, description="classes of an episode")
     shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(

@@ -1,4 +1,4 @@
-"""Read a dataset's annotations as Something-Something v2 ships them, and say what is wrong.
+"""Read a dataset's annotations as Something-Something v2 ships them, and list what is wrong.
 
 On disk: `train.json`, `validation.json` (lists of `{id, label, template, placeholders}`, and
 `captions` where a clip has more than one), `test.json` (`{id}`, or whole rows), `labels.json`
@@ -75,7 +75,7 @@ def check_clip_id(clip_id: object, *, key: str = "id") -> str:
     """Return a clip id that can be a file name; a whole number is written out.
 
     Raises:
-        BadRowError: if it is none.
+        BadRowError: if the id is invalid.
     """
     if isinstance(clip_id, str) and clip_id.isalnum() and len(clip_id) <= MAX_PLAIN_ID:
         return clip_id  # as nearly all are
@@ -90,17 +90,17 @@ def check_clip_id(clip_id: object, *, key: str = "id") -> str:
 
 
 class BadRowError(ValueError):
-    """What is wrong with one row; the reader adds where it stands."""
+    """One row is invalid; the reader adds the file and the line."""
 
     def __init__(self, text: str, kind: ProblemKind = "malformed") -> None:
-        """Return what was found and what was expected."""
+        """Keep the text: what was found and what was expected; and the kind of the problem."""
         super().__init__(text)
         self.kind = kind
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Spare the collector a million new objects without a cycle: a third of the time to read."""
+    """Pause the garbage collector, which costs a third of the time to read a million rows."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -112,7 +112,7 @@ def _collector_paused() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """A template, looked at once for the thousands of rows that share it."""
+    """What is known of a template: worked out once for the thousands of rows that share it."""
 
     text: str
     num_placeholders: int
@@ -120,7 +120,7 @@ class _Template:
 
 
 class _Reader:
-    """One pass over the files, collecting everything that is wrong with them."""
+    """Reads the files once and collects every problem in them."""
 
     def __init__(self, root: Path, files: AnnotationFiles, layout: str) -> None:
         self._root = root
@@ -273,7 +273,7 @@ class _Reader:
 
 
 class KnownNames:
-    """The names that a dataset lists, and for the first unknown ones the nearest of them."""
+    """The names that a dataset lists; suggests the nearest of them for the first unknown names."""
 
     def __init__(self, names: Iterable[str]) -> None:
         """Keep the names."""
@@ -281,14 +281,14 @@ class KnownNames:
         self._num_unknown = 0
 
     def nearest(self, name: str) -> str:
-        """Phrase the nearest name, as `errors.nearest`; nothing once many were looked for."""
+        """Return the hint of `errors.nearest`; an empty text after `MAX_NEAREST` unknown names."""
         self._num_unknown += 1
-        # A look takes milliseconds, and a file may be wrong in each of its rows.
+        # A search takes milliseconds, and every row of a file may be wrong.
         return nearest(name, sorted(self.names)) if self._num_unknown <= MAX_NEAREST else ""
 
 
 class _SeenIds:
-    """Every id so far, and the row that it stands in."""
+    """Every clip id read so far, and its row."""
 
     def __init__(self) -> None:
         self._position: dict[str, int] = {}  # rows counted through all files
@@ -298,12 +298,12 @@ class _SeenIds:
         self._next = 0
 
     def begin(self, path: Path) -> None:
-        """Turn to the next file."""
+        """Begin the next file."""
         self._starts.append(self._next)
         self._paths.append(path)
 
     def claim(self, clip_id: str, index: int) -> None:
-        """Keep an id of row `index` of the file; a second of the same is a BadRowError."""
+        """Record the id of row `index` of the current file; raise BadRowError if it is known."""
         here = self._starts[-1] + index
         self._next = here + 1
         there = self._position.setdefault(clip_id, here)

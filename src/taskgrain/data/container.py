@@ -123,7 +123,7 @@ def _open(path: Path, file: BinaryIO, held: FileBytes) -> InputContainer:
 def _check_memory() -> None:
     """Raise MemoryError if FFmpeg may have failed because the machine has no memory left.
 
-    Its decoders call that invalid data, too. Where there is memory, the file is damaged or asked
+    Its decoders call that invalid data, too. Where there is memory, the file is damaged or declares
     for more than there can be, and that is the clip's fault.
     """
     np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had
@@ -165,6 +165,7 @@ class VideoFile:
                 "another common codec"
             )
         self.stream.thread_type = "NONE"  # clips are small: processes help, threads do not
+        # FFmpeg looks at it before it allocates: a few damaged bytes can ask for gigabytes.
         codec.options = {"max_pixels": str(limits.pixels)}
         limits.check_size(path, codec.width, codec.height)
         is_dense = held.is_ebml or container.format.name == "flv"
@@ -180,6 +181,8 @@ class VideoFile:
         )
         self._declared_end = _declared_end(container, self.stream)
         declared = self.declared_seconds
+        # Where the stream begins is then known from its first packet alone: until that has come,
+        # the end of a stream that begins late looks like its length.
         may_be_late = self._from_zero and self.stream.start_time is None
         if declared is not None and declared > limits.seconds and not may_be_late:
             raise ClipError(
@@ -240,6 +243,8 @@ class VideoFile:
             if origin is None:
                 origin = raw if raw is not None else 0.0
             at = latest + usual if raw is None else raw - origin
+            # A time that steps back is a new timeline, which goes on behind the last frame; a frame
+            # that damage held back, which is dropped; or the rounding of a container.
             if at < latest:
                 sent = tally.packet_at
                 restarts = sent is None or sent - origin < latest - RESTART_SECONDS
@@ -275,6 +280,7 @@ class VideoFile:
             # An empty packet is no end: PyAV says of the last ones that they are of stream 0.
             if packet.stream_index != index or not packet.size:
                 continue
+            # Counted before it is decoded: frames that are never shown cost time too.
             pixels += codec.width * codec.height
             if pixels > limits.decoded_pixels:
                 limits.check_cost(self.path, pixels=pixels)

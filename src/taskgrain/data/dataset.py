@@ -38,7 +38,7 @@ Tokens = tuple[int, ...]  # BOS ... EOS
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a source says of a clip."""
+    """The label of a clip at a source's grain."""
 
     target: int = -1  # index at the source's level; -1 where the source does not classify
     captions: tuple[Tokens, ...] = ()  # empty where the source does not caption
@@ -46,7 +46,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A clip, what a source says of it, and what it says of its mirror image."""
+    """A clip with its label, and the label of its mirror image."""
 
     clip_id: str
     label: Label = Label()
@@ -55,14 +55,14 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Variation:
-    """What each epoch of training has of its own: the order of the clips, and what is seen of them.
+    """What differs from epoch to epoch of training: the order of the clips, and how they are shown.
 
-    Balanced, an epoch is as long as ever, but every class comes equally often (within one clip):
-    of a large class some clips are drawn, a small one comes round again and again, its clips
-    cut anew each time.
+    If balanced, an epoch is as long as before, but every class comes equally often (within one
+    clip): some clips of a large class are drawn; clips of a small class come several times, each
+    time cut differently.
     """
 
-    seed: int  # all is drawn from it and from the epoch
+    seed: int  # every draw depends on it and on the epoch alone
     augmentation: Augmentation = field(default_factory=Augmentation)
     is_balanced: bool = False
 
@@ -83,7 +83,7 @@ class ClipBatches:
         batch_size: int,
         variation: Variation | None = None,
     ) -> None:
-        """Take the examples whose clips the store holds.
+        """Keep the examples whose clips are in the store.
 
         Raises:
             ValueError: if the batch size is below 1, no clip is left, or classes are to be
@@ -106,7 +106,7 @@ class ClipBatches:
         self._length = MAX_TOKENS + 1 if has_captions else 0  # BOS and at most MAX_TOKENS
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch, from this step on (a resumed epoch is the same)."""
+        """Yield the batches of an epoch from a step on; a resumed epoch has the same batches."""
         order = self._order(epoch)
         again = _times_before(order)
         for places in np.array_split(np.arange(len(order)), self.steps_per_epoch)[first_step:]:

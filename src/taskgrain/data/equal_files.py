@@ -1,6 +1,6 @@
 """Find files that two lists of clips share: one file under two names, or files of equal content.
 
-Files are told apart by their sizes first, then by a few bytes from their middle, and hashed whole
+Files are compared by their sizes first, then by a few bytes from their middle, and hashed whole
 only where both are equal: of hundreds of thousands of files few are opened, and fewer read.
 """
 
@@ -22,7 +22,7 @@ MIDDLE_BYTES = 4096  # headers of files from one encoder are alike, their middle
 
 
 class EqualPair(NamedTuple):
-    """Two clips that are one: their places in the first list and in the second, and how."""
+    """Two equal clips: their places in the first and the second list, and how they are equal."""
 
     first: int
     second: int
@@ -30,7 +30,7 @@ class EqualPair(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What the file system says of a clip."""
+    """Size and inode of a clip."""
 
     bytes: int  # of a folder of frames: of all that it holds
     inode: tuple[int, int]  # device and number: equal for links to one file
@@ -137,5 +137,5 @@ def _content_of(path: Path) -> bytes | None:
 
 
 def _images_of(folder: Path) -> list[Path]:
-    """List the images of a folder in natural order; a pipe, which would wait for ever, is none."""
+    """List the images of a folder in natural order, without pipes, which would wait for ever."""
     return [image for image in image_files(folder) if image.is_file()]

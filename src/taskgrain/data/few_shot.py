@@ -245,7 +245,7 @@ def _with_split(
 
 
 def _listed(where: str, clip: str, name: str, *, split: Split | None = None) -> ListedClip:
-    """Take the id out of a path, and the split out of "test18"."""
+    """Read the id from a path, and the split from a class name such as "test18"."""
     file = PurePosixPath(clip.replace("\\", "/")).name
     clip_id = split_name(file)[0] if is_video_name(file) else file
     numbered = _NUMBERED.fullmatch(name)
@@ -258,20 +258,20 @@ def _split_of(path: Path, splits: set[Split | None]) -> Split | None:
     """Choose the split that is read."""
     named = _NAMED_AFTER.search(path.stem.lower())
     by_name = SPLITS[named[1]] if named else None
-    said = {split for split in splits if split is not None}
-    if len(said) < 2:
-        return next(iter(said), by_name)
+    found = {split for split in splits if split is not None}
+    if len(found) < 2:
+        return next(iter(found), by_name)
     for wanted in (by_name, Split.TEST):
-        if wanted in said:
+        if wanted in found:
             return wanted
     raise ManifestError(
-        f"{path}: holds clips of {' and '.join(sorted(said))}, and no test clips; give a list of "
+        f"{path}: holds clips of {' and '.join(sorted(found))}, and no test clips; give a list of "
         "one split"
     )
 
 
 def _misnamed(clips: Iterable[ListedClip], category_of: Mapping[str, str]) -> list[str]:
-    """Find classes that no category is called as, and clips that are of another category."""
+    """Find class names that match no category, and clips that the dataset puts elsewhere."""
     names: dict[str, set[str]] = defaultdict(set)
     for category in category_of.values():
         names[plain_name(category)].add(category)

@@ -15,7 +15,7 @@ _held: set[Path] = set()  # folders that work goes on in, absolute
 
 @contextmanager
 def holding(folders: Collection[Path]) -> Iterator[None]:
-    """Never make these folders again while the block runs: see `make_folder`."""
+    """Forbid `make_folder` to make these folders anew while the block runs, should they vanish."""
     new = {folder.absolute() for folder in folders} - _held
     _held.update(new)
     try:
@@ -48,7 +48,7 @@ def make_folder(path: Path) -> None:
 
 @contextmanager
 def naming(path: Path, temporary: Path | None = None) -> Iterator[None]:
-    """Name a file in the errors of writing it: a full disk by itself does not say of what.
+    """Name the file in errors of writing it: the error of a full disk names none.
 
     Args:
         path: the file that the user knows.
@@ -101,7 +101,7 @@ def check_writable(path: Path) -> None:
 
 
 def missing_folder(path: Path) -> str:
-    """Return what is wrong where a folder was expected: nothing is there, or a file is."""
+    """Phrase why a path is no folder: there is nothing, or a file."""
     return "is a file, not a folder" if path.exists() else "no such folder"
 
 

@@ -5,11 +5,12 @@ Shapes: H W pixels of an image.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import struct
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,8 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.container import FRAME_RATE, irregularity
-from taskgrain.data.frame_names import natural
-from taskgrain.data.frame_series import choose_series, gap_in
+from taskgrain.data.frame_names import choose_series, gap_in, natural
 from taskgrain.data.framing import Framing, Upright
 from taskgrain.data.limits import DecodeLimits, reason
 from taskgrain.data.videos import is_image_name
@@ -60,7 +60,7 @@ class FrameFolder:
         """List the images.
 
         Raises:
-            ClipError: if there is none, or there are too many, or it cannot be told which of
+            ClipError: if there is none, or there are too many, or it is not known which of
                 several series are the frames.
         """
         self.path = path
@@ -183,3 +183,11 @@ def file_bytes(path: Path) -> Iterator[bytes]:
         while left > 0 and (piece := file.read(min(PIECE, left))):
             left -= len(piece)
             yield piece
+
+
+def digest_of(pieces: Iterable[bytes]) -> str:
+    """Return the BLAKE2b hash, 16 bytes in hex, of bytes that come in pieces."""
+    digest = hashlib.blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece)
+    return digest.hexdigest()

@@ -1,8 +1,8 @@
-"""Bring a frame of any size upright, and to the size asked for.
+"""Bring a frame of any size upright, and to a given size.
 
 Which side of a frame is up, and whether it is mirrored, is what its display matrix says.
 
-Shapes: H W pixels of a frame, h w pixels asked for.
+Shapes: H W pixels of a frame, h w pixels of the result.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Framing:
 
 
 class VideoFramer:
-    """Writes the frames of one video file, upright, at the size asked for."""
+    """Writes the frames of one video file, upright, at a given size."""
 
     def __init__(
         self, path: Path, framing: Framing, *, pixel_aspect: float, limits: DecodeLimits
@@ -159,6 +159,7 @@ def upright(frame: VideoFrame) -> Upright:
     mirrored = a * d < b * c
     if mirrored:
         a, b = -a, -b
+    # A turn by any angle is taken for the nearest quarter: the larger pair decides.
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Upright(mirrored, 0 if a + d > 0 else 2)
     return Upright(mirrored, 3 if b - c > 0 else 1)

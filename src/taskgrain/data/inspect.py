@@ -1,17 +1,27 @@
-"""Look at one clip without keeping its frames: how long, how large, and whether it is whole."""
+"""What one clip's file declares, and what it holds once it is decoded; no frame is kept.
+
+How long the clip is, how large its frames are, and whether the file is whole.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
-from taskgrain.data.frame_folder import UPRIGHT, FrameFolder, file_bytes, folder_bytes
+from taskgrain.data.container import FRAME_RATE, VideoFile, irregularity, open_video
+from taskgrain.data.frame_folder import (
+    BROKEN_IMAGE,
+    IMAGE_FORMATS,
+    UPRIGHT,
+    FrameFolder,
+    digest_of,
+    file_bytes,
+    folder_bytes,
+)
 from taskgrain.data.framing import Upright, upright
 from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits, errors_of
 from taskgrain.errors import ClipError
@@ -37,7 +47,7 @@ class ClipFacts:
     truncated: bool
     problem: str | None  # what is wrong with a truncated clip
     sha: str  # BLAKE2b of the file's bytes, in hex; of a folder, of its images' names and bytes
-    note: str | None = None  # what is to be known of the frames, though nothing is wrong
+    note: str | None = None  # an oddity of the frames that is no fault
 
 
 def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts:
@@ -50,7 +60,7 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
         if path.is_dir():
             return _inspect_folder(path, limits)
         with open_video(path, limits=limits) as video:
-            sha = _digest(file_bytes(path))
+            sha = digest_of(file_bytes(path))
             return _inspect_video(video, sha)
 
 
@@ -134,7 +144,7 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
         is_variable_rate=False,
         truncated=problem is not None,
         problem=problem,
-        sha=_digest(folder_bytes(folder.files, limits)),
+        sha=digest_of(folder_bytes(folder.files, limits)),
         note=folder.note,
     )
 
@@ -160,8 +170,74 @@ def _rate(starts: array[float], *, tick: float) -> tuple[float | None, bool]:
     return (len(starts) - 1) / span, not steady
 
 
-def _digest(pieces: Iterator[bytes]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
-    return digest.hexdigest()
+# Measured on one thread of an AVX2 CPU (docs/log.md, "Decoding by the headers"). Within a factor of
+# two for H.264, H.265, VP8, VP9, AV1 and MPEG-4: coded bytes cost more than pixels.
+OPEN_SECONDS = 0.002
+SECONDS_PER_MEGAPIXEL = 0.0035
+SECONDS_PER_MEGABYTE = 0.2
+SECONDS_PER_IMAGE_MEGAPIXEL = 0.0055  # of JPEG images, which are decoded at a part of their size
+
+
+@dataclass(frozen=True, slots=True)
+class ClipHeader:
+    """What a clip's file declares. It is not checked, and may be wrong."""
+
+    seconds: float  # of video
+    megapixels: float  # of all its frames together, as they are coded
+    decode_seconds: float  # an estimate, for one thread
+
+
+def read_header(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipHeader | None:
+    """Read what a video file or a folder of frames declares.
+
+    Returns:
+        None where the clip is absent, cannot be opened or declares no length.
+    """
+    try:
+        with errors_of(path):
+            if path.is_dir():
+                return _of_folder(path, limits)
+            with open_video(path, limits=limits) as video:
+                return _of_video(video, path.stat().st_size)
+    except ClipError:
+        return None
+
+
+def is_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> bool:
+    """Whether a file can be opened as a video, or a folder holds frames; no frame is decoded."""
+    try:
+        with errors_of(path):
+            if path.is_dir():
+                FrameFolder(path, limits)
+            else:
+                with open_video(path, limits=limits):
+                    pass
+    except ClipError:
+        return False
+    return True
+
+
+def _of_video(video: VideoFile, num_bytes: int) -> ClipHeader | None:
+    seconds, codec = video.declared_seconds, video.stream.codec_context
+    if seconds is None:
+        seconds = video.file_seconds
+    if not seconds:
+        return None
+    rate = float(video.stream.average_rate or video.stream.guessed_rate or FRAME_RATE)
+    frames = video.stream.frames or seconds * rate
+    megapixels = frames * codec.width * codec.height / 1e6
+    cost = SECONDS_PER_MEGAPIXEL * megapixels + SECONDS_PER_MEGABYTE * num_bytes / 1e6
+    return ClipHeader(seconds, megapixels, OPEN_SECONDS + cost)
+
+
+def _of_folder(path: Path, limits: DecodeLimits) -> ClipHeader | None:
+    files = FrameFolder(path, limits).files
+    if irregularity(files[0], most=limits.image_bytes):
+        return None
+    try:
+        with Image.open(files[0], formats=IMAGE_FORMATS) as image:
+            megapixels = len(files) * image.width * image.height / 1e6
+    except (*BROKEN_IMAGE, Image.DecompressionBombError):
+        return None
+    cost = SECONDS_PER_IMAGE_MEGAPIXEL * megapixels
+    return ClipHeader(len(files) / FRAME_RATE, megapixels, OPEN_SECONDS + cost)

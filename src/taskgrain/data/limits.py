@@ -1,4 +1,4 @@
-"""What one clip may cost to decode, and how what goes wrong with it is kept to it."""
+"""What one clip may cost to decode; errors of decoding become errors of that clip."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from taskgrain.errors import ClipError
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What one clip may cost; the header is believed only as far as the frames keep to it."""
+    """What one clip may cost. The header is checked first, and the frames as they are decoded."""
 
     pixels: int = 4096 * 2304  # of one coded frame
     seconds: float = 7200.0  # of video
@@ -82,5 +82,5 @@ def errors_of(path: Path) -> Iterator[None]:
 
 
 def reason(error: Exception) -> str:
-    """Return in a few words what went wrong."""
+    """Return the shortest useful text of an error."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -89,7 +89,7 @@ class Reading:
     """
 
     root: Path
-    layout: str  # how the files lie: "taskgrain", or a name of `taskgrain.data.layouts.LAYOUTS`
+    layout: str  # how the files lie: "taskgrain", or a name of `taskgrain.data.opening.LAYOUTS`
     records: tuple[ClipRecord, ...]
     test_ids: tuple[str, ...] = ()  # clips without annotation
     categories: tuple[str, ...] | None = None  # as labels.json lists them; None without it

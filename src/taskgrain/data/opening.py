@@ -7,10 +7,42 @@ from pathlib import Path
 from taskgrain.data.annotations import LAYOUT, read_annotations
 from taskgrain.data.companions import with_companions
 from taskgrain.data.files import missing_folder
-from taskgrain.data.layouts import LAYOUTS, LayoutOptions, recognise, something_v2
-from taskgrain.data.layouts.tree import Tree
+from taskgrain.data.layouts import (
+    captions,
+    columns,
+    folders,
+    hmdb,
+    kinetics,
+    lists,
+    twentybn,
+)
+from taskgrain.data.layouts.layout import Layout, LayoutOptions
+from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import Manifest, Reading
 from taskgrain.errors import ManifestError, list_problems, nearest
+
+_SOMETHING_V1 = twentybn.TwentyBn("something-something-v1", "something-something-v1")
+_JESTER = twentybn.TwentyBn("jester-v1", "jester")
+
+# In the order in which they are tried: the layout with the most particular names goes first.
+LAYOUTS: dict[str, Layout] = {
+    # labels/train.json and 20bn-something-something-v2/, as its makers pack it
+    "something-something-v2": Layout(twentybn.recognises_v2, twentybn.read_v2),
+    # something-something-v1-train.csv (id;category) and folders of frames
+    "something-something-v1": Layout(_SOMETHING_V1.recognises, _SOMETHING_V1.read),
+    # jester-v1-train.csv (id;category) and folders of frames
+    "jester": Layout(_JESTER.recognises, _JESTER.read),
+    # tables: label,youtube_id,time_start,time_end,split, or path,label,split
+    "kinetics": Layout(kinetics.recognises, kinetics.read),
+    # tables: id or file, caption, and where known category and split
+    "captions": Layout(captions.recognises, captions.read),
+    # CLASS_test_split1.txt of each class: a clip and 0, 1 or 2 on each line
+    "hmdb51": Layout(hmdb.recognises, hmdb.read),
+    # train.txt, val.txt: a path and a label on each line, without a header
+    "lists": Layout(lists.recognises, lists.read),
+    # a folder of clips for each class, perhaps below train/ and validation/
+    "folders": Layout(folders.recognises, folders.read),
+}
 
 
 def read_manifest(
@@ -30,7 +62,7 @@ def read_manifest(
 
 
 def manifest_of(reading: Reading) -> Manifest:
-    """Take a reading for the dataset that it is.
+    """Return the dataset of a reading without problems.
 
     Raises:
         ManifestError: if it has problems; it names up to ten.
@@ -82,7 +114,7 @@ def layout_of(root: Path) -> str:
     """Name the layout of the files below `root`.
 
     Raises:
-        ManifestError: if it is none that we know.
+        ManifestError: if the layout is unknown.
     """
     return _layout_of(Tree(root))
 
@@ -90,7 +122,7 @@ def layout_of(root: Path) -> str:
 def _layout_of(tree: Tree) -> str:
     root = tree.root
     # Something-Something v2 as its makers pack it may have a train.json here, too.
-    if (root / "train.json").is_file() and not something_v2.has_makers_videos(root):
+    if (root / "train.json").is_file() and not twentybn.has_makers_videos(root):
         return LAYOUT
     name = recognise(tree)
     if name is None:
@@ -99,3 +131,43 @@ def _layout_of(tree: Tree) -> str:
             f"({', '.join(LAYOUTS)}; docs/data-format.md)"
         )
     return name
+
+
+def recognise(tree: Tree) -> str | None:
+    """Name the first layout that knows the files of a folder; None if none does.
+
+    Raises:
+        ManifestError: if none does, but something is there that is nearly one.
+    """
+    known = next((name for name, layout in LAYOUTS.items() if layout.recognises(tree)), None)
+    reasons = [] if known else _nearly(tree)
+    if reasons:
+        raise ManifestError(
+            f"{tree.root}: train.json: no such file, and the folder has none of the other layouts: "
+            f"{'; '.join(reasons)}; expected one folder per action, a table with the header "
+            '"path,label,split", or a list of each split (docs/data-format.md)'
+        )
+    return known
+
+
+def _nearly(tree: Tree) -> list[str]:
+    """Phrase what is missing, for each layout that the files nearly fit."""
+    reasons = []
+    found = lists.find_lists(tree)
+    if found:
+        names = ", ".join(path.relative_to(tree.root).as_posix() for path in found)
+        reasons.append(
+            f"{names}: without a header; expected one such list of each split, one of them named "
+            'after "train", or the header "path,label,split" in the first line'
+        )
+    for path, head in tree.tables.items():
+        text = columns.lacking(head.columns)
+        if path not in found and len(head.columns) > 1 and text:
+            reasons.append(f"{path.relative_to(tree.root).as_posix()}: {text}")
+    others = [name for name in tree.unread(tree.tables) if not name.endswith(".yaml")]
+    if others:
+        reasons.append(f"{shown(others)} cannot be read: write CSV or JSON lines")
+    why = folders.lacking(tree)
+    if why is None and (not reasons or not tree.found.clips):
+        return []
+    return [*reasons, why] if why else reasons

@@ -8,11 +8,12 @@ import os
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 from typing import Literal
 
+from taskgrain.config.checked import read_as
 from taskgrain.data.decode import Fit
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.manifest import ClipRecord, Split
@@ -26,7 +27,6 @@ from taskgrain.data.store import (
 from taskgrain.data.videos import stamp_of
 from taskgrain.errors import RunError
 
-FORMAT = 1
 Content = tuple[int | None, int, int]
 """Bytes of a clip's file, bytes of its frames as they are stored, and the CRC-32 of those.
 
@@ -40,7 +40,7 @@ LEAST_CLIPS_PER_SHARD = 4
 class StoreFacts:
     """How a store was packed, and from what."""
 
-    format: int
+    format: Literal[1]
     taskgrain: str  # the version that began it
     height: int  # pixels of a frame
     width: int
@@ -90,16 +90,12 @@ def read_facts(folder: Path) -> StoreFacts:
     """
     path = folder / "store.json"
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-        if held["format"] != FORMAT:
-            raise ValueError(f"format {held['format']}, expected {FORMAT}")
-        held["libraries"] = tuple(held["libraries"])
-        return StoreFacts(**{field.name: held[field.name] for field in fields(StoreFacts)})
+        return read_as(StoreFacts, json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise RunError(
             f"{folder}: not a packed store (no store.json); make one with `taskgrain pack`"
         ) from None
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise RunError(
             f"{path}: cannot be read ({error}); remove the folder, and pack again"
         ) from error
@@ -119,12 +115,6 @@ class PackedClip:
     bytes: int | None  # of the file; None where there was none
     excluded: str | None  # by the dataset's ledger
     changed: int | None = None  # the file's time, in nanoseconds since 1970; None: not known
-
-    def may_differ(self, now: PackedClip) -> bool:
-        """Whether the clip may be another now than the one whose frames were packed."""
-        if self.changed is None:  # nor was it in stores of before
-            return replace(now, changed=None) != self
-        return now != self
 
     def record(self, root: Path) -> ClipRecord:
         """Return as much of the clip's record as decoding it needs."""
@@ -177,7 +167,7 @@ def read_clips(folder: Path, offset: int = 0) -> Iterator[PackedClip]:
 
 
 def packed_contents(folder: Path) -> dict[str, Content]:
-    """Return what tells the content of each clip that has frames in a packed store: id -> content.
+    """Return the content of each clip that has frames in a packed store: id -> content.
 
     Raises:
         RunError: if the store cannot be read.
@@ -198,7 +188,7 @@ def readable_clips(folder: Path) -> list[PackedClip]:
 
 
 def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:
-    """Find where in the list of clips each shard's begin."""
+    """Find the byte offset in the list of clips at which each shard's clips begin."""
     offsets, end = array("Q"), 0
     with (folder / "clips.jsonl").open("rb") as file:
         for number, line in enumerate(file):
@@ -209,7 +199,7 @@ def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:
 
 
 def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
-    """Phrase how the annotations changed: clips that are new, gone, or elsewhere."""
+    """Phrase how the annotations changed: clips that are new, gone, or in another file."""
     before = {clip.clip: clip.file for clip in held}
     now = {clip.clip: clip.file for clip in found}
     changes = [

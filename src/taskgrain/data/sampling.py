@@ -1,24 +1,24 @@
-"""Which frames and which pixels of a stored clip a model sees.
+"""Which frames and which pixels of a clip a model sees: of a stored clip, or of an array.
 
 Every random choice is a function of (seed, epoch, clip id) alone, so that the number of workers,
 a restart or the order of clips cannot change it.
 
-Shapes: S stored frames, T frames that the model sees, H W pixels that it sees.
+Shapes: S frames of a clip, H' W' its pixels, T frames and H W pixels that the model sees.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
 from taskgrain.data.decode import DecodedClip, Fit, decode_sizes
-from taskgrain.data.framing import Framing
+from taskgrain.data.framing import Framing, write_image
 
 MOST = 4096  # frames or pixels: a damaged checkpoint must not ask for all memory
 
@@ -26,6 +26,8 @@ MOST = 4096  # frames or pixels: a damaged checkpoint must not ask for all memor
 @dataclass(frozen=True, slots=True)
 class FrameSampling:
     """What a model is shown of a clip; stored in checkpoints, part of every feature's key."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid")  # a checkpoint of another version
 
     num_frames: int  # T
     store_height: int  # pixels to which clips are scaled
@@ -38,7 +40,7 @@ class FrameSampling:
     def __post_init__(self) -> None:
         for name in ("num_frames", "store_height", "store_width", "height", "width"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST:
+            if type(value) is not int or not 1 <= value <= MOST:
                 raise ValueError(f"{name} is {value!r}, expected an integer of 1 to {MOST}")
         if self.fit not in ("stretch", "crop"):
             raise ValueError(f"fit is {self.fit!r}, expected 'stretch' or 'crop'")
@@ -47,33 +49,13 @@ class FrameSampling:
                 f"a crop of {self.height} x {self.width} does not fit into frames of "
                 f"{self.store_height} x {self.store_width}"
             )
-        stride = self.stride
-        if stride is not None and (
-            isinstance(stride, bool) or not isinstance(stride, int) or stride < 1
-        ):
-            raise ValueError(f"stride is {stride!r}, expected at least 1")
+        if self.stride is not None and self.stride < 1:
+            raise ValueError(f"stride is {self.stride!r}, expected at least 1")
 
     @property
     def framing(self) -> Framing:
         """The size to which clips are scaled, and how."""
         return Framing(self.store_height, self.store_width, self.fit)
-
-    @classmethod
-    def from_json(cls, stored: Mapping[str, Any]) -> FrameSampling:
-        """Read what `dataclasses.asdict` wrote; older files have neither a stride nor a fit.
-
-        Raises:
-            ValueError: naming the entry that is missing, unknown or malformed.
-        """
-        known = {each.name: each for each in fields(cls)}
-        strange = [key for key in stored if key not in known]
-        missing = [
-            key for key, each in known.items() if each.default is MISSING and key not in stored
-        ]
-        if strange or missing:
-            found = f"has {', '.join(map(repr, strange))}" if strange else f"lacks {missing[0]!r}"
-            raise ValueError(f"sampling {found}; its entries are {', '.join(known)}")
-        return cls(**stored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +69,7 @@ class Window:
 
 def generator_for(seed: int, epoch: int, name: str) -> np.random.Generator:
     """Make the generator of one (seed, epoch, clip id)."""
+    # A hash, and no generator that is drawn from clip by clip: the order of clips cannot matter.
     digest = hashlib.blake2b(f"{seed}/{epoch}/{name}".encode(), digest_size=16).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
@@ -174,3 +157,86 @@ def decode_stored(path: Path, sampling: FrameSampling) -> DecodedClip:
         ClipError: if it cannot be decoded.
     """
     return decode_sizes(path, [sampling.framing])[0]
+
+
+NUM_PLANES = 3
+EXPECTED = "expected a numpy array, uint8 (frames, height, width, 3), RGB"
+
+
+def names_of(clips: Sequence[object], names: Sequence[str] | None) -> Sequence[str]:
+    """Name each clip: as given, or "clip 0", "clip 1", ...
+
+    Raises:
+        ValueError: if the clips are no sequence, or the names are not one text for each.
+    """
+    if not (hasattr(clips, "__len__") and hasattr(clips, "__getitem__")):
+        raise ValueError(f"clips is a {type(clips).__name__}; expected a list: give list(clips)")
+    if names is None:
+        return [f"clip {index}" for index in range(len(clips))]
+    if not isinstance(names, list | tuple) or not all(isinstance(each, str) for each in names):
+        raise ValueError(f"names is {names!r:.80}; expected a list of texts, one for each clip")
+    if len(names) != len(clips):
+        raise ValueError(
+            f"names: found {len(names)} of them; expected one for each of {len(clips)} clips"
+        )
+    return names
+
+
+def check_clips(
+    clips: Sequence[object], names: Sequence[str], sampling: FrameSampling, *, resize: bool
+) -> None:
+    """Refuse clips of which a model would see something else than it was trained on.
+
+    Args:
+        clips: each to be uint8 (S, H', W', 3), RGB, S >= 1.
+        names: of the clips, for messages.
+        sampling: what the model is shown of a clip.
+        resize: whether frames may have another size than the stored one.
+
+    Raises:
+        ValueError: naming the first clip that does not fit, what was found and what was expected.
+    """
+    if isinstance(clips, np.ndarray) and clips.ndim == 4:
+        raise ValueError(
+            f"clips is one array of shape {clips.shape}; expected a sequence of clips: give [clip]"
+        )
+    for clip, name in zip(clips, names, strict=True):
+        problem = _problem(clip, sampling, resize=resize)
+        if problem is not None:
+            raise ValueError(f"{name}: {problem}")
+
+
+def see_given(clip: NDArray[np.uint8], sampling: FrameSampling) -> NDArray[np.uint8]:
+    """Cut what evaluation sees out of a clip of any size: uint8 (S, H', W', 3) -> (T, H, W, 3).
+
+    Frames of another size than the stored one are scaled as images of a folder of frames are.
+    """
+    window = central_window(len(clip), sampling)
+    frames = clip[window.frames]
+    framing = Framing(sampling.store_height, sampling.store_width, sampling.fit)
+    if frames.shape[1:3] != (framing.height, framing.width):
+        scaled = np.empty((len(frames), framing.height, framing.width, NUM_PLANES), np.uint8)
+        for frame, out in zip(frames, scaled, strict=True):
+            write_image(frame, framing, out)
+        frames = scaled
+    return frames[:, window.rows, window.columns]
+
+
+def _problem(clip: object, sampling: FrameSampling, *, resize: bool) -> str | None:
+    if not isinstance(clip, np.ndarray):
+        mend = "; numpy.stack(frames) makes one of a list" if isinstance(clip, list | tuple) else ""
+        if hasattr(clip, "numpy"):
+            mend = "; a tensor's .numpy() is one"
+        return f"is a {type(clip).__module__}.{type(clip).__name__}; {EXPECTED}{mend}"
+    if clip.dtype != np.uint8 or clip.ndim != 4 or clip.shape[3] != NUM_PLANES:
+        return f"is {clip.dtype} of shape {clip.shape}; {EXPECTED}"
+    if not clip.size:
+        return f"has no pixels (its shape is {clip.shape}); expected at least one frame"
+    height, width = clip.shape[1:3]
+    stored = sampling.store_height, sampling.store_width
+    if (height, width) != stored and not resize:
+        return (
+            f"frames are {height} x {width} pixels (height x width); expected the size that the "
+            f"model's clips are stored in, {stored[0]} x {stored[1]}; resize=True scales them"
+        )
+    return None

@@ -62,7 +62,7 @@ RAW = Encoding()
 
 @dataclass(frozen=True, slots=True)
 class FrameFormat:
-    """What every frame of a store is like."""
+    """Size, encoding and scaling of every frame of a store."""
 
     height: int  # pixels
     width: int
@@ -149,7 +149,7 @@ def _rows_crc32(rows: object) -> int:
 
 
 def verify_shard(folder: Path, shard: int) -> str | None:
-    """Recompute the checksums of a shard: None if all is as it was written, else what is not."""
+    """Recompute the checksums of a shard; return the first problem, or None."""
     path = frames_path(folder, shard)
     try:
         index = _read_index(folder, shard)
@@ -167,7 +167,7 @@ def verify_shard(folder: Path, shard: int) -> str | None:
 
 
 def checksums(folder: Path, shards: int) -> Iterator[tuple[str, int, int]]:
-    """Yield of each clip that has frames its id, the bytes of its frames, and their CRC-32.
+    """Yield (id, bytes of its frames, their CRC-32) of each clip that has frames.
 
     Raises:
         RunError: if a shard is missing or not whole.
@@ -190,6 +190,7 @@ def _read_index(folder: Path, shard: int) -> dict[str, Any]:
         if index["format"] != FORMAT:
             raise ValueError(f"format {index['format']}, expected {FORMAT}")
         end = 0
+        # Clips lie without a space between them: a damaged place would be another clip's frames.
         for clip in index["clips"]:
             if clip["frames"]:
                 if clip["offset"] != end or clip["bytes"] < 1:
@@ -214,7 +215,7 @@ class FrameStore:
     encoding: Encoding
 
     def __init__(self, folder: Path, shards: range | int) -> None:
-        """Open shards, or the first so many; frames are mapped when they are asked for.
+        """Open shards, or the first so many; frames are mapped when they are read.
 
         Raises:
             RunError: if a shard is missing, not whole or made with other settings.
@@ -315,6 +316,7 @@ class FrameStore:
         mapped = self._mapped.get(shard)
         if mapped is None:
             if len(self._mapped) >= MAX_MAPPED:
+                # Arrays that were handed out keep their mapping alive until they are dropped.
                 self._mapped.popitem(last=False)
             # A plain view: indexing the subclass costs more than copying a clip.
             mapped = np.memmap(frames_path(self.folder, shard), np.uint8, "r").view(np.ndarray)

@@ -76,7 +76,7 @@ class Head:
 
 @lru_cache(1000)
 def column_name(written: str) -> str:
-    """Return how a column is looked up: '"File Name"' is file_name."""
+    """Return the name under which a column is looked up: '"File Name"' is file_name."""
     return _NO_WORD.sub("_", written.strip().strip("\"'#").strip().lower())
 
 
@@ -135,26 +135,22 @@ def read_pairs(path: Path, problems: list[Problem]) -> Iterator[Line]:
 
     The second cell may hold the separator: "100;up; then down" has two cells.
     """
-    try:
-        lines = read_text(path).split("\n")
-    except MalformedFileError as error:
-        problems.append(error.problem)
-        return
-    first = list(islice((line.strip() for line in lines if line.strip()), LOOKED_AT))
-    separator = _dialect(first, most=2).separator
-    is_first = True
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        cells = [_unquoted(cell.strip()) for cell in line.strip().split(separator, 1)]
-        is_header = is_first and KNOWN_NAMES.issuperset(map(column_name, cells))
-        is_first = False
-        if not is_header:
-            yield Line(str(path), number, cells)
+    lines = list(plain_lines(path, problems))
+    separator = _dialect([line.cells[0] for line in lines[:LOOKED_AT]], most=2).separator
+    for index, line in enumerate(lines):
+        cells = [_unquoted(cell.strip()) for cell in line.cells[0].split(separator, 1)]
+        if index or not KNOWN_NAMES.issuperset(map(column_name, cells)):
+            yield Line(line.file, line.number, cells)
 
 
 def read_names(path: Path, problems: list[Problem]) -> Iterator[Line]:
     """Yield the lines of a file that holds one name a line, whatever the name holds."""
+    for line in plain_lines(path, problems):
+        yield Line(line.file, line.number, [_unquoted(line.cells[0])])
+
+
+def plain_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
+    """Yield every line of a text file that holds anything, whole and without space around it."""
     try:
         lines = read_text(path).split("\n")
     except MalformedFileError as error:
@@ -162,7 +158,7 @@ def read_names(path: Path, problems: list[Problem]) -> Iterator[Line]:
         return
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield Line(str(path), number, [_unquoted(line.strip())])
+            yield Line(str(path), number, [line.strip()])
 
 
 def read_lines(path: Path, problems: list[Problem]) -> Iterator[Line]:
@@ -187,10 +183,10 @@ def cut_lines(text: str, file: str, problems: list[Problem]) -> Iterator[Line]:
     """
     lines = text.split("\n")
     start = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    told = _SEP_LINE.fullmatch(lines[start].strip())
-    start += told is not None
+    declared = _SEP_LINE.fullmatch(lines[start].strip())
+    start += declared is not None
     shown = list(islice((line for line in lines[start:] if line.strip()), LOOKED_AT))
-    dialect = Dialect(told["separator"]) if told else _dialect(shown)
+    dialect = Dialect(declared["separator"]) if declared else _dialect(shown)
     # A space between a closing quote and the separator would be an error.
     spaced = re.compile(rf"{dialect.quote} +(?={re.escape(dialect.separator)}|$)")
     reader = csv.reader(
@@ -245,6 +241,7 @@ def _dialect(lines: Sequence[str], most: int = 1000) -> Dialect:
     """
     first = lines[0] if lines else ""
     quote = "'" if first.startswith("'") and '"' not in first else '"'
+    # Known names of columns decide; without any, lines that are cut into equally many cells.
     best, best_score = Dialect(",", quote), (-1, -1.0, 0)
     for separator in (*SEPARATORS, " "):
         dialect = Dialect(separator, quote)

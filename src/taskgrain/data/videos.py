@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-# Every kind of file whose container `data.container` opens: what is left out here would vanish
-# from a dataset without a word. Where one id has several files, the first kind goes first.
+# Every kind of file that `data.container` can open: a kind missing here would vanish from a
+# dataset without a message. Where one id has several files, the first kind goes first.
 VIDEO_SUFFIXES = (
     *(".webm", ".mp4", ".mkv", ".avi", ".mov", ".m4v", ".gif"),
     *(".3gp", ".3g2", ".mpg", ".mpeg", ".vob", ".ts", ".mts", ".m2ts"),
@@ -44,7 +44,7 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def is_folder(entry: os.DirEntry[str]) -> bool:
-    """Whether an entry is a folder or leads to one; a link that leads nowhere is none."""
+    """Whether an entry is a folder or a link to one; a broken link is not."""
     try:
         return entry.is_dir()
     except OSError:
@@ -54,8 +54,8 @@ def is_folder(entry: os.DirEntry[str]) -> bool:
 def printable(text: str) -> str:
     """Escape what cannot be written as UTF-8: bytes of a file name that are no text, as `\\udcff`.
 
-    All that is said of a file passes here, before it is printed or written; a name by which a
-    file is opened stays as it is.
+    Every text about a file passes here before it is printed or written. A name by which a file is
+    opened stays as it is.
     """
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
@@ -73,14 +73,14 @@ def unicode_forms(name: str) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Stamp:
-    """By what a file is known to be the same as before, without reading it."""
+    """Size and time of a file: equal stamps are taken for an unchanged file, without reading it."""
 
     bytes: int
     changed: int  # nanoseconds since 1970
 
 
 def stamp_of(path: Path) -> Stamp | None:
-    """Look at a clip's file, or at all that its folder of frames holds; None if there is none.
+    """Return the stamp of a clip's file or folder of frames; None if it is absent.
 
     A folder's time is the latest of its own and what it holds.
     """
@@ -100,7 +100,7 @@ def stamp_of(path: Path) -> Stamp | None:
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:
-    """Look at what a folder holds; of a link that leads nowhere, at the link itself."""
+    """Return the status of a folder's entry; of a broken link that of the link itself."""
     try:
         return entry.stat()
     except OSError:
@@ -142,7 +142,7 @@ def _names_in(folder: Path) -> frozenset[str]:
 
 
 def stored_as(videos: Mapping[str, str], clip_id: str) -> str | None:
-    """Find in what `index_videos` gave the file of a clip, in whatever Unicode form it is named."""
+    """Look a clip up in the result of `index_videos`, in any Unicode form of its name."""
     found = videos.get(clip_id)
     if found is None:
         found = next((videos[form] for form in unicode_forms(clip_id) if form in videos), None)
@@ -168,7 +168,7 @@ def index_videos(folder: Path) -> dict[str, str]:
         for entry in entries:
             stem, suffix = split_name(entry.name)
             rank = _RANK.get(suffix)
-            # Hundreds of thousands of entries: only what is not called a video is asked for more.
+            # Of hundreds of thousands of entries only those not called a video are looked at.
             if rank is None:
                 if entry.name.startswith(".") or not is_folder(entry):
                     continue
@@ -225,7 +225,7 @@ def kind_of(path: Path) -> tuple[str, str] | None:
 
 
 def kind_of_bytes(start: bytes) -> tuple[str, str] | None:
-    """Return the same by the first bytes of a file."""
+    """Return what `kind_of` returns, from the first bytes of a file."""
     for signature, name, ending in SIGNATURES:
         if start.startswith(signature):
             return name, ending

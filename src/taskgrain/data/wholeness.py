@@ -2,7 +2,7 @@
 
 What it may lack are bytes, seconds and frames.
 
-Seconds are the file's own, unless said otherwise.
+Seconds are of the file's own clock, unless stated otherwise.
 """
 
 from __future__ import annotations
@@ -108,6 +108,7 @@ def _has_trailer(file: BinaryIO) -> bool:
             file.seek(1, os.SEEK_CUR)  # the size of its codes
         else:
             return False
+        # The data of a block lie in pieces, each behind its length; a length of 0 ends them.
         while length := file.read(1)[:1]:
             if length == b"\0":
                 break
@@ -240,6 +241,7 @@ class Tally:
         usual = float(np.median(np.diff(sent))) if len(sent) > 1 else 0.0
         # The first gap is before the first frame, the last one after the last.
         edges = np.concatenate(([sent[0]], shown, [max(sent[-1], shown[-1])]))
+        # A packet whose time no frame has was sent and never shown.
         unseen = sent[~np.isin(sent, shown)]
         counts = np.bincount(np.searchsorted(shown, unseen), minlength=len(shown) + 1)
         counts += UNSEEN_PACKETS * np.bincount(
@@ -295,6 +297,7 @@ def still_note(starts: array[float], end: float) -> str | None:
     if max(gaps.max(), end - at[-1]) <= LONG_SECONDS:  # as nearly always
         return None
     stays = np.append(gaps, end - at[-1])
+    # The lower median; a partition finds it without sorting hours of frames.
     usual = float(np.partition(stays, (len(stays) - 1) // 2)[(len(stays) - 1) // 2])
     long = stays[stays > max(LONG_SECONDS, LONG_TIMES * usual)]
     span = end - starts[0]

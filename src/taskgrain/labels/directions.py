@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskgrain.labels.simplify import latin
+from taskgrain.labels.caption import latin
 from taskgrain.labels.template import normal, word_spans, words_of
 
 _ENDINGS = ("", "most", "ward", "wards", "hand", "handed", "side", "sided")

@@ -118,8 +118,8 @@ def _nesting_problems(rows: Sequence[Line], levels: Sequence[str], where: str) -
             name, above = cells[column], cells[column + 1]
             line, held = seen.setdefault(name, (number, above))
             if held != above:
-                said = (
+                text = (
                     f"{fine} {name!r} is in {coarse} {above!r} here, and in {held!r} in line {line}"
                 )
-                problems.append((number, said))
-    return [f"{where}:{number}: {said}" for number, said in sorted(problems)]
+                problems.append((number, text))
+    return [f"{where}:{number}: {text}" for number, text in sorted(problems)]

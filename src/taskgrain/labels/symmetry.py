@@ -155,7 +155,7 @@ def _template_image(
 
 @lru_cache(maxsize=1024)
 def _towards(template: str, category: str, target: str, target_template: str) -> str | None:
-    """Write the template of the category `target`; None where that cannot be told.
+    """Write the template of the category `target`; None where that is not known.
 
     `target_template` is its template in the dataset; by the table alone, the category.
     """
@@ -183,6 +183,7 @@ class _Templates:
 def _caption_image(caption: str, before: str, after: str, templates: _Templates) -> str | None:
     """Mirror one caption, given the filled template before and after mirroring."""
     old, new, words = words_of(before), words_of(after), words_of(caption)
+    # Word for word the filled template: each word of the image takes the place of its own.
     if words == old:  # but for its case and punctuation
         is_in_step = len(old) == len(new) == len(word_spans(caption))
         return replace_words(caption, new) if is_in_step else None
@@ -197,15 +198,19 @@ def _is_free_but_clear(caption: str, filled_sides: Sequence[str], templates: _Te
         filled_sides: what the filled template says, placeholders included.
         templates: before and after mirroring.
     """
+    # A word by which the template and its image differ is a side ("left"), or known to the table
+    # alone ("clockwise"); only sides can be mirrored in other words than the template's.
     words = words_of(caption)
     own, of_image = _own_words(templates.old), _own_words(templates.new)
     changed = {*own} ^ {*of_image}
     if any(word in changed and not sides_of([word]) for word in words):
         return False  # a word that only the table knows how to mirror
-    said, own_sides = sides_of(words), sides_of(own)
-    if own_sides and said and said != filled_sides:
+    sides, own_sides = sides_of(words), sides_of(own)
+    if own_sides and sides and sides != filled_sides:
+        # The caption names other sides than the filled template. It is kept where it holds the
+        # template's own and not the reverse: otherwise one of the two is an annotator's slip.
         opposite = tuple(map(other_side, own_sides))
-        if not _contains(said, own_sides) or _contains(said, opposite):
+        if not _contains(sides, own_sides) or _contains(sides, opposite):
             return False
     return is_understood(caption)
 

@@ -96,7 +96,7 @@ class Taxonomy:
             ) from None
 
     def with_levels(self, levels: Mapping[str, Mapping[str, str]], *, where: str) -> Taxonomy:
-        """Add levels of the user's own, after those that there are.
+        """Add levels of the user's own behind the existing ones.
 
         Args:
             levels: level -> category -> its name there; every category of the taxonomy. Others
@@ -125,7 +125,7 @@ class Taxonomy:
         return Taxonomy(self.categories, {**self.levels, **added})
 
     def only(self, categories: Collection[str]) -> Taxonomy:
-        """Leave out every other category, and the names that then have none."""
+        """Keep only some categories, and the names that have one of them."""
         kept = [index for index, name in enumerate(self.categories) if name in categories]
         return Taxonomy(
             tuple(self.categories[index] for index in kept),
@@ -138,23 +138,6 @@ class Taxonomy:
             "categories": list(self.categories),
             "levels": {level: list(names) for level, names in self.levels.items()},
         }
-
-    @classmethod
-    def from_json(cls, stored: object) -> Taxonomy:
-        """Read what `to_json` wrote.
-
-        Raises:
-            TaxonomyError: if it has another form.
-        """
-        if not isinstance(stored, dict) or not isinstance(stored.get("levels"), dict):
-            raise TaxonomyError("a stored taxonomy needs the keys 'categories' and 'levels'")
-        try:
-            return cls(
-                tuple(map(str, stored["categories"])),
-                {str(k): tuple(map(_name, v)) for k, v in stored["levels"].items()},
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise TaxonomyError(f"a stored taxonomy cannot be read: {error}") from error
 
     @cached_property
     def _position(self) -> dict[str, int]:
@@ -195,10 +178,6 @@ def level_name_problem(level: str) -> str | None:
     return None
 
 
-def _name(stored: object) -> str | None:
-    return None if stored is None else str(stored)
-
-
 def taxonomy_of(categories: Iterable[str]) -> Taxonomy:
     """Build the taxonomy of a dataset's categories.
 
@@ -222,7 +201,7 @@ class Grains:
     """What a clip is called at every grain of a dataset."""
 
     def __init__(self, taxonomy: Taxonomy) -> None:
-        """Take the dataset's taxonomy."""
+        """Keep the dataset's taxonomy."""
         self.taxonomy = taxonomy
 
     @cached_property

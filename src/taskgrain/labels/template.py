@@ -101,8 +101,8 @@ def words_as(rule: Words, caption: str) -> tuple[str, ...]:
     """
     if rule == "taskgrain":
         return words_of(caption)
-    said = (_NO_LATIN_LETTER.sub("", word) for word in caption.upper().split())
-    return tuple(word for word in said if word)
+    words = (_NO_LATIN_LETTER.sub("", word) for word in caption.upper().split())
+    return tuple(word for word in words if word)
 
 
 def template_as(rule: Words, template: str) -> str:
@@ -113,11 +113,11 @@ def template_as(rule: Words, template: str) -> str:
     if rule == "taskgrain":
         return template
     pieces = _BRACKETED.split(template)  # those in brackets have an odd index
-    said = (
+    written = (
         piece if index % 2 else " ".join(words_as(rule, piece))
         for index, piece in enumerate(pieces)
     )
-    return " ".join(piece for piece in said if piece)
+    return " ".join(piece for piece in written if piece)
 
 
 def word_spans(text: str) -> list[tuple[int, int]]:
@@ -150,21 +150,21 @@ def _word_pattern(marks: str) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class ParsedCaption:
-    """What a caption says: its template, and the words in each placeholder."""
+    """A caption, read: its template, and the words in each placeholder."""
 
     template: str
     objects: tuple[str, ...]
 
 
 class CaptionParser:
-    """Read a caption back into its template and objects; for scoring what a decoder said.
+    """Read a caption back into its template and objects; for scoring the captions of a decoder.
 
     Where several templates fit, the one with the most words of its own wins, so that "moving cup
     closer to box" is never read as "moving something" with a long object. Of those with equally
     many, one that lists its placeholders goes first where the caption has the comma of the list
     ("[something], [something] and [something]"), one whose number is a number ("[number of]")
     next, then the one with fewer placeholders, the commoner, and the first by name. Templates with
-    the same words of their own cannot be told apart: all of them are read as the first of those.
+    the same words of their own cannot be distinguished: all of them are read as the first of those.
     """
 
     def __init__(
@@ -209,14 +209,14 @@ class CaptionParser:
         return None
 
     def meaning(self, template: str, objects: Sequence[str]) -> ParsedCaption:
-        """Write a template and its objects, known from elsewhere, as `parse` would.
+        """Write a known template and its objects as `parse` would.
 
-        Objects become words; those that nobody could say before the cut are left out. Templates
-        that cannot be told apart have one name.
+        Objects become words; words behind the cut are left out. Templates
+        that cannot be distinguished have one name.
         """
         parts = _own_parts(template)
         room = self._max_words
-        said: list[str] = []
+        spoken: list[str] = []
         for part, each in zip(parts, objects, strict=False):
             words = words_of(each)
             if room is not None:
@@ -225,8 +225,8 @@ class CaptionParser:
                     break
                 words = words[:room]
                 room -= len(words)
-            said.append(" ".join(words))
-        return ParsedCaption(self._first.get(parts, template), tuple(said))
+            spoken.append(" ".join(words))
+        return ParsedCaption(self._first.get(parts, template), tuple(spoken))
 
     @cached_property
     def _rules(self) -> list[_Rule]:

@@ -21,9 +21,9 @@ MAX_TOKENS = 14
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How much of some captions a vocabulary can say; counts, so that parts add up."""
+    """How much of some captions a vocabulary covers: counts, so that parts add up."""
 
-    num_tokens: int = 0  # words within the limit of a caption; the end is not counted
+    num_tokens: int = 0  # words within the limit of a caption, EOS not counted
     num_unknown: int = 0  # of those, words that the vocabulary lacks
     num_captions: int = 0
     num_whole: int = 0  # captions of known words alone, none of them cut off
@@ -46,7 +46,7 @@ class Coverage:
 
     @property
     def coverage(self) -> float:
-        """Share of the captions that can be said word for word, 0 to 1; NaN where there is none."""
+        """Share of the captions that are covered whole, 0 to 1; NaN without captions."""
         return self.num_whole / self.num_captions if self.num_captions else math.nan
 
 
@@ -79,29 +79,29 @@ class Vocabulary:
         return (BOS, *(self._index.get(word, UNK) for word in words), EOS)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Turn tokens into a caption: up to the first EOS; BOS and PAD say nothing."""
-        said: list[str] = []
+        """Turn tokens into a caption: up to the first EOS, without BOS and PAD."""
+        words: list[str] = []
         for token in tokens:
             if token == EOS:
                 break
             if token == UNK:
-                said.append(SPECIALS[UNK])
+                words.append(SPECIALS[UNK])
             elif token >= len(SPECIALS):
-                said.append(self.words[token - len(SPECIALS)])
-        return " ".join(said)
+                words.append(self.words[token - len(SPECIALS)])
+        return " ".join(words)
 
     def coverage(self, captions: Iterable[str]) -> Coverage:
-        """Count what it can say of these captions."""
+        """Count how much of these captions the vocabulary covers."""
         num_tokens = num_unknown = num_captions = num_whole = num_cut = 0
         for caption in captions:
             words = words_as(self.rule, caption)
-            said = words[: MAX_TOKENS - 1]
-            unknown = sum(word not in self._index for word in said)
+            kept = words[: MAX_TOKENS - 1]
+            unknown = sum(word not in self._index for word in kept)
             num_captions += 1
-            num_tokens += len(said)
+            num_tokens += len(kept)
             num_unknown += unknown
-            num_cut += len(words) > len(said)
-            num_whole += unknown == 0 and len(words) == len(said)
+            num_cut += len(words) > len(kept)
+            num_whole += unknown == 0 and len(words) == len(kept)
         return Coverage(num_tokens, num_unknown, num_captions, num_whole, num_cut)
 
 

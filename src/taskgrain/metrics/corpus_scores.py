@@ -1,4 +1,4 @@
-"""BLEU, ROUGE-L and CIDEr-D as coco-caption computes them.
+"""BLEU, ROUGE-L and CIDEr-D as coco-caption computes them, from words and n-grams as numbers.
 
 BLEU (Papineni et al. 2002) is pooled: the clipped counts and the lengths of all clips are summed
 before anything is divided; the reference length of a clip is that closest to the candidate's, the
@@ -12,23 +12,162 @@ CIDEr-D (Vedantam et al. 2015): n = 1 to 4, clipped, sigma 6, times 10; the rari
 n-gram is taken from the references that are scored. So one clip, or equal references, give 0 for
 any caption.
 
-Shapes: N clips, M references, P pairs of a candidate and a reference, L words.
+Shapes: N clips, one candidate each; M references of all clips together; W words of all captions;
+L words of a caption; P pairs of a candidate and a reference; R pairs of a caption and an n-gram
+that it holds.
 """
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 
-from taskgrain.metrics.ngrams import (
-    MAX_ORDER,
-    IntArray,
-    NgramCounts,
-    OrderCounts,
-    TokenPairs,
-    distinct,
-    positions_in,
-)
+import numpy as np
+from numpy.typing import NDArray
+
 from taskgrain.metrics.tally import FloatArray, Formula, Tally, mean_of
+
+MAX_ORDER = 4  # the longest n-grams that BLEU and CIDEr look at
+
+IntArray = NDArray[np.int64]
+Tokens = Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NgramCounts:
+    """How often each caption holds each n-gram of one order; by caption, then by n-gram."""
+
+    caption: IntArray  # (R,)
+    ngram: IntArray  # (R,), below the number of distinct ones
+    count: IntArray  # (R,), 1 or more
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OrderCounts:
+    """The n-grams of one order, counted in the candidates and in the references."""
+
+    num_ngrams: int  # distinct ones
+    candidate: NgramCounts
+    reference: NgramCounts
+
+
+class TokenPairs:
+    """The captions predicted of N clips beside the references, counted once for every score."""
+
+    def __init__(
+        self, candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
+    ) -> None:
+        """Count the words of candidates and references.
+
+        Args:
+            candidates: the words of one caption a clip; none is an empty caption.
+            references: the words of one or more captions a clip, in the same order.
+
+        Raises:
+            ValueError: if there are not as many of both, or a clip has no reference.
+        """
+        if len(candidates) != len(references):
+            raise ValueError(
+                f"{len(candidates)} candidates for the references of {len(references)} clips"
+            )
+        if not all(references):
+            empty = next(index for index, captions in enumerate(references) if not captions)
+            raise ValueError(f"clip {empty} has no reference; expected one or more")
+        num_references = np.fromiter(map(len, references), np.int64, len(references))
+        captions = [*candidates, *chain.from_iterable(references)]
+        self.num_clips = len(candidates)
+        self.clip_of: IntArray = np.repeat(np.arange(self.num_clips), num_references)  # (M,)
+        self.first_reference: IntArray = np.cumsum(num_references) - num_references  # (N,)
+        lengths = np.fromiter(map(len, captions), np.int64, len(captions))
+        self._lengths = lengths  # (N + M,)
+        words = list(chain.from_iterable(captions))
+        index = {word: number for number, word in enumerate(dict.fromkeys(words))}
+        self._words: IntArray = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
+        self._num_words = len(index)
+        # The same captions, with the words that hold a space split there: "1\u00a01/2" of PTB.
+        self.at_spaces = self
+        if any(len(word.split()) > 1 for word in index if not word.isascii()):
+            self.at_spaces = TokenPairs(
+                [_at_spaces(words) for words in candidates],
+                [[_at_spaces(words) for words in clip] for clip in references],
+            )
+
+    @property
+    def candidate_lengths(self) -> IntArray:
+        """Words of each candidate: int64 (N,)."""
+        return self._lengths[: self.num_clips]
+
+    @property
+    def reference_lengths(self) -> IntArray:
+        """Words of each reference: int64 (M,)."""
+        return self._lengths[self.num_clips :]
+
+    @cached_property
+    def starts(self) -> IntArray:
+        """Where the words of each caption begin, candidates first: int64 (N + M,)."""
+        return np.cumsum(self._lengths) - self._lengths
+
+    @property
+    def words(self) -> IntArray:
+        """The words of all captions, one caption after the other: int64 (W,)."""
+        return self._words
+
+    @cached_property
+    def orders(self) -> tuple[OrderCounts, ...]:
+        """The counts of n-grams of 1, 2, 3, 4 words."""
+        caption = np.repeat(np.arange(len(self._lengths)), self._lengths)  # (W,)
+        # Words from each position to the end of its caption, its own counted.
+        left = np.repeat(self.starts + self._lengths, self._lengths) - np.arange(len(self._words))
+        code, num_codes, counted = self._words, self._num_words, []
+        for order in range(1, MAX_ORDER + 1):
+            positions = np.flatnonzero(left >= order)
+            if order > 1:
+                pairs = code[positions] * self._num_words + self._words[positions + order - 1]
+                distinct, numbers = np.unique(pairs, return_inverse=True)
+                code = np.zeros_like(self._words)
+                code[positions], num_codes = numbers, len(distinct)
+            counted.append(self._count(caption[positions], code[positions], num_codes))
+        return tuple(counted)
+
+    def _count(self, caption: IntArray, ngram: IntArray, num_ngrams: int) -> OrderCounts:
+        size = max(num_ngrams, 1)
+        pairs, count = np.unique(caption * size + ngram, return_counts=True)
+        caption, ngram = np.divmod(pairs, size)
+        cut = int(np.searchsorted(caption, self.num_clips))  # candidates stand before references
+        return OrderCounts(
+            num_ngrams,
+            NgramCounts(caption[:cut], ngram[:cut], count[:cut]),
+            NgramCounts(caption[cut:] - self.num_clips, ngram[cut:], count[cut:]),
+        )
+
+
+def positions_in(keys: IntArray, wanted: IntArray) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Find keys among others that are sorted.
+
+    Args:
+        keys: int64 (R,), ascending, each once.
+        wanted: int64 (Q,).
+
+    Returns:
+        int64 (Q,) positions in `keys`, and bool (Q,) whether the key is there at all.
+    """
+    if len(keys) == 0:
+        return np.zeros(len(wanted), np.int64), np.zeros(len(wanted), np.bool_)
+    positions = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+    return positions, keys[positions] == wanted
+
+
+def distinct(keys: IntArray) -> IntArray:
+    """Return each of int64 (R,) keys once, ascending; quickly where they nearly ascend already."""
+    ordered = np.sort(keys, kind="stable")
+    return ordered[np.diff(ordered, prepend=-1) != 0]
+
+
+def _at_spaces(words: Tokens) -> list[str]:
+    return " ".join(words).split()
+
 
 # They keep a score of nothing at nearly 0 instead of an error.
 _TINY, _SMALL = 1e-15, 1e-9
@@ -40,7 +179,8 @@ def bleu(pairs: TokenPairs) -> tuple[Tally, ...]:
 
     The counts of a clip are its n-grams that a reference holds too (no more of each than in the
     reference that has most), for n = 1 to 4; its n-grams, for n = 1 to 4; its words; the words of
-    the closest reference. An empty caption counts 0 right of 0, and lengthens what was to be said.
+    the closest reference. An empty caption counts 0 right of 0, and its
+    reference adds to the reference length.
     A word with a space inside is several, as in coco-caption.
     """
     pairs = pairs.at_spaces
@@ -69,10 +209,10 @@ def closest_lengths(pairs: TokenPairs) -> FloatArray:
 def _num_clipped(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
     size = max(order.num_ngrams, 1)
     keys, most = _most_in_a_reference(pairs, order.reference, size)
-    said = order.candidate
-    positions, is_there = positions_in(keys, said.caption * size + said.ngram)
-    right = np.minimum(said.count[is_there], most[positions[is_there]])
-    clipped = np.bincount(said.caption[is_there], right, pairs.num_clips)
+    candidate = order.candidate
+    positions, is_there = positions_in(keys, candidate.caption * size + candidate.ngram)
+    right = np.minimum(candidate.count[is_there], most[positions[is_there]])
+    clipped = np.bincount(candidate.caption[is_there], right, pairs.num_clips)
     return clipped.astype(np.float64)
 
 
@@ -114,12 +254,12 @@ def rouge_l(pairs: TokenPairs) -> Tally:
     """
     if pairs.num_clips == 0:
         return mean_of(np.zeros(0))
-    said, meant = pairs.candidate_lengths[pairs.clip_of], pairs.reference_lengths
+    candidate, reference = pairs.candidate_lengths[pairs.clip_of], pairs.reference_lengths
     common = _common_lengths(pairs)
     # coco-caption splits an empty caption into one empty word.
-    common[(said == 0) & (meant == 0)] = 1
-    precision = np.maximum.reduceat(common / np.maximum(said, 1), pairs.first_reference)
-    recall = np.maximum.reduceat(common / np.maximum(meant, 1), pairs.first_reference)
+    common[(candidate == 0) & (reference == 0)] = 1
+    precision = np.maximum.reduceat(common / np.maximum(candidate, 1), pairs.first_reference)
+    recall = np.maximum.reduceat(common / np.maximum(reference, 1), pairs.first_reference)
     weighted = recall + _BETA**2 * precision
     scores = np.zeros(pairs.num_clips)
     np.divide((1 + _BETA**2) * precision * recall, weighted, out=scores, where=weighted > 0)
@@ -128,14 +268,13 @@ def rouge_l(pairs: TokenPairs) -> Tally:
 
 def _common_lengths(pairs: TokenPairs) -> IntArray:
     """Return the longest common subsequence of each reference and its candidate: int64 (M,)."""
-    said = pairs.candidate_lengths[pairs.clip_of]
-    meant = pairs.reference_lengths
+    candidate_lengths = pairs.candidate_lengths[pairs.clip_of]
     # Pairs of like length are filled into one table, so that a long caption widens few others.
-    by_length = np.lexsort((meant, said))
-    common = np.zeros(len(meant), np.int64)
-    start = int(np.searchsorted(said[by_length], 1))  # nothing is common with no words
+    by_length = np.lexsort((pairs.reference_lengths, candidate_lengths))
+    common = np.zeros(len(by_length), np.int64)
+    start = int(np.searchsorted(candidate_lengths[by_length], 1))  # nothing is common with no words
     while start < len(by_length):
-        stop = _end_of_part(said[by_length], start)
+        stop = _end_of_part(candidate_lengths[by_length], start)
         part = by_length[start:stop]
         candidate = _padded(pairs, pairs.clip_of[part], pad=-1)
         reference = _padded(pairs, part + pairs.num_clips, pad=-2)  # equal to no word
@@ -188,9 +327,9 @@ def cider_d(pairs: TokenPairs) -> Tally:
     if pairs.num_clips == 0:
         return mean_of(np.zeros(0))
     similarity = sum(_similarity(pairs, order) for order in pairs.orders) / len(pairs.orders)
-    said = np.maximum(pairs.candidate_lengths - 1, 0)[pairs.clip_of]
-    meant = np.maximum(pairs.reference_lengths - 1, 0)
-    penalty = np.exp(-((said - meant) ** 2) / (2 * _SIGMA**2))  # (M,)
+    candidate_bigrams = np.maximum(pairs.candidate_lengths - 1, 0)[pairs.clip_of]
+    reference_bigrams = np.maximum(pairs.reference_lengths - 1, 0)
+    penalty = np.exp(-((candidate_bigrams - reference_bigrams) ** 2) / (2 * _SIGMA**2))  # (M,)
     scores = np.bincount(pairs.clip_of, similarity * penalty, pairs.num_clips)
     num_references = np.bincount(pairs.clip_of, minlength=pairs.num_clips)
     return mean_of(_SCALE * scores / num_references)
@@ -198,17 +337,23 @@ def cider_d(pairs: TokenPairs) -> Tally:
 
 def _similarity(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
     """Compare each reference with its clip's candidate in the n-grams of one order: (M,)."""
-    said, meant, size = order.candidate, order.reference, max(order.num_ngrams, 1)
-    clip = pairs.clip_of[meant.caption]
-    in_clips = distinct(clip * size + meant.ngram) % size  # each n-gram once a clip
+    candidate, reference, size = order.candidate, order.reference, max(order.num_ngrams, 1)
+    clip = pairs.clip_of[reference.caption]
+    in_clips = distinct(clip * size + reference.ngram) % size  # each n-gram once a clip
     num_clips_with = np.bincount(in_clips, minlength=size)
     idf = np.log(float(pairs.num_clips)) - np.log(np.maximum(num_clips_with, 1))
-    said_weight = said.count * idf[said.ngram]
-    meant_weight = meant.count * idf[meant.ngram]
-    positions, is_there = positions_in(said.caption * size + said.ngram, clip * size + meant.ngram)
-    shared = np.minimum(said_weight[positions[is_there]], meant_weight[is_there])
-    dot = np.bincount(meant.caption[is_there], shared * meant_weight[is_there], len(pairs.clip_of))
-    said_norm = np.sqrt(np.bincount(said.caption, said_weight**2, pairs.num_clips))
-    meant_norm = np.sqrt(np.bincount(meant.caption, meant_weight**2, len(pairs.clip_of)))
-    norm = said_norm[pairs.clip_of] * meant_norm
+    candidate_weight = candidate.count * idf[candidate.ngram]
+    reference_weight = reference.count * idf[reference.ngram]
+    positions, is_there = positions_in(
+        candidate.caption * size + candidate.ngram, clip * size + reference.ngram
+    )
+    shared = np.minimum(candidate_weight[positions[is_there]], reference_weight[is_there])
+    dot = np.bincount(
+        reference.caption[is_there], shared * reference_weight[is_there], len(pairs.clip_of)
+    )
+    candidate_norm = np.sqrt(np.bincount(candidate.caption, candidate_weight**2, pairs.num_clips))
+    reference_norm = np.sqrt(
+        np.bincount(reference.caption, reference_weight**2, len(pairs.clip_of))
+    )
+    norm = candidate_norm[pairs.clip_of] * reference_norm
     return np.divide(dot, norm, out=np.zeros(len(norm)), where=norm > 0)

@@ -166,12 +166,14 @@ def ptb_words(caption: str, *, following: str = "") -> tuple[str, ...]:
         following: the caption on the next line of coco-caption's file, which shows whether a last
             "A." ends a sentence.
     """
+    # Most captions are letters and spaces alone, which none of the patterns splits.
     if _PLAIN.fullmatch(caption):
         words = caption.lower().split()
         if _PARTS.keys().isdisjoint(words):
             return tuple(words)
     text = _prepared(caption)
     end = len(text)
+    # The next caption decides only whether a last full stop is kept; its tokens are not ours.
     if following:
         text = f"{text}\n{_prepared(following)}"
     tokens = (match[0] for match in TOKEN.finditer(text) if match.start() < end)
@@ -219,6 +221,7 @@ def _parts(token: str) -> tuple[str, ...]:
         return ("...",)
     if token.strip("-") == "":
         return ("--",)
+    # PTB writes every suffix with the plain apostrophe, whichever the caption has.
     if token[0] in "'\u2019\u2018nN" and len(token) > 1:  # a suffix: "n't", "'s"
         token = token.replace("\u2019", "'").replace("\u2018", "`")
     if token in _WRITTEN:

@@ -1,6 +1,7 @@
 """The reference captions of clips: what they mean by their templates, and the floors beside them.
 
-A floor is what scores without looking at a clip; every score is printed beside such captions.
+A floor is the score of captions that were written without looking at a clip; every score is printed
+beside floors.
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from taskgrain.labels.caption import CaptionForm, caption_of, is_free, objects_of
-from taskgrain.labels.simplify import last_word
+from taskgrain.labels.caption import CaptionForm, caption_of, is_free, last_word, objects_of
 from taskgrain.labels.template import CaptionParser, ParsedCaption, fill, fixed_parts, words_of
 from taskgrain.metrics.captions import spoken_words
 
@@ -25,10 +25,10 @@ class ReferenceClip(NamedTuple):
 
 
 class CaptionReader:
-    """Parses captions by a dataset's templates; what its annotations say goes before."""
+    """Parses captions by a dataset's templates; its annotations take precedence."""
 
     def __init__(self, clips: Iterable[ReferenceClip]) -> None:
-        """Learn the templates of clips, and what their annotated captions mean."""
+        """Collect the templates of clips, and the meanings of their annotated captions."""
         clips = list(clips)
         templates = {clip.template: None for clip in clips if clip.template is not None}
         self.has_templates = bool(templates)
@@ -65,7 +65,7 @@ class CaptionReader:
         different grain are compared at the coarser of the two.
 
         Args:
-            caption: as it was said or annotated.
+            caption: as it was predicted or annotated.
             form: to write it in.
             meaning: what it means, where that is known and need not be read.
         """

@@ -59,7 +59,7 @@ def ratio(totals: FloatArray) -> FloatArray:
 
 
 def share_of(part: FloatArray, whole: FloatArray) -> Tally:
-    """Tally a share: float64 (N,) counts of what it is of, and of how much there was."""
+    """Tally a share: float64 (N,) counts of the part, and of the whole."""
     return Tally(np.stack([part, whole], axis=1), ratio)
 
 

@@ -7,7 +7,7 @@ a seed has the same weights whichever head or decoder stands on it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
 
 import torch
@@ -17,18 +17,17 @@ from torch import nn
 from taskgrain.config.checked import Count
 from taskgrain.models.decoder import CaptionDecoder
 from taskgrain.models.encoder import (
-    UNMEASURED,
-    ChangeDeviations,
     ChannelInput,
     ChannelShape,
     ConvLayer,
     Pixels,
     Reduction,
     TwoChannelEncoder,
-    shape_from_json,
 )
 from taskgrain.models.encoder import EncoderShape as EncoderShape
 from taskgrain.models.model import ClassificationHead, SourceModel, encoder_width
+from taskgrain.models.pretrained.encoder import NetworkShape
+from taskgrain.models.pretrained.opening import build_network
 from taskgrain.models.seeds import derive_seed
 
 Layers = Literal["compact", "paper"]
@@ -56,17 +55,8 @@ class DecoderShape:
     first_weights: FirstWeights = "scaled"  # as `let_features_speak`, or as torch draws them
 
     def to_json(self) -> dict[str, object]:
-        """Return what `json.dumps` takes and `from_json` reads."""
+        """Return what `json.dumps` takes."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, entries: Mapping[str, object]) -> DecoderShape:
-        """Read what `to_json` returned.
-
-        Raises:
-            CheckpointError: if an entry is missing or is not what it should be.
-        """
-        return shape_from_json(cls, entries)
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1, attention=True)
@@ -122,55 +112,6 @@ def temporal_channel(
     return ChannelShape(tuple(deep), TEMPORAL, reduction=reduction, input=shown)
 
 
-def compact_shape(
-    *,
-    spatial_widths: tuple[int, ...] = COMPACT_WIDTHS,
-    temporal_widths: tuple[int, ...] = COMPACT_WIDTHS,
-    lstm_width: int = 128,
-    changes: ChangeDeviations = UNMEASURED,
-) -> EncoderShape:
-    """Lay out the small encoder that trains on a CPU; 16 frames become 4 steps.
-
-    The 3D channel sees what differs from frame to frame, the 2D channel has centred frames beside
-    its pixels (docs/log.md, "The recipe").
-
-    Args:
-        spatial_widths: of the 2D layers, first to last; none: no 2D channel.
-        temporal_widths: of the 3D layers, likewise.
-        lstm_width: units in each direction.
-        changes: of the clips that are learned from, as `measure_changes` measures them.
-    """
-    return EncoderShape(
-        spatial=spatial_channel(spatial_widths, "compact", shown="pixels-and-centred"),
-        temporal=temporal_channel(temporal_widths, "compact", shown="difference"),
-        lstm_width=lstm_width,
-        feature_width=0,
-        dropout=0.0,
-        pixels=replace(
-            COMPACT_PIXELS,
-            centred_deviation=changes.centred,
-            difference_deviation=changes.difference,
-        ),
-    )
-
-
-def paper_shape(k2: int, k3: int) -> EncoderShape:
-    """Lay out the encoder of the authors' code; see docs/paper.md.
-
-    Args:
-        k2: base width of the spatial channel, which gives 8 * k2 features; 0 leaves it out.
-        k3: base width of the temporal channel, likewise.
-    """
-    return EncoderShape(
-        spatial=spatial_channel(paper_widths(k2), "paper"),
-        temporal=temporal_channel(paper_widths(k3), "paper"),
-        lstm_width=512,
-        feature_width=1024,
-        dropout=0.5,
-        pixels=PAPER_PIXELS,
-    )
-
-
 def paper_widths(k: int) -> tuple[int, ...]:
     """Return the widths of a channel of the authors' code from its base width; () from 0."""
     return (k, 2 * k, 4 * k, 8 * k, 8 * k, 8 * k) if k else ()
@@ -185,32 +126,6 @@ def build_encoder(shape: EncoderShape, seed: int) -> TwoChannelEncoder:
     return encoder
 
 
-def build_model(
-    shape: EncoderShape,
-    *,
-    num_classes: int | None,
-    vocabulary_size: int | None,
-    decoder_shape: DecoderShape = COMPACT_DECODER,
-    seed: int,
-) -> SourceModel:
-    """Build an encoder with a head, a decoder or both; None leaves one out.
-
-    Args:
-        shape: of the encoder.
-        num_classes: K at the source's level.
-        vocabulary_size: V, with the four specials.
-        decoder_shape: sizes of the decoder.
-        seed: of all weights; those of the encoder do not depend on head and decoder.
-    """
-    return add_readouts(
-        build_encoder(shape, seed),
-        num_classes=num_classes,
-        vocabulary_size=vocabulary_size,
-        decoder_shape=decoder_shape,
-        seed=seed,
-    )
-
-
 def add_readouts(
     encoder: nn.Module,
     *,
@@ -219,7 +134,7 @@ def add_readouts(
     decoder_shape: DecoderShape = COMPACT_DECODER,
     seed: int,
 ) -> SourceModel:
-    """Put a head, a decoder or both on an encoder, which may be anyone's; see `SourceModel`.
+    """Put a head, a decoder or both on any encoder; see `SourceModel`.
 
     Raises:
         ValueError: if the encoder has no width.
@@ -263,3 +178,28 @@ def _initialise(part: nn.Module, seed: int) -> None:
     for module in part.modules():
         if isinstance(module, INITIALISED):
             module.reset_parameters()
+
+
+EncoderRecipe = EncoderShape | NetworkShape
+
+
+def recipe_from_json(entries: Mapping[str, object]) -> EncoderRecipe:
+    """Read what the `to_json` of either shape returned; pretrained networks have "network".
+
+    Raises:
+        CheckpointError: if an entry is missing or is not what it should be.
+    """
+    if "network" in entries:
+        return NetworkShape.from_json(entries)
+    return EncoderShape.from_json(entries)
+
+
+def build_from(recipe: EncoderRecipe, seed: int) -> nn.Module:
+    """Build an encoder with the weights of a seed; no file is read, nothing is fetched.
+
+    Raises:
+        ConfigError: if a pretrained network needs a library that is not installed.
+    """
+    if isinstance(recipe, NetworkShape):
+        return build_network(recipe, seed)
+    return build_encoder(recipe, seed)

@@ -25,7 +25,7 @@ CONDITION_GAIN = 4.0  # over the initialisation of He et al. for ReLU
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What attention looks at, one row a clip; made once a clip, not once a word."""
+    """Keys and values of the attention, one row a clip: computed once a clip, not once a word."""
 
     values: Tensor  # float (B, T', M), which attention sums
     keys: Tensor  # float (B, T', A), W f_t + b of each step
@@ -167,7 +167,7 @@ class CaptionDecoder(nn.Module):
         return logits
 
     def start(self, features: Tensor) -> DecoderState:
-        """Look at the clips, before any token.
+        """Compute the state of clips before any token.
 
         Args:
             features: float (B, T', D) from the encoder.
@@ -183,7 +183,7 @@ class CaptionDecoder(nn.Module):
         return DecoderState(condition, hidden=first, cell=first, memory=memory)
 
     def step(self, token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
-        """Take one more token; what came before is in the state and is not computed again.
+        """Read one more token; the state holds the prefix, which is not computed again.
 
         Args:
             token: long (B,), the last token.
@@ -209,7 +209,7 @@ class CaptionDecoder(nn.Module):
     def _attend(
         self, words: Tensor, state: DecoderState, memory: Memory
     ) -> tuple[Tensor, DecoderState]:
-        """Go on word by word, since what a word looks for depends on those before it.
+        """Decode word by word, since the query of each word depends on the words before it.
 
         The first layer's gates are linear in what that layer sees, so that only the last term waits
         for the word before:
@@ -275,7 +275,7 @@ class CaptionDecoder(nn.Module):
 
 
 def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """Take one step of an LSTM, with its gates in torch's order: input, forget, cell, output.
+    """Compute one step of an LSTM, with its gates in torch's order: input, forget, cell, output.
 
     Args:
         gates: float (B, 4 P), before their nonlinearities.

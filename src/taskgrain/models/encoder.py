@@ -144,7 +144,7 @@ def shape_from_json(kind: type[Shape], entries: Mapping[str, object]) -> Shape:
 
 
 class Encoder(Protocol):
-    """What any encoder must offer: a width, and features (B, T', width) of a uint8 video."""
+    """The interface of every encoder: a width, and features (B, T', width) of a uint8 video."""
 
     width: int
 
@@ -255,7 +255,7 @@ class Channel(nn.Module):
         )
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Look at the frames.
+        """Encode the frames of clips with one channel.
 
         Args:
             frames: float (B, P, T_s, H, W), the frames that it is shown, P planes of each (3, or 6

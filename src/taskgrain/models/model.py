@@ -18,7 +18,7 @@ FEATURE_DIMENSIONS = 3  # clips, steps, width
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What a model says of a batch; None where it has no such part."""
+    """The outputs of a model for a batch; None for a part that the model lacks."""
 
     features: Tensor  # float (B, T', D)
     log_probs: Tensor | None  # float (B, K), mean over the steps
@@ -26,7 +26,7 @@ class ModelOutput:
 
 
 class SourceModel(nn.Module):
-    """Encoder, head and decoder under one roof, so that they train and travel together.
+    """Encoder, head and decoder in one module, so that they are trained and stored together.
 
     The encoder may be anyone's: a module with `width: int` and
     `forward(video: uint8 (B, T, H, W, 3)) -> float (B, T', width)`.
@@ -118,7 +118,7 @@ def check_encoder(encoder: nn.Module, video: Tensor) -> None:
 
 
 class ClassificationHead(nn.Module):
-    """Classify at every step and average what the steps say (paper and authors' code)."""
+    """Classify at every step, and average over the steps (paper and authors' code)."""
 
     def __init__(self, width: int, *, num_classes: int) -> None:
         super().__init__()

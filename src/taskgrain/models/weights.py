@@ -42,7 +42,7 @@ DTYPE_NAMES = {
 
 
 def find_checkpoint(folder: Path | str) -> Path:
-    """Find the checkpoint folder that is meant: a folder that is one, or holds but one.
+    """Find a checkpoint folder: the folder itself, or the only one in it.
 
     Of a training, its last checkpoint is taken before its best, as transfer does by default.
 
@@ -88,6 +88,7 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     try:
         save_file(dict(tensors), path)
     except SafetensorError as error:
+        # safetensors keeps of an error of the system only its text, with the number in it.
         number = OS_ERROR.search(str(error))
         if number is None:
             raise OSError(f"{path}: cannot be written: {error}") from error
@@ -122,7 +123,7 @@ def check_fit(module: nn.Module, path: Path) -> None:
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse weights of which one is infinite or NaN: everything after would be too.
+    """Refuse weights that are NaN or infinite: everything computed from them would be too.
 
     Raises:
         CheckpointError: naming the first such weight, in the order given.
@@ -137,7 +138,7 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
 
 
 def load_part(module: nn.Module, path: Path, prefix: str) -> LeftOut:
-    """Fill a module with one part of stored weights; that part fits wholly, or nothing is done.
+    """Fill a module with one part of stored weights, or leave it as it was if they do not fit.
 
     Args:
         module: a part of a model, such as its encoder.
@@ -199,6 +200,7 @@ def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> Le
     """
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
+            # A slice reads the header alone: a wrong file of gigabytes is refused at once.
             found = {name: file.get_slice(name) for name in sorted(file.keys())}
             for name, tensor in expected.items():
                 if name not in found:

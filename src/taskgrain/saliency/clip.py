@@ -1,4 +1,4 @@
-"""A video file in, a picture of what its description rests on out.
+"""From a video file to a picture of the evidence for its description.
 
 Shapes: T frames that the model sees, H W pixels.
 """
@@ -83,7 +83,7 @@ def draw_explanation(
 def targets_of(
     model: SourceModel, description: ModelDescription, video: Tensor
 ) -> tuple[Target, ...]:
-    """Return what a model says of a clip, uint8 (T, H, W, 3): its class, then its words."""
+    """Return the targets of a clip, uint8 (T, H, W, 3): its class, then the words of a caption."""
     features = model.encoder(video[None].to(next(model.parameters()).device)).float()
     targets: list[Target] = []
     if model.head is not None and description.level is not None:
@@ -91,8 +91,8 @@ def targets_of(
         targets.append(ClassTarget(description.taxonomy.names(description.level)[best], best))
     if model.decoder is not None and description.vocabulary is not None:
         start = model.decoder.start(features)
-        said = greedy(model.decoder.step, start, batch_size=1, device=features.device)[0]
-        words = [token for token in said.tolist() if token not in (EOS, PAD)]
+        decoded = greedy(model.decoder.step, start, batch_size=1, device=features.device)[0]
+        words = [token for token in decoded.tolist() if token not in (EOS, PAD)]
         targets += [
             WordTarget(description.vocabulary.decode([word]), (BOS, *words[: place + 1]))
             for place, word in enumerate(words)
@@ -134,7 +134,7 @@ def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
 
 
 def _shown(clip: DrawnClip, places: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Return the frames that the model saw, larger: what it saw of the clip and no more.
+    """Return the frames and the crop that the model saw, at the larger size.
 
     Args:
         clip: as `decode_to_draw` decodes it.

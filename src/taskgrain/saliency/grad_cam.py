@@ -34,7 +34,7 @@ SPATIAL, TEMPORAL = "spatial", "temporal"
 
 @dataclass(frozen=True, slots=True)
 class ClassTarget:
-    """The log-probability of a class: the mean over the steps, as the head says it, or of one."""
+    """The log-probability of a class: the head's mean over the steps, or that of one step."""
 
     name: str
     index: int  # 0 to the number of classes - 1
@@ -46,7 +46,7 @@ class WordTarget:
     """The log-probability of a word of a caption, given the words before it."""
 
     name: str
-    tokens: tuple[int, ...]  # BOS and what was said, up to the word itself
+    tokens: tuple[int, ...]  # BOS and the caption, up to the word itself
 
 
 Target = ClassTarget | WordTarget
@@ -148,7 +148,7 @@ def _as_tested(model: nn.Module, device: torch.device) -> Iterator[None]:
 def _watch(
     encoder: TwoChannelEncoder, channels: Mapping[str, Channel], video: Tensor
 ) -> tuple[dict[str, Tensor], Tensor]:
-    """Encode a clip: give float (1, D_c, T_c, h, w) maps a channel and (1, T', D) features.
+    """Encode a clip: return float (1, D_c, T_c, h, w) maps a channel and (1, T', D) features.
 
     The maps are where gradients end: no convolution is gone back through.
     """

@@ -46,7 +46,7 @@ class Panel:
 def write_animation(
     path: Path, frames: NDArray[np.uint8], panels: Sequence[Panel], *, frame_seconds: float
 ) -> None:
-    """Write panels side by side as an animated WebP that goes round for ever.
+    """Write panels side by side as an animated WebP that repeats for ever.
 
     Args:
         path: of the file; replaced if it is there.

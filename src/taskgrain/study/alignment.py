@@ -27,9 +27,16 @@ from taskgrain.tabletop.attributes import ATTRIBUTES, kitchen_attributes
 from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import CATEGORIES as KITCHEN_CATEGORIES
 from taskgrain.tabletop.kitchen.doing import MEANINGS as KITCHEN_MEANINGS
-from taskgrain.tabletop.populations import ABSENT, Codes, Population, sample_population
 from taskgrain.tabletop.scene import CATEGORIES
-from taskgrain.tabletop.tasks import TASKS, Given, Task
+from taskgrain.tabletop.tasks import (
+    ABSENT,
+    TASKS,
+    Codes,
+    Given,
+    Population,
+    Task,
+    sample_population,
+)
 
 DRAWN_TASKS = "tasks.json"  # in the folder of a drawn target: the names of its drawn tasks
 FACTORS = tuple(ATTRIBUTES)

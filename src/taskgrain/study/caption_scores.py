@@ -27,8 +27,7 @@ from taskgrain.labels.template import (
 )
 from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.metrics.captions import CaptionCounts, caption_tallies, count_clips, spoken_words
-from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
-from taskgrain.metrics.ngrams import TokenPairs
+from taskgrain.metrics.corpus_scores import TokenPairs, bleu, cider_d, rouge_l
 from taskgrain.metrics.ptb import ptb_words
 from taskgrain.metrics.references import ReferenceClip, floor_captions
 from taskgrain.metrics.tally import Tally, clip_intervals

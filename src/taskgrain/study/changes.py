@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskgrain.config.networks import Encoder
+from taskgrain.config.learning import Encoder
 from taskgrain.data.manifest import Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore

@@ -13,7 +13,7 @@ from taskgrain.config.clips import Levels, SourceData, Target
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import Fit
 from taskgrain.data.few_shot import few_shot_records, read_few_shot
-from taskgrain.data.headers import read_header
+from taskgrain.data.inspect import read_header
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.data.packed import StoreFacts, fingerprint, open_store, read_facts

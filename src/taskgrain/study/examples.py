@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.config.settings import Study
-from taskgrain.data.decode import decode_clip
-from taskgrain.data.encode import write_webm
+from taskgrain.data.decode import decode_clip, write_webm
 from taskgrain.data.files import make_folder, write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore

@@ -22,7 +22,7 @@ from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
-from taskgrain.models.recipes import build_from
+from taskgrain.models.build import build_from
 from taskgrain.models.weights import save_weights, weights_sha256
 from taskgrain.predict import load_model
 from taskgrain.study.changes import measured_changes

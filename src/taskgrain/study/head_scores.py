@@ -25,7 +25,7 @@ from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.sampling import generator_for
 from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
-from taskgrain.metrics.across_grains import (
+from taskgrain.metrics.accuracy import (
     HeadAnswers,
     IntArray,
     coarser_levels,

@@ -14,10 +14,10 @@ from functools import cache
 from typing import TypeVar
 
 from taskgrain.config.settings import Study
+from taskgrain.data.companions import LEDGER
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.equal_files import equal_files
-from taskgrain.data.headers import is_clip, read_header
-from taskgrain.data.ledger import LEDGER
+from taskgrain.data.inspect import is_clip, read_header
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.packed import Content, packed_contents
 from taskgrain.data.videos import printable

@@ -7,11 +7,12 @@ from itertools import count
 
 from torch import nn
 
-from taskgrain.config.networks import Decoder, Encoder
+from taskgrain.config.learning import Decoder, Encoder
 from taskgrain.config.settings import Study
 from taskgrain.errors import ConfigError, list_problems
 from taskgrain.models.build import (
     DecoderShape,
+    EncoderRecipe,
     EncoderShape,
     add_readouts,
     build_encoder,
@@ -21,7 +22,6 @@ from taskgrain.models.build import (
 from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, Pixels, changes_shown
 from taskgrain.models.model import SourceModel
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.recipes import EncoderRecipe
 from taskgrain.models.seeds import derive_seed
 from taskgrain.predict import ModelDescription
 from taskgrain.study.inputs import Inputs

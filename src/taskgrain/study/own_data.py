@@ -7,8 +7,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from taskgrain.data.companions import read_ledger
 from taskgrain.data.files import write_text
-from taskgrain.data.ledger import read_ledger
 from taskgrain.data.manifest import Manifest
 from taskgrain.data.videos import stamp_of
 from taskgrain.errors import RunError

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import cache
 
 from taskgrain.config.clips import Video
-from taskgrain.config.networks import Encoder
+from taskgrain.config.learning import Encoder
 from taskgrain.models.model import SourceModel
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import drawn, encoder_from, encoder_settings

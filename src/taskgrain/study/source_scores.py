@@ -27,7 +27,7 @@ from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import CATEGORY
-from taskgrain.metrics.across_grains import HeadAnswers
+from taskgrain.metrics.accuracy import HeadAnswers
 from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.predict import load_model
 from taskgrain.results import write_rows

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from taskgrain.config.learning import Source
-from taskgrain.config.networks import Encoder
+from taskgrain.config.learning import Encoder, Source
 from taskgrain.errors import ConfigError
 from taskgrain.names import CONTROLS, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs

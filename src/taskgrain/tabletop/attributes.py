@@ -1,6 +1,6 @@
-"""What can be asked of a scene: attributes with a few values each, read from it, never judged.
+"""The attributes of a scene: each has a few values, and is read from the scene, never judged.
 
-Some are said by its category (verb, direction, relation, outcome, reality), some by its caption
+Some are in its category (verb, direction, relation, outcome, reality), some by its caption
 (noun, colour, size), others by no label. A continuous factor is cut into two or three values with a
 gap between them, so that each can be seen; a scene in the gap has no value of that attribute.
 """
@@ -29,7 +29,7 @@ OPEN_ENDED = frozenset(("pushing", "pulling", "poking", "dropping", "turning", "
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What a template says of a scene."""
+    """The attributes that a template determines."""
 
     verb: str
     direction: str | None = None  # in which the main thing, or the camera, moves
@@ -39,13 +39,13 @@ class Meaning:
 
 
 def _meaning(template: str) -> Meaning:
-    """Read a template; those of one verb are told apart by their last words."""
-    said = template.removeprefix("Pretending to ").lower()
+    """Read a template; templates of one verb differ in their last words."""
+    sentence = template.removeprefix("Pretending to ").lower()
     adds = 0 if template.startswith("Pretending") else 1
     for start, verb in (("put", "putting"), ("dropping", "dropping")):
-        if said.startswith(start):
+        if sentence.startswith(start):
             words = ("next to", "behind", "in front of", "onto", "on a surface")
-            relation = next(words for words in words if f" {words}" in said)
+            relation = next(words for words in words if f" {words}" in sentence)
             return Meaning(verb, relation=relation, adds=adds)
     return _MEANINGS[template]
 
@@ -229,11 +229,11 @@ def attributes_of(scene: Scene) -> dict[str, str | None]:
 
 
 def kitchen_attributes(category: str) -> dict[str, str]:
-    """Return what a category of kitchenware says of the attributes that the source has too.
+    """Return the attributes that a category of kitchenware determines and the source has too.
 
     The source shows neither what fails nor a tool: its labels know nothing of these values.
     """
     motion, tool = KITCHEN_MEANINGS[category]
     reality = {"using": "real", "pretending": "pretended", "failing": "failing", "other": "real"}
-    said = {"reality": reality[motion]}
-    return said if tool is None else {**said, "noun": tool}
+    attributes = {"reality": reality[motion]}
+    return attributes if tool is None else {**attributes, "noun": tool}

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 import cv2
 
-from taskgrain.data.encode import write_webm
+from taskgrain.data.decode import write_webm
 from taskgrain.data.files import make_folder, write_text
 from taskgrain.tabletop import scene
 from taskgrain.tabletop.draw import render
@@ -57,7 +57,9 @@ class ClipPlan:
     clip_id: str
     split: SplitName
     scene: AnyScene
-    asked: Mapping[str, str | None] = field(default_factory=dict)  # beside the scene's own factors
+    task_factors: Mapping[str, str | None] = field(
+        default_factory=dict
+    )  # beside the scene's own factors
 
 
 def category_names(world: World) -> tuple[str, ...]:
@@ -206,7 +208,12 @@ def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
     write_text(root / "labels.json", json.dumps(labels, indent=1) + "\n")
     lines = [
         json.dumps(
-            {"id": clip.clip_id, "split": clip.split, **clip.scene.to_factors(), **clip.asked}
+            {
+                "id": clip.clip_id,
+                "split": clip.split,
+                **clip.scene.to_factors(),
+                **clip.task_factors,
+            }
         )
         for clip in plans
     ]

@@ -1,15 +1,19 @@
-"""Draw a scene of the tabletop: a pure function of the scene and the size of the frames."""
+"""Draw a scene of the tabletop: a pure function of the scene and the size of the frames.
+
+The scene's factors become a stage, the script that runs on it, and the camera's path.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import cv2
 import numpy as np
 
-from taskgrain.tabletop.backdrop import depth_scale, draw_room, edge_x, ground_y
+from taskgrain.tabletop.backdrop import Room, depth_scale, draw_room, edge_x, ground_y
 from taskgrain.tabletop.film import (
     CameraPath,
     Finish,
@@ -21,18 +25,11 @@ from taskgrain.tabletop.film import (
     imprint,
 )
 from taskgrain.tabletop.hand import Posture, Skin, draw_hand
-from taskgrain.tabletop.motion import Extent, Key, Keys, Pose, Script, Stage, track
+from taskgrain.tabletop.motion import Extent, Key, Keys, Pose, Reach, Script, Stage, track
 from taskgrain.tabletop.pen import tone
-from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Camera, Scene, Thing
-from taskgrain.tabletop.shapes import SPANS, colour_of, draw_thing
-from taskgrain.tabletop.staging import (
-    Filmed,
-    action_moments,
-    camera_path,
-    cover_extent,
-    direct,
-    extent_of,
-)
+from taskgrain.tabletop.programs import PROGRAMS
+from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Camera, Layout, Scene, Thing
+from taskgrain.tabletop.shapes import SPANS, WIDTHS, colour_of, draw_thing, thing_size
 
 SHADOW_DARKNESS = 120  # alpha under a thing that stands on the table, of 255
 SHADOW_RADIUS = 24  # pixels of the shadow's sprite, which is stretched as needed
@@ -218,3 +215,99 @@ def occluder(scene: Filmed, shadow: Sprite, camera: CameraPath) -> list[Layer]:
     x, y = camera.x + side * 0.66 / camera.zoom, camera.y + 0.5 / camera.zoom
     blob = Layer(shadow, x, y, 9.0, scale=0.5 / camera.zoom)
     return [blob, blob]
+
+
+def direct(scene: Scene) -> tuple[Script, Stage]:
+    """Set the stage of a scene and run its template's program on it."""
+    room, layout = scene.room, scene.layout
+    home = Pose(room.edge_side * layout.offset, layout.depth)
+    main, second = extent_of(scene.main), extent_of(scene.second)
+    apart = (main.width + second.width) / 2 * 0.85 + layout.gap
+    # The companion stands away from the edge, so that it is never in the way of a fall.
+    across = max(-0.5, room.edge_side * home.x - apart)
+    stage = Stage(
+        home=home,
+        companion=Pose(room.edge_side * across, layout.depth - layout.companion_depth),
+        main=main,
+        second=second,
+        cover=cover_extent(scene),
+        edge_side=room.edge_side,
+        edge=edge_x(room, layout.depth),
+        direction=scene.manner.direction,
+        travel=scene.manner.travel,
+        height=scene.manner.height,
+        stays=scene.manner.stays,
+        reach=Reach(scene.arm.side, math.radians(scene.arm.pitch)),
+    )
+    return PROGRAMS[scene.template](stage), stage
+
+
+def action_moments(scene: Scene) -> Floats:
+    """Return the action's time in each frame: float (T,) in [0, 1]."""
+    share = np.arange(scene.num_frames) / (scene.num_frames - 1)
+    manner = scene.manner
+    done = np.clip((share - manner.start) / (manner.finish - manner.start), 0.0, 1.0)
+    return done**manner.pace
+
+
+class Filmed(Protocol):
+    """A scene in a room of the source world, before one of its cameras."""
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of the clip."""
+        ...
+
+    @property
+    def camera(self) -> Camera:
+        """How it is filmed."""
+        ...
+
+    @property
+    def room(self) -> Room:
+        """Where."""
+        ...
+
+    @property
+    def layout(self) -> Layout:
+        """Where in the room things are."""
+        ...
+
+
+def camera_path(scene: Filmed, moments: Floats, *, closing_zoom: float = 1.0) -> CameraPath:
+    """Move the camera: drift and sway in every clip, and the zoom of the script."""
+    camera = scene.camera
+    share = np.linspace(-0.5, 0.5, scene.num_frames)
+    swing = np.arange(scene.num_frames) * 0.9 + camera.sway_phase
+    softened = moments**2 * (3 - 2 * moments)
+    approach = closing_zoom**softened
+    # The closer the camera is, the more it is turned to the main place.
+    turned = softened if closing_zoom > 1 else np.zeros_like(softened)
+    home_x = scene.room.edge_side * scene.layout.offset
+    home_y = ground_y(scene.room, scene.layout.depth) - 0.18
+    # The table's edge is kept in view.
+    x = (
+        0.09 * scene.room.edge_side
+        + camera.x
+        + camera.drift_x * share
+        + camera.sway * np.sin(swing)
+    )
+    y = camera.y + camera.drift_y * share + camera.sway * np.cos(swing * 1.3)
+    return CameraPath(
+        x=x + turned * (home_x - x) * 0.8,
+        y=y + turned * (home_y - y) * 0.8,
+        zoom=camera.zoom * (1 + camera.drift_zoom * share) * approach,
+        roll=np.full(scene.num_frames, camera.roll),
+    )
+
+
+def extent_of(thing: Thing) -> Extent:
+    """Measure a thing, frame heights."""
+    return Extent(*thing_size(thing.noun, thing.size))
+
+
+def cover_extent(scene: Scene) -> Extent:
+    """Measure the cover: as large as the main thing needs."""
+    main, wide = extent_of(scene.main), WIDTHS[scene.cover.noun]
+    height = max(1.1 * main.height, 1.12 * main.width / wide, SPANS["small"] / wide)
+    return Extent(wide * height, height)

@@ -60,7 +60,7 @@ class Draws:
 
 
 class OrderedDraws(Draws):
-    """Draws in the order in which they are asked for, whatever they are called.
+    """Draws in the order of the calls, whatever the names of the factors are.
 
     Four times as fast: for scenes that are only counted, and never drawn one by one.
     """

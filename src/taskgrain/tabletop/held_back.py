@@ -1,4 +1,4 @@
-"""Things and colours that the source world never shows: a target may ask for what is new.
+"""Things and colours that the source world never shows, so that a target can test new ones.
 
 Every shape stands in the box u in [-wide/2, wide/2], v in [-1/2, 1/2] of its own drawing units, as
 those of `shapes` do.

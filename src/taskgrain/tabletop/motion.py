@@ -1,4 +1,4 @@
-"""Keyframed motion: poses at moments of the action, and the track through them.
+"""Keyframed motion: poses at moments of the action, the track through them, and their places.
 
 Times run over the action, 0 to 1; depths as in `backdrop`, lengths in frame heights at depth
 scale 1. T frames.
@@ -108,7 +108,7 @@ class Reach:
         return Pose(x, pose.depth + 0.02, pose.lift + height * extent.height)
 
     def away(self, pose: Pose, distance: float = OUT_OF_SIGHT) -> Pose:
-        """Move a pose back along the arm, out of sight unless told less."""
+        """Move a pose back along the arm, by default out of sight."""
         return replace(
             pose,
             x=pose.x + self.side * math.cos(self.pitch) * distance,
@@ -161,3 +161,32 @@ def tipped(pose: Pose, extent: Extent, *, direction: int, angle: float) -> Pose:
         pose.lift + raised,
         pose.angle + direction * angle,
     )
+
+
+def next_to(stage: Stage) -> Pose:
+    """Stand beside it; on the other side where the table ends."""
+    distance = ((stage.main.width + stage.second.width) / 2 * 0.9 + 0.02) * depth_scale(
+        stage.home.depth
+    )
+    side = stage.direction
+    beyond = stage.home.x + side * distance
+    if side == stage.edge_side and abs(beyond) + stage.main.width * 0.25 > abs(stage.edge):
+        side = -side
+    return Pose(stage.home.x + side * distance, stage.home.depth + 0.03)
+
+
+def behind(stage: Stage) -> Pose:
+    """Stand further back, half hidden."""
+    aside = stage.direction * (0.4 * stage.second.width + 0.14 * stage.main.width)
+    return Pose(stage.home.x + aside, stage.home.depth - 0.36)
+
+
+def in_front(stage: Stage) -> Pose:
+    """Stand nearer, hiding a part of it."""
+    aside = stage.direction * 0.25 * stage.second.width
+    return Pose(stage.home.x + aside, stage.home.depth + 0.24)
+
+
+def onto(stage: Stage) -> Pose:
+    """Stand on its top."""
+    return Pose(stage.home.x, stage.home.depth + 0.01, stage.second.height * 0.94)

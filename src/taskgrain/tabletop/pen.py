@@ -73,7 +73,7 @@ class Pen:
         )
 
     def sprite(self, anchor: Point, *, light: float = -1.0, relief: float = 0.5) -> Sprite:
-        """Shade what was drawn as a rounded body, and hand it over.
+        """Shade the drawing as a rounded body, and return its sprite.
 
         Args:
             anchor: the point that placements name.

@@ -22,14 +22,24 @@ from taskgrain.tabletop.carrying import (
     put,
     uncover,
 )
-from taskgrain.tabletop.motion import Key, Pose, Reach, Script, Stage, tipped
-from taskgrain.tabletop.places import behind, in_front, next_to, onto
+from taskgrain.tabletop.motion import (
+    Key,
+    Pose,
+    Reach,
+    Script,
+    Stage,
+    behind,
+    in_front,
+    next_to,
+    onto,
+    tipped,
+)
 
 Program = Callable[[Stage], Script]
 
 
 def _beside_reach(stage: Stage, side: int) -> Reach:
-    """Come from a side at a flat angle: who pushes or pulls has no choice of side."""
+    """Come from a side at a flat angle: a hand that pushes or pulls cannot choose its side."""
     return Reach(side, stage.reach.pitch * 0.5)
 
 

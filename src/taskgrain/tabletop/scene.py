@@ -39,12 +39,12 @@ class Thing:
 
     noun: str
     colour: str
-    size: str  # "small", "medium" (which is not said) or "big"
+    size: str  # "small", "medium" (which no caption names) or "big"
     shade: float  # its own tone of the colour
 
     @property
     def text(self) -> str:
-        """Return it as a placeholder: "a small red cup", "an orange box"."""
+        """Return the thing as a placeholder: "a small red cup", "an orange box"."""
         words = [self.colour, self.noun]
         if self.size != "medium":
             words.insert(0, self.size)
@@ -142,7 +142,7 @@ class Scene:
 
     @property
     def placeholders(self) -> tuple[str, ...]:
-        """Name the objects that the template speaks of, in its order."""
+        """Name the objects of the template, in its order."""
         other = self.cover if self.template.startswith("Covering") else self.second
         return (self.main.text, other.text)[: placeholder_count(self.bracketed)]
 
@@ -163,7 +163,7 @@ class Scene:
 
     @classmethod
     def from_factors(cls, factors: Mapping[str, Factor]) -> Scene:
-        """Read a scene back; what else a row of factors.jsonl holds is left aside.
+        """Read a scene back; other keys of a row of factors.jsonl are ignored.
 
         Raises:
             ValueError: if a factor is missing or unknown.
@@ -236,7 +236,7 @@ def _sample_any_thing(draws: Draws) -> Thing:
 
 
 def _sample_cover(draws: Draws) -> Thing:
-    # A cover is as large as what it covers asks for, so no size is said of it.
+    # A cover is as large as the thing that it covers needs, so its size is in no caption.
     return Thing(
         noun=draws.choice("noun", COVERS),
         colour=draws.choice("colour", tuple(PALETTE)),

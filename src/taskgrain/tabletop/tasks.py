@@ -1,19 +1,26 @@
-"""The declared population of factor tasks: what a target of the source's look may be asked.
+"""The declared population of factor tasks: what a target of the source's look may test.
 
 A task asks for one attribute, among two to eight of its values, where a scene meets its condition.
-The population is fixed before any study: a study draws from it, and never chooses.
+The population is fixed before any study: a study draws from it, and never chooses. Many scenes are
+counted as columns of codes, without being drawn.
+
+Shapes: N scenes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+import numpy as np
+from numpy.typing import NDArray
+
 from taskgrain.tabletop.attributes import ATTRIBUTES, SLEEVE_NAMES, Values, attributes_of
 from taskgrain.tabletop.backdrop import TABLE_TEXTURES, WALLS
+from taskgrain.tabletop.factors import OrderedDraws
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
-from taskgrain.tabletop.scene import Scene
+from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 from taskgrain.tabletop.shapes import PALETTE
 
 Given = Mapping[str, tuple[str, ...]]  # attribute -> the values that a scene may have
@@ -29,7 +36,7 @@ class Task:
     given: Given = field(default_factory=dict)
 
     def value_of(self, values: Values) -> str | None:
-        """Return a scene's class; None where the task does not ask about the scene."""
+        """Return a scene's class; None where the task does not apply."""
         value = values[self.attribute]
         return value if value in self.classes and meets(values, self.given) else None
 
@@ -220,9 +227,78 @@ TASKS: dict[str, Task] = _by_name(
 
 
 def asked_of(scene: Scene) -> dict[str, str | None]:
-    """Return a scene's attributes, and its class in every task; None where there is none.
+    """Return a scene's attributes, and its class in every task; None where a task does not apply.
 
     A task that has an attribute's name asks for all of its values, so that both are the same.
     """
     values = attributes_of(scene)
     return values | {name: task.value_of(values) for name, task in TASKS.items()}
+
+
+Codes = NDArray[np.int16]
+ABSENT = -1  # the code of a scene that has no such attribute
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Population:
+    """Scenes as codes: of templates into CATEGORIES, of attributes into their values."""
+
+    templates: Codes  # (N,)
+    attributes: dict[str, Codes]  # name -> (N,), ABSENT where a scene has none
+
+    @classmethod
+    def of(cls, scenes: Iterable[Scene]) -> Population:
+        """Read scenes, one or more."""
+        index = {name: code for code, name in enumerate(CATEGORIES)}
+        codes = [
+            {value: code for code, value in enumerate(attribute.values)}
+            for attribute in ATTRIBUTES.values()
+        ]
+        rows = [
+            [index[scene.template]]
+            + [
+                ABSENT if value is None else code[value]
+                for code, value in zip(codes, attributes_of(scene).values(), strict=True)
+            ]
+            for scene in scenes
+        ]
+        columns = np.array(rows, np.int16).T
+        return cls(columns[0], dict(zip(ATTRIBUTES, columns[1:], strict=True)))
+
+    def meeting(self, given: Given) -> NDArray[np.bool_]:
+        """Return which scenes meet a condition: bool (N,)."""
+        met = np.ones(len(self.templates), np.bool_)
+        for name, values in given.items():
+            met &= np.isin(self.attributes[name], codes_of(name, values))
+        return met
+
+    def classes(self, task: Task) -> Codes:
+        """Return each scene's class in a task: (N,), index into its classes, or ABSENT."""
+        wanted = codes_of(task.attribute, task.classes)
+        of_code = np.full(len(ATTRIBUTES[task.attribute].values) + 1, ABSENT, np.int16)
+        of_code[wanted] = np.arange(len(wanted))
+        return np.where(self.meeting(task.given), of_code[self.attributes[task.attribute]], ABSENT)
+
+
+def codes_of(attribute: str, values: Iterable[str]) -> list[int]:
+    """Return the codes of an attribute's values."""
+    known = ATTRIBUTES[attribute].values
+    return [known.index(value) for value in values]
+
+
+def sample_population(
+    number: int, *, seed: int, categories: Sequence[str] = CATEGORIES, shows_held_back: bool
+) -> Population:
+    """Draw records of the tabletop, its categories in turn, without filming any.
+
+    Args:
+        number: of scenes.
+        seed: of the draws.
+        categories: those that are drawn.
+        shows_held_back: whether main things are of all nouns and colours, as in the target.
+    """
+    draws = OrderedDraws(seed)
+    return Population.of(
+        sample_scene(categories[index % len(categories)], draws, shows_held_back=shows_held_back)
+        for index in range(number)
+    )

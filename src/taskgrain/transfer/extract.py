@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from taskgrain.data.companions import bytes_of
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import FRAME_RATE
-from taskgrain.data.ledger import bytes_of
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore

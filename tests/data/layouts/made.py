@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from taskgrain.data.layouts import LayoutOptions
+from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.manifest import Reading, Split
 from taskgrain.data.opening import read_dataset
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.layouts import LayoutOptions
+from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.manifest import Split
 from taskgrain.data.opening import read_dataset, read_manifest
 from taskgrain.errors import ManifestError

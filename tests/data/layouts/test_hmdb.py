@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from taskgrain.data.layouts import LayoutOptions
+from taskgrain.data.layouts.layout import LayoutOptions
 from taskgrain.data.opening import read_dataset
 from taskgrain.errors import ManifestError
 from tests.data.layouts.made import CLASSES, counts, has_note, read, touch, write

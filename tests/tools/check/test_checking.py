@@ -11,13 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ManifestError, RunError
 from taskgrain.jobs.executor import Cell, Worker
-from taskgrain.tools.check.checking import Texts, check_dataset, run_inspection
+from taskgrain.tools.check.checking import check_dataset, run_inspection
 from taskgrain.tools.check.files import FactsFolder
 from taskgrain.tools.check.report import CheckReport
 from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
@@ -395,20 +393,3 @@ def test_what_reading_decided_and_left_out_is_in_the_report(tmp_path: Path) -> N
     report = check_dataset(tmp_path, workers=1, quiet=True)
     assert any("1 folders that disks and systems keep" in note for note in report.reading)
     assert report.to_json()["reading"] == list(report.reading)
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.lists(st.text(st.characters(), max_size=6), max_size=6), st.integers(-8, 8))
-def test_texts_are_those_that_were_given(texts: list[str], place: int) -> None:
-    held = Texts(texts)
-    assert list(held) == texts == held[:]
-    assert held[place:] == texts[place:]
-    if -len(texts) <= place < len(texts):
-        assert held[place] == texts[place]
-    else:
-        with pytest.raises(IndexError):
-            held[place]
-
-
-def test_a_file_name_that_is_no_text_is_kept() -> None:
-    assert list(Texts(["a", "\udcff.mp4"])) == ["a", "\udcff.mp4"]

@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from taskgrain.data.ledger import bytes_of
+from taskgrain.data.companions import bytes_of
 from taskgrain.data.videos import stamp_of
 from taskgrain.errors import StoppedError
 from taskgrain.tools.check.checking import check_dataset
 from taskgrain.tools.check.files import (
     FactsFolder,
     FileFacts,
-    NamedFiles,
     find_unnamed,
     inspect_bucket,
     left_out,
@@ -169,20 +168,10 @@ def test_videos_that_no_row_names_are_found_below_every_folder(tmp_path: Path) -
         (tmp_path / file).touch()
     (tmp_path / "videos" / "loop").symlink_to(tmp_path)
     (tmp_path / "videos" / "itself").symlink_to("itself")
-    named = NamedFiles(["videos/1.webm", "frames/6"])
+    named = {"videos/1.webm", "frames/6"}
     found = [Path(file).name for file in find_unnamed(tmp_path, named).videos]
     assert {"2.MP4", "4.mkv"} <= set(found)
     assert not set(found) & {".3.webm", "5.webm", "notes.txt"}
-
-
-def test_named_files_are_those_and_no_others() -> None:
-    odd = os.fsdecode(b"\xff.mp4")
-    named = NamedFiles(["a.mp4", "b/c.webm", odd])
-    assert "a.mp4" in named
-    assert "b/c.webm" in named
-    assert odd in named
-    assert "c.webm" not in named
-    assert "a.mp4" not in NamedFiles([])
 
 
 def notes_of(root: Path) -> dict[str, list[tuple[str, str | None]]]:
@@ -238,7 +227,7 @@ def test_folders_are_told_apart_while_they_are_few(tmp_path: Path, most: int) ->
             path = tmp_path / name / f"{clip}" / "a.xyz"
             path.parent.mkdir(parents=True)
             path.touch()
-    found = left_out(tmp_path, find_unnamed(tmp_path, NamedFiles([])))
+    found = left_out(tmp_path, find_unnamed(tmp_path, frozenset()))
     wheres = [each.where for each in found]
     if most == 3:
         assert wheres == [f"{name}/{clip}/*.xyz" for name in ("clap", "wave") for clip in range(3)]

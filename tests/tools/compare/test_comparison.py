@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from taskgrain.errors import ConfigError, ManifestError, ResultError
-from taskgrain.results import find, read_rows, select
+from taskgrain.results import read_rows, select
 from taskgrain.tools.compare.comparison import Comparison, compare_files
 from taskgrain.tools.compare.labels import read_labels
 from taskgrain.tools.compare.lines import lines_of, probes_of
@@ -21,6 +21,7 @@ from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, ev
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
 from taskgrain.transfer.task import TargetTask, support_draws
+from tests.making import find
 from tests.tools.compare.made import class_of, clip_names, features_of, write_labels, write_npz
 
 PLAN = ComparePlan(probes=("nearest-mean", "ridge"), shots=(1, "all"), num_draws=20)

@@ -18,12 +18,13 @@ from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import BOS, EOS, build_vocabulary
-from taskgrain.models.build import DecoderShape, add_readouts, build_model, compact_shape
+from taskgrain.models.build import DecoderShape, add_readouts
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription, Predictor, load_model
 from taskgrain.tools.export import exporting as export
 from taskgrain.tools.export.exporting import export_model
 from tests.making import moving_square, write_video
+from tests.networks import build_model, compact_shape
 
 TAXONOMY = taxonomy_of(sorted(BRACKETED)[:20])
 VOCABULARY = build_vocabulary(["pushing a small red cup from left to right"])

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
-from taskgrain.models.build import build_model, compact_shape
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import ModelDescription
+from tests.networks import build_model, compact_shape
 
 SAMPLING = FrameSampling(8, 36, 36, 32, 32)
 

@@ -19,8 +19,7 @@ from taskgrain.predict import load_model
 from taskgrain.tools.compare.labels import read_labels
 from taskgrain.tools.compare.sources import parse_sources, read_source
 from taskgrain.tools.features import writing
-from taskgrain.tools.features.clips import Clip, ClipList, list_clips
-from taskgrain.tools.features.readers import Reader, Wanted, open_reader
+from taskgrain.tools.features.readers import Clip, ClipList, Reader, Wanted, list_clips, open_reader
 from taskgrain.tools.features.writing import Extraction, Outcome, write_clip_features
 from taskgrain.transfer.features import read_features
 from tests.making import moving_square, write_video
@@ -285,7 +284,7 @@ KILLED = """
 import sys, time
 from pathlib import Path
 from taskgrain.tools.features import writing
-from taskgrain.tools.features.clips import list_clips
+from taskgrain.tools.features.readers import list_clips
 from taskgrain.tools.features.readers import Wanted, open_reader
 writing.PART_CLIPS = 2
 data, out = Path(sys.argv[1]), Path(sys.argv[2])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from taskgrain.data.packed import open_store
-from taskgrain.tools.pack.command import EncodingChoice, FitChoice, pack
+from taskgrain.tools.pack.command import pack
 
 
 @pytest.mark.slow
@@ -15,7 +15,7 @@ def test_a_store_is_packed_and_summed_up(
 ) -> None:
     (tiny_dataset / "videos" / "3.webm").write_bytes(b"no video")
     store = tmp_path / "store"
-    options = {"height": 16, "width": 24, "encoding": EncodingChoice.JPEG, "fit": FitChoice.CROP}
+    options = {"height": 16, "width": 24, "encoding": "jpeg", "fit": "crop"}
     pack(tiny_dataset, store, **options, workers=1, quiet=True)  # type: ignore[arg-type]
     said = capsys.readouterr()
     assert said.err == ""

@@ -23,8 +23,7 @@ from taskgrain.data.layouts.columns import (
     names_clips,
     open_tables,
 )
-from taskgrain.data.layouts.found import Findings, FoundClip, check_name, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, check_name, reading_of
 from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import Row
@@ -35,9 +34,9 @@ UNCATEGORISED = "uncategorised"
 
 @dataclass(slots=True)
 class _Clip:
-    """What the rows of one clip say together."""
+    """What the rows of one clip hold together."""
 
-    clip_id: str | None  # as an id column says it, perhaps beside a file
+    clip_id: str | None  # from an id column, perhaps beside a file
     file: str
     where: str  # of its first row
     category: str | None
@@ -114,7 +113,7 @@ def _clip(table: ClipTable, row: Row, tree: Tree) -> _Clip:
 
 
 def _without_row_numbers(rows: Sequence[_Clip]) -> tuple[list[_Clip], list[str]]:
-    """Drop ids that are none: where a file has several, or files share one, they number rows."""
+    """Drop ids that number rows: where a file has several ids, or several files share one."""
     ids: dict[str, set[str]] = defaultdict(set)
     files: dict[str, set[str]] = defaultdict(set)
     for clip in rows:
@@ -147,7 +146,7 @@ def _listed(value: object) -> list[object]:
 
 
 def _add(clips: dict[str, _Clip], clip: _Clip) -> None:
-    """Add a row to what is known of its clip; another class or split is a BadRowError."""
+    """Add a row to its clip; raise BadRowError for another class or split."""
     held = clips.setdefault(clip.file, clip)
     if held is clip:
         return

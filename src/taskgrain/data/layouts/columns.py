@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.layouts.clip_index import clip_path
 from taskgrain.data.layouts.names import split_named, split_of_file
-from taskgrain.data.layouts.tree import Tree
+from taskgrain.data.layouts.tree import Tree, clip_path
 from taskgrain.data.manifest import Problem, Split
 from taskgrain.data.tables import Row, read_table
 from taskgrain.data.videos import is_video_name
@@ -35,7 +34,7 @@ SAMPLED = 50  # rows by which a column is chosen
 
 @dataclass(frozen=True, slots=True)
 class ClipTable:
-    """The rows of one table, and which of its columns say what."""
+    """The rows of one table, and the columns of clip, class and split."""
 
     path: Path
     rows: Sequence[Row]
@@ -128,12 +127,12 @@ def names_splits(columns: Iterable[str]) -> bool:
 
 
 def holds_answers(path: Path) -> bool:
-    """Whether a table is called as what somebody predicted, which is no annotation."""
+    """Return whether a table is called as predictions are, which are no annotations."""
     return ANSWERS.search(path.stem.lower()) is not None
 
 
 def unread_columns(table: ClipTable) -> str | None:
-    """Phrase which columns would say a part of a video; None without one."""
+    """Phrase which columns would cut a part out of a video; None without such columns."""
     first = table.rows[0].cells if table.rows else {}
     names = [name for name in first if NOT_READ.fullmatch(name)]
     if not names:

@@ -1,8 +1,8 @@
 """A folder for each class: `CLASS/clip.mp4`, or `train/CLASS/clip.mp4` and `validation/...`.
 
 A clip is a video file or a folder of frames, at any depth below its class; the class is called as
-its folder is. A folder that is called after a modality is none (`modalities`), nor is one that is
-called after a split: `CLASS/train/clip.mp4` is a training clip of CLASS (`found`). Clips of
+its folder is. A folder that is called after a modality is none (`names`), nor is one that is
+called after a split: `CLASS/train/clip.mp4` is a training clip of CLASS (`layout`). Clips of
 a `test` folder may lie in no class folder. What lies beside the folders of splits belongs to none
 of them and is left out.
 """
@@ -13,10 +13,8 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.modalities import PlacedClip
-from taskgrain.data.layouts.names import split_named
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, reading_of
+from taskgrain.data.layouts.names import PlacedClip, split_named
 from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import Reading, Split
 
@@ -26,7 +24,7 @@ Parts = tuple[str, ...]  # folders of a clip, and its name
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
-    """What the folders of a clip say."""
+    """A clip with the class and the split that its folders name."""
 
     clip: PlacedClip
     category: str | None

@@ -11,8 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
-from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions, chosen_of
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, chosen_of, reading_of
 from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import read_names

@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
-from taskgrain.data.layouts.class_names import folder_class
 from taskgrain.data.layouts.columns import (
     SEGMENT,
     ClipTable,
@@ -27,9 +26,8 @@ from taskgrain.data.layouts.columns import (
     open_tables,
     unread_columns,
 )
-from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.names import split_of_file
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, reading_of
+from taskgrain.data.layouts.names import folder_class, split_of_file
 from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import Row
@@ -73,7 +71,7 @@ def _has_segments(table: ClipTable) -> bool:
 
 
 def _merged(clips: Sequence[FoundClip]) -> list[FoundClip]:
-    """Join rows that say the same of one clip: of "all.csv" and "train.csv" the split counts."""
+    """Join equal rows of one clip: of "all.csv" and "train.csv" the split is taken."""
     held: dict[tuple[str | None, str, str | None], FoundClip] = {}
     others: list[FoundClip] = []
     for clip in clips:

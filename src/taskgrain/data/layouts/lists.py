@@ -13,21 +13,24 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
-from taskgrain.data.json_rows import MalformedFileError, read_text
 from taskgrain.data.layouts import folders
-from taskgrain.data.layouts.class_names import with_class_names
-from taskgrain.data.layouts.clip_index import MAX_PATH_BYTES, clip_path
 from taskgrain.data.layouts.columns import names_clips
-from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions, chosen_of
-from taskgrain.data.layouts.names import FRAMES, PICTURES, kind_of, split_of_file, variant_of
-from taskgrain.data.layouts.tree import Tree, shown
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, chosen_of, reading_of
+from taskgrain.data.layouts.names import (
+    FRAMES,
+    PICTURES,
+    folder_class,
+    kind_of,
+    split_of_file,
+    variant_of,
+)
+from taskgrain.data.layouts.tree import MAX_PATH_BYTES, Tree, clip_path, shown
 from taskgrain.data.manifest import Problem, Reading, Split
-from taskgrain.data.tables import Head
+from taskgrain.data.tables import Head, plain_lines
 from taskgrain.data.videos import VIDEO_SUFFIXES, is_video_name
 
 NAME = "lists"
@@ -52,10 +55,10 @@ _QUOTED = re.compile(r'"([^"]*)"')
 
 
 def recognises(tree: Tree) -> bool:
-    """Whether such lists are there: one for training, and no more than one of each split.
+    """Return whether there are such lists: one for training, and at most one of each split.
 
-    Of several divisions by lists of the same names one is read. A single list of no split will
-    do, but where folders say the class of each clip.
+    Of several divisions into lists of the same names, one is read. A single list without a split
+    is enough, unless folders name the class of each clip.
     """
     variants = _variants(tree)
     return bool(variants.divisions) or (variants.is_alone and not folders.recognises(tree))
@@ -76,8 +79,8 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
         notes += [note] if note else []
     problems: list[Problem] = []
     clips = [clip for path in lists for clip in _read_list(path, tree, problems)]
-    clips, said = with_class_names(clips, tree, problems)
-    notes += said
+    clips, more = with_class_names(clips, tree, problems)
+    notes += more
     notes += [f"{path.name} has no header: read as path and label" for path in lists]
     unread = [path for path in variants.lists if path not in lists]
     others = [path.relative_to(tree.root).as_posix() for path in unread]
@@ -155,25 +158,17 @@ def _folder(path: Path, tree: Tree) -> str:
 
 
 def _read_list(path: Path, tree: Tree, problems: list[Problem]) -> list[FoundClip]:
-    try:
-        lines = read_text(path).split("\n")
-    except MalformedFileError as error:
-        problems.append(error.problem)
-        return []
     split, beside = split_of_file(path), _folder(path, tree)
 
     def place(written: str) -> str:
         return clip_path(written, tree.root, tree.index, beside)
 
     clips = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
+    for line in plain_lines(path, problems):
         try:
-            clips.append(_clip(line.strip(), where, split, place, tree))
+            clips.append(_clip(line.cells[0], line.where, split, place, tree))
         except BadRowError as error:
-            problems.append(Problem(error.kind, where, str(error)))
+            problems.append(Problem(error.kind, line.where, str(error)))
     return clips
 
 
@@ -241,3 +236,85 @@ def _key(path: Path, root: Path) -> tuple[object, ...]:
     folder = path.parent.relative_to(root).parts
     words = (*(word for name in folder for word in variant_of(name)), *variant_of(path.stem))
     return (rank, *((word.isdecimal(), word.zfill(9)) for word in words))
+
+
+_CLASS_FILE = re.compile(r"class|label|categor|action", re.IGNORECASE)
+_INDEX_FIRST = re.compile(r"(?P<number>\d+)[\s,;:]+(?P<name>.*\S)")
+_INDEX_LAST = re.compile(r"(?P<name>.*\S)[\s,;:]+(?P<number>\d+)")
+
+
+def with_class_names(
+    clips: Sequence[FoundClip], tree: Tree, problems: list[Problem]
+) -> tuple[list[FoundClip], list[str]]:
+    """Name the classes of listed clips.
+
+    Numbers that each stand for one folder take its name, other numbers that of a list of classes
+    that has all of them. A clip without a label has the class of its folder.
+
+    Returns:
+        The clips, and notes on what was decided. A clip of no class is left out; it is a problem.
+    """
+    labels = {clip.category for clip in clips if clip.category is not None}
+    are_numbers = bool(labels) and all(label.isdecimal() for label in labels)
+    names: dict[str, str] = {}
+    notes = []
+    if are_numbers:
+        names = _folder_names(clips)
+        if names:
+            notes.append(
+                f"the lists number {len(names)} classes, each of which has one folder: the classes "
+                "are called as the folders are"
+            )
+        else:
+            names, source = _listed_names(labels, tree)
+            notes += [f"the classes that the lists number are named by {source}"] if names else []
+    named = []
+    for clip in clips:
+        category = clip.category
+        if category is None:
+            category = folder_class(clip.file)
+            if category is None and clip.split is not Split.TEST:
+                text = (
+                    'expected "path label": the clip lies in no folder of a class; a header '
+                    '"path,label" allows any other text'
+                )
+                problems.append(Problem("malformed", clip.where, text))
+                continue
+        else:
+            category = names.get(category, category)
+        named.append(replace(clip, category=category))
+    return named, notes
+
+
+def _folder_names(clips: Sequence[FoundClip]) -> dict[str, str]:
+    """Map each number to the one folder of its clips; nothing unless each has its own."""
+    folders: dict[str, set[str | None]] = defaultdict(set)
+    for clip in clips:
+        if clip.category is not None:
+            folders[clip.category].add(folder_class(clip.file))
+    names = {number: held for number, (held, *more) in folders.items() if not more and held}
+    is_whole = len(names) == len(folders) > 1 and len(set(names.values())) == len(names)
+    return names if is_whole else {}
+
+
+def _listed_names(labels: set[str], tree: Tree) -> tuple[dict[str, str], str]:
+    """Read a file that names the numbered classes: `classInd.txt`, `label_map.txt`."""
+    wanted = {int(label) for label in labels}
+    for path, head in tree.tables.items():
+        if not _CLASS_FILE.search(path.stem) or not head.lines:
+            continue
+        names = _numbered(path.read_text(encoding="utf-8-sig", errors="replace").splitlines())
+        if 0 in wanted and 0 not in names:  # the list counts from 1, the labels from 0
+            names = {number - 1: name for number, name in names.items()}
+        if wanted <= names.keys():
+            return {label: names[int(label)] for label in labels}, path.name
+    return {}, ""
+
+
+def _numbered(lines: Sequence[str]) -> dict[int, str]:
+    lines = [line.strip() for line in lines if line.strip()]
+    for form in (_INDEX_FIRST, _INDEX_LAST):
+        found = [match for line in lines if (match := form.fullmatch(line))]
+        if found and len(found) == len(lines):
+            return {int(match["number"]): match["name"].strip(" ,;") for match in found}
+    return dict(enumerate(lines))

@@ -1,25 +1,38 @@
-"""Something-Something v1 and Jester: `id;category` in CSV files, and a folder of frames a clip.
+"""The datasets of Something-Something's makers: v1 and Jester, and v2 as they pack it.
 
-`something-something-v1-train.csv` (`-validation`, `-test`, `-labels`), in the folder itself or in
-`labels/` (there also plain `train.csv`), and `20bn-something-something-v1/ID/00001.jpg`; Jester is
-the same under its own name.
+v1 has `id;category` in `something-something-v1-train.csv` (`-validation`, `-test`, `-labels`), in
+the folder itself or in `labels/` (there also plain `train.csv`), and a folder of frames a clip,
+`20bn-something-something-v1/ID/00001.jpg`. Jester is the same under its own name.
+
+v2 has `labels/train.json`, `validation.json`, `test.json`, `labels.json` (or the older names
+`something-something-v2-train.json` ...; in the folder itself, `labels/` or `annotations/`), the
+videos in `20bn-something-something-v2/`, and `test-answers.csv`: `id;category`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from taskgrain.data.annotations import BadRowError, KnownNames, check_clip_id
-from taskgrain.data.layouts.found import Findings, FoundClip, reading_of
-from taskgrain.data.layouts.layout import LayoutOptions
+from taskgrain.data.annotations import (
+    AnnotationFiles,
+    BadRowError,
+    KnownNames,
+    check_clip_id,
+    read_annotations,
+)
+from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, reading_of, record_of
 from taskgrain.data.layouts.tree import Tree, first_folder
-from taskgrain.data.manifest import Problem, Reading, Split
+from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.tables import read_names, read_pairs
 from taskgrain.data.videos import index_videos, stored_as
 
-FOLDERS = ("", "labels", "annotations")
+FOLDERS = ("", "labels", "annotations")  # of the annotations
+V2 = "something-something-v2"
+PREFIX = f"{V2}-"
+VIDEOS = f"20bn-{V2}"
+VIDEO_FOLDERS = (VIDEOS, f"videos/{VIDEOS}", "videos", "rawframes", "frames")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +40,7 @@ class TwentyBn:
     """One dataset of this kind, by the name that all its files carry."""
 
     name: str  # "jester-v1"
-    layout: str  # what we call it
+    layout: str  # its name among our layouts
 
     def recognises(self, tree: Tree) -> bool:
         """Whether the training file and the folder of frames have this dataset's names."""
@@ -86,7 +99,7 @@ def _categories(path: Path, problems: list[Problem]) -> KnownNames | None:
 def _rows(
     path: Path, known: KnownNames | None, split: Split, problems: list[Problem]
 ) -> Iterator[tuple[str, str, str | None]]:
-    """Return where each row stands, its clip id, and its category (None in the test file)."""
+    """Yield each row's place, clip id, and category (None in the test file)."""
     for line in read_pairs(path, problems):
         where, cells = line.where, line.cells
         try:
@@ -104,3 +117,81 @@ def _rows(
             problems.append(Problem(error.kind, where, str(error)))
             continue
         yield where, clip_id, category
+
+
+def recognises_v2(tree: Tree) -> bool:
+    """Whether annotations have the makers' names, or lie as theirs do."""
+    return _files(tree.root) is not None
+
+
+def has_makers_videos(root: Path) -> bool:
+    """Whether the folder of videos has the makers' name: a train.json beside it is theirs."""
+    return first_folder(root, VIDEO_FOLDERS[:2]) is not None
+
+
+def read_v2(tree: Tree, options: LayoutOptions) -> Reading:
+    """Read the annotations where they lie; test clips keep their labels only on request."""
+    root = tree.root
+    files = _files(root)
+    if files is None:
+        text = f"expected {PREFIX}train.json or labels/train.json"
+        return Reading(root, V2, (), problems=(Problem("missing-file", str(root), text),))
+    reading = read_annotations(root, files, layout=V2)
+    answers = files.labels.parent / "test-answers.csv"
+    if not options.test_answers or not answers.is_file():
+        return reading
+    problems: list[Problem] = []
+    answered = _answers(reading, answers, problems)
+    known = {record.clip_id for record in answered}
+    unanswered = [
+        (clip_id, file)
+        for clip_id, file in zip(reading.test_ids, reading.test_files, strict=True)
+        if clip_id not in known
+    ]
+    return replace(
+        reading,
+        records=(*reading.records, *answered),
+        test_ids=tuple(clip_id for clip_id, _ in unanswered),
+        test_files=tuple(file for _, file in unanswered),
+        problems=(*reading.problems, *problems),
+    )
+
+
+def _files(root: Path) -> AnnotationFiles | None:
+    there = first_folder(root, VIDEO_FOLDERS)
+    videos = there or root / VIDEOS
+    for folder in FOLDERS:
+        below = root / folder
+        for prefix in (PREFIX, ""):
+            is_ours = not folder and not prefix and (there is None or there.name != VIDEOS)
+            if is_ours or not (below / f"{prefix}train.json").is_file():
+                continue
+            return AnnotationFiles(
+                {
+                    split: below / f"{prefix}{split}.json"
+                    for split in (Split.TRAIN, Split.VALIDATION)
+                },
+                test=below / f"{prefix}test.json",
+                labels=below / f"{prefix}labels.json",
+                videos=videos,
+            )
+    return None
+
+
+def _answers(reading: Reading, path: Path, problems: list[Problem]) -> list[ClipRecord]:
+    """Make records of the test clips, whose category is known and whose placeholders are not."""
+    file_of = dict(zip(reading.test_ids, reading.test_files, strict=True))
+    records = []
+    for line in read_pairs(path, problems):
+        where, cells = line.where, line.cells
+        try:
+            clip_id = check_clip_id(cells[0])
+            file = file_of.pop(clip_id, None)
+            if file is None:
+                raise BadRowError(f'id "{clip_id}" is not in test.json, or stands here twice')
+            category = cells[1] if len(cells) > 1 else None
+            clip = FoundClip(file, where, category, Split.TEST, clip_id=clip_id)
+            records.append(record_of(reading.root, clip))
+        except BadRowError as error:
+            problems.append(Problem(error.kind, where, str(error)))
+    return records

@@ -26,7 +26,7 @@ NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 SEEN = 224  # pixels on a side
 SCALED = 256  # of the shorter edge, before the middle is cut out
 # Its makers' MEAN_RGB and STDDEV_RGB. The README beside the weights has torchvision's, which the
-# statistics in its norms contradict (docs/protocol.md, "Networks from elsewhere").
+# statistics in its norms contradict (docs/protocol.md, "Pretrained networks").
 GREY, CONTRAST = 127 / 255, 128 / 255
 
 
@@ -57,6 +57,7 @@ class PaddedConvolution(nn.Conv2d):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map float (N, C, h, w) to (N, C', h / stride, w / stride)."""
+        # TensorFlow pads what is lacking, the odd pixel at the end; torch pads both sides alike.
         lacking = self.kernel_size[0] - self.stride[0]
         before, after = lacking // 2, lacking - lacking // 2
         return super().forward(F.pad(images, (before, after, before, after)))

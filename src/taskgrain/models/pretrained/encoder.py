@@ -66,10 +66,10 @@ class NetworkShape:
 
 
 def planes_of(value: object) -> Planes:
-    """Take a list of three numbers for the red, green and blue plane.
+    """Check three numbers, for the red, green and blue plane.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the value is no list of three numbers.
     """
     if (
         not isinstance(value, list | tuple)

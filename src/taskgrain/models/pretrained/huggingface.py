@@ -101,10 +101,12 @@ def trunk_of(config: Mapping[str, object], network: nn.Module) -> Trunk:
     width = _number(config, "hidden_size")
     if width is None:
         raise ConfigError(f'Hugging Face model {kind!r}: its config has no "hidden_size"')
+    # No frame reaches it, but it would be stored, and change the hash of the weights.
     if kind in UNUSED_PARTS:
         setattr(network, UNUSED_PARTS[kind], None)
     if kind == "vjepa2":
         network = network.get_submodule("encoder")  # the whole would ask for its predictor
+    # A token spans `tubelet_size` frames, two for most: so many times fewer steps.
     steps = num_frames_of(config) // (_number(config, "tubelet_size") or 1)
     return Trunk(TokensOverTime(network, argument, order, max(steps, 1)), width, "clips")
 
@@ -178,7 +180,7 @@ def library_config(config: Mapping[str, object]) -> LibraryConfig:
 
 
 def stored_config(config: Mapping[str, object]) -> dict[str, object]:
-    """Fill a config up with what its kind takes for granted, as JSON, so that it stays the same.
+    """Complete a config with the defaults of its kind, as JSON, so that it stays the same.
 
     Raises:
         ConfigError: as `library_config`.
@@ -232,10 +234,12 @@ def _scaled(processor: Mapping[str, object], height: int, width: int) -> tuple[i
 
 
 def _normalisation(model: str, processor: Mapping[str, object]) -> tuple[Planes, Planes]:
-    """Compute mean and deviation of planes where white is 1, whatever scale the file speaks of."""
+    """Compute mean and deviation of planes where white is 1, whatever the scale of the file."""
     # Pixels that are not rescaled stay from 0 to 255.
     factor = processor.get("rescale_factor", 1 / WHITE) if processor.get("do_rescale", True) else 1
     shift = 1.0 if processor.get("offset") is True else 0.0  # ViViT: levels from -1 to 1
+    # The file means (level * factor - shift - mean) / deviation. With white at 1 the same is
+    # (level / 255 - (mean + shift) / white) / (deviation / white), white = 255 * factor.
     white = WHITE * float(factor) if isinstance(factor, int | float) else 1.0
     mean: Planes = (0.0, 0.0, 0.0)
     deviation: Planes = (1.0, 1.0, 1.0)

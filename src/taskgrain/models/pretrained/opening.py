@@ -30,7 +30,7 @@ Weights = Literal["cached", "download", "random"]
 
 @dataclass(frozen=True, slots=True)
 class WantedNetwork:
-    """The network that is wanted; `NetworkShape` is what is then known of it."""
+    """Which network to open; `NetworkShape` is what is known of it afterwards."""
 
     network: Library
     model: str  # its name, or a Hugging Face model's folder
@@ -56,7 +56,7 @@ def open_encoder(wanted: WantedNetwork, seed: int) -> tuple[NetworkEncoder, Netw
 
 
 def make_ready(wanted: WantedNetwork) -> None:
-    """Find all files that a network needs, and fetch them where that is wanted.
+    """Find all files that a network needs, and fetch them if its weights are "download".
 
     Raises:
         ConfigError: as `open_encoder`, before a weight is read.
@@ -75,7 +75,7 @@ def make_ready(wanted: WantedNetwork) -> None:
 
 
 def shape_of(wanted: WantedNetwork) -> NetworkShape:
-    """Find out all that it takes to build a network, without its weights.
+    """Work out the shape of a network, without its weights.
 
     Raises:
         ConfigError: as `open_encoder`.

@@ -1,4 +1,4 @@
-"""Pretrained weights on this machine, where they are kept by others; fetched only if asked.
+"""Pretrained weights on this machine, where their own libraries keep them; fetched only on request.
 
 Nothing here runs code of a file: pickles are read as tensors alone, Hugging Face's weights are
 safetensors.
@@ -106,8 +106,8 @@ def load_torchvision(network: nn.Module, path: Path) -> None:
     """Fill a whole network with torchvision's own weights; names and shapes are compared first.
 
     Raises:
-        CheckpointError: if the file holds no tensors, differs from the network, or a number of it
-            is none; it names the first weight that does. The network is then as it was.
+        CheckpointError: if the file holds no tensors, differs from the network, or holds
+            NaN or infinite numbers; it names the first such weight. The network is then as it was.
     """
     stored = _unpickled(path)
     expected = network.state_dict()

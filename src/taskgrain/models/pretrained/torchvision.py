@@ -50,6 +50,7 @@ class PatchesLast(nn.Module):
         return patches.permute(0, 4, 1, 2, 3)
 
 
+# All but `avgpool`, which would average over time as well, and `fc`.
 def _of_residual(network: nn.Module) -> nn.Sequential:
     names = ("stem", "layer1", "layer2", "layer3", "layer4")
     return nn.Sequential(*(network.get_submodule(name) for name in names))
@@ -118,6 +119,7 @@ def trunk_of(model: str, network: nn.Module) -> Trunk:
         layers = VIDEO_LAYERS[model](network)
         return Trunk(MapsOverTime(layers), VIDEO_WIDTHS.get(model, RESIDUAL_WIDTH), "clips")
     linear = [(name, each) for name, each in network.named_modules() if isinstance(each, nn.Linear)]
+    # In every family above the classifier is the last Linear layer that is defined.
     name, classifier = linear[-1]
     network.set_submodule(name, nn.Identity())
     return Trunk(network, classifier.in_features, "frames")

@@ -31,7 +31,7 @@ OTHER_ACTIONS = ("lay", "take", "wave", "turn", "slide", "tap")
 
 @dataclass(frozen=True, slots=True)
 class Doing:
-    """What a scene has in either look, and what it says of itself."""
+    """What a scene has in either look: its factors, category and caption."""
 
     world: ClassVar[str]
     parts: ClassVar[Mapping[str, type]]  # the records that a look adds, by field
@@ -71,7 +71,7 @@ class Doing:
 
     @classmethod
     def from_factors(cls, factors: Mapping[str, Factor]) -> Self:
-        """Read a scene back; what else a row of factors.jsonl holds is left aside.
+        """Read a scene back; other keys of a row of factors.jsonl are ignored.
 
         Raises:
             ValueError: if a factor is missing or unknown.

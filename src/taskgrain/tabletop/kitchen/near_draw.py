@@ -9,8 +9,10 @@ import numpy as np
 from taskgrain.tabletop.backdrop import depth_scale, draw_room, ground_y
 from taskgrain.tabletop.draw import (
     Actor,
+    camera_path,
     draw_shadow,
     draw_standing,
+    extent_of,
     finish_of,
     occluder,
     placed,
@@ -32,7 +34,6 @@ from taskgrain.tabletop.kitchen.near import NearScene
 from taskgrain.tabletop.kitchen.shapes import GRIP, TOOL_LENGTH, draw_food, draw_tool, foot_of
 from taskgrain.tabletop.motion import Extent, Key, Pose, track
 from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES
-from taskgrain.tabletop.staging import camera_path, extent_of
 
 TOOL_SCALE = 0.66  # of the far look's tools, which are seen from closer
 FOOD_WIDTH = 0.21  # frame heights, of a piece of scale 1

@@ -7,17 +7,15 @@ import json
 import os
 import shutil
 import time
-from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import overload
 
 import numpy as np
 
+from taskgrain.data.companions import LEDGER, LedgerLine, read_ledger
 from taskgrain.data.files import write_text
-from taskgrain.data.ledger import LEDGER, LedgerLine, read_ledger
 from taskgrain.data.manifest import Reading, Split
 from taskgrain.data.opening import read_dataset
 from taskgrain.data.videos import printable, stamp_of
@@ -28,7 +26,6 @@ from taskgrain.tools.check.files import (
     INSPECT_SECONDS,
     FactsFolder,
     FileFacts,
-    NamedFiles,
     find_unnamed,
     inspect_bucket,
     left_out,
@@ -86,7 +83,7 @@ def check_dataset(
         run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
         lines, videos = _tally(clips, facts, work.missing, findings)
-        unnamed = find_unnamed(root, NamedFiles(clips.files))
+        unnamed = find_unnamed(root, frozenset(clips.files))
         for number, file in enumerate(unnamed.videos):
             findings.note("unnamed-video", number, file)
         for number, each in enumerate(left_out(root, unnamed)):
@@ -114,7 +111,7 @@ def check_dataset(
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What is kept of the annotations while the videos are looked at."""
+    """What is kept of the annotations while the videos are decoded."""
 
     layout: str
     levels: Mapping[str, LevelCounts]
@@ -143,8 +140,8 @@ def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
 class _Clips:
     """The clips of a dataset, column by column: annotated ones first, then those of test."""
 
-    ids: Texts
-    files: Texts  # relative to the root
+    ids: Sequence[str]
+    files: Sequence[str]  # relative to the root
     splits: Sequence[Split]
     excluded: Mapping[int, str]  # place -> why; these are not looked at
     num_annotated: int
@@ -162,7 +159,7 @@ class _Clips:
         ids += reading.test_ids
         files += reading.test_files
         splits += [Split.TEST] * len(reading.test_ids)
-        return cls(Texts(ids), Texts(files), splits, excluded, len(reading.records))
+        return cls(ids, files, splits, excluded, len(reading.records))
 
     def by_bucket(self, facts: FactsFolder) -> Iterator[tuple[int, list[int]]]:
         """Yield each bucket that has clips, and their places."""
@@ -247,7 +244,7 @@ def run_inspection(
 def _tally(
     clips: _Clips, facts: FactsFolder, missing: set[int], findings: Findings
 ) -> tuple[list[LedgerLine], VideoCounts | None]:
-    """Go through the facts twice: only when all are counted is it known which are odd."""
+    """Go through the facts twice: which clips are odd is known only after all were counted."""
     lines = _missing(missing, clips, findings)
     for place, why in clips.excluded.items():
         findings.note("excluded", place, clips.ids[place], why)
@@ -274,7 +271,7 @@ def _tally(
 
 
 def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple[int, LedgerLine]]:
-    """List the clips without a file; only annotated ones are faults, as nothing else is used."""
+    """List the clips without a file; only annotated clips are faults, as no others are used."""
     lines = []
     for place in sorted(missing):
         clip_id, problem = clips.ids[place], f"{clips.files[place]}: no such file"
@@ -287,7 +284,7 @@ def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple
 
 
 def _facts(clips: _Clips, facts: FactsFolder, missing: set[int]) -> Iterator[tuple[int, FileFacts]]:
-    """Yield the place of each clip that has a file, and what was found in that."""
+    """Yield the place of each clip that has a file, and the facts of the file."""
     for bucket, places in clips.by_bucket(facts):
         known = facts.read(bucket, frozenset(clips.files[place] for place in places))
         for place in places:
@@ -320,7 +317,7 @@ class CheckPlace:
         self._claimed()
 
     def claim(self) -> None:
-        """Take the folder, which is locked, for the dataset.
+        """Claim the folder, which is locked, for the dataset.
 
         Raises:
             RunError: if another dataset's check is there, or a ledger that this one did not write.
@@ -403,34 +400,3 @@ class HeldLedger:
         """
         lines = [*self.by_hand.values(), *(x for x in found if x.clip not in self.by_hand)]
         return "".join(json.dumps(line.to_json(), ensure_ascii=False) + "\n" for line in lines)
-
-
-class Texts(Sequence[str]):
-    """A sequence of texts that does not change; each is made anew when it is asked for."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        """Take the texts, in their order; any string, also one that is no valid text."""
-        block = bytearray()
-        self._ends = array("Q", [0])
-        for text in texts:
-            block += text.encode("utf-8", "surrogatepass")
-            self._ends.append(len(block))
-        self._block = bytes(block)
-
-    def __len__(self) -> int:
-        return len(self._ends) - 1
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> list[str]: ...
-
-    def __getitem__(self, place: int | slice) -> str | list[str]:
-        if isinstance(place, slice):
-            return [self[each] for each in range(*place.indices(len(self)))]
-        if not -len(self) <= place < len(self):
-            raise IndexError(place)
-        place %= len(self)
-        start, end = self._ends[place], self._ends[place + 1]
-        return self._block[start:end].decode("utf-8", "surrogatepass")

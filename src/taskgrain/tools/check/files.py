@@ -7,7 +7,6 @@ own.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -16,9 +15,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
 
 from taskgrain.data.files import atomic_path
 from taskgrain.data.inspect import inspect_clip
@@ -166,9 +162,9 @@ def _read(path: Path, files: Collection[str]) -> dict[str, FileFacts]:
 def inspect_bucket(
     worker: Worker, root: Path, facts: FactsFolder, bucket: int, files: Sequence[str]
 ) -> None:
-    """Inspect those files of a bucket that are new or have changed; keep what is known.
+    """Inspect the files of a bucket that are new or have changed; keep the facts of the others.
 
-    Stopped in the middle, it has written what it did.
+    If it is stopped in the middle, the facts found so far are written.
     """
     known = facts.read(bucket, frozenset(files))
     mark = facts.under_way / str(os.getpid())
@@ -213,23 +209,6 @@ def inspect_file(root: Path, file: str, stamp: Stamp) -> FileFacts:
     )
 
 
-class NamedFiles:
-    """The files that rows name: eight bytes of memory each."""
-
-    def __init__(self, files: Collection[str]) -> None:
-        """Remember files, relative to the dataset's root, with slashes."""
-        hashes = np.fromiter((_hash(file) for file in files), np.uint64, len(files))
-        self._hashes: NDArray[np.uint64] = np.sort(hashes)
-
-    def __contains__(self, file: str) -> bool:
-        place = np.searchsorted(self._hashes, np.uint64(_hash(file)))
-        return bool(place < len(self._hashes) and self._hashes[place] == np.uint64(_hash(file)))
-
-
-def _hash(file: str) -> int:
-    return int.from_bytes(hashlib.blake2b(os.fsencode(file), digest_size=8).digest())
-
-
 @dataclass(slots=True)
 class Unread:
     """Files of one ending in one folder."""
@@ -246,8 +225,8 @@ class Unnamed:
     others: dict[tuple[str, str], Unread] = field(default_factory=dict)  # by folder and ending
 
 
-def find_unnamed(root: Path, named: NamedFiles) -> Unnamed:
-    """Find every file below `root` that is not named, and is no image, text, table or sound.
+def find_unnamed(root: Path, named: Collection[str]) -> Unnamed:
+    """Find every file below `root` that no row names and that is no image, text, table or sound.
 
     Hidden files and folders are passed over, and so is what cannot be read; a folder of frames
     that is named is not entered.
@@ -266,7 +245,7 @@ def find_unnamed(root: Path, named: NamedFiles) -> Unnamed:
     return found
 
 
-def _files(root: Path, named: NamedFiles) -> Iterator[tuple[str, str]]:
+def _files(root: Path, named: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield folder and name of each file that is not named, in no order."""
     folders = [""]
     entered: set[tuple[int, int]] = set()  # a link may lead back to where it stands

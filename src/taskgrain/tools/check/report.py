@@ -136,7 +136,7 @@ class LevelCounts:
     validation: int  # clips
     largest: tuple[str, int] | None  # name and training clips; None without any
     smallest: tuple[str, int] | None
-    effective: float  # as many equally large classes have the same entropy
+    effective: float  # number of equally large classes with the same entropy
 
     @property
     def imbalance(self) -> float | None:
@@ -247,10 +247,10 @@ class Findings:
 
 
 class VideoTally:
-    """What the videos that can be decoded have in common."""
+    """Counts lengths, rates and sizes of the videos that can be decoded."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin without any."""
         self._rates: Counter[float] = Counter()
         self._sizes: Counter[tuple[int, int]] = Counter()
         self._seconds: Counter[float] = Counter()  # hundredths are enough for a median
@@ -304,7 +304,7 @@ def _median(counts: Counter[float]) -> float:
 
 
 def note_odd(facts: FileFacts, usual: VideoCounts, place: int, name: str, out: Findings) -> None:
-    """Note in what a file differs from most of its dataset."""
+    """Note how a file differs from most of its dataset."""
     if _is_odd_rate(facts.frame_rate, usual.frame_rate):
         out.note("odd-rate", place, name, f"{facts.frame_rate:g} a second")
     if (facts.width, facts.height) != (usual.width, usual.height):
@@ -327,7 +327,7 @@ class ContentTally:
     """Which clips hold the same bytes: twelve bytes of memory a clip."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Begin without any."""
         # 64 bits of the hash: among a million clips two differ by chance in one of 10^7 datasets.
         self._hashes, self._places = array("Q"), array("I")
 
@@ -398,7 +398,7 @@ def _effective(counts: Sequence[int]) -> float:
 
 
 def note_captions(reading: Reading, out: Findings) -> None:
-    """Note the captions that are cut: the last token says that a caption ends."""
+    """Note the captions that lose words: of the tokens of a caption the last is its end."""
     for place, record in enumerate(reading.records):
         for caption in record.captions:
             number = len(words_of(caption))

@@ -1,4 +1,4 @@
-"""The two sides of a pair: what a task makes of footage, as files and as rows of a dataset.
+"""The two sides of a pair: how a task shows footage, as files and as rows of a dataset.
 
 Neither the codec nor the file may tell the sides apart. `data.encode` predicts each frame from
 those before it: measured on real footage, a shuffled clip then takes up to 1.5 times the bytes, a
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from taskgrain.data.companions import FACTORS
 from taskgrain.data.container import FRAME_RATE
-from taskgrain.data.encode import mux_vp9
+from taskgrain.data.decode import mux_vp9
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.manifest import Problem, Split
 from taskgrain.data.tables import read_lines
@@ -77,7 +77,7 @@ def _ordered_or_shuffled(footage: Frames, rng: np.random.Generator) -> Pair:
     order = np.arange(len(footage))
     inner = order[1:-1]
     drawn = rng.permutation(inner)
-    while (drawn == inner).any():  # about one draw in three is without
+    while (drawn == inner).any():  # about one draw in three moves every frame
         drawn = rng.permutation(inner)
     return footage, footage[np.concatenate([order[:1], drawn, order[-1:]])]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,13 +12,9 @@ if TYPE_CHECKING:
     from taskgrain.tools.cut.cutting import CutSummary
 
 
-class TaskChoice(StrEnum):
-    """What a target can ask of clips that nobody labelled."""
-
-    FORWARD_OR_REVERSED = "forward-or-reversed"
-    REAL_OR_FROZEN = "real-or-frozen"
-    NORMAL_OR_DOUBLE_SPEED = "normal-or-double-speed"
-    ORDERED_OR_SHUFFLED = "ordered-or-shuffled"
+Task = Literal[
+    "forward-or-reversed", "real-or-frozen", "normal-or-double-speed", "ordered-or-shuffled"
+]
 
 
 def _even(pixels: int) -> int:
@@ -31,7 +26,7 @@ def _even(pixels: int) -> int:
 def cut(
     videos: Annotated[Path, typer.Argument(help="folder of footage, of any depth")],
     dataset: Annotated[Path, typer.Argument(help="where the dataset is written")],
-    task: Annotated[TaskChoice, typer.Option(help="what is to be told apart")],
+    task: Annotated[Task, typer.Option(help="what the two categories are")],
     seconds: Annotated[float, typer.Option(min=0.5, max=60.0, help="of a clip")] = 2.0,
     clips_per_file: Annotated[
         int, typer.Option(min=1, help="windows of a file at most; each becomes a clip of each side")
@@ -62,7 +57,7 @@ def cut(
     """
     from taskgrain.tools.cut.cutting import CutSettings, cut_dataset, outline_cut
 
-    settings = CutSettings(task.value, seconds, clips_per_file, height, width, seed)
+    settings = CutSettings(task, seconds, clips_per_file, height, width, seed)
     if dry_run:
         found = outline_cut(videos, settings, groups=groups, workers=workers, quiet=quiet)
     else:

@@ -341,7 +341,7 @@ class Mark:
         write_text(path, json.dumps(keys, indent=1, ensure_ascii=False) + "\n")
 
     def claim(self, folder: Path) -> bool:
-        """Take a folder that is empty, or that was cut from the same; whether work is left.
+        """Claim a folder that is empty, or that was cut from the same; return whether work is left.
 
         Raises:
             RunError: if it holds other files, or a target that was cut otherwise.

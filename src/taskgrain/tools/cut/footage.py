@@ -1,6 +1,6 @@
 """Look through a folder of footage, choose windows of its files, and cut them in bounded memory.
 
-Footage is seen at 12 frames a second, as `decode_clip` sees a clip, cut to the shape asked for. No
+Footage is seen at 12 frames a second, as `decode_clip` sees a clip, cut to their shape. No
 recording lies on both sides of the split.
 
 Shapes: S frames of a window, H W pixels.
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.files import missing_folder
-from taskgrain.data.frame_folder import file_bytes
+from taskgrain.data.frame_folder import digest_of, file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
 from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.manifest import Split
@@ -143,7 +143,7 @@ def look_at(path: Path, windowing: Windowing, advance: Callable[[float], None]) 
         ClipError: if it cannot be decoded at all.
     """
     with open_video(path, limits=LIMITS) as video:
-        sha = _sha(path)
+        sha = digest_of(file_bytes(path))
         framer = _framer(path, video, windowing)
         image = np.empty((windowing.height, windowing.width, 3), np.uint8)
         frames, movement = _Regular(video), _Movement(windowing)
@@ -211,7 +211,7 @@ def cut_windows(
 
 
 class _Movement:
-    """Tells the windows in which something moves; one window at a time is remembered."""
+    """Finds the windows in which something moves; it remembers one window at a time."""
 
     def __init__(self, windowing: Windowing) -> None:
         self.starts: list[int] = []
@@ -223,7 +223,7 @@ class _Movement:
         self._num_coded = 0  # frames that the window shows
 
     def see(self, image: NDArray[np.uint8], start: int, stop: int) -> None:
-        """Take the frame of the times start .. stop - 1: uint8 (H, W, 3)."""
+        """Add the frame of the times start .. stop - 1: uint8 (H, W, 3)."""
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
         small = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
         cells = np.asarray(small, np.float32)
@@ -251,13 +251,6 @@ def _framer(path: Path, video: VideoFile, windowing: Windowing) -> VideoFramer:
     return VideoFramer(path, framing, pixel_aspect=video.pixel_aspect, limits=LIMITS)
 
 
-def _sha(path: Path) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in file_bytes(path):
-        digest.update(piece)
-    return digest.hexdigest()
-
-
 FileState = Literal["whole", "truncated", "failed"]
 
 
@@ -272,7 +265,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class FilePlan:
-    """What becomes of one file of footage."""
+    """What is cut from one file of footage."""
 
     number: int  # in the list of all files
     footage: Footage

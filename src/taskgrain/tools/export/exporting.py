@@ -46,7 +46,7 @@ ENCODER, START, STEP = "encoder.onnx", "decoder_start.onnx", "decoder_step.onnx"
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written, and how far it is from PyTorch."""
+    """The written files, and their largest differences from PyTorch."""
 
     folder: str
     files: tuple[str, ...]

@@ -7,9 +7,8 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -23,13 +22,7 @@ if TYPE_CHECKING:
 LINE_SECONDS = 15.0  # between two lines about how far it is
 
 
-class SplitChoice(StrEnum):
-    """Which clips of a dataset."""
-
-    TRAIN = "train"
-    VALIDATION = "validation"
-    TEST = "test"
-    ALL = "all"
+SplitName = Literal["train", "validation", "test", "all"]
 
 
 def features(
@@ -53,7 +46,7 @@ def features(
         int | None,
         typer.Option(min=1, max=512, help="of a clip, where the encoder takes any [default: 16]"),
     ] = None,
-    split: Annotated[SplitChoice, typer.Option(help="of a dataset")] = SplitChoice.ALL,
+    split: Annotated[SplitName, typer.Option(help="of a dataset")] = "all",
     download: Annotated[
         bool, typer.Option("--download", help="fetch published weights that are not there")
     ] = False,
@@ -73,15 +66,14 @@ def features(
     from taskgrain.data.files import check_writable
     from taskgrain.data.manifest import Split
     from taskgrain.errors import ConfigError
-    from taskgrain.tools.features.clips import list_clips
-    from taskgrain.tools.features.readers import Wanted, open_reader
+    from taskgrain.tools.features.readers import Wanted, list_clips, open_reader
     from taskgrain.tools.features.writing import Extraction, write_clip_features
     from taskgrain.transfer.features import ONE_VECTOR
 
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")
     check_writable(out)
-    clips = list_clips(data, None if split is SplitChoice.ALL else Split(split.value))
+    clips = list_clips(data, None if split == "all" else Split(split))
     wanted = Wanted(
         encoder,
         readout,
@@ -118,7 +110,7 @@ def _text(outcome: Outcome) -> str:
 
 @contextmanager
 def _following(num_clips: int, *, quiet: bool) -> Iterator[_Progress]:
-    """Show a bar on a terminal, a line now and then elsewhere, nothing where it is to be quiet."""
+    """Show a bar on a terminal, a line now and then elsewhere, and nothing if quiet."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -128,7 +120,7 @@ def _following(num_clips: int, *, quiet: bool) -> Iterator[_Progress]:
 
 
 class _Progress:
-    """Counts clips as they are done, and says so."""
+    """Counts clips as they are done, and shows the count."""
 
     def __init__(self, num_clips: int, bar: Progress | None, *, quiet: bool) -> None:
         self._num_clips = num_clips
@@ -139,7 +131,7 @@ class _Progress:
         self._last_line = time.monotonic()
 
     def tell(self, line: str) -> None:
-        """Return what was found where the features go."""
+        """Print a line about the file that the features go to."""
         if not self._quiet:
             print(f"taskgrain: {line}", file=sys.stderr)
 

@@ -22,8 +22,7 @@ from taskgrain.data.files import make_folder
 from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.errors import ClipError, ResultError, list_problems
-from taskgrain.tools.features.clips import Clip, ClipList
-from taskgrain.tools.features.readers import Reader
+from taskgrain.tools.features.readers import Clip, ClipList, Reader
 from taskgrain.transfer.archive import (
     PART_CLIPS,
     Arrays,
@@ -47,14 +46,14 @@ from taskgrain.transfer.features import (
     write_feature_parts,
 )
 
-NO_BATCH = torch.zeros(0, dtype=torch.long)  # no label is looked at
+NO_BATCH = torch.zeros(0, dtype=torch.long)  # labels are not used
 Tell = Callable[[str], None]
 Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """What features are to be made of."""
+    """Which features of which clips to extract."""
 
     name: str  # of the encoder, as it was given
     data: str  # folder of the clips, as it was given
@@ -65,7 +64,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of the clips."""
+    """The written file, and the clips that failed or were truncated."""
 
     out: Path
     shape: tuple[int, ...]  # (N, D) or (N, T', D)
@@ -178,7 +177,7 @@ def _say_what_lies_there(out: Path, key: str, tell: Tell) -> None:
 def _part(
     reader: Reader, extraction: Extraction, clips: Sequence[Clip], advance: Advance
 ) -> dict[str, NDArray[np.generic]]:
-    """Make the features of some clips: those that failed are named, and have none."""
+    """Extract the features of some clips; clips that fail are named and have none."""
     failed: dict[str, str] = {}
     truncated: list[str] = []
 
@@ -206,8 +205,8 @@ def _part(
         found = collect_places(read, _chained(first, numbered), device=reader.device)
         features = _reduced(reader, extraction, found)
         made = {"clip": np.array(features.clip_ids, np.str_), "features": features.features}
-    told = {"failed": failed, "truncated": truncated}
-    return {**made, "told": np.array(json.dumps(told, sort_keys=True), np.str_)}
+    outcome = {"failed": failed, "truncated": truncated}
+    return {**made, "told": np.array(json.dumps(outcome, sort_keys=True), np.str_)}
 
 
 def _chained(first: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
@@ -238,7 +237,7 @@ def _decoded(clip: Clip, sampling: FrameSampling) -> DecodedClip:
 
 
 def _reduced(reader: Reader, extraction: Extraction, found: Arrays) -> FeatureSet:
-    """Keep of some clips' features what the read-out names, and of their steps what is wanted."""
+    """Reduce the features of some clips to the read-out, and to its steps or their mean."""
     if reader.readout is None:
         return feature_set([found], "output", reader.facts)
     features = read_out(
@@ -253,7 +252,7 @@ def _reduced(reader: Reader, extraction: Extraction, found: Arrays) -> FeatureSe
 
 
 def _refuse_nothing(parts: Parts, header: Mapping[str, object]) -> None:
-    """Refuse parts of which no clip could be read.
+    """Refuse parts without a clip that could be read.
 
     Raises:
         ResultError: naming up to ten of the clips.
@@ -267,7 +266,7 @@ def _refuse_nothing(parts: Parts, header: Mapping[str, object]) -> None:
 
 
 def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> dict[str, object]:
-    told = [json.loads(str(part)) for part in parts.entries("told")]
+    outcomes = [json.loads(str(part)) for part in parts.entries("told")]
     return {
         "encoder": extraction.name,
         "data": extraction.data,
@@ -276,8 +275,8 @@ def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> d
         "steps": extraction.keeps_steps and reader.readout not in (None, *ONE_VECTOR),
         "sampling": asdict(reader.sampling),
         "fingerprint": key,
-        "failed": {clip: why for each in told for clip, why in each["failed"].items()},
-        "truncated": [clip for each in told for clip in each["truncated"]],
+        "failed": {clip: why for each in outcomes for clip, why in each["failed"].items()},
+        "truncated": [clip for each in outcomes for clip in each["truncated"]],
         **reader.facts,
     }
 

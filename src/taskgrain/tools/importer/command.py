@@ -43,7 +43,7 @@ def import_dataset(
     """Turn a folder of clips into a dataset: class folders, lists, and well-known data sets."""
     import json
 
-    from taskgrain.data.layouts import LayoutOptions
+    from taskgrain.data.layouts.layout import LayoutOptions
     from taskgrain.data.opening import manifest_of, read_dataset
     from taskgrain.tools.importer.importing import outline
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from taskgrain.data.companions import FACTORS, HIERARCHY
+from taskgrain.data.companions import FACTORS, HIERARCHY, LEDGER, bytes_of
 from taskgrain.data.files import atomic_path, write_text
-from taskgrain.data.ledger import LEDGER, bytes_of
 from taskgrain.data.manifest import ClipRecord, Manifest, Reading, Split
 from taskgrain.data.videos import (
     absent_files,
@@ -56,7 +55,7 @@ class Outline:
 
 
 def outline(reading: Reading) -> Outline:
-    """Look at what would be written; videos are looked up and not opened."""
+    """Outline what would be written; videos are looked up and not opened."""
     clips, classes = {}, {}
     for split in Split:
         records = reading.split(split)
@@ -147,7 +146,7 @@ def _video_name(clip_id: str, source: Path) -> str:
 
 
 def _placed(folder: Path) -> set[str]:
-    """Read which videos earlier imports put there; none where nobody kept that."""
+    """Read which videos earlier imports put there; an empty set if no list was kept."""
     try:
         names = json.loads((folder / PLACED).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -164,7 +163,7 @@ def _write_placed(folder: Path, names: set[str]) -> None:
 
 
 def _mark(root: Path) -> str:
-    """Return what the mark of an import from `root` says."""
+    """Return the content of the mark of an import from `root`."""
     return printable(json.dumps({"source": str(root.resolve())}, ensure_ascii=False)) + "\n"
 
 
@@ -185,7 +184,7 @@ class _Placing:
         self._parents: dict[Path, str] = {}  # as they are really called
 
     def put(self, source: Path, name: str) -> bool:
-        """Put a video there; return whether there was one."""
+        """Link or copy a video; return whether the source exists."""
         if not source.exists():
             return False
         target = self._videos / name

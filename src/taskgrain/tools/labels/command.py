@@ -76,7 +76,7 @@ def _vocabulary(summary: LabelSummary) -> Iterator[str]:
     yield ""
     yield (
         f"vocabulary of words seen {summary.min_count} times or more in training "
-        "(captions said whole; words unknown; captions cut)"
+        "(captions covered whole; words unknown; captions cut)"
     )
     if "template" not in summary.forms:
         yield "captions are free sentences, which no template stands behind: the form full alone"

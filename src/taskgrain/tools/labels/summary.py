@@ -1,4 +1,4 @@
-"""Sum up a dataset's labels at every grain: what they tell apart, in how many words and bits."""
+"""Sum up a dataset's labels at every grain: how many names, words and bits they have."""
 
 from __future__ import annotations
 
@@ -8,8 +8,13 @@ from dataclasses import asdict, dataclass
 from itertools import chain as joined
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
-from taskgrain.labels.caption import CAPTION_FORMS, CaptionForm, captions_as, is_free
-from taskgrain.labels.simplify import SIMPLIFICATIONS
+from taskgrain.labels.caption import (
+    CAPTION_FORMS,
+    SIMPLIFICATIONS,
+    CaptionForm,
+    captions_as,
+    is_free,
+)
 from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.symmetry import SSV2_MIRROR, mirror
 from taskgrain.labels.taxonomy import CATEGORY, Grains, Taxonomy, entropy_bits
@@ -216,7 +221,7 @@ def _branches(
 
 
 def _forms(train: Iterable[ClipRecord]) -> tuple[CaptionForm, ...]:
-    """Return the caption forms that a study can learn: sentences without a template have one."""
+    """Return the caption forms that a study can learn; of free sentences there is one."""
     is_any_free = any(is_free(record.template, record.caption) for record in train)
     return ("full",) if is_any_free else CAPTION_FORMS
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,19 +12,8 @@ if TYPE_CHECKING:
     from taskgrain.tools.pack.packing import PackSummary
 
 
-class EncodingChoice(StrEnum):
-    """How a store can keep frames."""
-
-    AUTO = "auto"
-    RAW = "raw"
-    JPEG = "jpeg"
-
-
-class FitChoice(StrEnum):
-    """How clips can take the store's size."""
-
-    STRETCH = "stretch"
-    CROP = "crop"
+EncodingName = Literal["auto", "raw", "jpeg"]
+FitName = Literal["stretch", "crop"]
 
 
 def pack(
@@ -34,12 +22,12 @@ def pack(
     height: Annotated[int, typer.Option(min=8, max=1024, help="pixels of a frame")] = 128,
     width: Annotated[int, typer.Option(min=8, max=1024, help="pixels of a frame")] = 128,
     encoding: Annotated[
-        EncodingChoice, typer.Option(help="auto is raw up to 8 GiB, and JPEG beyond")
-    ] = EncodingChoice.AUTO,
+        EncodingName, typer.Option(help="auto is raw up to 8 GiB, and JPEG beyond")
+    ] = "auto",
     quality: Annotated[int, typer.Option(min=1, max=100, help="of JPEG")] = 90,
     fit: Annotated[
-        FitChoice, typer.Option(help="stretch to the size, or crop to keep the aspect")
-    ] = FitChoice.STRETCH,
+        FitName, typer.Option(help="stretch to the size, or crop to keep the aspect")
+    ] = "stretch",
     workers: Annotated[
         int | None, typer.Option(min=1, help="processes, one thread each [default: one a core]")
     ] = None,
@@ -56,7 +44,7 @@ def pack(
     """
     from taskgrain.tools.pack.packing import PackSettings, pack_dataset
 
-    settings = PackSettings(height, width, encoding.value, quality, fit.value)
+    settings = PackSettings(height, width, encoding, quality, fit)
     done = pack_dataset(data, store, settings, workers=workers, verify=verify, quiet=quiet)
     if as_json:
         print(json.dumps({"store": str(store), **done.to_json()}, ensure_ascii=False))

@@ -58,7 +58,7 @@ class PackSettings:
 
 @dataclass(frozen=True, slots=True)
 class PackSummary:
-    """A packed store, and what packing it came to."""
+    """A packed store, and counts of its packing."""
 
     facts: StoreFacts
     frames: int
@@ -84,7 +84,7 @@ def pack_dataset(
     verify: bool = False,
     quiet: bool = False,
 ) -> PackSummary:
-    """Decode every annotated clip of a dataset into the store `folder`, or go on with that.
+    """Decode every annotated clip of a dataset into the store `folder`, or go on with that store.
 
     A clip whose video or exclusion has changed since is packed again, with its shard.
 
@@ -223,7 +223,7 @@ def _state(folder: Path) -> Iterator[None]:
 def _claim(
     folder: Path, root: Path, records: Sequence[ClipRecord], settings: PackSettings, verify: bool
 ) -> tuple[StoreFacts, tuple[str, ...]]:
-    """Take the store that is there, where it fits; begin one in an empty folder.
+    """Claim the store that is there, if it fits; begin a store in an empty folder.
 
     Returns:
         The store's facts, and what was mended in its list of clips.
@@ -252,7 +252,7 @@ def _begin(records: Sequence[ClipRecord], settings: PackSettings) -> StoreFacts:
     size = shard_size(len(records))
     stored = Encoding(settings.quality if encoding == "jpeg" else None)
     return StoreFacts(
-        format=packed.FORMAT,
+        format=1,
         taskgrain=package_version(),
         height=settings.height,
         width=settings.width,
@@ -316,7 +316,7 @@ def _adopt_changes(
             f"{packed.difference(held, clips)}; choose another folder, or remove it"
         )
     pairs = enumerate(zip(held, clips, strict=True))
-    changed = {place // facts.clips_per_shard for place, (old, new) in pairs if old.may_differ(new)}
+    changed = {place // facts.clips_per_shard for place, (old, new) in pairs if old != new}
     for shard in sorted(changed):
         _remove(folder, shard)
     if changed:
@@ -331,9 +331,9 @@ def _mend_clips(
     records: Sequence[ClipRecord],
     clips: Sequence[PackedClip],
 ) -> tuple[str, ...]:
-    """Write the list of clips anew where it is not whole; drop the shards that it says nothing of.
+    """Write the list of clips anew if it is damaged; drop the shards whose clips were lost from it.
 
-    Their frames may be those of videos that have changed since: nobody can tell any more.
+    Their videos may have changed since they were packed, which can no longer be known.
     """
     held = packed.readable_clips(folder)
     if len(held) == facts.clips:

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class World(StrEnum):
-    """The worlds that can be drawn."""
-
-    TABLETOP = "tabletop"
-    TABLETOP_TASKS = "tabletop-tasks"
-    KITCHENWARE = "kitchenware"
-    KITCHENWARE_FAR = "kitchenware-far"
+World = Literal["tabletop", "tabletop-tasks", "kitchenware", "kitchenware-far"]
 
 
 def render(
     folder: Annotated[Path, typer.Argument(help="where the dataset is written")],
-    world: Annotated[World, typer.Option(help="which world")] = World.TABLETOP,
+    world: Annotated[World, typer.Option(help="which world")] = "tabletop",
     train: Annotated[int, typer.Option(min=1, help="training clips")] = 400,
     validation: Annotated[int, typer.Option(min=1, help="validation clips")] = 80,
     test: Annotated[int, typer.Option(min=0, help="test clips, without annotation")] = 0,
@@ -34,6 +26,6 @@ def render(
     from taskgrain.tabletop.dataset import WorldSpec
     from taskgrain.tools.render.rendering import render_dataset
 
-    spec = WorldSpec(world=world.value, seed=seed, train=train, validation=validation, test=test)
+    spec = WorldSpec(world=world, seed=seed, train=train, validation=validation, test=test)
     render_dataset(folder, spec, workers=workers, quiet=quiet)
     print(f"{train + validation + test} clips in {folder}")

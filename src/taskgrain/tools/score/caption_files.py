@@ -1,7 +1,7 @@
 """Read predictions and references from files of captions, in the forms that tools write.
 
-What one reads, the other does too: predictions are captions with one of each clip, and references
-have one or more. Only references may be a dataset's own rows (`train.json`, `validation.json`).
+Both are read from the same forms: predictions have one caption a clip, references one or more.
+Only references may be a dataset's own rows (`train.json`, `validation.json`).
 
 A file holds rows, each of which names its clip, or an object of captions by clip:
 
@@ -100,7 +100,7 @@ def read_references(path: Path) -> dict[str, ReferenceClip]:
 
 
 def read_predictions(path: Path, references: Mapping[str, object]) -> dict[str, str]:
-    """Read what was said of each clip that has references; an empty caption is one.
+    """Read the predicted caption of each clip that has references; it may be empty.
 
     Where a row names a file, as in what `taskgrain describe --json` writes, its name without the
     ending is the id.
@@ -111,19 +111,19 @@ def read_predictions(path: Path, references: Mapping[str, object]) -> dict[str, 
 
     Raises:
         ResultError: naming file and place of up to ten problems: what is no prediction, an
-            unknown id, a clip said twice or not at all.
+            unknown id, a clip with two captions or with none.
         OSError: if there is no such file.
     """
-    said: dict[str, str] = {}
+    captions: dict[str, str] = {}
     rows: dict[str, str] = {}
     problems: list[str] = []
     try:
         for clip in read_clips(path, problems, predicted=True):
             try:
                 clip_id = _known_id(clip.clip_id, references, len(problems))
-                if clip_id in said:
+                if clip_id in captions:
                     raise BadRowError(f"a second caption of {clip_id!r}, see {rows[clip_id]}")
-                said[clip_id] = _only_caption(clip)
+                captions[clip_id] = _only_caption(clip)
                 rows[clip_id] = clip.row
             except BadRowError as error:
                 problems.append(f"{clip.where()}: {error}")
@@ -131,14 +131,14 @@ def read_predictions(path: Path, references: Mapping[str, object]) -> dict[str, 
         raise ResultError(str(error)) from error
     if problems:
         raise ResultError(list_problems(problems))
-    missing = [clip_id for clip_id in references if clip_id not in said]
+    missing = [clip_id for clip_id in references if clip_id not in captions]
     if missing:
         raise ResultError(
             f"{path}: no caption for {len(missing)} of {len(references)} clips: "
             f"{', '.join(map(repr, missing[:10]))}{', ...' if len(missing) > 10 else ''}. "
             'A clip that failed has the caption "": it then counts as wrong'
         )
-    return {clip_id: said[clip_id] for clip_id in references}
+    return {clip_id: captions[clip_id] for clip_id in references}
 
 
 def _only_caption(clip: ClipCaptions) -> str:
@@ -167,7 +167,7 @@ def read_clips(
     Args:
         path: of the file.
         problems: takes a line for each row that is left out.
-        predicted: whether they are predictions: "" is one, and a "label" is none.
+        predicted: whether they are predictions, which may be "" and are never read from "label".
 
     Raises:
         MalformedFileError: naming file and line, if the file is not JSON.
@@ -257,8 +257,8 @@ def _dense_captions(value: object) -> str | None:
     if not isinstance(value, dict):
         return None
     videos = value["database"] if isinstance(value.get("database"), dict) else value
-    for video, said in videos.items():
-        moments = said.get("annotations", said) if isinstance(said, dict) else said
+    for video, entry in videos.items():
+        moments = entry.get("annotations", entry) if isinstance(entry, dict) else entry
         one = moments[0] if isinstance(moments, list) and moments else moments
         if isinstance(one, dict) and not one.keys().isdisjoint(_TIMES):
             return (

@@ -4,50 +4,24 @@ from __future__ import annotations
 
 import json
 import math
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 if TYPE_CHECKING:
     from taskgrain.tools.score.scoring import Scores
 
-# The scores in the order in which they should be read, and whether each is a share.
-_ROWS = {
-    "exact-match": True,
-    "template-accuracy": True,
-    "object-accuracy": True,
-    "noun-accuracy": True,
-    "modifier-accuracy": True,
-    "direction-errors": True,
-    "bleu-1": False,
-    "bleu-2": False,
-    "bleu-3": False,
-    "bleu-4": False,
-    "rouge-l": False,
-    "cider-d": False,
-    "meteor": False,
-    "length-ratio": False,
-    "unknown-rate": True,
-}
+# The scores in the order in which they should be read.
+_ROWS = (
+    *("exact-match", "template-accuracy", "object-accuracy", "noun-accuracy", "modifier-accuracy"),
+    *("direction-errors", "bleu-1", "bleu-2", "bleu-3", "bleu-4", "rouge-l", "cider-d", "meteor"),
+    *("length-ratio", "unknown-rate"),
+)
+_SHARES = frozenset((*_ROWS[:6], "unknown-rate"))  # shown in percent
 _WIDTH = 19  # of a column
-
-
-class Tokenizer(StrEnum):
-    """What makes words of captions."""
-
-    PTB = "ptb"
-    WORDS = "words"
-
-
-class Form(StrEnum):
-    """The grain that both sides are brought to first."""
-
-    TEMPLATE = "template"
-    SIMPLIFIED = "simplified"
-    SIMPLIFIED_HEAD_NOUN = "simplified-head-noun"
-    FULL = "full"
+Tokenizer = Literal["ptb", "words"]
+Form = Literal["template", "simplified", "simplified-head-noun", "full"]
 
 
 def score(
@@ -62,10 +36,10 @@ def score(
     ] = None,
     tokenizer: Annotated[
         Tokenizer, typer.Option(help="words of BLEU, ROUGE-L, CIDEr-D: coco-caption's, or plain")
-    ] = Tokenizer.PTB,
+    ] = "ptb",
     form: Annotated[
         Form, typer.Option(help="bring predictions and references to this caption form first")
-    ] = Form.FULL,
+    ] = "full",
     meteor: Annotated[bool, typer.Option("--meteor", help="METEOR 1.5 too; needs Java")] = False,
     meteor_jar: Annotated[
         Path | None, typer.Option(help="meteor-1.5.jar [default: that of pycocoevalcap]")
@@ -75,9 +49,7 @@ def score(
     """Score captions, with intervals, floors and warnings."""
     from taskgrain.tools.score.scoring import ScoreSettings, score_files
 
-    settings = ScoreSettings(
-        tokenizer=tokenizer.value, form=form.value, meteor=meteor, meteor_jar=meteor_jar
-    )
+    settings = ScoreSettings(tokenizer=tokenizer, form=form, meteor=meteor, meteor_jar=meteor_jar)
     scores = score_files(predictions, references, training=training, settings=settings)
     if as_json:
         print(json.dumps(scores.to_json(), ensure_ascii=False, allow_nan=False))
@@ -94,7 +66,8 @@ def _table(scores: Scores) -> str:
             "", "predictions", "95 % interval", *(name.replace("-", " ") for name in scores.floors)
         ),
     ]
-    for name, is_share in _ROWS.items():
+    for name in _ROWS:
+        is_share = name in _SHARES
         if name not in scores.values:
             lines.append(_line(name, "not computed"))
             continue

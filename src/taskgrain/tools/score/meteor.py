@@ -18,13 +18,13 @@ from typing import IO
 from urllib.parse import quote
 
 from taskgrain.errors import ResultError
-from taskgrain.metrics.ngrams import Tokens
+from taskgrain.metrics.corpus_scores import Tokens
 
 JAR_VARIABLE = "TASKGRAIN_METEOR_JAR"
 _JAR = Path("meteor") / "meteor-1.5.jar"
 _ARGUMENTS = ("-", "-", "-stdio", "-l", "en", "-norm")  # as coco-caption runs it
 _SEPARATOR = "|||"
-_SHOWN_LETTERS = 300  # of what Java complained
+_SHOWN_LETTERS = 300  # of the error output of Java
 
 
 class Meteor:
@@ -91,8 +91,8 @@ class Meteor:
         """
         # One line is written and one read at a time: neither side can wait for the other.
         counts = [
-            self._ask("SCORE", *map(_text, true), _text(said))
-            for said, true in zip(candidates, references, strict=True)
+            self._ask("SCORE", *map(_text, true), _text(candidate))
+            for candidate, true in zip(candidates, references, strict=True)
         ]
         answer = self._ask("EVAL", *counts)
         for _ in counts:  # the score of each clip; that of all of them comes last
@@ -124,8 +124,10 @@ class Meteor:
         self._process.kill()
         self._process.wait()
         self._complaints.seek(0)
-        said = self._complaints.read().decode("utf-8", "replace").strip()
-        return ResultError(f"{self._jar}: METEOR ended: {said[-_SHOWN_LETTERS:] or 'no message'}")
+        complaint = self._complaints.read().decode("utf-8", "replace").strip()
+        return ResultError(
+            f"{self._jar}: METEOR ended: {complaint[-_SHOWN_LETTERS:] or 'no message'}"
+        )
 
 
 def find_jar(jar: Path | None = None) -> Path:
@@ -153,6 +155,7 @@ def find_jar(jar: Path | None = None) -> Path:
 
 
 def _text(words: Tokens) -> str:
+    # As a word it would shift the fields of the line, and METEOR would score other captions.
     return " ".join(word for word in words if word != _SEPARATOR)
 
 

@@ -10,8 +10,7 @@ from typing import Literal
 
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.metrics.captions import caption_tallies, count_clips, spoken_words
-from taskgrain.metrics.corpus_scores import bleu, cider_d, rouge_l
-from taskgrain.metrics.ngrams import MAX_ORDER, TokenPairs
+from taskgrain.metrics.corpus_scores import MAX_ORDER, TokenPairs, bleu, cider_d, rouge_l
 from taskgrain.metrics.references import (
     CaptionReader,
     ReferenceClip,
@@ -37,10 +36,10 @@ TOKENIZERS: Mapping[Tokenizer, Callable[[Sequence[str]], Sequence[tuple[str, ...
     "ptb": _treebank_words,
     "words": lambda captions: list(map(spoken_words, captions)),
 }
-"""How captions that stand in one file, in this order, become words."""
+"""How the captions of one file, in their order, become words."""
 CEILING = "first-reference"
 METEOR = "meteor"
-MANY = 0.5  # share of the references that are short, from which on a caution is given
+MANY = 0.5  # share of short references above which a warning is given
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class ScoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """What some captions scored, and what stands beside it; NaN where nothing could be counted."""
+    """The scores of some captions with intervals and floors; NaN where nothing could be counted."""
 
     values: Mapping[str, float]  # by score
     intervals: Mapping[str, Interval | None]  # by score; None where it would mislead
@@ -110,8 +109,8 @@ def score_files(
 
     Args:
         predictions: one caption for every clip that has references.
-        references: what is so.
-        training: what was learned from, for the floors and for words that could not be known.
+        references: the true captions.
+        training: the captions that were learned from: for the floors and for unknown words.
         settings: how captions are compared.
 
     Raises:
@@ -119,13 +118,13 @@ def score_files(
         ResultError: if predictions cannot be read, or METEOR cannot run.
     """
     true = read_references(references)
-    said = read_predictions(predictions, true)
+    predicted = read_predictions(predictions, true)
     learned = None if training is None else read_references(training)
-    return score_clips(list(said.values()), true, training=learned, settings=settings)
+    return score_clips(list(predicted.values()), true, training=learned, settings=settings)
 
 
 def score_clips(
-    said: Sequence[str],
+    predicted: Sequence[str],
     references: Mapping[str, ReferenceClip],
     *,
     training: Mapping[str, ReferenceClip] | None = None,
@@ -138,13 +137,17 @@ def score_clips(
     scorer = _Scorer(reader, list(references.values()), settings)
     true = scorer.true
     floors = floor_captions(references, training, seed=settings.seed) if training else {}
-    everything = {"": said, **floors, CEILING: [clip.captions[0] for clip in references.values()]}
+    everything = {
+        "": predicted,
+        **floors,
+        CEILING: [clip.captions[0] for clip in references.values()],
+    }
     tallies = {name: scorer.tally(captions) for name, captions in everything.items()}
     values = {name: {key: each.value for key, each in of.items()} for name, of in tallies.items()}
     if settings.meteor:
         for name, score in scorer.meteor(everything).items():
             values[name][METEOR] = score
-    words = [spoken_words(caption) for caption in said]
+    words = [spoken_words(caption) for caption in predicted]
     reference_words = [len(spoken_words(each)) for captions in true for each in captions]
     scores = Scores(
         values=values.pop(""),
@@ -193,32 +196,32 @@ class _Scorer:
         words = iter(self._split([each for captions in self.true for each in captions]))
         self._tokens = [[next(words) for _ in captions] for captions in self.true]
 
-    def tally(self, said: Sequence[str]) -> dict[str, Tally]:
+    def tally(self, predicted: Sequence[str]) -> dict[str, Tally]:
         """Tally every score but METEOR."""
-        said = self._projected(said)
+        predicted = self._projected(predicted)
         counted = caption_tallies(
-            count_clips(said, self.true, parse=self._reader, meant=self._meant)
+            count_clips(predicted, self.true, parse=self._reader, meant=self._meant)
         )
-        pairs = TokenPairs(self._split(said), self._tokens)
+        pairs = TokenPairs(self._split(predicted), self._tokens)
         four = {f"bleu-{order}": tally for order, tally in enumerate(bleu(pairs), start=1)}
         return {**counted, **four, "rouge-l": rouge_l(pairs), "cider-d": cider_d(pairs)}
 
-    def meteor(self, said: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    def meteor(self, captions_of: Mapping[str, Sequence[str]]) -> dict[str, float]:
         """Compute METEOR of several sets of captions."""
         with Meteor(self._settings.meteor_jar) as meteor:
             return {
                 name: meteor.score(self._split(self._projected(captions)), self._tokens)
-                for name, captions in said.items()
+                for name, captions in captions_of.items()
             }
 
-    def _projected(self, said: Sequence[str]) -> list[str]:
+    def _projected(self, predicted: Sequence[str]) -> list[str]:
         return [
             self._project(caption, clip, true)
-            for caption, clip, true in zip(said, self._references, self.true, strict=True)
+            for caption, clip, true in zip(predicted, self._references, self.true, strict=True)
         ]
 
     def _project(self, caption: str, clip: ReferenceClip, true: Sequence[str]) -> str:
-        """Bring what was said to the form; what is a reference word for word becomes the same."""
+        """Bring a prediction to the form, exactly as a reference of the same words was brought."""
         if self._form == "full":
             return caption
         words = spoken_words(caption)
@@ -241,7 +244,7 @@ def cautions(
     has_floors: bool,
     has_intervals: bool,
 ) -> tuple[str, ...]:
-    """Return what the scores of some clips cannot show.
+    """Return warnings: what the scores of some clips cannot show.
 
     Args:
         true: the references of each clip.
@@ -251,33 +254,35 @@ def cautions(
         has_floors: whether captions that look at no clip were scored too.
         has_intervals: whether any interval could be given.
     """
-    said = []
+    warnings = []
     references = [spoken_words(each) for captions in true for each in captions]
     if len(true) == 1:
-        said.append("one clip: CIDEr-D is 0 for any caption, and nothing here generalises")
+        warnings.append("one clip: CIDEr-D is 0 for any caption, and nothing here generalises")
     elif len(set(references)) == 1:
-        said.append("all references are the same caption: CIDEr-D is 0 for any caption")
+        warnings.append("all references are the same caption: CIDEr-D is 0 for any caption")
     short = sum(len(words) < MAX_ORDER for words in references) / len(references)
     if short > MANY:
-        said.append(
+        warnings.append(
             f"{short:.0%} of the references have fewer than {MAX_ORDER} words: the first reference "
             f"itself scores BLEU-4 {ceiling['bleu-4']:.2f} and CIDEr-D {ceiling['cider-d']:.2f}, "
             "so read exact match instead"
         )
     if num_unread == len(true):
-        said.append(
+        warnings.append(
             "no reference fits a template: template and object accuracy cannot be computed; give "
             'references with "template" and "placeholders", or such training captions'
         )
     elif num_unread:
-        said.append(
+        warnings.append(
             f"the references of {num_unread} of {len(true)} clips fit no template: they are left "
             "out of template and object accuracy"
         )
     if num_empty:
-        said.append(f"{num_empty} of {len(true)} predictions are empty: they count as wrong")
+        warnings.append(f"{num_empty} of {len(true)} predictions are empty: they count as wrong")
     if not has_floors:
-        said.append("no floors: give the training captions to see what scores without looking")
+        warnings.append("no floors: give the training captions to see what scores without looking")
     if not has_intervals:
-        said.append(f"no intervals: they need {FEWEST_CLIPS} clips that do not all score the same")
-    return tuple(said)
+        warnings.append(
+            f"no intervals: they need {FEWEST_CLIPS} clips that do not all score the same"
+        )
+    return tuple(warnings)
