@@ -122,6 +122,15 @@ class Evaluation:
         return self.correct(answers).mean(axis=1)
 
 
+Group = Sequence[Evaluation]
+"""A subject under several encoder seeds, on one target."""
+
+
+def seeds_of(group: Group) -> list[int | None]:
+    """List the encoder seeds of a group."""
+    return [each.subject.seed for each in group]
+
+
 def answers_like(evaluation: Evaluation, kind: Kind) -> Answers:
     """Find the answers of the same probe, or of a head of its own, at the same number of shots.
 
@@ -150,7 +159,7 @@ def problem_of(evaluations: Sequence[Evaluation], kind: Kind) -> str | None:
     return None
 
 
-def varies(group: Sequence[Evaluation], kind: Kind) -> bool:
+def varies(group: Group, kind: Kind) -> bool:
     """Whether a subject's seeds differ at all in what they answer."""
     first = answers_like(group[0], kind).predicted
     return not all(np.array_equal(first, answers_like(each, kind).predicted) for each in group[1:])
@@ -165,8 +174,8 @@ def by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
 
 
 def paired_by_readout(
-    groups: Sequence[Sequence[Evaluation]], source: str, versus: str
-) -> list[tuple[Sequence[Evaluation], list[Evaluation]]]:
+    groups: Sequence[Group], source: str, versus: str
+) -> list[tuple[Group, list[Evaluation]]]:
     """Pair two sources wherever they were read in the same way, seed by seed.
 
     Args:
@@ -180,7 +189,7 @@ def paired_by_readout(
     Raises:
         ResultError: if one of them is not there, or they have not the same seeds.
     """
-    found: dict[str, dict[str, Sequence[Evaluation]]] = {source: {}, versus: {}}
+    found: dict[str, dict[str, Group]] = {source: {}, versus: {}}
     for group in groups:
         subject = group[0].subject
         if subject.source in found:
@@ -195,9 +204,9 @@ def paired_by_readout(
     ]
 
 
-def _in_seed_order(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> list[Evaluation]:
+def _in_seed_order(first: Group, second: Group) -> list[Evaluation]:
     of_seed = {each.subject.seed: each for each in second}
-    seeds = [each.subject.seed for each in first]
+    seeds = seeds_of(first)
     if set(seeds) != set(of_seed):
         raise ResultError(
             f"{first[0].subject.source} has seeds {seeds}, {second[0].subject.source} has "

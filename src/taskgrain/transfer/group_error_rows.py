@@ -14,7 +14,7 @@ from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.rows import check_bootstrap, row_of, shown_rows
+from taskgrain.transfer.rows import Measured, check_bootstrap, row_of, shown_rows
 
 METRICS = ("errors-within-groups", "errors-between-groups")
 
@@ -64,16 +64,13 @@ def _rows(
     study: str,
     bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
-    if answers.problem is not None:
-        return [
-            row_of(evaluation, answers, study=study, metric=metric, interval=None)
-            for metric in METRICS
-        ]
-    parted = np.stack(parted_errors(answers.predicted, evaluation.labels, group)).mean(axis=1)
-    intervals = bootstrap.intervals(parted, metric="top-1")
+    measured: Sequence[Measured] = [answers.problem or ""] * len(METRICS)
+    if answers.problem is None:
+        parted = np.stack(parted_errors(answers.predicted, evaluation.labels, group)).mean(axis=1)
+        measured = bootstrap.intervals(parted, metric="top-1")
     return [
-        row_of(evaluation, answers, study=study, metric=metric, interval=interval)
-        for metric, interval in zip(METRICS, intervals, strict=True)
+        row_of(evaluation, answers, each, study=study, metric=metric)
+        for metric, each in zip(METRICS, measured, strict=True)
     ]
 
 

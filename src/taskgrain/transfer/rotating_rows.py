@@ -13,6 +13,7 @@ from dataclasses import replace
 from taskgrain.names import TREND
 from taskgrain.results import ResultRow
 from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
+from taskgrain.transfer.rows import interval_columns, without_interval
 
 
 def of_seed(rows: Iterable[ResultRow], seed: int | None) -> list[ResultRow]:
@@ -50,13 +51,8 @@ def _mean(group: Sequence[ResultRow], *, same_clips: bool) -> ResultRow:
     first = group[0]
     counted = {name: [getattr(row, name) for row in group] for name in ("n", "failed", "truncated")}
     plain = replace(
-        first,
+        without_interval(first),
         seed=None,
-        interval=None,
-        low=None,
-        high=None,
-        low_90=None,
-        high_90=None,
         p=None,
         chosen=_common([row.chosen for row in group]),
         chosen_on=_common([row.chosen_on for row in group]),
@@ -71,22 +67,11 @@ def _mean(group: Sequence[ResultRow], *, same_clips: bool) -> ResultRow:
     values = [row.value for row in group if row.value is not None]
     if not has_spread(values, [0.0] * len(values)):
         return replace(plain, value=values[0])
-    is_tested = first.versus is not None or first.metric == TREND
-    if is_tested:
+    if first.versus is not None or first.metric == TREND:
         interval = paired_interval(values, [0.0] * len(values), kind="seeds")
     else:
         interval = mean_interval(values, kind="seeds")
-    is_difference = first.versus is not None
-    return replace(
-        plain,
-        value=interval.value,
-        interval=interval.kind,
-        low=interval.low,
-        high=interval.high,
-        low_90=interval.low_90 if is_difference else None,
-        high_90=interval.high_90 if is_difference else None,
-        p=interval.p,
-    )
+    return replace(plain, **interval_columns(interval, is_difference=first.versus is not None))
 
 
 def _common(values: Sequence[str | None]) -> str | None:

@@ -28,6 +28,7 @@ from taskgrain.statistics.tasks import (
     tasks_fault,
 )
 from taskgrain.transfer.endpoints import Endpoint
+from taskgrain.transfer.rows import interval_columns, without_interval
 
 Floats = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("named", "kind-named", "unnamed")  # those with a row of their own
@@ -152,37 +153,24 @@ def task_rows(
 def _like(rows: Sequence[ResultRow], problem: str | None) -> ResultRow:
     """Return a row about all tasks: their target, and the clips of all of them."""
     first = rows[0]
-    return ResultRow(
-        study=first.study,
-        source=first.source,
-        versus=first.versus,
+    return replace(
+        without_interval(first),
+        seed=None,
         target=first.target.split("/")[0],
-        probe=first.probe,
-        readout=first.readout,
-        shots=first.shots,
         metric=MEAN_OVER_TASKS,
         value=None,
+        p=None,
         n=sum(row.n for row in rows),
         failed=sum(row.failed for row in rows),
         truncated=sum(row.truncated for row in rows),
-        draws=first.draws,
+        chosen=None,
+        chosen_on=None,
         problem=problem,
     )
 
 
 def _row(like: ResultRow, metric: str, found: TaskEstimate) -> ResultRow:
-    interval = found.interval
-    return replace(
-        like,
-        metric=metric,
-        value=interval.value,
-        interval=interval.kind,
-        low=interval.low,
-        high=interval.high,
-        low_90=interval.low_90,
-        high_90=interval.high_90,
-        p=interval.p,
-    )
+    return replace(like, metric=metric, **interval_columns(found.interval, is_difference=True))
 
 
 def _variances(like: ResultRow, found: TaskEstimate) -> list[ResultRow]:

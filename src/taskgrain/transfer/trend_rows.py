@@ -17,8 +17,8 @@ from taskgrain.names import TREND, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.trend import slopes, trend_interval
-from taskgrain.transfer.answers import Answers, Evaluation, answers_like, problem_of
-from taskgrain.transfer.rows import metric_value, row_of
+from taskgrain.transfer.answers import Evaluation, Group, answers_like, problem_of, seeds_of
+from taskgrain.transfer.rows import Found, measured_rows, metric_value, without_choice
 
 FEWEST_LEVELS = 3  # two have a difference, which has rows of its own
 
@@ -84,12 +84,14 @@ def trend_rows(
     return rows
 
 
-def _of_readout(
-    steps: Sequence[Sequence[Evaluation]], *, study: str, metric: ClipMetric
-) -> list[ResultRow]:
+def _of_readout(steps: Sequence[Group], *, study: str, metric: ClipMetric) -> list[ResultRow]:
+    """Compute the slopes of each seed and their mean.
+
+    A seed of which some level has no answers has the problem in place of a slope, and so have the
+    seeds together.
+    """
     by_seed = [{each.subject.seed: each for each in step} for step in steps]
-    first = steps[0]
-    seeds = [each.subject.seed for each in first]
+    first, seeds = steps[0], seeds_of(steps[0])
     for step, of_seed in zip(steps, by_seed, strict=True):
         if set(of_seed) != set(seeds):
             raise ResultError(
@@ -99,63 +101,22 @@ def _of_readout(
             )
     rows = []
     for answers in first[0].answers:
-        if problem_of([each for step in steps for each in step], answers) is not None:
-            rows += _broken(steps, answers, study=study, metric=metric)
-            continue
-        values = np.array(
-            [
-                [
-                    metric_value(of_seed[seed], answers_like(of_seed[seed], answers), metric)
-                    for of_seed in by_seed
-                ]
-                for seed in seeds
-            ]
-        )  # (S, L)
-        plain = replace(answers, chosen=None, chosen_on=None)  # each level chose for itself
-        at = Interval("seeds", 0.0, 0.0, 0.0, len(seeds))
-        row = row_of(first[0], plain, study=study, metric=TREND, interval=at)
-        row = replace(row, source=None)
-        for seed, slope in zip(seeds, slopes(values, range(values.shape[1])).tolist(), strict=True):
-            rows.append(replace(row, seed=seed, value=slope, interval=None, low=None, high=None))
+        problem = problem_of([each for step in steps for each in step], answers)
+        found: Found = []
+        values = np.empty((0, len(steps)))
+        for some in [seeds] if problem is None else [[seed] for seed in seeds]:
+            levels = [[of_seed[seed] for of_seed in by_seed] for seed in some]
+            own_problem = problem_of([each for row in levels for each in row], answers)
+            if own_problem is not None:
+                found.append((some[0], own_problem))
+                continue
+            values = np.array(
+                [[metric_value(e, answers_like(e, answers), metric) for e in row] for row in levels]
+            )  # (S, L)
+            of_seeds = zip(some, slopes(values, range(len(steps))).tolist(), strict=True)
+            found += [(seed, Interval("seeds", slope, slope, slope, 1)) for seed, slope in of_seeds]
         if len(seeds) > 1:
-            found = trend_interval(values)
-            rows.append(
-                replace(
-                    row, seed=None, value=found.value, low=found.low, high=found.high, p=found.p
-                )
-            )
-    return rows
-
-
-def _broken(
-    steps: Sequence[Sequence[Evaluation]],
-    answers: Answers,
-    *,
-    study: str,
-    metric: ClipMetric,
-) -> list[ResultRow]:
-    """Return the slopes of a probe that has no answers for some seed of some level.
-
-    Seeds of which every level has answers keep their row; the others, and the seeds together, have
-    one with the problem.
-    """
-    rows = []
-
-    def add(evaluations: Sequence[Evaluation], seed: int | None) -> None:
-        plain = replace(
-            answers, chosen=None, chosen_on=None, problem=problem_of(evaluations, answers)
-        )
-        row = row_of(steps[0][0], plain, study=study, metric=TREND, interval=None)
-        rows.append(replace(row, source=None, seed=seed))
-
-    seeds = [each.subject.seed for each in steps[0]]
-    for seed in seeds:
-        own = [each for step in steps for each in step if each.subject.seed == seed]
-        if problem_of(own, answers) is not None:
-            add(own, seed)
-            continue
-        first = replace(own[0], answers=(answers_like(own[0], answers),))
-        rows += _of_readout([[first], *([each] for each in own[1:])], study=study, metric=metric)
-    if len(seeds) > 1:
-        add([each for step in steps for each in step], None)
-    return rows
+            found.append((None, problem or trend_interval(values)))
+        own = without_choice(answers)  # each level chose for itself
+        rows += measured_rows(first[0], own, found, study=study, metric=TREND)
+    return [replace(row, source=None) for row in rows]
