@@ -69,7 +69,7 @@ def _is_within(widths: tuple[int, ...], limits: tuple[int, ...]) -> bool:
 
 @cache
 def _forward_gflops(settings: Encoder, video: Video) -> float:
-    from taskgrain.study.arithmetic import count_forward  # seconds to import
+    from taskgrain.study.cost import count_forward  # seconds to import
 
     counted = count_forward(lambda: SourceModel(encoder_from(drawn(settings), 0)[0]), video)
     return counted.flops / 1e9
