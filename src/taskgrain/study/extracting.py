@@ -36,6 +36,7 @@ from taskgrain.study.targets import task_seeds, tasks_of
 from taskgrain.train.calibrate import calibrate_batch_norm
 from taskgrain.transfer.archive import PART_CLIPS, Arrays, extract_in_parts, remove_parts
 from taskgrain.transfer.extract import (
+    FLAT_CONTROLS,
     SHORTCUTS,
     ReadVideo,
     collect_places,
@@ -93,7 +94,7 @@ def extract_features(
 
 def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Subject:
     """Load the encoder that a source or a control is, or make it."""
-    if key.kind in ("pixels", "motion-energy", *SHORTCUTS):
+    if key.kind in FLAT_CONTROLS:
         return _Subject(key, places, key.kind, None)
     is_trained = key.source is not None and not inputs.source(key.source).is_frozen
     if is_trained or key.kind == "random-labels":

@@ -13,7 +13,8 @@ from taskgrain.config.networks import Encoder
 from taskgrain.models.model import SourceModel
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import drawn, encoder_from, encoder_settings
-from taskgrain.study.subjects import FLAT_CONTROLS, FeaturesKey
+from taskgrain.study.subjects import FeaturesKey
+from taskgrain.transfer.extract import FLAT_CONTROLS
 
 PASS_SECONDS = 1 / 190  # a clip of `quick` forward, backward and in the optimizer
 EXTRACT_SECONDS = 1 / 500  # a clip of `quick` through the frozen encoder

@@ -34,9 +34,10 @@ from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_
 from taskgrain.study.seed_clips import differ_by_seed, seed_clips
 from taskgrain.study.settled import keep_to_processor, settle
 from taskgrain.study.sources import source_task
-from taskgrain.study.subjects import FLAT_CONTROLS, check_subjects
+from taskgrain.study.subjects import check_subjects
 from taskgrain.study.targets import check_target, clips_asked, refuse_seen, task_seeds
 from taskgrain.train.precision import Precision, named_device
+from taskgrain.transfer.extract import FLAT_CONTROLS
 from taskgrain.transfer.probes import PROBES
 
 

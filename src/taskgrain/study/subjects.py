@@ -11,19 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from taskgrain.config.learning import Source
-from taskgrain.config.networks import Encoder
 from taskgrain.errors import ConfigError
 from taskgrain.names import CONTROLS, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.networks import new_encoder
+from taskgrain.study.networks import encoder_settings, new_encoder
 from taskgrain.train.calibrate import has_batch_norm
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.extract import SHORTCUTS, Shortcut
+from taskgrain.transfer.extract import FLAT_CONTROLS, Shortcut
 from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.probes import PROBES
 
-FLAT_CONTROLS: tuple[ChosenControl, ...] = ("pixels", "motion-energy", *SHORTCUTS)
-"""Controls with one vector a clip, and no steps."""
 FLAT: Literal["flat"] = "flat"  # their read-out
 PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
 
@@ -112,8 +109,8 @@ def subjects(inputs: Inputs) -> list[SubjectKey]:
         for features, seed in group
     ]
     controls = inputs.study.transfer.controls
-    flat: tuple[Kind, ...] = ("pixels", "motion-energy", *SHORTCUTS)
-    return keys + [SubjectKey(FeaturesKey(kind), readout=FLAT) for kind in flat if kind in controls]
+    flat = [FeaturesKey(kind) for kind in FLAT_CONTROLS if kind in controls]
+    return keys + [SubjectKey(features, readout=FLAT) for features in flat]
 
 
 def under_seeds(keys: Sequence[SubjectKey], seeds: Sequence[int | None]) -> list[SubjectKey]:
@@ -194,7 +191,7 @@ def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
 
 def _has_norms(inputs: Inputs, source: str | None) -> bool:
     """Whether a source's encoder has BatchNorm; of another, re-estimating would change nothing."""
-    if _settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
+    if encoder_settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
         return True
     return has_batch_norm(new_encoder(inputs, source, inputs.study.seeds[0])[0])
 
@@ -204,7 +201,7 @@ def readouts_of(inputs: Inputs, source: str | None) -> tuple[Readout, ...]:
 
     Channels are read of the two-channel encoder alone, and each one only where it is there.
     """
-    settings = _settings(inputs, source)
+    settings = encoder_settings(inputs, source)
     has_channels = settings.network == "two-channel" and inputs.encoder_factory is None
     absent: set[Readout] = set()
     if not settings.spatial_widths:
@@ -216,11 +213,6 @@ def readouts_of(inputs: Inputs, source: str | None) -> tuple[Readout, ...]:
         for readout, place in PLACE_OF.items()
         if place == "output" or (has_channels and readout not in absent)
     )
-
-
-def _settings(inputs: Inputs, source: str | None) -> Encoder:
-    study = inputs.study
-    return study.encoder if source is None else study.encoder_of(inputs.source(source))
 
 
 def check_subjects(inputs: Inputs) -> None:

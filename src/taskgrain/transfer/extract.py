@@ -282,6 +282,11 @@ SHORTCUTS: dict[Shortcut, ReadClips] = {
     "duration": duration,
     "byte-size": byte_size,
 }
+FLAT_CONTROLS: tuple[Literal["pixels", "motion-energy"] | Shortcut, ...] = (
+    *("pixels", "motion-energy"),
+    *SHORTCUTS,
+)
+"""Controls with one vector a clip, and no steps."""
 
 
 def _check(store: FrameStore, records: Sequence[ClipRecord]) -> None:
