@@ -25,11 +25,9 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.models.recipes import build_from
 from taskgrain.models.weights import save_weights, weights_sha256
 from taskgrain.predict import load_model
-from taskgrain.study.changes import measured_changes
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
-from taskgrain.study.networks import new_encoder, own_encoder
-from taskgrain.study.pace import extract_seconds
+from taskgrain.study.networks import extract_seconds, measured_changes, new_encoder, own_encoder
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
 from taskgrain.study.targets import task_seeds, tasks_of

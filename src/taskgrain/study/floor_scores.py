@@ -32,7 +32,7 @@ from taskgrain.study.head_scores import (
 )
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of
-from taskgrain.study.pace import EXTRACT_SECONDS
+from taskgrain.study.networks import EXTRACT_SECONDS
 from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.seed_clips import differ_by_seed
 from taskgrain.study.sources import SourceTask, captions_in

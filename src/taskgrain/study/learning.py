@@ -14,11 +14,9 @@ from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, RunError, StoppedError
 from taskgrain.jobs.executor import Facts, Worker
 from taskgrain.losses import LossWeights
-from taskgrain.study.changes import measured_changes
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, mirror_images
-from taskgrain.study.networks import new_model
-from taskgrain.study.pace import pass_seconds
+from taskgrain.study.networks import measured_changes, new_model, pass_seconds
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.warm_start import begin_with, check_warm_start, is_source_name
 from taskgrain.train.log import require_tensorboard

@@ -1,14 +1,20 @@
-"""The networks of a study: from its settings, or from a function of the user's own."""
+"""The networks of a study: how each is built, what its inputs are divided by, how long it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 from torch import nn
 
+from taskgrain.config.clips import Video
 from taskgrain.config.networks import Decoder, Encoder
 from taskgrain.config.settings import Study
+from taskgrain.data.manifest import Split
+from taskgrain.data.sampling import generator_for
+from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, list_problems
 from taskgrain.models.build import (
     DecoderShape,
@@ -18,14 +24,25 @@ from taskgrain.models.build import (
     spatial_channel,
     temporal_channel,
 )
-from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, Pixels, changes_shown
+from taskgrain.models.encoder import (
+    UNMEASURED,
+    ChangeDeviations,
+    Pixels,
+    changes_shown,
+    measure_changes,
+)
 from taskgrain.models.model import SourceModel
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.recipes import EncoderRecipe
 from taskgrain.models.seeds import derive_seed
 from taskgrain.predict import ModelDescription
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.sources import SourceTask
+from taskgrain.transfer.extract import FLAT_CONTROLS
+
+if TYPE_CHECKING:
+    from taskgrain.study.subjects import FeaturesKey
 
 
 def new_model(
@@ -238,3 +255,107 @@ def _check_pixels(where: str, shape: EncoderShape, height: int, width: int) -> N
                 f"channel: nothing is left of them in layer {fitting + 1} of {wanted}; give "
                 f"video.height and video.width {least} pixels or more, or leave layers out"
             )
+
+
+MEASURED_CLIPS = 500  # of the source: the deviation is then known to a few percent
+
+
+def measured_changes(inputs: Inputs, source: str | None, *, seed: int) -> ChangeDeviations:
+    """Measure the source's training clips, as a frozen encoder would see them.
+
+    Of the clips that a seed learns from some are drawn, for all sources alike: every cell of the
+    seed that measures them finds the same numbers. Seeds that learn from the same clips have equal
+    numbers too.
+
+    Args:
+        inputs: of the study.
+        source: whose encoder asks; None for the study's own.
+        seed: of the encoder.
+
+    Returns:
+        `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
+    """
+    settings = encoder_settings(inputs, source)
+    if inputs.encoder_factory is not None or not shows_changes(settings):
+        return UNMEASURED
+    store = inputs.datasets[SOURCE].frames()
+    records = inputs.clips(seed).learned.split(Split.TRAIN)
+    usable = [record.clip_id for record in records if record.clip_id in store]
+    return changes_of(inputs, usable, store)
+
+
+def changes_of(inputs: Inputs, usable: Sequence[str], store: FrameStore) -> ChangeDeviations:
+    """Measure some clips, or 500 drawn of them, as a frozen encoder would see them."""
+    drawn = generator_for(0, 0, "changes").permutation(len(usable))[:MEASURED_CLIPS]
+    clips = [usable[index] for index in sorted(drawn)]
+    return measure_changes(
+        batch.video for batch in batches_in_order(inputs, clips, store).batches()
+    )
+
+
+def shows_changes(settings: Encoder) -> bool:
+    """Whether a channel of the encoder sees how far clips change."""
+    kinds = (settings.spatial_input, settings.temporal_input)
+    return settings.network == "two-channel" and any(changes_shown(kind) for kind in kinds)
+
+
+# Seconds on one thread, measured on two AVX2 cores in float32: the compact encoder, and ResNet-18
+# and r3d_18 beside each other (docs/log.md, "What a large encoder takes").
+PASS_SECONDS = 1 / 190  # a clip of `quick` forward, backward and in the optimizer
+EXTRACT_SECONDS = 1 / 500  # a clip of `quick` through the frozen encoder
+COMPACT_GFLOPS = 0.038  # what that clip takes forward
+PASS_GFLOPS_PER_SECOND = 25.0  # forward arithmetic of large encoders while they are trained
+EXTRACT_GFLOPS_PER_SECOND = 160.0  # and frozen
+# EfficientNet-Lite0 frozen: filters of one channel wait for memory. 12.3 GFLOP a clip, 0.8 s.
+CHANNELWISE_GFLOPS_PER_SECOND = 15.0
+
+
+def pass_seconds(inputs: Inputs, source: str | None) -> float:
+    """Estimate what one training clip takes a source's encoder; None: the study's own."""
+    return PASS_SECONDS + _gflops_above(inputs, source) / PASS_GFLOPS_PER_SECOND
+
+
+def extract_seconds(inputs: Inputs, key: FeaturesKey) -> float:
+    """Estimate what one clip takes whatever gives these features."""
+    if key.kind in FLAT_CONTROLS:
+        return EXTRACT_SECONDS
+    is_channelwise = encoder_settings(inputs, key.source).network == "imagenet"
+    rate = CHANNELWISE_GFLOPS_PER_SECOND if is_channelwise else EXTRACT_GFLOPS_PER_SECOND
+    return EXTRACT_SECONDS + _gflops_above(inputs, key.source) / rate
+
+
+def _gflops_above(inputs: Inputs, source: str | None) -> float:
+    """Return a clip's forward arithmetic above the compact encoder's; of a user's own, nothing."""
+    study = inputs.study
+    settings = encoder_settings(inputs, source)
+    if inputs.encoder_factory is not None or _is_small(settings, study.video):
+        return 0.0
+    return max(0.0, _forward_gflops(settings, study.video) - COMPACT_GFLOPS)
+
+
+def _is_small(settings: Encoder, video: Video) -> bool:
+    """Whether it can take no more than the compact encoder; spares the counting, of seconds."""
+    usual, clip = Encoder(), Video()
+    return (
+        settings.network == "two-channel"
+        and settings.layers == usual.layers
+        and _is_within(settings.spatial_widths, usual.spatial_widths)
+        and _is_within(settings.temporal_widths, usual.temporal_widths)
+        and settings.lstm_width <= usual.lstm_width
+        and video.num_frames * video.height * video.width
+        <= clip.num_frames * clip.height * clip.width
+    )
+
+
+def _is_within(widths: tuple[int, ...], limits: tuple[int, ...]) -> bool:
+    return len(widths) <= len(limits) and all(
+        width <= limit for width, limit in zip(widths, limits, strict=False)
+    )
+
+
+@cache
+def _forward_gflops(settings: Encoder, video: Video) -> float:
+    from taskgrain.study.cost import count_forward  # seconds to import, and it imports this file
+
+    counted = count_forward(lambda: SourceModel(encoder_from(drawn(settings), 0)[0]), video)
+    return counted.flops / 1e9

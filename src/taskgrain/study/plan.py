@@ -25,7 +25,7 @@ from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name
 from taskgrain.study.gather import compared_pairs, gather
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
-from taskgrain.study.pace import extract_seconds, pass_seconds
+from taskgrain.study.networks import extract_seconds, pass_seconds
 from taskgrain.study.source_scores import score_source, scores_name
 from taskgrain.study.subjects import (
     BatchNorm,

@@ -39,11 +39,9 @@ from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
 from taskgrain.names import OWN_HEAD
 from taskgrain.results import Shots
-from taskgrain.study.changes import changes_of, shows_changes
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import StepProgress, learn, options_of
-from taskgrain.study.networks import drawn, encoder_from
-from taskgrain.study.pace import pass_seconds
+from taskgrain.study.networks import changes_of, drawn, encoder_from, pass_seconds, shows_changes
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
