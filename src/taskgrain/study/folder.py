@@ -80,6 +80,11 @@ class RunFolder:
         return self.root / "cells" / f"{cell}.done"
 
     @property
+    def has_begun(self) -> bool:
+        """Whether a cell is done: before, nothing was computed."""
+        return any((self.root / "cells").glob("*.done"))
+
+    @property
     def study(self) -> Path:
         """The resolved study file."""
         return self.root / "study.toml"

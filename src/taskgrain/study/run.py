@@ -26,13 +26,11 @@ from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
 from taskgrain.study.leaks import refuse_leaks
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import check_networks, make_networks_ready
-from taskgrain.study.own_data import keep_to_data
-from taskgrain.study.own_encoder import check_encoder_factory
 from taskgrain.study.plan import plan_cells, plan_learning
 from taskgrain.study.provenance import check_frozen_commit, commit, describe_run
 from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_seal, read_seal
 from taskgrain.study.seed_clips import differ_by_seed, seed_clips
-from taskgrain.study.settled import keep_to_processor, settle
+from taskgrain.study.settled import check_encoder_factory, keep_to_data, keep_to_processor, settle
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import check_subjects
 from taskgrain.study.targets import check_target, clips_asked, refuse_seen, task_seeds
