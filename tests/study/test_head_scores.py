@@ -12,8 +12,7 @@ from taskgrain.data.opening import read_manifest
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.metrics.across_grains import HeadAnswers
 from taskgrain.study.head_scores import HeadScores, read_out_categories, read_out_clips
-from taskgrain.study.score_rows import Score, Scored
-from taskgrain.study.sources import SourceTask, source_task
+from taskgrain.study.sources import Score, Scored, SourceTask, source_task
 from taskgrain.transfer.probes import LogisticRegression, Standardiser
 from tests.making import row, write_annotations
 

@@ -35,8 +35,7 @@ from taskgrain.metrics.tally import Tally, clip_intervals
 from taskgrain.names import Control
 from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.proportion import proportion_interval
-from taskgrain.study.score_rows import Score
-from taskgrain.study.sources import captions_in
+from taskgrain.study.sources import Score, captions_in
 
 MAX_WORDS = MAX_TOKENS - 1  # of what a decoder can say
 

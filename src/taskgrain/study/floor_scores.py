@@ -33,9 +33,8 @@ from taskgrain.study.head_scores import (
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of
 from taskgrain.study.networks import EXTRACT_SECONDS
-from taskgrain.study.score_rows import Score, Scored
 from taskgrain.study.seed_clips import differ_by_seed
-from taskgrain.study.sources import SourceTask, captions_in
+from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.transfer.extract import motion_energy
 
 FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes

@@ -36,8 +36,7 @@ from taskgrain.metrics.across_grains import (
     present_groups,
 )
 from taskgrain.statistics.proportion import proportion_interval
-from taskgrain.study.score_rows import Score
-from taskgrain.study.sources import SourceTask
+from taskgrain.study.sources import Score, SourceTask
 from taskgrain.transfer.probes import LOGISTIC_C, Standardiser
 from taskgrain.transfer.probes.probe import FIXED
 

@@ -42,8 +42,7 @@ from taskgrain.study.head_scores import (
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
 from taskgrain.study.networks import own_encoder
-from taskgrain.study.score_rows import Score, Scored
-from taskgrain.study.sources import SourceTask, captions_in
+from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.log import EpochRecord, read_records
 from taskgrain.train.validate import say

@@ -32,7 +32,7 @@ from taskgrain.labels.template import (
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD, Vocabulary
 from taskgrain.metrics.accuracy import TOP_K
 from taskgrain.models.decoder import CaptionDecoder, reorder
-from taskgrain.study.score_rows import Score
+from taskgrain.study.sources import Score
 
 MAX_CLIPS = 1000  # a share of them right is then within 3 % of that of all
 CAPTIONS_AT_ONCE = 1024  # that the decoder scores together, so that memory is bounded
