@@ -45,7 +45,7 @@ from taskgrain.study.networks import own_encoder
 from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.log import EpochRecord, read_records
-from taskgrain.train.validate import say
+from taskgrain.train.step import say
 
 
 def scores_name(source: str, seed: int, passes: int | None = None) -> str:

@@ -32,8 +32,14 @@ from taskgrain.train.state import (
     save_state,
     settings_of,
 )
-from taskgrain.train.step import Shares, TrainingOptions, reproducible, train_step
-from taskgrain.train.validate import Validation, validate
+from taskgrain.train.step import (
+    Shares,
+    TrainingOptions,
+    Validation,
+    reproducible,
+    train_step,
+    validate,
+)
 
 LOG, BOARD = "epochs.jsonl", "tensorboard"
 
