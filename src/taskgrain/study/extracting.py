@@ -31,12 +31,12 @@ from taskgrain.study.networks import extract_seconds, measured_changes, new_enco
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
 from taskgrain.study.targets import task_seeds, tasks_of
-from taskgrain.train.calibrate import calibrate_batch_norm
 from taskgrain.transfer.archive import PART_CLIPS, Arrays, extract_in_parts, remove_parts
 from taskgrain.transfer.extract import (
     FLAT_CONTROLS,
     SHORTCUTS,
     ReadVideo,
+    calibrate_batch_norm,
     collect_places,
     encoder_reader,
     motion_energy,

@@ -15,9 +15,8 @@ from taskgrain.errors import ConfigError
 from taskgrain.names import CONTROLS, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import encoder_settings, new_encoder
-from taskgrain.train.calibrate import has_batch_norm
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.extract import FLAT_CONTROLS, Shortcut
+from taskgrain.transfer.extract import FLAT_CONTROLS, Shortcut, has_batch_norm
 from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.probes import PROBES
 

@@ -1,5 +1,7 @@
 """Features of every clip: what a frozen encoder computes, and what would need no encoder.
 
+A frozen encoder is read in eval mode; its BatchNorm statistics may be re-estimated first.
+
 The controls are what the task gives away without an encoder: pixels, motion, and what lies outside
 of the motion altogether (outer frames, length, size of the file). A target whose classes these
 tell apart can be answered without seeing what happens in its clips.
@@ -20,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import FRAME_RATE
@@ -131,6 +134,51 @@ def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, obje
     clip_ids = tuple(str(clip) for part in parts for clip in part["clip"])
     features = np.concatenate([part[place] for part in parts])
     return FeatureSet(clip_ids, features.astype(np.float32, copy=False), header)
+
+
+def has_batch_norm(encoder: nn.Module) -> bool:
+    """Whether an encoder has a BatchNorm, whose statistics could be re-estimated."""
+    return any(isinstance(module, _BatchNorm) for module in encoder.modules())
+
+
+@torch.no_grad()
+def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Re-estimate the statistics of every BatchNorm as the mean over batches, in float32.
+
+    A random encoder's first statistics (mean 0, variance 1) fit no data, and make its features
+    look worse than they are. Everything but the statistics is left as it was, the mode too; an
+    encoder without BatchNorm is left alone.
+
+    Args:
+        encoder: on the device of the batches.
+        batches: uint8 (B, T, H, W, 3) each, RGB; every batch counts alike.
+
+    Raises:
+        ValueError: if there is no batch.
+    """
+    norms = [module for module in encoder.modules() if isinstance(module, _BatchNorm)]
+    was_training = {module: module.training for module in encoder.modules()}
+    momentum_of = {norm: norm.momentum for norm in norms}
+    encoder.eval()
+    for norm in norms:
+        norm.train()
+    num_batches = 0
+    try:
+        for video in batches:
+            if num_batches == 0:
+                for norm in norms:
+                    norm.reset_running_stats()
+                    norm.momentum = None  # torch's word for a cumulative mean
+            with torch.autocast(video.device.type, enabled=False):
+                encoder(video)
+            num_batches += 1
+    finally:
+        for norm, momentum in momentum_of.items():
+            norm.momentum = momentum
+        for module, mode in was_training.items():
+            module.training = mode
+    if num_batches == 0:
+        raise ValueError("no batch of clips to calibrate on")
 
 
 PIXEL_FRAMES = 4  # spread over the clip, the first and the last among them
