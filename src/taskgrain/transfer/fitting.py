@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes import PROBES, Fitted, Floats, Labels, ProbeName, Standardiser
-from taskgrain.transfer.probes.queries import (
+from taskgrain.transfer.probes.clips import (
     FLOAT_BYTES,
     KEPT_BYTES,
     Asked,
     RawClips,
     Scaling,
+    Support,
     check_finite,
 )
-from taskgrain.transfer.probes.support import Support
 
 NO_ANSWER = -1  # the predicted class of a clip without an answer: never the true one
 BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what the caches hold

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from taskgrain.names import ProbeName
 from taskgrain.transfer.probes import linear, neighbours, neural
+from taskgrain.transfer.probes.clips import Floats, Labels, Standardiser
 from taskgrain.transfer.probes.linear import LOGISTIC_C
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.support import Floats, Labels, Standardiser
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.estimators import (

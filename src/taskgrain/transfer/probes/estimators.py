@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from taskgrain.names import ProbeName
 from taskgrain.transfer.probes import linear, neighbours, neural
+from taskgrain.transfer.probes.clips import Floats
 from taskgrain.transfer.probes.linear import LinearScores
 from taskgrain.transfer.probes.neighbours import KernelScores
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.support import Floats
 
 
 class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[misc]  # no types

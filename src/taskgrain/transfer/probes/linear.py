@@ -10,6 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from taskgrain.errors import ProbeError
+from taskgrain.transfer.probes.clips import (
+    Asked,
+    Axes,
+    Floats,
+    Labels,
+    Support,
+    compare,
+    one_hot,
+    softmax,
+)
 from taskgrain.transfer.probes.probe import (
     FIXED,
     FOLDS,
@@ -21,9 +31,7 @@ from taskgrain.transfer.probes.probe import (
     folds_of,
     may_choose,
 )
-from taskgrain.transfer.probes.queries import Asked, compare
 from taskgrain.transfer.probes.softmax_regression import TOLERANCE, SoftmaxProblems, minimise
-from taskgrain.transfer.probes.support import Axes, Floats, Labels, Support, one_hot, softmax
 
 # The algebra, of one problem. X (N, D) are the standardised support clips around their mean m.
 # Once fitted, each probe has a score that is linear in a clip, w_k . x + b_k for class k, and

@@ -12,14 +12,20 @@ import numpy as np
 from scipy.linalg import lapack
 
 from taskgrain.errors import ProbeError
+from taskgrain.transfer.probes.clips import (
+    QUERY_BLOCK,
+    Asked,
+    Floats,
+    Labels,
+    Support,
+    check_finite,
+    one_hot,
+)
 from taskgrain.transfer.probes.linear import check_positive, clipped
 from taskgrain.transfer.probes.probe import FIXED, LEAVE_ONE_OUT, Choice, Probe, choose, may_choose
-from taskgrain.transfer.probes.queries import Asked, check_finite
-from taskgrain.transfer.probes.support import Floats, Labels, Support, one_hot
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
 TEMPERATURE = 0.07  # of the votes, in units of the cosine
-QUERY_BLOCK = 1024  # clips compared at a time: bounds the memory
 
 
 class NearestNeighbours(Probe):

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from taskgrain.transfer.probes.queries import Asked, check_finite
-from taskgrain.transfer.probes.support import Floats, Labels
+from taskgrain.transfer.probes.clips import Asked, Floats, Labels, check_finite
 
 BATCH_CLIPS = 256  # of each problem; smaller supports are taken whole
 BLOCK_CLIPS = 1024  # query clips at a time

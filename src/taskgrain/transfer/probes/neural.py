@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from taskgrain.transfer.probes.clips import Floats, Labels, Support, softmax
 from taskgrain.transfer.probes.probe import Probe
-from taskgrain.transfer.probes.support import Floats, Labels, Support, softmax
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.networks import Form, TrainedNetworks

@@ -17,8 +17,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from taskgrain.transfer.probes.queries import Asked
-from taskgrain.transfer.probes.support import Floats, Labels, Support, fewest_clips
+from taskgrain.transfer.probes.clips import Asked, Floats, Labels, Support, fewest_clips
 
 
 class Fitted(Protocol):

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.transfer.probes.support import Floats
+from taskgrain.transfer.probes.clips import Floats
 
 MAX_STEPS = 100  # about 5 to 15 are needed
 MAX_PRODUCTS = 1000  # of one Newton step: a few at the start, tens to some hundreds at the end

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from taskgrain.transfer.probes import queries
-from taskgrain.transfer.probes.queries import Asked, RawClips, Scaling, compare
-from taskgrain.transfer.probes.support import Support
+from taskgrain.transfer.probes import clips
+from taskgrain.transfer.probes.clips import Asked, RawClips, Scaling, Support, compare
 
 NUM_CLIPS, WIDTH, PROBLEMS, POINTS = 40, 6, 3, 5
 
@@ -87,7 +86,7 @@ def test_what_is_met_twice_is_computed_once_unless_it_takes_too_much_memory(
     asked = asked_of(has_rows=False)
     first, second = list(asked.met()), list(asked.met())
     assert all(a is b for a, b in zip(first, second, strict=True))
-    monkeypatch.setattr(queries, "KEPT_BYTES", 8 * PROBLEMS * NUM_CLIPS * (POINTS + 1) - 1)
+    monkeypatch.setattr(clips, "KEPT_BYTES", 8 * PROBLEMS * NUM_CLIPS * (POINTS + 1) - 1)
     asked = asked_of(has_rows=False)
     first, second = list(asked.met()), list(asked.met())
     assert not any(a is b for a, b in zip(first, second, strict=True))
