@@ -48,9 +48,8 @@ from taskgrain.transfer.endpoints import (
     gain_rows,
     joint_rows,
 )
-from taskgrain.transfer.group_error_rows import group_error_rows
+from taskgrain.transfer.level_rows import group_error_rows, nested_order, trend_rows
 from taskgrain.transfer.predictions import read_evaluation
-from taskgrain.transfer.rotating_rows import of_seed, over_seeds
 from taskgrain.transfer.rows import (
     clip_rows,
     episode_rows,
@@ -58,9 +57,8 @@ from taskgrain.transfer.rows import (
     permuted_rows,
     seed_rows,
 )
+from taskgrain.transfer.sample_rows import of_seed, over_seeds, sample_rows
 from taskgrain.transfer.task import TargetTask
-from taskgrain.transfer.task_rows import sample_rows
-from taskgrain.transfer.trend_rows import nested_order, trend_rows
 
 BOOTSTRAP_SEED = 0
 
