@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from taskgrain.config.checked import read_as
 from taskgrain.data.files import make_folder, naming, write_text
 from taskgrain.errors import CheckpointError, ConfigError
 
@@ -69,8 +70,8 @@ def read_records(path: Path) -> list[EpochRecord]:
 
 def _parse(path: Path, number: int, line: str) -> EpochRecord:
     try:
-        return EpochRecord(**json.loads(line))
-    except (TypeError, ValueError) as error:
+        return read_as(EpochRecord, json.loads(line))
+    except ValueError as error:
         raise CheckpointError(f"{path}:{number}: not the record of an epoch ({error})") from error
 
 
