@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from taskgrain.config.settings import Study
 from taskgrain.errors import ResultError
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, SubjectFeatures, flat
+from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, SubjectFeatures
+from taskgrain.transfer.features import flat
 from taskgrain.transfer.probes import PROBES
 from taskgrain.transfer.task import TargetTask, support_draws
 

@@ -21,6 +21,7 @@ from taskgrain.models.seeds import derive_seed
 from taskgrain.names import Control
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
+from taskgrain.transfer.rows import interval_columns
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ class Scored:
     def _row(self, score: Score) -> ResultRow:
         clips = self.records if score.clips is None else score.clips
         found = [self.states.get(record.clip_id, "whole") for record in clips]
-        interval = score.interval
+        columns = {} if score.interval is None else interval_columns(score.interval)
         return ResultRow(
             study=self.study,
             source=self.source,
@@ -238,10 +239,6 @@ class Scored:
             target=SOURCE_VALIDATION,
             probe=score.probe,
             metric=score.metric,
-            value=score.value,
-            interval=None if interval is None else interval.kind,
-            low=None if interval is None else interval.low,
-            high=None if interval is None else interval.high,
             n=len(clips),
             failed=found.count("failed"),
             truncated=found.count("truncated"),
@@ -249,4 +246,5 @@ class Scored:
             chosen_on=score.chosen_on,
             control=score.control,
             passes=self.passes,
+            **{**columns, "value": score.value},
         )

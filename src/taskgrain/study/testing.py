@@ -22,11 +22,9 @@ from taskgrain.transfer.evaluate import (
     SubjectFeatures,
     evaluate,
     evaluate_episodes,
-    evaluate_permuted,
     evaluation_of,
-    flat,
 )
-from taskgrain.transfer.features import FeatureSet, joins_steps, read_features, read_out
+from taskgrain.transfer.features import FeatureSet, flat, joins_steps, read_features, read_out
 from taskgrain.transfer.predictions import read_episodes, write_episodes, write_evaluation
 from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
 from taskgrain.transfer.task import EpisodePlan, TargetTask
@@ -45,7 +43,8 @@ def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Ta
         write_evaluation(inputs.folder.predictions(cell), evaluate(tested, task, plan=plan))
         worker.advance(EVALUATE_SECONDS)
         if has_permuted_control(inputs, key, target, task.name):
-            permuted = evaluate_permuted(tested, task, plan=permuted_plan_of(inputs.study))
+            plan_of_control = permuted_plan_of(inputs.study)
+            permuted = evaluate(tested, task, plan=plan_of_control, labelling="permuted")
             write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
 
 

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from taskgrain.errors import ConfigError
 from taskgrain.results import Shots
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.features import FeatureSet, flat
 from taskgrain.transfer.fitting import NO_ANSWER, Answered, Problems, answer_by_each, answer_many
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
 from taskgrain.transfer.task import (
@@ -75,7 +75,9 @@ class ProbePlan:
     seed: int
 
 
-def evaluate(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
+def evaluate(
+    tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan, labelling: Labelling = "true"
+) -> Evaluation:
     """Fit every probe of the plan on every support draw and answer every scored clip.
 
     Features are standardised by the source's statistics at one or two shots, by the support's
@@ -87,6 +89,9 @@ def evaluate(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> E
         tested: the features; one row is needed of each clip that did not fail.
         task: what is asked.
         plan: how it is asked.
+        labelling: "permuted" permutes the labels of each support draw, each in its own way, so that
+            nothing can be learned. "all" shots are then left out: they are a single draw, and the
+            pool need not have as many clips of every class, so that chance would not be 1 / K.
 
     Raises:
         ConfigError: naming task and class, if a class has fewer usable support clips than shots,
@@ -95,27 +100,14 @@ def evaluate(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> E
         ValueError: if a probe reads steps and the features have none, or no standardiser of them
             is there at one or two shots.
     """
-    (evaluation,) = _evaluate(tested, task, plan=plan, under=["true"])
-    return evaluation
-
-
-def evaluate_permuted(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
-    """Evaluate with the labels of each support draw permuted: nothing can be learned.
-
-    Each draw has its own permutation. "all" is left out: it is a single draw, and the pool need
-    not have as many clips of every class, so that chance would not be 1 / K.
-
-    Raises:
-        As `evaluate` does.
-    """
-    (evaluation,) = _evaluate(tested, task, plan=plan, under=["permuted"])
+    (evaluation,) = _evaluate(tested, task, plan=plan, under=[labelling])
     return evaluation
 
 
 def evaluate_both(
     tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan
 ) -> tuple[Evaluation, Evaluation]:
-    """Evaluate as `evaluate` and `evaluate_permuted` do, in less time than one after the other.
+    """Evaluate under true and under permuted labels, in less time than one after the other.
 
     Raises:
         As `evaluate` does.
@@ -301,17 +293,3 @@ def evaluate_episodes(
         num_ways=plan.num_ways,
     )
     return evaluation_of(task, [answers], subject=tested.subject, pooled=plan.pooled)
-
-
-def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
-    """Collapse the steps of (N, T', D) for probes that take one vector a clip; (N, D) stay.
-
-    Returns:
-        All steps side by side (N, T' * D), or else their mean (N, D), summed in float64 as
-        `mean_over_steps` does.
-    """
-    if features.ndim == 2:
-        return features
-    if joins_steps:
-        return features.reshape(len(features), -1)
-    return features.mean(axis=1, dtype=np.float64).astype(np.float32)

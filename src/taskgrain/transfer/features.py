@@ -88,11 +88,21 @@ def _refuse_not_finite(clip_ids: Sequence[str], features: NDArray[np.float32]) -
 
 
 def mean_over_steps(features: FeatureSet) -> FeatureSet:
-    """Average the T' steps of (N, T', D) features, summed in float64; (N, D) stay as they are."""
-    if features.features.ndim == 2:
+    """Average the T' steps of (N, T', D) features; (N, D) stay as they are."""
+    return replace(features, features=flat(features.features, joins_steps=False))
+
+
+def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
+    """Collapse the steps of (N, T', D) for probes that take one vector a clip; (N, D) stay.
+
+    Returns:
+        All steps side by side (N, T' * D), or else their mean (N, D), summed in float64.
+    """
+    if features.ndim == 2:
         return features
-    mean = features.features.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return FeatureSet(features.clip_ids, mean, features.header)
+    if joins_steps:
+        return features.reshape(len(features), -1)
+    return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
 def write_features(path: Path, features: FeatureSet) -> None:
@@ -257,7 +267,7 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
     """Return what a read-out reads of the features at its place.
 
     "-mean" and "lstm-steps" keep every step: a probe that reads steps is given all of them, and
-    others their mean, or of "lstm-steps" all of them side by side (`evaluate.flat`). "lstm-last"
+    others their mean, or of "lstm-steps" all of them side by side (`flat`). "lstm-last"
     is the last step alone: there the forward direction of a bidirectional LSTM has read the whole
     clip, the backward one the last step only. "lstm-mean-deviation" has the mean and, beside it,
     the deviation over the steps (both in float64, divided by T'): how much each feature changes.

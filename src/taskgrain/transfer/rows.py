@@ -236,7 +236,7 @@ def row_of(
     )
 
 
-def interval_columns(interval: Interval, *, is_difference: bool) -> dict[str, Any]:
+def interval_columns(interval: Interval, *, is_difference: bool = False) -> dict[str, Any]:
     """Return a row's columns of an interval; only differences have the one of 90 % too."""
     return {
         "value": interval.value,

@@ -2,8 +2,8 @@
 
 A target's tasks are drawn from a population, so a difference is estimated over all of them, and
 over each kind. Where a target's classes rotate with the seed, no two seeds answer the same clips:
-nothing can be resampled over both seeds and clips, and the seeds are all that is left to vary. Their
-mean stands there with Student's t, for differences that of the paired differences of each seed.
+nothing can be resampled over both seeds and clips, and the seeds are all that is left to vary. So
+their mean has Student's t; of a difference, that of the paired differences of each seed.
 
 Shapes: m tasks, n encoder seeds.
 """
