@@ -91,25 +91,8 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
         raise ManifestError(
             list_problems([f"target {task.name}: no {factor} given for clip {c}" for c in absent])
         )
-    names = sorted({value for clip in clips if (value := value_of[clip]) is not None})
-    index_of = {name: index for index, name in enumerate(names)}
-    support_ids = tuple(clip for clip in task.support_ids if value_of[clip] is not None)
-    query_ids = tuple(clip for clip in task.query_ids if value_of[clip] is not None)
-
-    def labels(clip_ids: Sequence[str]) -> NDArray[np.int64]:
-        values = (value_of[clip] for clip in clip_ids)
-        return np.array([index_of[value] for value in values if value is not None], dtype=np.int64)
-
-    return TargetTask(
-        name=f"{task.name}/{factor}",
-        class_names=tuple(names),
-        support_ids=support_ids,
-        support_labels=labels(support_ids),
-        query_ids=query_ids,
-        query_labels=labels(query_ids),
-        failed=task.failed,
-        truncated=task.truncated,
-    )
+    names = tuple(sorted({value for clip in clips if (value := value_of[clip]) is not None}))
+    return _asked_anew(task, factor, names, value_of)
 
 
 def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> TargetTask:
@@ -120,24 +103,31 @@ def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> Targ
         name: the second half of the new task's name.
         classes: those that stay, in the order of the task.
     """
-    kept = [each for each in task.class_names if each in classes]
-    index_of = {task.class_names.index(each): index for index, each in enumerate(kept)}
+    kept = tuple(each for each in task.class_names if each in classes)
+    labels = np.concatenate([task.support_labels, task.query_labels]).tolist()
+    class_of = {
+        clip: task.class_names[label]
+        for clip, label in zip(task.support_ids + task.query_ids, labels, strict=True)
+    }
+    return _asked_anew(task, name, kept, class_of)
 
-    def part(
-        clip_ids: Sequence[str], labels: NDArray[np.int64]
-    ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        found = [
-            (clip, index_of[label])
-            for clip, label in zip(clip_ids, labels.tolist(), strict=True)
-            if label in index_of
-        ]
-        return tuple(clip for clip, _ in found), np.array([label for _, label in found], np.int64)
 
+def _asked_anew(
+    task: TargetTask, name: str, class_names: tuple[str, ...], value_of: Mapping[str, str | None]
+) -> TargetTask:
+    """Build a task of the clips whose value is one of these classes; they keep their order."""
+    index_of: dict[str | None, int] = {value: index for index, value in enumerate(class_names)}
+    support, query = (
+        {clip: index_of[value] for clip in clips if (value := value_of[clip]) in index_of}
+        for clips in (task.support_ids, task.query_ids)
+    )
     return TargetTask(
         f"{task.name}/{name}",
-        tuple(kept),
-        *part(task.support_ids, task.support_labels),
-        *part(task.query_ids, task.query_labels),
+        class_names,
+        tuple(support),
+        np.array([*support.values()], np.int64),
+        tuple(query),
+        np.array([*query.values()], np.int64),
         failed=task.failed,
         truncated=task.truncated,
     )
