@@ -34,6 +34,15 @@ from taskgrain.jobs.starting import (
     starting_workers,
 )
 
+# Three ways in which work ends early, and what must hold in each:
+#
+# - Ctrl-C, or SIGTERM from a scheduler, reaches the main process: it sets an event, and each cell
+#   raises StoppedError at its next safe point, having saved what it can resume from. SIGTERM may
+#   reach the workers too, which take it as the same wish.
+# - A worker dies (memory, a crash): the pool is broken, the others are told to stop, and the error
+#   names the cells that were being computed.
+# - The main process is killed: each worker watches its parent and ends itself, so that a resumed
+#   run never meets an old writer.
 POLL_SECONDS = 0.2
 
 

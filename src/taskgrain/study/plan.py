@@ -58,6 +58,26 @@ from taskgrain.study.trained_controls import (
 )
 from taskgrain.tabletop.dataset import DRAW_SECONDS
 
+# A study is a plan of cells. The idea: a cell is a function of the study and of files that the
+# cells it needs have written. It writes its own files whole or not at all, and then its mark. So:
+#
+# - A cell that was killed has no mark. It runs again, and goes on from what it left whole (a state
+#   of training, parts of features), with the same numbers.
+# - A marked cell never runs again, whatever happens to the run.
+# - Two workers compute what one would: nothing but files goes from one cell to another.
+#
+# The order of the work, each line waiting for what it reads of the lines above:
+#     prepare (draw and decode a shard) -> check -> floors, alignment
+#     check -> train -> score             (a source that begins with another's weights waits for it)
+#     train -> features -> evaluate, episodes
+#     train -> examples; everything but these -> results
+# Sealed targets are drawn from the finished weights: their clips are prepared and checked by a
+# second plan, made once the last weight is learned (`study.run`).
+#
+# What breaks it: a cell that reads a file of a cell which it does not need (it works until two
+# workers run), that writes into another's files, or that keeps anything in its process. The name of
+# a cell names its mark: a renamed cell is computed again in every run folder there is. What a cell
+# is given is pickled for it, so that large things stay in files.
 SCORE_SECONDS = 6.0
 GATHER_SECONDS = 6.0
 CHECK_SECONDS = 1.0

@@ -43,6 +43,28 @@ from taskgrain.train.step import (
 
 LOG, BOARD = "epochs.jsonl", "tensorboard"
 
+# Exact resume: a run that was stopped or killed, however often, ends with the bits of one that was
+# not. The idea is that a step is a function of the weights, the optimizer's moments and the step's
+# number, and of nothing that only a process remembers:
+#
+# - The batches of an epoch can begin at any step: their order, and what is varied of a clip, come
+#   from (seed, epoch, clip id).
+# - Dropout and the captions whose words are hidden come from (seed, step): `train_step` seeds
+#   torch's generator anew at every step.
+# - The learning rate comes from the step's number (`lr_at`) and from how often a plateau lowered
+#   it.
+# - All else is stored: the weights with their BatchNorm statistics, the moments, fp16's scale of
+#   the loss, and `Position`: counts, the running epoch's sums, the best epoch, the plateau.
+#
+# The end of an epoch comes in this order: validate, write `last` (and `best`), add the line to the
+# log, save the state. A process that is killed in between goes on from the state before, computes
+# the same steps again and writes the same files; the line that the state does not know of is
+# dropped first (`drop_records_after`). The state itself is replaced as a pair (`train.state`).
+#
+# What breaks it: a random number from another stream, a count that is kept here and not in
+# `Position`, operations without a deterministic form (`reproducible`), another number of threads,
+# or a processor with other instructions (`study.settled` refuses to go on there).
+
 
 class Batches(Protocol):
     """Clips in batches; order and augmentation depend on the seed, epoch and clip alone."""

@@ -21,6 +21,9 @@ WARM_UP_SHARE = 0.3  # of all steps, one cycle
 START_DIVISOR = 25.0  # the first step's rate is learning_rate / START_DIVISOR
 END_DIVISOR = 1e4  # the last step's is that, divided again by END_DIVISOR
 COSINE_WARM_UP_SHARE = 0.05  # of all steps
+# The schedules are functions of the step's number, and no objects that count, so that a resumed run
+# needs none of their state. One cycle is that of Smith and Topin (2017) as torch's OneCycleLR has
+# it; the cosine that of Loshchilov and Hutter (2017), without restarts.
 BETTER = 1e-4  # a score is better if above the best by this share of it, as in torch
 ROUNDING = 1e-9  # relative: 1e-4 * 0.1**4 is not below 1e-8
 

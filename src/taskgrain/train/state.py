@@ -1,5 +1,7 @@
 """The state from which training resumes: tensors and a JSON file that belong together.
 
+`train.loop` says what has to be in it, and why.
+
 The JSON file names the tensors' digest, so a pair is whole or is not taken. The pair before it is
 kept: whenever the process is killed, one whole pair can be found. The JSON holds where the run
 stands (`Position`) and the settings that it must share with its beginning (`settings_of`).

@@ -312,6 +312,11 @@ def _intervals(
     weights = [clip_weights(each.labels, metric=metric) for each in (first, second)]
     gains = (near @ weights[0]).tolist(), (far @ weights[1]).tolist()
     assert seeds_of(first.ours) == seeds_of(second.ours), "both are of the study's seeds"
+    # A difference of differences is a weighted sum over the clips of both targets, sum w_n d_n -
+    # sum w_m d_m. Pairs of clips show the same and weigh the same: the bootstrap resamples their
+    # d_n - d_m. Otherwise all clips lie side by side, the classes of the second target after those
+    # of the first, so that each target is resampled for itself; the bootstrap weighs them by its
+    # own weights, and what a score is multiplied with turns these into w_n and -w_m.
     category = first.labels
     if are_pairs and first.ours[0].clip_ids == second.ours[0].clip_ids:
         scores = (near - far) / 2

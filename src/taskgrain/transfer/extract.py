@@ -136,6 +136,23 @@ def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, obje
     return FeatureSet(clip_ids, features.astype(np.float32, copy=False), header)
 
 
+# BatchNorm statistics. In eval mode a BatchNorm subtracts a mean and divides by a deviation that it
+# stored while it was trained: of the source's clips, or 0 and 1 if it never was. Neither fits the
+# clips of a target in another look. So the statistics can be re-estimated on unlabelled clips (Li
+# et al. 2017, "Revisiting Batch Normalization For Practical Domain Adaptation"): the norms alone
+# are put into training mode, clips go through once, and each norm stores over B batches
+#     mean = (m_1 + ... + m_B) / B        variance = (v_1 + ... + v_B) / B
+# with m_b and v_b the mean and the unbiased variance within batch b (torch's cumulative average).
+#
+# Since a norm in training mode divides by its batch's own statistics, the layers above it see
+# standardised inputs in the same pass, and one pass serves all norms.
+#
+# What breaks it: batches that are sorted by class (within a batch clips then vary too little:
+# callers draw their order), autocast (sums in bfloat16), and clips that are scored among those
+# measured. With support and queries from one pool that could not be avoided, so such episodes skip
+# these features (`study.testing.asks_episodes`).
+
+
 def has_batch_norm(encoder: nn.Module) -> bool:
     """Whether an encoder has a BatchNorm, whose statistics could be re-estimated."""
     return any(isinstance(module, _BatchNorm) for module in encoder.modules())

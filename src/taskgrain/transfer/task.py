@@ -198,6 +198,21 @@ def _one_draw(
     return np.concatenate([clips[usable[clips]][:num_shots] for clips in permuted])
 
 
+# Episodes. Every class and every clip gets a uniform number in every episode. The W classes of the
+# lowest numbers are its ways; of each way the k support clips and the q query clips of the lowest
+# numbers are taken. The lowest of independent uniform numbers are a draw without replacement, and
+# all episodes are drawn together as a matrix, a row an episode.
+#
+# What is not allowed has the number infinity: classes with too few clips, support clips that could
+# not be decoded. The numbers do not depend on k: the clip of one shot is among those of five. They
+# are drawn row after row, so that the size of a block does not matter.
+#
+# In a pooled plan a clip has one number. Support takes the lowest of a way and queries the highest,
+# so that they are mostly the same queries at any number of shots; a clip of the support cannot be a
+# query of its episode.
+#
+# What breaks it: another number of classes or clips shifts every number, so an added clip makes
+# other episodes; so does another order of the clips.
 BLOCK_NUMBERS = 1 << 22  # drawn at a time: 32 MiB
 EPISODE_STREAM = 2  # keeps episodes apart from draws and label permutations of the same seed
 

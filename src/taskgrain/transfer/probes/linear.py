@@ -46,7 +46,8 @@ from taskgrain.transfer.probes.softmax_regression import TOLERANCE, SoftmaxProbl
 # probes are solved for v, with the coordinates Z = XV = US (N, R) in place of X. Z has columns of
 # mean 0 with Z'Z = S^2 = diag(e): they do not correlate. At the end b = b_axes - w . m.
 #
-# Ridge. |Zv + b - t|^2 + alpha |v|^2 with t = +1 or -1 is least at b = mean(t) and
+# Ridge (Hoerl and Kennard 1970). |Zv + b - t|^2 + alpha |v|^2 with t = +1 or -1 is least at
+# b = mean(t) and
 #     v = Z't / (e + alpha)
 # elementwise: each alpha of the grid costs a division. A clip that is left out is answered wrong
 # by exactly (t_i - f_i) / (1 - h_i) (PRESS, Allen 1974), f the fit to all clips and
@@ -55,7 +56,16 @@ from taskgrain.transfer.probes.softmax_regression import TOLERANCE, SoftmaxProbl
 #
 # Logistic regression. |W|^2 / 2 + C sum_i -log softmax(W z_i + b)[y_i] has no closed form.
 # `softmax_regression` takes Newton steps; in these axes the diagonal of the second derivative,
-# about C p (1 - p) e_r + 1, is a good guess of the whole, since Z'Z is diagonal.
+# about C p (1 - p) e_r + 1, is a good guess of the whole, since Z'Z is diagonal. Two classes share
+# one vector w = w_1 - w_0 with the penalty |w|^2 / 2, as scikit-learn has it. At the minimum
+# w_1 = -w_0 = w / 2, whose penalties add up to |w|^2 / 4: half, so C is halved too.
+#
+# Folds are solved in the axes of all clips: the minimum does not depend on the axes, and only the
+# guess of the curvature gets worse.
+#
+# What breaks the algebra: features that were not standardised. The strengths of ridge count in
+# widths D, the squared length of a standardised clip, and a feature of a thousandfold scale would
+# hardly be penalised. An axis without energy has no weight (`principal_axes`).
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -25,7 +25,7 @@ from taskgrain.transfer.probes.linear import check_positive, clipped
 from taskgrain.transfer.probes.probe import FIXED, LEAVE_ONE_OUT, Choice, Probe, choose, may_choose
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
-TEMPERATURE = 0.07  # of the votes, in units of the cosine
+TEMPERATURE = 0.07  # of the votes, in units of the cosine (Wu et al. 2018, instance discrimination)
 
 
 class NearestNeighbours(Probe):
@@ -176,8 +176,9 @@ def _directions(features: Floats) -> Floats:
 # Kernel ridge regression, of one problem. Let K (N, N) hold exp(-gamma |x_i - x_j|^2) of support
 # clips and t (N,) the targets +1 and -1 less their mean. The fit and the score of a clip x are
 #     (K + alpha) d = t    and    sum_i d_i exp(-gamma |x - x_i|^2) + mean.
-# A clip that is left out is answered wrong by exactly d_i / G_ii, G the inverse of K + alpha; its
-# diagonal is the sum of squares of the columns of the inverse Cholesky factor.
+# A clip that is left out is answered wrong by exactly d_i / G_ii, G the inverse of K + alpha
+# (Rasmussen and Williams 2006, equation 5.12). With K + alpha = L L', L lower triangular, and
+# M the inverse of L, G is M'M: G_ii is the sum of squares of column i of M.
 KERNEL_ALPHAS = (10.0, 1.0, 0.1, 0.01)  # a clip's kernel with itself is 1
 SHARPNESS = (0.25, 1.0, 4.0)  # gamma times the mean squared distance of two support clips
 FIXED_KERNEL = (1.0, 0.1)  # sharpness, alpha

@@ -1,8 +1,8 @@
 """Minimise many penalised softmax regressions together, by Newton's method.
 
 Each Newton step is solved by preconditioned conjugate gradients, as exactly as the distance from
-the minimum deserves. Each problem goes its own way and stops by itself: its answer does not depend
-on the others.
+the minimum deserves (Dembo, Eisenstat and Steihaug 1982, "Inexact Newton Methods"). Each problem
+goes its own way and stops by itself: its answer does not depend on the others.
 
 Two things are needed on wide, sparse, nearly separable features, as networks of images give them:
 
