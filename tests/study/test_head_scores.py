@@ -136,7 +136,7 @@ def test_a_read_out_finds_categories_that_features_tell_apart() -> None:
     features = (centres[index] + rng.normal(size=(90, 6)) + 100).astype(np.float32)
     names = np.array(["a", "b", "c"])[index]
     read = read_out_categories(features[:60], names[:60].tolist(), features[60:])
-    assert (np.array(read.said) == names[60:]).mean() > 0.95
+    assert (np.array(read.predicted) == names[60:]).mean() > 0.95
     assert (read.chosen, read.chosen_on) == ("C=0.1", "fixed in advance")
 
 
@@ -151,7 +151,7 @@ def test_the_read_out_says_what_the_transfer_layers_probe_says() -> None:
     probe = LogisticRegression().fit(standardise(features[:200]), names[:200])
     exact = probe.predict(standardise(features[200:]))
     assert 0.3 < (exact == names[200:]).mean() < 0.95  # neither hopeless nor easy
-    assert (np.array(read.said) == exact).mean() >= 0.99
+    assert (np.array(read.predicted) == exact).mean() >= 0.99
     assert (read.chosen, read.chosen_on) == (probe.chosen_, probe.chosen_on_)
 
 

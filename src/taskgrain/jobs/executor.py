@@ -39,7 +39,7 @@ from taskgrain.jobs.starting import (
 # - Ctrl-C, or SIGTERM from a scheduler, reaches the main process: it sets an event, and each cell
 #   raises StoppedError at its next safe point, having saved what it can resume from. SIGTERM may
 #   reach the workers too, which take it as the same wish.
-# - A worker dies (memory, a crash): the pool is broken, the others are told to stop, and the error
+# - A worker dies (memory, a crash): the pool is broken, the others stop, and the error
 #   names the cells that were being computed.
 # - The main process is killed: each worker watches its parent and ends itself, so that a resumed
 #   run never meets an old writer.
@@ -236,11 +236,11 @@ class _ProcessWorker:
             raise StoppedError
 
     def stopping(self) -> bool:
-        return _told_to_end or (_stop is not None and _stop.is_set())
+        return _is_to_end or (_stop is not None and _stop.is_set())
 
 
 _for_ever = ExitStack()  # of what a worker holds as long as it lives
-_told_to_end = False
+_is_to_end = False
 _is_busy = False
 _stop: Event | None = None
 _news: multiprocessing.Queue[News] | None = None
@@ -261,8 +261,8 @@ def _begin_worker(
 
 
 def _heed_term(number: int, frame: FrameType | None) -> None:
-    global _told_to_end  # an event must not be set inside a signal: its lock may be held
-    _told_to_end = True
+    global _is_to_end  # an event must not be set inside a signal: its lock may be held
+    _is_to_end = True
     threading.Thread(target=_leave_when_idle, daemon=True).start()
 
 

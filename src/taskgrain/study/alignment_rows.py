@@ -67,7 +67,7 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
     """Draw the tasks of the targets that ask for some; write the alignment of every task.
 
     Args:
-        worker: which is told of the progress.
+        worker: gets the progress.
         inputs: the study.
         pairs: source and versus of each difference that the study reports.
     """
@@ -87,9 +87,9 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
             continue
         for task in tasks_of(inputs, target, None):
             _, _, factor = task.name.partition("/")
-            asked = targets.asked(target, factor or None, task.class_names)
-            if asked is not None:
-                rows += _rows(study.name, task, align_with_each(worlds, asked), pairs)
+            question = targets.question(target, factor or None, task.class_names)
+            if question is not None:
+                rows += _rows(study.name, task, align_with_each(worlds, question), pairs)
             worker.advance(len(worlds) * TASK_SECONDS)
     write_rows(inputs.folder.rows(ALIGNMENT_FILE), rows)
 
@@ -132,7 +132,7 @@ def _mean_of_seeds(of_seeds: Sequence[Sequence[ResultRow]]) -> list[ResultRow]:
     """Average rows over the seeds that have them, without an interval: labels are no sample.
 
     Args:
-        of_seeds: of each seed, rows that are told apart by target, source, versus and metric.
+        of_seeds: of each seed, rows that differ by target, source, versus and metric.
     """
     groups: dict[tuple[str | None, ...], list[ResultRow]] = {}
     for row in (row for rows in of_seeds for row in rows):
@@ -158,9 +158,9 @@ def _drawn(
     category = tasks_of(inputs, target, None)[0]
     kinds = {}
     for name in possible_tasks(category, dataset.manifest(), inputs.study.transfer):
-        asked = targets.of_tabletop(name, TASKS[name].classes)
-        assert asked is not None, name
-        kinds[name] = align_with_each(worlds, asked).kind(primary.source, primary.versus)
+        question = targets.of_tabletop(name, TASKS[name].classes)
+        assert question is not None, name
+        kinds[name] = align_with_each(worlds, question).kind(primary.source, primary.versus)
     draw = task_draw_of(target)
     return draw_tasks(kinds, draw.number, seed=draw.seed)
 

@@ -105,7 +105,7 @@ def world_of(settings: SourceData | Target) -> WorldSpec | None:
         sizes = {"train": settings.train, "validation": settings.validation}
         return WorldSpec(world=settings.world, seed=settings.seed, **sizes)
     sizes = {"train": settings.support, "validation": settings.scored}
-    # What the source never shows may be asked of a target in its look.
+    # A target in the look of the source may show what the source never does.
     world: World = "tabletop-tasks" if settings.world == "tabletop" else settings.world
     return WorldSpec(world=world, seed=settings.seed, **sizes)
 

@@ -130,7 +130,7 @@ def _prediction(
     predictor: Predictor, frames: NDArray[np.uint8], record: ClipRecord | None
 ) -> dict[str, object]:
     """Describe a clip by one model; with the truth at its own grain for source clips."""
-    said = predictor.describe([frames], [""], top=TOP)[0]
+    described = predictor.describe([frames], [""], top=TOP)[0]
     description = predictor.description
     truth = true_class = None
     if record is not None and description.form is not None:
@@ -142,10 +142,10 @@ def _prediction(
         "seed": description.seed,
         "level": description.level,
         "classes": [
-            {"name": each.name, "probability": each.probability} for each in _classes(said)
+            {"name": each.name, "probability": each.probability} for each in _classes(described)
         ],
         "true_class": true_class,
-        "caption": said.caption,
+        "caption": described.caption,
         "truth": truth,
     }
 
@@ -155,5 +155,5 @@ def _true_class(description: ModelDescription, record: ClipRecord) -> str | None
     return description.taxonomy.name_of(record.category, description.level)
 
 
-def _classes(said: Description) -> Ranking:
-    return said.categories or said.groups or ()
+def _classes(described: Description) -> Ranking:
+    return described.categories or described.groups or ()

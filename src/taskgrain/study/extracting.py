@@ -80,7 +80,7 @@ def extract_features(
         keys: the subjects that are read from them.
 
     Raises:
-        StoppedError: when the worker was asked to stop; the same call goes on from there.
+        StoppedError: when the run is to stop; the same call goes on from there.
     """
     subject = _subject(inputs, key, places_of(keys))
     for name in inputs.datasets:

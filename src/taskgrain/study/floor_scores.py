@@ -55,7 +55,7 @@ def score_floors(worker: Worker, inputs: Inputs, seed: int | None) -> None:
     """Write the rows of chance, majority and motion energy for every source that learns.
 
     Args:
-        worker: told of the work done.
+        worker: gets the work done.
         inputs: of the study.
         seed: whose clips are learned from and scored; None where all seeds have the same.
     """
@@ -104,7 +104,7 @@ class _Floors:
     def __init__(self, manifest: Manifest, motion: Features) -> None:
         self._manifest = manifest
         self._motion = motion
-        self._read_outs: dict[tuple[str, ...], ReadOut] = {}  # by what was learned and asked
+        self._read_outs: dict[tuple[str, ...], ReadOut] = {}  # by classes learned and clips scored
 
     def of_task(self, task: SourceTask, records: Sequence[ClipRecord]) -> list[Score]:
         """Return the floors of each score that a source is judged by.
@@ -142,7 +142,10 @@ class _Floors:
         if len({class_of[clip] for clip in known}) < 2 or not seen:
             return scores
         read = self._read_out([str(class_of[clip]) for clip in known], known, seen)
-        right = sum(class_of[clip] == said for clip, said in zip(seen, read.said, strict=True))
+        right = sum(
+            class_of[clip] == predicted
+            for clip, predicted in zip(seen, read.predicted, strict=True)
+        )
         return [
             *scores,
             Score(

@@ -104,11 +104,11 @@ def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
         rows += _target_rows(worker, inputs, keys, target, plan, aligned)
-    asked = endpoints(study)
-    rows += _gain_rows(inputs, keys, asked)
-    rows += joint_rows(rows, asked)
-    corrected = correct_endpoints(rows, asked, unlearned=unlearned(rows))
-    rows = [*corrected, *detectable_rows(rows, asked)]
+    family = endpoints(study)
+    rows += _gain_rows(inputs, keys, family)
+    rows += joint_rows(rows, family)
+    corrected = correct_endpoints(rows, family, unlearned=unlearned(rows))
+    rows = [*corrected, *detectable_rows(rows, family)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
     manifest = inputs.datasets[SOURCE].manifest()
     if facts := seed_facts(study.data, manifest, study.seeds):
@@ -130,10 +130,10 @@ def _target_rows(
     are the rows of what the sources know of its tasks.
     """
     seeds = task_seeds(inputs.study, target)
-    asked = under_seeds(keys, seeds)
+    subjects = under_seeds(keys, seeds)
     rows: list[ResultRow] = []
     for seed in seeds:
-        own = [key for key in asked if seed is None or key.seed == seed]
+        own = [key for key in subjects if seed is None or key.seed == seed]
         tasks = tasks_of(inputs, target, seed)
         found: list[ResultRow] = []
         for task in tasks:
@@ -203,7 +203,7 @@ def rows_of_task(
     Args:
         answered: evaluations with true labels, one a subject.
         permuted: evaluations with permuted labels.
-        task: what was asked.
+        task: that was answered.
         plan: which rows are written.
         scratch: a folder for a file without a name, of a byte for each of 10,000 resamples of each
             clip.
@@ -247,8 +247,8 @@ def _episode_rows(
     """Return the rows of a target's episodes; none in a study without episodes."""
     if not episode_plans(target, inputs.study.transfer):
         return []
-    asked = [key for key in keys if asks_episodes(inputs, key, target)]
-    found = [read_target_episodes(inputs, key, target, task) for key in asked]
+    tested = [key for key in keys if asks_episodes(inputs, key, target)]
+    found = [read_target_episodes(inputs, key, target, task) for key in tested]
     answered = [each for each in found if each is not None]
     return episode_rows(answered, plan.compared, study=plan.study)
 
@@ -256,13 +256,13 @@ def _episode_rows(
 def _gain_rows(
     inputs: Inputs,
     keys: Sequence[SubjectKey],
-    asked: Sequence[Endpoint],
+    family: Sequence[Endpoint],
 ) -> list[ResultRow]:
     """Return the rows of the endpoints that compare the differences on two targets."""
     study, folder = inputs.study, inputs.folder
     settings = {target.name: target for target in study.targets}
     rows: list[ResultRow] = []
-    for endpoint in asked:
+    for endpoint in family:
         if endpoint.minus_target is None:
             continue
         names = (endpoint.target, endpoint.minus_target)
@@ -331,10 +331,10 @@ def endpoints(study: Study) -> list[Endpoint]:
     ]
 
 
-def settings_of(asked: Sequence[Endpoint]) -> list[Endpoint]:
+def settings_of(family: Sequence[Endpoint]) -> list[Endpoint]:
     """Return the first endpoint of each probe, number of shots, metric and read-out."""
     first: dict[tuple[object, ...], Endpoint] = {}
-    for each in asked:
+    for each in family:
         first.setdefault((each.probe, each.shots, each.metric, each.readout), each)
     return list(first.values())
 

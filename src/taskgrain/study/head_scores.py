@@ -42,7 +42,7 @@ from taskgrain.transfer.probes.probe import FIXED
 
 
 class HeadScores:
-    """Scores what a head said of clips; the training clips tell how frequent categories are."""
+    """Scores a head's answers; the training clips show how frequent each category is."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class HeadScores:
         self._category = np.array([taxonomy.category_index(r.category) for r in records], np.int64)
 
     def scores(self) -> list[Score]:
-        """Score every grain that the head can be asked for, but the linear read-out."""
+        """Score the head at every level that it can answer, the linear read-out excepted."""
         accuracy = self._answers.accuracy
         first = proportion_interval(sum(accuracy.num_right), sum(accuracy.num_seen))
         scores = [
@@ -80,8 +80,8 @@ class HeadScores:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("true", "predicted", "count"))
-        for (true, said), count in confusions(self._answers).items():
-            writer.writerow((names[true], names[said], count))
+        for (true, predicted), count in confusions(self._answers).items():
+            writer.writerow((names[true], names[predicted], count))
         return text.getvalue()
 
     def _coarser(self) -> list[Score]:
@@ -106,9 +106,9 @@ class HeadScores:
             ]
         names = [group.classes for group in CONTRASTIVE_GROUPS]
         groups = present_groups(names, taxonomy.categories)
-        asked = {index for group in groups for merged in group for index in merged}
+        contrasted = {index for group in groups for merged in group for index in merged}
         of_group = zip(self._records, self._category, strict=True)
-        clips = [record for record, index in of_group if int(index) in asked]
+        clips = [record for record, index in of_group if int(index) in contrasted]
         guess = self._most_frequent()
         scores += [
             _score("contrastive", contrastive_accuracy(answers, groups), clips),
@@ -123,11 +123,11 @@ class HeadScores:
         return HeadAnswers(scores, self._answers.target, everyone)
 
     def _floor(self) -> Score:
-        """Answer the most frequent training category of the class said (authors' code)."""
+        """Answer the most frequent training category of the predicted class (authors' code)."""
         classes = self._task.taxonomy.index_of(self._level)
         commonest = commonest_of(classes, self._counts, self._answers.num_classes)
-        said = self._answers.predicted.numpy()
-        is_right = (commonest[said] == self._category) & (said >= 0)
+        predicted = self._answers.predicted.numpy()
+        is_right = (commonest[predicted] == self._category) & (predicted >= 0)
         return _score("categories-floor", float(is_right.mean()))
 
 
@@ -157,9 +157,9 @@ def mean_features(
 
 @dataclass(frozen=True, slots=True)
 class ReadOut:
-    """What the read-out says of clips, and how it was fitted."""
+    """The categories that the read-out predicts, and how it was fitted."""
 
-    said: tuple[str, ...]  # the category of each clip
+    predicted: tuple[str, ...]  # the category of each clip
     chosen: str  # its hyper-parameter
     chosen_on: str
 
@@ -183,8 +183,8 @@ def read_out_categories(
     features = torch.from_numpy(standardise(training)).float()
     weight, bias = _fitted(features, torch.from_numpy(index.astype(np.int64)), len(names))
     logits = torch.from_numpy(standardise(scored)).float() @ weight.T + bias  # (M, K)
-    said = names[logits.argmax(dim=1).numpy()]
-    return ReadOut(tuple(said.tolist()), f"C={LOGISTIC_C:g}", FIXED)
+    predicted = names[logits.argmax(dim=1).numpy()]
+    return ReadOut(tuple(predicted.tolist()), f"C={LOGISTIC_C:g}", FIXED)
 
 
 def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:

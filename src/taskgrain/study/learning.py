@@ -104,7 +104,7 @@ def learn(
         "data_share": of this call's seconds, those spent waiting for batches.
 
     Raises:
-        StoppedError: when the worker was asked to stop; the same call goes on from there.
+        StoppedError: when the run is to stop; the same call goes on from there.
         CheckpointError: if the weights that the source begins with do not fit.
         RunError: naming source, seed, step and clips, if loss or gradient is not finite.
     """

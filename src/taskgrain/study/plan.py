@@ -106,8 +106,8 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         cells.append(extract)
         for key in keys:
             for target in inputs.study.targets:
-                for asked in under_seeds([key], task_seeds(inputs.study, target)):
-                    cells += _evaluate(inputs, asked, target, extract)
+                for subject in under_seeds([key], task_seeds(inputs.study, target)):
+                    cells += _evaluate(inputs, subject, target, extract)
     cells += _from_scratch(inputs, learning.checks)
     show, cost = partial(show_examples, inputs=inputs), inputs.study.examples * EXAMPLE_SECONDS
     needs, output = [*learning.checks, *_names(learning.tested)], folder.examples / "examples.json"
@@ -298,7 +298,7 @@ def _extract(
 
 
 def _from_scratch(inputs: Inputs, checks: Sequence[str]) -> list[Cell]:
-    """Train the study's encoder on the support of each target alone, if that is asked for."""
+    """Train the study's encoder on the support of each target alone, if that is a control."""
     if FROM_SCRATCH not in inputs.study.transfer.controls:
         return []
     cells = []

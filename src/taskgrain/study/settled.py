@@ -4,7 +4,7 @@ A run never mixes the old with the new: whoever goes on with it finds the same, 
 
 The kind of processor decides the bits of a result. The libraries choose their instructions when
 they load, and environment variables can cap them (ONEDNN_MAX_CPU_ISA, ATEN_CPU_CAPABILITY,
-OPENBLAS_CORETYPE) while /proc/cpuinfo stays the same. So the libraries themselves are asked.
+OPENBLAS_CORETYPE) while /proc/cpuinfo stays the same. So the libraries themselves report it.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def processor_kind(device: str = "cpu") -> str:
     """Return what oneDNN, PyTorch, the BLAS library and a CUDA device are, as one line.
 
     Such as "oneDNN Intel AVX2, PyTorch AVX2, BLAS Haswell", and ", CUDA NVIDIA H200" where encoders
-    compute there. Takes about two seconds: oneDNN is asked in a process of its own.
+    compute there. Takes about two seconds: oneDNN reports it from a process of its own.
 
     Args:
         device: where encoders compute, as torch names it; one that is there.
@@ -204,11 +204,11 @@ def _identity(dataset: Dataset) -> dict[str, object]:
 
 
 def _annotations_sha256(manifest: Manifest) -> str:
-    """Hash what is said of the clips, whatever files said it."""
+    """Hash the annotations of the clips, whatever files they were read from."""
     digest = hashlib.sha256()
     for record in manifest.records:
-        said = (record.clip_id, record.split, record.template, record.placeholders)
-        digest.update(json.dumps([*said, record.captions, record.file]).encode())
+        written = (record.clip_id, record.split, record.template, record.placeholders)
+        digest.update(json.dumps([*written, record.captions, record.file]).encode())
     taxonomy, factors = manifest.taxonomy.to_json(), dict(manifest.factors)
     digest.update(json.dumps([taxonomy, factors], sort_keys=True, default=dict).encode())
     return digest.hexdigest()

@@ -81,7 +81,7 @@ def score_source(
     if model.decoder is not None:
         scores += own.caption_scores(answers)
         if passes is None:
-            write_text(folder.captions(name, seed), _captions_json(own.records, answers.said))
+            write_text(folder.captions(name, seed), _captions_json(own.records, answers.captions))
     scores += _gains(read_records(checkpoint.parent / "epochs.jsonl"))
     bits = task.entropy_bits(manifest.split(Split.TRAIN))
     scores.append(Score(metric="entropy-bits", value=bits))
@@ -92,12 +92,12 @@ def score_source(
 
 @dataclass(slots=True)
 class _Answers:
-    """What a model said of N clips; nothing of those that could not be decoded."""
+    """A model's answers to N clips; nothing for those that could not be decoded."""
 
     target: Tensor  # long (N,), -1 where it does not classify
-    log_probs: Tensor  # float (N, K), 0 where nothing was said; K = 0 without a head
+    log_probs: Tensor  # float (N, K), 0 where there is no answer; K = 0 without a head
     features: NDArray[np.float32]  # (N, D), means over the steps; D = 0 where nobody needs them
-    said: list[str]  # captions; "" where nothing was said
+    captions: list[str]  # "" where there is none
     is_decoded: NDArray[np.bool_]  # (N,)
     ranking: TemplateRanking | None  # None without a decoder or templates
 
@@ -107,7 +107,7 @@ class _Answers:
 
 
 class _OwnClips:
-    """The validation clips that a source covers, and what is asked of them."""
+    """The validation clips that a source covers, and how they are scored."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class _OwnClips:
             if model.decoder is None or task.vocabulary is None:
                 continue
             for row, tokens in zip(rows, say(model.decoder, features).tolist(), strict=True):
-                answers.said[row] = task.vocabulary.decode(tokens)
+                answers.captions[row] = task.vocabulary.decode(tokens)
             if answers.ranking is not None:
                 chosen = [n for n, clip in enumerate(batch.clip_ids) if clip in ranked]
                 some = [self.records[rows[n]] for n in chosen]
@@ -184,7 +184,9 @@ class _OwnClips:
             parts.append(features)
         learned = [category_of[clip] for clip in clips]
         read = read_out_categories(np.concatenate(parts), learned, answers.features)
-        is_right = np.array([record.category for record in self.records]) == np.array(read.said)
+        is_right = np.array([record.category for record in self.records]) == np.array(
+            read.predicted
+        )
         return [
             Score(
                 probe="linear",
@@ -196,13 +198,13 @@ class _OwnClips:
         ]
 
     def caption_scores(self, answers: _Answers) -> list[Score]:
-        """Score what was said, how the templates rank, and which words could not be said."""
+        """Score the captions, the ranks of the templates, and the words that are unknown."""
         task = self._task
         assert task.form is not None, "a decoder speaks in a form"
         assert task.vocabulary is not None, "a decoder speaks in words"
         of_captions = CaptionScores(task.form, self._manifest, self.records, task.words)
         forms = [each.caption for each in self._inputs.study.sources if each.caption is not None]
-        scores = of_captions.of_source(answers.said, answers.is_decoded.tolist(), forms)
+        scores = of_captions.of_source(answers.captions, answers.is_decoded.tolist(), forms)
         if answers.ranking is not None:
             scores += answers.ranking.scores(self._ranked)
         first = [captions_in(task.form, record)[0] for record in self.records]
@@ -210,11 +212,11 @@ class _OwnClips:
         return [*scores, Score(probe="decoder", metric="unknown-rate", value=unknown)]
 
 
-def _captions_json(records: Sequence[ClipRecord], said: Sequence[str]) -> str:
+def _captions_json(records: Sequence[ClipRecord], captions: Sequence[str]) -> str:
     """Write captions as `taskgrain score` reads them, one clip a line."""
     rows = (
         json.dumps({"id": record.clip_id, "caption": caption}, ensure_ascii=False)
-        for record, caption in zip(records, said, strict=True)
+        for record, caption in zip(records, captions, strict=True)
     )
     return "[\n" + ",\n".join(rows) + "\n]\n"
 

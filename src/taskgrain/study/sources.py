@@ -101,7 +101,7 @@ class SourceTask:
     def _mirrored(
         self, record: ClipRecord, label: Label, target_of: Mapping[str, int]
     ) -> Label | None:
-        """Label the mirror image; None where that cannot be known, or could not be said."""
+        """Label the mirror image; None where it is unknown, or has unknown words."""
         if not self.mirror:
             return None
         image = mirror(
@@ -208,7 +208,7 @@ class Score:
     value: float
     clips: Sequence[ClipRecord] | None = None  # that it counts; None for all
     interval: Interval | None = None
-    control: Control | None = None  # what the captions are, where no source said them
+    control: Control | None = None  # what the captions are, where no source generated them
     chosen: str | None = None
     chosen_on: str | None = None
 

@@ -80,7 +80,7 @@ def target_tasks(
 
     Tasks that were drawn for the target follow the factors that its settings name.
 
-    Held-out categories of both strata are also asked about stratum by stratum, if each has two
+    Held-out categories of both strata also have a task for each stratum, if each has two
     categories or more: "novel/siblings", "novel/groups".
 
     Args:
@@ -111,13 +111,13 @@ def target_tasks(
         failed=frozenset(entry.clip_id for entry in ledger if entry.state == "failed"),
         truncated=frozenset(entry.clip_id for entry in ledger if entry.state == "truncated"),
     )
-    asked = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
+    factors = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
     found = strata or {}
     parts = [found.get(name, ()) for name in STRATA]
     names_of = zip(STRATA, parts, strict=True) if all(len(each) > 1 for each in parts) else ()
     return [
         task,
-        *(_factor(task, factor, manifest) for factor in asked),
+        *(_factor(task, factor, manifest) for factor in factors),
         *(class_task(task, name=name, classes=classes) for name, classes in names_of),
     ]
 
@@ -186,10 +186,12 @@ def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> 
     """
     found = []
     for name in TASKS:
-        asked = _factor(task, name, manifest)
-        classes = range(len(asked.class_names))
-        support = [int((asked.support_labels[asked.has_support] == each).sum()) for each in classes]
-        scored = [int((asked.query_labels == each).sum()) for each in classes]
+        narrowed = _factor(task, name, manifest)
+        classes = range(len(narrowed.class_names))
+        support = [
+            int((narrowed.support_labels[narrowed.has_support] == each).sum()) for each in classes
+        ]
+        scored = [int((narrowed.query_labels == each).sum()) for each in classes]
         if len(classes) > 1 and min(support) >= _most(transfer.shots) and min(scored) > 0:
             found.append(name)
     return tuple(found)
@@ -246,14 +248,14 @@ def refuse_seen(study: Study, datasets: Mapping[str, Dataset]) -> None:
     if not declared or all(source.is_frozen for source in study.sources):
         return
     manifest = datasets[SOURCE].manifest()
-    asked = {
+    categories_of = {
         each.name: {record.category for record in datasets[each.name].manifest().records}
         for each in declared
     }
     for seed in study.seeds:
         learned = seed_clips(study.data, manifest, seed).learned.split(Split.TRAIN)
         known = {plain_name(record.category) for record in learned}
-        for name, categories in asked.items():
+        for name, categories in categories_of.items():
             seen = sorted(each for each in categories if plain_name(each) in known)
             if seen:
                 raise ConfigError(_text(name, seen, len(categories), seed))

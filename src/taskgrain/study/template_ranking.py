@@ -119,12 +119,12 @@ def objects_for(template: str, objects: Sequence[str]) -> tuple[str, ...]:
 def own_words(
     template: str, objects: Sequence[str], form: CaptionForm, rule: Words
 ) -> tuple[bool, ...]:
-    """Mark which words of a caption are its template's own; all of them where no object is said."""
+    """Mark which words of a caption are its template's own; all where it names no object."""
     if form == "template":
         return (True,) * len(_split(rule, strip_brackets(template)))
     found: list[bool] = []
-    said = (*objects_of(objects, form), "")
-    for part, thing in zip(fixed_parts(template), said, strict=True):
+    fillings = (*objects_of(objects, form), "")
+    for part, thing in zip(fixed_parts(template), fillings, strict=True):
         found += [True] * len(_split(rule, part)) + [False] * len(_split(rule, thing))
     return tuple(found)
 

@@ -102,13 +102,13 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
     trainings leave is removed once their answers are written.
 
     Args:
-        worker: told of the work done, and asked whether to stop.
+        worker: gets the work done, and knows whether to stop.
         inputs: of the study.
         target: what is learned and answered: its categories, not its factors.
         seed: of the weights, of the order of the clips and of what is varied of them.
 
     Raises:
-        StoppedError: when the worker was asked to stop.
+        StoppedError: when the run is to stop.
         RunError: naming target, shots, draw and seed, if a loss or gradient is not finite.
     """
     store = inputs.datasets[target.name].frames()

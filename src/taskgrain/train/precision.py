@@ -56,7 +56,7 @@ def check_precision(
     """Refuse a number format that a kind of device is not for; the device may be elsewhere.
 
     Raises:
-        ConfigError: if fp16 is asked for on anything but CUDA.
+        ConfigError: if fp16 is requested on anything but CUDA.
     """
     if requested == "fp16" and device.type != "cuda":
         raise ConfigError(
@@ -89,7 +89,7 @@ def usable_device(name: str) -> torch.device:
     Others, as "mps", are not supported: likelihoods and saliency are computed in float64.
 
     Raises:
-        ConfigError: naming what was asked for and what there is.
+        ConfigError: naming the device and those that there are.
     """
     there = ["cpu"]
     if torch.cuda.is_available():

@@ -40,7 +40,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """An array of an `.npz` that is read whenever it is asked for, and not kept."""
+    """An array of an `.npz` that is read whenever it is needed, and not kept."""
 
     path: Path
     name: str

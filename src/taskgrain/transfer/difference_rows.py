@@ -186,7 +186,7 @@ def control_rows(
         at: whose probe, number of shots, metric and read-out are taken.
         study: its name.
         bootstrap: over the labels of that target's scored clips.
-        controls: that the study asked for; chance is always one.
+        controls: those of the study; chance is always one.
     """
     groups = by_subject(evaluations)
     sources = [

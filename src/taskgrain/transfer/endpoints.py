@@ -41,7 +41,7 @@ from taskgrain.transfer.rows import (
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a study is asked about, named before the run: a source minus another, or several.
+    """A question of a study, named before the run: a source minus another, or several.
 
     With several the claim is that the source is above each of them. With `minus_target` what is
     compared is the difference on `target` minus the difference on that one.

@@ -87,8 +87,8 @@ def evaluate(
 
     Args:
         tested: the features; one row is needed of each clip that did not fail.
-        task: what is asked.
-        plan: how it is asked.
+        task: its classes and clips.
+        plan: the probes, and how often each is fitted.
         labelling: "permuted" permutes the labels of each support draw, each in its own way, so that
             nothing can be learned. "all" shots are then left out: they are a single draw, and the
             pool need not have as many clips of every class, so that chance would not be 1 / K.
@@ -142,7 +142,7 @@ def evaluation_of(
     """Put answers to a task together with what is needed to score them.
 
     Args:
-        task: what was asked.
+        task: that was answered.
         answers: to its scored clips, or to its episodes.
         subject: who was measured.
         pooled: whether queries of episodes come from all clips of the task.

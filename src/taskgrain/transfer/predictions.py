@@ -111,7 +111,7 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
 
     Args:
         path: of what `write_evaluation` wrote.
-        task: what was asked.
+        task: that was answered.
 
     Raises:
         ResultError: naming the file, if it is not there or not what `write_evaluation` writes.
@@ -125,9 +125,9 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
         _check_answers(path, array, labels=labels, num_classes=len(header.class_names))
         stored = StoredArray(path, _entry(index), array.shape)
         answers.append(Answers(**each.model_dump(), held=stored))
-    asked = None if task is None else (task.query_ids, task.query_labels)
-    if asked is not None and clip_ids == asked[0] and np.array_equal(labels, asked[1]):
-        clip_ids, labels = asked
+    own = None if task is None else (task.query_ids, task.query_labels)
+    if own is not None and clip_ids == own[0] and np.array_equal(labels, own[1]):
+        clip_ids, labels = own
     return Evaluation(
         subject=header.subject,
         target=header.target,

@@ -324,14 +324,14 @@ def episode_rows(
 
     Raises:
         ResultError: if a source of a pair is not there, or lacks a seed that the other has.
-        ValueError: if a pair was not asked as many episodes.
+        ValueError: if a pair did not answer as many episodes.
     """
     rows: list[ResultRow] = []
-    asked: dict[tuple[str | None, Shots], tuple[Answers, list[Evaluation]]] = {}
+    answered: dict[tuple[str | None, Shots], tuple[Answers, list[Evaluation]]] = {}
     for one in found:
         for each in one.answers:
-            asked.setdefault((each.probe, each.shots), (each, []))[1].append(one)
-    for kind, evaluations in asked.values():
+            answered.setdefault((each.probe, each.shots), (each, []))[1].append(one)
+    for kind, evaluations in answered.values():
         groups, metric = by_subject(evaluations), f"{kind.num_ways}-way-accuracy"
         for group in groups:
             own, levels = answers_like(group[0], kind), _levels(group, kind)
@@ -359,7 +359,7 @@ def _levels(group: Group, kind: Answers) -> Found:
         return [*found, (None, problem)]
     means = [float(_accuracies(one, kind).mean()) for one in group]
     interval = mean_interval(means, kind="seeds")
-    if not varies(group, kind):  # one encoder, however often it was asked: a sample of one
+    if not varies(group, kind):  # one encoder, however often it is listed: a sample of one
         interval = Interval("seeds", interval.value, interval.value, interval.value, 1)
     return [*found, (None, interval)]
 
@@ -368,8 +368,8 @@ def _differences(first: Group, second: Group, kind: Answers) -> Found:
     """Compare two sources, seed by seed and over the seeds."""
     if len({answers_like(one, kind).num_draws for one in (*first, *second)}) > 1:
         raise ValueError(
-            f"{first[0].subject.source} and {second[0].subject.source} were not asked as many "
-            "episodes"
+            f"{first[0].subject.source} and {second[0].subject.source} did not answer as "
+            "many episodes"
         )
     problem = problem_of([*first, *second], kind)
     if problem is not None:

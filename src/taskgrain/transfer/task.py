@@ -74,7 +74,7 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
     """Build the task of one factor of the same clips: "kitchenware/motion" is about motion alone.
 
     Args:
-        task: whose clips are asked about.
+        task: whose clips they are.
         factor: its name, which becomes the second half of the new task's.
         value_of: the factor's value for every clip of the task; None where the clip has no such
             factor, and is left out of the new task.
@@ -99,7 +99,7 @@ def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> Targ
     """Keep some of the classes alone, and their clips: "novel/siblings" of "novel".
 
     Args:
-        task: whose classes are asked about.
+        task: whose classes they are.
         name: the second half of the new task's name.
         classes: those that stay, in the order of the task.
     """
@@ -287,11 +287,11 @@ def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
     num_classes = len(task.class_names)
     support, query = episode_clips(task, pooled=plan.pooled)
     usable = np.bincount(support.labels[support.is_decoded], minlength=num_classes)
-    asked = np.bincount(query.labels, minlength=num_classes)
+    scored = np.bincount(query.labels, minlength=num_classes)
     wanted = plan.num_queries + (plan.num_shots if plan.pooled else 0)
-    is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (asked >= wanted)
+    is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (scored >= wanted)
     if is_able.sum() < plan.num_ways:
-        raise ConfigError(_too_few(task, plan, is_able, np.stack([usable, asked])))
+        raise ConfigError(_too_few(task, plan, is_able, np.stack([usable, scored])))
     return is_able
 
 
@@ -367,11 +367,11 @@ def _too_few(
 ) -> str:
     """Name the classes that lack clips, the poorest first; counts (2, K): usable, for queries."""
     short = sorted(
-        (int(mine), int(asked), name)
-        for mine, asked, name, able in zip(*counts, task.class_names, is_able, strict=True)
+        (int(mine), int(scored), name)
+        for mine, scored, name, able in zip(*counts, task.class_names, is_able, strict=True)
         if not able
     )
-    lacking = ", ".join(f"{name!r} has {mine} and {asked}" for mine, asked, name in short[:3])
+    lacking = ", ".join(f"{name!r} has {mine} and {scored}" for mine, scored, name in short[:3])
     wanted = f"{plan.num_shots} usable support clips and {plan.num_queries} scored clips"
     if plan.pooled:
         wanted = (

@@ -65,7 +65,7 @@ PROBES: dict[ProbeName, Callable[[], Probe]] = {
 
 
 def __getattr__(name: str) -> object:
-    """Import scikit-learn's classifiers when one is asked for."""
+    """Import scikit-learn's classifiers when one is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found: object = getattr(import_module(f"{__name__}.estimators"), name)

@@ -127,7 +127,7 @@ def _above_rounding(energy: Floats, num_clips: int) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, eq=False)
 class Support:
-    """The standardised support clips of S problems; what follows from them is computed when asked.
+    """The standardised support clips of S problems, and what is computed of them when needed.
 
     Everything but `features` is of features without steps.
     """
@@ -223,7 +223,7 @@ class Compared:
     problem: int
     query: slice  # which of the Q
     products: Floats  # (N, q), scalar products; free to be overwritten
-    squares: Floats | None  # (q,), the clips' squared lengths, at least 0; None: not asked for
+    squares: Floats | None  # (q,), the clips' squared lengths, at least 0; None: not wanted
 
 
 def compare(
@@ -233,10 +233,10 @@ def compare(
 
     Args:
         clips: from which the query clips come.
-        rows: (S, Q), which clips each problem is asked; None: all, in their order.
+        rows: (S, Q), the query clips of each problem; None: all, in their order.
         points: (S, N, D), standardised.
         scaling: of the clips.
-        lengths: whether the clips' lengths are asked for too.
+        lengths: whether the clips' lengths are wanted too.
 
     Raises:
         FloatingPointError: if a product or a length is NaN or infinite.
@@ -331,8 +331,8 @@ class Met:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What S problems are asked.
+class Queries:
+    """The query clips of S problems.
 
     `rows` (S, Q) are the clips of each problem; None: all, in their order. `scaling` is that by
     which the support was standardised.
@@ -373,5 +373,5 @@ class Asked:
         around = Scaling(self.scaling.mean + self.scaling.scale * middle, self.scaling.scale)
         points = np.concatenate([self.support.points, middle], axis=1)
         for each in compare(self.clips, self.rows, points, around, lengths=True):
-            assert each.squares is not None, "lengths were asked for"
+            assert each.squares is not None, "lengths were wanted"
             yield Met(each.problem, each.query, each.products[:-1], each.products[-1], each.squares)

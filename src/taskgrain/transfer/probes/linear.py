@@ -11,10 +11,10 @@ import numpy as np
 
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes.clips import (
-    Asked,
     Axes,
     Floats,
     Labels,
+    Queries,
     Support,
     compare,
     one_hot,
@@ -82,10 +82,10 @@ class LinearScores:
         product: Floats = query @ self.coef.swapaxes(1, 2) + self.intercept[:, None]
         return product
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(asked.shape, dtype=np.int64)
-        for each in compare(asked.clips, asked.rows, self.coef, asked.scaling, lengths=False):
+        answers = np.empty(queries.shape, dtype=np.int64)
+        for each in compare(queries.clips, queries.rows, self.coef, queries.scaling, lengths=False):
             scores = each.products + self.intercept[each.problem][:, None]  # (K, q)
             answers[each.problem, each.query] = scores.argmax(axis=0)
         return answers

@@ -14,9 +14,9 @@ from scipy.linalg import lapack
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes.clips import (
     QUERY_BLOCK,
-    Asked,
     Floats,
     Labels,
+    Queries,
     Support,
     check_finite,
     one_hot,
@@ -86,14 +86,14 @@ class NeighbourVotes:
                 )
         return shares
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(asked.shape, dtype=np.int64)
-        support = asked.support
+        answers = np.empty(queries.shape, dtype=np.int64)
+        support = queries.support
         aside = (support.points @ support.middle.swapaxes(1, 2))[:, :, 0]  # (S, N)
         middle = np.vecdot(support.middle, support.middle)[:, 0]  # (S,), squared length
         inverse = _inverse(np.sqrt(np.vecdot(support.features, support.features)))  # (S, N)
-        for each in asked.met():
+        for each in queries.met():
             # With p and x around the middle m: (p + m)(x + m) = px + mx + pm + mm.
             moved = each.along + middle[each.problem]  # (q,)
             squares = each.squares + each.along + moved
@@ -282,11 +282,11 @@ class KernelScores:
             parts.append(kernel @ self.dual + self.mean[:, None])
         return np.concatenate(parts, axis=1)
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(asked.shape, dtype=np.int64)
+        answers = np.empty(queries.shape, dtype=np.int64)
         lengths = self.support.squares[:, :, None]  # (S, N, 1)
-        for each in asked.met():
+        for each in queries.met():
             kernel = each.products * -2.0  # (N, q)
             kernel += each.squares
             kernel += lengths[each.problem]

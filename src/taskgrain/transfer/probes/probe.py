@@ -17,7 +17,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from taskgrain.transfer.probes.clips import Asked, Floats, Labels, Support, fewest_clips
+from taskgrain.transfer.probes.clips import Floats, Labels, Queries, Support, fewest_clips
 
 
 class Fitted(Protocol):
@@ -37,7 +37,7 @@ class Fitted(Protocol):
         """Score the classes for query (S, Q, D): float64 (S, Q, K), the larger the likelier."""
         ...
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer query clips: int64 (S, Q) in 0..K-1.
 
         The answers are those of the largest score, of equals the first.
