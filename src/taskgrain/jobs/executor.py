@@ -206,7 +206,7 @@ class _Schedule:
         try:
             seconds, facts = future.result()
         except TaskgrainError as error:
-            raise error from None  # it says what to do: the worker's traceback is left out
+            raise error from None  # its message says what to do: no traceback of the worker
         cell = self._running.pop(future)
         self._done.add(cell.name)
         self._monitor.finished(cell, seconds, facts)

@@ -43,12 +43,12 @@ class Question:
     """A task as scenes see it: its classes, and the condition that a scene has to meet."""
 
     classes: Sequence[ClassShares]
-    given: Given
-    attribute: str  # "category" where it is none
+    condition: Given  # that scenes have to meet
+    attribute: str  # or "category"
 
 
 class SourceWorld:
-    """Scenes of the source, and what each source says of them."""
+    """Scenes of the source's world, and each source's labels of them."""
 
     def __init__(
         self, scenes: int, taxonomy: Taxonomy, categories: Sequence[str], sources: Iterable[Source]
@@ -56,7 +56,7 @@ class SourceWorld:
         """Draw the records.
 
         Args:
-            scenes: how many; the protocol asks for 100,000 or more.
+            scenes: how many; the protocol wants 100,000 or more.
             taxonomy: what categories are called at each level.
             categories: those that the source draws, templates without brackets.
             sources: whose labels are looked at; those that learn nothing are left out, and those
@@ -74,12 +74,12 @@ class SourceWorld:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources that say something of a clip."""
+        """The sources that have a label for a clip."""
         return tuple(self._slots)
 
-    def shown(self, given: Given) -> dict[str, tuple[str, ...]]:
+    def shown(self, condition: Given) -> dict[str, tuple[str, ...]]:
         """List the values of each factor that the source shows where a condition is met."""
-        met = self.population.meeting(given)
+        met = self.population.meeting(condition)
         return {
             name: tuple(
                 ATTRIBUTES[name].values[code] for code in np.unique(codes[met]) if code != ABSENT
@@ -87,16 +87,16 @@ class SourceWorld:
             for name, codes in self.population.attributes.items()
         }
 
-    def known(self, source: str, factor: str, given: Given) -> float:
+    def known(self, source: str, factor: str, condition: Given) -> float:
         """Compute what a source's label knows of a factor, of scenes that meet a condition.
 
         Where the label has several slots, the one that knows most counts: a whole caption is nearly
-        unique, and seems to know whatever one asks.
+        unique, and would seem to know every factor.
         """
-        key = (source, factor, json.dumps(given, sort_keys=True))
+        key = (source, factor, json.dumps(condition, sort_keys=True))
         if key not in self._known:
             values = self.population.attributes[factor]
-            has = self.population.meeting(given) & (values != ABSENT)
+            has = self.population.meeting(condition) & (values != ABSENT)
             self._known[key] = max(
                 _share_known(labels, values, has) for labels in self._slots[source]
             )
@@ -111,10 +111,10 @@ def _share_known(labels: Codes, values: Codes, has: np.ndarray) -> float:
 
 
 def label_slots(source: Source, taxonomy: Taxonomy, population: Population) -> list[Codes]:
-    """Write what a source says of each scene, slot by slot: (N,) codes each.
+    """Write a source's label of each scene, slot by slot: (N,) codes each.
 
     Of a level its names; of a caption its template, then the noun, the colour and the size of what
-    the first placeholder names, as far as the form says them. ABSENT where a level leaves the
+    the first placeholder names, as far as the form has them. ABSENT where a level leaves the
     category out.
     """
     slots: list[Codes] = []
@@ -232,7 +232,7 @@ def _templates(population: Population, class_names: Sequence[str]) -> Question:
 
 
 def _of_kitchen(factor: str | None, class_names: Sequence[str]) -> Question | None:
-    """Find the question of a kitchenware task; its categories say all that is known of scenes."""
+    """Find the question of a kitchenware task; its categories hold all that is known of scenes."""
     if factor not in (None, "motion", "object"):
         return None
     attributes_of = {name: kitchen_attributes(name) for name in KITCHEN_CATEGORIES}
@@ -272,12 +272,12 @@ class Alignment:
 def align(world: SourceWorld, question: Question) -> Alignment:
     """Compute the alignment of every source with a task."""
     everywhere = distances(question.classes, FACTORS, None)
-    where_shown = distances(question.classes, FACTORS, world.shown(question.given))
+    where_shown = distances(question.classes, FACTORS, world.shown(question.condition))
     differs = [bool(column.any()) for column in everywhere.T]
     found: list[dict[str, float]] = [{}, {}]
     for source in world.sources:
         known = [
-            world.known(source, factor, question.given) if differs[column] else 0.0
+            world.known(source, factor, question.condition) if differs[column] else 0.0
             for column, factor in enumerate(FACTORS)
         ]
         for apart, held in zip((where_shown, everywhere), found, strict=True):
@@ -313,7 +313,7 @@ def draw_tasks(kinds: Mapping[str, Kind], number: int, *, seed: int) -> tuple[st
     """
     if number > len(kinds):
         raise ConfigError(
-            f"targets: tasks = {number}, but {len(kinds)} tasks are declared; ask for fewer"
+            f"targets: tasks = {number}, but {len(kinds)} tasks are declared; choose fewer"
         )
     draws = Draws("tasks", seed)
     strata = {

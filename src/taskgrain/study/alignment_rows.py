@@ -35,7 +35,7 @@ TASK_SECONDS = 0.15  # to compare the classes of a task
 
 
 def computes_alignment(inputs: Inputs) -> bool:
-    """Whether the study asks for alignment, and its source is a world whose factors are known."""
+    """Whether the study computes alignment, and its source is a world whose factors are known."""
     return bool(inputs.study.alignment) and inputs.datasets[SOURCE].world is not None
 
 
@@ -64,7 +64,7 @@ def task_draw_of(target: Target) -> TaskDraw:
 
 
 def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, str]]) -> None:
-    """Draw the tasks of the targets that ask for some; write the alignment of every task.
+    """Draw the tasks of the targets that draw some; write the alignment of every task.
 
     Args:
         worker: gets the progress.
@@ -95,7 +95,7 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
 
 
 def _world_of(inputs: Inputs, seed: int) -> SourceWorld:
-    """Draw scenes of the categories that a seed learns, with what each source says of them."""
+    """Draw scenes of the categories that a seed learns, with each source's labels of them."""
     learned = inputs.clips(seed).learned
     training = learned.split(Split.TRAIN)
     categories = sorted({strip_brackets(record.category) for record in training})
@@ -120,7 +120,7 @@ def _of_rotating(
         found: list[ResultRow] = []
         for task in tasks_of(inputs, target, seed):
             if "/" in task.name and task.name.rpartition("/")[2] in target.factors:
-                continue  # a factor of these clips, which the categories do not tell
+                continue  # a factor of these clips, which the categories do not determine
             classes = [strip_brackets(name) for name in task.class_names]
             found += _rows(study.name, task, align(world, of_held_out(scenes, classes)), pairs)
             worker.advance(scenes * SCENE_SECONDS)

@@ -37,7 +37,7 @@ from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.proportion import proportion_interval
 from taskgrain.study.sources import Score, captions_in
 
-MAX_WORDS = MAX_TOKENS - 1  # of what a decoder can say
+MAX_WORDS = MAX_TOKENS - 1  # that a decoder can generate
 
 COARSER_FORMS: dict[CaptionForm, tuple[CaptionForm, ...]] = {
     "full": ("simplified", "simplified-head-noun", "template"),
@@ -110,7 +110,7 @@ class SpokenTruth:
         forms_of_it = {words, self._written(self.read(generated), words, form)}
         right = {self._written(self._parser.parse(each), words_of(each), form) for each in own[1:]}
         if not is_free(record.template, record.caption):
-            # Not read from the caption, which may be cut; templates that say the same are one.
+            # Not read from the caption, which may be cut; templates of equal meaning are one.
             template = self._parser.meaning(self._template(record), ()).template
             objects = list(map(self._in_words, record.placeholders))
             right.add(_words_of(template, objects, form))

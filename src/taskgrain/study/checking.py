@@ -3,7 +3,7 @@
 - `lay_out_study`: settings and annotations that could only fail in a later cell.
 - `check_clips`: the cell between decoding and learning, which lists what broke.
 - `check_bf16`: a CPU that computes a convolution of the study wrong in bf16. `train.precision`
-  says what goes wrong. The comparison runs in its own process, which may crash.
+  describes what goes wrong. The comparison runs in its own process, which may crash.
 """
 
 from __future__ import annotations
@@ -163,7 +163,7 @@ def check_clips(worker: Worker, inputs: Inputs, datasets: Collection[str]) -> No
         if name in datasets
     }
     for name, (manifest, store) in opened.items():
-        if inputs.datasets[name].is_held_out:  # the source's own lines say it
+        if inputs.datasets[name].is_held_out:  # the source's own lines list its clips
             continue
         lines += ledger_lines(name, manifest, store)
         _refuse_empty_splits(inputs.datasets[name], manifest, store)

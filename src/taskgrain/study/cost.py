@@ -84,7 +84,7 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
     Args:
         study: its settings.
         datasets: where they lie; None if they are not there yet: clips are then counted as
-            data.train, data.validation, and each target's support and scored say.
+            data.train, data.validation, and each target's support and scored.
     """
     manifest = None if datasets is None else datasets[SOURCE].manifest()
     if manifest is not None:  # one seed stands for all: they learn from about as much
@@ -124,7 +124,7 @@ def _footage(datasets: Mapping[str, Dataset]) -> dict[str, Footage]:
 
 
 def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> float:
-    """Return the arithmetic of all its encoders: their training, and the features of clips."""
+    """Return the arithmetic of all encoders of a source: their training, and features of clips."""
     passes = study.train.passes_over(cost.clips) + sum(study.train.fewer_passes)
     training = cost.training_gflops * passes
     num_encoders = 1 if source.is_frozen else len(study.seeds)
@@ -256,10 +256,10 @@ def count_forward(make: Callable[[], SourceModel], video: Video) -> Counted:
     """Run a model on one clip without content; count its arithmetic and what it keeps.
 
     Args:
-        make: gives the model.
+        make: returns the model.
         video: how large a clip is.
     """
-    made = make()  # with content: some networks ask for numbers while they are built
+    made = make()  # with content: some networks compute with numbers while they are built
     empty = FakeTensorMode(allow_non_fake_inputs=True)
     with FakeCopyMode(empty):
         model = deepcopy(made)

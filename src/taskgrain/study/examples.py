@@ -1,6 +1,6 @@
-"""The cell that shows clips: redrawn large where they were drawn, with what each model says.
+"""The cell that shows clips: redrawn large where they were drawn, with each model's answers.
 
-The clips are spread evenly over the categories in their order, whatever the models say of them:
+The clips are spread evenly over the categories in their order, whatever the models answer:
 none is picked for its success or failure.
 """
 
@@ -80,7 +80,7 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
             device=inputs.device,
         )
         for source in inputs.study.sources
-        if not source.is_frozen  # what learned nothing says nothing
+        if not source.is_frozen  # a source that learned nothing has no answers
     ]
 
 
@@ -129,7 +129,7 @@ def _large(
 def _prediction(
     predictor: Predictor, frames: NDArray[np.uint8], record: ClipRecord | None
 ) -> dict[str, object]:
-    """Describe a clip by one model; with the truth at its own grain for source clips."""
+    """Describe a clip by one model, beside the truth at the model's own grain for source clips."""
     described = predictor.describe([frames], [""], top=TOP)[0]
     description = predictor.description
     truth = true_class = None

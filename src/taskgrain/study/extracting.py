@@ -74,7 +74,7 @@ def extract_features(
     """Extract features of every dataset: once, deterministically, in float32.
 
     Args:
-        worker: counts the work done; may ask to stop.
+        worker: counts the work done; may stop the cell.
         inputs: of the study.
         key: whose features.
         keys: the subjects that are read from them.
@@ -106,7 +106,7 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
     changes = measured_changes(inputs, key.source, seed=seed)
     encoder, recipe = new_encoder(inputs, key.source, seed, changes=changes)
     if key.kind == "random-encoder":
-        if recipe is not None:  # one from elsewhere came with weights that were learned
+        if recipe is not None:  # a pretrained network came with learned weights
             encoder = build_from(recipe, seed)
         return _Subject(
             key, places, _calibrated(inputs, encoder.to(inputs.device), key, seed), encoder
@@ -230,7 +230,7 @@ def _outputs(
     clip_ids: Sequence[str],
     norm_clips: Sequence[str],
 ) -> dict[Place, tuple[Path, dict[str, object]]]:
-    """Return the file of each place, and the header that says where its features come from."""
+    """Return the file of each place, and the header that names the origin of its features."""
     key = subject.key
     sampling = seen_of_clips(inputs.study, key)
     batch_norm: BatchNorm = "target" if norm_clips else "source"
@@ -253,7 +253,7 @@ def _outputs(
 
 
 def seen_of_clips(study: Study, key: FeaturesKey) -> dict[str, object]:
-    """Return what the header of features says of how clips were seen; part of their fingerprint."""
+    """Return how clips were sampled and cropped, for the header; part of the fingerprint."""
     sampling: dict[str, object] = study.video.model_dump()
     if key.kind == "shuffled-time":
         sampling["shuffled"] = SHUFFLE_SEED

@@ -1,7 +1,7 @@
-"""The cell that scores what needs no learning at every source's own task.
+"""The cell that scores floors at every source's own task: answers that need no learned encoder.
 
-Chance, the commonest training class, and a linear read-out of motion energy: what a source's own
-score has to exceed before its transfer says anything (`taskgrain.learned`). Seeds matter only
+Chance, the commonest training class, and a linear read-out of motion energy. A source's own score
+has to exceed them before its transfer means anything (`taskgrain.learned`). Seeds matter only
 where they learn from different clips, or where a source's groups are drawn from them: each then has
 floors of its own.
 
@@ -99,7 +99,7 @@ def floor_seconds(inputs: Inputs) -> float:
 
 
 class _Floors:
-    """Scores what needs no learning."""
+    """Scores answers that need no learned encoder."""
 
     def __init__(self, manifest: Manifest, motion: Features) -> None:
         self._manifest = manifest

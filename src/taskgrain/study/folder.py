@@ -1,4 +1,4 @@
-"""The run folder: where everything of a run lies, whose it is, and what of it can be removed."""
+"""The run folder: its files, whose run it holds, and what of it can be removed."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class RunFolder:
         return self.root / "predictions" / f"{cell}.npz"
 
     def captions(self, source: str, seed: int) -> Path:
-        """File of what a source's decoder says of its validation clips."""
+        """File of the captions that a source's decoder generates of its validation clips."""
         return self.root / "captions" / f"{source}-seed-{seed}.json"
 
     def confusions(self, source: str, seed: int) -> Path:
@@ -156,7 +156,7 @@ def claim(folder: RunFolder, study: Study) -> None:
 
 
 def note_places(folder: RunFolder, study: Study) -> None:
-    """Write where the user's own data lie now, once they are known to be the run's."""
+    """Write where the user's own data lie now, once they are known to be the same data."""
     if load_study(str(folder.study)) != study:
         write_text(folder.study, study_to_toml(study))
 

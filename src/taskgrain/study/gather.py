@@ -1,4 +1,4 @@
-"""The cell that turns every answer into the rows of results.jsonl, in plan order."""
+"""The cell that turns all answers into the rows of results.jsonl, in plan order."""
 
 from __future__ import annotations
 
@@ -289,7 +289,7 @@ def _gain_rows(
 
 
 def row_plan_of(study: Study, taxonomy: Taxonomy) -> RowPlan:
-    """Turn the settings of a study into what its rows are to say."""
+    """Turn the settings of a study into the choice of its rows."""
     return RowPlan(
         study=study.name,
         compared=compared_pairs(study),

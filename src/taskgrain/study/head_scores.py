@@ -1,7 +1,7 @@
-"""What a source's head gets right, at its own level and the others, and a linear read-out beside.
+"""How often a source's head is right, at its own level and the others, beside a linear read-out.
 
-A source that learned groups alone cannot name categories: a linear read-out of them on its frozen
-features says what its features tell.
+A source that learned groups alone cannot name categories: a linear read-out of categories shows how
+much its frozen features know of them.
 
 Shapes: B clips of a batch, N and M clips, T' encoder steps, D width, K classes.
 """
@@ -52,7 +52,7 @@ class HeadScores:
         training: Sequence[ClipRecord],
     ) -> None:
         """Take the answers of clips in the order of their records."""
-        assert task.level is not None, "a head tells the classes of a level apart"
+        assert task.level is not None, "a head has the classes of a level"
         self._task = task
         self._level = task.level
         self._answers = answers
@@ -96,7 +96,7 @@ class HeadScores:
         return scores
 
     def _of_categories(self) -> list[Score]:
-        """Score what only a head of categories says."""
+        """Compute the scores that only a head of categories has."""
         taxonomy, answers, scores = self._task.taxonomy, self._answers, []
         if ACTION_GROUP in taxonomy.levels:
             errors = group_errors(answers, taxonomy.index_of(ACTION_GROUP))

@@ -1,4 +1,4 @@
-"""What every cell of a study is given: settings turned into the arguments of the layers below."""
+"""What every cell of a study gets: settings turned into the arguments of the layers below."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The cells that learn: one encoder a source and seed."""
+"""The cells that train: one encoder for each source and seed."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def warm_start_source(inputs: Inputs, name: str) -> str | None:
 
 
 def task_of(inputs: Inputs, name: str, manifest: Manifest, *, seed: int) -> SourceTask:
-    """Lay a source over what a seed learns from, as training and scoring with it need it."""
+    """Apply a source to the clips that a seed learns from, for training and scoring."""
     return source_task(
         inputs.source(name),
         manifest,
@@ -67,7 +67,7 @@ def train_source(
     """Train one source with one seed; goes on where an earlier call was stopped or killed.
 
     Args:
-        worker: gets the work done, and says when to stop.
+        worker: gets the work done, and knows when to stop.
         inputs: of the study.
         name: of the source.
         seed: of its weights and clips.
@@ -92,7 +92,7 @@ def learn(
     """Train an encoder on a task, with the settings of the study; resumes from its own folder.
 
     Args:
-        worker: gets the work done, and says when to stop.
+        worker: gets the work done, and knows when to stop.
         inputs: of the study; its source clips are learned from.
         task: what is learned.
         seed: of the weights, of the order of the clips and of what is varied of them.

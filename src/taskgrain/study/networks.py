@@ -57,7 +57,7 @@ def new_model(
 
     Args:
         inputs: of the study.
-        task: what the model is to say of a clip.
+        task: the classes and words that the model predicts.
         encoder_of: source whose encoder it has; None for the study's own.
         seed: of the weights.
         changes: of the clips that are learned from, where the encoder is shown changes.
@@ -99,9 +99,9 @@ def new_encoder(
     *,
     changes: ChangeDeviations = UNMEASURED,
 ) -> tuple[nn.Module, EncoderRecipe | None]:
-    """Make a source's encoder of a seed before any training, and what rebuilds it where we can.
+    """Make a source's encoder of a seed before any training, and the recipe that rebuilds it.
 
-    Our own is then untrained; one from elsewhere has the weights that its settings ask for.
+    The two-channel encoder is then untrained; a pretrained network has the weights of its settings.
 
     Args:
         inputs: of the study.
@@ -110,7 +110,7 @@ def new_encoder(
         changes: of the clips that are learned from, where the encoder is shown changes.
 
     Raises:
-        ConfigError: if an encoder from elsewhere, its library or its weights are not there.
+        ConfigError: if a pretrained network's library or weights are not there.
         CheckpointError: if such weights are not whole.
     """
     if inputs.encoder_factory is not None:
@@ -127,7 +127,7 @@ def encoder_settings(inputs: Inputs, source: str | None) -> Encoder:
 def encoder_from(
     settings: Encoder, seed: int, *, changes: ChangeDeviations = UNMEASURED
 ) -> tuple[nn.Module, EncoderRecipe]:
-    """Make an encoder from its settings, and what rebuilds it; the errors of `new_encoder`."""
+    """Make an encoder from its settings, and its recipe; raises the errors of `new_encoder`."""
     if settings.network == "two-channel":
         shape = shape_of(settings, changes)
         return build_encoder(shape, seed), shape
@@ -135,14 +135,14 @@ def encoder_from(
 
 
 def drawn(settings: Encoder) -> Encoder:
-    """Leave the weights of a network from elsewhere where they are: for its shape alone."""
+    """Return settings that draw the weights: no published weights are loaded for a shape alone."""
     if settings.network == "two-channel":
         return settings
     return settings.model_copy(update={"weights": "random"})
 
 
 def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
-    """Make the encoder that a checkpoint cannot rebuild by itself: one of the user's own."""
+    """Make the user's own encoder, which a checkpoint cannot rebuild by itself."""
     return None if inputs.encoder_factory is None else inputs.encoder_factory(seed)
 
 
@@ -177,7 +177,7 @@ def shape_of(settings: Encoder, changes: ChangeDeviations = UNMEASURED) -> Encod
 
 def wanted_network(settings: Encoder) -> WantedNetwork:
     """Turn settings into the pretrained network that is wanted."""
-    assert settings.network != "two-channel", "it is none from elsewhere"
+    assert settings.network != "two-channel", "it is not a pretrained network"
     assert settings.model is not None, "its settings were refused without one"
     return WantedNetwork(
         settings.network,
@@ -212,24 +212,24 @@ def check_networks(study: Study) -> None:
 
 
 def make_networks_ready(study: Study) -> None:
-    """Find the files of every encoder from elsewhere, and fetch what is to be fetched, once.
+    """Find the files of every pretrained encoder, and download those that are to be, once.
 
     Raises:
         ConfigError: naming every encoder whose library or weights are not there.
     """
-    problems = _not_ready(_from_elsewhere(study))
+    problems = _not_ready(_pretrained(study))
     if problems:
         raise ConfigError(list_problems(problems))
 
 
 def missing_weights(study: Study) -> list[str]:
-    """Name every encoder from elsewhere that could not be opened now; nothing is fetched."""
-    encoders = _from_elsewhere(study)
+    """Name every pretrained encoder that could not be opened now; nothing is downloaded."""
+    encoders = _pretrained(study)
     kept = {where: each for where, each in encoders.items() if each.weights != "download"}
     return _not_ready(kept)
 
 
-def _from_elsewhere(study: Study) -> dict[str, Encoder]:
+def _pretrained(study: Study) -> dict[str, Encoder]:
     named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
     every = {"encoder": study.encoder, **named}
     return {where: each for where, each in every.items() if each.network != "two-channel"}
@@ -263,13 +263,12 @@ MEASURED_CLIPS = 500  # of the source: the deviation is then known to a few perc
 def measured_changes(inputs: Inputs, source: str | None, *, seed: int) -> ChangeDeviations:
     """Measure the source's training clips, as a frozen encoder would see them.
 
-    Of the clips that a seed learns from some are drawn, for all sources alike: every cell of the
-    seed that measures them finds the same numbers. Seeds that learn from the same clips have equal
-    numbers too.
+    Some of the clips that a seed learns from are drawn, the same for all sources: every cell of the
+    seed measures the same numbers. Seeds that learn from the same clips have equal numbers too.
 
     Args:
         inputs: of the study.
-        source: whose encoder asks; None for the study's own.
+        source: whose encoder they are for; None for the study's own.
         seed: of the encoder.
 
     Returns:
@@ -316,7 +315,7 @@ def pass_seconds(inputs: Inputs, source: str | None) -> float:
 
 
 def extract_seconds(inputs: Inputs, key: FeaturesKey) -> float:
-    """Estimate what one clip takes whatever gives these features."""
+    """Estimate how long the extraction of these features takes for a clip."""
     if key.kind in FLAT_CONTROLS:
         return EXTRACT_SECONDS
     is_channelwise = encoder_settings(inputs, key.source).network == "imagenet"
@@ -325,7 +324,7 @@ def extract_seconds(inputs: Inputs, key: FeaturesKey) -> float:
 
 
 def _gflops_above(inputs: Inputs, source: str | None) -> float:
-    """Return a clip's forward arithmetic above the compact encoder's; of a user's own, nothing."""
+    """Return the GFLOPs a clip beyond the compact encoder's; 0 for a user's own encoder."""
     study = inputs.study
     settings = encoder_settings(inputs, source)
     if inputs.encoder_factory is not None or _is_small(settings, study.video):
@@ -334,7 +333,7 @@ def _gflops_above(inputs: Inputs, source: str | None) -> float:
 
 
 def _is_small(settings: Encoder, video: Video) -> bool:
-    """Whether it can take no more than the compact encoder; spares the counting, of seconds."""
+    """Whether an encoder is within the compact one's sizes; counting would take seconds."""
     usual, clip = Encoder(), Video()
     return (
         settings.network == "two-channel"

@@ -40,7 +40,7 @@ from taskgrain.train.precision import Precision, resolve_precision, usable_devic
 
 SETTLED = "settled.json"
 PACKAGED = "the packaged two-channel encoder"
-# oneDNN tells which instructions it uses in its log alone, as its first work begins.
+# Only the log of oneDNN names its instructions, when its first work begins.
 FIRST_WORK = "import torch; torch.nn.Conv2d(3, 8, 3)(torch.zeros(2, 3, 16, 16))"
 ISA = re.compile(r"cpu,isa:(.+)")
 
@@ -84,7 +84,7 @@ def keep_to_processor(folder: RunFolder, *, device: str, mix: bool) -> None:
     Args:
         folder: of the run.
         device: where encoders compute, as torch names it.
-        mix: whether a run of other kinds goes on here all the same; its rows then say so.
+        mix: whether a run of other kinds goes on here all the same; its rows then name them.
 
     Raises:
         RunError: naming what differs from the kinds that it was computed on.
@@ -147,7 +147,7 @@ def processor_kind(device: str = "cpu") -> str:
 
 
 def _architecture(library: dict[str, object]) -> str:
-    """Name the kernels that a BLAS library chose; not every library tells."""
+    """Name the kernels that a BLAS library chose; not every library reports them."""
     return str(library.get("architecture") or library.get("internal_api") or "unknown")
 
 
@@ -228,7 +228,7 @@ def _videos_sha256(manifest: Manifest) -> str:
 
 
 def check_encoder_factory(encoder: EncoderFactory) -> None:
-    """Refuse what worker processes could not make an encoder with, before any work.
+    """Refuse, before any work, a factory that worker processes could not make an encoder with.
 
     Raises:
         ConfigError: naming it, why workers cannot import it, and what to do.
@@ -256,7 +256,7 @@ def check_encoder_factory(encoder: EncoderFactory) -> None:
 
 
 def _takes_a_seed(encoder: EncoderFactory) -> bool:
-    """Whether one argument fits; True for what does not tell its arguments."""
+    """Whether one argument fits; True where the signature is unknown."""
     try:
         signature = inspect.signature(encoder)
     except (TypeError, ValueError):

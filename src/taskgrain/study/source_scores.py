@@ -1,4 +1,4 @@
-"""The cells that score a source at its own task: what its head and its decoder get right.
+"""The cells that score a source at its own task: the answers of its head and of its decoder.
 
 The metrics by what is read: of the head top-1, top-5, mean-per-class, group-accuracy,
 accuracy-at-LEVEL, errors-within-groups, errors-between-groups, contrastive, contrastive-floor,
@@ -45,7 +45,7 @@ from taskgrain.study.networks import own_encoder
 from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.log import EpochRecord, read_records
-from taskgrain.train.step import say
+from taskgrain.train.step import decode_captions
 
 
 def scores_name(source: str, seed: int, passes: int | None = None) -> str:
@@ -69,7 +69,7 @@ def score_source(
     checkpoint = inputs.checkpoint(name, seed, passes)
     model, _ = load_model(checkpoint, encoder=own_encoder(inputs, seed))
     own = _OwnClips(worker, inputs, task, manifest, store)
-    answers = own.ask(model.to(inputs.device))
+    answers = own.answer(model.to(inputs.device))
     scores: list[Score] = []
     if model.head is not None:
         head = HeadScores(task, answers.of_head(), own.records, own.training)
@@ -128,7 +128,7 @@ class _OwnClips:
         self._ranked = [each for each in ranked_clips(manifest) if each.clip_id in covered]
 
     @torch.inference_mode()
-    def ask(self, model: SourceModel) -> _Answers:
+    def answer(self, model: SourceModel) -> _Answers:
         """Look at every clip once: head, captions, templates."""
         task, row_of = self._task, {r.clip_id: row for row, r in enumerate(self.records)}
         ranked = {record.clip_id for record in self._ranked}
@@ -144,7 +144,9 @@ class _OwnClips:
                 answers.features[rows] = features.mean(dim=1).cpu().numpy()
             if model.decoder is None or task.vocabulary is None:
                 continue
-            for row, tokens in zip(rows, say(model.decoder, features).tolist(), strict=True):
+            for row, tokens in zip(
+                rows, decode_captions(model.decoder, features).tolist(), strict=True
+            ):
                 answers.captions[row] = task.vocabulary.decode(tokens)
             if answers.ranking is not None:
                 chosen = [n for n, clip in enumerate(batch.clip_ids) if clip in ranked]
@@ -200,8 +202,8 @@ class _OwnClips:
     def caption_scores(self, answers: _Answers) -> list[Score]:
         """Score the captions, the ranks of the templates, and the words that are unknown."""
         task = self._task
-        assert task.form is not None, "a decoder speaks in a form"
-        assert task.vocabulary is not None, "a decoder speaks in words"
+        assert task.form is not None, "a decoder has a form"
+        assert task.vocabulary is not None, "a decoder has a vocabulary"
         of_captions = CaptionScores(task.form, self._manifest, self.records, task.words)
         forms = [each.caption for each in self._inputs.study.sources if each.caption is not None]
         scores = of_captions.of_source(answers.captions, answers.is_decoded.tolist(), forms)

@@ -1,4 +1,4 @@
-"""What a source says of each clip: the target of its head and the tokens of its caption."""
+"""A source's labels of each clip, and the scores of its own head and decoder."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from taskgrain.transfer.rows import interval_columns
 
 @dataclass(frozen=True)
 class SourceTask:
-    """A source on one dataset; it holds all that its checkpoint needs to speak for itself."""
+    """A source on one dataset, with all that its checkpoint needs to name classes and words."""
 
     name: str
     taxonomy: Taxonomy
-    level: str | None  # what its head tells apart
-    form: CaptionForm | None  # what its decoder says
+    level: str | None  # of the classes of its head
+    form: CaptionForm | None  # of the captions of its decoder
     vocabulary: Vocabulary | None
     classification_weight: float  # lambda: 1 classification alone, 0 captioning alone
     mirror: Mapping[str, str] = field(default_factory=dict)  # category -> its mirror image
@@ -40,7 +40,7 @@ class SourceTask:
 
     @property
     def words(self) -> Words:
-        """How its captions become words; ours where it says nothing."""
+        """The rule by which its captions become words."""
         return "taskgrain" if self.vocabulary is None else self.vocabulary.rule
 
     @property
@@ -60,7 +60,7 @@ class SourceTask:
         ]
 
     def examples(self, records: Sequence[ClipRecord]) -> list[Example]:
-        """Return what the source says of each clip that it covers, and of its mirror image."""
+        """Label each clip that the source covers, and its mirror image."""
         index = None if self.level is None else self.taxonomy.index_of(self.level)
         target_of = {
             category: -1 if index is None else int(index[position])
@@ -73,10 +73,10 @@ class SourceTask:
         ]
 
     def entropy_bits(self, records: Sequence[ClipRecord]) -> float:
-        """Bits that the source's label tells about a clip: the entropy over these clips.
+        """Compute the bits that the source's label has of a clip: the entropy over these clips.
 
         The label is the name at the source's level and the words of the first caption in its form,
-        by the rule of its vocabulary, whatever the decoder can say of them.
+        by the rule of its vocabulary, whatever words the decoder knows.
         """
         return entropy_bits(
             Counter(
@@ -144,7 +144,7 @@ def source_task(
     mirror: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> SourceTask:
-    """Lay a source over a dataset; the vocabulary comes from the training clips alone.
+    """Apply a source to a dataset; the vocabulary comes from the training clips alone.
 
     Args:
         source: its settings.

@@ -1,4 +1,4 @@
-"""Whose features a study tests, and how each is read: the sources, then the controls.
+"""Whose features a study tests, and how each encoder is read: the sources, then the controls.
 
 A subject is an encoder, or features that nothing was learned for, read in one way. Its features
 are extracted once for all the ways in which it is read.
@@ -172,9 +172,9 @@ def _is_drawn(inputs: Inputs, source: Source) -> bool:
 def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
     """List how an encoder is read.
 
-    The untrained one is always read after its LSTM and before it too: a random LSTM may hide
-    what its input tells. The target's norms are for encoders that have norms, and for clips as
-    they are.
+    An untrained encoder is always read after its LSTM and before it too: a random LSTM may hide
+    information of its input. The target's norms are for encoders that have BatchNorm, and for clips
+    whose frames keep their order.
     """
     transfer = inputs.study.transfer
     wanted: tuple[Readout, ...] = transfer.readouts
@@ -189,7 +189,7 @@ def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
 
 
 def _has_norms(inputs: Inputs, source: str | None) -> bool:
-    """Whether a source's encoder has BatchNorm; of another, re-estimating would change nothing."""
+    """Whether a source's encoder has BatchNorm; otherwise re-estimating would change nothing."""
     if encoder_settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
         return True
     return has_batch_norm(new_encoder(inputs, source, inputs.study.seeds[0])[0])

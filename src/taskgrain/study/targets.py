@@ -1,8 +1,8 @@
-"""What each target of a study asks of its clips.
+"""The tasks of each target of a study.
 
-A target of held-out categories asks about those of the seed: where they are drawn under each seed,
-its classes and clips rotate, and each seed has tasks of its own. A target that is declared novel is
-refused if a source learns one of its categories.
+A target of held-out categories has the categories of the seed: where they are drawn under each
+seed, its classes and clips rotate, and each seed has tasks of its own. A target that is declared
+novel is refused if a source learns one of its categories.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def task_seeds(study: Study, target: Target) -> tuple[int | None, ...]:
 def clips_asked(
     study: Study, dataset: Dataset, target: Target, seed: int | None
 ) -> tuple[Manifest, Strata]:
-    """Return the clips that a target asks about under a seed, and the strata of its categories.
+    """Return the clips of a target under a seed, and the strata of its categories.
 
     Args:
         study: its settings.
@@ -67,7 +67,7 @@ def clips_asked(
 
 
 def tasks_of(inputs: Inputs, target: Target, seed: int | None) -> list[TargetTask]:
-    """List what a target asks under a seed, of the clips that could be decoded."""
+    """List the tasks of a target under a seed; its frames show which clips failed."""
     dataset = inputs.datasets[target.name]
     manifest, strata = clips_asked(inputs.study, dataset, target, seed)
     return target_tasks(target, manifest, dataset.frames(), strata)
@@ -86,11 +86,11 @@ def target_tasks(
     Args:
         target: its settings.
         manifest: its clips; train is the support pool, validation is scored.
-        store: its frames, which say what failed; None before they are decoded.
+        store: its frames, which list what failed; None before they are decoded.
         strata: of its categories; None where there are none.
 
     Raises:
-        ConfigError: if a factor is none of the dataset's.
+        ConfigError: if the dataset has no such factor.
         ManifestError: if a clip lacks a factor.
     """
     support, scored = manifest.split(Split.TRAIN), manifest.split(Split.VALIDATION)
@@ -149,7 +149,7 @@ def check_target(
     Args:
         target: its settings.
         manifest: its clips.
-        store: its frames, which say what failed; None before they are decoded.
+        store: its frames, which list what failed; None before they are decoded.
         transfer: the numbers of shots, and the episodes.
         strata: of its categories, as `target_tasks` takes them.
 

@@ -1,9 +1,9 @@
-"""Which template a decoder holds likeliest of a clip, among all templates of the dataset.
+"""Which template a decoder finds likeliest for a clip, among all templates of the dataset.
 
-So decoders of unlike grain, and heads of categories, are compared on the same question. Every
-template is filled with the clip's own objects, so that only the templates differ. Of the caption
-the template's own words and its end count; the objects' words are given, for else a template with
-fewer placeholders would win by leaving objects out.
+This compares decoders of different grain, and heads of categories, on the same task. Every template
+is filled with the clip's own objects, so that only the templates differ. Only the template's own
+words and the end of the caption count. The words of the objects are taken as known: otherwise a
+template with fewer placeholders would win by leaving objects out.
 
 Shapes: B clips, L tokens, T' encoder steps, D width, C captions of a clip.
 """
@@ -42,9 +42,9 @@ _split = lru_cache(maxsize=1 << 14)(words_as)  # the parts of templates, and obj
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """How many templates are held likelier than the true one, or as likely."""
+    """How many templates are as likely as the true one, or likelier."""
 
-    by_own_words: int  # the objects given
+    by_own_words: int  # the objects taken as known
     by_all_words: int
 
 

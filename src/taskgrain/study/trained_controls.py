@@ -1,8 +1,8 @@
 """The controls that are trained: the target from its support alone, and categories permuted.
 
 *From scratch*: the study's encoder, drawn, with a head of its own, is trained on the clips of a
-support draw, which the probes of the sources get too, and answers the scored clips itself. So it
-says what the support teaches where nothing was learned before.
+support draw, which the probes of the sources get too, and answers the scored clips itself. It
+shows what the support teaches an encoder that has learned nothing before.
 
 *Random labels*: the study's encoder learns categories that were permuted over the training clips.
 It has seen the same clips as often as the sources, and its classes are as large; what it transfers

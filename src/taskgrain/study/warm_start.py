@@ -43,7 +43,7 @@ def begin_with(
         parts: "all" wants the same classes and the same words, in the same order.
 
     Returns:
-        What model.json says of it: whose weights, their digest, and the names of those left out;
+        The entry of model.json: whose weights, their digest, and the names of those left out;
         and of the encoder, whose inputs keep the numbers that its weights were learned with.
 
     Raises:
@@ -123,8 +123,8 @@ def _check_earlier(study: Study, source: Source, earlier: Source, where: str) ->
 def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -> None:
     """Compare encoders as model.json describes them, `NO_OTHER_ENCODER` apart.
 
-    Strides and pooling have no weights that would tell them apart. An encoder of the user's own,
-    described by None, is known by its weights alone.
+    Strides and pooling have no weights that would show a difference. A user's own
+    encoder, described by None, is compared by its weights alone.
 
     Raises:
         CheckpointError: naming the first entry that differs.
@@ -140,7 +140,7 @@ def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -
 def _refuse_other_labels(
     held: ModelDescription, description: ModelDescription, folder: Path
 ) -> None:
-    """Compare what head and decoder say.
+    """Compare the classes of the heads and the words of the decoders.
 
     Raises:
         CheckpointError: naming the first class, word or other entry that differs.
@@ -155,7 +155,7 @@ def _refuse_other_labels(
 
 
 def _labels(description: ModelDescription) -> dict[str, object]:
-    """Return what stands behind the numbers that head and decoder give."""
+    """Return the classes and words that the outputs of head and decoder stand for."""
     level, vocabulary = description.level, description.vocabulary
     return {
         "level": level,

@@ -1,4 +1,4 @@
-"""What each epoch gave: one JSON line an epoch, in step with the state; TensorBoard's files too.
+"""The results of each epoch: a JSON line an epoch, in step with the state; TensorBoard's files too.
 
 TensorBoard's package is the extra `tracking`.
 """
@@ -114,7 +114,7 @@ def require_tensorboard() -> None:
     """Look for TensorBoard's package without loading it.
 
     Raises:
-        ConfigError: saying how to install it.
+        ConfigError: with the command that installs it.
     """
     if find_spec("tensorboard") is None:
         raise ConfigError(

@@ -168,7 +168,7 @@ def train(
 
     However often a run is stopped or killed, its weights end with the same bits. The folder gets
     `best/` and `last/` (model.safetensors and model.json), `epochs.jsonl`, and the state;
-    `tensorboard/` where the options ask for it.
+    `tensorboard/` where the options have it.
 
     Args:
         model: as built from its seed; it ends on the device, with the last weights.
@@ -197,7 +197,7 @@ def train(
 
 
 def _go_on(run: _Run, watch: Watch) -> TrainingResult:
-    """Train from where the run stands to its end, or until the watch asks to stop."""
+    """Train from where the run stands to its end, or until the watch stops it."""
     while not run.is_over:
         epoch = run.position.step // run.steps_per_epoch
         end = min((epoch + 1) * run.steps_per_epoch, run.num_steps)
@@ -247,8 +247,11 @@ def _open(
     )
     state = load_state(folder)
     if state is not None:
-        begun_with, given = state.entries.get("settings"), settings_of(options, run.steps_per_epoch)
-        refuse_other_settings(begun_with, given, folder)
+        begun_with, settings = (
+            state.entries.get("settings"),
+            settings_of(options, run.steps_per_epoch),
+        )
+        refuse_other_settings(begun_with, settings, folder)
         run.position = Position.from_json(state.entries, folder)
         restore(model, descent.optimizer, state.tensors)
         _restore_scaler(run, state.entries.get("scaler"))
@@ -262,7 +265,7 @@ def _restore_scaler(run: _Run, stored: object) -> None:
     if not run.descent.scaler.is_enabled():
         return
     if not isinstance(stored, dict):
-        raise CheckpointError(f"{run.folder}: the training state does not say its loss scale")
+        raise CheckpointError(f"{run.folder}: the training state has no loss scale")
     run.descent.scaler.load_state_dict(stored)
 
 

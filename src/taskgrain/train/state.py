@@ -80,7 +80,7 @@ def save_state(folder: Path, state: TrainingState) -> None:
 def load_state(folder: Path) -> TrainingState | None:
     """Read the latest whole state; None where none was ever completed.
 
-    Falling back to the state before the latest gives a RuntimeWarning that says so.
+    Falling back to the state before the latest issues a RuntimeWarning.
 
     Raises:
         CheckpointError: if states were stored and not one of them is whole.
@@ -243,7 +243,7 @@ def refuse_other_settings(stored: object, now: Mapping[str, object], folder: Pat
         RunError: naming every difference.
     """
     if not isinstance(stored, dict):
-        raise CheckpointError(f"{folder}: the training state does not say its settings")
+        raise CheckpointError(f"{folder}: the training state has no settings")
     names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
     differences = [
         f"{names.get(key, key)} was {stored.get(key)!r}, is {now.get(key)!r}"

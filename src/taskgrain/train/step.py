@@ -264,7 +264,7 @@ def validate(
             counted = Accuracy.of(output.log_probs, target)
             accuracy = counted if accuracy is None else accuracy + counted
         if weights.captioning > 0 and model.decoder is not None:
-            decoded = say(model.decoder, features)
+            decoded = decode_captions(model.decoder, features)
             num_exact += int(is_exact(decoded, batch.caption[:, 1:].to(device)).sum())
     model.train(was_training)
     if num_clips == 0:
@@ -276,7 +276,7 @@ def validate(
     )
 
 
-def say(decoder: CaptionDecoder, features: Tensor) -> Tensor:
+def decode_captions(decoder: CaptionDecoder, features: Tensor) -> Tensor:
     """Decode float (B, T', D) features greedily: long (B, L), without BOS, PAD after EOS."""
     return greedy(
         decoder.step,

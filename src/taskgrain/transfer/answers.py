@@ -1,14 +1,14 @@
 """Who was measured, and what was answered: in every support draw of a target, or every episode.
 
-One record serves both. A support draw asks about every scored clip of the target, among all of its
-classes. An episode asks about a few clips of a few classes, its ways, and takes both anew; its
-questions come way after way, so that their truth is the same in every episode.
+One record serves both. In a support draw every scored clip of the target is answered, among all of
+its classes. In an episode a few clips of a few classes, its ways, are answered, and both are drawn
+anew; its queries come way after way, so that their truth is the same in every episode.
 
 Scores are held as counts of right answers, and computed where they are used: a score is a count
 over the number of draws. Counts take a byte or two, float64 scores of every answer, seed and clip
 of two sources eight each, several times over.
 
-Shapes: R draws or episodes, Q clips that each of them asks about, N scored clips, n of these,
+Shapes: R draws or episodes, Q clips that are answered in each, N scored clips, n of these,
 K classes, W ways, A answers, S encoder seeds.
 """
 
@@ -44,7 +44,7 @@ class Subject:
 
 
 class Kind(Protocol):
-    """Which answers are meant, of all that a subject gave: those of a probe, at some shots."""
+    """Which of a subject's answers are meant: those of a probe, at some number of shots."""
 
     @property
     def probe(self) -> str | None:
@@ -65,7 +65,7 @@ class Answers:
     chosen: str | None
     chosen_on: str | None
     problem: str | None = None  # why the probe has no answer to any clip, in any draw
-    num_ways: int | None = None  # W of episodes; None for support draws, which ask all K classes
+    num_ways: int | None = None  # W of episodes; None for support draws, which have all K classes
 
     @property
     def predicted(self) -> NDArray[np.int16]:

@@ -2,8 +2,8 @@
 
 Intervals of two scores say little about their difference, since both were measured on the same
 clips and support draws. So differences are paired, and controls are compared as sources are, at one
-setting: that of the primary endpoint. A difference that needs answers which a probe failed to give
-has a row with the problem.
+setting: that of the primary endpoint. A difference that needs answers of a probe
+that failed has a row with the problem.
 
 Shapes: S encoder seeds, R support draws, N scored clips, K classes.
 """
@@ -55,11 +55,11 @@ def difference_rows(
 ) -> list[ResultRow]:
     """Compare pairs of sources on the same clips, support draws and encoder seeds.
 
-    A pair gives, for each probe, number of shots and metric: a row for every seed, with a "clips"
+    A pair has, for each probe, number of shots and metric: a row for every seed, with a "clips"
     interval conditional on both encoders; and, from two seeds up, rows without a seed for the
     mean difference: "clips" (conditional on these encoders), "seeds" (paired t test) and, where
     `statistics.crossed` offers it, "crossed" (over seeds, draws, clips and classes). Equal
-    read-outs are paired: one that either source lacks gives no row.
+    read-outs are paired: one that either source lacks has no row.
 
     Args:
         evaluations: of one target, with true labels.
@@ -174,11 +174,10 @@ def control_rows(
 ) -> list[ResultRow]:
     """Compare every source with every control at the setting of an endpoint.
 
-    The name of the control is the `versus` of its rows, which are as `difference_rows` gives
-    them. A control with encoders is paired by seed, and one that is a source's own encoder
-    (shuffled time) with that source alone. One without an encoder stands beside each seed. Where
-    a control has fewer support draws than a source, both are read at those that they share, the
-    first ones.
+    The name of the control is the `versus` of its rows, which are those of `difference_rows`. A
+    control with encoders is paired by seed, and one that is a source's own encoder (shuffled time)
+    with that source alone. One without an encoder stands beside each seed. Where a control has
+    fewer support draws than a source, both are read at those that they share, the first ones.
 
     Args:
         evaluations: of one target, with true labels.

@@ -67,7 +67,7 @@ def joint_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) -> list
 
     The union of the hypotheses "not above this one" is rejected where each of them is
     (intersection-union test, Berger 1982, Technometrics 24): so p is the largest of the p values
-    of the paired t tests, without a correction for their number. A two-sided p speaks of either
+    of the paired t tests, without a correction for their number. A two-sided p is about either
     direction; where the source is not above a rival, p is 1.
 
     Args:
@@ -252,7 +252,7 @@ def gain_rows(
 ) -> list[ResultRow]:
     """Compare the difference on a target with the difference on another, for each rival.
 
-    Each rival of the endpoint gives a row for every seed with an interval over clips, conditional
+    Each rival of the endpoint has a row for every seed with an interval over clips, conditional
     on the encoders; and, from two seeds up, rows without a seed for the mean: over clips, and
     "seeds" (paired t test: value i is of seed i on both targets). Where clips of the two targets
     are pairs, which show the same in two looks, pairs are resampled ("clip-pairs"); otherwise the

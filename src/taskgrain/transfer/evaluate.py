@@ -81,7 +81,7 @@ def evaluate(
     """Fit every probe of the plan on every support draw and answer every scored clip.
 
     Features are standardised by the source's statistics at one or two shots, by the support's
-    otherwise. Probes that read steps are given all of them, the others their mean, or all side by
+    otherwise. Probes that read steps get all of them, the others their mean, or all side by
     side. A probe that cannot be fitted on these features has a `problem` in place of answers.
     Computes on one thread, so that the bits do not depend on the machine's cores.
 

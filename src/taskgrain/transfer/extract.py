@@ -2,9 +2,9 @@
 
 A frozen encoder is read in eval mode; its BatchNorm statistics may be re-estimated first.
 
-The controls are what the task gives away without an encoder: pixels, motion, and what lies outside
-of the motion altogether (outer frames, length, size of the file). A target whose classes these
-tell apart can be answered without seeing what happens in its clips.
+The controls need no encoder: pixels, motion, and what lies outside of the motion altogether (outer
+frames, length, size of the file). A target whose classes these separate can be answered without
+seeing what happens in its clips.
 
 Shapes: B clips of a batch, T frames, H W pixels, N clips in all, T' encoder steps, D width.
 """
@@ -52,7 +52,7 @@ class HasChannels(Protocol):
         ...
 
     def from_channels(self, seen: Tensor) -> Tensor:
-        """Map what `channel_features` gave to what the encoder gives, float (B, T', D)."""
+        """Map the output of `channel_features` to the encoder's output, float (B, T', D)."""
         ...
 
 
@@ -105,7 +105,7 @@ def collect_places(
         `clip`, text (N,), and at each place float32 (N, D) or (N, T', D), clip by clip.
 
     Raises:
-        ValueError: if `read` does not give float32 with a row a clip, or if there are no clips.
+        ValueError: if `read` does not return float32 with a row a clip, or if there are no clips.
     """
     clip_ids: list[str] = []
     found: dict[Place, list[Tensor]] = {}
@@ -126,7 +126,7 @@ def collect_places(
 
 
 def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, object]) -> FeatureSet:
-    """Join what `collect_places` gave of some parts, at one place.
+    """Join what `collect_places` returned for some parts, at one place.
 
     Raises:
         ResultError: naming the clips that came twice or whose features are not finite.

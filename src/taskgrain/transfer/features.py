@@ -1,7 +1,7 @@
 """Features of clips as a file, and the read-outs: what of them is tested, as views.
 
 Features are extracted once; a read-out takes the steps, the last one, their mean and deviation, or
-one channel of them. The file says whose clips they are, what they are and where they came from.
+one channel of them. The file holds clip ids, features, and where they came from.
 
 Shapes: N clips, T' encoder steps, D width of the features, D_s and D_t widths of the two channels.
 """
@@ -201,7 +201,7 @@ def read_features(path: Path) -> FeatureSet:
 def read_header(path: Path) -> dict[str, object] | None:
     """Read where features came from, and nothing else; None where no such features lie.
 
-    What cannot be read is as good as absent: whoever asks would make it anew.
+    A file that cannot be read counts as absent: the caller computes the features anew.
     """
     try:
         return _read_header(read_arrays(path, only="header")["header"])
@@ -238,7 +238,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _read_header(entry: NDArray[np.generic]) -> dict[str, object]:
-    """Parse a JSON object stored as an array of one text; ValueError where it is none."""
+    """Parse a JSON object stored as an array of one text; ValueError for anything else."""
     header: object = json.loads(str(entry))
     if not isinstance(header, dict):
         raise ValueError("header is no JSON object")
@@ -246,7 +246,7 @@ def _read_header(entry: NDArray[np.generic]) -> dict[str, object]:
 
 
 Place = Literal["output", "channels"]
-"""Where an encoder is read: what it gives, or what its channels give before the LSTM."""
+"""Where an encoder is read: at its output, or at its channels before the LSTM."""
 
 PLACE_OF: Mapping[Readout, Place] = {
     "lstm-mean": "output",
@@ -266,7 +266,7 @@ TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
 def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
     """Return what a read-out reads of the features at its place.
 
-    "-mean" and "lstm-steps" keep every step: a probe that reads steps is given all of them, and
+    "-mean" and "lstm-steps" keep every step: a probe that reads steps gets all of them, and
     others their mean, or of "lstm-steps" all of them side by side (`flat`). "lstm-last"
     is the last step alone: there the forward direction of a bidirectional LSTM has read the whole
     clip, the backward one the last step only. "lstm-mean-deviation" has the mean and, beside it,
@@ -304,7 +304,7 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
 
 
 def joins_steps(readout: str) -> bool:
-    """Whether a probe that reads no steps is given them side by side, rather than their mean."""
+    """Whether a probe that reads no steps gets them side by side, rather than their mean."""
     return readout == "lstm-steps"
 
 

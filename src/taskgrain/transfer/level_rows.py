@@ -48,11 +48,11 @@ def nested_order(index_of: Sequence[NDArray[np.int64]]) -> list[int] | None:
 
     Args:
         index_of: int64 (K,) of each level, the name of every category there, as
-            `Taxonomy.index_of` gives it.
+            `Taxonomy.index_of` returns it.
 
     Returns:
-        Positions in `index_of`, the coarsest first; None if two levels do not nest, or tell
-        equally much apart.
+        Positions in `index_of`, the coarsest first; None if two levels do not nest, or
+        have equally many names.
     """
     order = sorted(range(len(index_of)), key=lambda each: len(np.unique(index_of[each])))
     for coarse, fine in pairwise(order):
@@ -75,11 +75,11 @@ def trend_rows(
     The value is the gain per level step, in the metric's unit: levels stand at 0, 1, ..., L - 1,
     and a least-squares line is laid through them. Each seed has a row with its own slope; from
     two seeds up a row without a seed has their mean, its t interval over seeds, and p for "no
-    slope". Rows have no source: they speak of all L.
+    slope". Rows have no source: they are about all L.
 
     Args:
         evaluations: of one target, with true labels.
-        ladder: sources from coarse to fine; fewer than three give no row.
+        ladder: sources from coarse to fine; fewer than three have no row.
         study: its name.
         metric: which accuracy.
 

@@ -81,8 +81,8 @@ ANSWERED = {field.name for field in fields(Answers)} - {"held"}  # what a header
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     """Write an `.npz`: `clip`, `label`, `predicted-0`, `predicted-1`, ... and `header` (JSON).
 
-    The header's `answers` say, in the same order, which probe and how many shots each of the
-    int16 (draws, N) arrays belongs to. Atomic; equal evaluations give equal bytes.
+    The header's `answers` name, in the same order, probe and number of shots of each of the int16
+    (draws, N) arrays. Atomic; equal evaluations are equal bytes.
     """
     header = _Header(
         **asdict(evaluation.subject),
@@ -143,8 +143,8 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
 def write_episodes(path: Path, evaluation: Evaluation) -> None:
     """Write an `.npz`: `predicted-0`, `truth-0`, `predicted-1`, ... and `header` (JSON).
 
-    The header's `answers` say, in the same order, whose features, which probe and how many shots
-    each int16 (E, W * q) array belongs to. Atomic; equal evaluations give equal bytes.
+    The header's `answers` name, in the same order, subject, probe and number of shots of each
+    int16 (E, W * q) array. Atomic; equal evaluations are equal bytes.
     """
     measured = {
         **asdict(evaluation.subject),

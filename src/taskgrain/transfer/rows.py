@@ -73,8 +73,8 @@ def clip_rows(
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
     """Write one row an evaluation with permuted labels, probe and number of shots.
 
-    Its interval is over draws and its `p` is against chance, uncorrected: whoever reads the rows
-    counts them and asks `statistics.alarm.is_alarm`.
+    Its interval is over draws and its `p` is against chance, uncorrected: the reader of
+    the rows counts them for `statistics.alarm.is_alarm`.
     """
     return [
         row_of(
@@ -319,8 +319,8 @@ def episode_rows(
         study: its name.
 
     Returns:
-        Rows of metric "5-way-accuracy", say, whose `draws` is the number of episodes and whose n
-        counts the clips that queries are drawn from. A single episode gives no interval.
+        Rows of a metric such as "5-way-accuracy"; `draws` is the number of episodes, and n counts
+        the clips that queries are drawn from. A single episode has no interval.
 
     Raises:
         ResultError: if a source of a pair is not there, or lacks a seed that the other has.

@@ -68,13 +68,13 @@ def sample_rows(
     Args:
         rows: with the difference of each pair on each task under each seed; and its alignment
             gains, where they are known: without them there are no kinds and no slope.
-        tasks: names of the target's tasks, "TARGET/TASK"; fewer than eight give no row.
+        tasks: names of the target's tasks, "TARGET/TASK"; fewer than eight have no row.
         pairs: (source, versus).
         at: whose probe, number of shots, metric and read-out are taken.
 
     Returns:
         For each pair that has a difference on each task and at least three seeds, rows of target
-        "TARGET", without a seed: what `task_rows` gives.
+        "TARGET", without a seed: those of `task_rows`.
     """
     found: list[ResultRow] = []
     if len(tasks) < FEWEST_TASKS:
@@ -130,7 +130,7 @@ def task_rows(
     Args:
         differences: float64 (m, n), of each task under each seed.
         like: a row with everything but metric, value and interval.
-        gains: of each task; None gives the mean over all of them alone.
+        gains: of each task; None: only the mean over all of them.
 
     Returns:
         Metrics with an interval of kind "tasks": "mean-over-tasks" (strata are the kinds, where
@@ -204,7 +204,7 @@ def over_seeds(rows: Iterable[ResultRow], *, same_clips: bool = False) -> list[R
         In the order of the first seed a row for each number, without a seed. Its interval is over
         "seeds": the mean and t(.975; S - 1) * s / sqrt(S) of S values; differences and slopes have
         the p of "it is zero" too. Equal values of all seeds are no sample, and have no interval.
-        Where a probe failed under any seed, the row says so and has no value.
+        Where a probe failed under any seed, the row has the problem and no value.
     """
     kept = [row for row in rows if row.seed is not None and row.control != "permuted-labels"]
     seeds = {row.seed for row in kept}

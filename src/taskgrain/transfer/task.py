@@ -1,4 +1,4 @@
-"""What a target asks: its clips and classes, what "5-shot" means, and its N-way K-shot episodes.
+"""The tasks of a target: clips and classes, what "5-shot" means, and N-way K-shot episodes.
 
 A support draw learns from k clips of every class and answers every scored clip. An episode takes a
 few of the classes, its ways, and both its support and its queries anew. Either depends on the
@@ -156,7 +156,7 @@ def support_draws(
     Args:
         task: whose support pool is drawn from; clips that failed to decode are not drawn.
         num_shots: k, or "all" for the whole pool.
-        num_draws: at least 1; "all" is one draw, whatever this says.
+        num_draws: at least 1; "all" is one draw, whatever this number is.
         seed: of the draws.
 
     Returns:
@@ -348,7 +348,7 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
 
     Args:
         numbers: float64 (E, N), of each clip in each episode.
-        candidates: int64 (E, W, most), clips of each way; -1 is none.
+        candidates: int64 (E, W, most), clips of each way, filled up with -1.
         count: how many are taken of each way.
 
     Returns:

@@ -22,7 +22,7 @@ Labels = NDArray[np.int64]
 
 
 def one_hot(labels: Labels, num_classes: int) -> Floats:
-    """Mark the class of each clip: labels (S, N) in 0..K-1 give float64 (S, N, K) of 0 and 1."""
+    """Mark the class of each clip: labels (S, N) in 0..K-1 to float64 (S, N, K) of 0 and 1."""
     marked: Floats = np.eye(num_classes)[labels]
     return marked
 
@@ -35,14 +35,14 @@ def softmax(logits: Floats) -> Floats:
 
 
 def fewest_clips(labels: Labels, num_classes: int) -> Labels:
-    """Count the clips of the smallest class of each problem: labels (S, N) give int64 (S,)."""
+    """Count the clips of the smallest class of each problem: labels (S, N) to int64 (S,)."""
     fewest: Labels = (labels[:, :, None] == np.arange(num_classes)).sum(axis=1).min(axis=1)
     return fewest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standardiser:
-    """Shift and scale that give features mean 0 and standard deviation 1."""
+    """Shift and scale by which features have mean 0 and standard deviation 1."""
 
     mean: Floats  # (D,)
     scale: Floats  # (D,), positive
@@ -98,8 +98,8 @@ class Axes:
 def principal_axes(mean: Floats, centred: Floats, *, gram: Floats | None) -> Axes:
     """Find the axes of each problem's features.
 
-    Works on the smaller of the N x N and the D x D products. Axes whose energy is rounding are
-    given none.
+    Works on the smaller of the N x N and the D x D products. Axes whose energy is rounding get
+    energy 0.
 
     Args:
         mean: (S, 1, D), of the features.

@@ -122,7 +122,7 @@ class Ridge(Probe):
     Minimises |Xw + b - t|^2 + alpha |w|^2 for each class. alpha is chosen from 100, 10, 1, 0.1
     and 0.01 times D, by exact leave-one-out, where every class has five clips, and is D
     otherwise. The scores halved and raised by one half estimate the classes' probabilities and
-    sum to 1; `predict_proba` gives them without the negative ones, scaled to sum to 1 again.
+    sum to 1; `predict_proba` returns them without the negative ones, scaled to sum to 1 again.
     """
 
     def __init__(self, alpha: float | None = None) -> None:

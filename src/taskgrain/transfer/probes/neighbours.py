@@ -370,8 +370,8 @@ def _distances_to(support: Support, query: Floats) -> Floats:
 
 
 def _grid(
-    given: float | None, grid: tuple[float, ...], fixed: float, choose_here: bool
+    wanted: float | None, grid: tuple[float, ...], fixed: float, choose_here: bool
 ) -> tuple[float, ...]:
-    if given is not None:
-        return (given,)
+    if wanted is not None:
+        return (wanted,)
     return grid if choose_here else (fixed,)

@@ -4,7 +4,7 @@ Each Newton step is solved by preconditioned conjugate gradients, as exactly as 
 the minimum deserves (Dembo, Eisenstat and Steihaug 1982, "Inexact Newton Methods"). Each problem
 goes its own way and stops by itself: its answer does not depend on the others.
 
-Two things are needed on wide, sparse, nearly separable features, as networks of images give them:
+Two things are needed on wide, sparse, nearly separable features, as image networks compute them:
 
 - Steps that need no differences of gradients. A quasi-Newton method learns the curvature from
   them; close to the minimum of a badly conditioned problem they are rounding, the directions go
@@ -137,7 +137,7 @@ def minimise(problems: SoftmaxProblems, *, tolerance: float = TOLERANCE) -> Mini
         rests = is_found | is_lost
         if rests.all():
             break
-        # The closer, the more exactly: Newton's quadratic end. Never more than the tolerance asks.
+        # The closer, the more exactly: Newton's quadratic end. Never more than the tolerance needs.
         left = np.minimum(LOOSEST, np.sqrt(decrement / 10))
         left = np.maximum(left * decrement, tolerance / 4)
         direction = _newton_direction(objective, here, curvature, left=left, rests=rests)
