@@ -19,7 +19,7 @@ from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.floor_scores import floor_seeds, floors_name
+from taskgrain.study.head_scores import floor_seeds, floors_name
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name

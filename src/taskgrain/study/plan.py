@@ -21,8 +21,8 @@ from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, footage_of, prepare_shard, shards
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
-from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.gather import compared_pairs, gather
+from taskgrain.study.head_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
 from taskgrain.study.networks import extract_seconds, pass_seconds
