@@ -97,7 +97,7 @@ def _subject_and_task(
     from taskgrain.study.datasets import lay_out
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
-    from taskgrain.study.seal import after_opening, read_seal
+    from taskgrain.study.provenance import after_opening, read_seal
     from taskgrain.study.subjects import FeaturesKey, SubjectKey
     from taskgrain.study.targets import clips_asked, target_tasks
     from taskgrain.study.testing import read_subject

@@ -22,8 +22,16 @@ from taskgrain.study.folder import RunFolder, claim, note_places, sweep
 from taskgrain.study.inputs import EncoderFactory, Inputs
 from taskgrain.study.networks import make_networks_ready
 from taskgrain.study.plan import plan_cells, plan_learning
-from taskgrain.study.provenance import check_frozen_commit, commit, describe_run
-from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_seal, read_seal
+from taskgrain.study.provenance import (
+    after_opening,
+    before_opening,
+    check_frozen_commit,
+    commit,
+    describe_run,
+    is_sealed,
+    open_seal,
+    read_seal,
+)
 from taskgrain.study.settled import check_encoder_factory, keep_to_data, keep_to_processor, settle
 from taskgrain.study.subjects import check_subjects
 from taskgrain.train.precision import Precision, named_device
