@@ -4,9 +4,9 @@ A source that learned groups alone cannot name categories: a linear read-out of 
 much its frozen features know of them.
 
 Floors are answers that need no learned encoder: chance, the commonest training class, and a linear
-read-out of motion energy. A source's own score has to exceed them before its transfer means anything
-(`taskgrain.learned`). Seeds have floors of their own where they learn from different clips, or where
-a source's groups are drawn from the seed.
+read-out of motion energy. A source's own score has to exceed them before its transfer means
+anything (`taskgrain.learned`). Seeds have floors of their own where they learn from different
+clips, or where a source's groups are drawn from the seed.
 
 Shapes: B clips of a batch, N training and M scored clips, T' encoder steps, D width, K classes.
 """
