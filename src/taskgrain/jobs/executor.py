@@ -81,7 +81,7 @@ class Cell:
 
 
 class Monitor(Protocol):
-    """What watches a run."""
+    """The watcher of a run: a progress bar, or a test."""
 
     def started(self, cell: Cell) -> None:
         """React to a cell that begins."""
@@ -308,7 +308,7 @@ def _run_cell(name: str, pickled: bytes) -> tuple[float, Facts]:
 
 
 def _unpickled(name: str, pickled: bytes) -> Cell:
-    """Rebuild a cell, for which the modules of all that it is made of are imported.
+    """Rebuild a cell; the modules of its parts are imported.
 
     Raises:
         RunError: if one of them cannot be.

@@ -52,7 +52,7 @@ PEAK_TFLOPS: Mapping[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceCost:
-    """What one encoder of a source takes."""
+    """The cost of one encoder of a source."""
 
     source: str
     encoder_parameters: int
@@ -67,7 +67,7 @@ class SourceCost:
 
 @dataclass(frozen=True, slots=True)
 class StudyCost:
-    """What a study takes, and what was assumed."""
+    """The cost of a study, and what was assumed."""
 
     clips: Mapping[str, int]  # dataset -> clips
     sources: tuple[SourceCost, ...]
@@ -79,7 +79,7 @@ class StudyCost:
 
 
 def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
-    """Count what a study would take.
+    """Estimate the cost of a study.
 
     Args:
         study: its settings.
@@ -245,7 +245,7 @@ CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 
 @dataclass(slots=True)
 class Counted:
-    """What one clip takes in one forward pass."""
+    """A model, and the arithmetic and memory of one clip's forward pass."""
 
     model: SourceModel
     flops: int  # a product and its sum are two
@@ -295,7 +295,7 @@ def _attention_flops(
 
 
 class _RecurrentFlops:
-    """Counts the products of LSTMs, which torch's counter passes over where they are one kernel."""
+    """Counts the products of LSTMs, which torch's counter leaves out where one is one kernel."""
 
     def __init__(self, model: nn.Module) -> None:
         self.flops = 0

@@ -64,14 +64,14 @@ class Dataset:
     is_held_out: bool = False  # the source's clips and frames, of categories that a seed holds out
 
     def manifest(self) -> Manifest:
-        """Return the annotations; of a published few-shot list those of its clips, divided anew.
+        """Return the annotations; with a published few-shot list, those of its clips, divided anew.
 
         They are read once a command and once a cell: a cell is sent the dataset without them.
         """
         return self._manifest
 
     def holding(self, annotations: Manifest) -> Dataset:
-        """Take what `read_manifest` read of the root, so that it is not read again."""
+        """Keep annotations that were read from the root, so that they are not read again."""
         vars(self)["_annotations"] = annotations
         return self
 
@@ -213,7 +213,7 @@ def _by_category(levels: Levels) -> dict[str, dict[str, str]]:
 
 
 def shards(dataset: Dataset) -> Iterator[tuple[int, tuple[ClipRecord, ...], tuple[ClipPlan, ...]]]:
-    """Return each shard that is to be written: its number, its clips, the plans of drawn ones."""
+    """Yield each shard to be written: its number, its clips, and the plans of drawn clips."""
     plans = {}
     if dataset.world is not None:
         plans = {clip.clip_id: clip for clip in plan(dataset.world)}

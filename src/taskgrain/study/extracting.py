@@ -60,7 +60,7 @@ SHUFFLE_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """What is read of every clip: an encoder, or pixels as they are."""
+    """What reads every clip: an encoder, or a control that has none."""
 
     key: FeaturesKey
     places: tuple[Place, ...]
@@ -91,7 +91,7 @@ def extract_features(
 
 
 def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Subject:
-    """Load the encoder that a source or a control is, or make it."""
+    """Load the encoder of a source or a control, or make it."""
     if key.kind in FLAT_CONTROLS:
         return _Subject(key, places, key.kind, None)
     is_trained = key.source is not None and not inputs.source(key.source).is_frozen
@@ -261,7 +261,7 @@ def seen_of_clips(study: Study, key: FeaturesKey) -> dict[str, object]:
 
 
 def _is_there(path: Path, header: Mapping[str, object]) -> bool:
-    """Whether these very features were written by a call that came no further."""
+    """Whether an earlier call wrote these very features before it was stopped."""
     held = read_header(path)
     return held is not None and held.get("fingerprint") == header["fingerprint"]
 

@@ -51,7 +51,7 @@ class RunFolder:
         place: Literal["output", "channels"] = "output",
         batch_norm: Literal["source", "target"] = "source",
     ) -> Path:
-        """File of one subject's features on one dataset, where it was read, by whose norms."""
+        """File of one subject's features on one dataset, by place and by BatchNorm statistics."""
         parts = [dataset]
         if place != "output":
             parts.append(place)
@@ -68,7 +68,7 @@ class RunFolder:
         return self.root / "captions" / f"{source}-seed-{seed}.json"
 
     def confusions(self, source: str, seed: int) -> Path:
-        """File of which class a source's head took for which, on its validation clips."""
+        """File of the confusions of a source's head on its validation clips."""
         return self.root / "confusions" / f"{source}-seed-{seed}.csv"
 
     def rows(self, cell: str) -> Path:
@@ -162,7 +162,7 @@ def note_places(folder: RunFolder, study: Study) -> None:
 
 
 def _at_their_places(held: Study, study: Study) -> Study:
-    """Return a study with its own data at the places that another one names for them."""
+    """Return a study whose own data lie at the places that another study names."""
 
     def moved(old: Section, new: Section) -> Section:
         paths = {name: getattr(new, name, None) for name in PLACES if getattr(old, name, None)}
@@ -178,9 +178,9 @@ def _at_their_places(held: Study, study: Study) -> Study:
 
 
 def _may_change(folder: RunFolder, changed: list[str]) -> bool:
-    """Whether no work would be mixed: before learning, settings of what follows may change.
+    """Whether settings may change without mixing work: before learning, those of later cells.
 
-    A study that is refused for its data can so be mended without starting again.
+    So a study that is refused for its data can be mended without starting again.
     """
     marks = [path.name for path in (folder.root / "cells").glob("*.done")]
     begun = (folder.root / "checkpoints").exists()

@@ -65,7 +65,7 @@ BOOTSTRAP_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Which rows are written of every task, beside its values."""
+    """Which rows are written for every task, beside its values."""
 
     study: str  # its name, a column of every row
     compared: list[tuple[str, str]]  # source and versus of each difference

@@ -91,7 +91,7 @@ class HeadScores:
         return scores + (self._of_categories() if self._level == CATEGORY else [self._floor()])
 
     def confusions_csv(self) -> str:
-        """Write how often each class was taken for which; "" for a clip that was not decoded."""
+        """Count true and predicted classes, as CSV; "" is predicted of a clip that failed."""
         names = (*self._task.taxonomy.names(self._level), "")  # -1 is the last
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
@@ -183,7 +183,7 @@ class ReadOut:
 def read_out_categories(
     training: NDArray[np.float32], categories: Sequence[str], scored: NDArray[np.float32]
 ) -> ReadOut:
-    """Fit a logistic regression on all categories at once, and let it name those of clips.
+    """Fit a logistic regression on all categories at once, and predict those of other clips.
 
     It minimises what the transfer layer's does, with the C fixed there, but in float32 and with at
     most 200 steps of L-BFGS: 174 categories on 20,000 clips are a minute's work so, and the exact
@@ -230,7 +230,7 @@ Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy
 
 
 def floor_seeds(study: Study) -> tuple[int | None, ...]:
-    """List the seeds that have floors of their own; None alone where one is that of all."""
+    """List the seeds that have floors of their own; None alone where all seeds share them."""
     return study.seeds if differ_by_seed(study.data) else (None,)
 
 

@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """A clip of a target that was found among others."""
+    """A clip of a target that is the same as another clip, and how that was found."""
 
     clip: ClipRecord  # of the target
     other: ClipRecord
@@ -158,7 +158,7 @@ def _is_same_folder(target: Dataset, source: Dataset) -> bool:
 def _equal(
     target: Dataset, clips: Sequence[ClipRecord], other: Dataset, others: Sequence[ClipRecord]
 ) -> Iterator[_Shared]:
-    """Yield the clips that are one file with another, or of equal content."""
+    """Yield the clips that are the same file as another clip, or have equal content."""
     if target.is_packed and other.is_packed:
         contents = packed_contents(target.store), packed_contents(other.store)
         yield from _equally_packed(clips, contents[0], others, contents[1])

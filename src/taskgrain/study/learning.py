@@ -50,7 +50,7 @@ def check_training(study: Study) -> None:
 
 
 def warm_start_source(inputs: Inputs, name: str) -> str | None:
-    """Name the source whose checkpoint of the same seed a source begins with; None if none."""
+    """Name the earlier source whose checkpoint of the same seed a source begins with, or None."""
     warm_start = inputs.source(name).warm_start
     return warm_start if warm_start is not None and is_source_name(warm_start) else None
 
@@ -159,7 +159,7 @@ def warm_start_of(
 
 
 def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int) -> Splits:
-    """Batch what a task is learned from, and what it is validated on.
+    """Batch the clips that a task is learned from, and those that it is validated on.
 
     Args:
         inputs: of the study.
@@ -234,7 +234,7 @@ def _num_steps(settings: Train, training: ClipBatches, passes: int | None) -> in
 
 
 class StepProgress:
-    """Turns the loop's count of steps into the cost done since the last."""
+    """Turns the loop's count of steps into the work done since the last report."""
 
     def __init__(self, worker: Worker, step_seconds: float) -> None:
         self._worker = worker
@@ -242,7 +242,7 @@ class StepProgress:
         self._step = 0
 
     def watch(self) -> Watch:
-        """Return what the loop is watched with."""
+        """Return the callbacks for the loop."""
         return Watch(progress=self._advance, should_stop=self._worker.stopping)
 
     def _advance(self, step: int) -> None:

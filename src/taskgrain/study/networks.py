@@ -176,7 +176,7 @@ def shape_of(settings: Encoder, changes: ChangeDeviations = UNMEASURED) -> Encod
 
 
 def wanted_network(settings: Encoder) -> WantedNetwork:
-    """Turn settings into the pretrained network that is wanted."""
+    """Turn settings into the request for a pretrained network."""
     assert settings.network != "two-channel", "it is not a pretrained network"
     assert settings.model is not None, "its settings were refused without one"
     return WantedNetwork(
@@ -310,7 +310,7 @@ CHANNELWISE_GFLOPS_PER_SECOND = 15.0
 
 
 def pass_seconds(inputs: Inputs, source: str | None) -> float:
-    """Estimate what one training clip takes a source's encoder; None: the study's own."""
+    """Estimate how long a source's encoder trains on one clip; None: the study's own encoder."""
     return PASS_SECONDS + _gflops_above(inputs, source) / PASS_GFLOPS_PER_SECOND
 
 

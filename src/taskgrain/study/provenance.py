@@ -78,7 +78,7 @@ def describe_run(
 
 
 def _seal_of(inputs: Inputs) -> dict[str, object]:
-    """Describe the seal of a study with sealed targets; nothing of another."""
+    """Describe the seal of a study with sealed targets; an empty entry for other studies."""
     seal = read_seal(inputs.folder)
     if seal is None:
         return {}
@@ -271,7 +271,7 @@ def _seals_file(folder: RunFolder) -> Path:
 
 
 def _settings_sha256(study: Study) -> str:
-    """Hash the settings of a study; where its data lie is no part of them."""
+    """Hash the settings of a study without the places of its data."""
     settings = study.model_dump(mode="json", by_alias=True)
     held_out = settings["data"].get("hold_out") or {}
     for section in (settings["data"], held_out, *settings["targets"]):

@@ -116,7 +116,7 @@ class _Run:
     quiet: bool
 
     def compute(self, study: Study, plan: Callable[[Inputs], list[Cell]]) -> Inputs:
-        """Lay out the study, or what of it can be known yet, and compute the cells of a plan."""
+        """Lay out a study, or the part that is known yet, and compute the cells of a plan."""
         folder = self.folder
         datasets = lay_out_study(study, folder)
         keep_to_data(folder, datasets)

@@ -113,12 +113,12 @@ def _changed(before: str, now: str) -> str:
 
 
 def processors(folder: RunFolder) -> list[str]:
-    """List the kinds of processor that the run was computed on, the first first."""
+    """List the kinds of processor that the run was computed on, in the order of their first use."""
     return list(_held(folder.root / SETTLED).get("processors", []))
 
 
 def _held(path: Path) -> dict[str, Any]:
-    """Read what the run has noted so far; nothing of a new run."""
+    """Read the notes of the run so far; empty for a new run."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 

@@ -31,7 +31,7 @@ Kind = Encoded | Literal["pixels", "motion-energy"] | Shortcut
 
 @dataclass(frozen=True, slots=True)
 class FeaturesKey:
-    """Which features are extracted: whose, and of which seed."""
+    """Which features are extracted: of which source or control, and of which seed."""
 
     kind: Kind
     source: str | None = None
@@ -52,7 +52,7 @@ class FeaturesKey:
 
 @dataclass(frozen=True, slots=True)
 class SubjectKey:
-    """Which subject is tested: whose features, as which seed's, and how they are read."""
+    """Which subject is tested: its features, its seed, and how the features are read."""
 
     features: FeaturesKey
     seed: int | None = None  # of its rows; frozen weights may serve several
@@ -61,7 +61,7 @@ class SubjectKey:
 
     @property
     def kind(self) -> Kind:
-        """Return what kind of subject it is."""
+        """Return the kind of its features."""
         return self.features.kind
 
     @property
@@ -76,7 +76,7 @@ class SubjectKey:
 
     @property
     def subject(self) -> Subject:
-        """Return who this is in answers and rows."""
+        """Return the record of the subject in answers and rows."""
         return Subject(self.source, self.seed, self.read_as, self.control)
 
     @property

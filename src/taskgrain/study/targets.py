@@ -198,7 +198,7 @@ def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> 
 
 
 def _most(shots: Sequence[Shots]) -> int:
-    """Return the largest number of shots; "all" asks for one clip of each class."""
+    """Return the largest number of shots; "all" needs one clip of each class."""
     return max(1 if each == "all" else each for each in shots)
 
 

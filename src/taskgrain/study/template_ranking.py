@@ -66,7 +66,7 @@ class TemplateRanking:
     def rank(
         self, decoder: CaptionDecoder, features: Tensor, records: Sequence[ClipRecord]
     ) -> None:
-        """Rank the templates of clips: float (B, T', D) features, and who they are of."""
+        """Rank the templates of clips: float (B, T', D) features, and their clips."""
         choices = [self._choices(record) for record in records]
         for part in _parts([len(each) for each in choices]):
             ranks = _ranks(decoder, features[part], choices[part])
@@ -178,7 +178,7 @@ def _padded(rows: list[Tensor]) -> Tensor:
 
 
 def _rank_of_first(scores: Tensor) -> int:
-    """Count what is not below the first of float (C,) scores: what is as likely goes before it."""
+    """Count the other scores that are not below the first of float (C,): ties rank before it."""
     return int((scores[1:] >= scores[0]).sum())
 
 

@@ -151,7 +151,7 @@ def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> SubjectFeat
 
 
 def _read(inputs: Inputs, key: SubjectKey, dataset: str, batch_norm: BatchNorm) -> FeatureSet:
-    """Read a subject's features of a dataset, as it is read."""
+    """Read a subject's features of a dataset at its read-out."""
     path = inputs.folder.features(key.features.name, dataset, place_of(key), batch_norm)
     features = read_features(path)
     return features if key.readout == "flat" else read_out(features, key.readout)

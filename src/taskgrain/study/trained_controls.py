@@ -56,7 +56,7 @@ FROM_SCRATCH: Literal["from-scratch"] = "from-scratch"
 
 @dataclass(frozen=True, slots=True)
 class ScratchPlan:
-    """On which draws it is trained, and for how long."""
+    """The support draws that the control is trained on, and for how long."""
 
     shots: tuple[Shots, ...]
     draws: int  # at most, at each number of shots; the first of those that the sources get
@@ -70,14 +70,14 @@ class ScratchPlan:
 
 
 def scratch_plan_of(transfer: Transfer) -> ScratchPlan:
-    """Turn settings into the plan of the baseline."""
+    """Turn settings into the plan of the control."""
     scratch = transfer.from_scratch
     draws = min(scratch.draws, transfer.draws)
     return ScratchPlan(transfer.shots, draws, transfer.seed, scratch.passes)
 
 
 def support_of(task: TargetTask, plan: ScratchPlan) -> dict[Shots, NDArray[np.int64]]:
-    """Draw what is learned from: for each number of shots int64 (draws, clips), of the pool."""
+    """Draw the support: for each number of shots int64 (draws, clips), indices into the pool."""
     return {
         shots: support_draws(task, num_shots=shots, num_draws=plan.draws, seed=plan.seed)
         for shots in plan.shots
@@ -131,7 +131,7 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Training:
-    """What is learned from: some clips of the support."""
+    """One training: on some clips of the support."""
 
     task: TargetTask
     store: FrameStore
@@ -206,7 +206,7 @@ class Rounds:
 
 
 def scratch_options(inputs: Inputs, batches: ClipBatches, seed: int) -> TrainingOptions:
-    """Return how it is trained: as the sources are, all rounds as one epoch."""
+    """Return the options of the control: those of the sources, with all rounds as one epoch."""
     options = options_of(inputs, 1.0, batches, seed=seed)
     return replace(options, epochs=1, num_steps=None, hidden_captions=0.0, tensorboard=False)
 

@@ -20,7 +20,7 @@ Values = dict[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch; None where the source has no such task."""
+    """The results of one epoch; None where the source has no such task."""
 
     epoch: int  # 1 is the first
     step: int  # steps done since the start of the run

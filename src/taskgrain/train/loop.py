@@ -106,7 +106,7 @@ class TrainingResult:
 
 @dataclass(slots=True)
 class _Run:
-    """What the functions below share."""
+    """A run of training in memory, shared by the functions below."""
 
     model: SourceModel
     descent: Descent
@@ -311,7 +311,7 @@ def _train_on(run: _Run, batches: list[Batch]) -> None:
 
 
 def _end_epoch(run: _Run, epoch: int) -> None:
-    """Score the model, keep it, log the epoch, save the state; in that order (see `train`)."""
+    """Score the model, keep it, log the epoch, save the state; in that order (see above)."""
     position, options = run.position, run.options
     validation = validate(
         run.model,
@@ -362,7 +362,7 @@ def _terms(sums: LossSums) -> dict[str, float | None]:
 
 
 def _keep(run: _Run, folder: Path, record: EpochRecord) -> None:
-    """Write the model as it is now; a file, so that later steps cannot change it."""
+    """Write the weights of now and their description into a folder."""
     save_weights(run.model, folder / "model.safetensors")
     trained = {"epoch": record.epoch, "step": record.step, "validation": record.validation}
     text = json.dumps({**run.describe, "trained": trained}, indent=1, allow_nan=False)

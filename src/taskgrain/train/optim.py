@@ -36,7 +36,7 @@ class Descent:
     scaler: GradScaler
 
     def update(self, parameters: Sequence[nn.Parameter], *, max_norm: float) -> float:
-        """Move the weights along their gradients, of which longer ones are scaled down first.
+        """Move the weights along their gradient, which is scaled down first if it is too long.
 
         Under fp16 an overflown gradient moves nothing, and the next loss is scaled less.
 
@@ -65,7 +65,7 @@ class Descent:
 
     @property
     def is_lost(self) -> bool:
-        """Whether even a loss that is hardly scaled overflows float16."""
+        """Whether the gradient overflows float16 even where the loss is hardly scaled."""
         return self.scaler.is_enabled() and self.scaler.get_scale() < LEAST_SCALE
 
 
@@ -178,7 +178,7 @@ USUAL_RULE = PlateauRule()
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """What validation scores have made of the rate: torch's ReduceLROnPlateau, mode "max".
+    """How validation scores lowered the rate so far: torch's ReduceLROnPlateau, mode "max".
 
     Without torch's `eps`, which would never let a rate of 1e-8 fall.
     """

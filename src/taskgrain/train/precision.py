@@ -67,7 +67,7 @@ def check_precision(
 
 
 def make_scaler(precision: Precision, *, device: torch.device) -> GradScaler:
-    """Make what scales the loss, so that small gradients survive fp16; off in other formats."""
+    """Make the scaler of the loss, so that small gradients survive fp16; off in other formats."""
     is_needed = precision == "fp16"
     return GradScaler(device.type if is_needed else "cpu", enabled=is_needed)
 
@@ -177,7 +177,7 @@ def _weight_gradient(call: ConvolutionCall, drawn: Tensor, trial: int, *, is_bf1
 
 
 def _weights(layer: nn.Module) -> list[nn.Parameter]:
-    """List what is trained of a layer, its bias left out."""
+    """List the trained parameters of a layer but its bias."""
     return [each for each in layer.parameters() if each.requires_grad and each.ndim > 1]
 
 

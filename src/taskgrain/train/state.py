@@ -151,7 +151,7 @@ def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor
 
 
 def _read_pair(folder: Path, path: Path) -> TrainingState | None:
-    """Read a JSON file and the tensors it names, under whichever name they are; None if not."""
+    """Read a JSON file and the tensors it names, under either name; None if they are not whole."""
     entries = _entries(path)
     if entries is None:
         return None
@@ -163,7 +163,7 @@ def _read_pair(folder: Path, path: Path) -> TrainingState | None:
 
 
 def _entries(path: Path) -> dict[str, object] | None:
-    """Read a JSON file of this format; None if it is another."""
+    """Read a JSON file of this format; None for any other file."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # a JSONDecodeError is a ValueError, bad UTF-8 too
@@ -225,7 +225,7 @@ class Position:
 
 
 def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
-    """Return, as JSON takes it, what must not change while a run is resumed."""
+    """Return the options that must not change when a run is resumed, as JSON."""
     settings = {
         STORED_NAMES.get(name, name): value
         for name, value in asdict(options).items()

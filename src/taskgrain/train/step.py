@@ -228,7 +228,7 @@ class Validation:
 
     @property
     def score(self) -> float:
-        """The mean of the scores that there are: what the best epoch is chosen by."""
+        """The mean of the scores that the source has; the best epoch is chosen by it."""
         scores = [score for score in (self.top_1, self.exact_match) if score is not None]
         return sum(scores) / len(scores)
 
@@ -241,7 +241,7 @@ def validate(
     options: TrainingOptions,
     step: int,
 ) -> Validation:
-    """Score a model in eval mode, its losses as training has them; it is put back into its mode.
+    """Score a model in eval mode, with the losses of training; then put it back into its mode.
 
     Raises:
         RunError: if a loss is not finite; names this step, the term and the clips.

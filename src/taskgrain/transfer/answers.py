@@ -160,13 +160,13 @@ def problem_of(evaluations: Sequence[Evaluation], kind: Kind) -> str | None:
 
 
 def varies(group: Group, kind: Kind) -> bool:
-    """Whether a subject's seeds differ at all in what they answer."""
+    """Whether the answers of a subject's seeds differ at all."""
     first = answers_like(group[0], kind).predicted
     return not all(np.array_equal(first, answers_like(each, kind).predicted) for each in group[1:])
 
 
 def by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """Group what differs in the seed alone, in the order of their first."""
+    """Group the evaluations that differ in the seed alone, in the order of their first."""
     groups: dict[tuple[Subject, str], list[Evaluation]] = {}
     for each in evaluations:
         groups.setdefault((replace(each.subject, seed=None), each.target), []).append(each)
@@ -229,7 +229,7 @@ class HitTable:
 
     @classmethod
     def of(cls, evaluation: Evaluation, answers: Sequence[Answers]) -> HitTable:
-        """Count the right answers of an evaluation; of one answer or more."""
+        """Count the right answers of an evaluation, for at least one of its `Answers`."""
         return cls(np.stack([evaluation.hits(each) for each in answers]), _draws(answers))
 
     @property

@@ -80,7 +80,7 @@ def difference_rows(
 
 
 def _pair(first: Group, second: Group, *, study: str, bootstrap: ClipBootstrap) -> list[ResultRow]:
-    """Compare two sources, those probes apart that have no answers for a seed of either."""
+    """Compare two sources; probes without answers for a seed of either come last."""
     whole = [a for a in first[0].answers if problem_of((*first, *second), a) is None]
     rows = []
     if whole:
@@ -157,7 +157,7 @@ def _broken_difference(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Known:
-    """A control that needs no features: how probably it answers each clip right."""
+    """A control that needs no features: the probability that it answers each clip right."""
 
     control: Control
     right: NDArray[np.float64]  # (N,), 0 where the clip failed
@@ -261,7 +261,7 @@ def _from_control(
 
 
 def _at_shared_draws(first: Group, second: Group, at: Endpoint) -> tuple[Group, Group]:
-    """Leave out the support draws that one of two subjects has not; draw i is the same for all."""
+    """Keep the support draws that two subjects share; draw i is the same for all."""
     both = [answers_like(each, at).num_draws for each in (*first, *second)]
     if len(set(both)) == 1:
         return first, second
@@ -288,8 +288,8 @@ def _crossed(
 ) -> list[Interval]:
     """Return the interval over seeds, draws, clips and classes, where it holds its coverage.
 
-    What is known of a control is subtracted of every seed and draw; answers of a control or source
-    draw by draw.
+    The right answers of a source or a control are subtracted draw by draw; what is known of a
+    control without features, of every seed and draw.
     """
     values, labels, known = _right(first, kind), first[0].labels, None
     if isinstance(second, _Known):

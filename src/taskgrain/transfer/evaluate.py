@@ -35,7 +35,7 @@ Labelling = Literal["true", "permuted"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubjectFeatures:
-    """Features under test: whose they are, what they are, and the source's scale of them."""
+    """Features under test: the subject, the features, and the source's scale of them."""
 
     subject: Subject
     features: FeatureSet  # (N, D) or (N, T', D), of every clip of the target that was decoded
@@ -139,7 +139,7 @@ def _evaluate(
 def evaluation_of(
     task: TargetTask, answers: Sequence[Answers], *, subject: Subject, pooled: bool = False
 ) -> Evaluation:
-    """Put answers to a task together with what is needed to score them.
+    """Join answers to a task with the clips and labels that score them.
 
     Args:
         task: that was answered.

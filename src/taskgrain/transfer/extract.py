@@ -85,7 +85,7 @@ def encoder_reader(
 
 
 def place_facts(encoder: nn.Module, place: Place) -> dict[str, object]:
-    """Return what the header of features needs at a place: the widths of the two channels."""
+    """Return the entries of the header at a place: the widths of the two channels."""
     if place == "channels" and isinstance(encoder, HasChannels):
         return {CHANNEL_WIDTHS: list(encoder.channel_widths)}
     return {}
@@ -315,7 +315,7 @@ def byte_size(
 
 
 def shuffled_time(batches: Iterable[Batch], *, seed: int) -> Iterator[Batch]:
-    """Permute the frames of every clip, before whatever reads them.
+    """Permute the frames of every clip before they are read.
 
     The permutation depends on (seed, clip id) and the number of frames alone: it is the same in
     any order or size of batches, and for every source.
@@ -363,7 +363,7 @@ def _check(store: FrameStore, records: Sequence[ClipRecord]) -> None:
 
 
 def _with_logarithm(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Add what a linear probe cannot make of one number: (N,) above 0 -> (N, 2)."""
+    """Add the logarithm, which a linear probe cannot compute: (N,) above 0 -> (N, 2)."""
     return np.stack([values, np.log(values)], axis=1).astype(np.float32)
 
 

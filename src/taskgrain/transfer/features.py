@@ -264,7 +264,7 @@ TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
 
 
 def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
-    """Return what a read-out reads of the features at its place.
+    """Return the part of features that a read-out takes.
 
     "-mean" and "lstm-steps" keep every step: a probe that reads steps gets all of them, and
     others their mean, or of "lstm-steps" all of them side by side (`flat`). "lstm-last"

@@ -30,7 +30,7 @@ BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problems:
-    """Which clips each problem learns from, as what, and which it answers."""
+    """The clips that each problem learns from, their labels, and the clips that it answers."""
 
     support: Labels  # (S, N), rows of the pool
     labels: Labels  # (S, N) in 0..K-1; every problem has clips of every class
@@ -160,7 +160,7 @@ class _Questions:
         return max(1, min(BLOCK_BYTES // features, KEPT_BYTES // products))
 
     def _queries(self, part: slice) -> Queries:
-        """Standardise the support of some problems, and pose them."""
+        """Standardise the support of some problems, and return their queries."""
         features = self._learned[self._support[part]]
         scaling = (
             _scaling_of(features) if self._standardiser is None else _shaped(self._standardiser)

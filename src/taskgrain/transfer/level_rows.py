@@ -153,7 +153,7 @@ def group_error_rows(
     study: str,
     bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
-    """Part the wrong answers of every source and control by the groups of the classes.
+    """Divide the wrong answers of every source and control by the groups of the classes.
 
     A row is the share of all scored clips, mean over the support draws, that were answered by
     another class of the right group, or by a class of another group; a clip without an answer
@@ -203,7 +203,7 @@ def _rows(
 def parted_errors(
     predicted: NDArray[np.int16], labels: NDArray[np.int64], group: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Part wrong answers into those within the group of the truth, and those outside of it.
+    """Divide wrong answers into those within the group of the truth, and those outside of it.
 
     Args:
         predicted: int16 (R, N) in 0..K-1, -1 where there is no answer.

@@ -104,7 +104,7 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
-    """Read an evaluation back; its answers are checked and left in the file.
+    """Read an evaluation; its answers are checked and left in the file.
 
     Answers are read each time that they are used, so that any number of evaluations can be held.
     Ids and labels that are those of the task are shared with it.
@@ -167,7 +167,7 @@ def write_episodes(path: Path, evaluation: Evaluation) -> None:
 
 
 def read_episodes(path: Path, task: TargetTask, *, pooled: bool) -> Evaluation | None:
-    """Read the answers to episodes back; None where no probe could read the subject's features.
+    """Read the answers to episodes; None where no probe could read the subject's features.
 
     Args:
         path: of what `write_episodes` wrote.
@@ -275,7 +275,7 @@ def _check_episodes(
     answers: Answers,
     truth: NDArray[np.int16],
 ) -> None:
-    """Refuse episodes of other questions than the evaluation has."""
+    """Refuse answers to other episodes than those of the evaluation."""
     shape = answers.held.shape
     if shape[1:] != truth.shape:
         raise ResultError(

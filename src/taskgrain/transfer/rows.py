@@ -45,7 +45,7 @@ PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that an
 def clip_rows(
     evaluations: Iterable[Evaluation], *, study: str, bootstrap: ClipBootstrap
 ) -> list[ResultRow]:
-    """Write one row an evaluation, probe, number of shots and metric, with a "clips" interval.
+    """Write a row for each evaluation, probe, number of shots and metric, with a "clips" interval.
 
     Args:
         evaluations: of one target, with true labels.
@@ -71,7 +71,7 @@ def clip_rows(
 
 
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
-    """Write one row an evaluation with permuted labels, probe and number of shots.
+    """Write a row for each evaluation with permuted labels, probe and number of shots.
 
     Its interval is over draws and its `p` is against chance, uncorrected: the reader of
     the rows counts them for `statistics.alarm.is_alarm`.
@@ -172,7 +172,7 @@ def without_interval(row: ResultRow) -> ResultRow:
 
 
 def without_choice(answers: Answers) -> Answers:
-    """Leave out what a probe chose, where a number is of several that chose each for itself."""
+    """Leave out a probe's choice, for numbers of several probes that each made their own."""
     return replace(answers, chosen=None, chosen_on=None)
 
 

@@ -45,7 +45,7 @@ FEWEST_TASKS = 8  # of a target, to be taken as a sample
 
 @dataclass(frozen=True, slots=True)
 class TaskGain:
-    """What the finer of two sources knows more about a task than the coarser one."""
+    """How much more the finer of two sources knows about a task than the coarser one."""
 
     gain: float  # difference of the alignments, -1 to 1
     gain_if_shown: float  # the same, had the source shown every value of the task
@@ -194,7 +194,7 @@ def of_seed(rows: Iterable[ResultRow], seed: int | None) -> list[ResultRow]:
 
 
 def over_seeds(rows: Iterable[ResultRow], *, same_clips: bool = False) -> list[ResultRow]:
-    """Average what every seed has a row of, from two seeds up.
+    """Average the rows that every seed has, from two seeds up.
 
     Args:
         rows: of one target; those without a seed, and of permuted labels, are passed over.

@@ -92,7 +92,7 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
             list_problems([f"target {task.name}: no {factor} given for clip {c}" for c in absent])
         )
     names = tuple(sorted({value for clip in clips if (value := value_of[clip]) is not None}))
-    return _asked_anew(task, factor, names, value_of)
+    return _narrowed(task, factor, names, value_of)
 
 
 def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> TargetTask:
@@ -109,10 +109,10 @@ def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> Targ
         clip: task.class_names[label]
         for clip, label in zip(task.support_ids + task.query_ids, labels, strict=True)
     }
-    return _asked_anew(task, name, kept, class_of)
+    return _narrowed(task, name, kept, class_of)
 
 
-def _asked_anew(
+def _narrowed(
     task: TargetTask, name: str, class_names: tuple[str, ...], value_of: Mapping[str, str | None]
 ) -> TargetTask:
     """Build a task of the clips whose value is one of these classes; they keep their order."""
@@ -279,7 +279,7 @@ def episode_clips(task: TargetTask, *, pooled: bool) -> tuple[EpisodeClips, Epis
 
 
 def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
-    """Check that enough classes have clips enough: bool (K,), which have.
+    """Mark the classes with enough clips, bool (K,), and check that they are enough.
 
     Raises:
         ConfigError: naming the classes with too few clips, if fewer than W have enough.
@@ -365,7 +365,7 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
 def _too_few(
     task: TargetTask, plan: EpisodePlan, is_able: NDArray[np.bool_], counts: Labels
 ) -> str:
-    """Name the classes that lack clips, the poorest first; counts (2, K): usable, for queries."""
+    """Name the classes that lack clips, the fewest first; counts (2, K) are usable and scored."""
     short = sorted(
         (int(mine), int(scored), name)
         for mine, scored, name, able in zip(*counts, task.class_names, is_able, strict=True)

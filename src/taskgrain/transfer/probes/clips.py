@@ -22,7 +22,7 @@ Labels = NDArray[np.int64]
 
 
 def one_hot(labels: Labels, num_classes: int) -> Floats:
-    """Mark the class of each clip: labels (S, N) in 0..K-1 to float64 (S, N, K) of 0 and 1."""
+    """Mark the class of each clip, labels (S, N) in 0..K-1, by float64 (S, N, K) of 0 and 1."""
     marked: Floats = np.eye(num_classes)[labels]
     return marked
 
@@ -35,7 +35,7 @@ def softmax(logits: Floats) -> Floats:
 
 
 def fewest_clips(labels: Labels, num_classes: int) -> Labels:
-    """Count the clips of the smallest class of each problem: labels (S, N) to int64 (S,)."""
+    """Count the clips of each problem's smallest class, int64 (S,), from labels (S, N)."""
     fewest: Labels = (labels[:, :, None] == np.arange(num_classes)).sum(axis=1).min(axis=1)
     return fewest
 
@@ -206,7 +206,7 @@ class RawClips:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """What standardises: (x - mean) / scale."""
+    """Shift and scale of each problem: (x - mean) / scale."""
 
     mean: Floats  # (1 or S, 1, D), or (1 or S, 1, 1, D) for features with steps
     scale: Floats  # likewise, positive

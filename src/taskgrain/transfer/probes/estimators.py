@@ -181,6 +181,6 @@ CLASSIFIERS: dict[ProbeName, Callable[[], ProbeClassifier]] = {
 
 
 def _num_steps(values: ArrayLike) -> int | None:
-    """Return T' of features (N, T', D); None for (N, D), and for what is no array of numbers."""
+    """Return T' of features (N, T', D); None for (N, D), and for anything but an array."""
     shape = getattr(values, "shape", None)
     return int(shape[1]) if shape is not None and len(shape) == 3 else None

@@ -162,12 +162,12 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
 
 
 def _inverse(lengths: Floats) -> Floats:
-    """Divide 1 by lengths; what has none keeps 0."""
+    """Divide 1 by lengths; a length of 0 stays 0."""
     return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
 def _directions(features: Floats) -> Floats:
-    """Scale features (..., D) to length 1; what has no length stays 0."""
+    """Scale features (..., D) to length 1; features of length 0 stay 0."""
     length = np.sqrt((features**2).sum(axis=-1, keepdims=True))
     directions: Floats = features / np.where(length > 0, length, 1.0)
     return directions

@@ -43,7 +43,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedNetworks:
-    """One trained network a problem."""
+    """A trained network for each problem."""
 
     form: Form
     weights: Mapping[str, Tensor]  # float32, (S, ...)

@@ -75,7 +75,7 @@ class Recurrent(NetworkProbe):
 
 
 class Attentive(NetworkProbe):
-    """Four learned questions that weigh the encoder's steps, then a layer.
+    """Four learned queries that weigh the encoder's steps, then a layer.
 
     Takes features (N, T', D); (N, D) count as one step. The width of what is pooled is a
     multiple of 4.

@@ -135,7 +135,7 @@ def choose(errors: Floats, labels: Labels, *, fixed: int, chosen_on: str) -> Cho
 
 
 def folds_of(labels: Labels) -> Labels:
-    """Deal each class's clips to the folds in turn: labels (N,) to folds int64 (N,) in 0..4.
+    """Deal each class's clips to the folds in turn: int64 (N,) in 0..4, from labels (N,).
 
     The first class begins with fold 0, the next where the one before stopped, so that folds
     differ by one clip at most.
