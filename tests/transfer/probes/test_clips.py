@@ -22,7 +22,7 @@ def clips_of(spread: float) -> tuple[RawClips, Scaling, NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6, 1e-8, 1e-10])
-@pytest.mark.parametrize("asked", ["all", "some"])
+@pytest.mark.parametrize("queries", ["all", "some"])
 def test_products_and_lengths_are_those_of_standardised_clips(spread: float, queries: str) -> None:
     clips, scaling, points = clips_of(spread)
     rows = None
