@@ -136,6 +136,8 @@ def _extract(
     records = [each for each in clips_read(inputs, name, seed) if each.clip_id in store]
     clip_ids = [record.clip_id for record in records]
     norm_clips = () if batch_norm == "source" else _norm_clips(inputs, name, seed)
+    # The header's fingerprint holds all that determines features: weights, sampling, clips in their
+    # order, clips of the norms. Equal fingerprints are equal features, whoever wrote them.
     outputs = _outputs(inputs, subject, name, clip_ids=clip_ids, norm_clips=norm_clips)
     if all(_is_there(path, header) for path, header in outputs.values()):
         return

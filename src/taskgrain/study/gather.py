@@ -107,6 +107,7 @@ def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
     family = endpoints(study)
     rows += _gain_rows(inputs, keys, family)
     rows += joint_rows(rows, family)
+    # Holm's correction and what the seeds could find come last: both need every row of the study.
     corrected = correct_endpoints(rows, family, unlearned=unlearned(rows))
     rows = [*corrected, *detectable_rows(rows, family)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))

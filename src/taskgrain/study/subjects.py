@@ -29,6 +29,9 @@ Encoded = Literal["source", "shuffled-time"] | EncoderControl
 Kind = Encoded | Literal["pixels", "motion-energy"] | Shortcut
 
 
+# Names of files and cells are joined from names of sources, seeds and read-outs. A source cannot
+# have a control's name (`check_subjects`), and no name has a dot, so that two subjects never share
+# a file.
 @dataclass(frozen=True, slots=True)
 class FeaturesKey:
     """Which features are extracted: of which source or control, and of which seed."""

@@ -61,6 +61,8 @@ def save_state(folder: Path, state: TrainingState) -> None:
         for path in (tensors, entries):
             with naming(path):
                 _flush(path)
+        # Four renames, after both new files are on the disk: the old JSON file and then its tensors
+        # become the pair before, and the new tensors and then their JSON file the latest pair.
         # Killed between any two of these lines, a JSON file still finds its tensors by digest.
         # A latest state that is not whole never takes the place of the one before it.
         latest = folder / TENSORS

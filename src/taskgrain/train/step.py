@@ -117,6 +117,7 @@ def train_step(
             gradient may overflow: the step is then left out, and the run stops only where
             that goes on however little the loss is scaled.
     """
+    # Seeded at every step, and not once: a resumed run has drawn nothing before this step.
     torch.manual_seed(derive_seed(options.seed, "step", step))
     captions = [as_learned(batch.caption, options.counts_padding) for batch in batches]
     parts = [

@@ -119,6 +119,7 @@ class _Questions:
 
     def answers_of(self, probes: Sequence[ProbeName]) -> dict[ProbeName, list[Answered]]:
         """Answer by each probe: an `Answered` for each of the problems."""
+        # A probe that fails on one block is not fitted on the next: it has no answers at all.
         collected = {probe: [_Collected() for _ in self._problems] for probe in probes}
         failed: dict[ProbeName, str] = {}
         block = self._num_at_once(probes)

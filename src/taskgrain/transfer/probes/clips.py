@@ -95,6 +95,12 @@ class Axes:
         )
 
 
+# Principal axes of N clips X (N, D) around their mean. With X = U S V', the axes V are eigenvectors
+# of X'X (D, D), and the coordinates are XV = US. Where there are fewer clips than features the
+# smaller XX' = U S^2 U' (N, N) gives the same: V = X'U / S, so that V is a mixture of the rows of
+# X, kept as the mixing U'/ S and never multiplied out. Both products have the same eigenvalues, the
+# energies. Energies below N * eps of the largest are rounding (X has at most N - 1 of them that are
+# not), and dividing by their roots would blow rounding up: such axes get energy 0 and weight 0.
 def principal_axes(mean: Floats, centred: Floats, *, gram: Floats | None) -> Axes:
     """Find the axes of each problem's features.
 

@@ -36,6 +36,17 @@ SUFFICIENT = 1e-4  # share of the fall that the slope promises
 ROUNDING = 1e-13  # relative: what may be lost to the sum's rounding
 
 
+# The algebra, of one problem. Row x_i has a 1 at its end, theta (K, R + 1) the intercepts in its
+# last column, P the identity without that column's entry. With p_i = softmax(theta x_i) and the
+# clip's weight w_i,
+#     value       theta P theta / 2 + C sum_i w_i (log sum_k exp(theta_k x_i) - theta_y x_i)
+#     gradient    P theta + C sum_i w_i (p_i - e_y) x_i'
+#     curvature times a direction d
+#                 P d + C sum_i w_i (p_i * c_i - p_i (p_i . c_i)) x_i'    with c_i = d x_i
+# so that a product with the second derivative costs two multiplications with the rows, and the
+# K (R + 1) square matrix is never made.
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SoftmaxProblems:
     """Regressions of the same shape: |w|^2 / 2 + C * (sum of the clips' cross-entropies, nats).
