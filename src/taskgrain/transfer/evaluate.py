@@ -187,8 +187,7 @@ def _answer(
     """Answer at one number of shots: for each labelling an `Answers` a probe, as planned."""
     draws = support_draws(task, num_shots=shots, num_draws=plan.num_draws, seed=plan.seed)
     usable, decoded = task.has_support, task.is_decoded
-    # Draws are of the whole pool, failed clips included, so that they do not depend on what could
-    # be decoded; features have rows for decoded clips alone.
+    # Draws index the whole pool, failed clips included; only decoded clips have features.
     row_of = np.cumsum(usable) - 1  # index in the pool -> row among those with features
     problems = [
         Problems(
