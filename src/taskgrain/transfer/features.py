@@ -89,6 +89,8 @@ def _refuse_not_finite(clip_ids: Sequence[str], features: NDArray[np.float32]) -
 
 def mean_over_steps(features: FeatureSet) -> FeatureSet:
     """Average the T' steps of (N, T', D) features; (N, D) stay as they are."""
+    if features.features.ndim == 2:
+        return features
     return replace(features, features=flat(features.features, joins_steps=False))
 
 
