@@ -12,8 +12,8 @@ from taskgrain.cli.main import main
 from taskgrain.config.load import load_study
 from taskgrain.labels.ssv2 import GROUP_OF
 from taskgrain.results import read_rows, select
+from taskgrain.study.checking import lay_out_study
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.run import lay_out_study
 from taskgrain.transfer.predictions import read_evaluation
 from tests.making import moving_square, row, write_annotations, write_video
 

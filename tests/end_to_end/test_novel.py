@@ -27,7 +27,7 @@ from taskgrain.study.networks import new_encoder
 from taskgrain.study.subjects import FeaturesKey, SubjectKey
 from taskgrain.study.testing import read_subject
 from taskgrain.study.trained_controls import random_task
-from taskgrain.train.calibrate import calibrate_batch_norm
+from taskgrain.transfer.extract import calibrate_batch_norm
 from taskgrain.transfer.features import read_features
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.probes import Standardiser

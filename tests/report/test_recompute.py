@@ -16,7 +16,7 @@ from taskgrain.report.variances import compare_components
 from taskgrain.results import COLUMNS, ResultRow
 from taskgrain.statistics.components import rotating_components
 from taskgrain.transfer.archive import write_arrays
-from taskgrain.transfer.task_rows import TaskGain, task_rows
+from taskgrain.transfer.sample_rows import TaskGain, task_rows
 
 NUM_TASKS, NUM_SEEDS = 16, 5
 SETTING = {"probe": "k-nn", "shots": 5, "readout": "lstm-mean"}

@@ -22,7 +22,7 @@ from taskgrain.study.alignment import (
     SOURCE_SEED,
     TARGET_SEED,
     Alignment,
-    Asked,
+    Question,
     SourceWorld,
     TargetWorld,
     align,
@@ -55,7 +55,7 @@ def targets() -> TargetWorld:
     return TargetWorld(SCENES)
 
 
-def asked(targets: TargetWorld, name: str) -> Asked:
+def question(targets: TargetWorld, name: str) -> Question:
     found = targets.of_tabletop(name, TASKS[name].classes)
     assert found is not None
     return found
@@ -146,7 +146,7 @@ def plain_alignment(source: str, name: str) -> float:
 def test_alignment_is_what_the_definitions_say_scene_by_scene(
     world: SourceWorld, targets: TargetWorld, source: str, name: str
 ) -> None:
-    found = align(world, asked(targets, name)).of[source]
+    found = align(world, question(targets, name)).of[source]
     assert found == pytest.approx(plain_alignment(source, name), abs=0.03)
 
 
@@ -213,7 +213,7 @@ def test_categories_that_the_source_holds_back_are_known_to_none() -> None:
     world = SourceWorld(3000, taxonomy_of(CATEGORIES), kept, LADDER)
     targets = TargetWorld(3000)
     assert "poking" not in world.shown(NO_CONDITION)["verb"]
-    found = align(world, asked(targets, "outcome-of-poking"))
+    found = align(world, question(targets, "outcome-of-poking"))
     assert set(found.of.values()) == {0.0}
 
 
@@ -243,12 +243,12 @@ def test_random_groups_are_left_out_since_they_are_the_seeds() -> None:
 def test_new_nouns_are_named_in_kind_by_captions_and_unnamed_by_categories(
     world: SourceWorld, targets: TargetWorld
 ) -> None:
-    found = align(world, asked(targets, "noun-new-of-eight"))
+    found = align(world, question(targets, "noun-new-of-eight"))
     assert not set(world.shown(NO_CONDITION)["noun"]) & set(HELD_BACK_NOUNS)
     assert max(found.of.values()) < 0.01
     assert found.kind("categories", "action-groups") == "unnamed"
     assert found.kind("captions-simplified", "categories") == "kind-named"
-    known = align(world, asked(targets, "noun-vessels"))
+    known = align(world, question(targets, "noun-vessels"))
     assert known.kind("captions-simplified", "categories") == "named"
     assert known.kind("categories", "action-groups") == "unnamed"
 
@@ -257,9 +257,9 @@ def test_kitchenware_asks_for_reality_which_is_shown_and_tools_which_are_not(
     world: SourceWorld, targets: TargetWorld
 ) -> None:
     motions = ("failing", "other", "pretending", "using")
-    motion = targets.asked(KITCHENWARE, "motion", motions)
-    tool = targets.asked(KITCHENWARE, "object", ("fork", "knife", "spoon", "tongs"))
-    whole = targets.asked(KITCHENWARE, None, KITCHEN_CATEGORIES)
+    motion = targets.question(KITCHENWARE, "motion", motions)
+    tool = targets.question(KITCHENWARE, "object", ("fork", "knife", "spoon", "tongs"))
+    whole = targets.question(KITCHENWARE, None, KITCHEN_CATEGORIES)
     assert motion is not None
     assert tool is not None
     assert whole is not None
@@ -277,18 +277,18 @@ def test_of_data_that_are_not_drawn_and_of_other_factors_nothing_is_known(
     targets: TargetWorld,
 ) -> None:
     own = Target(name="mine", root=Path("mine"))
-    assert targets.asked(own, None, ("a", "b")) is None
-    assert targets.asked(TABLETOP, "group", ("a", "b")) is None
-    assert targets.asked(KITCHENWARE, "variant", ("a", "b")) is None
+    assert targets.question(own, None, ("a", "b")) is None
+    assert targets.question(TABLETOP, "group", ("a", "b")) is None
+    assert targets.question(KITCHENWARE, "variant", ("a", "b")) is None
 
 
 def test_an_attribute_and_the_category_can_be_asked_for_by_hand(
     world: SourceWorld, targets: TargetWorld
 ) -> None:
-    size = targets.asked(TABLETOP, "size", ("big", "small"))
+    size = targets.question(TABLETOP, "size", ("big", "small"))
     assert size is not None
     assert align(world, size).of["captions-full"] == pytest.approx(1.0)
-    category = targets.asked(TABLETOP, None, CATEGORIES)
+    category = targets.question(TABLETOP, None, CATEGORIES)
     assert category is not None
     found = align(world, category)
     # Every two templates differ in an attribute that categories name.

@@ -14,8 +14,7 @@ from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.metrics.captions import CaptionCounts
 from taskgrain.metrics.references import ReferenceClip
 from taskgrain.study.caption_scores import CaptionScores, SpokenTruth, blind
-from taskgrain.study.score_rows import Score
-from taskgrain.study.sources import captions_in
+from taskgrain.study.sources import Score, captions_in
 from taskgrain.tools.score.scoring import score_clips
 from tests.making import row, write_annotations
 

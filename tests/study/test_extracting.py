@@ -21,7 +21,7 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import shape_of
 from taskgrain.study.subjects import FeaturesKey, SubjectKey, extractions, subjects
 from taskgrain.study.testing import read_subject
-from taskgrain.train.calibrate import calibrate_batch_norm
+from taskgrain.transfer.extract import calibrate_batch_norm
 from taskgrain.transfer.features import read_features
 from tests.making import moving_square, row, write_annotations, write_video
 

@@ -15,19 +15,25 @@ from taskgrain.errors import ConfigError
 from taskgrain.models.build import COMPACT_DECODER, PAPER_DECODER, build_encoder, paper_widths
 from taskgrain.models.encoder import TwoChannelEncoder
 from taskgrain.predict import ModelDescription
+from taskgrain.study import networks
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import (
+    EXTRACT_SECONDS,
+    PASS_SECONDS,
     check_networks,
     decoder_shape_of,
+    extract_seconds,
     make_networks_ready,
     missing_weights,
     new_encoder,
     new_model,
+    pass_seconds,
     shape_of,
 )
 from taskgrain.study.run import run_study
 from taskgrain.study.sources import source_task
+from taskgrain.study.subjects import FeaturesKey
 from tests.making import PULL, PUSH, row, write_annotations
 from tests.networks import compact_shape, paper_shape
 
@@ -248,3 +254,53 @@ def test_an_encoder_of_ones_own_beside_a_named_one_is_refused(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="'wide' wants the encoder 'other', but run_study"):
         run_study(study, tmp_path / "run", encoder=lambda seed: nn.Identity())
     assert not (tmp_path / "run").exists()
+
+
+IMAGE = "encoders={image={network='torchvision', model='resnet18', weights='random'}}"
+SOURCES = "sources=['categories', {name='image', classify='group', encoder='image'}]"
+
+
+def inputs_with(*changes: str) -> Inputs:
+    study = load_study("quick", [IMAGE, SOURCES, "primary.versus=image", *changes])
+    return Inputs(study, RunFolder(Path("run")), {}, None, "cpu", "fp32")
+
+
+def test_the_compact_encoder_is_not_counted_to_know_its_pace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(networks, "_forward_gflops", None)
+    inputs = inputs_with("encoder.spatial_widths=[4, 6]", "video.height=32")
+    assert pass_seconds(inputs, "categories") == pass_seconds(inputs, None) == PASS_SECONDS
+    assert extract_seconds(inputs, FeaturesKey("source", "categories", 0)) == EXTRACT_SECONDS
+
+
+def test_what_the_compact_encoder_takes_is_what_its_count_says() -> None:
+    study = inputs_with().study
+    assert networks._forward_gflops(study.encoder, study.video) == pytest.approx(
+        networks.COMPACT_GFLOPS, rel=0.02
+    )
+
+
+@pytest.mark.slow
+def test_filters_of_one_channel_are_reckoned_with_by_their_own_pace() -> None:
+    """The ImageNet network took .8 s for 16 frames, a tenth of its arithmetic's usual networks."""
+    light = "encoders={light={network='imagenet', model='efficientnet-lite0', weights='random'}}"
+    sources = "sources=['categories', {name='light', encoder='light'}]"
+    inputs = inputs_with(light, sources, "primary.versus=light")
+    seconds = extract_seconds(inputs, FeaturesKey("source", "light", 0))
+    assert seconds == pytest.approx(0.8, rel=0.1)
+
+
+@pytest.mark.slow
+def test_a_larger_encoder_or_clip_takes_longer_and_controls_without_one_do_not() -> None:
+    inputs = inputs_with("video.num_frames=4")
+    image = pass_seconds(inputs, "image")
+    assert image > 20 * PASS_SECONDS
+    # 1.81 billion products of ResNet-18 at 224 x 224 (the publishers' count), four frames.
+    gflops = (image - PASS_SECONDS) * networks.PASS_GFLOPS_PER_SECOND + networks.COMPACT_GFLOPS
+    assert gflops == pytest.approx(4 * 2 * 1.81, rel=0.02)
+    assert extract_seconds(inputs, FeaturesKey("source", "image")) > 20 * EXTRACT_SECONDS
+    assert extract_seconds(inputs, FeaturesKey("pixels")) == EXTRACT_SECONDS
+    large = inputs_with("encoder.spatial_widths=[64, 96, 192, 256]")
+    assert pass_seconds(large, "categories") > PASS_SECONDS
+    assert extract_seconds(large, FeaturesKey("random-encoder", None, 0)) > EXTRACT_SECONDS

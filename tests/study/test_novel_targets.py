@@ -14,10 +14,10 @@ from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.manifest import Split
 from taskgrain.errors import ConfigError, TaskgrainError
+from taskgrain.study.checking import lay_out_study
 from taskgrain.study.datasets import SOURCE, lay_out, shards
 from taskgrain.study.folder import RunFolder, claim
 from taskgrain.study.leaks import refuse_leaks
-from taskgrain.study.run import lay_out_study
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.targets import clips_asked, refuse_seen, rotates, target_tasks, task_seeds
 from tests.making import row, write_annotations

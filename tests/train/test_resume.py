@@ -209,7 +209,7 @@ def test_steps_of_several_batches_are_fewer(tmp_path: Path) -> None:
         ({"step": 2.5}, "step: found 2.5; expected a whole number"),
         ({"best_score": "high"}, 'best_score: found "high"; expected a number'),
         ({"sums": {"num_clips": 4}}, "sums.classification_nats: is missing"),
-        ({"settings": None}, "does not say its settings"),
+        ({"settings": None}, "has no settings"),
     ],
 )
 def test_a_state_whose_entries_do_not_fit_is_refused_by_name(

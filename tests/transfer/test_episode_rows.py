@@ -119,7 +119,7 @@ def test_what_cannot_be_paired_is_refused() -> None:
     with pytest.raises(ResultError, match="source 'groups' has not been evaluated"):
         rows(*FINE)
     fewer = with_answers(COARSE[0], predicted_of(COARSE[0])[:9])
-    with pytest.raises(ValueError, match="were not asked as many episodes"):
+    with pytest.raises(ValueError, match="did not answer as many episodes"):
         rows(FINE[0], fewer)
 
 

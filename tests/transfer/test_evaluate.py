@@ -9,7 +9,7 @@ from taskgrain.errors import ConfigError, ResultError
 from taskgrain.results import Shots
 from taskgrain.statistics.alarm import is_alarm, permuted_label_interval
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_permuted
+from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.probes import CLASSIFIERS, ProbeName, Standardiser
@@ -139,7 +139,7 @@ def test_the_same_evaluation_has_the_same_bits(task: TargetTask) -> None:
 
 def test_permuted_labels_give_chance_whatever_the_features(task: TargetTask) -> None:
     plan = ProbePlan(probes=BOTH, shots=(1, 5), num_draws=100, seed=1)
-    evaluation = evaluate_permuted(subject_of(task, gap=5), task, plan=plan)
+    evaluation = evaluate(subject_of(task, gap=5), task, plan=plan, labelling="permuted")
     assert evaluation.subject.control == "permuted-labels"
     assert len(evaluation.answers) == 4
     for answers in evaluation.answers:
@@ -161,7 +161,7 @@ def test_an_evaluation_that_sees_the_true_labels_raises_the_alarm(task: TargetTa
 
 
 def test_the_whole_pool_has_no_permuted_control(task: TargetTask) -> None:
-    evaluation = evaluate_permuted(subject_of(task, gap=1), task, plan=PLAN)
+    evaluation = evaluate(subject_of(task, gap=1), task, plan=PLAN, labelling="permuted")
     assert {answers.shots for answers in evaluation.answers} == {1, 5}
 
 

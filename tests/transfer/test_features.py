@@ -12,12 +12,12 @@ from hypothesis.extra import numpy as hnp
 from taskgrain.errors import ResultError
 from taskgrain.names import Readout
 from taskgrain.transfer.archive import Parts, extract_in_parts, write_arrays
-from taskgrain.transfer.evaluate import flat
 from taskgrain.transfer.features import (
     PLACE_OF,
     FeatureSet,
     file_sha256,
     fingerprint,
+    flat,
     joins_steps,
     mean_over_steps,
     read_features,

@@ -97,6 +97,21 @@ def test_the_value_is_the_gain_on_one_target_minus_the_gain_on_the_other(
     assert (over.low_90, over.high_90) == pytest.approx(tuple(t.confidence_interval(0.9)))
 
 
+def test_a_gain_may_be_as_large_as_two() -> None:
+    def answered(source: str, target: str, *, is_right: bool) -> Evaluation:
+        one = evaluation_of(source, 0, target)
+        predicted = (LABELS[None] if is_right else (LABELS[None] + 1) % 4).astype(np.int16)
+        return replace(one, answers=(replace(one.answers[0], held=predicted),))
+
+    near = [answered("coarse", "near", is_right=False), answered("fine", "near", is_right=True)]
+    far = [answered("coarse", "far", is_right=True), answered("fine", "far", is_right=False)]
+    bootstrap_of = partial(ClipBootstrap, seed=0)
+    (row,) = gain_rows(
+        near, far, ENDPOINT, study="made", are_pairs=False, bootstrap_of=bootstrap_of
+    )
+    assert row.value == pytest.approx(2.0)
+
+
 def test_the_test_pairs_the_seeds_of_the_targets() -> None:
     near, far = made(4, "near"), made(4, "far")
     turned = [*reversed(far[:4]), *reversed(far[4:])]  # the seeds in another order

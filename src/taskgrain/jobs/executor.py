@@ -34,6 +34,15 @@ from taskgrain.jobs.starting import (
     starting_workers,
 )
 
+# Three ways in which work ends early, and what must hold in each:
+#
+# - Ctrl-C, or SIGTERM from a scheduler, reaches the main process: it sets an event, and each cell
+#   raises StoppedError at its next safe point, having saved what it can resume from. SIGTERM may
+#   reach the workers too, which take it as the same wish.
+# - A worker dies (memory, a crash): the pool is broken, the others stop, and the error
+#   names the cells that were being computed.
+# - The main process is killed: each worker watches its parent and ends itself, so that a resumed
+#   run never meets an old writer.
 POLL_SECONDS = 0.2
 
 
@@ -72,7 +81,7 @@ class Cell:
 
 
 class Monitor(Protocol):
-    """What watches a run."""
+    """The watcher of a run: a progress bar, or a test."""
 
     def started(self, cell: Cell) -> None:
         """React to a cell that begins."""
@@ -197,7 +206,7 @@ class _Schedule:
         try:
             seconds, facts = future.result()
         except TaskgrainError as error:
-            raise error from None  # it says what to do: the worker's traceback is left out
+            raise error from None  # its message says what to do: no traceback of the worker
         cell = self._running.pop(future)
         self._done.add(cell.name)
         self._monitor.finished(cell, seconds, facts)
@@ -227,11 +236,11 @@ class _ProcessWorker:
             raise StoppedError
 
     def stopping(self) -> bool:
-        return _told_to_end or (_stop is not None and _stop.is_set())
+        return _is_to_end or (_stop is not None and _stop.is_set())
 
 
 _for_ever = ExitStack()  # of what a worker holds as long as it lives
-_told_to_end = False
+_is_to_end = False
 _is_busy = False
 _stop: Event | None = None
 _news: multiprocessing.Queue[News] | None = None
@@ -252,8 +261,8 @@ def _begin_worker(
 
 
 def _heed_term(number: int, frame: FrameType | None) -> None:
-    global _told_to_end  # an event must not be set inside a signal: its lock may be held
-    _told_to_end = True
+    global _is_to_end  # an event must not be set inside a signal: its lock may be held
+    _is_to_end = True
     threading.Thread(target=_leave_when_idle, daemon=True).start()
 
 
@@ -299,7 +308,7 @@ def _run_cell(name: str, pickled: bytes) -> tuple[float, Facts]:
 
 
 def _unpickled(name: str, pickled: bytes) -> Cell:
-    """Rebuild a cell, for which the modules of all that it is made of are imported.
+    """Rebuild a cell; the modules of its parts are imported.
 
     Raises:
         RunError: if one of them cannot be.

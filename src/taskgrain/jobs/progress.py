@@ -23,7 +23,7 @@ class Reporter:
     """Shows the progress of cells, and writes timings.jsonl."""
 
     def __init__(self, cells: Sequence[Cell], timings: Path, *, quiet: bool) -> None:
-        """Begin with what is done already."""
+        """Begin with the cells that are not done."""
         self._timings = timings
         self._left = {cell.name: cell.cost for cell in cells if not cell.is_done}
         self._total = sum(self._left.values())

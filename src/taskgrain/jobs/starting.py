@@ -30,7 +30,7 @@ BEGAN_AGAIN = 87  # exit code of a worker in which the main program began the wo
 
 @contextmanager
 def starting_workers() -> Iterator[None]:
-    """Prepare this process for starting workers, as long as they are to be started.
+    """Prepare this process for starting workers inside the block.
 
     A main program whose file workers cannot read (standard input, a pipe) is not run again.
 
@@ -164,7 +164,7 @@ def _main_problem(name: str) -> str | None:
 
 
 def _is_run_again() -> bool:
-    """Whether workers run the file of the main program; multiprocessing decides it likewise."""
+    """Whether workers run the main program's file; multiprocessing decides in the same way."""
     main = sys.modules["__main__"]
     spec = getattr(main, "__spec__", None)
     if spec is not None:

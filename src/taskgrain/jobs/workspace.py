@@ -63,12 +63,12 @@ def claim(folder: Path, mark: Path, text: str, *, work: str, more: str = "") -> 
     Args:
         folder: need not be there.
         mark: path of the mark below the folder.
-        text: what the mark says of this work, all that its files depend on.
+        text: of the mark: all that the files of this work depend on.
         work: name of the work in messages, with its article: "an import".
         more: what else can be done about other files; see `refuse_others`.
 
     Raises:
-        RunError: if the mark says another text, or the folder holds other files and no mark.
+        RunError: if the mark holds another text, or the folder holds other files and no mark.
     """
     path = folder / mark
     if path.is_file():

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from taskgrain.config.settings import Study
 from taskgrain.errors import ResultError
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, SubjectFeatures, flat
+from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, SubjectFeatures
+from taskgrain.transfer.features import flat
 from taskgrain.transfer.probes import PROBES
 from taskgrain.transfer.task import TargetTask, support_draws
 
@@ -96,7 +97,7 @@ def _subject_and_task(
     from taskgrain.study.datasets import lay_out
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
-    from taskgrain.study.seal import after_opening, read_seal
+    from taskgrain.study.provenance import after_opening, read_seal
     from taskgrain.study.subjects import FeaturesKey, SubjectKey
     from taskgrain.study.targets import clips_asked, target_tasks
     from taskgrain.study.testing import read_subject

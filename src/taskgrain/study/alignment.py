@@ -1,4 +1,4 @@
-"""How much a source's labels say of what a target asks, where the worlds are known.
+"""How much a source's labels tell about a target's tasks, where the worlds are known.
 
 Computed from records of undrawn scenes, never judged (docs/protocol.md, "Alignment").
 
@@ -46,16 +46,16 @@ NO_CONDITION: Given = {}
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a task asks: its classes, and the condition on scenes that it is asked of."""
+class Question:
+    """A task as scenes see it: its classes, and the condition that a scene has to meet."""
 
     classes: Sequence[ClassShares]
-    given: Given
-    attribute: str  # "category" where it is none
+    condition: Given  # that scenes have to meet
+    attribute: str  # or "category"
 
 
 class SourceWorld:
-    """Scenes of the source, and what each source says of them."""
+    """Scenes of the source's world, and each source's labels of them."""
 
     def __init__(
         self, scenes: int, taxonomy: Taxonomy, categories: Sequence[str], sources: Iterable[Source]
@@ -63,7 +63,7 @@ class SourceWorld:
         """Draw the records.
 
         Args:
-            scenes: how many; the protocol asks for 100,000 or more.
+            scenes: how many; the protocol wants 100,000 or more.
             taxonomy: what categories are called at each level.
             categories: those that the source draws, templates without brackets.
             sources: whose labels are looked at; those that learn nothing are left out, and those
@@ -81,12 +81,12 @@ class SourceWorld:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources that say something of a clip."""
+        """The sources that have a label for a clip."""
         return tuple(self._slots)
 
-    def shown(self, given: Given) -> dict[str, tuple[str, ...]]:
+    def shown(self, condition: Given) -> dict[str, tuple[str, ...]]:
         """List the values of each factor that the source shows where a condition is met."""
-        met = self.population.meeting(given)
+        met = self.population.meeting(condition)
         return {
             name: tuple(
                 ATTRIBUTES[name].values[code] for code in np.unique(codes[met]) if code != ABSENT
@@ -94,16 +94,16 @@ class SourceWorld:
             for name, codes in self.population.attributes.items()
         }
 
-    def known(self, source: str, factor: str, given: Given) -> float:
+    def known(self, source: str, factor: str, condition: Given) -> float:
         """Compute what a source's label knows of a factor, of scenes that meet a condition.
 
         Where the label has several slots, the one that knows most counts: a whole caption is nearly
-        unique, and seems to know whatever one asks.
+        unique, and would seem to know every factor.
         """
-        key = (source, factor, json.dumps(given, sort_keys=True))
+        key = (source, factor, json.dumps(condition, sort_keys=True))
         if key not in self._known:
             values = self.population.attributes[factor]
-            has = self.population.meeting(given) & (values != ABSENT)
+            has = self.population.meeting(condition) & (values != ABSENT)
             self._known[key] = max(
                 _share_known(labels, values, has) for labels in self._slots[source]
             )
@@ -118,10 +118,10 @@ def _share_known(labels: Codes, values: Codes, has: np.ndarray) -> float:
 
 
 def label_slots(source: Source, taxonomy: Taxonomy, population: Population) -> list[Codes]:
-    """Write what a source says of each scene, slot by slot: (N,) codes each.
+    """Write a source's label of each scene, slot by slot: (N,) codes each.
 
     Of a level its names; of a caption its template, then the noun, the colour and the size of what
-    the first placeholder names, as far as the form says them. ABSENT where a level leaves the
+    the first placeholder names, as far as the form has them. ABSENT where a level leaves the
     category out.
     """
     slots: list[Codes] = []
@@ -167,7 +167,7 @@ def counted_classes(population: Population, codes: Codes, number: int) -> list[C
 
 
 class TargetWorld:
-    """What the tasks of drawn targets ask; scenes are drawn where they are first needed."""
+    """The questions of drawn targets' tasks; scenes are drawn when they are first needed."""
 
     def __init__(self, scenes: int) -> None:
         """Take the number of undrawn scenes of the tabletop's target."""
@@ -183,8 +183,10 @@ class TargetWorld:
             )
         return self._population
 
-    def asked(self, target: Target, factor: str | None, class_names: Sequence[str]) -> Asked | None:
-        """Find what a task of a target asks; None where that is not known.
+    def question(
+        self, target: Target, factor: str | None, class_names: Sequence[str]
+    ) -> Question | None:
+        """Find the question of a target's task; None where it is not known.
 
         Args:
             target: its settings; only drawn ones are known.
@@ -197,8 +199,8 @@ class TargetWorld:
             return self.of_tabletop(factor, class_names)
         return _of_kitchen(factor, class_names)
 
-    def of_tabletop(self, factor: str | None, class_names: Sequence[str]) -> Asked | None:
-        """Find what a task of the tabletop asks: categories, an attribute or a declared task."""
+    def of_tabletop(self, factor: str | None, class_names: Sequence[str]) -> Question | None:
+        """Find the question of a tabletop task: categories, an attribute or a declared task."""
         population = self.population
         if factor in (None, "motion"):
             return _templates(population, class_names)
@@ -210,11 +212,11 @@ class TargetWorld:
         else:
             return None
         classes = counted_classes(population, population.classes(task), len(task.classes))
-        return Asked(classes, task.given, task.attribute)
+        return Question(classes, task.given, task.attribute)
 
 
-def of_held_out(scenes: int, class_names: Sequence[str]) -> Asked:
-    """Find what held-out categories of the source ask: its own scenes, of these templates.
+def of_held_out(scenes: int, class_names: Sequence[str]) -> Question:
+    """Find the question of held-out categories: the source's own scenes of these templates.
 
     Args:
         scenes: how many to draw.
@@ -226,32 +228,32 @@ def of_held_out(scenes: int, class_names: Sequence[str]) -> Asked:
     return _templates(population, class_names)
 
 
-def _templates(population: Population, class_names: Sequence[str]) -> Asked:
+def _templates(population: Population, class_names: Sequence[str]) -> Question:
     """Build the task of telling which of these templates a scene is of."""
     of_template = np.full(len(CATEGORIES), ABSENT, np.int16)
     for code, name in enumerate(class_names):
         of_template[CATEGORIES.index(name)] = code
     codes = of_template[population.templates]
     classes = counted_classes(population, codes, len(class_names))
-    return Asked(classes, NO_CONDITION, "category")
+    return Question(classes, NO_CONDITION, "category")
 
 
-def _of_kitchen(factor: str | None, class_names: Sequence[str]) -> Asked | None:
-    """Find what kitchenware asks; its categories say all that is known of their scenes."""
+def _of_kitchen(factor: str | None, class_names: Sequence[str]) -> Question | None:
+    """Find the question of a kitchenware task; its categories hold all that is known of scenes."""
     if factor not in (None, "motion", "object"):
         return None
-    said = {name: kitchen_attributes(name) for name in KITCHEN_CATEGORIES}
+    attributes_of = {name: kitchen_attributes(name) for name in KITCHEN_CATEGORIES}
     attribute = {None: "category", "motion": "reality", "object": "noun"}[factor]
     classes = []
     for name in class_names:
         if factor is None:
-            values = said[name]
+            values = attributes_of[name]
         else:
             place = 0 if factor == "motion" else 1
             categories = [each for each, held in KITCHEN_MEANINGS.items() if held[place] == name]
-            values = {attribute: said[categories[0]][attribute]}
+            values = {attribute: attributes_of[categories[0]][attribute]}
         classes.append(ClassShares({key: {value: 1.0} for key, value in values.items()}))
-    return Asked(classes, NO_CONDITION, attribute)
+    return Question(classes, NO_CONDITION, attribute)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,15 +276,15 @@ class Alignment:
         return kind_of(self.gain(source, versus), self.gain_if_shown(source, versus))
 
 
-def align(world: SourceWorld, asked: Asked) -> Alignment:
+def align(world: SourceWorld, question: Question) -> Alignment:
     """Compute the alignment of every source with a task."""
-    everywhere = distances(asked.classes, FACTORS, None)
-    where_shown = distances(asked.classes, FACTORS, world.shown(asked.given))
+    everywhere = distances(question.classes, FACTORS, None)
+    where_shown = distances(question.classes, FACTORS, world.shown(question.condition))
     differs = [bool(column.any()) for column in everywhere.T]
     found: list[dict[str, float]] = [{}, {}]
     for source in world.sources:
         known = [
-            world.known(source, factor, asked.given) if differs[column] else 0.0
+            world.known(source, factor, question.condition) if differs[column] else 0.0
             for column, factor in enumerate(FACTORS)
         ]
         for apart, held in zip((where_shown, everywhere), found, strict=True):
@@ -290,9 +292,9 @@ def align(world: SourceWorld, asked: Asked) -> Alignment:
     return Alignment(*found)
 
 
-def align_with_each(worlds: Sequence[SourceWorld], asked: Asked) -> Alignment:
+def align_with_each(worlds: Sequence[SourceWorld], question: Question) -> Alignment:
     """Compute the mean alignment of every source with a task over worlds, one a seed."""
-    found = [align(world, asked) for world in worlds]
+    found = [align(world, question) for world in worlds]
     of, if_shown = (
         {source: fmean(values[source] for values in each) for source in each[0]}
         for each in ([one.of for one in found], [one.if_shown for one in found])
@@ -318,7 +320,7 @@ def draw_tasks(kinds: Mapping[str, Kind], number: int, *, seed: int) -> tuple[st
     """
     if number > len(kinds):
         raise ConfigError(
-            f"targets: tasks = {number}, but {len(kinds)} tasks are declared; ask for fewer"
+            f"targets: tasks = {number}, but {len(kinds)} tasks are declared; choose fewer"
         )
     draws = Draws("tasks", seed)
     strata = {

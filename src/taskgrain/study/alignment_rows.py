@@ -35,7 +35,7 @@ TASK_SECONDS = 0.15  # to compare the classes of a task
 
 
 def computes_alignment(inputs: Inputs) -> bool:
-    """Whether the study asks for alignment, and its source is a world whose factors are known."""
+    """Whether the study computes alignment, and its source is a world whose factors are known."""
     return bool(inputs.study.alignment) and inputs.datasets[SOURCE].world is not None
 
 
@@ -64,10 +64,10 @@ def task_draw_of(target: Target) -> TaskDraw:
 
 
 def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, str]]) -> None:
-    """Draw the tasks of the targets that ask for some; write the alignment of every task.
+    """Draw the tasks of the targets that draw some; write the alignment of every task.
 
     Args:
-        worker: which is told of the progress.
+        worker: gets the progress.
         inputs: the study.
         pairs: source and versus of each difference that the study reports.
     """
@@ -87,15 +87,15 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
             continue
         for task in tasks_of(inputs, target, None):
             _, _, factor = task.name.partition("/")
-            asked = targets.asked(target, factor or None, task.class_names)
-            if asked is not None:
-                rows += _rows(study.name, task, align_with_each(worlds, asked), pairs)
+            question = targets.question(target, factor or None, task.class_names)
+            if question is not None:
+                rows += _rows(study.name, task, align_with_each(worlds, question), pairs)
             worker.advance(len(worlds) * TASK_SECONDS)
     write_rows(inputs.folder.rows(ALIGNMENT_FILE), rows)
 
 
 def _world_of(inputs: Inputs, seed: int) -> SourceWorld:
-    """Draw scenes of the categories that a seed learns, with what each source says of them."""
+    """Draw scenes of the categories that a seed learns, with each source's labels of them."""
     learned = inputs.clips(seed).learned
     training = learned.split(Split.TRAIN)
     categories = sorted({strip_brackets(record.category) for record in training})
@@ -120,7 +120,7 @@ def _of_rotating(
         found: list[ResultRow] = []
         for task in tasks_of(inputs, target, seed):
             if "/" in task.name and task.name.rpartition("/")[2] in target.factors:
-                continue  # a factor of these clips, which the categories do not tell
+                continue  # a factor of these clips, which the categories do not determine
             classes = [strip_brackets(name) for name in task.class_names]
             found += _rows(study.name, task, align(world, of_held_out(scenes, classes)), pairs)
             worker.advance(scenes * SCENE_SECONDS)
@@ -132,7 +132,7 @@ def _mean_of_seeds(of_seeds: Sequence[Sequence[ResultRow]]) -> list[ResultRow]:
     """Average rows over the seeds that have them, without an interval: labels are no sample.
 
     Args:
-        of_seeds: of each seed, rows that are told apart by target, source, versus and metric.
+        of_seeds: of each seed, rows that differ by target, source, versus and metric.
     """
     groups: dict[tuple[str | None, ...], list[ResultRow]] = {}
     for row in (row for rows in of_seeds for row in rows):
@@ -158,9 +158,9 @@ def _drawn(
     category = tasks_of(inputs, target, None)[0]
     kinds = {}
     for name in possible_tasks(category, dataset.manifest(), inputs.study.transfer):
-        asked = targets.of_tabletop(name, TASKS[name].classes)
-        assert asked is not None, name
-        kinds[name] = align_with_each(worlds, asked).kind(primary.source, primary.versus)
+        question = targets.of_tabletop(name, TASKS[name].classes)
+        assert question is not None, name
+        kinds[name] = align_with_each(worlds, question).kind(primary.source, primary.versus)
     draw = task_draw_of(target)
     return draw_tasks(kinds, draw.number, seed=draw.seed)
 

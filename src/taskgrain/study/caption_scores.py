@@ -1,7 +1,7 @@
-"""What a source's captions are worth: by what should have been said, and by what sees no clip.
+"""How good a source's captions are, beside captions that were written without seeing the clips.
 
-What was said is read word by word and by its meaning, against the annotation. Floors stand beside
-it: what would score as much without seeing the clips.
+Captions are compared with the annotation word by word, and by what they mean: template and objects.
+Floors are scored in the same way.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ from taskgrain.metrics.tally import Tally, clip_intervals
 from taskgrain.names import Control
 from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.proportion import proportion_interval
-from taskgrain.study.score_rows import Score
-from taskgrain.study.sources import captions_in
+from taskgrain.study.sources import Score, captions_in
 
-MAX_WORDS = MAX_TOKENS - 1  # of what a decoder can say
+MAX_WORDS = MAX_TOKENS - 1  # that a decoder can generate
 
 COARSER_FORMS: dict[CaptionForm, tuple[CaptionForm, ...]] = {
     "full": ("simplified", "simplified-head-noun", "template"),
@@ -49,13 +48,13 @@ COARSER_FORMS: dict[CaptionForm, tuple[CaptionForm, ...]] = {
 
 
 class SpokenTruth:
-    """What a decoder should have said of clips, cut where it must stop (`Vocabulary.encode`).
+    """The captions that a decoder should generate, cut where it must stop (`Vocabulary.encode`).
 
-    The true template and objects are those of the annotation; only what was said is parsed.
+    The true template and objects are those of the annotation; only generated captions are parsed.
     """
 
     def __init__(self, form: CaptionForm, manifest: Manifest, words: Words = "taskgrain") -> None:
-        """Learn the templates of a dataset, whose captions are said in a form and by a rule."""
+        """Collect the templates of a dataset; a form and a rule turn its captions into words."""
         self._form: CaptionForm = form
         self._rule: Words = words
         training = Counter(self._template(record) for record in manifest.split(Split.TRAIN))
@@ -66,54 +65,55 @@ class SpokenTruth:
             one_word_each=self._form != "full",
         )
 
-    def count(self, said: Sequence[str], records: Sequence[ClipRecord]) -> list[CaptionCounts]:
-        """Count what was said of some clips, one caption each; any of a clip's own is right."""
+    def count(self, generated: Sequence[str], records: Sequence[ClipRecord]) -> list[CaptionCounts]:
+        """Compare generated captions, one a clip, with the clips' own; any of these is right."""
         true = [self.captions(record) for record in records]
         meant = [self._meaning(record) for record in records]
-        return count_clips(said, true, parse=self._parser.parse, meant=meant)
+        return count_clips(generated, true, parse=self._parser.parse, meant=meant)
 
     def captions(self, record: ClipRecord) -> tuple[str, ...]:
         """Return the captions that count as right for a clip, in the words of a decoder."""
-        return tuple(map(self.as_said, captions_in(self._form, record)))
+        return tuple(map(self.as_generated, captions_in(self._form, record)))
 
-    def as_said(self, caption: str) -> str:
+    def as_generated(self, caption: str) -> str:
         """Write a caption in the words of a decoder, lower case, cut where it must stop."""
         return " ".join(words_as(self._rule, caption)[:MAX_WORDS]).lower()
 
-    def read(self, said: str) -> ParsedCaption | None:
-        """Read what a decoder said; None where no template fits."""
-        return self._parser.parse(said)
+    def read(self, generated: str) -> ParsedCaption | None:
+        """Parse a generated caption; None where no template fits."""
+        return self._parser.parse(generated)
 
     def is_right_at(
-        self, form: CaptionForm, said: Sequence[str], records: Sequence[ClipRecord]
+        self, form: CaptionForm, generated: Sequence[str], records: Sequence[ClipRecord]
     ) -> list[bool]:
         """Find which captions are right in a coarser form, once both sides are written in it.
 
-        So sources of unlike grain are compared: the truth is what a source of that form has to
-        say. Objects are simplified by one rule on both sides. What fits no template stays as it is.
+        This compares sources of different grain: the truth is the caption that a source of that
+        form has to generate. One rule simplifies the objects on both sides. A caption that fits no
+        template stays as it is.
 
         Args:
             form: one of `COARSER_FORMS` of the truth's own.
-            said: one caption a clip.
+            generated: one caption a clip.
             records: the clips.
         """
         return [
             self._is_right_at(form, caption, record)
-            for caption, record in zip(said, records, strict=True)
+            for caption, record in zip(generated, records, strict=True)
         ]
 
-    def _is_right_at(self, form: CaptionForm, said: str, record: ClipRecord) -> bool:
-        words, own = spoken_words(said), self.captions(record)
+    def _is_right_at(self, form: CaptionForm, generated: str, record: ClipRecord) -> bool:
+        words, own = spoken_words(generated), self.captions(record)
         if words in map(spoken_words, own):
             return True
-        said_so = {words, self._written(self.read(said), words, form)}
+        forms_of_it = {words, self._written(self.read(generated), words, form)}
         right = {self._written(self._parser.parse(each), words_of(each), form) for each in own[1:]}
         if not is_free(record.template, record.caption):
-            # Not read from the caption, which may be cut; templates that say the same are one.
+            # Not read from the caption, which may be cut; templates of equal meaning are one.
             template = self._parser.meaning(self._template(record), ()).template
             objects = list(map(self._in_words, record.placeholders))
             right.add(_words_of(template, objects, form))
-        return not right.isdisjoint(said_so)
+        return not right.isdisjoint(forms_of_it)
 
     def _written(
         self, meaning: ParsedCaption | None, words: tuple[str, ...], form: CaptionForm
@@ -152,7 +152,7 @@ COUNTED = (
     *("exact-match", "template-accuracy", "object-accuracy", "noun-accuracy", "modifier-accuracy"),
     *("direction-errors", "length-ratio"),
 )
-"""Of the scores that are counted word by word; unknown-rate is told of the truth instead."""
+"""The scores that are counted word by word, but unknown-rate, which is a fact of the truth."""
 FLOORS: tuple[Control, ...] = ("commonest-word", "commonest-caption", "same-category")
 SEED = 0  # of resamples, random captions and the order of the blind: for all sources the same
 
@@ -167,7 +167,7 @@ class CaptionScores:
         records: Sequence[ClipRecord],
         words: Words = "taskgrain",
     ) -> None:
-        """Take the clips that captions are said of, in their order, and how they become words."""
+        """Take the clips that captions are generated of, in their order, and the rule of words."""
         self._form: CaptionForm = form
         self._manifest = manifest
         self._records = records
@@ -176,16 +176,16 @@ class CaptionScores:
         self._references = [[self._split(c) for c in captions_in(form, r)] for r in records]
 
     def of_source(
-        self, said: Sequence[str], is_decoded: Sequence[bool], forms: Sequence[CaptionForm]
+        self, generated: Sequence[str], is_decoded: Sequence[bool], forms: Sequence[CaptionForm]
     ) -> list[Score]:
-        """Score what a source said, at its own form, at coarser ones, and beside the floors.
+        """Score a source's captions at its own form, at coarser ones, and beside the floors.
 
         Args:
-            said: one caption a clip; empty where the clip could not be decoded.
-            is_decoded: of which clips something could be said.
-            forms: in which sources of the study speak; those that are coarser are scored too.
+            generated: one caption a clip; empty where the clip could not be decoded.
+            is_decoded: which clips could be decoded.
+            forms: of the captions of the study's sources; coarser ones are scored too.
         """
-        tallies = self.tallies(said)
+        tallies = self.tallies(generated)
         judged = "exact-match" if self._is_free else "template-accuracy"
         intervals = {**clip_intervals(tallies, seed=SEED), judged: _proportion(tallies[judged])}
         counted = {"direction-errors": self._directed()}
@@ -199,10 +199,10 @@ class CaptionScores:
             )
             for name, tally in tallies.items()
         ]
-        scores += self._at_coarser_forms(said, forms)
+        scores += self._at_coarser_forms(generated, forms)
         unseeing = self._floors()
         if sum(is_decoded) > 1:
-            unseeing["blind-decoder"] = blind(said, is_decoded)
+            unseeing["blind-decoder"] = blind(generated, is_decoded)
         return scores + [
             Score(
                 probe="decoder",
@@ -215,14 +215,14 @@ class CaptionScores:
             for name, tally in self.tallies(captions).items()
         ]
 
-    def tallies(self, said: Sequence[str]) -> dict[str, Tally]:
+    def tallies(self, generated: Sequence[str]) -> dict[str, Tally]:
         """Tally every score of one caption a clip.
 
-        Words are compared as a decoder says them, n-grams in coco-caption's tokens; any of a clip's
-        captions may be said. CIDEr-D takes its idf from the captions of these clips.
+        Words are compared as a decoder generates them, n-grams in coco-caption's tokens; any of a
+        clip's captions is right. CIDEr-D takes its idf from the captions of these clips.
         """
-        counted = caption_tallies(self._truth.count(said, self._records))
-        pairs = TokenPairs([self._split(caption) for caption in said], self._references)
+        counted = caption_tallies(self._truth.count(generated, self._records))
+        pairs = TokenPairs([self._split(caption) for caption in generated], self._references)
         return {
             **{name: counted[name] for name in COUNTED},
             "bleu-4": bleu(pairs)[-1],
@@ -241,14 +241,16 @@ class CaptionScores:
         pairs = zip(self._records, counts, strict=True)
         return [record for record, counted in pairs if counted.num_directed]
 
-    def _at_coarser_forms(self, said: Sequence[str], forms: Sequence[CaptionForm]) -> list[Score]:
+    def _at_coarser_forms(
+        self, generated: Sequence[str], forms: Sequence[CaptionForm]
+    ) -> list[Score]:
         """Compare with sources of coarser captions; nothing where no caption has a template."""
         if self._is_free:
             return []
         scores = []
         for form in COARSER_FORMS[self._form]:
             if form in ("simplified", "template", *forms):
-                right = self._truth.is_right_at(form, said, self._records)
+                right = self._truth.is_right_at(form, generated, self._records)
                 value = sum(right) / len(right)
                 scores.append(Score(probe="decoder", metric=f"exact-match-at-{form}", value=value))
         return scores
@@ -259,7 +261,9 @@ class CaptionScores:
         training = self._clips(self._manifest.split(Split.TRAIN))
         found = floor_captions(references, training, seed=SEED)
         return {
-            name: list(map(self._truth.as_said, found[name])) for name in FLOORS if name in found
+            name: list(map(self._truth.as_generated, found[name]))
+            for name in FLOORS
+            if name in found
         }
 
     def _clips(self, records: Sequence[ClipRecord]) -> Mapping[str, ReferenceClip]:
@@ -287,15 +291,15 @@ def _slots(record: ClipRecord, form: CaptionForm) -> tuple[str | None, tuple[str
     return record.template, objects_of(record.placeholders, form)
 
 
-def blind(said: Sequence[str], is_decoded: Sequence[bool]) -> list[str]:
+def blind(generated: Sequence[str], is_decoded: Sequence[bool]) -> list[str]:
     """Exchange the captions of a decoder: each clip gets that of another.
 
-    What it says of a clip depends on its video alone, so the captions change places: each goes to
-    the next of the decoded clips in a drawn order, and none keeps its own.
+    A caption depends on the clip's video alone, so the captions change places: each goes to the
+    next of the decoded clips in a drawn order, and none keeps its own.
     """
-    decoded = np.flatnonzero(is_decoded)
-    order = decoded[generator_for(SEED, 0, "blind-decoder").permutation(len(decoded))]
-    captions = [""] * len(said)
+    clips = np.flatnonzero(is_decoded)
+    order = clips[generator_for(SEED, 0, "blind-decoder").permutation(len(clips))]
+    captions = [""] * len(generated)
     for clip, other in zip(order, np.roll(order, 1), strict=True):
-        captions[clip] = said[other]
+        captions[clip] = generated[other]
     return captions

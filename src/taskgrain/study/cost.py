@@ -1,20 +1,32 @@
-"""What a study would cost, from its settings alone: parameters, arithmetic, memory, time, disk."""
+"""What a study would cost, from its settings alone: parameters, arithmetic, memory, time, disk.
+
+Arithmetic is counted, not timed: networks run on tensors without content, and the products that
+they would compute are added up.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from math import ceil
 
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeCopyMode, FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils.flop_counter import FlopCounterMode
+
+from taskgrain.config.clips import Video
 from taskgrain.config.learning import Source
 from taskgrain.config.settings import Study
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.labels.ssv2 import OFFICIAL_INDEX
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
+from taskgrain.labels.vocabulary import MAX_TOKENS
 from taskgrain.models.build import add_readouts
 from taskgrain.models.model import SourceModel
-from taskgrain.study.arithmetic import count_forward
 from taskgrain.study.datasets import SOURCE, Dataset, Footage, footage_of
 from taskgrain.study.extracting import STATISTICS_CLIPS
 from taskgrain.study.networks import decoder_shape_of, drawn, encoder_from
@@ -40,7 +52,7 @@ PEAK_TFLOPS: Mapping[str, float] = {
 
 @dataclass(frozen=True, slots=True)
 class SourceCost:
-    """What one encoder of a source takes."""
+    """The cost of one encoder of a source."""
 
     source: str
     encoder_parameters: int
@@ -55,7 +67,7 @@ class SourceCost:
 
 @dataclass(frozen=True, slots=True)
 class StudyCost:
-    """What a study takes, and what was assumed."""
+    """The cost of a study, and what was assumed."""
 
     clips: Mapping[str, int]  # dataset -> clips
     sources: tuple[SourceCost, ...]
@@ -67,12 +79,12 @@ class StudyCost:
 
 
 def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
-    """Count what a study would take.
+    """Estimate the cost of a study.
 
     Args:
         study: its settings.
         datasets: where they lie; None if they are not there yet: clips are then counted as
-            data.train, data.validation, and each target's support and scored say.
+            data.train, data.validation, and each target's support and scored.
     """
     manifest = None if datasets is None else datasets[SOURCE].manifest()
     if manifest is not None:  # one seed stands for all: they learn from about as much
@@ -112,7 +124,7 @@ def _footage(datasets: Mapping[str, Dataset]) -> dict[str, Footage]:
 
 
 def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> float:
-    """Return the arithmetic of all its encoders: their training, and the features of clips."""
+    """Return the arithmetic of all encoders of a source: their training, and features of clips."""
     passes = study.train.passes_over(cost.clips) + sum(study.train.fewer_passes)
     training = cost.training_gflops * passes
     num_encoders = 1 if source.is_frozen else len(study.seeds)
@@ -225,3 +237,80 @@ def _sizes(
     )
     num_words = None if task.vocabulary is None else len(task.vocabulary)
     return task.num_classes, num_words, len(task.covered(manifest.split(Split.TRAIN)))
+
+
+# Of all kernels for attention torch's counter knows those of a GPU alone.
+CPU_ATTENTION = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+
+
+@dataclass(slots=True)
+class Counted:
+    """A model, and the arithmetic and memory of one clip's forward pass."""
+
+    model: SourceModel
+    flops: int  # a product and its sum are two
+    saved_bytes: int  # kept for the backward pass, float32
+
+
+def count_forward(make: Callable[[], SourceModel], video: Video) -> Counted:
+    """Run a model on one clip without content; count its arithmetic and what it keeps.
+
+    Args:
+        make: returns the model.
+        video: how large a clip is.
+    """
+    made = make()  # with content: some networks compute with numbers while they are built
+    empty = FakeTensorMode(allow_non_fake_inputs=True)
+    with FakeCopyMode(empty):
+        model = deepcopy(made)
+    with empty:
+        clip = torch.empty((1, video.num_frames, video.height, video.width, 3), dtype=torch.uint8)
+        caption = torch.ones((1, MAX_TOKENS + 1), dtype=torch.long)
+        weights = {_storage(each) for each in (*model.parameters(), *model.buffers())}
+        saved: dict[StorageWeakRef, Tensor] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            if _storage(tensor) not in weights:  # a layer saves views of its weights too
+                saved[_storage(tensor)] = tensor
+            return tensor
+
+        recurrent = _RecurrentFlops(model)
+        counter = FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flops})
+        with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            model(clip, caption)
+        recurrent.remove()
+        saved_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
+    return Counted(model, counter.get_total_flops() + recurrent.flops, saved_bytes)
+
+
+def _storage(tensor: Tensor) -> StorageWeakRef:
+    return StorageWeakRef(tensor.untyped_storage())
+
+
+def _attention_flops(
+    query: torch.Size, key: torch.Size, value: torch.Size, *rest: object, **named: object
+) -> int:
+    """Count both products of attention, of queries (B, H, Q, D), keys and values (B, H, K, D)."""
+    return 2 * query.numel() * key[-2] + 2 * query[:-1].numel() * key[-2] * value[-1]
+
+
+class _RecurrentFlops:
+    """Counts the products of LSTMs, which torch's counter leaves out where one is one kernel."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.flops = 0
+        self._hooks = [
+            module.register_forward_hook(self._add)
+            for module in model.modules()
+            if isinstance(module, nn.LSTM)
+        ]
+
+    def _add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+        num_steps = inputs[0].shape[0] * inputs[0].shape[1]
+        weights = sum(each.numel() for each in module.parameters() if each.ndim == 2)
+        self.flops += 2 * weights * num_steps
+
+    def remove(self) -> None:
+        """Take the hooks off again."""
+        for hook in self._hooks:
+            hook.remove()

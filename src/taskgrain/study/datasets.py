@@ -64,14 +64,14 @@ class Dataset:
     is_held_out: bool = False  # the source's clips and frames, of categories that a seed holds out
 
     def manifest(self) -> Manifest:
-        """Return the annotations; of a published few-shot list those of its clips, divided anew.
+        """Return the annotations; with a published few-shot list, those of its clips, divided anew.
 
         They are read once a command and once a cell: a cell is sent the dataset without them.
         """
         return self._manifest
 
     def holding(self, annotations: Manifest) -> Dataset:
-        """Take what `read_manifest` read of the root, so that it is not read again."""
+        """Keep annotations that were read from the root, so that they are not read again."""
         vars(self)["_annotations"] = annotations
         return self
 
@@ -98,14 +98,14 @@ class Dataset:
 
 
 def world_of(settings: SourceData | Target) -> WorldSpec | None:
-    """Return the drawn world that settings ask for; None for a folder of the user's own."""
+    """Return the drawn world that settings name; None for the user's own folder."""
     if settings.world is None:
         return None
     if isinstance(settings, SourceData):
         sizes = {"train": settings.train, "validation": settings.validation}
         return WorldSpec(world=settings.world, seed=settings.seed, **sizes)
     sizes = {"train": settings.support, "validation": settings.scored}
-    # What the source never shows may be asked of a target in its look.
+    # A target in the look of the source may show what the source never does.
     world: World = "tabletop-tasks" if settings.world == "tabletop" else settings.world
     return WorldSpec(world=world, seed=settings.seed, **sizes)
 
@@ -136,7 +136,7 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
 
 
 def _held_out(study: Study, name: str, source: Dataset) -> Dataset:
-    """Make a target of the source's clips; which of them it asks about, the seed decides."""
+    """Make a target of the source's clips; the seed decides which of them are tested."""
     manifest = source.manifest()
     novel = [seed_clips(study.data, manifest, seed).novel for seed in study.seeds]
     dataset = replace(
@@ -197,13 +197,13 @@ def _refuse_other_store(
         )
     if facts.fingerprint != fingerprint(manifest.records):
         raise ConfigError(
-            f"{folder} was packed from other clips than {dataset.root} has now; give its "
-            "`taskgrain pack` command again, to another folder"
+            f"{folder} was packed from other clips than {dataset.root} has now; run its "
+            "`taskgrain pack` command again, into another folder"
         )
 
 
 def _by_category(levels: Levels) -> dict[str, dict[str, str]]:
-    """Turn level -> name -> categories about: level -> category -> name."""
+    """Turn level -> name -> categories into level -> category -> name."""
     turned = {
         level: {strip_brackets(each): name for name, listed in names.items() for each in listed}
         for level, names in levels.items()
@@ -213,7 +213,7 @@ def _by_category(levels: Levels) -> dict[str, dict[str, str]]:
 
 
 def shards(dataset: Dataset) -> Iterator[tuple[int, tuple[ClipRecord, ...], tuple[ClipPlan, ...]]]:
-    """Return each shard that is to be written: its number, its clips, the plans of drawn ones."""
+    """Yield each shard to be written: its number, its clips, and the plans of drawn clips."""
     plans = {}
     if dataset.world is not None:
         plans = {clip.clip_id: clip for clip in plan(dataset.world)}
@@ -243,10 +243,10 @@ def prepare_shard(
 
 @dataclass(frozen=True, slots=True)
 class Footage:
-    """The files of a dataset of the user's own, by the headers of a few of them."""
+    """The files of the user's own dataset, by the headers of a few of them."""
 
     clips: int  # that are annotated
-    absent: int  # of those, without a file: they would count as failed
+    absent: int  # annotated clips without a file: they would count as failed
     first_absent: str | None  # relative to the dataset's root
     sampled: int  # headers that could be read
     clip_seconds: float | None  # mean length of those; None if none could be read
@@ -262,7 +262,7 @@ def footage_of(records: Sequence[ClipRecord]) -> Footage:
     """Look at the files of clips of one dataset, without decoding any.
 
     The headers read are those of clips at even distances in the order of the records: equal
-    datasets give equal estimates.
+    datasets have equal estimates.
     """
     if not records:
         return Footage(0, 0, None, 0, None, DECODE_SECONDS)

@@ -1,6 +1,6 @@
-"""The cell that shows clips: redrawn large where they were drawn, with what each model says.
+"""The cell that shows clips: redrawn large where they were drawn, with each model's answers.
 
-The clips are spread evenly over the categories in their order, whatever the models say of them:
+The clips are spread evenly over the categories in their order, whatever the models answer:
 none is picked for its success or failure.
 """
 
@@ -79,7 +79,7 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
             device=inputs.device,
         )
         for source in inputs.study.sources
-        if not source.is_frozen  # what learned nothing says nothing
+        if not source.is_frozen  # a source that learned nothing has no answers
     ]
 
 
@@ -128,8 +128,8 @@ def _large(
 def _prediction(
     predictor: Predictor, frames: NDArray[np.uint8], record: ClipRecord | None
 ) -> dict[str, object]:
-    """Describe a clip by one model; with the truth at its own grain for source clips."""
-    said = predictor.describe([frames], [""], top=TOP)[0]
+    """Describe a clip by one model, beside the truth at the model's own grain for source clips."""
+    described = predictor.describe([frames], [""], top=TOP)[0]
     description = predictor.description
     truth = true_class = None
     if record is not None and description.form is not None:
@@ -141,10 +141,10 @@ def _prediction(
         "seed": description.seed,
         "level": description.level,
         "classes": [
-            {"name": each.name, "probability": each.probability} for each in _classes(said)
+            {"name": each.name, "probability": each.probability} for each in _classes(described)
         ],
         "true_class": true_class,
-        "caption": said.caption,
+        "caption": described.caption,
         "truth": truth,
     }
 
@@ -154,5 +154,5 @@ def _true_class(description: ModelDescription, record: ClipRecord) -> str | None
     return description.taxonomy.name_of(record.category, description.level)
 
 
-def _classes(said: Description) -> Ranking:
-    return said.categories or said.groups or ()
+def _classes(described: Description) -> Ranking:
+    return described.categories or described.groups or ()

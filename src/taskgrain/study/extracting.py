@@ -25,19 +25,18 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.models.build import build_from
 from taskgrain.models.weights import save_weights, weights_sha256
 from taskgrain.predict import load_model
-from taskgrain.study.changes import measured_changes
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
-from taskgrain.study.networks import new_encoder, own_encoder
-from taskgrain.study.pace import extract_seconds
+from taskgrain.study.networks import extract_seconds, measured_changes, new_encoder, own_encoder
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
 from taskgrain.study.targets import task_seeds, tasks_of
-from taskgrain.train.calibrate import calibrate_batch_norm
 from taskgrain.transfer.archive import PART_CLIPS, Arrays, extract_in_parts, remove_parts
 from taskgrain.transfer.extract import (
+    FLAT_CONTROLS,
     SHORTCUTS,
     ReadVideo,
+    calibrate_batch_norm,
     collect_places,
     encoder_reader,
     motion_energy,
@@ -61,7 +60,7 @@ SHUFFLE_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Subject:
-    """What is read of every clip: an encoder, or pixels as they are."""
+    """What reads every clip: an encoder, or a control that has none."""
 
     key: FeaturesKey
     places: tuple[Place, ...]
@@ -75,13 +74,13 @@ def extract_features(
     """Extract features of every dataset: once, deterministically, in float32.
 
     Args:
-        worker: counts the work done; may ask to stop.
+        worker: counts the work done; may stop the cell.
         inputs: of the study.
         key: whose features.
         keys: the subjects that are read from them.
 
     Raises:
-        StoppedError: when the worker was asked to stop; the same call goes on from there.
+        StoppedError: when the run is to stop; the same call goes on from there.
     """
     subject = _subject(inputs, key, places_of(keys))
     for name in inputs.datasets:
@@ -92,8 +91,8 @@ def extract_features(
 
 
 def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Subject:
-    """Load the encoder that a source or a control is, or make it."""
-    if key.kind in ("pixels", "motion-energy", *SHORTCUTS):
+    """Load the encoder of a source or a control, or make it."""
+    if key.kind in FLAT_CONTROLS:
         return _Subject(key, places, key.kind, None)
     is_trained = key.source is not None and not inputs.source(key.source).is_frozen
     if is_trained or key.kind == "random-labels":
@@ -107,7 +106,7 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
     changes = measured_changes(inputs, key.source, seed=seed)
     encoder, recipe = new_encoder(inputs, key.source, seed, changes=changes)
     if key.kind == "random-encoder":
-        if recipe is not None:  # one from elsewhere came with weights that were learned
+        if recipe is not None:  # a pretrained network came with learned weights
             encoder = build_from(recipe, seed)
         return _Subject(
             key, places, _calibrated(inputs, encoder.to(inputs.device), key, seed), encoder
@@ -137,6 +136,8 @@ def _extract(
     records = [each for each in clips_read(inputs, name, seed) if each.clip_id in store]
     clip_ids = [record.clip_id for record in records]
     norm_clips = () if batch_norm == "source" else _norm_clips(inputs, name, seed)
+    # The header's fingerprint holds all that determines features: weights, sampling, clips in their
+    # order, clips of the norms. Equal fingerprints are equal features, whoever wrote them.
     outputs = _outputs(inputs, subject, name, clip_ids=clip_ids, norm_clips=norm_clips)
     if all(_is_there(path, header) for path, header in outputs.values()):
         return
@@ -231,7 +232,7 @@ def _outputs(
     clip_ids: Sequence[str],
     norm_clips: Sequence[str],
 ) -> dict[Place, tuple[Path, dict[str, object]]]:
-    """Return the file of each place, and the header that says where its features come from."""
+    """Return the file of each place, and the header that names the origin of its features."""
     key = subject.key
     sampling = seen_of_clips(inputs.study, key)
     batch_norm: BatchNorm = "target" if norm_clips else "source"
@@ -254,7 +255,7 @@ def _outputs(
 
 
 def seen_of_clips(study: Study, key: FeaturesKey) -> dict[str, object]:
-    """Return what the header of features says of how clips were seen; part of their fingerprint."""
+    """Return how clips were sampled and cropped, for the header; part of the fingerprint."""
     sampling: dict[str, object] = study.video.model_dump()
     if key.kind == "shuffled-time":
         sampling["shuffled"] = SHUFFLE_SEED
@@ -262,7 +263,7 @@ def seen_of_clips(study: Study, key: FeaturesKey) -> dict[str, object]:
 
 
 def _is_there(path: Path, header: Mapping[str, object]) -> bool:
-    """Whether these very features were written by a call that came no further."""
+    """Whether an earlier call wrote these very features before it was stopped."""
     held = read_header(path)
     return held is not None and held.get("fingerprint") == header["fingerprint"]
 

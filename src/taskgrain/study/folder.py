@@ -1,4 +1,4 @@
-"""The run folder: where everything of a run lies, whose it is, and what of it can be removed."""
+"""The run folder: its files, whose run it holds, and what of it can be removed."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class RunFolder:
         place: Literal["output", "channels"] = "output",
         batch_norm: Literal["source", "target"] = "source",
     ) -> Path:
-        """File of one subject's features on one dataset, where it was read, by whose norms."""
+        """File of one subject's features on one dataset, by place and by BatchNorm statistics."""
         parts = [dataset]
         if place != "output":
             parts.append(place)
@@ -64,11 +64,11 @@ class RunFolder:
         return self.root / "predictions" / f"{cell}.npz"
 
     def captions(self, source: str, seed: int) -> Path:
-        """File of what a source's decoder says of its validation clips."""
+        """File of the captions that a source's decoder generates of its validation clips."""
         return self.root / "captions" / f"{source}-seed-{seed}.json"
 
     def confusions(self, source: str, seed: int) -> Path:
-        """File of which class a source's head took for which, on its validation clips."""
+        """File of the confusions of a source's head on its validation clips."""
         return self.root / "confusions" / f"{source}-seed-{seed}.csv"
 
     def rows(self, cell: str) -> Path:
@@ -78,6 +78,11 @@ class RunFolder:
     def done(self, cell: str) -> Path:
         """Mark of a finished cell."""
         return self.root / "cells" / f"{cell}.done"
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a cell is done: before, nothing was computed."""
+        return any((self.root / "cells").glob("*.done"))
 
     @property
     def study(self) -> Path:
@@ -151,13 +156,13 @@ def claim(folder: RunFolder, study: Study) -> None:
 
 
 def note_places(folder: RunFolder, study: Study) -> None:
-    """Write where the user's own data lie now, once they are known to be the run's."""
+    """Write where the user's own data lie now, once they are known to be the same data."""
     if load_study(str(folder.study)) != study:
         write_text(folder.study, study_to_toml(study))
 
 
 def _at_their_places(held: Study, study: Study) -> Study:
-    """Return a study with its own data at the places that another one names for them."""
+    """Return a study whose own data lie at the places that another study names."""
 
     def moved(old: Section, new: Section) -> Section:
         paths = {name: getattr(new, name, None) for name in PLACES if getattr(old, name, None)}
@@ -173,9 +178,9 @@ def _at_their_places(held: Study, study: Study) -> Study:
 
 
 def _may_change(folder: RunFolder, changed: list[str]) -> bool:
-    """Whether no work would be mixed: before learning, settings of what follows may change.
+    """Whether settings may change without mixing work: before learning, those of later cells.
 
-    A study that is refused for its data can so be mended without starting again.
+    So a study that is refused for its data can be mended without starting again.
     """
     marks = [path.name for path in (folder.root / "cells").glob("*.done")]
     begun = (folder.root / "checkpoints").exists()

@@ -1,4 +1,4 @@
-"""The cell that turns every answer into the rows of results.jsonl, in plan order."""
+"""The cell that turns all answers into the rows of results.jsonl, in plan order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.study.alignment_rows import ALIGNMENT_FILE, computes_alignment
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.floor_scores import floor_seeds, floors_name
+from taskgrain.study.head_scores import floor_seeds, floors_name
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import facts_json, seed_facts
 from taskgrain.study.source_scores import scores_name
@@ -48,9 +48,8 @@ from taskgrain.transfer.endpoints import (
     gain_rows,
     joint_rows,
 )
-from taskgrain.transfer.group_error_rows import group_error_rows
+from taskgrain.transfer.level_rows import group_error_rows, nested_order, trend_rows
 from taskgrain.transfer.predictions import read_evaluation
-from taskgrain.transfer.rotating_rows import of_seed, over_seeds
 from taskgrain.transfer.rows import (
     clip_rows,
     episode_rows,
@@ -58,16 +57,15 @@ from taskgrain.transfer.rows import (
     permuted_rows,
     seed_rows,
 )
+from taskgrain.transfer.sample_rows import of_seed, over_seeds, sample_rows
 from taskgrain.transfer.task import TargetTask
-from taskgrain.transfer.task_rows import sample_rows
-from taskgrain.transfer.trend_rows import nested_order, trend_rows
 
 BOOTSTRAP_SEED = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RowPlan:
-    """Which rows are written of every task, beside its values."""
+    """Which rows are written for every task, beside its values."""
 
     study: str  # its name, a column of every row
     compared: list[tuple[str, str]]  # source and versus of each difference
@@ -106,11 +104,12 @@ def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
     plan = row_plan_of(study, inputs.datasets[SOURCE].manifest().taxonomy)
     for target in study.targets:
         rows += _target_rows(worker, inputs, keys, target, plan, aligned)
-    asked = endpoints(study)
-    rows += _gain_rows(inputs, keys, asked)
-    rows += joint_rows(rows, asked)
-    corrected = correct_endpoints(rows, asked, unlearned=unlearned(rows))
-    rows = [*corrected, *detectable_rows(rows, asked)]
+    family = endpoints(study)
+    rows += _gain_rows(inputs, keys, family)
+    rows += joint_rows(rows, family)
+    # Holm's correction and what the seeds could find come last: both need every row of the study.
+    corrected = correct_endpoints(rows, family, unlearned=unlearned(rows))
+    rows = [*corrected, *detectable_rows(rows, family)]
     write_text(folder.curves, "".join(line + "\n" for line in _curves(inputs)))
     manifest = inputs.datasets[SOURCE].manifest()
     if facts := seed_facts(study.data, manifest, study.seeds):
@@ -132,10 +131,10 @@ def _target_rows(
     are the rows of what the sources know of its tasks.
     """
     seeds = task_seeds(inputs.study, target)
-    asked = under_seeds(keys, seeds)
+    subjects = under_seeds(keys, seeds)
     rows: list[ResultRow] = []
     for seed in seeds:
-        own = [key for key in asked if seed is None or key.seed == seed]
+        own = [key for key in subjects if seed is None or key.seed == seed]
         tasks = tasks_of(inputs, target, seed)
         found: list[ResultRow] = []
         for task in tasks:
@@ -205,7 +204,7 @@ def rows_of_task(
     Args:
         answered: evaluations with true labels, one a subject.
         permuted: evaluations with permuted labels.
-        task: what was asked.
+        task: that was answered.
         plan: which rows are written.
         scratch: a folder for a file without a name, of a byte for each of 10,000 resamples of each
             clip.
@@ -249,8 +248,8 @@ def _episode_rows(
     """Return the rows of a target's episodes; none in a study without episodes."""
     if not episode_plans(target, inputs.study.transfer):
         return []
-    asked = [key for key in keys if asks_episodes(inputs, key, target)]
-    found = [read_target_episodes(inputs, key, target, task) for key in asked]
+    tested = [key for key in keys if asks_episodes(inputs, key, target)]
+    found = [read_target_episodes(inputs, key, target, task) for key in tested]
     answered = [each for each in found if each is not None]
     return episode_rows(answered, plan.compared, study=plan.study)
 
@@ -258,13 +257,13 @@ def _episode_rows(
 def _gain_rows(
     inputs: Inputs,
     keys: Sequence[SubjectKey],
-    asked: Sequence[Endpoint],
+    family: Sequence[Endpoint],
 ) -> list[ResultRow]:
     """Return the rows of the endpoints that compare the differences on two targets."""
     study, folder = inputs.study, inputs.folder
     settings = {target.name: target for target in study.targets}
     rows: list[ResultRow] = []
-    for endpoint in asked:
+    for endpoint in family:
         if endpoint.minus_target is None:
             continue
         names = (endpoint.target, endpoint.minus_target)
@@ -291,7 +290,7 @@ def _gain_rows(
 
 
 def row_plan_of(study: Study, taxonomy: Taxonomy) -> RowPlan:
-    """Turn the settings of a study into what its rows are to say."""
+    """Turn the settings of a study into the choice of its rows."""
     return RowPlan(
         study=study.name,
         compared=compared_pairs(study),
@@ -333,10 +332,10 @@ def endpoints(study: Study) -> list[Endpoint]:
     ]
 
 
-def settings_of(asked: Sequence[Endpoint]) -> list[Endpoint]:
+def settings_of(family: Sequence[Endpoint]) -> list[Endpoint]:
     """Return the first endpoint of each probe, number of shots, metric and read-out."""
     first: dict[tuple[object, ...], Endpoint] = {}
-    for each in asked:
+    for each in family:
         first.setdefault((each.probe, each.shots, each.metric, each.readout), each)
     return list(first.values())
 

@@ -1,9 +1,14 @@
-"""What a source's head gets right, at its own level and the others, and a linear read-out beside.
+"""How often a source's head is right, beside a linear read-out and beside floors.
 
-A source that learned groups alone cannot name categories: a linear read-out of them on its frozen
-features says what its features tell.
+A source that learned groups alone cannot name categories: a linear read-out of categories shows how
+much its frozen features know of them.
 
-Shapes: B clips of a batch, N and M clips, T' encoder steps, D width, K classes.
+Floors are answers that need no learned encoder: chance, the commonest training class, and a linear
+read-out of motion energy. A source's own score has to exceed them before its transfer means
+anything (`taskgrain.learned`). Seeds have floors of their own where they learn from different
+clips, or where a source's groups are drawn from the seed.
+
+Shapes: B clips of a batch, N training and M scored clips, T' encoder steps, D width, K classes.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,9 +25,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from taskgrain.config.settings import Study
 from taskgrain.data.dataset import Batch
-from taskgrain.data.manifest import ClipRecord
+from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.sampling import generator_for
+from taskgrain.data.store import FrameStore
+from taskgrain.jobs.executor import Worker
+from taskgrain.labels.caption import CaptionForm, is_free
 from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY
 from taskgrain.metrics.accuracy import (
@@ -35,15 +44,21 @@ from taskgrain.metrics.accuracy import (
     group_errors,
     present_groups,
 )
+from taskgrain.results import ResultRow, write_rows
 from taskgrain.statistics.proportion import proportion_interval
-from taskgrain.study.score_rows import Score
-from taskgrain.study.sources import SourceTask
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.inputs import Inputs, batches_in_order
+from taskgrain.study.learning import task_of
+from taskgrain.study.networks import EXTRACT_SECONDS
+from taskgrain.study.seed_clips import differ_by_seed
+from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
+from taskgrain.transfer.extract import motion_energy
 from taskgrain.transfer.probes import LOGISTIC_C, Standardiser
 from taskgrain.transfer.probes.probe import FIXED
 
 
 class HeadScores:
-    """Scores what a head said of clips; the training clips tell how frequent categories are."""
+    """Scores a head's answers; the training clips show how frequent each category is."""
 
     def __init__(
         self,
@@ -53,7 +68,7 @@ class HeadScores:
         training: Sequence[ClipRecord],
     ) -> None:
         """Take the answers of clips in the order of their records."""
-        assert task.level is not None, "a head tells the classes of a level apart"
+        assert task.level is not None, "a head has the classes of a level"
         self._task = task
         self._level = task.level
         self._answers = answers
@@ -64,7 +79,7 @@ class HeadScores:
         self._category = np.array([taxonomy.category_index(r.category) for r in records], np.int64)
 
     def scores(self) -> list[Score]:
-        """Score every grain that the head can be asked for, but the linear read-out."""
+        """Score the head at every level that it can answer, the linear read-out excepted."""
         accuracy = self._answers.accuracy
         first = proportion_interval(sum(accuracy.num_right), sum(accuracy.num_seen))
         scores = [
@@ -76,13 +91,13 @@ class HeadScores:
         return scores + (self._of_categories() if self._level == CATEGORY else [self._floor()])
 
     def confusions_csv(self) -> str:
-        """Write how often each class was taken for which; "" for a clip that was not decoded."""
+        """Count true and predicted classes, as CSV; "" is predicted of a clip that failed."""
         names = (*self._task.taxonomy.names(self._level), "")  # -1 is the last
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("true", "predicted", "count"))
-        for (true, said), count in confusions(self._answers).items():
-            writer.writerow((names[true], names[said], count))
+        for (true, predicted), count in confusions(self._answers).items():
+            writer.writerow((names[true], names[predicted], count))
         return text.getvalue()
 
     def _coarser(self) -> list[Score]:
@@ -97,7 +112,7 @@ class HeadScores:
         return scores
 
     def _of_categories(self) -> list[Score]:
-        """Score what only a head of categories says."""
+        """Compute the scores that only a head of categories has."""
         taxonomy, answers, scores = self._task.taxonomy, self._answers, []
         if ACTION_GROUP in taxonomy.levels:
             errors = group_errors(answers, taxonomy.index_of(ACTION_GROUP))
@@ -107,9 +122,9 @@ class HeadScores:
             ]
         names = [group.classes for group in CONTRASTIVE_GROUPS]
         groups = present_groups(names, taxonomy.categories)
-        asked = {index for group in groups for merged in group for index in merged}
+        contrasted = {index for group in groups for merged in group for index in merged}
         of_group = zip(self._records, self._category, strict=True)
-        clips = [record for record, index in of_group if int(index) in asked]
+        clips = [record for record, index in of_group if int(index) in contrasted]
         guess = self._most_frequent()
         scores += [
             _score("contrastive", contrastive_accuracy(answers, groups), clips),
@@ -124,11 +139,11 @@ class HeadScores:
         return HeadAnswers(scores, self._answers.target, everyone)
 
     def _floor(self) -> Score:
-        """Answer the most frequent training category of the class said (authors' code)."""
+        """Answer the most frequent training category of the predicted class (authors' code)."""
         classes = self._task.taxonomy.index_of(self._level)
         commonest = commonest_of(classes, self._counts, self._answers.num_classes)
-        said = self._answers.predicted.numpy()
-        is_right = (commonest[said] == self._category) & (said >= 0)
+        predicted = self._answers.predicted.numpy()
+        is_right = (commonest[predicted] == self._category) & (predicted >= 0)
         return _score("categories-floor", float(is_right.mean()))
 
 
@@ -158,9 +173,9 @@ def mean_features(
 
 @dataclass(frozen=True, slots=True)
 class ReadOut:
-    """What the read-out says of clips, and how it was fitted."""
+    """The categories that the read-out predicts, and how it was fitted."""
 
-    said: tuple[str, ...]  # the category of each clip
+    predicted: tuple[str, ...]  # the category of each clip
     chosen: str  # its hyper-parameter
     chosen_on: str
 
@@ -168,7 +183,7 @@ class ReadOut:
 def read_out_categories(
     training: NDArray[np.float32], categories: Sequence[str], scored: NDArray[np.float32]
 ) -> ReadOut:
-    """Fit a logistic regression on all categories at once, and let it name those of clips.
+    """Fit a logistic regression on all categories at once, and predict those of other clips.
 
     It minimises what the transfer layer's does, with the C fixed there, but in float32 and with at
     most 200 steps of L-BFGS: 174 categories on 20,000 clips are a minute's work so, and the exact
@@ -184,8 +199,8 @@ def read_out_categories(
     features = torch.from_numpy(standardise(training)).float()
     weight, bias = _fitted(features, torch.from_numpy(index.astype(np.int64)), len(names))
     logits = torch.from_numpy(standardise(scored)).float() @ weight.T + bias  # (M, K)
-    said = names[logits.argmax(dim=1).numpy()]
-    return ReadOut(tuple(said.tolist()), f"C={LOGISTIC_C:g}", FIXED)
+    predicted = names[logits.argmax(dim=1).numpy()]
+    return ReadOut(tuple(predicted.tolist()), f"C={LOGISTIC_C:g}", FIXED)
 
 
 def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
@@ -208,3 +223,162 @@ def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor,
 
     optimizer.step(objective)
     return weight.detach(), bias.detach()
+
+
+FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes
+Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy
+
+
+def floor_seeds(study: Study) -> tuple[int | None, ...]:
+    """List the seeds that have floors of their own; None alone where all seeds share them."""
+    return study.seeds if differ_by_seed(study.data) else (None,)
+
+
+def floors_name(seed: int | None) -> str:
+    """Name the rows of floors; see `RunFolder.rows`."""
+    return "score-floors" if seed is None else f"score-floors-seed-{seed}"
+
+
+def score_floors(worker: Worker, inputs: Inputs, seed: int | None) -> None:
+    """Write the rows of chance, majority and motion energy for every source that learns.
+
+    Args:
+        worker: gets the work done.
+        inputs: of the study.
+        seed: whose clips are learned from and scored; None where all seeds have the same.
+    """
+    study, store = inputs.study, inputs.datasets[SOURCE].frames()
+    manifest = inputs.clips(study.seeds[0] if seed is None else seed).learned
+    states = {entry.clip_id: entry.state for entry in store.ledger}
+    floors = _Floors(manifest, _motion(worker, inputs, manifest, store))
+    rows: list[ResultRow] = []
+    for source in study.sources:
+        if source.is_frozen:
+            continue
+        # Groups that are drawn from the seed have floors of the seed, whichever the clips are.
+        for own in study.seeds if source.regrouped and seed is None else (seed,):
+            drawn_by = study.seeds[0] if own is None else own
+            task = task_of(inputs, source.name, manifest, seed=drawn_by)
+            records = task.covered(manifest.split(Split.VALIDATION))
+            scored = Scored(study.name, source.name, own, records, states)
+            rows += scored.rows(floors.of_task(task, records))
+        worker.advance(FLOOR_SECONDS)
+    write_rows(inputs.folder.rows(floors_name(seed)), rows)
+
+
+def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStore) -> Features:
+    """Measure the motion energy of the validation clips and of enough training clips."""
+    wanted = [*read_out_clips(manifest.split(Split.TRAIN)), *manifest.split(Split.VALIDATION)]
+    clips = [record.clip_id for record in wanted if record.clip_id in store]
+    found: dict[str, NDArray[np.float32]] = {}
+    for batch in batches_in_order(inputs, clips, store).batches():
+        worker.advance(len(batch.clip_ids) * EXTRACT_SECONDS)
+        found.update(zip(batch.clip_ids, motion_energy(batch.video).numpy(), strict=True))
+    return found
+
+
+def floor_seconds(inputs: Inputs) -> float:
+    """Estimate what the cell takes on one thread."""
+    dataset = inputs.datasets[SOURCE]
+    learned = inputs.study.data.draw or dataset.num_training
+    training = min(learned, MAX_TRAINING_CLIPS)
+    clips = training + dataset.num_clips - dataset.num_training
+    return clips * EXTRACT_SECONDS + len(inputs.study.sources) * FLOOR_SECONDS
+
+
+class _Floors:
+    """Scores answers that need no learned encoder."""
+
+    def __init__(self, manifest: Manifest, motion: Features) -> None:
+        self._manifest = manifest
+        self._motion = motion
+        self._read_outs: dict[tuple[str, ...], ReadOut] = {}  # by classes learned and clips scored
+
+    def of_task(self, task: SourceTask, records: Sequence[ClipRecord]) -> list[Score]:
+        """Return the floors of each score that a source is judged by.
+
+        A head is judged by top-1. A decoder by whether its caption has the true template, which is
+        the category; where captions are free sentences, by exact match.
+        """
+        scores: list[Score] = []
+        if task.level is not None:
+            scores += self._of_classes("top-1", task, task.level, records)
+        if task.form is not None:
+            if all(is_free(record.template, record.caption) for record in records):
+                scores += self._of_sentences(task.form, records)
+            else:
+                scores += self._of_classes("template-accuracy", task, CATEGORY, records)
+        return scores
+
+    def _of_classes(
+        self, metric: str, task: SourceTask, level: str, records: Sequence[ClipRecord]
+    ) -> list[Score]:
+        training = task.covered(self._manifest.split(Split.TRAIN))
+        class_of = {
+            record.clip_id: task.taxonomy.name_of(record.category, level)
+            for record in (*training, *records)
+        }
+        true = [class_of[record.clip_id] for record in records]
+        commonest, _ = Counter(class_of[record.clip_id] for record in training).most_common(1)[0]
+        num_classes = len({class_of[record.clip_id] for record in training})
+        scores = [
+            Score(metric=metric, value=1 / num_classes, control="chance"),
+            Score(metric=metric, value=self._share(records, true, commonest), control="majority"),
+        ]
+        known = [record.clip_id for record in training if record.clip_id in self._motion]
+        seen = [record.clip_id for record in records if record.clip_id in self._motion]
+        if len({class_of[clip] for clip in known}) < 2 or not seen:
+            return scores
+        read = self._read_out([str(class_of[clip]) for clip in known], known, seen)
+        right = sum(
+            class_of[clip] == predicted
+            for clip, predicted in zip(seen, read.predicted, strict=True)
+        )
+        return [
+            *scores,
+            Score(
+                probe="linear",
+                metric=metric,
+                value=right / len(records),
+                control="motion-energy",
+                chosen=read.chosen,
+                chosen_on=read.chosen_on,
+            ),
+        ]
+
+    def _read_out(
+        self, classes: Sequence[str], known: Sequence[str], seen: Sequence[str]
+    ) -> ReadOut:
+        """Predict the classes of the clips `seen`; sources of equal classes share the answer."""
+        key = (*classes, *known, *seen)
+        if key not in self._read_outs:
+            self._read_outs[key] = read_out_categories(
+                np.stack([self._motion[clip] for clip in known]),
+                classes,
+                np.stack([self._motion[clip] for clip in seen]),
+            )
+        return self._read_outs[key]
+
+    def _of_sentences(self, form: CaptionForm, records: Sequence[ClipRecord]) -> list[Score]:
+        training = self._manifest.split(Split.TRAIN)
+        counts = Counter(caption for record in training for caption in captions_in(form, record))
+        commonest, _ = counts.most_common(1)[0]
+        true = [commonest if commonest in captions_in(form, each) else None for each in records]
+        return [
+            Score(metric="exact-match", value=1 / len(counts), control="chance"),
+            Score(
+                metric="exact-match",
+                value=self._share(records, true, commonest),
+                control="majority",
+            ),
+        ]
+
+    def _share(
+        self, records: Sequence[ClipRecord], true: Sequence[str | None], answer: str | None
+    ) -> float:
+        """Return the share of clips that one answer is right for; clips that failed are wrong."""
+        right = sum(
+            each == answer and record.clip_id in self._motion
+            for record, each in zip(records, true, strict=True)
+        )
+        return right / len(records)

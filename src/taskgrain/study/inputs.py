@@ -1,4 +1,4 @@
-"""What every cell of a study is given: settings turned into the arguments of the layers below."""
+"""What every cell of a study gets: settings turned into the arguments of the layers below."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Inputs:
 
     @property
     def sampling(self) -> FrameSampling:
-        """Return what the encoder sees of a clip."""
+        """Return how frames and pixels of a clip are sampled for an encoder."""
         video = self.study.video
         return FrameSampling(
             video.num_frames,
@@ -54,7 +54,7 @@ class Inputs:
 
     @property
     def augmentation(self) -> Augmentation:
-        """Return what training varies of a clip."""
+        """Return how training varies a clip."""
         settings = self.study.augment
         return Augmentation(
             rate_jitter=settings.rate_jitter,

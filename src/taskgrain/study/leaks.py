@@ -1,6 +1,6 @@
 """Refuse a target whose clips are not new: the encoders learn from them, or its own probes do.
 
-At one shot a probe would otherwise meet the very clips that its encoder was trained on.
+A probe would otherwise be scored on the very clips that its encoder was trained on.
 docs/protocol.md, "New clips only", has the rules.
 """
 
@@ -29,7 +29,7 @@ from taskgrain.study.targets import clips_asked, task_seeds
 SAME_CLIP = "the same clip"  # of the same folder
 MOST_COUNTED = 100  # clips of equal content; no further files are hashed
 
-# Equal ids in two folders name the same clips if what an id cannot tell agrees for nearly all of
+# Equal ids in two folders name the same clips if what an id does not hold agrees for nearly all of
 # them, but not with the next clip of the category, as it would where all clips are of one length.
 LEAST_IDS = 5
 SAMPLED_IDS = 32
@@ -43,7 +43,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """A clip of a target that was found among others."""
+    """A clip of a target that is the same as another clip, and how that was found."""
 
     clip: ClipRecord  # of the target
     other: ClipRecord
@@ -129,7 +129,7 @@ def _used(manifest: Manifest, *splits: Split) -> list[ClipRecord]:
 
 
 def _first(found: Iterator[_Shared]) -> list[_Shared]:
-    """Take clips until they are many enough, each of a target once."""
+    """Take clips until there are enough of them, each clip of a target once."""
     shared: dict[str, _Shared] = {}
     for each in found:
         shared.setdefault(each.clip.clip_id, each)
@@ -158,7 +158,7 @@ def _is_same_folder(target: Dataset, source: Dataset) -> bool:
 def _equal(
     target: Dataset, clips: Sequence[ClipRecord], other: Dataset, others: Sequence[ClipRecord]
 ) -> Iterator[_Shared]:
-    """Yield the clips that are one file with another, or of equal content."""
+    """Yield the clips that are the same file as another clip, or have equal content."""
     if target.is_packed and other.is_packed:
         contents = packed_contents(target.store), packed_contents(other.store)
         yield from _equally_packed(clips, contents[0], others, contents[1])
@@ -233,7 +233,7 @@ def _agree(
 
 
 def _length_reader(dataset: Dataset) -> Callable[[ClipRecord], float | None]:
-    """Build what tells the length of a clip, in seconds; None where it is not known."""
+    """Return the function that reads the length of a clip, seconds; None where it is unknown."""
     if not dataset.is_packed:
         return _declared_seconds
     store = dataset.frames()

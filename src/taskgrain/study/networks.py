@@ -1,14 +1,20 @@
-"""The networks of a study: from its settings, or from a function of the user's own."""
+"""The networks of a study: how each is built, what its inputs are divided by, how long it takes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import count
+from typing import TYPE_CHECKING
 
 from torch import nn
 
+from taskgrain.config.clips import Video
 from taskgrain.config.learning import Decoder, Encoder
 from taskgrain.config.settings import Study
+from taskgrain.data.manifest import Split
+from taskgrain.data.sampling import generator_for
+from taskgrain.data.store import FrameStore
 from taskgrain.errors import ConfigError, list_problems
 from taskgrain.models.build import (
     DecoderShape,
@@ -19,13 +25,24 @@ from taskgrain.models.build import (
     spatial_channel,
     temporal_channel,
 )
-from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, Pixels, changes_shown
+from taskgrain.models.encoder import (
+    UNMEASURED,
+    ChangeDeviations,
+    Pixels,
+    changes_shown,
+    measure_changes,
+)
 from taskgrain.models.model import SourceModel
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.models.seeds import derive_seed
 from taskgrain.predict import ModelDescription
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.datasets import SOURCE
+from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.sources import SourceTask
+from taskgrain.transfer.extract import FLAT_CONTROLS
+
+if TYPE_CHECKING:
+    from taskgrain.study.subjects import FeaturesKey
 
 
 def new_model(
@@ -40,7 +57,7 @@ def new_model(
 
     Args:
         inputs: of the study.
-        task: what the model is to say of a clip.
+        task: the classes and words that the model predicts.
         encoder_of: source whose encoder it has; None for the study's own.
         seed: of the weights.
         changes: of the clips that are learned from, where the encoder is shown changes.
@@ -82,9 +99,9 @@ def new_encoder(
     *,
     changes: ChangeDeviations = UNMEASURED,
 ) -> tuple[nn.Module, EncoderRecipe | None]:
-    """Make a source's encoder of a seed before any training, and what rebuilds it where we can.
+    """Make a source's encoder of a seed before any training, and the recipe that rebuilds it.
 
-    Our own is then untrained; one from elsewhere has the weights that its settings ask for.
+    The two-channel encoder is then untrained; a pretrained network has the weights of its settings.
 
     Args:
         inputs: of the study.
@@ -93,7 +110,7 @@ def new_encoder(
         changes: of the clips that are learned from, where the encoder is shown changes.
 
     Raises:
-        ConfigError: if an encoder from elsewhere, its library or its weights are not there.
+        ConfigError: if a pretrained network's library or weights are not there.
         CheckpointError: if such weights are not whole.
     """
     if inputs.encoder_factory is not None:
@@ -110,7 +127,7 @@ def encoder_settings(inputs: Inputs, source: str | None) -> Encoder:
 def encoder_from(
     settings: Encoder, seed: int, *, changes: ChangeDeviations = UNMEASURED
 ) -> tuple[nn.Module, EncoderRecipe]:
-    """Make an encoder from its settings, and what rebuilds it; the errors of `new_encoder`."""
+    """Make an encoder from its settings, and its recipe; raises the errors of `new_encoder`."""
     if settings.network == "two-channel":
         shape = shape_of(settings, changes)
         return build_encoder(shape, seed), shape
@@ -118,14 +135,14 @@ def encoder_from(
 
 
 def drawn(settings: Encoder) -> Encoder:
-    """Leave the weights of a network from elsewhere where they are: for its shape alone."""
+    """Return settings that draw the weights: no published weights are loaded for a shape alone."""
     if settings.network == "two-channel":
         return settings
     return settings.model_copy(update={"weights": "random"})
 
 
 def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
-    """Make the encoder that a checkpoint cannot rebuild by itself: one of the user's own."""
+    """Make the user's own encoder, which a checkpoint cannot rebuild by itself."""
     return None if inputs.encoder_factory is None else inputs.encoder_factory(seed)
 
 
@@ -159,8 +176,8 @@ def shape_of(settings: Encoder, changes: ChangeDeviations = UNMEASURED) -> Encod
 
 
 def wanted_network(settings: Encoder) -> WantedNetwork:
-    """Turn settings into the pretrained network that is wanted."""
-    assert settings.network != "two-channel", "it is none from elsewhere"
+    """Turn settings into the request for a pretrained network."""
+    assert settings.network != "two-channel", "it is not a pretrained network"
     assert settings.model is not None, "its settings were refused without one"
     return WantedNetwork(
         settings.network,
@@ -195,24 +212,24 @@ def check_networks(study: Study) -> None:
 
 
 def make_networks_ready(study: Study) -> None:
-    """Find the files of every encoder from elsewhere, and fetch what is to be fetched, once.
+    """Find the files of every pretrained encoder, and download those that are to be, once.
 
     Raises:
         ConfigError: naming every encoder whose library or weights are not there.
     """
-    problems = _not_ready(_from_elsewhere(study))
+    problems = _not_ready(_pretrained(study))
     if problems:
         raise ConfigError(list_problems(problems))
 
 
 def missing_weights(study: Study) -> list[str]:
-    """Name every encoder from elsewhere that could not be opened now; nothing is fetched."""
-    encoders = _from_elsewhere(study)
+    """Name every pretrained encoder that could not be opened now; nothing is downloaded."""
+    encoders = _pretrained(study)
     kept = {where: each for where, each in encoders.items() if each.weights != "download"}
     return _not_ready(kept)
 
 
-def _from_elsewhere(study: Study) -> dict[str, Encoder]:
+def _pretrained(study: Study) -> dict[str, Encoder]:
     named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
     every = {"encoder": study.encoder, **named}
     return {where: each for where, each in every.items() if each.network != "two-channel"}
@@ -238,3 +255,106 @@ def _check_pixels(where: str, shape: EncoderShape, height: int, width: int) -> N
                 f"channel: nothing is left of them in layer {fitting + 1} of {wanted}; give "
                 f"video.height and video.width {least} pixels or more, or leave layers out"
             )
+
+
+MEASURED_CLIPS = 500  # of the source: the deviation is then known to a few percent
+
+
+def measured_changes(inputs: Inputs, source: str | None, *, seed: int) -> ChangeDeviations:
+    """Measure the source's training clips, as a frozen encoder would see them.
+
+    Some of the clips that a seed learns from are drawn, the same for all sources: every cell of the
+    seed measures the same numbers. Seeds that learn from the same clips have equal numbers too.
+
+    Args:
+        inputs: of the study.
+        source: whose encoder they are for; None for the study's own.
+        seed: of the encoder.
+
+    Returns:
+        `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
+    """
+    settings = encoder_settings(inputs, source)
+    if inputs.encoder_factory is not None or not shows_changes(settings):
+        return UNMEASURED
+    store = inputs.datasets[SOURCE].frames()
+    records = inputs.clips(seed).learned.split(Split.TRAIN)
+    usable = [record.clip_id for record in records if record.clip_id in store]
+    return changes_of(inputs, usable, store)
+
+
+def changes_of(inputs: Inputs, usable: Sequence[str], store: FrameStore) -> ChangeDeviations:
+    """Measure some clips, or 500 drawn of them, as a frozen encoder would see them."""
+    drawn = generator_for(0, 0, "changes").permutation(len(usable))[:MEASURED_CLIPS]
+    clips = [usable[index] for index in sorted(drawn)]
+    return measure_changes(
+        batch.video for batch in batches_in_order(inputs, clips, store).batches()
+    )
+
+
+def shows_changes(settings: Encoder) -> bool:
+    """Whether a channel of the encoder sees how far clips change."""
+    kinds = (settings.spatial_input, settings.temporal_input)
+    return settings.network == "two-channel" and any(changes_shown(kind) for kind in kinds)
+
+
+# Seconds on one thread, measured on two AVX2 cores in float32: the compact encoder, and ResNet-18
+# and r3d_18 beside each other (docs/log.md, "What a large encoder takes").
+PASS_SECONDS = 1 / 190  # a clip of `quick` forward, backward and in the optimizer
+EXTRACT_SECONDS = 1 / 500  # a clip of `quick` through the frozen encoder
+COMPACT_GFLOPS = 0.038  # what that clip takes forward
+PASS_GFLOPS_PER_SECOND = 25.0  # forward arithmetic of large encoders while they are trained
+EXTRACT_GFLOPS_PER_SECOND = 160.0  # and frozen
+# EfficientNet-Lite0 frozen: filters of one channel wait for memory. 12.3 GFLOP a clip, 0.8 s.
+CHANNELWISE_GFLOPS_PER_SECOND = 15.0
+
+
+def pass_seconds(inputs: Inputs, source: str | None) -> float:
+    """Estimate how long a source's encoder trains on one clip; None: the study's own encoder."""
+    return PASS_SECONDS + _gflops_above(inputs, source) / PASS_GFLOPS_PER_SECOND
+
+
+def extract_seconds(inputs: Inputs, key: FeaturesKey) -> float:
+    """Estimate how long the extraction of these features takes for a clip."""
+    if key.kind in FLAT_CONTROLS:
+        return EXTRACT_SECONDS
+    is_channelwise = encoder_settings(inputs, key.source).network == "imagenet"
+    rate = CHANNELWISE_GFLOPS_PER_SECOND if is_channelwise else EXTRACT_GFLOPS_PER_SECOND
+    return EXTRACT_SECONDS + _gflops_above(inputs, key.source) / rate
+
+
+def _gflops_above(inputs: Inputs, source: str | None) -> float:
+    """Return the GFLOPs a clip beyond the compact encoder's; 0 for a user's own encoder."""
+    study = inputs.study
+    settings = encoder_settings(inputs, source)
+    if inputs.encoder_factory is not None or _is_small(settings, study.video):
+        return 0.0
+    return max(0.0, _forward_gflops(settings, study.video) - COMPACT_GFLOPS)
+
+
+def _is_small(settings: Encoder, video: Video) -> bool:
+    """Whether an encoder is within the compact one's sizes; counting would take seconds."""
+    usual, clip = Encoder(), Video()
+    return (
+        settings.network == "two-channel"
+        and settings.layers == usual.layers
+        and _is_within(settings.spatial_widths, usual.spatial_widths)
+        and _is_within(settings.temporal_widths, usual.temporal_widths)
+        and settings.lstm_width <= usual.lstm_width
+        and video.num_frames * video.height * video.width
+        <= clip.num_frames * clip.height * clip.width
+    )
+
+
+def _is_within(widths: tuple[int, ...], limits: tuple[int, ...]) -> bool:
+    return len(widths) <= len(limits) and all(
+        width <= limit for width, limit in zip(widths, limits, strict=False)
+    )
+
+
+@cache
+def _forward_gflops(settings: Encoder, video: Video) -> float:
+    from taskgrain.study.cost import count_forward  # seconds to import, and it imports this file
+
+    counted = count_forward(lambda: SourceModel(encoder_from(drawn(settings), 0)[0]), video)
+    return counted.flops / 1e9

@@ -21,11 +21,11 @@ from taskgrain.study.checking import check_clips
 from taskgrain.study.datasets import SOURCE, Dataset, footage_of, prepare_shard, shards
 from taskgrain.study.examples import show_examples
 from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
-from taskgrain.study.floor_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.gather import compared_pairs, gather
+from taskgrain.study.head_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import train_source, warm_start_source
-from taskgrain.study.pace import extract_seconds, pass_seconds
+from taskgrain.study.networks import extract_seconds, pass_seconds
 from taskgrain.study.source_scores import score_source, scores_name
 from taskgrain.study.subjects import (
     BatchNorm,
@@ -58,6 +58,26 @@ from taskgrain.study.trained_controls import (
 )
 from taskgrain.tabletop.dataset import DRAW_SECONDS
 
+# A study is a plan of cells. The idea: a cell is a function of the study and of files that the
+# cells it needs have written. It writes its own files whole or not at all, and then its mark. So:
+#
+# - A cell that was killed has no mark. It runs again, and goes on from what it left whole (a state
+#   of training, parts of features), with the same numbers.
+# - A marked cell never runs again, whatever happens to the run.
+# - Two workers compute what one would: nothing but files goes from one cell to another.
+#
+# The order of the work, each line waiting for what it reads of the lines above:
+#     prepare (draw and decode a shard) -> check -> floors, alignment
+#     check -> train -> score             (a source that begins with another's weights waits for it)
+#     train -> features -> evaluate, episodes
+#     train -> examples; everything but these -> results
+# Sealed targets are drawn from the finished weights: their clips are prepared and checked by a
+# second plan, made once the last weight is learned (`study.run`).
+#
+# What breaks it: a cell that reads a file of a cell which it does not need (it works until two
+# workers run), that writes into another's files, or that keeps anything in its process. The name of
+# a cell names its mark: a renamed cell is computed again in every run folder there is. What a cell
+# is given is pickled for it, so that large things stay in files.
 SCORE_SECONDS = 6.0
 GATHER_SECONDS = 6.0
 CHECK_SECONDS = 1.0
@@ -75,12 +95,9 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
     learning = plan_learning(inputs)
     cells = list(learning.cells)
     if computes_alignment(inputs):
-        aligning = _Work(
-            partial(score_alignment, inputs=inputs, pairs=compared_pairs(inputs.study)),
-            alignment_seconds(inputs),
-            folder.rows(ALIGNMENT_FILE),
-        )
-        cells.append(_cell(inputs, ALIGNMENT, learning.checks, aligning))
+        align = partial(score_alignment, inputs=inputs, pairs=compared_pairs(inputs.study))
+        cost, output = alignment_seconds(inputs), folder.rows(ALIGNMENT_FILE)
+        cells.append(_cell(inputs, ALIGNMENT, learning.checks, align, cost, output))
     tested = subjects(inputs)
     for features, keys in extractions(tested).items():
         trained = _train_name(features.source or features.kind, features.seed)
@@ -89,19 +106,16 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         cells.append(extract)
         for key in keys:
             for target in inputs.study.targets:
-                for asked in under_seeds([key], task_seeds(inputs.study, target)):
-                    cells += _evaluate(inputs, asked, target, extract)
+                for subject in under_seeds([key], task_seeds(inputs.study, target)):
+                    cells += _evaluate(inputs, subject, target, extract)
     cells += _from_scratch(inputs, learning.checks)
-    showing = _Work(
-        partial(show_examples, inputs=inputs),
-        inputs.study.examples * EXAMPLE_SECONDS,
-        folder.examples / "examples.json",
-    )
-    gathering = _Work(partial(gather, inputs=inputs, keys=tested), GATHER_SECONDS, folder.results)
+    show, cost = partial(show_examples, inputs=inputs), inputs.study.examples * EXAMPLE_SECONDS
+    needs, output = [*learning.checks, *_names(learning.tested)], folder.examples / "examples.json"
+    collect = partial(gather, inputs=inputs, keys=tested)
     return [
         *cells,
-        _cell(inputs, "examples", [*learning.checks, *_names(learning.tested)], showing),
-        _cell(inputs, "results", _names(cells), gathering),
+        _cell(inputs, "examples", needs, show, cost, output),
+        _cell(inputs, "results", _names(cells), collect, GATHER_SECONDS, folder.results),
     ]
 
 
@@ -147,9 +161,8 @@ def _make_ready(inputs: Inputs) -> tuple[list[Cell], list[Cell]]:
         for each in datasets:
             if (each in sealed) == has_sealed:
                 prepared += _prepare(inputs, inputs.datasets[each])
-        call = partial(check_clips, inputs=inputs, datasets=datasets)
-        work = _Work(call, CHECK_SECONDS, inputs.folder.ledger)
-        checks.append(_cell(inputs, name, _names(prepared), work))
+        check, output = partial(check_clips, inputs=inputs, datasets=datasets), inputs.folder.ledger
+        checks.append(_cell(inputs, name, _names(prepared), check, CHECK_SECONDS, output))
     return prepared, checks
 
 
@@ -163,18 +176,16 @@ def _names(cells: Sequence[Cell]) -> list[str]:
     return [cell.name for cell in cells]
 
 
-@dataclass(frozen=True, slots=True)
-class _Work:
-    """What a cell calls, what that costs in seconds, and a file that it writes."""
-
-    call: Callable[[Worker], Facts | None]
-    cost: float
-    output: Path
-
-
-def _cell(inputs: Inputs, name: str, needs: Sequence[str], work: _Work) -> Cell:
-    done = inputs.folder.done(name.replace(" ", "-"))
-    return Cell(name, work.call, work.cost, done, work.output, tuple(needs))
+def _cell(
+    inputs: Inputs,
+    name: str,
+    needs: Sequence[str],
+    work: Callable[[Worker], Facts | None],
+    cost: float,
+    output: Path,
+) -> Cell:
+    """Build a cell: what it calls, what that costs in seconds, and a file that it writes."""
+    return Cell(name, work, cost, inputs.folder.done(name.replace(" ", "-")), output, tuple(needs))
 
 
 def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
@@ -184,33 +195,23 @@ def _prepare(inputs: Inputs, dataset: Dataset) -> list[Cell]:
     else:
         clips = [record for _, records, _ in written for record in records]
         seconds = footage_of(clips).seconds_per_clip
-    return [
-        _cell(
-            inputs,
-            f"prepare {dataset.name} {number:05d}",
-            [],
-            _Work(
-                partial(
-                    prepare_shard, dataset=dataset, number=number, records=records, plans=plans
-                ),
-                seconds * len(records),
-                shard_index(dataset.store, number),
-            ),
+    cells = []
+    for number, records, plans in written:
+        prepare = partial(
+            prepare_shard, dataset=dataset, number=number, records=records, plans=plans
         )
-        for number, records, plans in written
-    ]
+        name, output = f"prepare {dataset.name} {number:05d}", shard_index(dataset.store, number)
+        cells.append(_cell(inputs, name, [], prepare, seconds * len(records), output))
+    return cells
 
 
 def _floors(inputs: Inputs, checked: Cell) -> Iterator[Cell]:
     """Score what needs no learning: once, or for each seed that learns from clips of its own."""
     for seed in floor_seeds(inputs.study):
-        flooring = _Work(
-            partial(score_floors, inputs=inputs, seed=seed),
-            floor_seconds(inputs),
-            inputs.folder.rows(floors_name(seed)),
-        )
         name = "floors" if seed is None else f"floors seed {seed}"
-        yield _cell(inputs, name, [checked.name], flooring)
+        score = partial(score_floors, inputs=inputs, seed=seed)
+        output = inputs.folder.rows(floors_name(seed))
+        yield _cell(inputs, name, [checked.name], score, floor_seconds(inputs), output)
 
 
 def _learn(inputs: Inputs, checked: Cell) -> list[Cell]:
@@ -264,7 +265,7 @@ def _train(
     passes = training.passes or inputs.study.train.passes_over(num_clips)
     cost = passes * pass_seconds(inputs, None if source == RANDOM_LABELS else source)
     output = inputs.checkpoint(source, seed, training.passes) / "model.safetensors"
-    return _cell(inputs, f"train {training.name}", needs, _Work(call, cost, output))
+    return _cell(inputs, f"train {training.name}", needs, call, cost, output)
 
 
 def _train_name(name: str, seed: int | None) -> str:
@@ -275,8 +276,7 @@ def _score(inputs: Inputs, training: _Training, train: Cell) -> Cell:
     source, seed, passes = training.source, training.seed, training.passes
     call = partial(score_source, inputs=inputs, name=source, seed=seed, passes=passes)
     output = inputs.folder.rows(scores_name(source, seed, passes))
-    work = _Work(call, SCORE_SECONDS, output)
-    return _cell(inputs, f"score {training.name}", [train.name], work)
+    return _cell(inputs, f"score {training.name}", [train.name], call, SCORE_SECONDS, output)
 
 
 def _extract(
@@ -293,42 +293,37 @@ def _extract(
     last, place = list(inputs.datasets)[-1], places_of(keys)[-1]
     norm: BatchNorm = "target" if "target" in norms else "source"
     output = inputs.folder.features(features.name, last, place, norm)
-    work = _Work(call, clips * extract_seconds(inputs, features), output)
-    return _cell(inputs, f"features {features.name}", needs, work)
+    cost = clips * extract_seconds(inputs, features)
+    return _cell(inputs, f"features {features.name}", needs, call, cost, output)
 
 
 def _from_scratch(inputs: Inputs, checks: Sequence[str]) -> list[Cell]:
-    """Train the study's encoder on the support of each target alone, if that is asked for."""
+    """Train the study's encoder on the support of each target alone, if that is a control."""
     if FROM_SCRATCH not in inputs.study.transfer.controls:
         return []
-    return [
-        _cell(
-            inputs,
-            f"scratch {target.name} seed {seed}",
-            checks,
-            _Work(
-                partial(learn_from_scratch, inputs=inputs, target=target, seed=seed),
-                scratch_seconds(inputs),
-                inputs.folder.predictions(scratch_name(target.name, seed)),
-            ),
-        )
-        for target in inputs.study.targets
-        for seed in inputs.study.seeds
-    ]
+    cells = []
+    for target in inputs.study.targets:
+        for seed in inputs.study.seeds:
+            learn = partial(learn_from_scratch, inputs=inputs, target=target, seed=seed)
+            output = inputs.folder.predictions(scratch_name(target.name, seed))
+            name = f"scratch {target.name} seed {seed}"
+            cells.append(_cell(inputs, name, checks, learn, scratch_seconds(inputs), output))
+    return cells
 
 
 def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) -> list[Cell]:
     """Test the features of a subject on a target, and on its episodes if there are any."""
     call = partial(evaluate_subject, inputs=inputs, key=key, target=target)
     cost = EVALUATE_SECONDS * (1 + len(target.factors) + target.tasks)
-    work = _Work(call, cost, inputs.folder.predictions(evaluation_name(key, target.name)))
+    output = inputs.folder.predictions(evaluation_name(key, target.name))
     needs = [extract.name, ALIGNMENT] if target.tasks else [extract.name]  # which draws the tasks
-    cells = [_cell(inputs, f"evaluate {key.name} on {target.name}", needs, work)]
+    where = f"{key.name} on {target.name}"
+    cells = [_cell(inputs, f"evaluate {where}", needs, call, cost, output)]
     episodes = inputs.study.transfer.episodes
+    fits = episodes.number * len(episodes.shots) * len(inputs.study.transfer.probes)
     if asks_episodes(inputs, key, target):
         call = partial(evaluate_target_episodes, inputs=inputs, key=key, target=target)
-        fits = episodes.number * len(episodes.shots) * len(inputs.study.transfer.probes)
+        cost = fits * EPISODE_SECONDS
         output = inputs.folder.predictions(episodes_name(key, target.name))
-        work = _Work(call, fits * EPISODE_SECONDS, output)
-        cells.append(_cell(inputs, f"episodes {key.name} on {target.name}", [extract.name], work))
+        cells.append(_cell(inputs, f"episodes {where}", [extract.name], call, cost, output))
     return cells

@@ -10,34 +10,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from taskgrain.config.learning import Source
 from taskgrain.config.settings import Study
 from taskgrain.data.files import write_text
-from taskgrain.data.manifest import Manifest, Split
-from taskgrain.errors import ConfigError, TaxonomyError, nearest
+from taskgrain.errors import ConfigError
 from taskgrain.jobs.executor import Cell
 from taskgrain.jobs.starting import refuse_to_begin_again
 from taskgrain.jobs.workspace import compute, workspace
-from taskgrain.labels.symmetry import check_mirror_table
-from taskgrain.study.bf16_check import check_bf16
-from taskgrain.study.datasets import SOURCE, Dataset, lay_out
+from taskgrain.study.checking import check_bf16, lay_out_study
+from taskgrain.study.datasets import lay_out
 from taskgrain.study.folder import RunFolder, claim, note_places, sweep
-from taskgrain.study.inputs import EncoderFactory, Inputs, mirror_images
-from taskgrain.study.leaks import refuse_leaks
-from taskgrain.study.learning import check_training
-from taskgrain.study.networks import check_networks, make_networks_ready
-from taskgrain.study.own_data import keep_to_data
-from taskgrain.study.own_encoder import check_encoder_factory
+from taskgrain.study.inputs import EncoderFactory, Inputs
+from taskgrain.study.networks import make_networks_ready
 from taskgrain.study.plan import plan_cells, plan_learning
-from taskgrain.study.provenance import check_frozen_commit, commit, describe_run
-from taskgrain.study.seal import after_opening, before_opening, is_sealed, open_seal, read_seal
-from taskgrain.study.seed_clips import differ_by_seed, seed_clips
-from taskgrain.study.settled import keep_to_processor, settle
-from taskgrain.study.sources import source_task
-from taskgrain.study.subjects import FLAT_CONTROLS, check_subjects
-from taskgrain.study.targets import check_target, clips_asked, refuse_seen, task_seeds
+from taskgrain.study.provenance import (
+    after_opening,
+    before_opening,
+    check_frozen_commit,
+    commit,
+    describe_run,
+    is_sealed,
+    open_seal,
+    read_seal,
+)
+from taskgrain.study.settled import check_encoder_factory, keep_to_data, keep_to_processor, settle
+from taskgrain.study.subjects import check_subjects
 from taskgrain.train.precision import Precision, named_device
-from taskgrain.transfer.probes import PROBES
 
 
 def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
@@ -119,7 +116,7 @@ class _Run:
     quiet: bool
 
     def compute(self, study: Study, plan: Callable[[Inputs], list[Cell]]) -> Inputs:
-        """Lay out the study, or what of it can be known yet, and compute the cells of a plan."""
+        """Lay out a study, or the part that is known yet, and compute the cells of a plan."""
         folder = self.folder
         datasets = lay_out_study(study, folder)
         keep_to_data(folder, datasets)
@@ -185,102 +182,3 @@ def is_complete(folder: RunFolder) -> bool:
     written = (folder.results, folder.examples / "examples.json", folder.provenance)
     marks = (folder.done("examples"), folder.done("results"))
     return all(path.is_file() for path in (*written, *marks))
-
-
-def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
-    """Find the datasets, and refuse before the first cell what could only fail in a later one.
-
-    Raises:
-        TaskgrainError: if annotations, levels, factors or numbers of clips do not fit the study.
-    """
-    check_networks(study)
-    check_training(study)
-    datasets = lay_out(study, folder)
-    refuse_leaks(study, datasets)
-    refuse_seen(study, datasets)
-    manifest = datasets[SOURCE].manifest()
-    _check_mirror_table(study, manifest)
-    for seed in study.seeds if differ_by_seed(study.data) else study.seeds[:1]:
-        learned = seed_clips(study.data, manifest, seed).learned
-        for source in study.sources:
-            _check_source(source, learned, study)
-        _check_mirroring(study, learned)
-    _check_probes(study)
-    for target in study.targets:
-        for seed_asked in task_seeds(study, target):
-            clips, strata = clips_asked(study, datasets[target.name], target, seed_asked)
-            check_target(target, clips, None, study.transfer, strata)
-    return datasets
-
-
-def _check_source(source: Source, manifest: Manifest, study: Study) -> None:
-    """Refuse a source that this dataset cannot teach.
-
-    Raises:
-        ConfigError: naming the source and what the dataset lacks.
-    """
-    try:
-        task = source_task(
-            source,
-            manifest,
-            min_word_count=study.train.min_word_count,
-            words=study.train.words,
-        )
-    except TaxonomyError as error:
-        raise ConfigError(
-            f"source {source.name!r} cannot be learned from {manifest.root}: {error}; leave it "
-            "out of sources"
-        ) from None
-    for split in (Split.TRAIN, Split.VALIDATION):
-        if not task.covered(manifest.split(split)):
-            raise ConfigError(
-                f"source {source.name!r} cannot be learned from {manifest.root}: no {split} clip "
-                f"has a name at level {source.classify!r}; leave it out of sources"
-            )
-    if task.vocabulary is not None and not task.vocabulary.words:
-        raise ConfigError(
-            f"source {source.name!r}: no word of the training captions comes "
-            f"{study.train.min_word_count} times; lower train.min_word_count"
-        )
-
-
-def _check_probes(study: Study) -> None:
-    """Reject controls that none of the probes could read."""
-    flat = [name for name in FLAT_CONTROLS if name in study.transfer.controls]
-    if flat and all(PROBES[name]().reads_steps for name in study.transfer.probes):
-        raise ConfigError(
-            f"transfer.probes: {', '.join(study.transfer.probes)} read the steps of a clip, which "
-            f"the control {flat[0]!r} has not; add a probe as nearest-mean, or leave it out of "
-            "transfer.controls"
-        )
-
-
-def _check_mirror_table(study: Study, manifest: Manifest) -> None:
-    """Reject an invalid mirror table, and one with names that are no category of the dataset."""
-    known = manifest.taxonomy.categories
-    check_mirror_table(study.data.mirror, where="data.mirror")
-    for name in study.data.mirror:
-        if name not in known:
-            raise ConfigError(
-                f"data.mirror: {name!r} is no category of {manifest.root}{nearest(name, known)}"
-            )
-
-
-def _check_mirroring(study: Study, manifest: Manifest) -> None:
-    """Refuse mirroring that could never happen."""
-    images = mirror_images(study)
-    if images is None:
-        return
-    training = manifest.split(Split.TRAIN)
-    tasks = (
-        source_task(source, manifest, mirror=images)
-        for source in study.sources
-        if not source.is_frozen
-    )
-    if not any(example.mirrored for task in tasks for example in task.examples(training)):
-        raise ConfigError(
-            f"augment.mirror is {study.augment.mirror:g}, but no training clip of {manifest.root} "
-            "has a mirror image that is known (its category in data.mirror, as "
-            '"Wave left" = "Wave right", "Nod" = "Nod"; its captions with words of direction '
-            "that can be exchanged); set augment.mirror = 0, or name the images"
-        )

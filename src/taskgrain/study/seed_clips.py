@@ -1,7 +1,7 @@
 """Which clips a seed learns from, and which categories it never sees: decided here alone.
 
-Every reader of the source's clips asks `seed_clips`, so all sources and controls of a seed share
-its answer. docs/protocol.md, "Base and novel categories", has the rules.
+Every reader of the source's clips calls `seed_clips`, so all sources and controls of a seed share
+its division. docs/protocol.md, "Base and novel categories", has the rules.
 
 Letters: K categories of a group, s siblings that are wanted.
 """
@@ -147,7 +147,7 @@ def _able(groups: Groups, manifest: Manifest) -> Groups:
 
 
 def _spare(members: Sequence[str], able: Sequence[str]) -> int:
-    """Count the siblings that a group can give."""
+    """Count the categories of a group that can be held out as siblings."""
     return max(0, min(len(able), len(members) - KEPT))
 
 
@@ -214,7 +214,7 @@ def _sampled(
     """Draw members without replacement: of each name its quota, rounded.
 
     Quotas are rounded by systematic sampling over the names in a drawn order (Madow 1949): each
-    name gives its quota rounded up or down, on average the quota itself, and all together their
+    name has its quota rounded up or down, on average the quota itself, and all together their
     sum, a whole number.
     """
     start, before = Fraction(int(rng.integers(1 << 32)), 1 << 32), Fraction(0)

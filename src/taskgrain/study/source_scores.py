@@ -1,4 +1,4 @@
-"""The cells that score a source at its own task: what its head and its decoder get right.
+"""The cells that score a source at its own task: the answers of its head and of its decoder.
 
 The metrics by what is read: of the head top-1, top-5, mean-per-class, group-accuracy,
 accuracy-at-LEVEL, errors-within-groups, errors-between-groups, contrastive, contrastive-floor,
@@ -42,11 +42,10 @@ from taskgrain.study.head_scores import (
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
 from taskgrain.study.networks import own_encoder
-from taskgrain.study.score_rows import Score, Scored
-from taskgrain.study.sources import SourceTask, captions_in
+from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.log import EpochRecord, read_records
-from taskgrain.train.validate import say
+from taskgrain.train.step import decode_captions
 
 
 def scores_name(source: str, seed: int, passes: int | None = None) -> str:
@@ -70,7 +69,7 @@ def score_source(
     checkpoint = inputs.checkpoint(name, seed, passes)
     model, _ = load_model(checkpoint, encoder=own_encoder(inputs, seed))
     own = _OwnClips(worker, inputs, task, manifest, store)
-    answers = own.ask(model.to(inputs.device))
+    answers = own.answer(model.to(inputs.device))
     scores: list[Score] = []
     if model.head is not None:
         head = HeadScores(task, answers.of_head(), own.records, own.training)
@@ -82,7 +81,7 @@ def score_source(
     if model.decoder is not None:
         scores += own.caption_scores(answers)
         if passes is None:
-            write_text(folder.captions(name, seed), _captions_json(own.records, answers.said))
+            write_text(folder.captions(name, seed), _captions_json(own.records, answers.captions))
     scores += _gains(read_records(checkpoint.parent / "epochs.jsonl"))
     bits = task.entropy_bits(manifest.split(Split.TRAIN))
     scores.append(Score(metric="entropy-bits", value=bits))
@@ -93,12 +92,12 @@ def score_source(
 
 @dataclass(slots=True)
 class _Answers:
-    """What a model said of N clips; nothing of those that could not be decoded."""
+    """A model's answers to N clips; nothing for those that could not be decoded."""
 
     target: Tensor  # long (N,), -1 where it does not classify
-    log_probs: Tensor  # float (N, K), 0 where nothing was said; K = 0 without a head
+    log_probs: Tensor  # float (N, K), 0 where there is no answer; K = 0 without a head
     features: NDArray[np.float32]  # (N, D), means over the steps; D = 0 where nobody needs them
-    said: list[str]  # captions; "" where nothing was said
+    captions: list[str]  # "" where there is none
     is_decoded: NDArray[np.bool_]  # (N,)
     ranking: TemplateRanking | None  # None without a decoder or templates
 
@@ -108,7 +107,7 @@ class _Answers:
 
 
 class _OwnClips:
-    """The validation clips that a source covers, and what is asked of them."""
+    """The validation clips that a source covers, and how they are scored."""
 
     def __init__(
         self,
@@ -129,7 +128,7 @@ class _OwnClips:
         self._ranked = [each for each in ranked_clips(manifest) if each.clip_id in covered]
 
     @torch.inference_mode()
-    def ask(self, model: SourceModel) -> _Answers:
+    def answer(self, model: SourceModel) -> _Answers:
         """Look at every clip once: head, captions, templates."""
         task, row_of = self._task, {r.clip_id: row for row, r in enumerate(self.records)}
         ranked = {record.clip_id for record in self._ranked}
@@ -145,8 +144,10 @@ class _OwnClips:
                 answers.features[rows] = features.mean(dim=1).cpu().numpy()
             if model.decoder is None or task.vocabulary is None:
                 continue
-            for row, tokens in zip(rows, say(model.decoder, features).tolist(), strict=True):
-                answers.said[row] = task.vocabulary.decode(tokens)
+            for row, tokens in zip(
+                rows, decode_captions(model.decoder, features).tolist(), strict=True
+            ):
+                answers.captions[row] = task.vocabulary.decode(tokens)
             if answers.ranking is not None:
                 chosen = [n for n, clip in enumerate(batch.clip_ids) if clip in ranked]
                 some = [self.records[rows[n]] for n in chosen]
@@ -185,7 +186,9 @@ class _OwnClips:
             parts.append(features)
         learned = [category_of[clip] for clip in clips]
         read = read_out_categories(np.concatenate(parts), learned, answers.features)
-        is_right = np.array([record.category for record in self.records]) == np.array(read.said)
+        is_right = np.array([record.category for record in self.records]) == np.array(
+            read.predicted
+        )
         return [
             Score(
                 probe="linear",
@@ -197,13 +200,13 @@ class _OwnClips:
         ]
 
     def caption_scores(self, answers: _Answers) -> list[Score]:
-        """Score what was said, how the templates rank, and which words could not be said."""
+        """Score the captions, the ranks of the templates, and the words that are unknown."""
         task = self._task
-        assert task.form is not None, "a decoder speaks in a form"
-        assert task.vocabulary is not None, "a decoder speaks in words"
+        assert task.form is not None, "a decoder has a form"
+        assert task.vocabulary is not None, "a decoder has a vocabulary"
         of_captions = CaptionScores(task.form, self._manifest, self.records, task.words)
         forms = [each.caption for each in self._inputs.study.sources if each.caption is not None]
-        scores = of_captions.of_source(answers.said, answers.is_decoded.tolist(), forms)
+        scores = of_captions.of_source(answers.captions, answers.is_decoded.tolist(), forms)
         if answers.ranking is not None:
             scores += answers.ranking.scores(self._ranked)
         first = [captions_in(task.form, record)[0] for record in self.records]
@@ -211,11 +214,11 @@ class _OwnClips:
         return [*scores, Score(probe="decoder", metric="unknown-rate", value=unknown)]
 
 
-def _captions_json(records: Sequence[ClipRecord], said: Sequence[str]) -> str:
+def _captions_json(records: Sequence[ClipRecord], captions: Sequence[str]) -> str:
     """Write captions as `taskgrain score` reads them, one clip a line."""
     rows = (
         json.dumps({"id": record.clip_id, "caption": caption}, ensure_ascii=False)
-        for record, caption in zip(records, said, strict=True)
+        for record, caption in zip(records, captions, strict=True)
     )
     return "[\n" + ",\n".join(rows) + "\n]\n"
 

@@ -1,7 +1,8 @@
-"""What a source says of each clip: the target of its head and the tokens of its caption."""
+"""A source's labels of each clip, and the scores of its own head and decoder."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,17 +16,22 @@ from taskgrain.labels.symmetry import mirror
 from taskgrain.labels.taxonomy import Taxonomy, entropy_bits, regroup, regrouped_level
 from taskgrain.labels.template import Words, strip_brackets, words_as
 from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
+from taskgrain.learned import SOURCE_VALIDATION
 from taskgrain.models.seeds import derive_seed
+from taskgrain.names import Control
+from taskgrain.results import ResultRow
+from taskgrain.statistics.intervals import Interval
+from taskgrain.transfer.rows import interval_columns
 
 
 @dataclass(frozen=True)
 class SourceTask:
-    """A source on one dataset; it holds all that its checkpoint needs to speak for itself."""
+    """A source on one dataset, with all that its checkpoint needs to name classes and words."""
 
     name: str
     taxonomy: Taxonomy
-    level: str | None  # what its head tells apart
-    form: CaptionForm | None  # what its decoder says
+    level: str | None  # of the classes of its head
+    form: CaptionForm | None  # of the captions of its decoder
     vocabulary: Vocabulary | None
     classification_weight: float  # lambda: 1 classification alone, 0 captioning alone
     mirror: Mapping[str, str] = field(default_factory=dict)  # category -> its mirror image
@@ -34,7 +40,7 @@ class SourceTask:
 
     @property
     def words(self) -> Words:
-        """How its captions become words; ours where it says nothing."""
+        """The rule by which its captions become words."""
         return "taskgrain" if self.vocabulary is None else self.vocabulary.rule
 
     @property
@@ -54,7 +60,7 @@ class SourceTask:
         ]
 
     def examples(self, records: Sequence[ClipRecord]) -> list[Example]:
-        """Return what the source says of each clip that it covers, and of its mirror image."""
+        """Label each clip that the source covers, and its mirror image."""
         index = None if self.level is None else self.taxonomy.index_of(self.level)
         target_of = {
             category: -1 if index is None else int(index[position])
@@ -67,10 +73,10 @@ class SourceTask:
         ]
 
     def entropy_bits(self, records: Sequence[ClipRecord]) -> float:
-        """Bits that the source's label tells about a clip: the entropy over these clips.
+        """Compute the bits that the source's label has of a clip: the entropy over these clips.
 
         The label is the name at the source's level and the words of the first caption in its form,
-        by the rule of its vocabulary, whatever the decoder can say of them.
+        by the rule of its vocabulary, whatever words the decoder knows.
         """
         return entropy_bits(
             Counter(
@@ -95,7 +101,7 @@ class SourceTask:
     def _mirrored(
         self, record: ClipRecord, label: Label, target_of: Mapping[str, int]
     ) -> Label | None:
-        """Label the mirror image; None where that cannot be known, or could not be said."""
+        """Label the mirror image; None where it is unknown, or has unknown words."""
         if not self.mirror:
             return None
         image = mirror(
@@ -138,7 +144,7 @@ def source_task(
     mirror: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> SourceTask:
-    """Lay a source over a dataset; the vocabulary comes from the training clips alone.
+    """Apply a source to a dataset; the vocabulary comes from the training clips alone.
 
     Args:
         source: its settings.
@@ -191,3 +197,54 @@ def _refuse_free_captions(form: CaptionForm, training: Sequence[ClipRecord]) -> 
                 f"template {record.template!r}, so its form {form!r} is unknown; free sentences "
                 'have the form "full" alone'
             )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """One number; NaN where there was nothing to count."""
+
+    probe: str | None = None  # what was read: the head, the decoder, a linear read-out
+    metric: str
+    value: float
+    clips: Sequence[ClipRecord] | None = None  # that it counts; None for all
+    interval: Interval | None = None
+    control: Control | None = None  # what the captions are, where no source generated them
+    chosen: str | None = None
+    chosen_on: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Who was scored, and on which clips."""
+
+    study: str
+    source: str
+    seed: int | None  # None for what does not depend on the encoder's
+    records: Sequence[ClipRecord]
+    states: Mapping[str, str]  # clip id -> how it was decoded; whole where it is not there
+    passes: int | None = None  # None for the training that is tested
+
+    def rows(self, scores: Iterable[Score]) -> list[ResultRow]:
+        """Write the scores that are numbers as rows, in their order."""
+        return [self._row(score) for score in scores if not math.isnan(score.value)]
+
+    def _row(self, score: Score) -> ResultRow:
+        clips = self.records if score.clips is None else score.clips
+        found = [self.states.get(record.clip_id, "whole") for record in clips]
+        columns = {} if score.interval is None else interval_columns(score.interval)
+        return ResultRow(
+            study=self.study,
+            source=self.source,
+            seed=self.seed,
+            target=SOURCE_VALIDATION,
+            probe=score.probe,
+            metric=score.metric,
+            n=len(clips),
+            failed=found.count("failed"),
+            truncated=found.count("truncated"),
+            chosen=score.chosen,
+            chosen_on=score.chosen_on,
+            control=score.control,
+            passes=self.passes,
+            **{**columns, "value": score.value},
+        )

@@ -1,4 +1,4 @@
-"""Whose features a study tests, and how each is read: the sources, then the controls.
+"""Whose features a study tests, and how each encoder is read: the sources, then the controls.
 
 A subject is an encoder, or features that nothing was learned for, read in one way. Its features
 are extracted once for all the ways in which it is read.
@@ -10,19 +10,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
-from taskgrain.config.learning import Encoder, Source
+from taskgrain.config.learning import Source
 from taskgrain.errors import ConfigError
 from taskgrain.names import CONTROLS, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.networks import new_encoder
-from taskgrain.train.calibrate import has_batch_norm
+from taskgrain.study.networks import encoder_settings, new_encoder
 from taskgrain.transfer.answers import Subject
-from taskgrain.transfer.extract import SHORTCUTS, Shortcut
+from taskgrain.transfer.extract import FLAT_CONTROLS, Shortcut, has_batch_norm
 from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
 from taskgrain.transfer.probes import PROBES
 
-FLAT_CONTROLS: tuple[ChosenControl, ...] = ("pixels", "motion-energy", *SHORTCUTS)
-"""Controls with one vector a clip, and no steps."""
 FLAT: Literal["flat"] = "flat"  # their read-out
 PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
 
@@ -32,9 +29,12 @@ Encoded = Literal["source", "shuffled-time"] | EncoderControl
 Kind = Encoded | Literal["pixels", "motion-energy"] | Shortcut
 
 
+# Names of files and cells are joined from names of sources, seeds and read-outs. A source cannot
+# have a control's name (`check_subjects`), and no name has a dot, so that two subjects never share
+# a file.
 @dataclass(frozen=True, slots=True)
 class FeaturesKey:
-    """Which features are extracted: whose, and of which seed."""
+    """Which features are extracted: of which source or control, and of which seed."""
 
     kind: Kind
     source: str | None = None
@@ -55,7 +55,7 @@ class FeaturesKey:
 
 @dataclass(frozen=True, slots=True)
 class SubjectKey:
-    """Which subject is tested: whose features, as which seed's, and how they are read."""
+    """Which subject is tested: its features, its seed, and how the features are read."""
 
     features: FeaturesKey
     seed: int | None = None  # of its rows; frozen weights may serve several
@@ -64,7 +64,7 @@ class SubjectKey:
 
     @property
     def kind(self) -> Kind:
-        """Return what kind of subject it is."""
+        """Return the kind of its features."""
         return self.features.kind
 
     @property
@@ -79,7 +79,7 @@ class SubjectKey:
 
     @property
     def subject(self) -> Subject:
-        """Return who this is in answers and rows."""
+        """Return the record of the subject in answers and rows."""
         return Subject(self.source, self.seed, self.read_as, self.control)
 
     @property
@@ -111,8 +111,8 @@ def subjects(inputs: Inputs) -> list[SubjectKey]:
         for features, seed in group
     ]
     controls = inputs.study.transfer.controls
-    flat: tuple[Kind, ...] = ("pixels", "motion-energy", *SHORTCUTS)
-    return keys + [SubjectKey(FeaturesKey(kind), readout=FLAT) for kind in flat if kind in controls]
+    flat = [FeaturesKey(kind) for kind in FLAT_CONTROLS if kind in controls]
+    return keys + [SubjectKey(features, readout=FLAT) for features in flat]
 
 
 def under_seeds(keys: Sequence[SubjectKey], seeds: Sequence[int | None]) -> list[SubjectKey]:
@@ -175,9 +175,9 @@ def _is_drawn(inputs: Inputs, source: Source) -> bool:
 def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
     """List how an encoder is read.
 
-    The untrained one is always read after its LSTM and before it too: a random LSTM may hide
-    what its input tells. The target's norms are for encoders that have norms, and for clips as
-    they are.
+    An untrained encoder is always read after its LSTM and before it too: a random LSTM may hide
+    information of its input. The target's norms are for encoders that have BatchNorm, and for clips
+    whose frames keep their order.
     """
     transfer = inputs.study.transfer
     wanted: tuple[Readout, ...] = transfer.readouts
@@ -192,8 +192,8 @@ def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
 
 
 def _has_norms(inputs: Inputs, source: str | None) -> bool:
-    """Whether a source's encoder has BatchNorm; of another, re-estimating would change nothing."""
-    if _settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
+    """Whether a source's encoder has BatchNorm; otherwise re-estimating would change nothing."""
+    if encoder_settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
         return True
     return has_batch_norm(new_encoder(inputs, source, inputs.study.seeds[0])[0])
 
@@ -203,7 +203,7 @@ def readouts_of(inputs: Inputs, source: str | None) -> tuple[Readout, ...]:
 
     Channels are read of the two-channel encoder alone, and each one only where it is there.
     """
-    settings = _settings(inputs, source)
+    settings = encoder_settings(inputs, source)
     has_channels = settings.network == "two-channel" and inputs.encoder_factory is None
     absent: set[Readout] = set()
     if not settings.spatial_widths:
@@ -215,11 +215,6 @@ def readouts_of(inputs: Inputs, source: str | None) -> tuple[Readout, ...]:
         for readout, place in PLACE_OF.items()
         if place == "output" or (has_channels and readout not in absent)
     )
-
-
-def _settings(inputs: Inputs, source: str | None) -> Encoder:
-    study = inputs.study
-    return study.encoder if source is None else study.encoder_of(inputs.source(source))
 
 
 def check_subjects(inputs: Inputs) -> None:

@@ -1,8 +1,8 @@
-"""What each target of a study asks of its clips.
+"""The tasks of each target of a study.
 
-A target of held-out categories asks about those of the seed: where they are drawn under each seed,
-its classes and clips rotate, and each seed has tasks of its own. A target that is declared novel is
-refused if a source learns one of its categories.
+A target of held-out categories has the categories of the seed: where they are drawn under each
+seed, its classes and clips rotate, and each seed has tasks of its own. A target that is declared
+novel is refused if a source learns one of its categories.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def task_seeds(study: Study, target: Target) -> tuple[int | None, ...]:
 def clips_asked(
     study: Study, dataset: Dataset, target: Target, seed: int | None
 ) -> tuple[Manifest, Strata]:
-    """Return the clips that a target asks about under a seed, and the strata of its categories.
+    """Return the clips of a target under a seed, and the strata of its categories.
 
     Args:
         study: its settings.
@@ -67,7 +67,7 @@ def clips_asked(
 
 
 def tasks_of(inputs: Inputs, target: Target, seed: int | None) -> list[TargetTask]:
-    """List what a target asks under a seed, of the clips that could be decoded."""
+    """List the tasks of a target under a seed; its frames show which clips failed."""
     dataset = inputs.datasets[target.name]
     manifest, strata = clips_asked(inputs.study, dataset, target, seed)
     return target_tasks(target, manifest, dataset.frames(), strata)
@@ -80,17 +80,17 @@ def target_tasks(
 
     Tasks that were drawn for the target follow the factors that its settings name.
 
-    Held-out categories of both strata are also asked about stratum by stratum, if each has two
+    Held-out categories of both strata also have a task for each stratum, if each has two
     categories or more: "novel/siblings", "novel/groups".
 
     Args:
         target: its settings.
         manifest: its clips; train is the support pool, validation is scored.
-        store: its frames, which say what failed; None before they are decoded.
+        store: its frames, which list what failed; None before they are decoded.
         strata: of its categories; None where there are none.
 
     Raises:
-        ConfigError: if a factor is none of the dataset's.
+        ConfigError: if the dataset has no such factor.
         ManifestError: if a clip lacks a factor.
     """
     support, scored = manifest.split(Split.TRAIN), manifest.split(Split.VALIDATION)
@@ -111,13 +111,13 @@ def target_tasks(
         failed=frozenset(entry.clip_id for entry in ledger if entry.state == "failed"),
         truncated=frozenset(entry.clip_id for entry in ledger if entry.state == "truncated"),
     )
-    asked = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
+    factors = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
     found = strata or {}
     parts = [found.get(name, ()) for name in STRATA]
     names_of = zip(STRATA, parts, strict=True) if all(len(each) > 1 for each in parts) else ()
     return [
         task,
-        *(_factor(task, factor, manifest) for factor in asked),
+        *(_factor(task, factor, manifest) for factor in factors),
         *(class_task(task, name=name, classes=classes) for name, classes in names_of),
     ]
 
@@ -149,7 +149,7 @@ def check_target(
     Args:
         target: its settings.
         manifest: its clips.
-        store: its frames, which say what failed; None before they are decoded.
+        store: its frames, which list what failed; None before they are decoded.
         transfer: the numbers of shots, and the episodes.
         strata: of its categories, as `target_tasks` takes them.
 
@@ -186,17 +186,19 @@ def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> 
     """
     found = []
     for name in TASKS:
-        asked = _factor(task, name, manifest)
-        classes = range(len(asked.class_names))
-        support = [int((asked.support_labels[asked.has_support] == each).sum()) for each in classes]
-        scored = [int((asked.query_labels == each).sum()) for each in classes]
+        narrowed = _factor(task, name, manifest)
+        classes = range(len(narrowed.class_names))
+        support = [
+            int((narrowed.support_labels[narrowed.has_support] == each).sum()) for each in classes
+        ]
+        scored = [int((narrowed.query_labels == each).sum()) for each in classes]
         if len(classes) > 1 and min(support) >= _most(transfer.shots) and min(scored) > 0:
             found.append(name)
     return tuple(found)
 
 
 def _most(shots: Sequence[Shots]) -> int:
-    """Return the largest number of shots; "all" asks for one clip of each class."""
+    """Return the largest number of shots; "all" needs one clip of each class."""
     return max(1 if each == "all" else each for each in shots)
 
 
@@ -246,14 +248,14 @@ def refuse_seen(study: Study, datasets: Mapping[str, Dataset]) -> None:
     if not declared or all(source.is_frozen for source in study.sources):
         return
     manifest = datasets[SOURCE].manifest()
-    asked = {
+    categories_of = {
         each.name: {record.category for record in datasets[each.name].manifest().records}
         for each in declared
     }
     for seed in study.seeds:
         learned = seed_clips(study.data, manifest, seed).learned.split(Split.TRAIN)
         known = {plain_name(record.category) for record in learned}
-        for name, categories in asked.items():
+        for name, categories in categories_of.items():
             seen = sorted(each for each in categories if plain_name(each) in known)
             if seen:
                 raise ConfigError(_text(name, seen, len(categories), seed))

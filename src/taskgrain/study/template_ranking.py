@@ -1,9 +1,9 @@
-"""Which template a decoder holds likeliest of a clip, among all templates of the dataset.
+"""Which template a decoder finds likeliest for a clip, among all templates of the dataset.
 
-So decoders of unlike grain, and heads of categories, are compared on the same question. Every
-template is filled with the clip's own objects, so that only the templates differ. Of the caption
-the template's own words and its end count; the objects' words are given, for else a template with
-fewer placeholders would win by leaving objects out.
+This compares decoders of different grain, and heads of categories, on the same task. Every template
+is filled with the clip's own objects, so that only the templates differ. Only the template's own
+words and the end of the caption count. The words of the objects are taken as known: otherwise a
+template with fewer placeholders would win by leaving objects out.
 
 Shapes: B clips, L tokens, T' encoder steps, D width, C captions of a clip.
 """
@@ -32,7 +32,7 @@ from taskgrain.labels.template import (
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD, Vocabulary
 from taskgrain.metrics.accuracy import TOP_K
 from taskgrain.models.decoder import CaptionDecoder, reorder
-from taskgrain.study.score_rows import Score
+from taskgrain.study.sources import Score
 
 MAX_CLIPS = 1000  # a share of them right is then within 3 % of that of all
 CAPTIONS_AT_ONCE = 1024  # that the decoder scores together, so that memory is bounded
@@ -42,9 +42,9 @@ _split = lru_cache(maxsize=1 << 14)(words_as)  # the parts of templates, and obj
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """How many templates are held likelier than the true one, or as likely."""
+    """How many templates are as likely as the true one, or likelier."""
 
-    by_own_words: int  # the objects given
+    by_own_words: int  # the objects taken as known
     by_all_words: int
 
 
@@ -66,7 +66,7 @@ class TemplateRanking:
     def rank(
         self, decoder: CaptionDecoder, features: Tensor, records: Sequence[ClipRecord]
     ) -> None:
-        """Rank the templates of clips: float (B, T', D) features, and who they are of."""
+        """Rank the templates of clips: float (B, T', D) features, and their clips."""
         choices = [self._choices(record) for record in records]
         for part in _parts([len(each) for each in choices]):
             ranks = _ranks(decoder, features[part], choices[part])
@@ -119,12 +119,12 @@ def objects_for(template: str, objects: Sequence[str]) -> tuple[str, ...]:
 def own_words(
     template: str, objects: Sequence[str], form: CaptionForm, rule: Words
 ) -> tuple[bool, ...]:
-    """Mark which words of a caption are its template's own; all of them where no object is said."""
+    """Mark which words of a caption are its template's own; all where it names no object."""
     if form == "template":
         return (True,) * len(_split(rule, strip_brackets(template)))
     found: list[bool] = []
-    said = (*objects_of(objects, form), "")
-    for part, thing in zip(fixed_parts(template), said, strict=True):
+    fillings = (*objects_of(objects, form), "")
+    for part, thing in zip(fixed_parts(template), fillings, strict=True):
         found += [True] * len(_split(rule, part)) + [False] * len(_split(rule, thing))
     return tuple(found)
 
@@ -178,7 +178,7 @@ def _padded(rows: list[Tensor]) -> Tensor:
 
 
 def _rank_of_first(scores: Tensor) -> int:
-    """Count what is not below the first of float (C,) scores: what is as likely goes before it."""
+    """Count the other scores that are not below the first of float (C,): ties rank before it."""
     return int((scores[1:] >= scores[0]).sum())
 
 

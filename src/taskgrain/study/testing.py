@@ -22,11 +22,9 @@ from taskgrain.transfer.evaluate import (
     SubjectFeatures,
     evaluate,
     evaluate_episodes,
-    evaluate_permuted,
     evaluation_of,
-    flat,
 )
-from taskgrain.transfer.features import FeatureSet, joins_steps, read_features, read_out
+from taskgrain.transfer.features import FeatureSet, flat, joins_steps, read_features, read_out
 from taskgrain.transfer.predictions import read_episodes, write_episodes, write_evaluation
 from taskgrain.transfer.probes import PROBES, ProbeName, Standardiser
 from taskgrain.transfer.task import EpisodePlan, TargetTask
@@ -45,7 +43,8 @@ def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Ta
         write_evaluation(inputs.folder.predictions(cell), evaluate(tested, task, plan=plan))
         worker.advance(EVALUATE_SECONDS)
         if has_permuted_control(inputs, key, target, task.name):
-            permuted = evaluate_permuted(tested, task, plan=permuted_plan_of(inputs.study))
+            plan_of_control = permuted_plan_of(inputs.study)
+            permuted = evaluate(tested, task, plan=plan_of_control, labelling="permuted")
             write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
 
 
@@ -152,7 +151,7 @@ def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> SubjectFeat
 
 
 def _read(inputs: Inputs, key: SubjectKey, dataset: str, batch_norm: BatchNorm) -> FeatureSet:
-    """Read a subject's features of a dataset, as it is read."""
+    """Read a subject's features of a dataset at its read-out."""
     path = inputs.folder.features(key.features.name, dataset, place_of(key), batch_norm)
     features = read_features(path)
     return features if key.readout == "flat" else read_out(features, key.readout)

@@ -1,8 +1,8 @@
 """The controls that are trained: the target from its support alone, and categories permuted.
 
 *From scratch*: the study's encoder, drawn, with a head of its own, is trained on the clips of a
-support draw, which the probes of the sources get too, and answers the scored clips itself. So it
-says what the support teaches where nothing was learned before.
+support draw, which the probes of the sources get too, and answers the scored clips itself. It
+shows what the support teaches an encoder that has learned nothing before.
 
 *Random labels*: the study's encoder learns categories that were permuted over the training clips.
 It has seen the same clips as often as the sources, and its classes are as large; what it transfers
@@ -39,11 +39,9 @@ from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
 from taskgrain.names import OWN_HEAD
 from taskgrain.results import Shots
-from taskgrain.study.changes import changes_of, shows_changes
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import StepProgress, learn, options_of
-from taskgrain.study.networks import drawn, encoder_from
-from taskgrain.study.pace import pass_seconds
+from taskgrain.study.networks import changes_of, drawn, encoder_from, pass_seconds, shows_changes
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.targets import rotates, tasks_of
 from taskgrain.train.loop import Splits, train
@@ -58,7 +56,7 @@ FROM_SCRATCH: Literal["from-scratch"] = "from-scratch"
 
 @dataclass(frozen=True, slots=True)
 class ScratchPlan:
-    """On which draws it is trained, and for how long."""
+    """The support draws that the control is trained on, and for how long."""
 
     shots: tuple[Shots, ...]
     draws: int  # at most, at each number of shots; the first of those that the sources get
@@ -72,14 +70,14 @@ class ScratchPlan:
 
 
 def scratch_plan_of(transfer: Transfer) -> ScratchPlan:
-    """Turn settings into the plan of the baseline."""
+    """Turn settings into the plan of the control."""
     scratch = transfer.from_scratch
     draws = min(scratch.draws, transfer.draws)
     return ScratchPlan(transfer.shots, draws, transfer.seed, scratch.passes)
 
 
 def support_of(task: TargetTask, plan: ScratchPlan) -> dict[Shots, NDArray[np.int64]]:
-    """Draw what is learned from: for each number of shots int64 (draws, clips), of the pool."""
+    """Draw the support: for each number of shots int64 (draws, clips), indices into the pool."""
     return {
         shots: support_draws(task, num_shots=shots, num_draws=plan.draws, seed=plan.seed)
         for shots in plan.shots
@@ -104,13 +102,13 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
     trainings leave is removed once their answers are written.
 
     Args:
-        worker: told of the work done, and asked whether to stop.
+        worker: gets the work done, and knows whether to stop.
         inputs: of the study.
         target: what is learned and answered: its categories, not its factors.
         seed: of the weights, of the order of the clips and of what is varied of them.
 
     Raises:
-        StoppedError: when the worker was asked to stop.
+        StoppedError: when the run is to stop.
         RunError: naming target, shots, draw and seed, if a loss or gradient is not finite.
     """
     store = inputs.datasets[target.name].frames()
@@ -133,7 +131,7 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Training:
-    """What is learned from: some clips of the support."""
+    """One training: on some clips of the support."""
 
     task: TargetTask
     store: FrameStore
@@ -208,7 +206,7 @@ class Rounds:
 
 
 def scratch_options(inputs: Inputs, batches: ClipBatches, seed: int) -> TrainingOptions:
-    """Return how it is trained: as the sources are, all rounds as one epoch."""
+    """Return the options of the control: those of the sources, with all rounds as one epoch."""
     options = options_of(inputs, 1.0, batches, seed=seed)
     return replace(options, epochs=1, num_steps=None, hidden_captions=0.0, tensorboard=False)
 

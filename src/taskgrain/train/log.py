@@ -1,4 +1,4 @@
-"""What each epoch gave: one JSON line an epoch, in step with the state; TensorBoard's files too.
+"""The results of each epoch: a JSON line an epoch, in step with the state; TensorBoard's files too.
 
 TensorBoard's package is the extra `tracking`.
 """
@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from taskgrain.config.checked import read_as
 from taskgrain.data.files import make_folder, naming, write_text
 from taskgrain.errors import CheckpointError, ConfigError
 
@@ -19,7 +20,7 @@ Values = dict[str, float | None]
 
 @dataclass(frozen=True, slots=True)
 class EpochRecord:
-    """One epoch; None where the source has no such task."""
+    """The results of one epoch; None where the source has no such task."""
 
     epoch: int  # 1 is the first
     step: int  # steps done since the start of the run
@@ -69,8 +70,8 @@ def read_records(path: Path) -> list[EpochRecord]:
 
 def _parse(path: Path, number: int, line: str) -> EpochRecord:
     try:
-        return EpochRecord(**json.loads(line))
-    except (TypeError, ValueError) as error:
+        return read_as(EpochRecord, json.loads(line))
+    except ValueError as error:
         raise CheckpointError(f"{path}:{number}: not the record of an epoch ({error})") from error
 
 
@@ -113,7 +114,7 @@ def require_tensorboard() -> None:
     """Look for TensorBoard's package without loading it.
 
     Raises:
-        ConfigError: saying how to install it.
+        ConfigError: with the command that installs it.
     """
     if find_spec("tensorboard") is None:
         raise ConfigError(

@@ -32,10 +32,38 @@ from taskgrain.train.state import (
     save_state,
     settings_of,
 )
-from taskgrain.train.step import Shares, TrainingOptions, reproducible, train_step
-from taskgrain.train.validate import Validation, validate
+from taskgrain.train.step import (
+    Shares,
+    TrainingOptions,
+    Validation,
+    reproducible,
+    train_step,
+    validate,
+)
 
 LOG, BOARD = "epochs.jsonl", "tensorboard"
+
+# Exact resume: a run that was stopped or killed, however often, ends with the bits of one that was
+# not. The idea is that a step is a function of the weights, the optimizer's moments and the step's
+# number, and of nothing that only a process remembers:
+#
+# - The batches of an epoch can begin at any step: their order, and what is varied of a clip, come
+#   from (seed, epoch, clip id).
+# - Dropout and the captions whose words are hidden come from (seed, step): `train_step` seeds
+#   torch's generator anew at every step.
+# - The learning rate comes from the step's number (`lr_at`) and from how often a plateau lowered
+#   it.
+# - All else is stored: the weights with their BatchNorm statistics, the moments, fp16's scale of
+#   the loss, and `Position`: counts, the running epoch's sums, the best epoch, the plateau.
+#
+# The end of an epoch comes in this order: validate, write `last` (and `best`), add the line to the
+# log, save the state. A process that is killed in between goes on from the state before, computes
+# the same steps again and writes the same files; the line that the state does not know of is
+# dropped first (`drop_records_after`). The state itself is replaced as a pair (`train.state`).
+#
+# What breaks it: a random number from another stream, a count that is kept here and not in
+# `Position`, operations without a deterministic form (`reproducible`), another number of threads,
+# or a processor with other instructions (`study.settled` refuses to go on there).
 
 
 class Batches(Protocol):
@@ -78,7 +106,7 @@ class TrainingResult:
 
 @dataclass(slots=True)
 class _Run:
-    """What the functions below share."""
+    """A run of training in memory, shared by the functions below."""
 
     model: SourceModel
     descent: Descent
@@ -140,7 +168,7 @@ def train(
 
     However often a run is stopped or killed, its weights end with the same bits. The folder gets
     `best/` and `last/` (model.safetensors and model.json), `epochs.jsonl`, and the state;
-    `tensorboard/` where the options ask for it.
+    `tensorboard/` where the options have it.
 
     Args:
         model: as built from its seed; it ends on the device, with the last weights.
@@ -169,7 +197,7 @@ def train(
 
 
 def _go_on(run: _Run, watch: Watch) -> TrainingResult:
-    """Train from where the run stands to its end, or until the watch asks to stop."""
+    """Train from where the run stands to its end, or until the watch stops it."""
     while not run.is_over:
         epoch = run.position.step // run.steps_per_epoch
         end = min((epoch + 1) * run.steps_per_epoch, run.num_steps)
@@ -219,8 +247,11 @@ def _open(
     )
     state = load_state(folder)
     if state is not None:
-        begun_with, given = state.entries.get("settings"), settings_of(options, run.steps_per_epoch)
-        refuse_other_settings(begun_with, given, folder)
+        begun_with, settings = (
+            state.entries.get("settings"),
+            settings_of(options, run.steps_per_epoch),
+        )
+        refuse_other_settings(begun_with, settings, folder)
         run.position = Position.from_json(state.entries, folder)
         restore(model, descent.optimizer, state.tensors)
         _restore_scaler(run, state.entries.get("scaler"))
@@ -234,7 +265,7 @@ def _restore_scaler(run: _Run, stored: object) -> None:
     if not run.descent.scaler.is_enabled():
         return
     if not isinstance(stored, dict):
-        raise CheckpointError(f"{run.folder}: the training state does not say its loss scale")
+        raise CheckpointError(f"{run.folder}: the training state has no loss scale")
     run.descent.scaler.load_state_dict(stored)
 
 
@@ -280,7 +311,7 @@ def _train_on(run: _Run, batches: list[Batch]) -> None:
 
 
 def _end_epoch(run: _Run, epoch: int) -> None:
-    """Score the model, keep it, log the epoch, save the state; in that order (see `train`)."""
+    """Score the model, keep it, log the epoch, save the state; in that order (see above)."""
     position, options = run.position, run.options
     validation = validate(
         run.model,
@@ -331,7 +362,7 @@ def _terms(sums: LossSums) -> dict[str, float | None]:
 
 
 def _keep(run: _Run, folder: Path, record: EpochRecord) -> None:
-    """Write the model as it is now; a file, so that later steps cannot change it."""
+    """Write the weights of now and their description into a folder."""
     save_weights(run.model, folder / "model.safetensors")
     trained = {"epoch": record.epoch, "step": record.step, "validation": record.validation}
     text = json.dumps({**run.describe, "trained": trained}, indent=1, allow_nan=False)

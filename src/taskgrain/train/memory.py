@@ -1,8 +1,9 @@
-"""Keep the memory of one training step for the next, where the C library can be told to.
+"""Keep the memory of one training step for the next, where the C library can.
 
 By default glibc hands large blocks back to the system after every step, and the next step pays
 for them again, page by page: 10,000 page faults a step of the compact encoder, measured as a
-tenth to a fifth of its time on a CPU.
+tenth to a fifth of its time on a CPU. A file of its own, which loads no torch: comparisons of
+features use it too.
 """
 
 from __future__ import annotations

@@ -21,6 +21,9 @@ WARM_UP_SHARE = 0.3  # of all steps, one cycle
 START_DIVISOR = 25.0  # the first step's rate is learning_rate / START_DIVISOR
 END_DIVISOR = 1e4  # the last step's is that, divided again by END_DIVISOR
 COSINE_WARM_UP_SHARE = 0.05  # of all steps
+# The schedules are functions of the step's number, and no objects that count, so that a resumed run
+# needs none of their state. One cycle is that of Smith and Topin (2017) as torch's OneCycleLR has
+# it; the cosine that of Loshchilov and Hutter (2017), without restarts.
 BETTER = 1e-4  # a score is better if above the best by this share of it, as in torch
 ROUNDING = 1e-9  # relative: 1e-4 * 0.1**4 is not below 1e-8
 
@@ -33,7 +36,7 @@ class Descent:
     scaler: GradScaler
 
     def update(self, parameters: Sequence[nn.Parameter], *, max_norm: float) -> float:
-        """Move the weights along their gradients, of which longer ones are scaled down first.
+        """Move the weights along their gradient, which is scaled down first if it is too long.
 
         Under fp16 an overflown gradient moves nothing, and the next loss is scaled less.
 
@@ -62,7 +65,7 @@ class Descent:
 
     @property
     def is_lost(self) -> bool:
-        """Whether even a loss that is hardly scaled overflows float16."""
+        """Whether the gradient overflows float16 even where the loss is hardly scaled."""
         return self.scaler.is_enabled() and self.scaler.get_scale() < LEAST_SCALE
 
 
@@ -175,7 +178,7 @@ USUAL_RULE = PlateauRule()
 
 @dataclass(frozen=True, slots=True)
 class Plateau:
-    """What validation scores have made of the rate: torch's ReduceLROnPlateau, mode "max".
+    """How validation scores lowered the rate so far: torch's ReduceLROnPlateau, mode "max".
 
     Without torch's `eps`, which would never let a rate of 1e-8 fall.
     """

@@ -37,8 +37,9 @@ def resolve_precision(
 ) -> Precision:
     """Turn "auto" into bf16 on a CUDA device that computes it natively, else into fp32.
 
-    On CPUs bf16 is for those who ask for it by name: it was 1.3 times as fast where the processor
-    has it, ten times slower where it is emulated, and some gradients are wrong (`gradient_errors`).
+    On CPUs bf16 is used only where the settings name it: it was 1.3 times as fast where the
+    processor has it, ten times slower where it is emulated, and some gradients are wrong
+    (`gradient_errors`).
 
     Raises:
         ConfigError: as `check_precision`.
@@ -56,7 +57,7 @@ def check_precision(
     """Refuse a number format that a kind of device is not for; the device may be elsewhere.
 
     Raises:
-        ConfigError: if fp16 is asked for on anything but CUDA.
+        ConfigError: if fp16 is requested on anything but CUDA.
     """
     if requested == "fp16" and device.type != "cuda":
         raise ConfigError(
@@ -66,7 +67,7 @@ def check_precision(
 
 
 def make_scaler(precision: Precision, *, device: torch.device) -> GradScaler:
-    """Make what scales the loss, so that small gradients survive fp16; off in other formats."""
+    """Make the scaler of the loss, so that small gradients survive fp16; off in other formats."""
     is_needed = precision == "fp16"
     return GradScaler(device.type if is_needed else "cpu", enabled=is_needed)
 
@@ -89,7 +90,7 @@ def usable_device(name: str) -> torch.device:
     Others, as "mps", are not supported: likelihoods and saliency are computed in float64.
 
     Raises:
-        ConfigError: naming what was asked for and what there is.
+        ConfigError: naming the device and those that there are.
     """
     there = ["cpu"]
     if torch.cuda.is_available():
@@ -129,8 +130,8 @@ def convolution_calls(encoder: nn.Module, video: Tensor) -> list[ConvolutionCall
         if isinstance(module, CONVOLUTIONS) and _weights(module):
 
             def note(layer: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
-                given = torch.empty_like(inputs[0], device="meta")  # its layout without overlaps
-                found[ConvolutionCall(name, layer, tuple(given.shape), given.stride())] = None
+                layout = torch.empty_like(inputs[0], device="meta")  # its layout without overlaps
+                found[ConvolutionCall(name, layer, tuple(layout.shape), layout.stride())] = None
 
             handles.append(module.register_forward_pre_hook(note))
     try:
@@ -153,30 +154,30 @@ def gradient_errors(call: ConvolutionCall) -> Iterator[float]:
     """
     for trial in range(TRIALS):
         generator = torch.Generator().manual_seed(trial)
-        given = torch.empty_strided(call.shape, call.strides)
-        given.copy_(torch.randn(call.shape, generator=generator))
-        exact = _weight_gradient(call, given, trial, is_bf16=False)
-        rough = _weight_gradient(call, given, trial, is_bf16=True)
+        drawn = torch.empty_strided(call.shape, call.strides)
+        drawn.copy_(torch.randn(call.shape, generator=generator))
+        exact = _weight_gradient(call, drawn, trial, is_bf16=False)
+        rough = _weight_gradient(call, drawn, trial, is_bf16=True)
         if not torch.isfinite(rough).all():
             yield float("inf")
         else:
             yield float((rough - exact).norm() / exact.norm().clamp_min(1e-30))
 
 
-def _weight_gradient(call: ConvolutionCall, given: Tensor, trial: int, *, is_bf16: bool) -> Tensor:
+def _weight_gradient(call: ConvolutionCall, drawn: Tensor, trial: int, *, is_bf16: bool) -> Tensor:
     """Compute the gradient of a layer's weight, float64 (P,), for an upstream one of the trial."""
     weights = _weights(call.module)
-    given = given.detach().requires_grad_()  # as in a network: the input's gradient is needed too
+    drawn = drawn.detach().requires_grad_()  # as in a network: the input's gradient is needed too
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=is_bf16):
-        answer = call.module(given)
+        answer = call.module(drawn)
     upstream = torch.randn(answer.shape, generator=torch.Generator().manual_seed(trial))
-    _dirty(given.numel() + answer.numel())
-    *gradients, _ = torch.autograd.grad(answer.float(), [*weights, given], upstream)
+    _dirty(drawn.numel() + answer.numel())
+    *gradients, _ = torch.autograd.grad(answer.float(), [*weights, drawn], upstream)
     return torch.cat([each.double().flatten() for each in gradients])
 
 
 def _weights(layer: nn.Module) -> list[nn.Parameter]:
-    """List what is trained of a layer, its bias left out."""
+    """List the trained parameters of a layer but its bias."""
     return [each for each in layer.parameters() if each.requires_grad and each.ndim > 1]
 
 

@@ -1,5 +1,7 @@
 """The state from which training resumes: tensors and a JSON file that belong together.
 
+`train.loop` says what has to be in it, and why.
+
 The JSON file names the tensors' digest, so a pair is whole or is not taken. The pair before it is
 kept: whenever the process is killed, one whole pair can be found. The JSON holds where the run
 stands (`Position`) and the settings that it must share with its beginning (`settings_of`).
@@ -59,6 +61,8 @@ def save_state(folder: Path, state: TrainingState) -> None:
         for path in (tensors, entries):
             with naming(path):
                 _flush(path)
+        # Four renames, after both new files are on the disk: the old JSON file and then its tensors
+        # become the pair before, and the new tensors and then their JSON file the latest pair.
         # Killed between any two of these lines, a JSON file still finds its tensors by digest.
         # A latest state that is not whole never takes the place of the one before it.
         latest = folder / TENSORS
@@ -78,7 +82,7 @@ def save_state(folder: Path, state: TrainingState) -> None:
 def load_state(folder: Path) -> TrainingState | None:
     """Read the latest whole state; None where none was ever completed.
 
-    Falling back to the state before the latest gives a RuntimeWarning that says so.
+    Falling back to the state before the latest issues a RuntimeWarning.
 
     Raises:
         CheckpointError: if states were stored and not one of them is whole.
@@ -149,7 +153,7 @@ def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor
 
 
 def _read_pair(folder: Path, path: Path) -> TrainingState | None:
-    """Read a JSON file and the tensors it names, under whichever name they are; None if not."""
+    """Read a JSON file and the tensors it names, under either name; None if they are not whole."""
     entries = _entries(path)
     if entries is None:
         return None
@@ -161,7 +165,7 @@ def _read_pair(folder: Path, path: Path) -> TrainingState | None:
 
 
 def _entries(path: Path) -> dict[str, object] | None:
-    """Read a JSON file of this format; None if it is another."""
+    """Read a JSON file of this format; None for any other file."""
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # a JSONDecodeError is a ValueError, bad UTF-8 too
@@ -223,7 +227,7 @@ class Position:
 
 
 def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
-    """Return, as JSON takes it, what must not change while a run is resumed."""
+    """Return the options that must not change when a run is resumed, as JSON."""
     settings = {
         STORED_NAMES.get(name, name): value
         for name, value in asdict(options).items()
@@ -241,7 +245,7 @@ def refuse_other_settings(stored: object, now: Mapping[str, object], folder: Pat
         RunError: naming every difference.
     """
     if not isinstance(stored, dict):
-        raise CheckpointError(f"{folder}: the training state does not say its settings")
+        raise CheckpointError(f"{folder}: the training state has no settings")
     names = {stored_name: name for name, stored_name in STORED_NAMES.items()}
     differences = [
         f"{names.get(key, key)} was {stored.get(key)!r}, is {now.get(key)!r}"

@@ -1,21 +1,23 @@
-"""One step of training, and how the tasks share it.
+"""One step of training, and how the tasks share it; and the validation that ends an epoch.
 
-Shapes: B clips, T' steps, D width, L caption tokens.
+Shapes: B clips, T' steps, D width, L caption tokens, K classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from taskgrain.data.dataset import Batch
+from taskgrain.decoding import greedy
 from taskgrain.errors import RunError
-from taskgrain.labels.vocabulary import PAD
+from taskgrain.labels.vocabulary import PAD, UNK
 from taskgrain.losses import (
     LossSums,
     LossTerms,
@@ -26,6 +28,8 @@ from taskgrain.losses import (
     padding_as_ends,
     weights_of_parts,
 )
+from taskgrain.metrics.accuracy import Accuracy
+from taskgrain.models.decoder import CaptionDecoder
 from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
 from taskgrain.train.optim import (
@@ -113,6 +117,7 @@ def train_step(
             gradient may overflow: the step is then left out, and the run stops only where
             that goes on however little the loss is scaled.
     """
+    # Seeded at every step, and not once: a resumed run has drawn nothing before this step.
     torch.manual_seed(derive_seed(options.seed, "step", step))
     captions = [as_learned(batch.caption, options.counts_padding) for batch in batches]
     parts = [
@@ -212,6 +217,90 @@ def gradient_shares(terms: LossTerms, features: Tensor, weights: LossWeights) ->
     if sum(pull) == 0:
         return Shares()
     return Shares(pull[0] / sum(pull), pull[1] / sum(pull), num_measured=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Scores, 0 to 1, and losses on the validation clips; None where a task is left out."""
+
+    top_1: float | None
+    exact_match: float | None  # captions that are right word for word
+    sums: LossSums
+
+    @property
+    def score(self) -> float:
+        """The mean of the scores that the source has; the best epoch is chosen by it."""
+        scores = [score for score in (self.top_1, self.exact_match) if score is not None]
+        return sum(scores) / len(scores)
+
+
+@torch.inference_mode()
+def validate(
+    model: SourceModel,
+    batches: Iterable[Batch],
+    *,
+    options: TrainingOptions,
+    step: int,
+) -> Validation:
+    """Score a model in eval mode, with the losses of training; then put it back into its mode.
+
+    Raises:
+        RunError: if a loss is not finite; names this step, the term and the clips.
+        ValueError: if there is no clip.
+    """
+    weights, device = options.weights, options.device
+    was_training = model.training
+    model.eval()
+    sums, accuracy, num_exact, num_clips = LossSums(), None, 0, 0
+    for batch in batches:
+        caption = as_learned(batch.caption, options.counts_padding).to(device)
+        target = batch.target.to(device)
+        features = encode(model, batch.video.to(device), precision=options.precision)
+        output = model.read_out(features, caption)
+        _, terms = joint_loss(output, target=target, caption=caption, weights=weights)
+        check_finite(terms, step=step, clip_ids=batch.clip_ids, on_validation=True)
+        sums = sums + LossSums.of(terms)
+        num_clips += len(batch.clip_ids)
+        if weights.classification > 0 and output.log_probs is not None:
+            counted = Accuracy.of(output.log_probs, target)
+            accuracy = counted if accuracy is None else accuracy + counted
+        if weights.captioning > 0 and model.decoder is not None:
+            decoded = decode_captions(model.decoder, features)
+            num_exact += int(is_exact(decoded, batch.caption[:, 1:].to(device)).sum())
+    model.train(was_training)
+    if num_clips == 0:
+        raise ValueError("there is no validation clip to score a model on")
+    return Validation(
+        top_1=None if accuracy is None else accuracy.top_1,
+        exact_match=num_exact / num_clips if weights.captioning > 0 else None,
+        sums=sums,
+    )
+
+
+def decode_captions(decoder: CaptionDecoder, features: Tensor) -> Tensor:
+    """Decode float (B, T', D) features greedily: long (B, L), without BOS, PAD after EOS."""
+    return greedy(
+        decoder.step,
+        decoder.start(features),
+        batch_size=features.shape[0],
+        device=features.device,
+    )
+
+
+def is_exact(decoded: Tensor, true: Tensor) -> Tensor:
+    """Compare captions token by token, whatever their padding.
+
+    Args:
+        decoded: long (B, L), without BOS, right-padded with PAD.
+        true: long (B, L'), likewise.
+
+    Returns:
+        bool (B,). A true caption with an unknown word is never matched: no decoder can produce it.
+    """
+    length = max(decoded.shape[1], true.shape[1])
+    decoded = F.pad(decoded, (0, length - decoded.shape[1]), value=PAD)
+    true = F.pad(true, (0, length - true.shape[1]), value=PAD)
+    return (decoded == true).all(1) & (true != UNK).all(1)
 
 
 @contextmanager

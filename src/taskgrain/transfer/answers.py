@@ -1,14 +1,14 @@
 """Who was measured, and what was answered: in every support draw of a target, or every episode.
 
-One record serves both. A support draw asks about every scored clip of the target, among all of its
-classes. An episode asks about a few clips of a few classes, its ways, and takes both anew; its
-questions come way after way, so that their truth is the same in every episode.
+One record serves both. In a support draw every scored clip of the target is answered, among all of
+its classes. In an episode a few clips of a few classes, its ways, are answered, and both are drawn
+anew; its queries come way after way, so that their truth is the same in every episode.
 
 Scores are held as counts of right answers, and computed where they are used: a score is a count
 over the number of draws. Counts take a byte or two, float64 scores of every answer, seed and clip
 of two sources eight each, several times over.
 
-Shapes: R draws or episodes, Q clips that each of them asks about, N scored clips, n of these,
+Shapes: R draws or episodes, Q clips that are answered in each, N scored clips, n of these,
 K classes, W ways, A answers, S encoder seeds.
 """
 
@@ -44,7 +44,7 @@ class Subject:
 
 
 class Kind(Protocol):
-    """Which answers are meant, of all that a subject gave: those of a probe, at some shots."""
+    """Which of a subject's answers are meant: those of a probe, at some number of shots."""
 
     @property
     def probe(self) -> str | None:
@@ -65,7 +65,7 @@ class Answers:
     chosen: str | None
     chosen_on: str | None
     problem: str | None = None  # why the probe has no answer to any clip, in any draw
-    num_ways: int | None = None  # W of episodes; None for support draws, which ask all K classes
+    num_ways: int | None = None  # W of episodes; None for support draws, which have all K classes
 
     @property
     def predicted(self) -> NDArray[np.int16]:
@@ -122,6 +122,15 @@ class Evaluation:
         return self.correct(answers).mean(axis=1)
 
 
+Group = Sequence[Evaluation]
+"""A subject under several encoder seeds, on one target."""
+
+
+def seeds_of(group: Group) -> list[int | None]:
+    """List the encoder seeds of a group."""
+    return [each.subject.seed for each in group]
+
+
 def answers_like(evaluation: Evaluation, kind: Kind) -> Answers:
     """Find the answers of the same probe, or of a head of its own, at the same number of shots.
 
@@ -150,14 +159,14 @@ def problem_of(evaluations: Sequence[Evaluation], kind: Kind) -> str | None:
     return None
 
 
-def varies(group: Sequence[Evaluation], kind: Kind) -> bool:
-    """Whether a subject's seeds differ at all in what they answer."""
+def varies(group: Group, kind: Kind) -> bool:
+    """Whether the answers of a subject's seeds differ at all."""
     first = answers_like(group[0], kind).predicted
     return not all(np.array_equal(first, answers_like(each, kind).predicted) for each in group[1:])
 
 
 def by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
-    """Group what differs in the seed alone, in the order of their first."""
+    """Group the evaluations that differ in the seed alone, in the order of their first."""
     groups: dict[tuple[Subject, str], list[Evaluation]] = {}
     for each in evaluations:
         groups.setdefault((replace(each.subject, seed=None), each.target), []).append(each)
@@ -165,8 +174,8 @@ def by_subject(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
 
 
 def paired_by_readout(
-    groups: Sequence[Sequence[Evaluation]], source: str, versus: str
-) -> list[tuple[Sequence[Evaluation], list[Evaluation]]]:
+    groups: Sequence[Group], source: str, versus: str
+) -> list[tuple[Group, list[Evaluation]]]:
     """Pair two sources wherever they were read in the same way, seed by seed.
 
     Args:
@@ -180,7 +189,7 @@ def paired_by_readout(
     Raises:
         ResultError: if one of them is not there, or they have not the same seeds.
     """
-    found: dict[str, dict[str, Sequence[Evaluation]]] = {source: {}, versus: {}}
+    found: dict[str, dict[str, Group]] = {source: {}, versus: {}}
     for group in groups:
         subject = group[0].subject
         if subject.source in found:
@@ -195,9 +204,9 @@ def paired_by_readout(
     ]
 
 
-def _in_seed_order(first: Sequence[Evaluation], second: Sequence[Evaluation]) -> list[Evaluation]:
+def _in_seed_order(first: Group, second: Group) -> list[Evaluation]:
     of_seed = {each.subject.seed: each for each in second}
-    seeds = [each.subject.seed for each in first]
+    seeds = seeds_of(first)
     if set(seeds) != set(of_seed):
         raise ResultError(
             f"{first[0].subject.source} has seeds {seeds}, {second[0].subject.source} has "
@@ -220,7 +229,7 @@ class HitTable:
 
     @classmethod
     def of(cls, evaluation: Evaluation, answers: Sequence[Answers]) -> HitTable:
-        """Count the right answers of an evaluation; of one answer or more."""
+        """Count the right answers of an evaluation, for at least one of its `Answers`."""
         return cls(np.stack([evaluation.hits(each) for each in answers]), _draws(answers))
 
     @property

@@ -40,7 +40,7 @@ class Blocks:
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """An array of an `.npz` that is read whenever it is asked for, and not kept."""
+    """An array of an `.npz` that is read whenever it is needed, and not kept."""
 
     path: Path
     name: str
@@ -67,11 +67,11 @@ def write_arrays(
     flush: bool = True,
     compress: bool = False,
 ) -> None:
-    """Write named arrays as an `.npz`, all of it or nothing, in the order given.
+    """Write named arrays as an `.npz`, all of it or nothing, in their order.
 
     `numpy.savez` would stamp every entry with the time, and pickle what it cannot store. `flush`
     is that of `atomic_path`. Entries are compressed by deflate if `compress` is set: with one
-    version of zlib equal arrays still give equal bytes.
+    version of zlib equal arrays still are equal bytes.
     """
     with (
         atomic_path(path, flush=flush) as partial,

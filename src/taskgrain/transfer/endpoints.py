@@ -20,7 +20,6 @@ from taskgrain.results import ResultRow, Shots, less_target, select, versus_each
 from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights, has_enough_clips
 from taskgrain.statistics.power import minimum_detectable_difference
-from taskgrain.statistics.student import has_spread, paired_interval
 from taskgrain.transfer.answers import (
     Answers,
     Evaluation,
@@ -28,14 +27,21 @@ from taskgrain.transfer.answers import (
     by_subject,
     paired_by_readout,
     problem_of,
+    seeds_of,
     varies,
 )
-from taskgrain.transfer.rows import row_of, without_interval
+from taskgrain.transfer.rows import (
+    Found,
+    measured_rows,
+    paired_intervals,
+    without_choice,
+    without_interval,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What a study is asked about, named before the run: a source minus another, or several.
+    """A question of a study, named before the run: a source minus another, or several.
 
     With several the claim is that the source is above each of them. With `minus_target` what is
     compared is the difference on `target` minus the difference on that one.
@@ -61,7 +67,7 @@ def joint_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) -> list
 
     The union of the hypotheses "not above this one" is rejected where each of them is
     (intersection-union test, Berger 1982, Technometrics 24): so p is the largest of the p values
-    of the paired t tests, without a correction for their number. A two-sided p speaks of either
+    of the paired t tests, without a correction for their number. A two-sided p is about either
     direction; where the source is not above a rival, p is 1.
 
     Args:
@@ -246,7 +252,7 @@ def gain_rows(
 ) -> list[ResultRow]:
     """Compare the difference on a target with the difference on another, for each rival.
 
-    Each rival of the endpoint gives a row for every seed with an interval over clips, conditional
+    Each rival of the endpoint has a row for every seed with an interval over clips, conditional
     on the encoders; and, from two seeds up, rows without a seed for the mean: over clips, and
     "seeds" (paired t test: value i is of seed i on both targets). Where clips of the two targets
     are pairs, which show the same in two looks, pairs are resampled ("clip-pairs"); otherwise the
@@ -267,21 +273,24 @@ def gain_rows(
     for versus in endpoint.versus:
         first, second = (_gains_of(each, endpoint, versus) for each in (near, far))
         problem = problem_of(first.all, first.answers) or problem_of(second.all, second.answers)
-        if problem is not None:
-            rows += _without_result(first, second, endpoint, versus, study, problem)
-            continue
-        found = _intervals(first, second, endpoint.metric, are_pairs, bootstrap_of)
-        for seed, interval in found:
-            row = row_of(
-                first.ours[0],
-                _plain(first.answers),
-                study=study,
-                metric=endpoint.metric,
-                interval=interval,
-                versus=versus,
-            )
-            rows.append(_about_both(row, first, second, endpoint, seed))
-    return _shown(rows, near, far)
+        if problem is None:
+            found = _intervals(first, second, endpoint.metric, are_pairs, bootstrap_of)
+        else:  # one row: a seed that has both gains does not answer for the others
+            seeds = seeds_of(first.ours)
+            found = [(seeds[0] if len(seeds) == 1 else None, problem)]
+        one, other = first.ours[0], second.ours[0]
+        both = replace(
+            one,
+            target=endpoint.at,
+            labels=np.concatenate([one.labels, other.labels]),
+            failed=one.failed + other.failed,
+            truncated=one.truncated + other.truncated,
+        )
+        own = without_choice(first.answers)  # a probe chose for each target
+        rows += measured_rows(both, own, found, study=study, metric=endpoint.metric, versus=versus)
+    if all(has_enough_clips(each[0].labels) for each in (near, far)):
+        return rows
+    return [row if row.interval == "seeds" else without_interval(row) for row in rows]
 
 
 def _gains_of(evaluations: Sequence[Evaluation], endpoint: Endpoint, versus: str) -> _Gains:
@@ -297,13 +306,17 @@ def _intervals(
     metric: ClipMetric,
     are_pairs: bool,
     bootstrap_of: Callable[[NDArray[np.int64]], ClipBootstrap],
-) -> list[tuple[int | None, Interval]]:
+) -> Found:
     """List the seed, None for all of them, and the interval of each row."""
     near, far = first.of_clips(), second.of_clips()  # (S, N), (S, M)
     weights = [clip_weights(each.labels, metric=metric) for each in (first, second)]
     gains = (near @ weights[0]).tolist(), (far @ weights[1]).tolist()
-    seeds = [each.subject.seed for each in first.ours]
-    assert seeds == [each.subject.seed for each in second.ours], "both are of the study's seeds"
+    assert seeds_of(first.ours) == seeds_of(second.ours), "both are of the study's seeds"
+    # A difference of differences is a weighted sum over the clips of both targets, sum w_n d_n -
+    # sum w_m d_m. Pairs of clips show the same and weigh the same: the bootstrap resamples their
+    # d_n - d_m. Otherwise all clips lie side by side, the classes of the second target after those
+    # of the first, so that each target is resampled for itself; the bootstrap weighs them by its
+    # own weights, and what a score is multiplied with turns these into w_n and -w_m.
     category = first.labels
     if are_pairs and first.ours[0].clip_ids == second.ours[0].clip_ids:
         scores = (near - far) / 2
@@ -316,13 +329,12 @@ def _intervals(
     # Halved, so that a difference of differences lies in the [-1, 1] that the bootstrap expects.
     table = np.concatenate([scores, scores.mean(axis=0, keepdims=True)])
     halves = bootstrap_of(category).intervals(table, metric=metric)
-    clips = [_doubled(each, are_pairs) for each in halves]
-    found: list[tuple[int | None, Interval]] = [*zip(seeds, clips[:-1], strict=True)]
-    if len(seeds) > 1:
-        found.append((None, clips[-1]))
-        if (first.is_sample or second.is_sample) and has_spread(*gains):
-            found.append((None, paired_interval(*gains, kind="seeds")))
-    return found
+    return paired_intervals(
+        seeds_of(first.ours),
+        [_doubled(each, are_pairs) for each in halves],
+        *gains,
+        is_sample=first.is_sample or second.is_sample,
+    )
 
 
 def _doubled(half: Interval, are_pairs: bool) -> Interval:
@@ -337,47 +349,3 @@ def _doubled(half: Interval, are_pairs: bool) -> Interval:
         low_90=2 * half.low_90,
         high_90=2 * half.high_90,
     )
-
-
-def _without_result(
-    first: _Gains, second: _Gains, endpoint: Endpoint, versus: str, study: str, problem: str
-) -> list[ResultRow]:
-    """Return one row with the problem: a seed that has both gains does not answer for the others.
-
-    The rows of each target say which seeds have their difference.
-    """
-    plain = replace(_plain(first.answers), problem=problem)
-    row = row_of(
-        first.ours[0], plain, study=study, metric=endpoint.metric, interval=None, versus=versus
-    )
-    seed = first.ours[0].subject.seed if len(first.ours) == 1 else None
-    return [_about_both(row, first, second, endpoint, seed)]
-
-
-def _about_both(
-    row: ResultRow, first: _Gains, second: _Gains, endpoint: Endpoint, seed: int | None
-) -> ResultRow:
-    """Name both targets, and count the clips of both."""
-    one, other = first.ours[0], second.ours[0]
-    return replace(
-        row,
-        target=endpoint.at,
-        seed=seed,
-        n=len(one.labels) + len(other.labels),
-        failed=one.failed + other.failed,
-        truncated=one.truncated + other.truncated,
-    )
-
-
-def _plain(answers: Answers) -> Answers:
-    """Leave out what the probe chose: it chose for each target."""
-    return replace(answers, chosen=None, chosen_on=None)
-
-
-def _shown(
-    rows: list[ResultRow], near: Sequence[Evaluation], far: Sequence[Evaluation]
-) -> list[ResultRow]:
-    """Leave out intervals over clips where a class of either target has too few."""
-    if all(has_enough_clips(each[0].labels) for each in (near, far)):
-        return rows
-    return [row if row.interval == "seeds" else without_interval(row) for row in rows]

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from taskgrain.errors import ConfigError
 from taskgrain.results import Shots
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
-from taskgrain.transfer.features import FeatureSet
+from taskgrain.transfer.features import FeatureSet, flat
 from taskgrain.transfer.fitting import NO_ANSWER, Answered, Problems, answer_by_each, answer_many
 from taskgrain.transfer.probes import PROBES, Labels, ProbeName, Standardiser
 from taskgrain.transfer.task import (
@@ -35,7 +35,7 @@ Labelling = Literal["true", "permuted"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SubjectFeatures:
-    """Features under test: whose they are, what they are, and the source's scale of them."""
+    """Features under test: the subject, the features, and the source's scale of them."""
 
     subject: Subject
     features: FeatureSet  # (N, D) or (N, T', D), of every clip of the target that was decoded
@@ -75,18 +75,23 @@ class ProbePlan:
     seed: int
 
 
-def evaluate(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
+def evaluate(
+    tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan, labelling: Labelling = "true"
+) -> Evaluation:
     """Fit every probe of the plan on every support draw and answer every scored clip.
 
     Features are standardised by the source's statistics at one or two shots, by the support's
-    otherwise. Probes that read steps are given all of them, the others their mean, or all side by
+    otherwise. Probes that read steps get all of them, the others their mean, or all side by
     side. A probe that cannot be fitted on these features has a `problem` in place of answers.
     Computes on one thread, so that the bits do not depend on the machine's cores.
 
     Args:
         tested: the features; one row is needed of each clip that did not fail.
-        task: what is asked.
-        plan: how it is asked.
+        task: its classes and clips.
+        plan: the probes, and how often each is fitted.
+        labelling: "permuted" permutes the labels of each support draw, each in its own way, so that
+            nothing can be learned. "all" shots are then left out: they are a single draw, and the
+            pool need not have as many clips of every class, so that chance would not be 1 / K.
 
     Raises:
         ConfigError: naming task and class, if a class has fewer usable support clips than shots,
@@ -95,27 +100,14 @@ def evaluate(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> E
         ValueError: if a probe reads steps and the features have none, or no standardiser of them
             is there at one or two shots.
     """
-    (evaluation,) = _evaluate(tested, task, plan=plan, under=["true"])
-    return evaluation
-
-
-def evaluate_permuted(tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan) -> Evaluation:
-    """Evaluate with the labels of each support draw permuted: nothing can be learned.
-
-    Each draw has its own permutation. "all" is left out: it is a single draw, and the pool need
-    not have as many clips of every class, so that chance would not be 1 / K.
-
-    Raises:
-        As `evaluate` does.
-    """
-    (evaluation,) = _evaluate(tested, task, plan=plan, under=["permuted"])
+    (evaluation,) = _evaluate(tested, task, plan=plan, under=[labelling])
     return evaluation
 
 
 def evaluate_both(
     tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan
 ) -> tuple[Evaluation, Evaluation]:
-    """Evaluate as `evaluate` and `evaluate_permuted` do, in less time than one after the other.
+    """Evaluate under true and under permuted labels, in less time than one after the other.
 
     Raises:
         As `evaluate` does.
@@ -147,10 +139,10 @@ def _evaluate(
 def evaluation_of(
     task: TargetTask, answers: Sequence[Answers], *, subject: Subject, pooled: bool = False
 ) -> Evaluation:
-    """Put answers to a task together with what is needed to score them.
+    """Join answers to a task with the clips and labels that score them.
 
     Args:
-        task: what was asked.
+        task: that was answered.
         answers: to its scored clips, or to its episodes.
         subject: who was measured.
         pooled: whether queries of episodes come from all clips of the task.
@@ -195,6 +187,7 @@ def _answer(
     """Answer at one number of shots: for each labelling an `Answers` a probe, as planned."""
     draws = support_draws(task, num_shots=shots, num_draws=plan.num_draws, seed=plan.seed)
     usable, decoded = task.has_support, task.is_decoded
+    # Draws index the whole pool, failed clips included; only decoded clips have features.
     row_of = np.cumsum(usable) - 1  # index in the pool -> row among those with features
     problems = [
         Problems(
@@ -301,17 +294,3 @@ def evaluate_episodes(
         num_ways=plan.num_ways,
     )
     return evaluation_of(task, [answers], subject=tested.subject, pooled=plan.pooled)
-
-
-def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
-    """Collapse the steps of (N, T', D) for probes that take one vector a clip; (N, D) stay.
-
-    Returns:
-        All steps side by side (N, T' * D), or else their mean (N, D), summed in float64 as
-        `mean_over_steps` does.
-    """
-    if features.ndim == 2:
-        return features
-    if joins_steps:
-        return features.reshape(len(features), -1)
-    return features.mean(axis=1, dtype=np.float64).astype(np.float32)

@@ -1,8 +1,10 @@
 """Features of every clip: what a frozen encoder computes, and what would need no encoder.
 
-The controls are what the task gives away without an encoder: pixels, motion, and what lies outside
-of the motion altogether (outer frames, length, size of the file). A target whose classes these
-tell apart can be answered without seeing what happens in its clips.
+A frozen encoder is read in eval mode; its BatchNorm statistics may be re-estimated first.
+
+The controls need no encoder: pixels, motion, and what lies outside of the motion altogether (outer
+frames, length, size of the file). A target whose classes these separate can be answered without
+seeing what happens in its clips.
 
 Shapes: B clips of a batch, T frames, H W pixels, N clips in all, T' encoder steps, D width.
 """
@@ -20,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from taskgrain.data.companions import bytes_of
 from taskgrain.data.dataset import Batch
@@ -49,7 +52,7 @@ class HasChannels(Protocol):
         ...
 
     def from_channels(self, seen: Tensor) -> Tensor:
-        """Map what `channel_features` gave to what the encoder gives, float (B, T', D)."""
+        """Map the output of `channel_features` to the encoder's output, float (B, T', D)."""
         ...
 
 
@@ -82,7 +85,7 @@ def encoder_reader(
 
 
 def place_facts(encoder: nn.Module, place: Place) -> dict[str, object]:
-    """Return what the header of features needs at a place: the widths of the two channels."""
+    """Return the entries of the header at a place: the widths of the two channels."""
     if place == "channels" and isinstance(encoder, HasChannels):
         return {CHANNEL_WIDTHS: list(encoder.channel_widths)}
     return {}
@@ -102,7 +105,7 @@ def collect_places(
         `clip`, text (N,), and at each place float32 (N, D) or (N, T', D), clip by clip.
 
     Raises:
-        ValueError: if `read` does not give float32 with a row a clip, or if there are no clips.
+        ValueError: if `read` does not return float32 with a row a clip, or if there are no clips.
     """
     clip_ids: list[str] = []
     found: dict[Place, list[Tensor]] = {}
@@ -123,7 +126,7 @@ def collect_places(
 
 
 def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, object]) -> FeatureSet:
-    """Join what `collect_places` gave of some parts, at one place.
+    """Join what `collect_places` returned for some parts, at one place.
 
     Raises:
         ResultError: naming the clips that came twice or whose features are not finite.
@@ -131,6 +134,68 @@ def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, obje
     clip_ids = tuple(str(clip) for part in parts for clip in part["clip"])
     features = np.concatenate([part[place] for part in parts])
     return FeatureSet(clip_ids, features.astype(np.float32, copy=False), header)
+
+
+# BatchNorm statistics. In eval mode a BatchNorm subtracts a mean and divides by a deviation that it
+# stored while it was trained: of the source's clips, or 0 and 1 if it never was. Neither fits the
+# clips of a target in another look. So the statistics can be re-estimated on unlabelled clips (Li
+# et al. 2017, "Revisiting Batch Normalization For Practical Domain Adaptation"): the norms alone
+# are put into training mode, clips go through once, and each norm stores over B batches
+#     mean = (m_1 + ... + m_B) / B        variance = (v_1 + ... + v_B) / B
+# with m_b and v_b the mean and the unbiased variance within batch b (torch's cumulative average).
+#
+# Since a norm in training mode divides by its batch's own statistics, the layers above it see
+# standardised inputs in the same pass, and one pass serves all norms.
+#
+# What breaks it: batches that are sorted by class (within a batch clips then vary too little:
+# callers draw their order), autocast (sums in bfloat16), and clips that are scored among those
+# measured. With support and queries from one pool that could not be avoided, so such episodes skip
+# these features (`study.testing.asks_episodes`).
+
+
+def has_batch_norm(encoder: nn.Module) -> bool:
+    """Whether an encoder has a BatchNorm, whose statistics could be re-estimated."""
+    return any(isinstance(module, _BatchNorm) for module in encoder.modules())
+
+
+@torch.no_grad()
+def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Re-estimate the statistics of every BatchNorm as the mean over batches, in float32.
+
+    A random encoder's first statistics (mean 0, variance 1) fit no data, and make its features
+    look worse than they are. Everything but the statistics is left as it was, the mode too; an
+    encoder without BatchNorm is left alone.
+
+    Args:
+        encoder: on the device of the batches.
+        batches: uint8 (B, T, H, W, 3) each, RGB; every batch counts alike.
+
+    Raises:
+        ValueError: if there is no batch.
+    """
+    norms = [module for module in encoder.modules() if isinstance(module, _BatchNorm)]
+    was_training = {module: module.training for module in encoder.modules()}
+    momentum_of = {norm: norm.momentum for norm in norms}
+    encoder.eval()
+    for norm in norms:
+        norm.train()
+    num_batches = 0
+    try:
+        for video in batches:
+            if num_batches == 0:
+                for norm in norms:
+                    norm.reset_running_stats()
+                    norm.momentum = None  # torch's word for a cumulative mean
+            with torch.autocast(video.device.type, enabled=False):
+                encoder(video)
+            num_batches += 1
+    finally:
+        for norm, momentum in momentum_of.items():
+            norm.momentum = momentum
+        for module, mode in was_training.items():
+            module.training = mode
+    if num_batches == 0:
+        raise ValueError("no batch of clips to calibrate on")
 
 
 PIXEL_FRAMES = 4  # spread over the clip, the first and the last among them
@@ -250,7 +315,7 @@ def byte_size(
 
 
 def shuffled_time(batches: Iterable[Batch], *, seed: int) -> Iterator[Batch]:
-    """Permute the frames of every clip, before whatever reads them.
+    """Permute the frames of every clip before they are read.
 
     The permutation depends on (seed, clip id) and the number of frames alone: it is the same in
     any order or size of batches, and for every source.
@@ -282,6 +347,11 @@ SHORTCUTS: dict[Shortcut, ReadClips] = {
     "duration": duration,
     "byte-size": byte_size,
 }
+FLAT_CONTROLS: tuple[Literal["pixels", "motion-energy"] | Shortcut, ...] = (
+    *("pixels", "motion-energy"),
+    *SHORTCUTS,
+)
+"""Controls with one vector a clip, and no steps."""
 
 
 def _check(store: FrameStore, records: Sequence[ClipRecord]) -> None:
@@ -293,7 +363,7 @@ def _check(store: FrameStore, records: Sequence[ClipRecord]) -> None:
 
 
 def _with_logarithm(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Add what a linear probe cannot make of one number: (N,) above 0 -> (N, 2)."""
+    """Add the logarithm, which a linear probe cannot compute: (N,) above 0 -> (N, 2)."""
     return np.stack([values, np.log(values)], axis=1).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
 """Features of clips as a file, and the read-outs: what of them is tested, as views.
 
 Features are extracted once; a read-out takes the steps, the last one, their mean and deviation, or
-one channel of them. The file says whose clips they are, what they are and where they came from.
+one channel of them. The file holds clip ids, features, and where they came from.
 
 Shapes: N clips, T' encoder steps, D width of the features, D_s and D_t widths of the two channels.
 """
@@ -88,11 +88,23 @@ def _refuse_not_finite(clip_ids: Sequence[str], features: NDArray[np.float32]) -
 
 
 def mean_over_steps(features: FeatureSet) -> FeatureSet:
-    """Average the T' steps of (N, T', D) features, summed in float64; (N, D) stay as they are."""
+    """Average the T' steps of (N, T', D) features; (N, D) stay as they are."""
     if features.features.ndim == 2:
         return features
-    mean = features.features.mean(axis=1, dtype=np.float64).astype(np.float32)
-    return FeatureSet(features.clip_ids, mean, features.header)
+    return replace(features, features=flat(features.features, joins_steps=False))
+
+
+def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.float32]:
+    """Collapse the steps of (N, T', D) for probes that take one vector a clip; (N, D) stay.
+
+    Returns:
+        All steps side by side (N, T' * D), or else their mean (N, D), summed in float64.
+    """
+    if features.ndim == 2:
+        return features
+    if joins_steps:
+        return features.reshape(len(features), -1)
+    return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
 def write_features(path: Path, features: FeatureSet) -> None:
@@ -191,7 +203,7 @@ def read_features(path: Path) -> FeatureSet:
 def read_header(path: Path) -> dict[str, object] | None:
     """Read where features came from, and nothing else; None where no such features lie.
 
-    What cannot be read is as good as absent: whoever asks would make it anew.
+    A file that cannot be read counts as absent: the caller computes the features anew.
     """
     try:
         return _read_header(read_arrays(path, only="header")["header"])
@@ -228,7 +240,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _read_header(entry: NDArray[np.generic]) -> dict[str, object]:
-    """Parse a JSON object stored as an array of one text; ValueError where it is none."""
+    """Parse a JSON object stored as an array of one text; ValueError for anything else."""
     header: object = json.loads(str(entry))
     if not isinstance(header, dict):
         raise ValueError("header is no JSON object")
@@ -236,7 +248,7 @@ def _read_header(entry: NDArray[np.generic]) -> dict[str, object]:
 
 
 Place = Literal["output", "channels"]
-"""Where an encoder is read: what it gives, or what its channels give before the LSTM."""
+"""Where an encoder is read: at its output, or at its channels before the LSTM."""
 
 PLACE_OF: Mapping[Readout, Place] = {
     "lstm-mean": "output",
@@ -254,10 +266,10 @@ TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
 
 
 def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
-    """Return what a read-out reads of the features at its place.
+    """Return the part of features that a read-out takes.
 
-    "-mean" and "lstm-steps" keep every step: a probe that reads steps is given all of them, and
-    others their mean, or of "lstm-steps" all of them side by side (`evaluate.flat`). "lstm-last"
+    "-mean" and "lstm-steps" keep every step: a probe that reads steps gets all of them, and
+    others their mean, or of "lstm-steps" all of them side by side (`flat`). "lstm-last"
     is the last step alone: there the forward direction of a bidirectional LSTM has read the whole
     clip, the backward one the last step only. "lstm-mean-deviation" has the mean and, beside it,
     the deviation over the steps (both in float64, divided by T'): how much each feature changes.
@@ -294,7 +306,7 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
 
 
 def joins_steps(readout: str) -> bool:
-    """Whether a probe that reads no steps is given them side by side, rather than their mean."""
+    """Whether a probe that reads no steps gets them side by side, rather than their mean."""
     return readout == "lstm-steps"
 
 

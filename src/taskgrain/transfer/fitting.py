@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ProbeError
 from taskgrain.transfer.probes import PROBES, Fitted, Floats, Labels, ProbeName, Standardiser
-from taskgrain.transfer.probes.queries import (
+from taskgrain.transfer.probes.clips import (
     FLOAT_BYTES,
     KEPT_BYTES,
-    Asked,
+    Queries,
     RawClips,
     Scaling,
+    Support,
     check_finite,
 )
-from taskgrain.transfer.probes.support import Support
 
 NO_ANSWER = -1  # the predicted class of a clip without an answer: never the true one
 BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what the caches hold
@@ -30,7 +30,7 @@ BLOCK_BYTES = 16 << 20  # 16 MiB of standardised features at a time: about what 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problems:
-    """Which clips each problem learns from, as what, and which it answers."""
+    """The clips that each problem learns from, their labels, and the clips that it answers."""
 
     support: Labels  # (S, N), rows of the pool
     labels: Labels  # (S, N) in 0..K-1; every problem has clips of every class
@@ -83,20 +83,20 @@ def answer_by_each(
         probes: their names, all of which read steps, or none.
         pool: float32 (M, D) or (M, T', D), of the clips that can be learned from.
         scored: float32, of the clips that are answered, in the same form.
-        problems: what is asked: one or more that differ in their labels alone.
+        problems: one or more that differ in their labels alone.
         standardiser: of the features; None measures each problem's own support.
 
     Returns:
         For each of the problems, the answers of each probe.
     """
-    asked = _Questions(pool, scored, problems, standardiser)
+    questions = _Questions(pool, scored, problems, standardiser)
     scaling_queries = [probe for probe in probes if PROBES[probe]().scales_queries]
     together = [probe for probe in probes if probe not in scaling_queries]
     groups = [group for group in (together, *([each] for each in scaling_queries)) if group]
     found: dict[ProbeName, list[Answered]] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for
         for group in groups:
-            found |= asked.answers_of(group)
+            found |= questions.answers_of(group)
     return [[found[probe][place] for probe in probes] for place in range(len(problems))]
 
 
@@ -119,20 +119,21 @@ class _Questions:
 
     def answers_of(self, probes: Sequence[ProbeName]) -> dict[ProbeName, list[Answered]]:
         """Answer by each probe: an `Answered` for each of the problems."""
+        # A probe that fails on one block is not fitted on the next: it has no answers at all.
         collected = {probe: [_Collected() for _ in self._problems] for probe in probes}
         failed: dict[ProbeName, str] = {}
         block = self._num_at_once(probes)
         for start in range(0, len(self._support), block):
             part = slice(start, start + block)
-            asked = self._asked(part)
+            queries = self._queries(part)
             labelings = [each.labels[part] for each in self._problems]
             for probe in probes:
                 if probe in failed:
                     continue
                 try:
-                    fits = _fits(probe, asked.support, labelings, self._problems[0].num_classes)
+                    fits = _fits(probe, queries.support, labelings, self._problems[0].num_classes)
                     for into, fitted in zip(collected[probe], fits, strict=True):
-                        into.add(fitted, asked)
+                        into.add(fitted, queries)
                 except FloatingPointError:
                     failed[probe] = (
                         f"probe {probe}: standardised features are not finite "
@@ -159,8 +160,8 @@ class _Questions:
         products = FLOAT_BYTES * (num_support + 1) * self._num_query
         return max(1, min(BLOCK_BYTES // features, KEPT_BYTES // products))
 
-    def _asked(self, part: slice) -> Asked:
-        """Standardise the support of some problems, and pose them."""
+    def _queries(self, part: slice) -> Queries:
+        """Standardise the support of some problems, and return their queries."""
         features = self._learned[self._support[part]]
         scaling = (
             _scaling_of(features) if self._standardiser is None else _shaped(self._standardiser)
@@ -168,7 +169,7 @@ class _Questions:
         features -= scaling.mean
         features /= scaling.scale
         rows = None if self._query is None else self._query[part]
-        return Asked(self._scored, rows, scaling, Support(features))
+        return Queries(self._scored, rows, scaling, Support(features))
 
     def _no_answer(self, problem: str) -> Answered:
         shape = (len(self._support), self._num_query)
@@ -190,8 +191,8 @@ class _Collected:
         self._chosen: list[str | None] = []
         self._chosen_on: str | None = None
 
-    def add(self, fitted: Fitted, asked: Asked) -> None:
-        self._predicted.append(fitted.answers(asked).astype(np.int16))
+    def add(self, fitted: Fitted, queries: Queries) -> None:
+        self._predicted.append(fitted.answers(queries).astype(np.int16))
         self._chosen += fitted.chosen
         self._chosen_on = fitted.chosen_on
 

@@ -8,7 +8,7 @@ subject's file of episodes repeats the subject with each probe, and has the trut
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -75,13 +75,14 @@ class _EpisodesHeader(_Record):
 
 
 HeaderType = TypeVar("HeaderType", bound=_Record)
+ANSWERED = {field.name for field in fields(Answers)} - {"held"}  # what a header repeats of them
 
 
 def write_evaluation(path: Path, evaluation: Evaluation) -> None:
     """Write an `.npz`: `clip`, `label`, `predicted-0`, `predicted-1`, ... and `header` (JSON).
 
-    The header's `answers` say, in the same order, which probe and how many shots each of the
-    int16 (draws, N) arrays belongs to. Atomic; equal evaluations give equal bytes.
+    The header's `answers` name, in the same order, probe and number of shots of each of the int16
+    (draws, N) arrays. Atomic; equal evaluations are equal bytes.
     """
     header = _Header(
         **asdict(evaluation.subject),
@@ -90,8 +91,7 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
         failed=evaluation.failed,
         truncated=evaluation.truncated,
         answers=tuple(
-            _AnswersHeader(**{name: getattr(a, name) for name in _AnswersHeader.model_fields})
-            for a in evaluation.answers
+            _AnswersHeader.model_validate(each, from_attributes=True) for each in evaluation.answers
         ),
     )
     arrays: dict[str, NDArray[np.generic]] = {
@@ -104,14 +104,14 @@ def write_evaluation(path: Path, evaluation: Evaluation) -> None:
 
 
 def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
-    """Read an evaluation back; its answers are checked and left in the file.
+    """Read an evaluation; its answers are checked and left in the file.
 
     Answers are read each time that they are used, so that any number of evaluations can be held.
     Ids and labels that are those of the task are shared with it.
 
     Args:
         path: of what `write_evaluation` wrote.
-        task: what was asked.
+        task: that was answered.
 
     Raises:
         ResultError: naming the file, if it is not there or not what `write_evaluation` writes.
@@ -125,12 +125,9 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
         _check_answers(path, array, labels=labels, num_classes=len(header.class_names))
         stored = StoredArray(path, _entry(index), array.shape)
         answers.append(Answers(**each.model_dump(), held=stored))
-    if (
-        task is not None
-        and clip_ids == task.query_ids
-        and np.array_equal(labels, task.query_labels)
-    ):
-        clip_ids, labels = task.query_ids, task.query_labels
+    own = None if task is None else (task.query_ids, task.query_labels)
+    if own is not None and clip_ids == own[0] and np.array_equal(labels, own[1]):
+        clip_ids, labels = own
     return Evaluation(
         subject=header.subject,
         target=header.target,
@@ -146,8 +143,8 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
 def write_episodes(path: Path, evaluation: Evaluation) -> None:
     """Write an `.npz`: `predicted-0`, `truth-0`, `predicted-1`, ... and `header` (JSON).
 
-    The header's `answers` say, in the same order, whose features, which probe and how many shots
-    each int16 (E, W * q) array belongs to. Atomic; equal evaluations give equal bytes.
+    The header's `answers` name, in the same order, subject, probe and number of shots of each
+    int16 (E, W * q) array. Atomic; equal evaluations are equal bytes.
     """
     measured = {
         **asdict(evaluation.subject),
@@ -156,10 +153,9 @@ def write_episodes(path: Path, evaluation: Evaluation) -> None:
         "failed": evaluation.failed,
         "truncated": evaluation.truncated,
     }
-    own = [name for name in _EpisodesOfProbe.model_fields if name not in measured]
     header = _EpisodesHeader(
         answers=tuple(
-            _EpisodesOfProbe(**measured, **{name: getattr(each, name) for name in own})
+            _EpisodesOfProbe(**measured, **{name: getattr(each, name) for name in ANSWERED})
             for each in evaluation.answers
         )
     )
@@ -171,7 +167,7 @@ def write_episodes(path: Path, evaluation: Evaluation) -> None:
 
 
 def read_episodes(path: Path, task: TargetTask, *, pooled: bool) -> Evaluation | None:
-    """Read the answers to episodes back; None where no probe could read the subject's features.
+    """Read the answers to episodes; None where no probe could read the subject's features.
 
     Args:
         path: of what `write_episodes` wrote.
@@ -197,13 +193,8 @@ def read_episodes(path: Path, task: TargetTask, *, pooled: bool) -> Evaluation |
         truncated=first.truncated,
         answers=tuple(
             Answers(
-                probe=each.probe,
-                shots=each.shots,
                 held=_checked(path, _entry_of(path, arrays, _entry(index)), each, axes=2),
-                chosen=each.chosen,
-                chosen_on=each.chosen_on,
-                problem=each.problem,
-                num_ways=each.num_ways,
+                **each.model_dump(include=ANSWERED),
             )
             for index, each in enumerate(header.answers)
         ),
@@ -251,15 +242,18 @@ def _check_answers(
             f"{path}: answers are {array.dtype} {array.shape} to {labels.dtype} {labels.shape} "
             "clips; expected int16 (draws, N) to int64 (N,)"
         )
-    _check_range(path, array.astype(np.int16, copy=False), num_classes)
+    _in_range(path, array, num_classes)
 
 
-def _check_range(path: Path, classes: NDArray[np.int16], num_classes: int) -> None:
+def _in_range(path: Path, array: NDArray[np.generic], num_classes: int) -> NDArray[np.int16]:
+    """Return int16 answers in -1..K-1 as they are."""
+    classes = array.astype(np.int16, copy=False)
     if classes.size and not NO_ANSWER <= classes.min() <= classes.max() < num_classes:
         raise ResultError(
             f"{path}: answers run from {classes.min()} to {classes.max()}; "
             f"expected {NO_ANSWER} to {num_classes - 1}"
         )
+    return classes
 
 
 def _checked(
@@ -271,9 +265,7 @@ def _checked(
             f"{path}: an array is {array.dtype} {array.shape}; expected int16 of {axes} axes, "
             "not empty"
         )
-    ways = array.astype(np.int16)
-    _check_range(path, ways, header.num_ways)
-    return ways
+    return _in_range(path, array, header.num_ways)
 
 
 def _check_episodes(
@@ -283,7 +275,7 @@ def _check_episodes(
     answers: Answers,
     truth: NDArray[np.int16],
 ) -> None:
-    """Refuse episodes of other questions than the evaluation has."""
+    """Refuse answers to other episodes than those of the evaluation."""
     shape = answers.held.shape
     if shape[1:] != truth.shape:
         raise ResultError(
@@ -295,12 +287,7 @@ def _check_episodes(
             "after way, each as often"
         )
     found = (header.subject, header.target, header.n, header.failed, header.truncated)
-    expected = (
-        evaluation.subject,
-        evaluation.target,
-        len(evaluation.clip_ids),
-        evaluation.failed,
-        evaluation.truncated,
-    )
+    own, num_clips = evaluation, len(evaluation.clip_ids)
+    expected = (own.subject, own.target, num_clips, own.failed, own.truncated)
     if found != expected:
         raise ResultError(f"{path}: answers are of {found}; expected {expected}")

@@ -9,8 +9,9 @@ Shapes: N scored clips, E episodes, the same ones for every subject; S encoder s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +24,20 @@ from taskgrain.statistics.student import has_spread, mean_interval, paired_inter
 from taskgrain.transfer.answers import (
     Answers,
     Evaluation,
+    Group,
     HitTable,
     answers_like,
     by_subject,
     paired_by_readout,
     problem_of,
+    seeds_of,
     varies,
 )
 from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.task import TargetTask
+
+Measured = Interval | str  # a value with its interval, or the problem that left none
+Found = list[tuple[int | None, Measured]]  # of each seed, None for all of them together
 
 PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that answers one class
 
@@ -39,7 +45,7 @@ PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that an
 def clip_rows(
     evaluations: Iterable[Evaluation], *, study: str, bootstrap: ClipBootstrap
 ) -> list[ResultRow]:
-    """Write one row an evaluation, probe, number of shots and metric, with a "clips" interval.
+    """Write a row for each evaluation, probe, number of shots and metric, with a "clips" interval.
 
     Args:
         evaluations: of one target, with true labels.
@@ -53,50 +59,44 @@ def clip_rows(
     for evaluation in evaluations:
         check_bootstrap(evaluation, bootstrap)
         found = [answers for answers in evaluation.answers if answers.problem is None]
-        of_metric: dict[ClipMetric, Sequence[Interval]] = dict.fromkeys(CLIP_METRICS, ())
+        intervals: dict[ClipMetric, Iterator[Interval]] = {}
         if found:
             scores = HitTable.of(evaluation, found)
-            of_metric = {m: bootstrap.intervals(scores, metric=m) for m in CLIP_METRICS}
-        each = {m: iter(of_metric[m]) for m in CLIP_METRICS}
-        rows += [
-            row_of(
-                evaluation,
-                answers,
-                study=study,
-                metric=metric,
-                interval=next(each[metric]) if answers.problem is None else None,
-            )
-            for answers in evaluation.answers
-            for metric in CLIP_METRICS
-        ]
+            intervals = {m: iter(bootstrap.intervals(scores, metric=m)) for m in CLIP_METRICS}
+        for answers in evaluation.answers:
+            for metric in CLIP_METRICS:
+                measured = answers.problem or next(intervals[metric])
+                rows.append(row_of(evaluation, answers, measured, study=study, metric=metric))
     return shown_rows(rows, bootstrap)
 
 
 def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[ResultRow]:
-    """Write one row an evaluation with permuted labels, probe and number of shots.
+    """Write a row for each evaluation with permuted labels, probe and number of shots.
 
-    Its interval is over draws and its `p` is against chance, uncorrected: whoever reads the rows
-    counts them and asks `statistics.alarm.is_alarm`.
+    Its interval is over draws and its `p` is against chance, uncorrected: the reader of
+    the rows counts them for `statistics.alarm.is_alarm`.
     """
-    rows = []
-    for evaluation in evaluations:
-        weights = clip_weights(evaluation.labels, metric=PERMUTED_METRIC)
-        num_classes = len(evaluation.class_names)
-        for answers in evaluation.answers:
-            if answers.problem is not None:
-                rows.append(
-                    row_of(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=None)
-                )
-                continue
-            predicted = answers.predicted
-            decoded = float((predicted[0] != NO_ANSWER) @ weights)
-            # Rounded, so that equal draws stay equal whatever the order of summation.
-            accuracies = np.round((predicted == evaluation.labels) @ weights, 12)  # (draws,)
-            interval = permuted_label_interval(accuracies.tolist(), chance=decoded / num_classes)
-            rows.append(
-                row_of(evaluation, answers, study=study, metric=PERMUTED_METRIC, interval=interval)
-            )
-    return rows
+    return [
+        row_of(
+            evaluation,
+            answers,
+            answers.problem or _over_permutations(evaluation, answers),
+            study=study,
+            metric=PERMUTED_METRIC,
+        )
+        for evaluation in evaluations
+        for answers in evaluation.answers
+    ]
+
+
+def _over_permutations(evaluation: Evaluation, answers: Answers) -> Interval:
+    weights = clip_weights(evaluation.labels, metric=PERMUTED_METRIC)
+    predicted = answers.predicted
+    decoded = float((predicted[0] != NO_ANSWER) @ weights)
+    # Rounded, so that equal draws stay equal whatever the order of summation.
+    accuracies = np.round((predicted == evaluation.labels) @ weights, 12)  # (draws,)
+    chance = decoded / len(evaluation.class_names)
+    return permuted_label_interval(accuracies.tolist(), chance=chance)
 
 
 def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRow]:
@@ -114,18 +114,12 @@ def seed_rows(evaluations: Sequence[Evaluation], *, study: str) -> list[ResultRo
             is_sample = problem is None and varies(group, answers)
             scores = [] if problem else [each.scores(answers_like(each, answers)) for each in group]
             for metric in CLIP_METRICS:
-                if problem is not None:
-                    plain = replace(answers, chosen=None, chosen_on=None, problem=problem)
-                    row = row_of(group[0], plain, study=study, metric=metric, interval=None)
-                    rows.append(replace(row, seed=None))
-                    continue
                 weights = clip_weights(group[0].labels, metric=metric)
-                values = [weighed(each, weights) for each in scores]
-                interval = mean_interval(values, kind="seeds")
-                row = row_of(group[0], answers, study=study, metric=metric, interval=interval)
-                if not is_sample:
-                    row = without_interval(row)
-                rows.append(replace(row, seed=None))
+                measured = problem or mean_interval(
+                    [weighed(each, weights) for each in scores], kind="seeds"
+                )
+                row = row_of(group[0], answers, measured, study=study, metric=metric)
+                rows.append(replace(row if is_sample else without_interval(row), seed=None))
     return rows
 
 
@@ -135,14 +129,12 @@ def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
     A failed clip is wrong for the majority as for everyone. Ties go to the class of the lower
     index.
     """
-    num_classes, labels = len(task.class_names), task.query_labels
-    pool = np.bincount(task.support_labels[task.has_support], minlength=num_classes)
-    right = ((labels == pool.argmax()) & task.is_decoded).astype(np.float64)
+    labels, right = task.query_labels, majority_right(task)
     row = ResultRow(
         study=study,
         target=task.name,
         metric="top-1",
-        value=1.0 / num_classes,
+        value=1.0 / len(task.class_names),
         n=len(labels),
         failed=int((~task.is_decoded).sum()),
         truncated=len(task.truncated.intersection(task.query_ids)),
@@ -160,6 +152,13 @@ def floor_rows(task: TargetTask, *, study: str) -> list[ResultRow]:
     return [row, *majority]
 
 
+def majority_right(task: TargetTask) -> NDArray[np.float64]:
+    """Mark the scored clips that are of the pool's commonest class and were decoded: (N,)."""
+    num_classes = len(task.class_names)
+    pool = np.bincount(task.support_labels[task.has_support], minlength=num_classes)
+    return ((task.query_labels == pool.argmax()) & task.is_decoded).astype(np.float64)
+
+
 def shown_rows(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRow]:
     """Leave the intervals over clips out where a class has too few clips for them."""
     if bootstrap.is_sound:
@@ -172,20 +171,52 @@ def without_interval(row: ResultRow) -> ResultRow:
     return replace(row, interval=None, low=None, high=None, low_90=None, high_90=None)
 
 
-def row_of(
+def without_choice(answers: Answers) -> Answers:
+    """Leave out a probe's choice, for numbers of several probes that each made their own."""
+    return replace(answers, chosen=None, chosen_on=None)
+
+
+def measured_rows(
     evaluation: Evaluation,
     answers: Answers,
+    found: Found,
     *,
     study: str,
     metric: str,
-    interval: Interval | None,
+    versus: str | None = None,
+) -> list[ResultRow]:
+    """Write a row for each seed, and for the seeds together; an interval of one unit is not shown.
+
+    Args:
+        evaluation: of the first seed; the rows name its subject and count its clips.
+        answers: of that evaluation; which probe, at how many shots.
+        found: what was measured.
+        study: its name.
+        metric: what it is.
+        versus: the source or control that is subtracted.
+    """
+    rows = []
+    for seed, measured in found:
+        row = row_of(evaluation, answers, measured, study=study, metric=metric, versus=versus)
+        is_one = isinstance(measured, Interval) and measured.n < 2
+        rows.append(replace(without_interval(row) if is_one else row, seed=seed))
+    return rows
+
+
+def row_of(
+    evaluation: Evaluation,
+    answers: Answers,
+    measured: Measured,
+    *,
+    study: str,
+    metric: str,
     versus: str | None = None,
 ) -> ResultRow:
-    """Return the row of a value: what was measured, its interval, and the counts behind it.
-
-    Without an interval it is the row of what has no value, because the answers have a problem.
-    """
-    assert (interval is None) == (answers.problem is not None), "a value, or a problem"
+    """Write the row of a value with its interval, or of the problem that left none."""
+    columns: dict[str, Any] = {"value": None, "problem": measured}
+    if not isinstance(measured, str):
+        columns = interval_columns(measured, is_difference=versus is not None)
+        columns |= {"chosen": answers.chosen, "chosen_on": answers.chosen_on}
     return ResultRow(
         study=study,
         source=evaluation.subject.source,
@@ -195,23 +226,57 @@ def row_of(
         readout=evaluation.subject.readout,
         shots=answers.shots,
         metric=metric,
-        value=None if interval is None else interval.value,
-        interval=None if interval is None else interval.kind,
-        low=None if interval is None else interval.low,
-        high=None if interval is None else interval.high,
         n=len(evaluation.labels),
         failed=evaluation.failed,
         truncated=evaluation.truncated,
         draws=answers.num_draws,
         versus=versus,
-        p=None if interval is None else interval.p,
-        chosen=answers.chosen,
-        chosen_on=answers.chosen_on,
         control=evaluation.subject.control,
-        low_90=None if versus is None or interval is None else interval.low_90,
-        high_90=None if versus is None or interval is None else interval.high_90,
-        problem=answers.problem,
+        **columns,
     )
+
+
+def interval_columns(interval: Interval, *, is_difference: bool = False) -> dict[str, Any]:
+    """Return a row's columns of an interval; only differences have the one of 90 % too."""
+    return {
+        "value": interval.value,
+        "interval": interval.kind,
+        "low": interval.low,
+        "high": interval.high,
+        "p": interval.p,
+        "low_90": interval.low_90 if is_difference else None,
+        "high_90": interval.high_90 if is_difference else None,
+    }
+
+
+def paired_intervals(
+    seeds: Sequence[int | None],
+    conditional: Sequence[Interval],
+    ours: Sequence[float],
+    theirs: Sequence[float],
+    *,
+    is_sample: bool,
+    crossed: Callable[[], list[Interval]] = list,
+) -> Found:
+    """List the intervals of a paired difference: of each seed, then over the seeds.
+
+    Args:
+        seeds: S encoder seeds.
+        conditional: S + 1 intervals that take the encoders as given: of each seed, and of the mean.
+        ours: S values, one a seed.
+        theirs: S values of the same seeds.
+        is_sample: whether any seed differs from another; otherwise there is no test over them.
+        crossed: returns the interval over seeds, draws, clips and classes, if there is one.
+    """
+    *of_seeds, of_mean = conditional
+    found: Found = [*zip(seeds, of_seeds, strict=True)]
+    if len(seeds) > 1:
+        found.append((None, of_mean))
+        if is_sample:
+            if has_spread(ours, theirs):
+                found.append((None, paired_interval(ours, theirs, kind="seeds")))
+            found += [(None, each) for each in crossed()]
+    return found
 
 
 def metric_value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
@@ -237,11 +302,6 @@ def check_bootstrap(evaluation: Evaluation, bootstrap: ClipBootstrap) -> None:
         )
 
 
-Group = Sequence[Evaluation]
-# Of each seed, or None for all together: what was measured, or why nothing was.
-Found = list[tuple[int | None, Interval | str]]
-
-
 def episode_rows(
     found: Sequence[Evaluation], pairs: Sequence[tuple[str, str]], *, study: str
 ) -> list[ResultRow]:
@@ -259,27 +319,30 @@ def episode_rows(
         study: its name.
 
     Returns:
-        Rows of metric "5-way-accuracy", say, whose `draws` is the number of episodes and whose n
-        counts the clips that queries are drawn from. A single episode gives no interval.
+        Rows of a metric such as "5-way-accuracy"; `draws` is the number of episodes, and n counts
+        the clips that queries are drawn from. A single episode has no interval.
 
     Raises:
         ResultError: if a source of a pair is not there, or lacks a seed that the other has.
-        ValueError: if a pair was not asked as many episodes.
+        ValueError: if a pair did not answer as many episodes.
     """
     rows: list[ResultRow] = []
-    asked: dict[tuple[str | None, Shots], tuple[Answers, list[Evaluation]]] = {}
+    answered: dict[tuple[str | None, Shots], tuple[Answers, list[Evaluation]]] = {}
     for one in found:
         for each in one.answers:
-            asked.setdefault((each.probe, each.shots), (each, []))[1].append(one)
-    for kind, evaluations in asked.values():
-        groups = by_subject(evaluations)
+            answered.setdefault((each.probe, each.shots), (each, []))[1].append(one)
+    for kind, evaluations in answered.values():
+        groups, metric = by_subject(evaluations), f"{kind.num_ways}-way-accuracy"
         for group in groups:
-            rows += _rows(group[0], kind, _levels(group, kind), study=study, versus=None)
+            own, levels = answers_like(group[0], kind), _levels(group, kind)
+            rows += measured_rows(group[0], own, levels, study=study, metric=metric)
         of_sources = [group for group in groups if group[0].subject.control is None]
         for source, versus in pairs:
             for first, second in paired_by_readout(of_sources, source, versus):
-                gaps = _differences(first, second, kind)
-                rows += _rows(first[0], kind, gaps, study=study, versus=versus)
+                own, gaps = answers_like(first[0], kind), _differences(first, second, kind)
+                rows += measured_rows(
+                    first[0], own, gaps, study=study, metric=metric, versus=versus
+                )
     return [*rows, *_chance(found, study)]
 
 
@@ -296,7 +359,7 @@ def _levels(group: Group, kind: Answers) -> Found:
         return [*found, (None, problem)]
     means = [float(_accuracies(one, kind).mean()) for one in group]
     interval = mean_interval(means, kind="seeds")
-    if not varies(group, kind):  # one encoder, however often it was asked: a sample of one
+    if not varies(group, kind):  # one encoder, however often it is listed: a sample of one
         interval = Interval("seeds", interval.value, interval.value, interval.value, 1)
     return [*found, (None, interval)]
 
@@ -305,8 +368,8 @@ def _differences(first: Group, second: Group, kind: Answers) -> Found:
     """Compare two sources, seed by seed and over the seeds."""
     if len({answers_like(one, kind).num_draws for one in (*first, *second)}) > 1:
         raise ValueError(
-            f"{first[0].subject.source} and {second[0].subject.source} were not asked as many "
-            "episodes"
+            f"{first[0].subject.source} and {second[0].subject.source} did not answer as "
+            "many episodes"
         )
     problem = problem_of([*first, *second], kind)
     if problem is not None:
@@ -316,16 +379,13 @@ def _differences(first: Group, second: Group, kind: Answers) -> Found:
         return [*(row for rows in each_seed for row in rows), (None, problem)]
     ours = np.stack([_accuracies(one, kind) for one in first])  # (S, E)
     theirs = np.stack([_accuracies(one, kind) for one in second])
-    found: Found = [
-        (one.subject.seed, _over_episodes(row))
-        for one, row in zip(first, ours - theirs, strict=True)
-    ]
-    if len(first) > 1:
-        means = ours.mean(axis=1).tolist(), theirs.mean(axis=1).tolist()
-        found.append((None, _over_episodes((ours - theirs).mean(axis=0))))
-        if (varies(first, kind) or varies(second, kind)) and has_spread(*means):
-            found.append((None, paired_interval(*means, kind="seeds")))
-    return found
+    return paired_intervals(
+        seeds_of(first),
+        [_over_episodes(row) for row in (*(ours - theirs), (ours - theirs).mean(axis=0))],
+        ours.mean(axis=1).tolist(),
+        theirs.mean(axis=1).tolist(),
+        is_sample=varies(first, kind) or varies(second, kind),
+    )
 
 
 def _accuracies(evaluation: Evaluation, kind: Answers) -> NDArray[np.float64]:
@@ -355,22 +415,3 @@ def _chance(found: Group, study: str) -> list[ResultRow]:
         )
         for num_ways, one in of_ways.items()
     ]
-
-
-def _rows(
-    first: Evaluation, kind: Answers, found: Found, *, study: str, versus: str | None
-) -> list[ResultRow]:
-    """Write what was measured as rows of the first seed's evaluation."""
-    own = answers_like(first, kind)
-    metric = f"{own.num_ways}-way-accuracy"
-    rows = []
-    for seed, measured in found:
-        if isinstance(measured, str):
-            answers, interval = replace(own, chosen=None, chosen_on=None, problem=measured), None
-        else:
-            answers, interval = replace(own, problem=None), measured
-        row = row_of(first, answers, study=study, metric=metric, interval=interval, versus=versus)
-        if interval is not None and interval.n < 2:
-            row = without_interval(row)
-        rows.append(replace(row, seed=seed))
-    return rows

@@ -1,4 +1,4 @@
-"""What a target asks: its clips and classes, what "5-shot" means, and its N-way K-shot episodes.
+"""The tasks of a target: clips and classes, what "5-shot" means, and N-way K-shot episodes.
 
 A support draw learns from k clips of every class and answers every scored clip. An episode takes a
 few of the classes, its ways, and both its support and its queries anew. Either depends on the
@@ -74,7 +74,7 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
     """Build the task of one factor of the same clips: "kitchenware/motion" is about motion alone.
 
     Args:
-        task: whose clips are asked about.
+        task: whose clips they are.
         factor: its name, which becomes the second half of the new task's.
         value_of: the factor's value for every clip of the task; None where the clip has no such
             factor, and is left out of the new task.
@@ -91,53 +91,43 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
         raise ManifestError(
             list_problems([f"target {task.name}: no {factor} given for clip {c}" for c in absent])
         )
-    names = sorted({value for clip in clips if (value := value_of[clip]) is not None})
-    index_of = {name: index for index, name in enumerate(names)}
-    support_ids = tuple(clip for clip in task.support_ids if value_of[clip] is not None)
-    query_ids = tuple(clip for clip in task.query_ids if value_of[clip] is not None)
-
-    def labels(clip_ids: Sequence[str]) -> NDArray[np.int64]:
-        values = (value_of[clip] for clip in clip_ids)
-        return np.array([index_of[value] for value in values if value is not None], dtype=np.int64)
-
-    return TargetTask(
-        name=f"{task.name}/{factor}",
-        class_names=tuple(names),
-        support_ids=support_ids,
-        support_labels=labels(support_ids),
-        query_ids=query_ids,
-        query_labels=labels(query_ids),
-        failed=task.failed,
-        truncated=task.truncated,
-    )
+    names = tuple(sorted({value for clip in clips if (value := value_of[clip]) is not None}))
+    return _narrowed(task, factor, names, value_of)
 
 
 def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> TargetTask:
     """Keep some of the classes alone, and their clips: "novel/siblings" of "novel".
 
     Args:
-        task: whose classes are asked about.
+        task: whose classes they are.
         name: the second half of the new task's name.
         classes: those that stay, in the order of the task.
     """
-    kept = [each for each in task.class_names if each in classes]
-    index_of = {task.class_names.index(each): index for index, each in enumerate(kept)}
+    kept = tuple(each for each in task.class_names if each in classes)
+    labels = np.concatenate([task.support_labels, task.query_labels]).tolist()
+    class_of = {
+        clip: task.class_names[label]
+        for clip, label in zip(task.support_ids + task.query_ids, labels, strict=True)
+    }
+    return _narrowed(task, name, kept, class_of)
 
-    def part(
-        clip_ids: Sequence[str], labels: NDArray[np.int64]
-    ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-        found = [
-            (clip, index_of[label])
-            for clip, label in zip(clip_ids, labels.tolist(), strict=True)
-            if label in index_of
-        ]
-        return tuple(clip for clip, _ in found), np.array([label for _, label in found], np.int64)
 
+def _narrowed(
+    task: TargetTask, name: str, class_names: tuple[str, ...], value_of: Mapping[str, str | None]
+) -> TargetTask:
+    """Build a task of the clips whose value is one of these classes; they keep their order."""
+    index_of: dict[str | None, int] = {value: index for index, value in enumerate(class_names)}
+    support, query = (
+        {clip: index_of[value] for clip in clips if (value := value_of[clip]) in index_of}
+        for clips in (task.support_ids, task.query_ids)
+    )
     return TargetTask(
         f"{task.name}/{name}",
-        tuple(kept),
-        *part(task.support_ids, task.support_labels),
-        *part(task.query_ids, task.query_labels),
+        class_names,
+        tuple(support),
+        np.array([*support.values()], np.int64),
+        tuple(query),
+        np.array([*query.values()], np.int64),
         failed=task.failed,
         truncated=task.truncated,
     )
@@ -166,7 +156,7 @@ def support_draws(
     Args:
         task: whose support pool is drawn from; clips that failed to decode are not drawn.
         num_shots: k, or "all" for the whole pool.
-        num_draws: at least 1; "all" is one draw, whatever this says.
+        num_draws: at least 1; "all" is one draw, whatever this number is.
         seed: of the draws.
 
     Returns:
@@ -208,6 +198,21 @@ def _one_draw(
     return np.concatenate([clips[usable[clips]][:num_shots] for clips in permuted])
 
 
+# Episodes. Every class and every clip gets a uniform number in every episode. The W classes of the
+# lowest numbers are its ways; of each way the k support clips and the q query clips of the lowest
+# numbers are taken. The lowest of independent uniform numbers are a draw without replacement, and
+# all episodes are drawn together as a matrix, a row an episode.
+#
+# What is not allowed has the number infinity: classes with too few clips, support clips that could
+# not be decoded. The numbers do not depend on k: the clip of one shot is among those of five. They
+# are drawn row after row, so that the size of a block does not matter.
+#
+# In a pooled plan a clip has one number. Support takes the lowest of a way and queries the highest,
+# so that they are mostly the same queries at any number of shots; a clip of the support cannot be a
+# query of its episode.
+#
+# What breaks it: another number of classes or clips shifts every number, so an added clip makes
+# other episodes; so does another order of the clips.
 BLOCK_NUMBERS = 1 << 22  # drawn at a time: 32 MiB
 EPISODE_STREAM = 2  # keeps episodes apart from draws and label permutations of the same seed
 
@@ -274,7 +279,7 @@ def episode_clips(task: TargetTask, *, pooled: bool) -> tuple[EpisodeClips, Epis
 
 
 def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
-    """Check that enough classes have clips enough: bool (K,), which have.
+    """Mark the classes with enough clips, bool (K,), and check that they are enough.
 
     Raises:
         ConfigError: naming the classes with too few clips, if fewer than W have enough.
@@ -282,11 +287,11 @@ def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
     num_classes = len(task.class_names)
     support, query = episode_clips(task, pooled=plan.pooled)
     usable = np.bincount(support.labels[support.is_decoded], minlength=num_classes)
-    asked = np.bincount(query.labels, minlength=num_classes)
+    scored = np.bincount(query.labels, minlength=num_classes)
     wanted = plan.num_queries + (plan.num_shots if plan.pooled else 0)
-    is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (asked >= wanted)
+    is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (scored >= wanted)
     if is_able.sum() < plan.num_ways:
-        raise ConfigError(_too_few(task, plan, is_able, np.stack([usable, asked])))
+        raise ConfigError(_too_few(task, plan, is_able, np.stack([usable, scored])))
     return is_able
 
 
@@ -343,7 +348,7 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
 
     Args:
         numbers: float64 (E, N), of each clip in each episode.
-        candidates: int64 (E, W, most), clips of each way; -1 is none.
+        candidates: int64 (E, W, most), clips of each way, filled up with -1.
         count: how many are taken of each way.
 
     Returns:
@@ -360,13 +365,13 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
 def _too_few(
     task: TargetTask, plan: EpisodePlan, is_able: NDArray[np.bool_], counts: Labels
 ) -> str:
-    """Name the classes that lack clips, the poorest first; counts (2, K): usable, for queries."""
+    """Name the classes that lack clips, the fewest first; counts (2, K) are usable and scored."""
     short = sorted(
-        (int(mine), int(asked), name)
-        for mine, asked, name, able in zip(*counts, task.class_names, is_able, strict=True)
+        (int(mine), int(scored), name)
+        for mine, scored, name, able in zip(*counts, task.class_names, is_able, strict=True)
         if not able
     )
-    lacking = ", ".join(f"{name!r} has {mine} and {asked}" for mine, asked, name in short[:3])
+    lacking = ", ".join(f"{name!r} has {mine} and {scored}" for mine, scored, name in short[:3])
     wanted = f"{plan.num_shots} usable support clips and {plan.num_queries} scored clips"
     if plan.pooled:
         wanted = (

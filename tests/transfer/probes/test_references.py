@@ -24,10 +24,10 @@ from taskgrain.transfer.probes import (
     neighbours,
     softmax_regression,
 )
+from taskgrain.transfer.probes.clips import one_hot
 from taskgrain.transfer.probes.linear import LOGISTIC_CS
 from taskgrain.transfer.probes.neighbours import TEMPERATURE
 from taskgrain.transfer.probes.probe import folds_of
-from taskgrain.transfer.probes.support import one_hot
 
 Problem = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]
 SHAPES = [(2, 1, 64), (2, 30, 16), (13, 1, 64), (13, 5, 256), (5, 30, 64)]

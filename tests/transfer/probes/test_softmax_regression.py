@@ -12,8 +12,8 @@ from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression as Plain
 
 from taskgrain.transfer.probes import LogisticRegression, Standardiser
+from taskgrain.transfer.probes.clips import one_hot, softmax
 from taskgrain.transfer.probes.softmax_regression import SoftmaxProblems, minimise
-from taskgrain.transfer.probes.support import one_hot, softmax
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]

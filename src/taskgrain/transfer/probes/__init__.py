@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 
 from taskgrain.names import ProbeName
 from taskgrain.transfer.probes import linear, neighbours, neural
+from taskgrain.transfer.probes.clips import Floats, Labels, Standardiser
 from taskgrain.transfer.probes.linear import LOGISTIC_C
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.support import Floats, Labels, Standardiser
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.estimators import (
@@ -65,7 +65,7 @@ PROBES: dict[ProbeName, Callable[[], Probe]] = {
 
 
 def __getattr__(name: str) -> object:
-    """Import scikit-learn's classifiers when one is asked for."""
+    """Import scikit-learn's classifiers when one is first used."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found: object = getattr(import_module(f"{__name__}.estimators"), name)

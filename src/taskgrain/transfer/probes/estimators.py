@@ -17,10 +17,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from taskgrain.names import ProbeName
 from taskgrain.transfer.probes import linear, neighbours, neural
+from taskgrain.transfer.probes.clips import Floats
 from taskgrain.transfer.probes.linear import LinearScores
 from taskgrain.transfer.probes.neighbours import KernelScores
 from taskgrain.transfer.probes.probe import Fitted, Probe
-from taskgrain.transfer.probes.support import Floats
 
 
 class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[misc]  # no types
@@ -72,23 +72,23 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[mi
         tags.input_tags.three_d_array = self.reads_steps
         return tags
 
-    def _scores(self, given: ArrayLike) -> Floats:
+    def _scores(self, values: ArrayLike) -> Floats:
         check_is_fitted(self)
-        steps = _num_steps(given) if self.reads_steps else None
-        flat = np.reshape(given, (-1, np.shape(given)[-1])) if steps else given
+        steps = _num_steps(values) if self.reads_steps else None
+        flat = np.reshape(values, (-1, np.shape(values)[-1])) if steps else values
         query = validate_data(self, flat, reset=False, dtype=np.float64)
         if steps:
             query = query.reshape(-1, steps, query.shape[-1])
         return self.fitted_.scores(query[None])[0]
 
     def _checked_support(
-        self, given: ArrayLike, labels: ArrayLike
+        self, values: ArrayLike, labels: ArrayLike
     ) -> tuple[Floats, NDArray[np.generic]]:
-        steps = _num_steps(given) if self.reads_steps else None
+        steps = _num_steps(values) if self.reads_steps else None
         if not steps:
-            features, checked = validate_data(self, given, labels, dtype=np.float64)
+            features, checked = validate_data(self, values, labels, dtype=np.float64)
             return features, checked
-        flat = np.reshape(given, (-1, np.shape(given)[-1]))
+        flat = np.reshape(values, (-1, np.shape(values)[-1]))
         features, repeated = validate_data(self, flat, np.repeat(labels, steps), dtype=np.float64)
         return features.reshape(-1, steps, features.shape[-1]), repeated[::steps]
 
@@ -180,7 +180,7 @@ CLASSIFIERS: dict[ProbeName, Callable[[], ProbeClassifier]] = {
 }
 
 
-def _num_steps(given: ArrayLike) -> int | None:
-    """Return T' of features (N, T', D); None for (N, D), and for what is no array of numbers."""
-    shape = getattr(given, "shape", None)
+def _num_steps(values: ArrayLike) -> int | None:
+    """Return T' of features (N, T', D); None for (N, D), and for anything but an array."""
+    shape = getattr(values, "shape", None)
     return int(shape[1]) if shape is not None and len(shape) == 3 else None

@@ -10,6 +10,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from taskgrain.errors import ProbeError
+from taskgrain.transfer.probes.clips import (
+    Axes,
+    Floats,
+    Labels,
+    Queries,
+    Support,
+    compare,
+    one_hot,
+    softmax,
+)
 from taskgrain.transfer.probes.probe import (
     FIXED,
     FOLDS,
@@ -21,9 +31,7 @@ from taskgrain.transfer.probes.probe import (
     folds_of,
     may_choose,
 )
-from taskgrain.transfer.probes.queries import Asked, compare
 from taskgrain.transfer.probes.softmax_regression import TOLERANCE, SoftmaxProblems, minimise
-from taskgrain.transfer.probes.support import Axes, Floats, Labels, Support, one_hot, softmax
 
 # The algebra, of one problem. X (N, D) are the standardised support clips around their mean m.
 # Once fitted, each probe has a score that is linear in a clip, w_k . x + b_k for class k, and
@@ -38,7 +46,8 @@ from taskgrain.transfer.probes.support import Axes, Floats, Labels, Support, one
 # probes are solved for v, with the coordinates Z = XV = US (N, R) in place of X. Z has columns of
 # mean 0 with Z'Z = S^2 = diag(e): they do not correlate. At the end b = b_axes - w . m.
 #
-# Ridge. |Zv + b - t|^2 + alpha |v|^2 with t = +1 or -1 is least at b = mean(t) and
+# Ridge (Hoerl and Kennard 1970). |Zv + b - t|^2 + alpha |v|^2 with t = +1 or -1 is least at
+# b = mean(t) and
 #     v = Z't / (e + alpha)
 # elementwise: each alpha of the grid costs a division. A clip that is left out is answered wrong
 # by exactly (t_i - f_i) / (1 - h_i) (PRESS, Allen 1974), f the fit to all clips and
@@ -47,7 +56,16 @@ from taskgrain.transfer.probes.support import Axes, Floats, Labels, Support, one
 #
 # Logistic regression. |W|^2 / 2 + C sum_i -log softmax(W z_i + b)[y_i] has no closed form.
 # `softmax_regression` takes Newton steps; in these axes the diagonal of the second derivative,
-# about C p (1 - p) e_r + 1, is a good guess of the whole, since Z'Z is diagonal.
+# about C p (1 - p) e_r + 1, is a good guess of the whole, since Z'Z is diagonal. Two classes share
+# one vector w = w_1 - w_0 with the penalty |w|^2 / 2, as scikit-learn has it. At the minimum
+# w_1 = -w_0 = w / 2, whose penalties add up to |w|^2 / 4: half, so C is halved too.
+#
+# Folds are solved in the axes of all clips: the minimum does not depend on the axes, and only the
+# guess of the curvature gets worse.
+#
+# What breaks the algebra: features that were not standardised. The strengths of ridge count in
+# widths D, the squared length of a standardised clip, and a feature of a thousandfold scale would
+# hardly be penalised. An axis without energy has no weight (`principal_axes`).
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,10 +82,10 @@ class LinearScores:
         product: Floats = query @ self.coef.swapaxes(1, 2) + self.intercept[:, None]
         return product
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(asked.shape, dtype=np.int64)
-        for each in compare(asked.clips, asked.rows, self.coef, asked.scaling, lengths=False):
+        answers = np.empty(queries.shape, dtype=np.int64)
+        for each in compare(queries.clips, queries.rows, self.coef, queries.scaling, lengths=False):
             scores = each.products + self.intercept[each.problem][:, None]  # (K, q)
             answers[each.problem, each.query] = scores.argmax(axis=0)
         return answers
@@ -104,7 +122,7 @@ class Ridge(Probe):
     Minimises |Xw + b - t|^2 + alpha |w|^2 for each class. alpha is chosen from 100, 10, 1, 0.1
     and 0.01 times D, by exact leave-one-out, where every class has five clips, and is D
     otherwise. The scores halved and raised by one half estimate the classes' probabilities and
-    sum to 1; `predict_proba` gives them without the negative ones, scaled to sum to 1 again.
+    sum to 1; `predict_proba` returns them without the negative ones, scaled to sum to 1 again.
     """
 
     def __init__(self, alpha: float | None = None) -> None:

@@ -12,14 +12,20 @@ import numpy as np
 from scipy.linalg import lapack
 
 from taskgrain.errors import ProbeError
+from taskgrain.transfer.probes.clips import (
+    QUERY_BLOCK,
+    Floats,
+    Labels,
+    Queries,
+    Support,
+    check_finite,
+    one_hot,
+)
 from taskgrain.transfer.probes.linear import check_positive, clipped
 from taskgrain.transfer.probes.probe import FIXED, LEAVE_ONE_OUT, Choice, Probe, choose, may_choose
-from taskgrain.transfer.probes.queries import Asked, check_finite
-from taskgrain.transfer.probes.support import Floats, Labels, Support, one_hot
 
 NEIGHBOURS = (1, 3, 5, 10)  # the grid; the first is taken where there are too few clips to choose
-TEMPERATURE = 0.07  # of the votes, in units of the cosine
-QUERY_BLOCK = 1024  # clips compared at a time: bounds the memory
+TEMPERATURE = 0.07  # of the votes, in units of the cosine (Wu et al. 2018, instance discrimination)
 
 
 class NearestNeighbours(Probe):
@@ -80,14 +86,14 @@ class NeighbourVotes:
                 )
         return shares
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(asked.shape, dtype=np.int64)
-        support = asked.support
+        answers = np.empty(queries.shape, dtype=np.int64)
+        support = queries.support
         aside = (support.points @ support.middle.swapaxes(1, 2))[:, :, 0]  # (S, N)
         middle = np.vecdot(support.middle, support.middle)[:, 0]  # (S,), squared length
         inverse = _inverse(np.sqrt(np.vecdot(support.features, support.features)))  # (S, N)
-        for each in asked.met():
+        for each in queries.met():
             # With p and x around the middle m: (p + m)(x + m) = px + mx + pm + mm.
             moved = each.along + middle[each.problem]  # (q,)
             squares = each.squares + each.along + moved
@@ -156,12 +162,12 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
 
 
 def _inverse(lengths: Floats) -> Floats:
-    """Divide 1 by lengths; what has none keeps 0."""
+    """Divide 1 by lengths; a length of 0 stays 0."""
     return np.divide(1.0, lengths, out=np.zeros_like(lengths), where=lengths > 0)
 
 
 def _directions(features: Floats) -> Floats:
-    """Scale features (..., D) to length 1; what has no length stays 0."""
+    """Scale features (..., D) to length 1; features of length 0 stay 0."""
     length = np.sqrt((features**2).sum(axis=-1, keepdims=True))
     directions: Floats = features / np.where(length > 0, length, 1.0)
     return directions
@@ -170,8 +176,9 @@ def _directions(features: Floats) -> Floats:
 # Kernel ridge regression, of one problem. Let K (N, N) hold exp(-gamma |x_i - x_j|^2) of support
 # clips and t (N,) the targets +1 and -1 less their mean. The fit and the score of a clip x are
 #     (K + alpha) d = t    and    sum_i d_i exp(-gamma |x - x_i|^2) + mean.
-# A clip that is left out is answered wrong by exactly d_i / G_ii, G the inverse of K + alpha; its
-# diagonal is the sum of squares of the columns of the inverse Cholesky factor.
+# A clip that is left out is answered wrong by exactly d_i / G_ii, G the inverse of K + alpha
+# (Rasmussen and Williams 2006, equation 5.12). With K + alpha = L L', L lower triangular, and
+# M the inverse of L, G is M'M: G_ii is the sum of squares of column i of M.
 KERNEL_ALPHAS = (10.0, 1.0, 0.1, 0.01)  # a clip's kernel with itself is 1
 SHARPNESS = (0.25, 1.0, 4.0)  # gamma times the mean squared distance of two support clips
 FIXED_KERNEL = (1.0, 0.1)  # sharpness, alpha
@@ -275,11 +282,11 @@ class KernelScores:
             parts.append(kernel @ self.dual + self.mean[:, None])
         return np.concatenate(parts, axis=1)
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states."""
-        answers = np.empty(asked.shape, dtype=np.int64)
+        answers = np.empty(queries.shape, dtype=np.int64)
         lengths = self.support.squares[:, :, None]  # (S, N, 1)
-        for each in asked.met():
+        for each in queries.met():
             kernel = each.products * -2.0  # (N, q)
             kernel += each.squares
             kernel += lengths[each.problem]
@@ -363,8 +370,8 @@ def _distances_to(support: Support, query: Floats) -> Floats:
 
 
 def _grid(
-    given: float | None, grid: tuple[float, ...], fixed: float, choose_here: bool
+    wanted: float | None, grid: tuple[float, ...], fixed: float, choose_here: bool
 ) -> tuple[float, ...]:
-    if given is not None:
-        return (given,)
+    if wanted is not None:
+        return (wanted,)
     return grid if choose_here else (fixed,)

@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from taskgrain.transfer.probes.queries import Asked, check_finite
-from taskgrain.transfer.probes.support import Floats, Labels
+from taskgrain.transfer.probes.clips import Floats, Labels, Queries, check_finite
 
 BATCH_CLIPS = 256  # of each problem; smaller supports are taken whole
 BLOCK_CLIPS = 1024  # query clips at a time
@@ -44,7 +43,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainedNetworks:
-    """One trained network a problem."""
+    """A trained network for each problem."""
 
     form: Form
     weights: Mapping[str, Tensor]  # float32, (S, ...)
@@ -54,7 +53,7 @@ class TrainedNetworks:
     def scores(self, query: Floats) -> Floats:
         """Compute the logits of query (S, Q, D) or (S, Q, T', D): float64 (S, Q, K)."""
         forward = FORMS[self.form][1]
-        # In float64, a clip's answer does not depend on how many are asked about with it.
+        # In float64, a clip's answer does not depend on how many are answered with it.
         weights = {name: each.double() for name, each in self.weights.items()}
         with torch.inference_mode(), _one_thread():
             logits = [
@@ -63,10 +62,10 @@ class TrainedNetworks:
             ]
             return torch.cat(logits, dim=1).numpy()
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer as `Fitted.answers` states, from standardised copies of the query clips."""
-        features, rows = asked.clips.features, asked.rows
-        query = asked.scaling(features[None] if rows is None else features[rows])
+        features, rows = queries.clips.features, queries.rows
+        query = queries.scaling(features[None] if rows is None else features[rows])
         check_finite(query)
         every = np.broadcast_to(query, (len(self.chosen), *query.shape[1:]))
         answers: Labels = self.scores(every).argmax(axis=2)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from taskgrain.transfer.probes.clips import Floats, Labels, Support, softmax
 from taskgrain.transfer.probes.probe import Probe
-from taskgrain.transfer.probes.support import Floats, Labels, Support, softmax
 
 if TYPE_CHECKING:
     from taskgrain.transfer.probes.networks import Form, TrainedNetworks
@@ -75,7 +75,7 @@ class Recurrent(NetworkProbe):
 
 
 class Attentive(NetworkProbe):
-    """Four learned questions that weigh the encoder's steps, then a layer.
+    """Four learned queries that weigh the encoder's steps, then a layer.
 
     Takes features (N, T', D); (N, D) count as one step. The width of what is pooled is a
     multiple of 4.

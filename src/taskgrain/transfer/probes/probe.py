@@ -17,8 +17,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
-from taskgrain.transfer.probes.queries import Asked
-from taskgrain.transfer.probes.support import Floats, Labels, Support, fewest_clips
+from taskgrain.transfer.probes.clips import Floats, Labels, Queries, Support, fewest_clips
 
 
 class Fitted(Protocol):
@@ -38,7 +37,7 @@ class Fitted(Protocol):
         """Score the classes for query (S, Q, D): float64 (S, Q, K), the larger the likelier."""
         ...
 
-    def answers(self, asked: Asked) -> Labels:
+    def answers(self, queries: Queries) -> Labels:
         """Answer query clips: int64 (S, Q) in 0..K-1.
 
         The answers are those of the largest score, of equals the first.
@@ -88,6 +87,19 @@ class Probe(ABC):
         return scores
 
 
+# The choice of a strength. Each value of a small grid is judged by clips of the support that the
+# fit has not seen, and never by a scored clip: the error of a value is the squared error of its
+# predictions (of probabilities: Brier 1950), summed over held-out clips. With ten clips the share
+# of right answers takes eleven values and ties; the squared error hardly ever does. Of equal errors
+# the first is taken, which is the strongest penalty or the fewest neighbours.
+#
+# Where that is cheap, every clip is left out in turn: ridge and kernels have a closed form, and
+# votes need no fit. Logistic regression deals each class's clips to five folds and holds one fold
+# out at a time. The value that is chosen is fitted again on the whole support. Every draw chooses
+# for itself, from the same grid for every source, and its row says what was chosen and where.
+#
+# With fewer than five clips of a class the fixed value is taken. What is held out was standardised
+# together with the rest of the support: the same for every value of the grid, so it favours none.
 FEWEST_SHOTS_TO_CHOOSE = 5  # below, what is left of a class is too little to judge by
 NUM_FOLDS = 5
 FIXED = "fixed in advance"
@@ -123,7 +135,7 @@ def choose(errors: Floats, labels: Labels, *, fixed: int, chosen_on: str) -> Cho
 
 
 def folds_of(labels: Labels) -> Labels:
-    """Deal each class's clips to the folds in turn: labels (N,) give folds int64 (N,) in 0..4.
+    """Deal each class's clips to the folds in turn: int64 (N,) in 0..4, from labels (N,).
 
     The first class begins with fold 0, the next where the one before stopped, so that folds
     differ by one clip at most.

@@ -1,10 +1,10 @@
 """Minimise many penalised softmax regressions together, by Newton's method.
 
 Each Newton step is solved by preconditioned conjugate gradients, as exactly as the distance from
-the minimum deserves. Each problem goes its own way and stops by itself: its answer does not depend
-on the others.
+the minimum deserves (Dembo, Eisenstat and Steihaug 1982, "Inexact Newton Methods"). Each problem
+goes its own way and stops by itself: its answer does not depend on the others.
 
-Two things are needed on wide, sparse, nearly separable features, as networks of images give them:
+Two things are needed on wide, sparse, nearly separable features, as image networks compute them:
 
 - Steps that need no differences of gradients. A quasi-Newton method learns the curvature from
   them; close to the minimum of a badly conditioned problem they are rounding, the directions go
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.transfer.probes.support import Floats
+from taskgrain.transfer.probes.clips import Floats
 
 MAX_STEPS = 100  # about 5 to 15 are needed
 MAX_PRODUCTS = 1000  # of one Newton step: a few at the start, tens to some hundreds at the end
@@ -34,6 +34,17 @@ TOLERANCE = 1e-7
 LOOSEST = 0.25  # share of the residual that a Newton step may leave
 SUFFICIENT = 1e-4  # share of the fall that the slope promises
 ROUNDING = 1e-13  # relative: what may be lost to the sum's rounding
+
+
+# The algebra, of one problem. Row x_i has a 1 at its end, theta (K, R + 1) the intercepts in its
+# last column, P the identity without that column's entry. With p_i = softmax(theta x_i) and the
+# clip's weight w_i,
+#     value       theta P theta / 2 + C sum_i w_i (log sum_k exp(theta_k x_i) - theta_y x_i)
+#     gradient    P theta + C sum_i w_i (p_i - e_y) x_i'
+#     curvature times a direction d
+#                 P d + C sum_i w_i (p_i * c_i - p_i (p_i . c_i)) x_i'    with c_i = d x_i
+# so that a product with the second derivative costs two multiplications with the rows, and the
+# K (R + 1) square matrix is never made.
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +148,7 @@ def minimise(problems: SoftmaxProblems, *, tolerance: float = TOLERANCE) -> Mini
         rests = is_found | is_lost
         if rests.all():
             break
-        # The closer, the more exactly: Newton's quadratic end. Never more than the tolerance asks.
+        # The closer, the more exactly: Newton's quadratic end. Never more than the tolerance needs.
         left = np.minimum(LOOSEST, np.sqrt(decrement / 10))
         left = np.maximum(left * decrement, tolerance / 4)
         direction = _newton_direction(objective, here, curvature, left=left, rests=rests)

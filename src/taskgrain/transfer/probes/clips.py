@@ -1,13 +1,10 @@
-"""Query clips beside the support clips of each problem, without standardising the queries.
+"""The clips of many problems: those that a probe learns from, and those that it answers.
 
-Every problem standardises in its own way, and standardising all query clips anew for each costs
-more than comparing them. So the scale goes to the few support clips: (x - m) / s . p is
-x . (p / s) - m . (p / s). Products with the support clips are computed once for all probes.
+The principal axes of the support clips are the coordinates in which the penalised linear probes
+are solved (`linear` has the algebra).
 
-Where a feature hardly varies in the support and does among the clips, the two sides of that
-difference are large and nearly equal. Such problems (`FAR`) standardise their queries after all.
-
-Shapes: M clips, S problems, Q query clips of each, q of them at a time, N points, D width.
+Shapes: S problems, N support clips, T' encoder steps, D width, R = min(N, D) axes, K classes;
+M clips that queries come from, Q queries of a problem, q of them at a time.
 """
 
 from __future__ import annotations
@@ -15,11 +12,176 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from taskgrain.transfer.probes.support import Floats, Labels, Support
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
 
+
+def one_hot(labels: Labels, num_classes: int) -> Floats:
+    """Mark the class of each clip, labels (S, N) in 0..K-1, by float64 (S, N, K) of 0 and 1."""
+    marked: Floats = np.eye(num_classes)[labels]
+    return marked
+
+
+def softmax(logits: Floats) -> Floats:
+    """Turn logits (..., K) into probabilities (..., K)."""
+    weight = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probs: Floats = weight / weight.sum(axis=-1, keepdims=True)
+    return probs
+
+
+def fewest_clips(labels: Labels, num_classes: int) -> Labels:
+    """Count the clips of each problem's smallest class, int64 (S,), from labels (S, N)."""
+    fewest: Labels = (labels[:, :, None] == np.arange(num_classes)).sum(axis=1).min(axis=1)
+    return fewest
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Standardiser:
+    """Shift and scale by which features have mean 0 and standard deviation 1."""
+
+    mean: Floats  # (D,)
+    scale: Floats  # (D,), positive
+
+    @classmethod
+    def of(cls, features: NDArray[np.floating]) -> Self:
+        """Measure features (N, D), or (N, T', D) over clips and steps.
+
+        A feature that never varies is only shifted.
+        """
+        wide = features.astype(np.float64).reshape(-1, features.shape[-1])
+        # Rounding can give a constant feature a tiny deviation: compare values instead.
+        varies = wide.max(axis=0) > wide.min(axis=0)
+        return cls(wide.mean(axis=0), np.where(varies, wide.std(axis=0), 1.0))
+
+    def __call__(self, features: NDArray[np.floating]) -> Floats:
+        """Standardise features (..., D): float64 (..., D)."""
+        standard: Floats = (features - self.mean) / self.scale  # the mean is float64
+        return standard
+
+
+EPSILON = float(np.finfo(np.float64).eps)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axes:
+    """Support features around their mean, rotated to where their covariance is diagonal."""
+
+    mean: Floats  # (S, 1, D)
+    coordinates: Floats  # (S, N, R) of the support
+    energy: Floats  # (S, R), sum of squares of each coordinate
+    # The basis (S, R, D) is mixing @ rows: with few clips, the product is never made.
+    mixing: Floats | None  # (S, R, N); None: the rows are the basis
+    rows: Floats  # (S, N, D), features around their mean, or (S, R, D)
+
+    def lift(self, weights: Floats) -> Floats:
+        """Turn weights of coordinates (S, K, R) into weights of features (S, K, D)."""
+        lifted: Floats = (weights if self.mixing is None else weights @ self.mixing) @ self.rows
+        return lifted
+
+    def __getitem__(self, problems: slice) -> Axes:
+        """Take some of the problems."""
+        mixing = None if self.mixing is None else self.mixing[problems]
+        return Axes(
+            self.mean[problems],
+            self.coordinates[problems],
+            self.energy[problems],
+            mixing,
+            self.rows[problems],
+        )
+
+
+# Principal axes of N clips X (N, D) around their mean. With X = U S V', the axes V are eigenvectors
+# of X'X (D, D), and the coordinates are XV = US. Where there are fewer clips than features the
+# smaller XX' = U S^2 U' (N, N) gives the same: V = X'U / S, so that V is a mixture of the rows of
+# X, kept as the mixing U'/ S and never multiplied out. Both products have the same eigenvalues, the
+# energies. Energies below N * eps of the largest are rounding (X has at most N - 1 of them that are
+# not), and dividing by their roots would blow rounding up: such axes get energy 0 and weight 0.
+def principal_axes(mean: Floats, centred: Floats, *, gram: Floats | None) -> Axes:
+    """Find the axes of each problem's features.
+
+    Works on the smaller of the N x N and the D x D products. Axes whose energy is rounding get
+    energy 0.
+
+    Args:
+        mean: (S, 1, D), of the features.
+        centred: (S, N, D), the features around it.
+        gram: (S, N, N), the scalar products of these where N is at most D, else None.
+    """
+    num_clips = centred.shape[1]
+    if gram is None:
+        energy, vectors = np.linalg.eigh(centred.swapaxes(1, 2) @ centred)
+        energy, length = _above_rounding(energy, num_clips)
+        vectors = vectors * (length > 0)[:, None]
+        return Axes(mean, centred @ vectors, energy, None, vectors.swapaxes(1, 2))
+    energy, vectors = np.linalg.eigh(gram)
+    energy, length = _above_rounding(energy, num_clips)
+    inverse = np.divide(1.0, length, out=np.zeros_like(length), where=length > 0)
+    mixing = (vectors * inverse[:, None]).swapaxes(1, 2)
+    return Axes(mean, vectors * length[:, None], energy, mixing, centred)
+
+
+def _above_rounding(energy: Floats, num_clips: int) -> tuple[Floats, Floats]:
+    """Set energies (S, R) that are rounding to 0; return them and their square roots."""
+    kept = np.where(energy > energy[:, -1:] * (num_clips * EPSILON), energy, 0.0)
+    return kept, np.sqrt(kept)
+
+
+@dataclass(frozen=True, eq=False)
+class Support:
+    """The standardised support clips of S problems, and what is computed of them when needed.
+
+    Everything but `features` is of features without steps.
+    """
+
+    features: Floats  # (S, N, D), or (S, N, T', D)
+
+    @cached_property
+    def middle(self) -> Floats:
+        """Mean of each problem's clips: (S, 1, D)."""
+        middle: Floats = self.features.mean(axis=1, keepdims=True)
+        return middle
+
+    @cached_property
+    def points(self) -> Floats:
+        """The features (S, N, D) around their middle."""
+        return self.features - self.middle
+
+    @cached_property
+    def squares(self) -> Floats:
+        """Squared lengths of the points: (S, N)."""
+        squares: Floats = np.vecdot(self.points, self.points)
+        return squares
+
+    @cached_property
+    def gram(self) -> Floats:
+        """Scalar products of the points: (S, N, N)."""
+        gram: Floats = self.points @ self.points.swapaxes(1, 2)
+        return gram
+
+    @cached_property
+    def axes(self) -> Axes:
+        """The points in their principal axes."""
+        _, num_clips, width = self.features.shape
+        return principal_axes(
+            self.middle, self.points, gram=None if num_clips > width else self.gram
+        )
+
+
+# Query clips are compared with the support clips of each problem without being standardised.
+#
+# Every problem standardises in its own way, and standardising all query clips anew for each costs
+# more than comparing them. So the scale goes to the few support clips:
+#     (x - m) / s . p = x . (p / s) - m . (p / s)
+# and the products with the support clips are computed once for all probes.
+#
+# Where a feature hardly varies in the support and does among the clips, the two terms on the right
+# are large and nearly equal, and their difference is rounding. Such problems (`FAR`) standardise
+# their queries after all.
 QUERY_BLOCK = 1024  # clips compared at a time: bounds the memory
 FAR = 1e5  # scales from the centre: squares of more lose 1e-6 and more to rounding
 POINT_BLOCK = 512  # points compared at a time, at least those of one problem
@@ -50,7 +212,7 @@ class RawClips:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaling:
-    """What standardises: (x - mean) / scale."""
+    """Shift and scale of each problem: (x - mean) / scale."""
 
     mean: Floats  # (1 or S, 1, D), or (1 or S, 1, 1, D) for features with steps
     scale: Floats  # likewise, positive
@@ -67,7 +229,7 @@ class Compared:
     problem: int
     query: slice  # which of the Q
     products: Floats  # (N, q), scalar products; free to be overwritten
-    squares: Floats | None  # (q,), the clips' squared lengths, at least 0; None: not asked for
+    squares: Floats | None  # (q,), the clips' squared lengths, at least 0; None: not wanted
 
 
 def compare(
@@ -77,10 +239,10 @@ def compare(
 
     Args:
         clips: from which the query clips come.
-        rows: (S, Q), which clips each problem is asked; None: all, in their order.
+        rows: (S, Q), the query clips of each problem; None: all, in their order.
         points: (S, N, D), standardised.
         scaling: of the clips.
-        lengths: whether the clips' lengths are asked for too.
+        lengths: whether the clips' lengths are wanted too.
 
     Raises:
         FloatingPointError: if a product or a length is NaN or infinite.
@@ -175,8 +337,8 @@ class Met:
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What S problems are asked.
+class Queries:
+    """The query clips of S problems.
 
     `rows` (S, Q) are the clips of each problem; None: all, in their order. `scaling` is that by
     which the support was standardised.
@@ -217,5 +379,5 @@ class Asked:
         around = Scaling(self.scaling.mean + self.scaling.scale * middle, self.scaling.scale)
         points = np.concatenate([self.support.points, middle], axis=1)
         for each in compare(self.clips, self.rows, points, around, lengths=True):
-            assert each.squares is not None, "lengths were asked for"
+            assert each.squares is not None, "lengths were wanted"
             yield Met(each.problem, each.query, each.products[:-1], each.products[-1], each.squares)

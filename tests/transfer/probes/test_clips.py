@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from taskgrain.transfer.probes import queries
-from taskgrain.transfer.probes.queries import Asked, RawClips, Scaling, compare
-from taskgrain.transfer.probes.support import Support
+from taskgrain.transfer.probes import clips
+from taskgrain.transfer.probes.clips import Queries, RawClips, Scaling, Support, compare
 
 NUM_CLIPS, WIDTH, PROBLEMS, POINTS = 40, 6, 3, 5
 
@@ -23,11 +22,11 @@ def clips_of(spread: float) -> tuple[RawClips, Scaling, NDArray[np.float64]]:
 
 
 @pytest.mark.parametrize("spread", [1.0, 1e-3, 1e-6, 1e-8, 1e-10])
-@pytest.mark.parametrize("asked", ["all", "some"])
-def test_products_and_lengths_are_those_of_standardised_clips(spread: float, asked: str) -> None:
+@pytest.mark.parametrize("queries", ["all", "some"])
+def test_products_and_lengths_are_those_of_standardised_clips(spread: float, queries: str) -> None:
     clips, scaling, points = clips_of(spread)
     rows = None
-    if asked == "some":
+    if queries == "some":
         rows = np.stack([np.random.default_rng(n).permutation(NUM_CLIPS)[:7] for n in range(3)])
     seen = 0
     for found in compare(clips, rows, points, scaling, lengths=True):
@@ -51,7 +50,7 @@ def test_a_clip_at_the_mean_of_a_support_that_hardly_varies_has_no_length() -> N
         assert np.abs(found.products[:, 4]).max() < 1e-4
 
 
-def asked_of(*, has_rows: bool, offset: float = 0.0) -> Asked:
+def queries_of(*, has_rows: bool, offset: float = 0.0) -> Queries:
     """Pose problems whose standardised support lies around the offset."""
     rng = np.random.default_rng(0)
     clips = RawClips(rng.normal(3.0, 2.0, (NUM_CLIPS, WIDTH)))
@@ -59,21 +58,23 @@ def asked_of(*, has_rows: bool, offset: float = 0.0) -> Asked:
     scaling = Scaling(
         rng.normal(3.0, 1.0, (PROBLEMS, 1, WIDTH)), rng.uniform(0.5, 2.0, (PROBLEMS, 1, WIDTH))
     )
-    return Asked(clips, rows, scaling, Support(offset + rng.normal(size=(PROBLEMS, POINTS, WIDTH))))
+    return Queries(
+        clips, rows, scaling, Support(offset + rng.normal(size=(PROBLEMS, POINTS, WIDTH)))
+    )
 
 
 @pytest.mark.parametrize("has_rows", [True, False])
 @pytest.mark.parametrize("offset", [0.0, 50.0])
 def test_clips_are_met_around_the_middle_of_the_support(has_rows: bool, offset: float) -> None:
-    asked = asked_of(has_rows=has_rows, offset=offset)
-    every = np.tile(np.arange(NUM_CLIPS), (PROBLEMS, 1)) if asked.rows is None else asked.rows
+    queries = queries_of(has_rows=has_rows, offset=offset)
+    every = np.tile(np.arange(NUM_CLIPS), (PROBLEMS, 1)) if queries.rows is None else queries.rows
     seen = 0
-    for met in asked.met():
+    for met in queries.met():
         index = every[met.problem][met.query]
-        mean, scale = (each[met.problem] for each in (asked.scaling.mean, asked.scaling.scale))
-        support = asked.support.features[met.problem]
+        mean, scale = (each[met.problem] for each in (queries.scaling.mean, queries.scaling.scale))
+        support = queries.support.features[met.problem]
         middle = support.mean(axis=0)
-        around = (asked.clips.features[index] - mean) / scale - middle
+        around = (queries.clips.features[index] - mean) / scale - middle
         assert np.allclose(met.products, (support - middle) @ around.T)
         assert np.allclose(met.along, middle @ around.T)
         assert np.allclose(met.squares, (around**2).sum(axis=1))
@@ -84,12 +85,12 @@ def test_clips_are_met_around_the_middle_of_the_support(has_rows: bool, offset: 
 def test_what_is_met_twice_is_computed_once_unless_it_takes_too_much_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    asked = asked_of(has_rows=False)
-    first, second = list(asked.met()), list(asked.met())
+    queries = queries_of(has_rows=False)
+    first, second = list(queries.met()), list(queries.met())
     assert all(a is b for a, b in zip(first, second, strict=True))
-    monkeypatch.setattr(queries, "KEPT_BYTES", 8 * PROBLEMS * NUM_CLIPS * (POINTS + 1) - 1)
-    asked = asked_of(has_rows=False)
-    first, second = list(asked.met()), list(asked.met())
+    monkeypatch.setattr(clips, "KEPT_BYTES", 8 * PROBLEMS * NUM_CLIPS * (POINTS + 1) - 1)
+    queries = queries_of(has_rows=False)
+    first, second = list(queries.met()), list(queries.met())
     assert not any(a is b for a, b in zip(first, second, strict=True))
     assert all(
         a.products.tobytes() == b.products.tobytes() for a, b in zip(first, second, strict=True)

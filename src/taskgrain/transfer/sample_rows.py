@@ -1,11 +1,16 @@
-"""A target's tasks as a sample: the rows of a difference over all of them, and over each kind.
+"""Rows made from other rows, over a sample: the tasks of a target, or the encoder seeds.
+
+A target's tasks are drawn from a population, so a difference is estimated over all of them, and
+over each kind. Where a target's classes rotate with the seed, no two seeds answer the same clips:
+nothing can be resampled over both seeds and clips, and the seeds are all that is left to vary. So
+their mean has Student's t; of a difference, that of the paired differences of each seed.
 
 Shapes: m tasks, n encoder seeds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,11 +21,13 @@ from taskgrain.names import (
     ALIGNMENT_GAIN_IF_SHOWN,
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
+    TREND,
     VARIANCE_OVER_TASKS,
     mean_over_kind,
 )
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.alignment import Kind, kind_of
+from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
 from taskgrain.statistics.tasks import (
     TaskEstimate,
     mean_over_tasks,
@@ -28,6 +35,7 @@ from taskgrain.statistics.tasks import (
     tasks_fault,
 )
 from taskgrain.transfer.endpoints import Endpoint
+from taskgrain.transfer.rows import interval_columns, without_interval
 
 Floats = NDArray[np.float64]
 KINDS: tuple[Kind, ...] = ("named", "kind-named", "unnamed")  # those with a row of their own
@@ -37,7 +45,7 @@ FEWEST_TASKS = 8  # of a target, to be taken as a sample
 
 @dataclass(frozen=True, slots=True)
 class TaskGain:
-    """What the finer of two sources knows more about a task than the coarser one."""
+    """How much more the finer of two sources knows about a task than the coarser one."""
 
     gain: float  # difference of the alignments, -1 to 1
     gain_if_shown: float  # the same, had the source shown every value of the task
@@ -60,13 +68,13 @@ def sample_rows(
     Args:
         rows: with the difference of each pair on each task under each seed; and its alignment
             gains, where they are known: without them there are no kinds and no slope.
-        tasks: names of the target's tasks, "TARGET/TASK"; fewer than eight give no row.
+        tasks: names of the target's tasks, "TARGET/TASK"; fewer than eight have no row.
         pairs: (source, versus).
         at: whose probe, number of shots, metric and read-out are taken.
 
     Returns:
         For each pair that has a difference on each task and at least three seeds, rows of target
-        "TARGET", without a seed: what `task_rows` gives.
+        "TARGET", without a seed: those of `task_rows`.
     """
     found: list[ResultRow] = []
     if len(tasks) < FEWEST_TASKS:
@@ -122,7 +130,7 @@ def task_rows(
     Args:
         differences: float64 (m, n), of each task under each seed.
         like: a row with everything but metric, value and interval.
-        gains: of each task; None gives the mean over all of them alone.
+        gains: of each task; None: only the mean over all of them.
 
     Returns:
         Metrics with an interval of kind "tasks": "mean-over-tasks" (strata are the kinds, where
@@ -152,37 +160,24 @@ def task_rows(
 def _like(rows: Sequence[ResultRow], problem: str | None) -> ResultRow:
     """Return a row about all tasks: their target, and the clips of all of them."""
     first = rows[0]
-    return ResultRow(
-        study=first.study,
-        source=first.source,
-        versus=first.versus,
+    return replace(
+        without_interval(first),
+        seed=None,
         target=first.target.split("/")[0],
-        probe=first.probe,
-        readout=first.readout,
-        shots=first.shots,
         metric=MEAN_OVER_TASKS,
         value=None,
+        p=None,
         n=sum(row.n for row in rows),
         failed=sum(row.failed for row in rows),
         truncated=sum(row.truncated for row in rows),
-        draws=first.draws,
+        chosen=None,
+        chosen_on=None,
         problem=problem,
     )
 
 
 def _row(like: ResultRow, metric: str, found: TaskEstimate) -> ResultRow:
-    interval = found.interval
-    return replace(
-        like,
-        metric=metric,
-        value=interval.value,
-        interval=interval.kind,
-        low=interval.low,
-        high=interval.high,
-        low_90=interval.low_90,
-        high_90=interval.high_90,
-        p=interval.p,
-    )
+    return replace(like, metric=metric, **interval_columns(found.interval, is_difference=True))
 
 
 def _variances(like: ResultRow, found: TaskEstimate) -> list[ResultRow]:
@@ -191,3 +186,66 @@ def _variances(like: ResultRow, found: TaskEstimate) -> list[ResultRow]:
         replace(like, metric=metric, value=part)
         for metric, part in zip(VARIANCE_OVER_TASKS, parts, strict=True)
     ]
+
+
+def of_seed(rows: Iterable[ResultRow], seed: int | None) -> list[ResultRow]:
+    """Write the seed into rows that hold for one seed alone, as chance of its classes does."""
+    return [row if row.seed is not None else replace(row, seed=seed) for row in rows]
+
+
+def over_seeds(rows: Iterable[ResultRow], *, same_clips: bool = False) -> list[ResultRow]:
+    """Average the rows that every seed has, from two seeds up.
+
+    Args:
+        rows: of one target; those without a seed, and of permuted labels, are passed over.
+        same_clips: whether the seeds scored the same clips; otherwise the counts of clips add up.
+
+    Returns:
+        In the order of the first seed a row for each number, without a seed. Its interval is over
+        "seeds": the mean and t(.975; S - 1) * s / sqrt(S) of S values; differences and slopes have
+        the p of "it is zero" too. Equal values of all seeds are no sample, and have no interval.
+        Where a probe failed under any seed, the row has the problem and no value.
+    """
+    kept = [row for row in rows if row.seed is not None and row.control != "permuted-labels"]
+    seeds = {row.seed for row in kept}
+    groups: dict[tuple[object, ...], list[ResultRow]] = {}
+    for row in kept:
+        key = (row.source, row.target, row.probe, row.readout, row.shots, row.metric)
+        groups.setdefault((*key, row.versus, row.control), []).append(row)
+    found = []
+    for group in groups.values():
+        if len(group) > 1 and len(group) == len(seeds):
+            found.append(_mean(group, same_clips=same_clips))
+    return found
+
+
+def _mean(group: Sequence[ResultRow], *, same_clips: bool) -> ResultRow:
+    first = group[0]
+    counted = {name: [getattr(row, name) for row in group] for name in ("n", "failed", "truncated")}
+    plain = replace(
+        without_interval(first),
+        seed=None,
+        p=None,
+        chosen=_common([row.chosen for row in group]),
+        chosen_on=_common([row.chosen_on for row in group]),
+        **{name: counts[0] if same_clips else sum(counts) for name, counts in counted.items()},
+    )
+    failed = next((row for row in group if row.problem is not None), None)
+    if failed is not None:
+        who = "" if failed.versus else f"{failed.source or failed.control}, seed {failed.seed}: "
+        return replace(
+            plain, value=None, problem=f"{who}{failed.problem}", chosen=None, chosen_on=None
+        )
+    values = [row.value for row in group if row.value is not None]
+    if not has_spread(values, [0.0] * len(values)):
+        return replace(plain, value=values[0])
+    if first.versus is not None or first.metric == TREND:
+        interval = paired_interval(values, [0.0] * len(values), kind="seeds")
+    else:
+        interval = mean_interval(values, kind="seeds")
+    return replace(plain, **interval_columns(interval, is_difference=first.versus is not None))
+
+
+def _common(values: Sequence[str | None]) -> str | None:
+    """Return what all seeds chose; None where they chose otherwise."""
+    return values[0] if len(set(values)) == 1 else None

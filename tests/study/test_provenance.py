@@ -15,7 +15,7 @@ from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ConfigError, RunError
 from taskgrain.results import read_rows
 from taskgrain.study.folder import RunFolder
-from taskgrain.study.seal import after_opening, before_opening, open_seal, read_seal
+from taskgrain.study.provenance import after_opening, before_opening, open_seal, read_seal
 from taskgrain.tabletop.dataset import WorldSpec, plan, write_annotations
 
 NO_COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from taskgrain.config.load import load_study
 from taskgrain.errors import ConfigError, RunError
-from taskgrain.study.bf16_check import check_bf16, layer_fault
+from taskgrain.study.checking import check_bf16, layer_fault
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs
 from taskgrain.train.precision import Precision
