@@ -66,10 +66,10 @@ def test_a_run_without_the_primary_row_says_so(make_lookup: MakeLookup, row: Mak
     assert "No answer yet" in plain(found.sentence)
 
 
-def test_a_study_without_a_primary_endpoint_gets_no_single_answer(
+def test_a_run_without_a_study_file_gets_no_single_answer(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
-    found = answer(make_lookup(difference(0.4), study='name = "own"\n'))
+    found = answer(make_lookup(difference(0.4), study=None))
     assert found.verdict == Verdict.NO_ROW
     assert "no primary endpoint" in plain(found.sentence)
 
@@ -132,12 +132,8 @@ def test_finer_is_said_of_classification_levels_only(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
     lookup = make_lookup(difference(0.4))
-    study = lookup.study
-    assert study.primary is not None
     captions = difference(0.4, source="captions-full")
-    text = 'name = "own"\n[primary]\nsource = "captions-full"\nversus = "action-groups"\n'
-    text += 'target = "kitchenware"\nprobe = "logistic-regression"\nshots = 5\n'
-    text += 'metric = "mean-per-class"\n'
+    text = STUDY.replace('source = "categories"', 'source = "captions-full"')
     found = answer(make_lookup(captions, study=text))
     assert found.verdict == Verdict.BETTER
     assert "finer" not in plain(found.sentence)
@@ -147,9 +143,7 @@ def test_finer_is_said_of_classification_levels_only(
 def test_only_the_kitchenware_world_is_called_aligned(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
-    own = 'name = "own"\n[[targets]]\nname = "kitchenware"\nroot = "clips"\n[primary]\n'
-    own += 'source = "categories"\nversus = "action-groups"\ntarget = "kitchenware"\n'
-    own += 'probe = "logistic-regression"\nshots = 5\nmetric = "mean-per-class"\n'
+    own = STUDY.replace('world = "kitchenware"', 'root = "clips"')
     drawn = answer(make_lookup(difference(0.4)))
     filmed = answer(make_lookup(difference(0.4), study=own))
     assert any("positive control" in plain(limit) for limit in drawn.limits)

@@ -1,21 +1,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from taskgrain.config.learning import Source
 from taskgrain.report.answer import answer
 from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.lookup import Lookup
-from taskgrain.report.run_folder import SourceFacts
 from taskgrain.report.verdict import Verdict
 from taskgrain.report.words import MINUS, plain
 from taskgrain.results import ResultRow
-from tests.report.conftest import STUDY
+from tests.report.conftest import READOUTS, STUDY, with_sources
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
-FAMILY = STUDY + (
-    '[[family]]\nsource = "joint-full"\nversus = "categories"\ntarget = "kitchenware"\n'
+FAMILY = (
+    STUDY
+    + READOUTS
+    + '[[family]]\nsource = "joint-full"\nversus = "categories"\ntarget = "kitchenware"\n'
     'probe = "nearest-mean"\nshots = 1\nmetric = "top-1"\nreadout = "lstm-last"\n'
 )
 OVER = {"seed": None, "interval": "seeds", "p": 0.004, "p_holm": 0.008}
@@ -88,23 +89,20 @@ def test_an_interval_over_more_than_seeds_cannot_overrule_the_test_over_seeds(
 def test_the_answer_is_read_as_the_primary_endpoint_says(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
-    study = STUDY.replace('metric = "mean-per-class"', 'metric = "mean-per-class"\nreadout = "x"')
+    study = f'{STUDY}readout = "channels-mean"\n{READOUTS}'
     other = difference(0.4)
     assert answer(make_lookup(other, study=study)).verdict == Verdict.NO_ROW
-    assert answer(make_lookup(other, difference(-0.4, readout="x"), study=study)).verdict == (
-        Verdict.WORSE
-    )
+    assert answer(
+        make_lookup(other, difference(-0.4, readout="channels-mean"), study=study)
+    ).verdict == (Verdict.WORSE)
 
 
 def test_encoders_at_one_level_are_not_called_finer_than_one_another(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
-    lookup = make_lookup(difference(0.4))
-    facts = (
-        SourceFacts(name, classify="category", origin=(name, None))
-        for name in ("action-groups", "categories")
-    )
-    lookup = Lookup(replace(lookup.study, sources=tuple(facts)), lookup.rows)
+    names = ("action-groups", "categories")
+    sources = (Source(name=name, classify="category", encoder=name) for name in names)
+    lookup = with_sources(make_lookup(difference(0.4)), *sources)
     found = answer(lookup)
     assert found.verdict == Verdict.BETTER
     assert "finer" not in plain(found.sentence)
@@ -115,11 +113,8 @@ def test_features_that_other_labels_made_are_no_positive_control(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
     lookup = make_lookup(difference(0.4))
-    facts = (
-        SourceFacts("action-groups", origin=("resnet18", None)),
-        SourceFacts("categories", classify="category"),
-    )
-    published = Lookup(replace(lookup.study, sources=facts), lookup.rows)
+    frozen = Source(name="action-groups", encoder="resnet18")
+    published = with_sources(lookup, frozen, Source(name="categories", classify="category"))
     for each, is_control in ((lookup, True), (published, False)):
         said = [plain(limit) for limit in answer(each).limits]
         assert any("positive control" in limit for limit in said) is is_control

@@ -46,20 +46,22 @@ def test_a_sealed_study_says_how_large_its_encoder_is_and_which_seal_it_is(
     each = [difference(0.015, seed=seed) for seed in range(8)]
     far = difference(-0.004, target="far", width=0.009)
     made = make_lookup(*each, far, study=BOTH_LOOKS)
-    study = replace(made.study, parameters=parameters, seal="1 of 2")
-    said = plain(answer(Lookup(study, made.rows)).everywhere)
+    sealed = replace(made.run, parameters=parameters, seal="1 of 2")
+    said = plain(answer(Lookup(sealed)).everywhere)
     size = "297,920 parameters, " if parameters else ""
     assert said.startswith(f"In a drawn world ({size}3,000 clips, 8 seeds, seal 1 of 2), “cat")
     # With one target alone the limits are all that is left to say it.
     alone = make_lookup(*each, difference(0.015, **OVER))
-    (limit, _) = answer(Lookup(replace(alone.study, seal="1 of 2"), alone.rows)).limits
+    (limit, _) = answer(Lookup(replace(alone.run, seal="1 of 2"))).limits
     assert "(3,000 clips, 8 seeds, seal 1 of 2)" in plain(limit)
     (limit, _) = answer(alone).limits
     assert "seal" not in plain(limit)
 
 
 def test_what_no_source_learned_is_called_so(make_lookup: MakeLookup, difference: Make) -> None:
-    study = BOTH_LOOKS + '\n[[targets]]\nname = "novel"\nnovel = true\n'
+    study = (
+        BOTH_LOOKS + '\n[[targets]]\nname = "novel"\nnovel = true\n[data.hold_out]\ngroups = 2\n'
+    )
     rows = (difference(0.015, width=0.008), difference(0.004, target="novel", width=0.009))
     said = plain(answer(make_lookup(*rows, study=study)).everywhere)
     assert "on novel, whose categories no source learned (95 %" in said

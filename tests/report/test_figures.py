@@ -10,6 +10,7 @@ from taskgrain.report.lookup import Lookup
 from taskgrain.report.palette import COLOURS
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.results import ResultRow
+from tests.report.conftest import STUDY
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
@@ -93,7 +94,7 @@ def test_a_source_with_a_very_long_name_is_shortened_in_figures_only(
 def test_a_frozen_source_is_drawn_with_a_mark_and_colour_of_its_own(
     make_lookup: MakeLookup, row: Make
 ) -> None:
-    frozen = '[[sources]]\nname = "resnet"\nencoder = "resnet"\n'
+    frozen = STUDY + '[[sources]]\nname = "resnet"\nencoder = "published"\n'
     lookup = make_lookup(row(0.4), row(0.5, source="resnet"), study=frozen)
     palette = palette_of(lookup)
     assert (palette.kind("resnet"), palette.marker("resnet")) == ("frozen", "^")
@@ -107,7 +108,8 @@ def test_a_line_joins_levels_of_one_encoder_and_no_encoders(
     make_lookup: MakeLookup, row: Make
 ) -> None:
     ladder = make_lookup(row(0.4), row(0.5, source="action-groups"))
-    other = '[[sources]]\nname = "2D"\nclassify = "category"\nencoder = "spatial"\n'
+    other = '[encoders.spatial]\n[[sources]]\nname = "2D"\nclassify = "category"\n'
+    other = f'{STUDY}{other}encoder = "spatial"\n'
     encoders = make_lookup(row(0.4), row(0.5, source="action-groups"), study=other)
     joined, apart = ladder_figure(ladder), ladder_figure(encoders)
     assert joined is not None

@@ -8,7 +8,7 @@ from torch import nn
 
 from taskgrain.models.weights import save_weights
 from taskgrain.report.html import write_report
-from taskgrain.report.origin import encoder_parameters, seal_words
+from taskgrain.report.run_folder import encoder_parameters, seal_words
 from tests.report.conftest import RunMaker
 
 

@@ -1,29 +1,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from taskgrain.config.learning import Source
 from taskgrain.report.answer import is_finer
 from taskgrain.report.controls import findings
 from taskgrain.report.learning import learned_table
-from taskgrain.report.lookup import Lookup, is_ladder
-from taskgrain.report.run_folder import SourceFacts
+from taskgrain.report.lookup import Lookup
 from taskgrain.report.words import plain
 from taskgrain.results import ResultRow
-from tests.report.conftest import STUDY
+from tests.report.conftest import STUDY, with_sources
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
 SOURCES = (
-    SourceFacts("action-groups", classify="action-group"),
-    SourceFacts("mixed", classify="action-group", regrouped=True),
-    SourceFacts("categories", classify="category"),
+    Source(name="action-groups", classify="action-group"),
+    Source(name="mixed", classify="action-group", regrouped=True),
+    Source(name="categories", classify="category"),
 )
 
 
 def with_random_groups(make_lookup: MakeLookup, *rows: ResultRow) -> Lookup:
-    lookup = make_lookup(*rows)
-    return Lookup(replace(lookup.study, sources=SOURCES), rows)
+    return with_sources(make_lookup(*rows), *SOURCES)
 
 
 def test_the_report_names_random_groups_as_what_they_control(
@@ -42,7 +40,7 @@ def test_random_groups_are_no_step_of_the_ladder_and_nothing_is_finer_than_they(
     make_lookup: MakeLookup, difference: Make
 ) -> None:
     lookup = with_random_groups(make_lookup, difference(0.05))
-    assert is_ladder(lookup.study)
+    assert lookup.is_ladder
     assert is_finer(lookup, "categories", "action-groups")
     assert not is_finer(lookup, "categories", "mixed")
 
@@ -75,7 +73,7 @@ def test_a_study_file_says_which_groups_are_random(
     text = STUDY + '[[sources]]\nname = "mixed"\nclassify = "action-group"\nregrouped = true\n'
     (facts,) = [
         each
-        for each in make_lookup(difference(0.05), study=text).study.sources
+        for each in make_lookup(difference(0.05), study=text).source_settings
         if each.name == "mixed"
     ]
     assert facts.regrouped

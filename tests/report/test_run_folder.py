@@ -7,6 +7,7 @@ import pytest
 
 from taskgrain.errors import ResultError
 from taskgrain.report.run_folder import EBML_MAGIC, read_run_folder
+from tests.report.conftest import STUDY
 
 
 @pytest.fixture
@@ -67,19 +68,25 @@ def test_a_run_without_a_ledger_differs_from_one_with_an_empty_ledger(folder: Pa
 
 
 def test_settings_are_flattened_in_the_files_order(folder: Path) -> None:
-    text = 'name = "n"\nseeds = [0, 1]\n[data]\nworld = "w"\n[[targets]]\nname = "t"\n'
-    (folder / "study.toml").write_text(text)
-    study = read_run_folder(folder).study
-    assert study.seeds == (0, 1)
-    assert dict(study.settings)["targets[0].name"] == "t"
-    assert [key for key, _ in study.settings][:3] == ["name", "seeds", "data.world"]
-
-
-def test_settings_of_unexpected_types_are_read_as_absent(folder: Path) -> None:
-    (folder / "study.toml").write_text('name = 3\nseeds = "x"\nsources = ["a"]\nprimary = 4\n')
+    (folder / "study.toml").write_text(STUDY.replace("seeds = [0]", "seeds = [0, 1]"))
     run = read_run_folder(folder)
-    assert run.study.name == "study"
-    assert run.study.primary is None
+    assert run.study is not None
+    assert run.study.seeds == (0, 1)
+    settings = dict(run.settings)
+    assert (settings["targets[0].name"], settings["seeds"]) == ("kitchenware", "[0, 1]")
+    assert [key for key, _ in run.settings][:4] == ["name", "question", "seeds", "data.world"]
+
+
+def test_a_study_file_that_does_not_fit_is_refused_with_every_key(folder: Path) -> None:
+    text = STUDY.replace('"made-up"', "3").replace("train = 3000", 'train = "x"')
+    (folder / "study.toml").write_text(text)
+    with pytest.raises(ResultError, match=r"(?s)study\.toml: name: found 3.*data\.train: found"):
+        read_run_folder(folder)
+
+
+def test_a_run_without_a_study_file_has_no_study(folder: Path) -> None:
+    run = read_run_folder(folder)
+    assert (run.study, run.settings, run.parameters, run.seal) == (None, (), None, None)
 
 
 CURVE = {"source": "a", "seed": 0, "epoch": 1, "shares": {"b": 0.5}, "validation": {"c": None}}

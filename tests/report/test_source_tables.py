@@ -5,6 +5,7 @@ from collections.abc import Callable
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.source_tables import caption_table, grain_table, source_table
 from taskgrain.results import ResultRow
+from tests.report.conftest import STUDY
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
@@ -87,9 +88,9 @@ def test_a_run_that_scored_no_more_than_its_own_task_shows_it_once(
 
 
 def test_a_source_that_learned_nothing_has_no_line(make_lookup: MakeLookup, row: Make) -> None:
-    frozen = '[[sources]]\nname = "resnet"\nencoder = "resnet"\n'
+    frozen = STUDY + '[[sources]]\nname = "resnet"\nencoder = "published"\n'
     lookup = make_lookup(row(0.5, **HEAD, metric="top-1"), row(0.4, source="resnet"), study=frozen)
-    assert lookup.study.sources[0].kind == "frozen"
+    assert lookup.source_settings[0].is_frozen
     assert "resnet" in lookup.sources
     (block,) = source_table(lookup).blocks
     assert [line.header for line in block.lines] == ["categories"]

@@ -1,31 +1,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
+from taskgrain.config.learning import Source
 from taskgrain.report.controls import findings
-from taskgrain.report.lookup import Lookup, is_ladder
-from taskgrain.report.run_folder import SourceFacts
+from taskgrain.report.lookup import Lookup
 from taskgrain.report.transfer_tables import transfer_tables
 from taskgrain.report.twins import false_claims
 from taskgrain.report.words import plain
 from taskgrain.results import ResultRow
-from tests.report.conftest import STUDY
+from tests.report.conftest import STUDY, with_sources
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
 SOURCES = (
-    SourceFacts("action-groups", classify="action-group"),
-    SourceFacts("categories", classify="category"),
-    SourceFacts("again", classify="category", twin_of="categories"),
+    Source(name="action-groups", classify="action-group"),
+    Source(name="categories", classify="category"),
+    Source(name="again", classify="category", twin_of="categories"),
 )
 AA: dict[str, object] = {"source": "again", "versus": "categories"}
 OVER: dict[str, object] = {**AA, "seed": None, "interval": "seeds"}
 
 
 def with_twin(make_lookup: MakeLookup, *rows: ResultRow) -> Lookup:
-    lookup = make_lookup(*rows)
-    return Lookup(replace(lookup.study, sources=SOURCES), rows)
+    return with_sources(make_lookup(*rows), *SOURCES)
 
 
 def compared(difference: Make) -> list[ResultRow]:
@@ -87,7 +85,7 @@ def test_the_page_has_them_among_the_controls_and_marks_them_in_tables(
 
 def test_a_twin_is_no_step_of_the_ladder(make_lookup: MakeLookup, difference: Make) -> None:
     lookup = with_twin(make_lookup, difference(0.05))
-    assert is_ladder(lookup.study)
+    assert lookup.is_ladder
 
 
 def test_a_study_file_names_its_twins(make_lookup: MakeLookup, difference: Make) -> None:

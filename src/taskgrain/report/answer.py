@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.report.controls import alarm_rows
 from taskgrain.report.everywhere import everywhere, scale_words
 from taskgrain.report.lookup import (
     KITCHENWARE,
     SEED_INTERVALS,
     Lookup,
-    has_one_origin_of,
+    is_step,
+    pair_of,
     question_of,
-    world_of,
 )
-from taskgrain.report.run_folder import Primary
 from taskgrain.report.verdict import Verdict, is_separated, is_within, judge
 from taskgrain.report.words import (
     Number,
@@ -50,10 +50,10 @@ class Answer:
 
 def answer(lookup: Lookup) -> Answer:
     """Answer the study's question from its primary endpoint (`report.verdict`), nothing else."""
-    primary = lookup.study.primary
+    primary = lookup.primary
     if primary is None:
         sentence: Phrase = (
-            "The study file names no primary endpoint, so this page states no single answer; "
+            "There is no study file, so no primary endpoint is known and no single answer stated; "
             "the table below holds every difference.",
         )
         return Answer(Verdict.NO_ROW, sentence, (), is_preview=True)
@@ -64,7 +64,7 @@ def answer(lookup: Lookup) -> Answer:
     if best.problem is not None:
         return Answer(Verdict.NO_ROW, _failed(primary, best.problem), (), is_preview=True)
     is_preview = _is_preview(lookup, primary, best)
-    finer = is_finer(lookup, primary.source, primary.versus)
+    finer = is_finer(lookup, *pair_of(primary))
     further = everywhere(lookup, finer=finer)
     limits = _limits(lookup, primary, best, is_all=not further)
     return Answer(
@@ -82,20 +82,21 @@ def answer(lookup: Lookup) -> Answer:
 
 def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
     """Whether both classify, and the source's level stands later on the ladder."""
-    facts = {each.name: each for each in lookup.study.sources}
+    facts = {each.name: each for each in lookup.source_settings}
     pair = [facts.get(name) for name in (source, versus)]
-    if any(each is None or not each.is_step for each in pair):
+    if any(each is None or not is_step(each) for each in pair):
         return False
     if len({each.classify for each in pair if each is not None}) < 2:
         return False  # of encoders, say, at one level
     return lookup.sources.index(source) > lookup.sources.index(versus)
 
 
-def _claim(verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool) -> Phrase:
-    pair = f"“{primary.source}” and “{primary.versus}”"
-    ours = f"the finer labels, “{primary.source}”," if finer else f"“{primary.source}”"
+def _claim(verdict: Verdict, primary: FamilyEndpoint, row: ResultRow, *, finer: bool) -> Phrase:
+    source, versus = pair_of(primary)
+    pair = f"“{source}” and “{versus}”"
+    ours = f"the finer labels, “{source}”," if finer else f"“{source}”"
     these = "" if row.interval in SEED_INTERVALS else ", of these encoders,"
-    trained, than = f"Training on {ours} gave features", f"training on “{primary.versus}”"
+    trained, than = f"Training on {ours} gave features", f"training on “{versus}”"
     if verdict is Verdict.NOT_LEARNED:
         return (f"Nothing is claimed of features from {pair}",)
     claims = {
@@ -109,15 +110,14 @@ def _claim(verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool) -
 
 
 def _numbers(
-    lookup: Lookup, primary: Primary, rows: tuple[ResultRow, ...], verdict: Verdict
+    lookup: Lookup, primary: FamilyEndpoint, rows: tuple[ResultRow, ...], verdict: Verdict
 ) -> Phrase:
     question = question_of(primary)
     setting = ", ".join(
         part for part in (shots_words(primary.shots), probe_words(primary.probe)) if part
     )
     measured = f" on {primary.target} ({metric_words(primary.metric)}, {setting})"
-    ours = lookup.measured(primary.source, question)
-    theirs = lookup.measured(primary.versus, question)
+    ours, theirs = (lookup.measured(name, question) for name in pair_of(primary))
     levels: Phrase = ()
     if len(rows) == 1 and ours is not None and theirs is not None:
         levels = (
@@ -128,7 +128,7 @@ def _numbers(
         )
     if len(rows) > 1:
         return (measured, _one_by_one(rows[0]), *_each_seed(rows))
-    return (measured, *levels, *_one_difference(rows[0], verdict, lookup.study.margin))
+    return (measured, *levels, *_one_difference(rows[0], verdict, lookup.margin))
 
 
 def _one_by_one(row: ResultRow) -> str:
@@ -174,7 +174,7 @@ def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None
     """Return what the correction over all endpoints left, where there are several or it decides."""
     if p_holm is None:
         return ()
-    number = 1 + len(lookup.study.family)
+    number = len(lookup.endpoints)
     overruled = p_holm >= LEVEL and all(map(is_separated, rows))
     if number < 2 and not overruled:
         return ()
@@ -183,41 +183,42 @@ def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None
     return (" The paired t test over seeds gives ", p_said(p_holm), f"{over}{verdict}.")
 
 
-def _absent(primary: Primary) -> Phrase:
+def _absent(primary: FamilyEndpoint) -> Phrase:
     return (f"No answer yet: the run holds no row for the primary endpoint, {_asked(primary)}.",)
 
 
-def _failed(primary: Primary, problem: str) -> Phrase:
+def _failed(primary: FamilyEndpoint, problem: str) -> Phrase:
     return (
         f"No result: the probe failed at the primary endpoint, {_asked(primary)}. "
         f"{printable(problem)}",
     )
 
 
-def _asked(primary: Primary) -> str:
+def _asked(primary: FamilyEndpoint) -> str:
+    source, versus = pair_of(primary)
     return (
-        f"“{primary.source}” minus “{primary.versus}” on {primary.target} "
+        f"“{source}” minus “{versus}” on {primary.target} "
         f"({metric_words(primary.metric)}, {shots_words(primary.shots) or 'any shots'}, "
         f"{probe_words(primary.probe)})"
     )
 
 
-def _is_preview(lookup: Lookup, primary: Primary, row: ResultRow) -> bool:
-    seeds = lookup.seeds_of(primary.source, primary.versus)
+def _is_preview(lookup: Lookup, primary: FamilyEndpoint, row: ResultRow) -> bool:
+    seeds = lookup.seeds_of(*pair_of(primary))
     is_small = len(seeds) < SEEDS_FOR_A_CLAIM or row.interval not in SEED_INTERVALS
     return is_small or bool(alarm_rows(lookup))
 
 
 def _limits(
-    lookup: Lookup, primary: Primary, row: ResultRow, *, is_all: bool
+    lookup: Lookup, primary: FamilyEndpoint, row: ResultRow, *, is_all: bool
 ) -> tuple[Phrase, ...]:
     """Return what an answer does not say; if it is all of the headline, also what it rests on."""
-    seeds = len(lookup.seeds_of(primary.source, primary.versus))
-    world = world_of(lookup.study, primary.target)
+    seeds = len(lookup.seeds_of(*pair_of(primary)))
+    world = lookup.world_of(primary.target)
     within = "one drawn world" if world else "one target data set"
     ran = "one seed" if seeds == 1 else count_words(seeds, "seed")
     where = f"{within}, {ran}"
-    if is_all and world and lookup.study.seal is not None:
+    if is_all and world and lookup.run.seal is not None:
         where = f"{within} ({scale_words(lookup)})"
     limits: list[Phrase] = []
     if alarm_rows(lookup):
@@ -237,7 +238,7 @@ def _limits(
 
 
 def _alignment(
-    lookup: Lookup, primary: Primary, verdict: Verdict, *, finer: bool
+    lookup: Lookup, primary: FamilyEndpoint, verdict: Verdict, *, finer: bool
 ) -> tuple[Phrase, ...]:
     """Return what a target that asks for what the finer labels tell shows; nothing of others."""
     outcomes = {
@@ -248,9 +249,9 @@ def _alignment(
         Verdict.NO_INTERVAL: "it is undecided",
         Verdict.NOT_LEARNED: "it was not put to the test",
     }
-    if not finer or world_of(lookup.study, primary.target) not in KITCHENWARE:
+    if not finer or lookup.world_of(primary.target) not in KITCHENWARE:
         return ()
-    if not has_one_origin_of(lookup.study, _pair(primary)):  # encoders are compared, not labels
+    if not lookup.has_one_origin(pair_of(primary)):  # encoders are compared, not labels
         return ()
     return (
         (
@@ -258,10 +259,6 @@ def _alignment(
             f"{outcomes[verdict]}.",
         ),
     )
-
-
-def _pair(primary: Primary) -> tuple[str, str]:
-    return primary.source, primary.versus
 
 
 def _value(row: ResultRow) -> float:

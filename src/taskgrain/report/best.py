@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.errors import ResultError
 from taskgrain.report.lookup import Lookup, question_of
-from taskgrain.report.run_folder import Primary, SourceFacts, StudyFacts, read_run_folder
+from taskgrain.report.run_folder import read_run_folder
 from taskgrain.report.words import (
     count_words,
     format_value,
@@ -26,7 +29,7 @@ class Best:
     """The source that did best, the seed that did best of its encoders, and what came next."""
 
     checkpoint: Path
-    endpoint: Primary
+    endpoint: FamilyEndpoint
     row: ResultRow  # of the source: over its seeds, where it has several
     of_seed: ResultRow
     runner_up: ResultRow | None
@@ -60,16 +63,17 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
     Raises:
         ResultError: as `best_checkpoint`.
     """
-    run = read_run_folder(run_dir)
-    primary = run.study.primary
-    if primary is None:
+    lookup = Lookup(read_run_folder(run_dir))
+    study, primary = lookup.run.study, lookup.primary
+    if study is None or primary is None:
         raise ResultError(
-            f"{run_dir / 'study.toml'}: names no primary endpoint, so none of its sources is best"
+            f"{run_dir / 'study.toml'}: no such file; it names the endpoint that sources are "
+            "compared at: bring it back, or run the study again"
         )
-    lookup, question = Lookup(run.study, run.rows), question_of(primary)
+    question = question_of(primary)
     found = [lookup.measured(source, question) for source in lookup.sources]
     ranked = sorted((row for row in found if row is not None), key=lambda row: -_value(row))
-    facts = {each.name: each for each in run.study.sources}
+    facts = {each.name: each for each in lookup.source_settings}
     trained = [row for row in ranked if _is_wanted(facts.get(row.source or ""), captions=captions)]
     if not trained:
         wanted = "learned captions" if captions else "was trained"
@@ -96,7 +100,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
     of_seed = min(seeds, key=lambda each: (-_value(each), each.seed or 0), default=row)
     ahead = ranked[: ranked.index(row)]
     return Best(
-        _checkpoint(run_dir, run.study, of_seed),
+        _checkpoint(run_dir, study, of_seed),
         primary,
         row,
         of_seed,
@@ -128,31 +132,29 @@ def describe_best(best: Best) -> str:
     return f"{said}. It was chosen on the clips that score it: expect less on others."
 
 
-def endpoint_words(primary: Primary) -> str:
+def endpoint_words(primary: FamilyEndpoint) -> str:
     """Phrase the task of an endpoint."""
     parts = [shots_words(primary.shots), probe_words(primary.probe), f"on {primary.target}"]
     parts.append(f"({metric_words(primary.metric)}")
-    readout = "" if primary.readout is None else f"; {readout_words(primary.readout)}"
-    return " ".join(part for part in parts if part) + f"{readout})"
+    return " ".join(parts) + f"; {readout_words(primary.readout)})"
 
 
-def _is_wanted(facts: SourceFacts | None, *, captions: bool) -> bool:
+def _is_wanted(facts: Source | None, *, captions: bool) -> bool:
     """Whether a source was trained here; one that study.toml does not name was."""
     return not _is_frozen(facts) and not (captions and (facts is None or facts.caption is None))
 
 
-def _is_frozen(facts: SourceFacts | None) -> bool:
-    return facts is not None and facts.kind == "frozen"
+def _is_frozen(facts: Source | None) -> bool:
+    return facts is not None and facts.is_frozen
 
 
-def _checkpoint(run_dir: Path, study: StudyFacts, row: ResultRow) -> Path:
+def _checkpoint(run_dir: Path, study: Study, row: ResultRow) -> Path:
     """Find the checkpoint whose features were tested.
 
     Raises:
         ResultError: if it is not whole.
     """
-    tested = dict(study.settings).get("transfer.checkpoint", "last")
-    folder = run_dir / "checkpoints" / f"{row.source}-seed-{row.seed}" / tested
+    folder = run_dir / "checkpoints" / f"{row.source}-seed-{row.seed}" / study.transfer.checkpoint
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ResultError(

@@ -67,8 +67,8 @@ def missing_controls(lookup: Lookup) -> tuple[str, ...]:
 
 def control_question(lookup: Lookup) -> Question | None:
     """Return where controls are read: at the primary endpoint, or at the ladder's first panel."""
-    if lookup.study.primary is not None:
-        return question_of(lookup.study.primary)
+    if lookup.primary is not None:
+        return question_of(lookup.primary)
     return ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
 
 
@@ -90,7 +90,7 @@ def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
             yield from _permuted(lookup, question, alarms)
             continue
         # Read by the encoder that the study is about; the other controls have none.
-        primary = lookup.study.primary
+        primary = lookup.primary
         source = primary.source if primary and control == "shuffled-time" else None
         row = lookup.control(control, question, source=source)
         if row is not None and row.value is not None:
@@ -101,14 +101,14 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     assert row.control is not None, "only controls are compared here"
     what = CONTROLS[row.control].purpose or control_words(row.control)
     said: Phrase = (what[0].upper() + what[1:], ". It scores ", *_with_interval(row))
-    primary = lookup.study.primary
+    primary = lookup.primary
     source = primary.source if primary else next(iter(lookup.sources), None)
     measured = lookup.measured(source, question) if source else None
     if source is None or measured is None or measured.value is None:
         return (*said, ".")
     against: Phrase = (f"; “{source}” scores ", *_with_interval(measured))
     rows = lookup.judging(lookup.differences(source, row.control, question))
-    paired = _paired(rows, lookup.study.margin)
+    paired = _paired(rows, lookup.margin)
     if source in lookup.unlearned:
         paired = (*paired[:-1], f": nothing is claimed, “{source}” has not learned its own labels.")
     return (*said, *against, *paired)
@@ -154,7 +154,7 @@ def _permuted(
     rows = [row for row in lookup.rows if row.control == "permuted-labels"]
     if not rows:
         return
-    primary = lookup.study.primary
+    primary = lookup.primary
     own = lookup.control("permuted-labels", question, source=primary.source if primary else None)
     here = own or lookup.control("permuted-labels", question) or rows[0]
     chance = lookup.chance(here.target, here.metric)
@@ -216,14 +216,14 @@ def alarm_phrase(lookup: Lookup) -> Phrase:
     )
 
 
-def warnings_of(run: RunFolder, lookup: Lookup) -> tuple[Phrase, ...]:
+def warnings_of(lookup: Lookup) -> tuple[Phrase, ...]:
     """Return what stands at the top of the page before the answer is believed."""
-    warnings: list[Phrase] = []
+    run, warnings = lookup.run, list[Phrase]()
     if unusable := _unusable(run):
         warnings.append((unusable,))
     unmeasured = [
         source.name
-        for source in lookup.study.sources
+        for source in lookup.source_settings
         if not any(row.source == source.name for row in (*lookup.rows, *lookup.failures))
     ]
     kinds = processors_of(run.provenance)

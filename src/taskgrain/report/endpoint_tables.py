@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from taskgrain.report.lookup import Lookup, question_of
-from taskgrain.report.run_folder import Primary
+from taskgrain.config.testing import FamilyEndpoint
+from taskgrain.report.lookup import Lookup, Question, is_step, pair_of, question_of
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
 from taskgrain.report.transfer_tables import main_metric, target_title
 from taskgrain.report.verdict import judge
@@ -28,9 +26,8 @@ def endpoint_table(lookup: Lookup) -> Table:
     where the study names no endpoint but the primary one, which was read on no other target, and
     its seeds gave no test.
     """
-    primary = lookup.study.primary
-    endpoints = (() if primary is None else (primary,)) + lookup.study.family
-    is_tested = any(lookup.tested(endpoint) is not None for endpoint in endpoints)
+    endpoints = lookup.endpoints
+    is_tested = any(_tested(lookup, endpoint) is not None for endpoint in endpoints)
     others = tuple(each for each in elsewhere(lookup) if each not in endpoints)
     blocks: tuple[Block, ...] = ()
     if is_tested or len(endpoints) > 1 or others:
@@ -40,12 +37,12 @@ def endpoint_table(lookup: Lookup) -> Table:
             Block("Further", further),
             Block(
                 "The primary comparison on other targets, secondary",
-                tuple(_beside(lookup, each) for each in others),
+                tuple(_beside(lookup, *pair_of(each), question_of(each)) for each in others),
             ),
         )
     family = f"all {len(endpoints)}" if len(endpoints) > 1 else "the only one"
-    caption = _caption(family, lookup.study.margin, is_tested=is_tested)
-    if any(len(endpoint.rivals) > 1 for endpoint in endpoints):
+    caption = _caption(family, lookup.margin, is_tested=is_tested)
+    if any(len(endpoint.each_versus) > 1 for endpoint in endpoints):
         caption += (
             " Above each of several: the smallest of the differences and the largest p, one place "
             "in the correction."
@@ -80,34 +77,38 @@ def _caption(family: str, margin: float, *, is_tested: bool) -> str:
     )
 
 
-def elsewhere(lookup: Lookup) -> tuple[Primary, ...]:
+def elsewhere(lookup: Lookup) -> tuple[FamilyEndpoint, ...]:
     """Return the primary comparison on every other target of the study that has it."""
-    primary = lookup.study.primary
+    primary = lookup.primary
     if primary is None:
         return ()
-    names = (target.name for target in lookup.study.targets if target.name != primary.target)
-    others = (replace(primary, target=name) for name in names)
+    names = (each.name for each in lookup.target_settings if each.name != primary.target)
+    others = (primary.model_copy(update={"target": name}) for name in names)
     return tuple(
-        each
-        for each in others
-        if lookup.difference(each.source, each.versus, question_of(each)) is not None
+        each for each in others if lookup.difference(*pair_of(each), question_of(each)) is not None
     )
 
 
-def _lines(lookup: Lookup, endpoint: Primary) -> tuple[Line, ...]:
+def _tested(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
+    return lookup.tested(*pair_of(endpoint), question_of(endpoint))
+
+
+def _lines(lookup: Lookup, endpoint: FamilyEndpoint) -> tuple[Line, ...]:
     """Return an endpoint's line; with several rivals, also the difference from each of them."""
-    if len(endpoint.rivals) == 1:
+    if len(endpoint.each_versus) == 1:
         return (_line(lookup, endpoint),)
-    parts = (replace(endpoint, versus=versus) for versus in endpoint.rivals)
-    return (_line(lookup, endpoint), *(_beside(lookup, part) for part in parts))
+    source, question = endpoint.source, question_of(endpoint)
+    parts = (_beside(lookup, source, versus, question) for versus in endpoint.each_versus)
+    return (_line(lookup, endpoint), *parts)
 
 
-def _line(lookup: Lookup, endpoint: Primary) -> Line:
-    tested, judged = lookup.tested(endpoint), judge(lookup, endpoint)
+def _line(lookup: Lookup, endpoint: FamilyEndpoint) -> Line:
+    tested, judged = _tested(lookup, endpoint), judge(lookup, endpoint)
+    source, versus = pair_of(endpoint)
     row = tested or next(iter(judged.rows), None)
-    each = "each of " if len(endpoint.rivals) > 1 else ""
+    each = "each of " if len(endpoint.each_versus) > 1 else ""
     return Line(
-        f"{endpoint.source} {MINUS} {each}{endpoint.versus}: {setting_of(endpoint)}",
+        f"{source} {MINUS} {each}{versus}: {setting_of(endpoint)}",
         (
             cell_of(row),
             Cell(judged.verdict.value),
@@ -118,12 +119,12 @@ def _line(lookup: Lookup, endpoint: Primary) -> Line:
     )
 
 
-def _beside(lookup: Lookup, endpoint: Primary) -> Line:
+def _beside(lookup: Lookup, source: str, versus: str, question: Question) -> Line:
     """Return the line of a comparison that is no endpoint: it has no verdict and no correction."""
-    tested = lookup.tested(endpoint)
-    row = tested or lookup.difference(endpoint.source, endpoint.versus, question_of(endpoint))
+    tested = lookup.tested(source, versus, question)
+    row = tested or lookup.difference(source, versus, question)
     return Line(
-        f"{endpoint.source} {MINUS} {endpoint.versus}: {endpoint.at}",
+        f"{source} {MINUS} {versus}: {question.target}",
         (
             cell_of(row),
             Cell(),
@@ -140,7 +141,7 @@ def _p_cell(row: ResultRow | None, p: float | None) -> Cell:
     return Cell(shown=p_words(p), value=p, note=note_of(row))
 
 
-def setting_of(endpoint: Primary) -> str:
+def setting_of(endpoint: FamilyEndpoint) -> str:
     """Return where an endpoint is read, in words."""
     readout = "" if endpoint.readout in (None, "lstm-mean") else readout_words(endpoint.readout)
     second = endpoint.minus_target
@@ -191,4 +192,4 @@ def trend_table(lookup: Lookup) -> Table:
 
 def _classifiers(lookup: Lookup) -> list[str]:
     """Name the sources that classify and nothing else: those that a trend may be laid through."""
-    return [each.name for each in lookup.study.sources if each.is_step]
+    return [each.name for each in lookup.source_settings if is_step(each)]

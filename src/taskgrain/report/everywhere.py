@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.names import MEAN_OVER_TASKS, mean_over_kind
 from taskgrain.report.endpoint_tables import elsewhere
-from taskgrain.report.lookup import (
-    KITCHENWARE,
-    Lookup,
-    has_one_origin_of,
-    question_of,
-    unique,
-    world_of,
-)
-from taskgrain.report.run_folder import Primary
+from taskgrain.report.lookup import KITCHENWARE, Lookup, pair_of, question_of, unique
 from taskgrain.report.words import (
     Number,
     Phrase,
@@ -40,8 +32,8 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
         lookup: the rows of the run.
         finer: whether the source's labels are finer than those it is compared with.
     """
-    primary, others = lookup.study.primary, elsewhere(lookup)
-    if primary is None or {primary.source, primary.versus} & set(lookup.unlearned):
+    primary, others = lookup.primary, elsewhere(lookup)
+    if primary is None or {*pair_of(primary)} & set(lookup.unlearned):
         return ()
     tasks = tuple(_over_tasks(lookup, primary))
     found = [(each, _row(lookup, each)) for each in (primary, *others)]
@@ -57,23 +49,21 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     intervals = [interval_words(kind) for kind in sorted(map(str, kinds))]
     said.append(f" (95 % intervals {' or '.join(intervals)})." if intervals else ".")
     said += tasks
-    for each in lookup.study.family:
+    for each in lookup.endpoints[1:]:
         if each.minus_target is not None and _is_same(primary, each):
             said += _between(lookup, each)
     return (*said, _bound(lookup))
 
 
-def _row(lookup: Lookup, endpoint: Primary) -> ResultRow | None:
-    return lookup.difference(endpoint.source, endpoint.versus, question_of(endpoint))
+def _row(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
+    return lookup.difference(*pair_of(endpoint), question_of(endpoint))
 
 
-def _begin(lookup: Lookup, primary: Primary) -> str:
+def _begin(lookup: Lookup, primary: FamilyEndpoint) -> str:
     what = f"{shots_words(primary.shots)} accuracy".strip()  # the answer names metric and probe
-    where = "In a drawn world" if _is_drawn(lookup) else "On these clips"
-    return (
-        f"{where} ({scale_words(lookup)}), “{primary.source}” in place of "
-        f"“{primary.versus}” changed {what}"
-    )
+    where = "In a drawn world" if lookup.source_world else "On these clips"
+    source, versus = pair_of(primary)
+    return f"{where} ({scale_words(lookup)}), “{source}” in place of “{versus}” changed {what}"
 
 
 def scale_words(lookup: Lookup) -> str:
@@ -82,18 +72,19 @@ def scale_words(lookup: Lookup) -> str:
     Of a study that was sealed before its targets were drawn also how many parameters its encoder
     has, and which of its seals this is: "297,920 parameters, 12,000 clips, 8 seeds, seal 1 of 1".
     """
-    study, primary = lookup.study, lookup.study.primary
-    names = () if primary is None else _pair(primary)
+    run, study = lookup.run, lookup.run.study
+    names = () if lookup.primary is None else pair_of(lookup.primary)
     parts = [count_words(len(lookup.seeds_of(*names)), "seed")]
-    settings = dict(study.settings)
-    holds_out = any(key.startswith("data.hold_out.") for key in settings)
-    clips = settings.get("data.draw", None if holds_out else settings.get("data.train"))
-    if _is_drawn(lookup) and clips is not None and clips.isdigit():
-        parts.insert(0, f"{int(clips):,} clips")
-    if _is_drawn(lookup) and study.seal is not None:
-        if study.parameters is not None:
-            parts.insert(0, f"{study.parameters:,} parameters")
-        parts.append(f"seal {study.seal}")
+    if study is None or not lookup.source_world:
+        return parts[0]
+    # Of sources that hold categories out, and draw no clips, the number depends on the seed.
+    clips = study.data.draw or (None if study.data.hold_out else study.data.train)
+    if clips is not None:
+        parts.insert(0, f"{clips:,} clips")
+    if run.seal is not None:
+        if run.parameters is not None:
+            parts.insert(0, f"{run.parameters:,} parameters")
+        parts.append(f"seal {run.seal}")
     return ", ".join(parts)
 
 
@@ -108,29 +99,21 @@ def _points(row: ResultRow, *, has_unit: bool) -> Iterator[str | Number]:
         yield ")"
 
 
-def _asks(lookup: Lookup, endpoint: Primary, *, finer: bool) -> str:
+def _asks(lookup: Lookup, endpoint: FamilyEndpoint, *, finer: bool) -> str:
     """Return what is known of a target: held out, or asking for what the finer labels say."""
-    world = world_of(lookup.study, endpoint.target)
-    if any(each.name == endpoint.target and each.is_held_out for each in lookup.study.targets):
+    world, targets = lookup.world_of(endpoint.target), lookup.target_settings
+    if any(each.name == endpoint.target and each.is_held_out for each in targets):
         return ", whose categories no source learned"
-    if world not in KITCHENWARE or not finer or not _differ_in_labels(lookup, endpoint):
+    if world not in KITCHENWARE or not finer or not lookup.has_one_origin(pair_of(endpoint)):
         return ""
     if world == FAR:
         return ", which asks for the same in another look"
     return ", which asks for what the finer labels say"
 
 
-def _differ_in_labels(lookup: Lookup, endpoint: Primary) -> bool:
-    return has_one_origin_of(lookup.study, _pair(endpoint))
-
-
-def _pair(endpoint: Primary) -> tuple[str, str]:
-    return endpoint.source, endpoint.versus
-
-
-def _over_tasks(lookup: Lookup, primary: Primary) -> Iterator[str | Number]:
+def _over_tasks(lookup: Lookup, primary: FamilyEndpoint) -> Iterator[str | Number]:
     """Yield what the comparison gave over the tasks of each target that has a sample of them."""
-    rows = [row for row in lookup.rows if (row.source, row.versus) == _pair(primary)]
+    rows = [row for row in lookup.rows if (row.source, row.versus) == pair_of(primary)]
     of_target = {(row.target, row.metric): row for row in rows if row.interval == "tasks"}
     for target in unique(target for target, _ in of_target):
         num_tasks = sum(name.startswith(f"{target}/") for name in lookup.targets)
@@ -150,7 +133,7 @@ def _over_tasks(lookup: Lookup, primary: Primary) -> Iterator[str | Number]:
         yield f", {interval_words('tasks')}."
 
 
-def _between(lookup: Lookup, endpoint: Primary) -> Iterator[str | Number]:
+def _between(lookup: Lookup, endpoint: FamilyEndpoint) -> Iterator[str | Number]:
     row = _row(lookup, endpoint)
     if row is None or row.value is None:
         return
@@ -159,14 +142,11 @@ def _between(lookup: Lookup, endpoint: Primary) -> Iterator[str | Number]:
     yield f", {interval_words(row.interval)}." if row.low is not None else "."
 
 
-def _is_same(primary: Primary, endpoint: Primary) -> bool:
+def _is_same(primary: FamilyEndpoint, endpoint: FamilyEndpoint) -> bool:
     """Whether an endpoint compares what the primary one does, on two targets."""
-    return replace(endpoint, target=primary.target, minus_target=None) == primary
-
-
-def _is_drawn(lookup: Lookup) -> bool:
-    return dict(lookup.study.settings).get("data.world") is not None
+    alike = {"target": primary.target, "minus_target": None}
+    return endpoint.model_copy(update=alike) == primary
 
 
 def _bound(lookup: Lookup) -> str:
-    return " Nothing was measured on Something-Something." if _is_drawn(lookup) else ""
+    return " Nothing was measured on Something-Something." if lookup.source_world else ""

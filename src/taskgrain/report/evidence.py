@@ -216,9 +216,8 @@ def _write_page(run_dir: Path, out: Path, study: Study, components: Sequence[Com
 
     Clips would be most of its bytes, and are left out.
     """
-    run = replace(read_run_folder(run_dir), examples=())
-    lookup = Lookup(run.study, run.rows)
-    parts = replace(build_parts(run, lookup), components=components_table(study, components))
+    lookup = Lookup(replace(read_run_folder(run_dir), examples=()))
+    parts = replace(build_parts(lookup), components=components_table(study, components))
     for drawing in parts.drawings:
         write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_text(out / REPORT_NAME, render(run, lookup, parts))
+    write_text(out / REPORT_NAME, render(lookup, parts))

@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from taskgrain.report.drawing import Drawing, drawing_style, ease, to_svg
-from taskgrain.report.lookup import Lookup, Question, base_target, is_ladder, unique
-from taskgrain.report.palette import COLOURS, source_colours
+from taskgrain.report.lookup import Lookup, Question, base_target, is_step, unique
+from taskgrain.report.palette import COLOURS, source_colours, source_kind
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.transfer_tables import ladder_question, main_metric, target_title
 from taskgrain.report.words import control_words, metric_words, printable, probe_words, shots_words
@@ -57,8 +57,8 @@ class Palette:
 
 def palette_of(lookup: Lookup) -> Palette:
     """Return the colours of a run's sources."""
-    kinds = {source.name: source.kind for source in lookup.study.sources}
-    return Palette(source_colours(lookup.study.sources, lookup.sources), kinds)
+    kinds = {source.name: source_kind(source) for source in lookup.source_settings}
+    return Palette(source_colours(lookup.source_settings, lookup.sources), kinds)
 
 
 def ladder_figure(lookup: Lookup) -> Drawing | None:
@@ -75,7 +75,7 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
     controls = [name for name in LADDER_CONTROLS if name in lookup.controls()]
     shots = shots_words(panels[0].shots)
     metric, probe = metric_words(panels[0].metric), probe_words(panels[0].probe)
-    has_line = is_ladder(lookup.study)
+    has_line = lookup.is_ladder
     points = (lookup.measured(source, each) for each in panels for source in lookup.sources)
     has_intervals = any(row is not None and row.low is not None for row in points)
     intervals = "; points with intervals" if has_intervals else ""
@@ -119,13 +119,13 @@ def ladder_heights(sources: Sequence[str], palette: Palette) -> dict[str, float]
 def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, palette: Palette) -> None:
     heights = ladder_heights(lookup.sources, palette)
     rows = {source: lookup.measured(source, question) for source in lookup.sources}
-    steps = {each.name for each in lookup.study.sources if each.is_step}
+    steps = {each.name for each in lookup.source_settings if is_step(each)}
     classified = [
         (100 * row.value, heights[source])
         for source, row in rows.items()
         if row is not None and row.value is not None and source in steps
     ]
-    if len(classified) > 1 and is_ladder(lookup.study):
+    if len(classified) > 1 and lookup.is_ladder:
         axes.plot(*zip(*classified, strict=True), color=COLOURS["control"].light, lw=1.2, zorder=1)
     for source, row in rows.items():
         _point(

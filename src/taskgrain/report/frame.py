@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
+from taskgrain.config.testing import Primary
 from taskgrain.errors import ResultError
 from taskgrain.names import (
     ALIGNMENT,
@@ -16,7 +17,7 @@ from taskgrain.names import (
     TREND,
     VARIANCE_OVER_TASKS,
 )
-from taskgrain.report.run_folder import Primary, processors_of, read_provenance, read_study
+from taskgrain.report.run_folder import processors_of, read_provenance, read_study
 from taskgrain.results import COLUMNS, ResultRow, Shots, Value, read_rows
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
 
     Raises:
         ResultError: if there are no results, or a filter is "primary" and the run's study.toml
-            names no primary endpoint.
+            is absent or does not fit.
         ValueError: if there is no such kind.
     """
     path = Path(run)
@@ -148,15 +149,14 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
 
 
 def _primary_of(results: Path) -> Primary:
-    study = results.with_name("study.toml")
-    primary = read_study(study).primary
-    if primary is None:
-        lacks = "names no primary endpoint" if study.is_file() else "no such file"
+    path = results.with_name("study.toml")
+    study = read_study(path)
+    if study is None:
         raise ResultError(
-            f"{study}: {lacks}; give target, probe, metric and readout, each a "
-            "name, or None for all"
+            f"{path}: no such file; give target, probe, metric and readout, each a name, or None "
+            "for all"
         )
-    return primary
+    return study.primary
 
 
 def _processors(results: Path) -> str | None:

@@ -20,7 +20,7 @@ PARTS = {
 
 def group_error_table(lookup: Lookup) -> Table:
     """Return where answers lie at the primary endpoint; empty where no target has groups."""
-    primary = lookup.study.primary
+    primary = lookup.primary
     parted = (
         row.target
         for row in lookup.rows

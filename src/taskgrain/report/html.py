@@ -27,10 +27,16 @@ from taskgrain.report.endpoint_tables import endpoint_table, trend_table
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
 from taskgrain.report.group_errors import group_error_table
 from taskgrain.report.learning import learned_phrase, learned_table, passes_table
-from taskgrain.report.lookup import KITCHENWARE, Lookup, has_one_origin, is_ladder
+from taskgrain.report.lookup import KITCHENWARE, Lookup
 from taskgrain.report.palette import source_colours, variables
-from taskgrain.report.run_folder import RunFolder, read_run_folder
-from taskgrain.report.settings_view import GLOSSARY, command_of, kitchenware_of, run_facts
+from taskgrain.report.run_folder import read_run_folder
+from taskgrain.report.settings_view import (
+    GLOSSARY,
+    UNKNOWN_STUDY,
+    command_of,
+    kitchenware_of,
+    run_facts,
+)
 from taskgrain.report.source_tables import (
     caption_table,
     gradient_table,
@@ -49,6 +55,7 @@ from taskgrain.report.transfer_tables import (
     readout_table,
     transfer_tables,
 )
+from taskgrain.report.words import printable
 
 REPORT_NAME = "report.html"
 MAX_LEDGER_ROWS = 200
@@ -118,9 +125,9 @@ def write_report(run_dir: Path | str) -> Path:
     """
     run_dir = Path(run_dir)
     run = read_run_folder(run_dir)
-    lookup = Lookup(run.study, run.rows)
-    parts = build_parts(run, lookup)
-    page = render(run, lookup, parts)
+    lookup = Lookup(run)
+    parts = build_parts(lookup)
+    page = render(lookup, parts)
     for table in parts.tables:
         write_text(run_dir / "tables" / f"{table.name}.csv", to_csv(table))
         write_text(run_dir / "tables" / f"{table.name}.tex", to_tex(table))
@@ -131,7 +138,7 @@ def write_report(run_dir: Path | str) -> Path:
     return run_dir / REPORT_NAME
 
 
-def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
+def build_parts(lookup: Lookup) -> Parts:
     """Build the tables and figures of a run."""
     return Parts(
         endpoints=endpoint_table(lookup),
@@ -147,14 +154,14 @@ def build_parts(run: RunFolder, lookup: Lookup) -> Parts:
         sources=source_table(lookup),
         grains=grain_table(lookup),
         captions=caption_table(lookup),
-        gradients=gradient_table(lookup, run.curves),
+        gradients=gradient_table(lookup, lookup.run.curves),
         ladder=ladder_figure(lookup),
         shots=shots_figure(lookup),
-        curves=curves_figure(lookup, run.curves),
+        curves=curves_figure(lookup, lookup.run.curves),
     )
 
 
-def render(run: RunFolder, lookup: Lookup, parts: Parts) -> str:
+def render(lookup: Lookup, parts: Parts) -> str:
     """Return the page."""
     environment = Environment(
         loader=PackageLoader("taskgrain.report", "templates"),
@@ -163,24 +170,29 @@ def render(run: RunFolder, lookup: Lookup, parts: Parts) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["colours"] = source_colours(run.study.sources, lookup.sources)
-    return environment.get_template("report.html.j2").render(_context(run, lookup, parts))
+    environment.globals["colours"] = source_colours(lookup.source_settings, lookup.sources)
+    return environment.get_template("report.html.j2").render(_context(lookup, parts))
 
 
-def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, object]:
+def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
+    run = lookup.run
+    name = run.study.name if run.study else UNKNOWN_STUDY
     script = _template_text("report.js")
     others = other_rows(lookup, parts.tables)
     question = control_question(lookup)
     ledger = run.ledger or ()
     return {
-        "study": run.study,
+        "study": name,
+        "title": (printable(run.study.question) if run.study else "") or name,
+        "has_primary": lookup.primary is not None,
+        "settings": run.settings,
         "learned": learned_phrase(lookup),
         "answer": answer(lookup),
-        "warnings": warnings_of(run, lookup),
+        "warnings": warnings_of(lookup),
         "alarm": alarm_phrase(lookup),
-        "is_ladder": is_ladder(run.study),
-        "has_one_origin": has_one_origin(run.study),
-        "frozen_sources": [each.name for each in run.study.sources if each.kind == "frozen"],
+        "is_ladder": lookup.is_ladder,
+        "has_one_origin": lookup.has_one_origin(),
+        "frozen_sources": [each.name for each in lookup.source_settings if each.is_frozen],
         "parts": parts,
         "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
         "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
@@ -195,7 +207,7 @@ def _context(run: RunFolder, lookup: Lookup, parts: Parts) -> Mapping[str, objec
         "missing_controls": missing_controls(lookup),
         "has_kitchenware": bool(kitchenware_of(lookup)),
         "has_both_looks": kitchenware_of(lookup) == set(KITCHENWARE),
-        "facts": run_facts(run, lookup),
+        "facts": run_facts(lookup),
         "has_ledger": run.ledger is not None,
         "ledger": ledger[:MAX_LEDGER_ROWS],
         "ledger_left_out": max(len(ledger) - MAX_LEDGER_ROWS, 0),

@@ -5,7 +5,6 @@ What a reader has to know before any difference.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from statistics import fmean
@@ -164,9 +163,8 @@ def passes_table(lookup: Lookup) -> Table:
 
 def _tested(lookup: Lookup) -> str:
     """Return what the column of the training that is tested is called, with its passes."""
-    passes = dict(lookup.study.settings).get("train.passes", "")
-    every = re.findall(r"\d+", passes)
-    return f"{int(every[-1]):,}, tested" if every else "tested"
+    passes = lookup.run.study.train.passes if lookup.run.study else ()
+    return f"{passes[-1]:,}, tested" if passes else "tested"
 
 
 def _line(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from taskgrain.report.run_folder import SourceFacts
+from taskgrain.config.learning import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +43,18 @@ COLOURS = {
 SHADES = 3
 
 
-def source_colours(sources: tuple[SourceFacts, ...], names: tuple[str, ...]) -> dict[str, str]:
+def source_kind(source: Source) -> str:
+    """Return "classification", "captioning", "joint", or "frozen" where nothing is learned."""
+    if source.is_frozen:
+        return "frozen"
+    if source.classify is not None:
+        return "classification" if source.caption is None else "joint"
+    return "captioning"
+
+
+def source_colours(sources: tuple[Source, ...], names: tuple[str, ...]) -> dict[str, str]:
     """Return the colour name of every source; the shades of a kind come round after three."""
-    kinds = {source.name: source.kind for source in sources}
+    kinds = {source.name: source_kind(source) for source in sources}
     counts: dict[str, int] = {}
     colours = {}
     for name in names:

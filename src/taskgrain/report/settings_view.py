@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 
-from taskgrain.report.held_out import held_out_words
-from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique, world_of
-from taskgrain.report.run_folder import Json, RunFolder, flatten
+from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique
+from taskgrain.report.run_folder import Json, RunFolder, flatten, held_out_words
 from taskgrain.report.words import printable
 
 UNKNOWN = "not recorded"
+UNKNOWN_STUDY = "study"  # the name on the page where the run folder has no study file
 
 GLOSSARY = (
     ("grain", "How finely labels tell clips apart: action groups, categories, or captions."),
@@ -57,14 +57,16 @@ class Fact:
     value: str
 
 
-def run_facts(run: RunFolder, lookup: Lookup) -> tuple[Fact, ...]:
+def run_facts(lookup: Lookup) -> tuple[Fact, ...]:
     """Return the counts and the origin of a run, with what was not recorded said so."""
+    run, study = lookup.run, lookup.run.study
     provenance = run.provenance
-    seeds = unique(row.seed for row in lookup.rows if row.seed is not None) or run.study.seeds
+    measured = unique(row.seed for row in lookup.rows if row.seed is not None)
+    seeds = measured or (study.seeds if study else ())
     scored = {row.target: row.n for row in lookup.transfer_rows if row.n}
     held_out = held_out_words(run.held_out)
     facts = (
-        Fact("study", run.study.name),
+        Fact("study", study.name if study else UNKNOWN_STUDY),
         Fact("seeds", ", ".join(map(str, sorted(seeds))) or UNKNOWN),
         Fact("sources", ", ".join(lookup.sources) or UNKNOWN),
         Fact("targets", ", ".join(_target_words(lookup)) or UNKNOWN),
@@ -100,16 +102,16 @@ def command_of(run: RunFolder) -> str:
 
 def kitchenware_of(lookup: Lookup) -> set[str]:
     """Find the drawn worlds of kitchenware among the targets; their alignment is known."""
-    return {world_of(lookup.study, name) or "" for name in _targets(lookup)} & set(KITCHENWARE)
+    return {lookup.world_of(name) or "" for name in _targets(lookup)} & set(KITCHENWARE)
 
 
 def _targets(lookup: Lookup) -> tuple[str, ...]:
-    named = (target.name for target in lookup.study.targets)
+    named = (target.name for target in lookup.target_settings)
     return unique((*named, *map(base_target, lookup.targets)))
 
 
 def _target_words(lookup: Lookup) -> tuple[str, ...]:
-    worlds = ((name, world_of(lookup.study, name)) for name in _targets(lookup))
+    worlds = ((name, lookup.world_of(name)) for name in _targets(lookup))
     return tuple(f"{name} (drawn world)" if world else name for name, world in worlds)
 
 

@@ -185,9 +185,9 @@ def _source_cell(lookup: Lookup, source: str, metric: str) -> Cell:
 def gradient_table(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Table:
     """Return the classification term's share of the gradient at the encoder, for joint sources."""
     lines = []
-    for source in lookup.study.sources:
+    for source in lookup.source_settings:
         points = [point for point in curves if point.source == source.name and point.shares]
-        if source.kind != "joint" or not points:
+        if source.classification_weight is None or not points:
             continue
         first_seed = min(point.seed for point in points)
         own = sorted((p for p in points if p.seed == first_seed), key=lambda point: point.epoch)

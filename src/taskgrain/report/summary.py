@@ -20,8 +20,7 @@ def summarise(run_dir: Path) -> str:
     Raises:
         ResultError: if results.jsonl is absent, or a file of the folder is malformed.
     """
-    run = read_run_folder(run_dir)
-    lookup = Lookup(run.study, run.rows)
+    lookup = Lookup(read_run_folder(run_dir))
     found = answer(lookup)
     phrases = (learned_phrase(lookup), found.sentence, found.everywhere, *found.limits)
     said = " ".join(plain(phrase) for phrase in phrases if phrase)

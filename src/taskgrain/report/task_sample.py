@@ -31,7 +31,7 @@ COLUMNS = (
 def task_sample_table(lookup: Lookup) -> Table:
     """Return each pair's difference over a target's tasks; empty where no target has a sample."""
     metrics = (*(metric for metric, _ in COLUMNS), *VARIANCE_OVER_TASKS)
-    rows = [row for row in lookup.asked_rows if row.metric in metrics]
+    rows = [row for row in lookup.answered_rows if row.metric in metrics]
     blocks = []
     for target in unique(row.target for row in rows):
         own = [row for row in rows if row.target == target]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from taskgrain.names import ALIGNMENT_GAIN
-from taskgrain.report.lookup import Lookup, base_target, world_of
+from taskgrain.report.lookup import Lookup, base_target, pair_of
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of
 from taskgrain.report.transfer_tables import ladder_question, main_metric, named_source
 from taskgrain.report.words import MINUS, metric_words, probe_words, shots_words
@@ -21,15 +21,15 @@ def task_table(lookup: Lookup) -> Table:
 
     Empty where the study computes no alignment and asks for no factor task of the tabletop.
     """
-    primary = lookup.study.primary
-    asks = dict(lookup.study.settings).get("alignment", "0") != "0"
-    is_shown = asks or any(map(lookup.is_one_of_many, lookup.all_tasks))
+    primary, study = lookup.primary, lookup.run.study
+    is_aligned = study is not None and study.alignment > 0
+    is_shown = is_aligned or any(map(lookup.is_one_of_many, lookup.all_tasks))
     lines: dict[str, list[Line]] = {}
     for task in lookup.all_tasks if is_shown and primary is not None else ():
         lines.setdefault(base_target(task), []).append(_line(lookup, task))
     where = ladder_question(lookup, lookup.all_tasks[0]) if lookup.all_tasks else None
     setting = "" if where is None else f"{shots_words(where.shots)}, {probe_words(where.probe)}"
-    pair = "" if primary is None else f"{primary.source} {MINUS} {primary.versus}"
+    pair = "" if primary is None else f" {MINUS} ".join(pair_of(primary))
     return Table(
         name="tasks",
         title="Tasks and their alignment",
@@ -51,9 +51,9 @@ def task_table(lookup: Lookup) -> Table:
 
 
 def _line(lookup: Lookup, task: str) -> Line:
-    primary = lookup.study.primary
-    assert primary is not None
-    pair = (primary.source, primary.versus)
+    primary = lookup.primary
+    assert primary is not None, "the table is empty without an endpoint"
+    pair = pair_of(primary)
     gain = lookup.aligned(ALIGNMENT_GAIN, task, *pair)
     asked = ladder_question(lookup, task)
     assert asked is not None
@@ -79,7 +79,7 @@ def _words(lookup: Lookup, task: str) -> tuple[str, str]:
     _, _, factor = task.partition("/")
     if not factor:
         return "category", _number_of_classes(lookup, task)
-    if world_of(lookup.study, task) != "tabletop" or not {factor} & {*TASKS, *ATTRIBUTES}:
+    if lookup.world_of(task) != "tabletop" or not {factor} & {*TASKS, *ATTRIBUTES}:
         return factor, _number_of_classes(lookup, task)
     if factor not in TASKS:
         return factor, ", ".join(ATTRIBUTES[factor].values)

@@ -11,7 +11,6 @@ from taskgrain.report.lookup import (
     Lookup,
     Question,
     base_target,
-    is_ladder,
     sorted_shots,
     unique,
 )
@@ -27,7 +26,7 @@ from taskgrain.report.words import (
 from taskgrain.results import ResultRow
 
 MAX_OTHER_ROWS = 300
-LADDER_SHOTS = 5  # where the study names no primary endpoint
+LADDER_SHOTS = 5  # where the run folder has no study file
 ABSENT_SOURCE = "-"
 ENCODER_CONTROLS = ("random-encoder", "random-labels", "shuffled-time")
 _CELLS = (
@@ -46,20 +45,20 @@ class View:
 
     def questions(self) -> tuple[Question, ...]:
         """Return one question a column: targets in order, shots within."""
-        own = (row for row in self.lookup.asked_rows if row.metric == self.metric)
+        own = (row for row in self.lookup.answered_rows if row.metric == self.metric)
         asked = sorted_shots(row.shots for row in own if row.control is None)
         questions = (
             Question(target, self.probe, shots, self.metric)
             for target in self.lookup.targets
             for shots in asked
         )
-        return tuple(question for question in questions if self.lookup.is_asked(question))
+        return tuple(question for question in questions if self.lookup.is_answered(question))
 
 
 def main_metric(lookup: Lookup) -> str:
     """Return the metric that the transfer tables and figures show."""
-    if lookup.study.primary is not None:
-        return lookup.study.primary.metric
+    if lookup.primary is not None:
+        return lookup.primary.metric
     found = unique(row.metric for row in lookup.transfer_rows)
     return "top-1" if "top-1" in found or not found else found[0]
 
@@ -68,8 +67,7 @@ def ladder_question(lookup: Lookup, target: str) -> Question | None:
     """Return what the ladder shows for a target: the primary probe at its shots."""
     if not lookup.probes or not lookup.shots:
         return None
-    primary = lookup.study.primary
-    wanted = primary.shots if primary and primary.shots is not None else LADDER_SHOTS
+    wanted = lookup.primary.shots if lookup.primary else LADDER_SHOTS
     shots = wanted if wanted in lookup.shots else lookup.shots[-1]
     return Question(target, lookup.probes[0], shots, main_metric(lookup))
 
@@ -188,7 +186,7 @@ def _encoder_controls(lookup: Lookup, questions: tuple[Question, ...]) -> Iterat
 def _blocks(lookup: Lookup, questions: tuple[Question, ...]) -> tuple[Block, ...]:
     blocks = [
         Block(
-            "Sources, coarse to fine" if is_ladder(lookup.study) else "Sources",
+            "Sources, coarse to fine" if lookup.is_ladder else "Sources",
             tuple(_source_lines(lookup, questions)),
         ),
         *_difference_blocks(lookup, questions),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from taskgrain.report.lookup import SEED_INTERVALS, Lookup, Question
-from taskgrain.report.run_folder import SourceFacts
+from taskgrain.config.learning import Source
+from taskgrain.report.lookup import SEED_INTERVALS, Lookup, Question, pair_of
 from taskgrain.report.transfer_tables import main_metric
 from taskgrain.report.verdict import Verdict, verdict_of
 from taskgrain.report.words import Phrase, interval_words, percent_number, points_number, span
@@ -63,10 +63,9 @@ def _is_claimed(lookup: Lookup, rows: tuple[ResultRow, ...]) -> bool:
     """Whether rows of one difference would be called better or worse, were they an endpoint."""
     first = rows[0]
     question = Question(first.target, first.probe, first.shots, first.metric)
-    every = lookup.differences(first.source or "", first.versus or "", question)
-    tested = next((row for row in every if row.interval == "seeds" and row.seed is None), None)
+    tested = lookup.tested(first.source or "", first.versus or "", question)
     p = None if tested is None else tested.p
-    verdict = verdict_of(rows, margin=lookup.study.margin, p_holm=p)
+    verdict = verdict_of(rows, margin=lookup.margin, p_holm=p)
     return verdict in (Verdict.BETTER, Verdict.WORSE)
 
 
@@ -77,7 +76,7 @@ def regrouped_phrases(lookup: Lookup, question: Question) -> Iterator[Phrase]:
         lookup: the rows of the run.
         question: where the controls are read.
     """
-    for source in lookup.study.sources:
+    for source in lookup.source_settings:
         row = lookup.measured(source.name, question)
         if not source.regrouped or row is None or row.value is None:
             continue
@@ -92,14 +91,14 @@ def regrouped_phrases(lookup: Lookup, question: Question) -> Iterator[Phrase]:
         yield (*phrase, *_difference(lookup, question, source))
 
 
-def _difference(lookup: Lookup, question: Question, source: SourceFacts) -> Phrase:
-    primary = lookup.study.primary
-    if primary is None:
+def _difference(lookup: Lookup, question: Question, source: Source) -> Phrase:
+    if lookup.primary is None:
         return (".",)
-    row = lookup.difference(source.name, primary.versus, question)
+    _, versus = pair_of(lookup.primary)
+    row = lookup.difference(source.name, versus, question)
     if row is None or row.value is None:
         return (".",)
-    phrase: Phrase = (f"; minus “{primary.versus}” that is ", points_number(row.value), " points")
+    phrase: Phrase = (f"; minus “{versus}” that is ", points_number(row.value), " points")
     if row.low is not None and row.high is not None:
         interval = f", {interval_words(row.interval)})."
         return (*phrase, " (", *span(row.low, row.high, signed=True), interval)
