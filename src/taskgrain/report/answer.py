@@ -32,7 +32,7 @@ from taskgrain.report.words import (
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import CONFIDENCE
-from taskgrain.statistics.power import LEVEL
+from taskgrain.statistics.tests import LEVEL
 
 SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be claimed")
 

@@ -17,7 +17,7 @@ from taskgrain.names import VARIANCE_OVER_TASKS
 from taskgrain.report.tables import Block, Cell, Column, Line, Table
 from taskgrain.report.words import MINUS
 from taskgrain.results import ResultRow
-from taskgrain.statistics.components import (
+from taskgrain.statistics.crossed import (
     Part,
     clip_noise,
     rotating_components,

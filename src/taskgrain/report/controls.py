@@ -27,7 +27,7 @@ from taskgrain.report.words import (
     span,
 )
 from taskgrain.results import ResultRow
-from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
+from taskgrain.statistics.tests import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 
 EXPECTED = (
     *("chance", "majority", "motion-energy", "pixels"),

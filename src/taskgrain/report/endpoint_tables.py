@@ -16,7 +16,7 @@ from taskgrain.report.words import (
     shots_words,
 )
 from taskgrain.results import ResultRow
-from taskgrain.statistics.power import LEVEL, POWER
+from taskgrain.statistics.tests import LEVEL, POWER
 
 
 def endpoint_table(lookup: Lookup) -> Table:

@@ -14,7 +14,7 @@ from taskgrain.report.transfer_tables import main_metric
 from taskgrain.report.verdict import Verdict, verdict_of
 from taskgrain.report.words import Phrase, interval_words, percent_number, points_number, span
 from taskgrain.results import ResultRow
-from taskgrain.statistics.power import LEVEL
+from taskgrain.statistics.tests import LEVEL
 
 
 def false_claims(lookup: Lookup) -> Phrase:

@@ -9,7 +9,7 @@ from enum import StrEnum
 from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.report.lookup import Lookup, Question, pair_of, question_of
 from taskgrain.results import ResultRow
-from taskgrain.statistics.power import LEVEL
+from taskgrain.statistics.tests import LEVEL
 
 
 class Verdict(StrEnum):

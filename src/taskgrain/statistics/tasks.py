@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.statistics.intervals import Interval
-from taskgrain.statistics.student import from_error
+from taskgrain.statistics.tests import from_error
 
 Floats = NDArray[np.float64]
 

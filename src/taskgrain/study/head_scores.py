@@ -35,7 +35,7 @@ from taskgrain.metrics.across_grains import (
     group_errors,
     present_groups,
 )
-from taskgrain.statistics.proportion import proportion_interval
+from taskgrain.statistics.tests import proportion_interval
 from taskgrain.study.score_rows import Score
 from taskgrain.study.sources import SourceTask
 from taskgrain.transfer.probes import LOGISTIC_C, Standardiser

@@ -21,7 +21,7 @@ from taskgrain.names import CLIP_METRICS, OWN_HEAD, ClipMetric, Control
 from taskgrain.results import ResultRow
 from taskgrain.statistics.crossed import crossed_fault, crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
-from taskgrain.statistics.student import has_spread, paired_interval
+from taskgrain.statistics.tests import has_spread, paired_interval
 from taskgrain.transfer.answers import (
     Answers,
     Evaluation,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from taskgrain.names import TREND
 from taskgrain.results import ResultRow
-from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
+from taskgrain.statistics.tests import has_spread, mean_interval, paired_interval
 
 
 def of_seed(rows: Iterable[ResultRow], seed: int | None) -> list[ResultRow]:

@@ -16,7 +16,7 @@ from taskgrain.errors import ResultError
 from taskgrain.names import TREND, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
-from taskgrain.statistics.trend import slopes, trend_interval
+from taskgrain.statistics.tests import slopes, trend_interval
 from taskgrain.transfer.answers import Answers, Evaluation, answers_like, problem_of
 from taskgrain.transfer.rows import metric_value, row_of
 

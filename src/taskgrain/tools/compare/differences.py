@@ -16,9 +16,8 @@ from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interval
 from taskgrain.statistics.groups import GroupSums
-from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
-from taskgrain.statistics.student import from_error
+from taskgrain.statistics.tests import from_error, holm
 from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.difference_rows import difference_rows
 

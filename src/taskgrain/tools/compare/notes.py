@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from taskgrain.results import ResultRow
-from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 from taskgrain.statistics.groups import FEWEST_FREEDOM
 from taskgrain.statistics.intervals import FEWEST_CLIPS
+from taskgrain.statistics.tests import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 from taskgrain.tools.compare.comparison import Comparison
 from taskgrain.tools.compare.differences import crossed_classes
 from taskgrain.tools.compare.lines import single_over
