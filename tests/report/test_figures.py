@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
 from taskgrain.report.figures import curves_figure, ladder_figure, ladder_heights, palette_of
@@ -67,7 +68,7 @@ def test_text_for_those_who_cannot_see_holds_the_values(make_lookup: MakeLookup,
 def test_without_rows_there_is_no_figure(make_lookup: MakeLookup, row: Make) -> None:
     assert ladder_figure(make_lookup()) is None
     assert draw_shots(make_lookup(row(0.4))) is None
-    assert curves_figure(make_lookup(row(0.4)), ()) is None
+    assert curves_figure(make_lookup(row(0.4))) is None
 
 
 def test_several_shots_and_seeds_draw_without_a_warning(make_lookup: MakeLookup, row: Make) -> None:
@@ -78,7 +79,7 @@ def test_several_shots_and_seeds_draw_without_a_warning(make_lookup: MakeLookup,
         for epoch in (1, 2)
     )
     assert draw_shots(lookup) is not None
-    assert curves_figure(lookup, points) is not None
+    assert curves_figure(Lookup(replace(lookup.run, curves=points))) is not None
 
 
 def test_a_source_with_a_very_long_name_is_shortened_in_figures_only(

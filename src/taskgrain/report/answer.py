@@ -21,14 +21,16 @@ from taskgrain.report.words import (
     Phrase,
     count_words,
     interval_words,
+    joined,
     metric_words,
-    p_said,
+    p_number,
     percent_number,
     points_number,
     printable,
-    probe_words,
-    shots_words,
+    setting_words,
     span,
+    value_of,
+    with_interval,
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import CONFIDENCE
@@ -113,18 +115,16 @@ def _numbers(
     lookup: Lookup, primary: FamilyEndpoint, rows: tuple[ResultRow, ...], verdict: Verdict
 ) -> Phrase:
     question = question_of(primary)
-    setting = ", ".join(
-        part for part in (shots_words(primary.shots), probe_words(primary.probe)) if part
-    )
-    measured = f" on {primary.target} ({metric_words(primary.metric)}, {setting})"
+    setting = joined(metric_words(primary.metric), setting_words(primary.shots, primary.probe))
+    measured = f" on {primary.target} ({setting})"
     ours, theirs = (lookup.measured(name, question) for name in pair_of(primary))
     levels: Phrase = ()
     if len(rows) == 1 and ours is not None and theirs is not None:
         levels = (
             ": ",
-            percent_number(_value(ours)),
+            percent_number(value_of(ours)),
             " against ",
-            percent_number(_value(theirs)),
+            percent_number(value_of(theirs)),
         )
     if len(rows) > 1:
         return (measured, _one_by_one(rows[0]), *_each_seed(rows))
@@ -138,15 +138,13 @@ def _one_by_one(row: ResultRow) -> str:
 def _each_seed(rows: tuple[ResultRow, ...]) -> Phrase:
     parts: list[str | Number] = []
     for row in rows:
-        parts += [f"seed {row.seed}: ", points_number(_value(row))]
-        if row.low is not None and row.high is not None:
-            parts += [" (", *span(row.low, row.high, signed=True), ")"]
+        parts += [f"seed {row.seed}: ", *with_interval(row, signed=True)]
         parts.append("; " if row is not rows[-1] else ".")
     return tuple(parts)
 
 
 def _one_difference(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
-    difference: Phrase = (", a difference of ", points_number(_value(row)), " percentage points")
+    difference: Phrase = (", a difference of ", points_number(value_of(row)), " percentage points")
     if row.low is None or row.high is None:
         return (*difference, ". Without an interval nothing is claimed.")
     interval: Phrase = (
@@ -180,26 +178,26 @@ def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None
         return ()
     over = f", corrected by Holm over {number} endpoints" if number > 1 else ""
     verdict = f", which is not below {LEVEL:g}" if overruled else ""
-    return (" The paired t test over seeds gives ", p_said(p_holm), f"{over}{verdict}.")
+    return (" The paired t test over seeds gives ", p_number(p_holm), f"{over}{verdict}.")
 
 
 def _absent(primary: FamilyEndpoint) -> Phrase:
-    return (f"No answer yet: the run holds no row for the primary endpoint, {_asked(primary)}.",)
+    where = _endpoint_words(primary)
+    return (f"No answer yet: the run holds no row for the primary endpoint, {where}.",)
 
 
 def _failed(primary: FamilyEndpoint, problem: str) -> Phrase:
     return (
-        f"No result: the probe failed at the primary endpoint, {_asked(primary)}. "
+        f"No result: the probe failed at the primary endpoint, {_endpoint_words(primary)}. "
         f"{printable(problem)}",
     )
 
 
-def _asked(primary: FamilyEndpoint) -> str:
+def _endpoint_words(primary: FamilyEndpoint) -> str:
     source, versus = pair_of(primary)
     return (
         f"“{source}” minus “{versus}” on {primary.target} "
-        f"({metric_words(primary.metric)}, {shots_words(primary.shots) or 'any shots'}, "
-        f"{probe_words(primary.probe)})"
+        f"({metric_words(primary.metric)}, {setting_words(primary.shots, primary.probe)})"
     )
 
 
@@ -259,8 +257,3 @@ def _alignment(
             f"{outcomes[verdict]}.",
         ),
     )
-
-
-def _value(row: ResultRow) -> float:
-    assert row.value is not None, "the lookup keeps only rows with a value"
-    return row.value

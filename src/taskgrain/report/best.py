@@ -18,6 +18,7 @@ from taskgrain.report.words import (
     probe_words,
     readout_words,
     shots_words,
+    value_of,
 )
 from taskgrain.results import ResultRow, select
 
@@ -72,7 +73,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         )
     question = question_of(primary)
     found = [lookup.measured(source, question) for source in lookup.sources]
-    ranked = sorted((row for row in found if row is not None), key=lambda row: -_value(row))
+    ranked = sorted((row for row in found if row is not None), key=lambda row: -value_of(row))
     facts = {each.name: each for each in lookup.source_settings}
     trained = [row for row in ranked if _is_wanted(facts.get(row.source or ""), captions=captions)]
     if not trained:
@@ -97,7 +98,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         )
         if each.seed is not None
     ]
-    of_seed = min(seeds, key=lambda each: (-_value(each), each.seed or 0), default=row)
+    of_seed = min(seeds, key=lambda each: (-value_of(each), each.seed or 0), default=row)
     ahead = ranked[: ranked.index(row)]
     return Best(
         _checkpoint(run_dir, study, of_seed),
@@ -114,22 +115,22 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
 def describe_best(best: Best) -> str:
     """Phrase what was chosen, how far the next is behind, and what the choice is worth."""
     metric = best.row.metric
-    said = f"best at {endpoint_words(best.endpoint)}: {best.row.source}, {_shown(best.row)}"
+    text = f"best at {endpoint_words(best.endpoint)}: {best.row.source}, {_shown(best.row)}"
     if best.num_seeds > 1:
-        said += (
+        text += (
             f" over {count_words(best.num_seeds, 'seed')}; of these seed {best.of_seed.seed}, "
             f"{_shown(best.of_seed)}"
         )
     else:
-        said += f", seed {best.of_seed.seed}"
+        text += f", seed {best.of_seed.seed}"
     if best.runner_up is not None:
-        behind = format_value(metric, _value(best.row) - _value(best.runner_up))
-        said += f"; next {best.runner_up.source}, {_shown(best.runner_up)}, {behind} points behind"
+        behind = format_value(metric, value_of(best.row) - value_of(best.runner_up))
+        text += f"; next {best.runner_up.source}, {_shown(best.runner_up)}, {behind} points behind"
     if best.frozen is not None:
-        said += f"; {best.frozen.source} has {_shown(best.frozen)}, but is frozen: no checkpoint"
+        text += f"; {best.frozen.source} has {_shown(best.frozen)}, but is frozen: no checkpoint"
     if not best.is_learned:
-        said += f". {best.row.source} has not learned its own labels"
-    return f"{said}. It was chosen on the clips that score it: expect less on others."
+        text += f". {best.row.source} has not learned its own labels"
+    return f"{text}. It was chosen on the clips that score it: expect less on others."
 
 
 def endpoint_words(primary: FamilyEndpoint) -> str:
@@ -165,9 +166,4 @@ def _checkpoint(run_dir: Path, study: Study, row: ResultRow) -> Path:
 
 
 def _shown(row: ResultRow) -> str:
-    return f"{format_value(row.metric, _value(row))} %"
-
-
-def _value(row: ResultRow) -> float:
-    assert row.value is not None, "the lookup keeps only rows with a value"
-    return row.value
+    return f"{format_value(row.metric, value_of(row))} %"

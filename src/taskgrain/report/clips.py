@@ -85,7 +85,7 @@ def shelves(examples: tuple[Example, ...], sources: tuple[str, ...]) -> tuple[Sh
 def _card(example: Example, sources: tuple[str, ...], *, has_room: bool) -> Card:
     first_seed = min((item.seed or 0 for item in example.predictions), default=0)
     rank = {name: position for position, name in enumerate(sources)}
-    said = sorted(
+    predictions = sorted(
         (item for item in example.predictions if (item.seed or 0) == first_seed),
         key=lambda item: rank.get(item.source, len(rank)),
     )
@@ -94,7 +94,7 @@ def _card(example: Example, sources: tuple[str, ...], *, has_room: bool) -> Card
         category=example.category,
         caption=example.caption,
         uri=data_uri(example.video) if example.video and has_room else "",
-        opinions=tuple(_opinion(example, prediction) for prediction in said),
+        opinions=tuple(_opinion(example, prediction) for prediction in predictions),
     )
 
 

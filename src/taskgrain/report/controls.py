@@ -17,14 +17,16 @@ from taskgrain.report.words import (
     control_words,
     count_words,
     interval_words,
+    joined,
     metric_words,
-    p_said,
+    p_number,
     percent_number,
-    points_number,
     printable,
     probe_words,
+    setting_words,
     shots_words,
-    span,
+    value_of,
+    with_interval,
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.tests import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
@@ -72,14 +74,10 @@ def control_question(lookup: Lookup) -> Question | None:
     return ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
 
 
-def setting_words(question: Question) -> str:
+def question_words(question: Question) -> str:
     """Return the place of a question in words."""
-    parts = (
-        metric_words(question.metric),
-        shots_words(question.shots),
-        probe_words(question.probe),
-    )
-    return f"{question.target}: {', '.join(part for part in parts if part)}"
+    setting = setting_words(question.shots, question.probe)
+    return f"{question.target}: {joined(metric_words(question.metric), setting)}"
 
 
 def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
@@ -100,36 +98,32 @@ def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
 def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     assert row.control is not None, "only controls are compared here"
     what = CONTROLS[row.control].purpose or control_words(row.control)
-    said: Phrase = (what[0].upper() + what[1:], ". It scores ", *_with_interval(row))
+    own: Phrase = (what[0].upper() + what[1:], ". It scores ", *with_interval(row))
     primary = lookup.primary
     source = primary.source if primary else next(iter(lookup.sources), None)
     measured = lookup.measured(source, question) if source else None
     if source is None or measured is None or measured.value is None:
-        return (*said, ".")
-    against: Phrase = (f"; “{source}” scores ", *_with_interval(measured))
+        return (*own, ".")
+    against: Phrase = (f"; “{source}” scores ", *with_interval(measured))
     rows = lookup.judging(lookup.differences(source, row.control, question))
     paired = _paired(rows, lookup.margin)
     if source in lookup.unlearned:
         paired = (*paired[:-1], f": nothing is claimed, “{source}” has not learned its own labels.")
-    return (*said, *against, *paired)
+    return (*own, *against, *paired)
 
 
 def _paired(rows: tuple[ResultRow, ...], margin: float) -> Phrase:
     """Return the paired difference of a source from a control, and what it shows."""
     if not rows:
         return ("; the two were not compared", ".")
-    said: list[str | Number] = [
+    parts: list[str | Number] = [
         "; paired, the source minus the control is ",
         f"(points, interval {interval_words(rows[0].interval)}) ",
     ]
     for row in rows:
-        assert row.value is not None, "the lookup keeps only rows with a value"
-        said += [f"seed {row.seed}: "] if len(rows) > 1 else []
-        said.append(points_number(row.value))
-        if row.low is not None and row.high is not None:
-            said += [" (", *span(row.low, row.high, signed=True), ")"]
-        said.append(", ")
-    return (*said[:-1], f": {_RELATION[verdict_of(rows, margin=margin)]}.")
+        parts += [f"seed {row.seed}: "] if len(rows) > 1 else []
+        parts += [*with_interval(row, signed=True), ", "]
+    return (*parts[:-1], f": {_RELATION[verdict_of(rows, margin=margin)]}.")
 
 
 _RELATION = {
@@ -139,13 +133,6 @@ _RELATION = {
     Verdict.UNSEPARATED: "the two cannot be told apart",
     Verdict.NO_INTERVAL: "without an interval nothing is said",
 }
-
-
-def _with_interval(row: ResultRow) -> Phrase:
-    assert row.value is not None, "the lookup keeps only rows with a value"
-    if row.low is None or row.high is None:
-        return (percent_number(row.value),)
-    return (percent_number(row.value), " (", *span(row.low, row.high), ")")
 
 
 def _permuted(
@@ -161,13 +148,13 @@ def _permuted(
     sentence: Phrase = (
         "With the target's training labels shuffled, a sound measurement falls to chance. "
         f"“{here.source}” then scores ",
-        *_with_interval(here),
+        *with_interval(here),
         f" in {metric_words(here.metric)}",
     )
     if chance is not None and chance.value is not None:
         sentence = (*sentence, "; chance is ", percent_number(chance.value))
     if here.p is not None:
-        sentence = (*sentence, "; ", p_said(here.p))
+        sentence = (*sentence, "; ", p_number(here.p))
     checked = count_words(len(rows), "row")
     rule = f"p < {ALARM_LEVEL:g} after correction"
     verdict = f". No alarm in {checked} (it rings at {rule})."
@@ -198,7 +185,6 @@ def alarm_phrase(lookup: Lookup) -> Phrase:
     if not alarms:
         return ()
     worst = min(alarms, key=lambda row: 1.0 if row.p is None else row.p)
-    assert worst.value is not None, "the lookup keeps only rows with a value"
     assert worst.p is not None, "an alarm has a p"
     chance = lookup.chance(worst.target, worst.metric)
     against: Phrase = ()
@@ -208,10 +194,10 @@ def alarm_phrase(lookup: Lookup) -> Phrase:
         "The control with shuffled target labels scores above chance in "
         f"{len(alarms)} of {count_words(len(rows), 'test')} (p < {ALARM_LEVEL:g} after "
         f"correction): features of “{worst.source}” reach ",
-        percent_number(worst.value),
+        percent_number(value_of(worst)),
         *against,
         f" on {worst.target} (",
-        p_said(worst.p),
+        p_number(worst.p),
         "). Something leaks: do not use the numbers of this run.",
     )
 
@@ -261,13 +247,13 @@ def _unusable(run: RunFolder) -> str:
     """Return how many clips failed or ended early; "" where all were whole."""
     failed = max((row.failed for row in run.rows), default=0)
     truncated = max((row.truncated for row in run.rows), default=0)
-    said = []
+    found = []
     if failed:
         clips = "1 clip" if failed == 1 else f"up to {failed:,} clips of one measurement"
-        said.append(f"{clips} failed to decode, counted as wrong and not replaced")
+        found.append(f"{clips} failed to decode, counted as wrong and not replaced")
     if truncated:
         clips = "1 clip" if truncated == 1 else f"up to {truncated:,} clips of one measurement"
-        said.append(f"{clips} ended early")
+        found.append(f"{clips} ended early")
     if run.ledger:
-        said.append(f"the ledger below lists {count_words(len(run.ledger), 'problem')}")
-    return f"Not every clip was whole: {'; '.join(said)}." if said else ""
+        found.append(f"the ledger below lists {count_words(len(run.ledger), 'problem')}")
+    return f"Not every clip was whole: {'; '.join(found)}." if found else ""

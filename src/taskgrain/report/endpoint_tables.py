@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.report.lookup import Lookup, Question, is_step, pair_of, question_of
-from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, p_cell
 from taskgrain.report.transfer_tables import main_metric, target_title
 from taskgrain.report.verdict import judge
 from taskgrain.report.words import (
     MINUS,
+    joined,
     metric_words,
-    p_words,
     probe_words,
     readout_words,
-    shots_words,
+    setting_words,
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.tests import LEVEL, POWER
@@ -112,8 +112,8 @@ def _line(lookup: Lookup, endpoint: FamilyEndpoint) -> Line:
         (
             cell_of(row),
             Cell(judged.verdict.value),
-            _p_cell(tested, None if tested is None else tested.p),
-            _p_cell(tested, None if tested is None else tested.p_holm),
+            p_cell(tested),
+            p_cell(tested, corrected=True),
             cell_of(lookup.detectable(endpoint)),
         ),
     )
@@ -123,36 +123,20 @@ def _beside(lookup: Lookup, source: str, versus: str, question: Question) -> Lin
     """Return the line of a comparison that is no endpoint: it has no verdict and no correction."""
     tested = lookup.tested(source, versus, question)
     row = tested or lookup.difference(source, versus, question)
-    return Line(
-        f"{source} {MINUS} {versus}: {question.target}",
-        (
-            cell_of(row),
-            Cell(),
-            _p_cell(tested, None if tested is None else tested.p),
-            Cell(),
-            Cell(),
-        ),
-    )
-
-
-def _p_cell(row: ResultRow | None, p: float | None) -> Cell:
-    if row is None or p is None:
-        return Cell()
-    return Cell(shown=p_words(p), value=p, note=note_of(row))
+    header = f"{source} {MINUS} {versus}: {question.target}"
+    return Line(header, (cell_of(row), Cell(), p_cell(tested), Cell(), Cell()))
 
 
 def setting_of(endpoint: FamilyEndpoint) -> str:
     """Return where an endpoint is read, in words."""
     readout = "" if endpoint.readout in (None, "lstm-mean") else readout_words(endpoint.readout)
     second = endpoint.minus_target
-    parts = (
+    return joined(
         endpoint.target if second is None else f"gain on {endpoint.target} minus gain on {second}",
-        shots_words(endpoint.shots),
-        probe_words(endpoint.probe),
+        setting_words(endpoint.shots, endpoint.probe),
         metric_words(endpoint.metric),
         readout,
     )
-    return ", ".join(part for part in parts if part)
 
 
 def trend_table(lookup: Lookup) -> Table:
@@ -170,8 +154,7 @@ def trend_table(lookup: Lookup) -> Table:
         if any(found):
             lines.append(Line(probe_words(probe), tuple(map(cell_of, found))))
         if not unlearned and any(row is not None and row.p is not None for row in found):
-            p_cells = (_p_cell(row, None if row is None else row.p) for row in found)
-            lines.append(Line(f"p, {probe_words(probe)}", tuple(p_cells)))
+            lines.append(Line(f"p, {probe_words(probe)}", tuple(map(p_cell, found))))
     return Table(
         name="trend",
         title="A trend over nested levels",
@@ -186,7 +169,7 @@ def trend_table(lookup: Lookup) -> Table:
         columns=tuple(
             Column(str(shots), f"{target_title(lookup, target)}: shots") for target, shots in asked
         ),
-        blocks=(Block("", tuple(lines)),) if lines else (),
+        blocks=(Block("", tuple(lines)),),
     )
 
 

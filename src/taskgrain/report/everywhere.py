@@ -13,9 +13,8 @@ from taskgrain.report.words import (
     Phrase,
     count_words,
     interval_words,
-    points_number,
     shots_words,
-    span,
+    with_interval,
 )
 from taskgrain.results import ResultRow
 
@@ -25,7 +24,7 @@ NEAR, FAR = KITCHENWARE
 def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     """Return what the primary comparison gave on each target, and the differences between those.
 
-    Nothing where it was read on one target alone: the answer has said it then. Nothing either of
+    Nothing where it was read on one target alone: the answer has stated it then. Nothing either of
     sources that have not learned their own labels.
 
     Args:
@@ -40,19 +39,19 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     shown = [(each, row) for each, row in found if row is not None and row.value is not None]
     if not shown or not (shown[1:] or tasks):
         return ()
-    said: list[str | Number] = [_begin(lookup, primary)]
+    parts: list[str | Number] = [_begin(lookup, primary)]
     for index, (each, row) in enumerate(shown):
         joint = ", and by " if index == len(shown) - 1 else ", by "
-        said += [" by " if index == 0 else joint, *_points(row, has_unit=index == 0)]
-        said.append(f" on {each.target}{_asks(lookup, each, finer=finer)}")
+        parts += [" by " if index == 0 else joint, *_points(row, has_unit=index == 0)]
+        parts.append(f" on {each.target}{_asks(lookup, each, finer=finer)}")
     kinds = {row.interval for _, row in shown if row.low is not None}
     intervals = [interval_words(kind) for kind in sorted(map(str, kinds))]
-    said.append(f" (95 % intervals {' or '.join(intervals)})." if intervals else ".")
-    said += tasks
+    parts.append(f" (95 % intervals {' or '.join(intervals)})." if intervals else ".")
+    parts += tasks
     for each in lookup.endpoints[1:]:
         if each.minus_target is not None and _is_same(primary, each):
-            said += _between(lookup, each)
-    return (*said, _bound(lookup))
+            parts += _between(lookup, each)
+    return (*parts, _bound(lookup))
 
 
 def _row(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
@@ -88,15 +87,8 @@ def scale_words(lookup: Lookup) -> str:
     return ", ".join(parts)
 
 
-def _points(row: ResultRow, *, has_unit: bool) -> Iterator[str | Number]:
-    assert row.value is not None, "rows without a value are left out"
-    yield points_number(row.value)
-    if has_unit:
-        yield " points"
-    if row.low is not None and row.high is not None:
-        yield " ("
-        yield from span(row.low, row.high, signed=True)
-        yield ")"
+def _points(row: ResultRow, *, has_unit: bool) -> Phrase:
+    return with_interval(row, signed=True, unit=" points" if has_unit else "")
 
 
 def _asks(lookup: Lookup, endpoint: FamilyEndpoint, *, finer: bool) -> str:

@@ -217,7 +217,7 @@ def _write_page(run_dir: Path, out: Path, study: Study, components: Sequence[Com
     Clips would be most of its bytes, and are left out.
     """
     lookup = Lookup(replace(read_run_folder(run_dir), examples=()))
-    parts = replace(build_parts(lookup), components=components_table(study, components))
-    for drawing in parts.drawings:
+    parts = build_parts(lookup, components_table(study, components))
+    for drawing in parts.drawings.values():
         write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
     write_text(out / REPORT_NAME, render(lookup, parts))

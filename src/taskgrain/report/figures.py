@@ -271,8 +271,9 @@ def _curve(
     axes.plot(places, values, marker=marker, ms=4, color=colour, lw=1.4)
 
 
-def curves_figure(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Drawing | None:
+def curves_figure(lookup: Lookup) -> Drawing | None:
     """Draw the validation scores over epochs, one panel a score, one line a source and seed."""
+    curves = lookup.run.curves
     scores = unique(name for point in curves for name in point.validation)[:MAX_PANELS]
     if not scores:
         return None

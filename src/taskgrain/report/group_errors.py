@@ -8,7 +8,7 @@ from taskgrain.learned import SOURCE_VALIDATION
 from taskgrain.report.lookup import Lookup, Question, unique
 from taskgrain.report.tables import Block, Column, Line, Table, cell_of
 from taskgrain.report.transfer_tables import named_source
-from taskgrain.report.words import control_words, probe_words, shots_words
+from taskgrain.report.words import control_words, joined, setting_words
 from taskgrain.results import ResultRow
 
 PARTS = {
@@ -33,14 +33,13 @@ def group_error_table(lookup: Lookup) -> Table:
         Block("Sources", tuple(_source_lines(lookup, questions))),
         Block("Controls", tuple(_control_lines(lookup, questions))),
     )
-    setting = ", ".join(part for part in (shots_words(shots), probe_words(probe or "")) if part)
     return Table(
         name="group-errors",
         title="Where the answers on held-out categories lie",
         caption=(
-            f"Percent of the scored clips, {setting}: answered right, by another held-out "
-            "category of the right group, or by one of another group. Siblings' groups have "
-            "categories that were learned; of whole groups nothing was."
+            f"Percent of the scored clips, {setting_words(shots, probe)}: answered right, by "
+            "another held-out category of the right group, or by one of another group. Siblings' "
+            "groups have categories that were learned; of whole groups nothing was."
         ),
         corner="source",
         columns=tuple(Column(PARTS[each.metric], each.target) for each in questions),
@@ -59,8 +58,7 @@ def _control_lines(lookup: Lookup, questions: list[Question]) -> Iterator[Line]:
         for source in lookup.control_sources(control) or (None,):
             rows = [_of_control(lookup, control, each, source) for each in questions]
             if all(row is not None for row in rows):
-                header = ", ".join(filter(None, (control_words(control), source)))
-                yield Line(header, tuple(map(cell_of, rows)))
+                yield Line(joined(control_words(control), source), tuple(map(cell_of, rows)))
 
 
 def _of_control(

@@ -19,7 +19,7 @@ from taskgrain.report.controls import (
     control_question,
     findings,
     missing_controls,
-    setting_words,
+    question_words,
     warnings_of,
 )
 from taskgrain.report.drawing import Drawing
@@ -59,57 +59,19 @@ from taskgrain.report.words import printable
 
 REPORT_NAME = "report.html"
 MAX_LEDGER_ROWS = 200
-NO_COMPONENTS = Table("components", "", "", "", (), ())
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that the page shows and that is also written as files of its own."""
 
-    endpoints: Table
-    transfer: tuple[Table, ...]
-    tasks: Table
-    readouts: Table
-    trend: Table
-    task_sample: Table
-    group_errors: Table
-    episodes: tuple[Table, ...]
-    learned: Table
-    passes: Table
-    sources: Table
-    grains: Table
-    captions: Table
-    gradients: Table
-    ladder: Drawing | None
-    shots: Drawing | None
-    curves: Drawing | None
-    components: Table = NO_COMPONENTS  # of evidence alone: they need the answers to every clip
+    tables: Mapping[str, tuple[Table, ...]]  # by the place in the page; those that hold anything
+    drawings: Mapping[str, Drawing]  # by name; a figure that cannot be drawn is left out
 
     @property
-    def tables(self) -> tuple[Table, ...]:
+    def all_tables(self) -> tuple[Table, ...]:
         """Return the tables that hold anything."""
-        tables = (
-            *(
-                self.learned,
-                self.passes,
-                self.endpoints,
-                *self.transfer,
-                self.tasks,
-                self.readouts,
-                self.trend,
-                self.task_sample,
-                self.components,
-                self.group_errors,
-                *self.episodes,
-            ),
-            *(self.sources, self.grains, self.captions, self.gradients),
-        )
-        return tuple(table for table in tables if not table.is_empty)
-
-    @property
-    def drawings(self) -> tuple[Drawing, ...]:
-        """Return the figures that there are."""
-        return tuple(item for item in (self.ladder, self.shots, self.curves) if item is not None)
+        return tuple(table for found in self.tables.values() for table in found)
 
 
 def write_report(run_dir: Path | str) -> Path:
@@ -128,36 +90,45 @@ def write_report(run_dir: Path | str) -> Path:
     lookup = Lookup(run)
     parts = build_parts(lookup)
     page = render(lookup, parts)
-    for table in parts.tables:
+    for table in parts.all_tables:
         write_text(run_dir / "tables" / f"{table.name}.csv", to_csv(table))
         write_text(run_dir / "tables" / f"{table.name}.tex", to_tex(table))
     write_text(run_dir / "tables" / "results.csv", all_rows_csv(run.rows))
-    for drawing in parts.drawings:
+    for drawing in parts.drawings.values():
         write_text(run_dir / "figures" / f"{drawing.name}.svg", drawing.svg)
     write_text(run_dir / REPORT_NAME, page)
     return run_dir / REPORT_NAME
 
 
-def build_parts(lookup: Lookup) -> Parts:
-    """Build the tables and figures of a run."""
+def build_parts(lookup: Lookup, *further: Table) -> Parts:
+    """Build the tables and figures of a run.
+
+    Args:
+        lookup: its rows.
+        further: tables that need more than rows, as variance components do.
+    """
+    tables = {
+        "learned": (learned_table(lookup),),
+        "passes": (passes_table(lookup),),
+        "endpoints": (endpoint_table(lookup),),
+        "transfer": transfer_tables(lookup),
+        "secondary": (
+            task_table(lookup),
+            task_sample_table(lookup),
+            *further,
+            readout_table(lookup),
+            trend_table(lookup),
+            group_error_table(lookup),
+        ),
+        "episodes": episode_tables(lookup),
+        "sources": (source_table(lookup),),
+        "grains": (grain_table(lookup), caption_table(lookup)),
+        "gradients": (gradient_table(lookup),),
+    }
+    figures = (ladder_figure(lookup), shots_figure(lookup), curves_figure(lookup))
     return Parts(
-        endpoints=endpoint_table(lookup),
-        transfer=transfer_tables(lookup),
-        tasks=task_table(lookup),
-        readouts=readout_table(lookup),
-        trend=trend_table(lookup),
-        task_sample=task_sample_table(lookup),
-        group_errors=group_error_table(lookup),
-        episodes=episode_tables(lookup),
-        learned=learned_table(lookup),
-        passes=passes_table(lookup),
-        sources=source_table(lookup),
-        grains=grain_table(lookup),
-        captions=caption_table(lookup),
-        gradients=gradient_table(lookup, lookup.run.curves),
-        ladder=ladder_figure(lookup),
-        shots=shots_figure(lookup),
-        curves=curves_figure(lookup, lookup.run.curves),
+        {place: tuple(t for t in found if not t.is_empty) for place, found in tables.items()},
+        {figure.name: figure for figure in figures if figure is not None},
     )
 
 
@@ -178,7 +149,7 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
     run = lookup.run
     name = run.study.name if run.study else UNKNOWN_STUDY
     script = _template_text("report.js")
-    others = other_rows(lookup, parts.tables)
+    others = other_rows(lookup, parts.all_tables)
     question = control_question(lookup)
     ledger = run.ledger or ()
     return {
@@ -193,7 +164,8 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
         "is_ladder": lookup.is_ladder,
         "has_one_origin": lookup.has_one_origin(),
         "frozen_sources": [each.name for each in lookup.source_settings if each.is_frozen],
-        "parts": parts,
+        "tables": parts.tables,
+        "drawings": parts.drawings,
         "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
         "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
         "css": Markup(_template_text("report.css")),
@@ -203,7 +175,7 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
         "other_left_out": max(len(others) - MAX_OTHER_ROWS, 0),
         "shelves": shelves(run.examples, lookup.sources),
         "findings": findings(lookup),
-        "findings_setting": setting_words(question) if question else "",
+        "findings_setting": question_words(question) if question else "",
         "missing_controls": missing_controls(lookup),
         "has_kitchenware": bool(kitchenware_of(lookup)),
         "has_both_looks": kitchenware_of(lookup) == set(KITCHENWARE),
@@ -213,7 +185,7 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
         "ledger_left_out": max(len(ledger) - MAX_LEDGER_ROWS, 0),
         "glossary": GLOSSARY,
         "command": command_of(run),
-        "inline": {drawing.name: Markup(drawing.inline) for drawing in parts.drawings},
+        "inline": {name: Markup(drawing.inline) for name, drawing in parts.drawings.items()},
     }
 
 

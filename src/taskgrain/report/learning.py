@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from statistics import fmean
 
 from taskgrain.learned import FLOORS, SOURCE_VALIDATION, OwnScore, floor_of
-from taskgrain.report.lookup import Lookup, unique
+from taskgrain.report.lookup import Lookup
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of
 from taskgrain.report.words import (
     Number,
@@ -20,12 +20,14 @@ from taskgrain.report.words import (
     metric_words,
     percent,
     percent_number,
+    value_of,
 )
 from taskgrain.results import ResultRow
 
 FLOOR_WORDS = {"majority": "commonest class"}  # of groups and categories alike
 FEW = 2  # of more sources that did not learn the front page gives the names alone
 SHOWN = ("top-1", "template-accuracy", "noun-accuracy", "modifier-accuracy", "exact-match")
+"""Scores by which the end of a source's learning is judged."""
 
 
 def learned_phrase(lookup: Lookup) -> Phrase:
@@ -42,27 +44,25 @@ def learned_phrase(lookup: Lookup) -> Phrase:
     count = len(lookup.unlearned)
     begin = f"{count} of {count_words(len(judged), 'source')} did not learn: "
     which = "it" if count == 1 else "them"
-    said: list[str | Number] = []
+    parts: list[str | Number] = []
     for name, score in lookup.unlearned.items():
-        said += ["; " if said else begin, f"“{name}”"]
+        parts += ["; " if parts else begin, f"“{name}”"]
         if count <= FEW:
-            said += [" (", *_beside_floor(score), ")"]
-    return (*said, f". No claim rests on {which}.")
+            parts += [" (", *_beside_floor(score), ")"]
+    return (*parts, f". No claim rests on {which}.")
 
 
 def _beside_floor(score: OwnScore) -> Phrase:
     own, floor = score.own, score.floor
-    assert own.value is not None, "the lookup keeps only rows with a value"
-    assert floor.value is not None, "the lookup keeps only rows with a value"
     bound: Phrase = (", without an interval",)
     if own.low is not None:
         bound = (", at least ", Number(own.low, percent(own.low)))
     return (
         f"{metric_words(own.metric)} ",
-        percent_number(own.value),
+        percent_number(value_of(own)),
         *bound,
         f"; {control_words(floor.control or '')} has ",
-        percent_number(floor.value),
+        percent_number(value_of(floor)),
     )
 
 
@@ -95,7 +95,7 @@ def learned_table(lookup: Lookup) -> Table:
             *(Column(FLOOR_WORDS.get(name, control_words(name))) for name in FLOORS),
             Column("learned"),
         ),
-        blocks=(Block("", lines),) if lines else (),
+        blocks=(Block("", lines),),
     )
 
 
@@ -120,9 +120,6 @@ def _header(lookup: Lookup, score: OwnScore, num_seeds: int) -> str:
     return ", ".join(parts)
 
 
-"""Scores by which the end of a source's learning is judged."""
-
-
 def passes_table(lookup: Lookup) -> Table:
     """Return the own scores of every training, fewest passes first; empty without fewer passes."""
     every = [
@@ -136,14 +133,8 @@ def passes_table(lookup: Lookup) -> Table:
     )
     for row in every:
         of_line[row.source or "", row.metric][row.passes].append(row)
-    blocks = (
-        Block(
-            "",
-            tuple(
-                _line(source, metric, by_passes, budgets)
-                for (source, metric), by_passes in of_line.items()
-            ),
-        ),
+    lines = tuple(
+        _line(source, metric, by_passes, budgets) for (source, metric), by_passes in of_line.items()
     )
     return Table(
         name="passes",
@@ -154,10 +145,8 @@ def passes_table(lookup: Lookup) -> Table:
             "source whose last two columns are alike has learned what these clips teach it."
         ),
         corner="source",
-        columns=tuple(
-            Column(label) for label in (*(f"{each:,}" for each in budgets), _tested(lookup))
-        ),
-        blocks=blocks if budgets else (),
+        columns=tuple(map(Column, (*(f"{each:,}" for each in budgets), _tested(lookup)))),
+        blocks=(Block("", lines),) if budgets else (),
     )
 
 
@@ -178,6 +167,5 @@ def _cell(rows: list[ResultRow]) -> Cell:
     values = [row.value for row in rows if row.value is not None]
     if not values:
         return Cell("")
-    mean = fmean(values)
-    seeds = len(unique(row.seed for row in rows))
+    mean, seeds = fmean(values), len({row.seed for row in rows})
     return Cell(percent(mean), mean, note=f"{seeds} seeds" if seeds > 1 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from taskgrain.learned import SOURCE_VALIDATION
@@ -48,7 +49,7 @@ def source_table(lookup: Lookup) -> Table:
         Line(source, tuple(_source_cell(lookup, source, metric) for metric in shown), key=source)
         for source in lookup.sources
     )
-    kept = tuple(line for line in lines if any(cell.shown for cell in line.cells))
+    kept = tuple(line for line in lines if not line.is_empty)
     return Table(
         name="sources",
         title="What each source learned of its own task",
@@ -62,7 +63,7 @@ def source_table(lookup: Lookup) -> Table:
         ),
         corner="source",
         columns=tuple(map(_column, shown)),
-        blocks=(Block("", kept),) if kept else (),
+        blocks=(Block("", kept),),
     )
 
 
@@ -70,13 +71,10 @@ def grain_table(lookup: Lookup) -> Table:
     """Return what the heads get right at other grains than their own."""
     rows = _own_rows(lookup, CLASS_PROBES)
     metrics = _in_order([key[2] for key in rows], GRAIN_METRICS)
-    lines = []
-    for source in lookup.sources:
-        cells = tuple(cell_of(rows.get((source, None, metric))) for metric in metrics)
-        if any(cell.shown for cell in cells):
-            lines.append(Line(source, cells, key=source))
-    if set(metrics) <= {"top-5"}:  # a run of an older version: nothing is said of other grains
-        lines = []
+    every = (_own_line(rows, metrics, source, None) for source in lookup.sources)
+    lines = tuple(line for line in every if not line.is_empty)
+    if set(metrics) <= {"top-5"}:  # nothing of other grains was scored
+        lines = ()
     return Table(
         name="grains",
         title="Classification across grains",
@@ -91,7 +89,7 @@ def grain_table(lookup: Lookup) -> Table:
         ),
         corner="source",
         columns=tuple(map(_column, metrics)),
-        blocks=(Block("", tuple(lines)),) if lines else (),
+        blocks=(Block("", lines),),
     )
 
 
@@ -102,15 +100,9 @@ def caption_table(lookup: Lookup) -> Table:
     controls = unique(key[1] for key in rows if key[1] is not None)
     blocks = []
     for source in lookup.sources:
-        lines = []
-        for control in (None, *controls):
-            cells = tuple(cell_of(rows.get((source, control, metric))) for metric in metrics)
-            if any(cell.shown for cell in cells):
-                is_source = control is None
-                header = source if control is None else control_words(control)
-                lines.append(Line(header, cells, key=source if is_source else ""))
-        if lines:
-            blocks.append(Block("", tuple(lines)))
+        every = (_own_line(rows, metrics, source, each) for each in (None, *controls))
+        if lines := tuple(line for line in every if not line.is_empty):
+            blocks.append(Block("", lines))
     if not controls and set(metrics) <= set(SOURCE_METRICS):  # the table above has them all
         blocks = []
     floors = (
@@ -130,6 +122,14 @@ def caption_table(lookup: Lookup) -> Table:
         columns=tuple(map(_column, metrics)),
         blocks=tuple(blocks),
     )
+
+
+def _own_line(
+    rows: Mapping[Key, ResultRow], metrics: Sequence[str], source: str, control: Control | None
+) -> Line:
+    """Return the scores of a source, or of a floor beside it."""
+    cells = tuple(cell_of(rows.get((source, control, metric))) for metric in metrics)
+    return Line(control_words(control), cells) if control else Line(source, cells, key=source)
 
 
 def _column(metric: str) -> Column:
@@ -182,18 +182,18 @@ def _source_cell(lookup: Lookup, source: str, metric: str) -> Cell:
     return replace(cell, shown=f"{cell.shown} {STILL_IMPROVING_MARK}", note=note)
 
 
-def gradient_table(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Table:
+def gradient_table(lookup: Lookup) -> Table:
     """Return the classification term's share of the gradient at the encoder, for joint sources."""
     lines = []
     for source in lookup.source_settings:
-        points = [point for point in curves if point.source == source.name and point.shares]
-        if source.classification_weight is None or not points:
+        own = [each for each in lookup.run.curves if each.source == source.name and each.shares]
+        if source.classification_weight is None or not own:
             continue
-        first_seed = min(point.seed for point in points)
-        own = sorted((p for p in points if p.seed == first_seed), key=lambda point: point.epoch)
-        weight = source.classification_weight
-        cells = [Cell("" if weight is None else f"{weight:g}"), *map(_share, (own[0], own[-1]))]
-        lines.append(Line(source.name, tuple(cells), key=source.name))
+        first_seed = min(point.seed for point in own)
+        points = sorted((p for p in own if p.seed == first_seed), key=lambda point: point.epoch)
+        weight = Cell(f"{source.classification_weight:g}")
+        cells = (weight, *map(_share, (points[0], points[-1])))
+        lines.append(Line(source.name, cells, key=source.name))
     return Table(
         name="gradient-shares",
         title="Who moves the encoder in joint training",
@@ -203,7 +203,7 @@ def gradient_table(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Table:
         ),
         corner="joint source",
         columns=(Column("lambda"), Column("first epoch"), Column("last epoch")),
-        blocks=(Block("", tuple(lines)),) if lines else (),
+        blocks=(Block("", tuple(lines)),),
     )
 
 

@@ -23,6 +23,6 @@ def summarise(run_dir: Path) -> str:
     lookup = Lookup(read_run_folder(run_dir))
     found = answer(lookup)
     phrases = (learned_phrase(lookup), found.sentence, found.everywhere, *found.limits)
-    said = " ".join(plain(phrase) for phrase in phrases if phrase)
+    text = " ".join(plain(phrase) for phrase in phrases if phrase)
     alarm = plain(alarm_phrase(lookup))
-    return f"ALARM. {alarm}\n\n{said}" if alarm else said
+    return f"ALARM. {alarm}\n\n{text}" if alarm else text

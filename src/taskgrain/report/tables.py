@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from taskgrain.names import EPISODE_METRIC
-from taskgrain.report.words import MINUS, NO_RESULT, format_value
+from taskgrain.report.words import MINUS, NO_RESULT, format_value, joined, p_words
 from taskgrain.results import ResultRow
 
 TEX_SPECIAL = {
@@ -55,6 +55,11 @@ class Line:
     cells: tuple[Cell, ...]
     key: str = ""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no cell holds anything."""
+        return not any(cell.shown for cell in self.cells)
+
 
 @dataclass(frozen=True, slots=True)
 class Block:
@@ -97,9 +102,7 @@ class Table:
     @property
     def is_empty(self) -> bool:
         """Whether no cell holds anything."""
-        return not any(
-            cell.shown for block in self.blocks for line in block.lines for cell in line.cells
-        )
+        return all(line.is_empty for block in self.blocks for line in block.lines)
 
 
 def cell_of(row: ResultRow | None, *, is_highest: bool = False, columns: int = 1) -> Cell:
@@ -130,10 +133,16 @@ def cell_of(row: ResultRow | None, *, is_highest: bool = False, columns: int = 1
     )
 
 
+def p_cell(row: ResultRow | None, *, corrected: bool = False) -> Cell:
+    """Return the cell that prints a row's p, or its p after Holm's correction."""
+    p = None if row is None else row.p_holm if corrected else row.p
+    return Cell() if row is None or p is None else Cell(p_words(p), p, note=note_of(row))
+
+
 def note_of(row: ResultRow) -> str:
     """Return the small print of a row: n, draws, seed, interval, p, failed and truncated clips."""
     draws = "episodes" if EPISODE_METRIC.fullmatch(row.metric) else "support draws"
-    parts = [
+    return joined(
         f"n = {row.n}" if row.n is not None else "",
         f"{row.draws} {draws}" if row.draws else "",
         f"seed {row.seed}" if row.seed is not None else "",
@@ -143,8 +152,7 @@ def note_of(row: ResultRow) -> str:
         f"read-out {row.readout}" if row.readout else "",
         f"{row.failed} failed" if row.failed else "",
         f"{row.truncated} truncated" if row.truncated else "",
-    ]
-    return ", ".join(part for part in parts if part)
+    )
 
 
 def highest_of(rows: Iterable[ResultRow | None]) -> ResultRow | None:

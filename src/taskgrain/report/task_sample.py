@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from taskgrain.names import (
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
@@ -10,14 +12,12 @@ from taskgrain.names import (
     mean_over_kind,
 )
 from taskgrain.report.lookup import Lookup, unique
-from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, note_of, p_cell
 from taskgrain.report.words import (
     MINUS,
     format_value,
     metric_words,
-    p_words,
-    probe_words,
-    shots_words,
+    setting_words,
 )
 from taskgrain.results import ResultRow
 
@@ -53,14 +53,13 @@ def task_sample_table(lookup: Lookup) -> Table:
 
 
 def _caption(row: ResultRow) -> str:
-    read = ", ".join(filter(None, (shots_words(row.shots), probe_words(row.probe))))
     return (
-        f"Differences in percentage points ({read}) over the tasks that a target was drawn as a "
-        "sample of, with 95 % intervals over tasks and encoder seeds together. Named tasks ask "
-        "for what only the finer labels name, kind-named ones for new values of what they name, "
-        "unnamed ones for nothing that they add. The slope is the gain for one unit of alignment "
-        "gain. Variances, of tasks, seeds and tasks x seeds, are in squared points and unbiased: "
-        "one below 0 counts as 0."
+        f"Differences in percentage points ({setting_words(row.shots, row.probe)}) over the tasks "
+        "that a target was drawn as a sample of, with 95 % intervals over tasks and encoder seeds "
+        "together. Named tasks ask for what only the finer labels name, kind-named ones for new "
+        "values of what they name, unnamed ones for nothing that they add. The slope is the gain "
+        "for one unit of alignment gain. Variances, of tasks, seeds and tasks x seeds, are in "
+        "squared points and unbiased: one below 0 counts as 0."
     )
 
 
@@ -86,6 +85,4 @@ def _lines(rows: list[ResultRow]) -> tuple[Line, ...]:
 def _p_cell(row: ResultRow | None) -> Cell:
     if row is None or row.p is None:
         return Cell()
-    return Cell(
-        shown=p_words(row.p), value=row.p, note=f"{metric_words(row.metric)}; {note_of(row)}"
-    )
+    return replace(p_cell(row), note=f"{metric_words(row.metric)}; {note_of(row)}")

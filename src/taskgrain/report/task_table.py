@@ -8,7 +8,7 @@ from taskgrain.names import ALIGNMENT_GAIN
 from taskgrain.report.lookup import Lookup, base_target, pair_of
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of
 from taskgrain.report.transfer_tables import ladder_question, main_metric, named_source
-from taskgrain.report.words import MINUS, metric_words, probe_words, shots_words
+from taskgrain.report.words import MINUS, metric_words, setting_words
 from taskgrain.statistics.alignment import NAMED, UNNAMED
 from taskgrain.tabletop.attributes import ATTRIBUTES
 from taskgrain.tabletop.tasks import TASKS, Given
@@ -28,7 +28,7 @@ def task_table(lookup: Lookup) -> Table:
     for task in lookup.all_tasks if is_shown and primary is not None else ():
         lines.setdefault(base_target(task), []).append(_line(lookup, task))
     where = ladder_question(lookup, lookup.all_tasks[0]) if lookup.all_tasks else None
-    setting = "" if where is None else f"{shots_words(where.shots)}, {probe_words(where.probe)}"
+    setting = "" if where is None else setting_words(where.shots, where.probe)
     pair = "" if primary is None else f" {MINUS} ".join(pair_of(primary))
     return Table(
         name="tasks",
@@ -89,8 +89,8 @@ def _words(lookup: Lookup, task: str) -> tuple[str, str]:
 
 
 def _condition(given: Given) -> str:
-    said = (f"{name} {' or '.join(values)}" for name, values in given.items())
-    return f" (where {' and '.join(said)})" if given else ""
+    conditions = (f"{name} {' or '.join(values)}" for name, values in given.items())
+    return f" (where {' and '.join(conditions)})" if given else ""
 
 
 def _number_of_classes(lookup: Lookup, task: str) -> str:

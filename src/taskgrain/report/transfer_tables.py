@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, fields, replace
 
 from taskgrain.report.lookup import (
     Lookup,
@@ -14,16 +14,17 @@ from taskgrain.report.lookup import (
     sorted_shots,
     unique,
 )
-from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of, note_of
 from taskgrain.report.words import (
     control_words,
+    joined,
     metric_words,
     printable,
     probe_words,
     readout_words,
-    shots_words,
+    setting_words,
 )
-from taskgrain.results import ResultRow
+from taskgrain.results import ResultRow, Value
 
 MAX_OTHER_ROWS = 300
 LADDER_SHOTS = 5  # where the run folder has no study file
@@ -35,24 +36,14 @@ _CELLS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one transfer table fixes: the probe and the metric; columns are (target, shots)."""
-
-    lookup: Lookup
-    probe: str
-    metric: str
-
-    def questions(self) -> tuple[Question, ...]:
-        """Return one question a column: targets in order, shots within."""
-        own = (row for row in self.lookup.answered_rows if row.metric == self.metric)
-        asked = sorted_shots(row.shots for row in own if row.control is None)
-        questions = (
-            Question(target, self.probe, shots, self.metric)
-            for target in self.lookup.targets
-            for shots in asked
-        )
-        return tuple(question for question in questions if self.lookup.is_answered(question))
+def questions_of(lookup: Lookup, probe: str, metric: str) -> tuple[Question, ...]:
+    """Return what a transfer table asks, a question a column: targets in order, shots within."""
+    own = (row for row in lookup.answered_rows if row.metric == metric)
+    numbers = sorted_shots(row.shots for row in own if row.control is None)
+    questions = (
+        Question(target, probe, shots, metric) for target in lookup.targets for shots in numbers
+    )
+    return tuple(question for question in questions if lookup.is_answered(question))
 
 
 def main_metric(lookup: Lookup) -> str:
@@ -88,55 +79,56 @@ def target_title(lookup: Lookup, target: str) -> str:
 
 def transfer_tables(lookup: Lookup) -> tuple[Table, ...]:
     """Return one table a probe, the primary endpoint's probe first."""
-    views = (View(lookup, probe, main_metric(lookup)) for probe in lookup.probes)
-    return tuple(table for table in map(_transfer_table, views) if not table.is_empty)
-
-
-def _transfer_table(view: View) -> Table:
-    lookup = view.lookup
-    questions = view.questions()
-    return Table(
-        name=f"transfer-{file_name(view.probe)}",
-        title=f"Transfer accuracy, {probe_words(view.probe)}",
-        caption=f"{metric_words(view.metric).capitalize()} {_CELLS}",
-        corner="source",
-        columns=tuple(
-            Column(
-                str(question.shots),
-                f"{target_title(lookup, question.target)}: shots",
-            )
-            for question in questions
-        ),
-        blocks=_blocks(lookup, questions),
+    metric = main_metric(lookup)
+    tables = (
+        _table(
+            lookup,
+            questions_of(lookup, probe, metric),
+            name=f"transfer-{file_name(probe)}",
+            title=f"Transfer accuracy, {probe_words(probe)}",
+            caption=f"{metric_words(metric).capitalize()} {_CELLS}",
+            heading=target_title,
+        )
+        for probe in lookup.probes
     )
+    return tuple(table for table in tables if not table.is_empty)
 
 
 def episode_tables(lookup: Lookup) -> tuple[Table, ...]:
     """Return one table a probe and number of ways, where the study asked for episodes."""
-    views = (
-        View(lookup, probe, metric)
+    tables = (
+        _table(
+            lookup,
+            questions_of(lookup, probe, metric),
+            name=f"episodes-{ways}-way-{file_name(probe)}",
+            title=f"{ways}-way episodes, {probe_words(probe)}",
+            caption=(
+                f"Mean accuracy over episodes of {ways} categories each, shots being support clips "
+                f"of a category; the same episodes for every source; {_CELLS}"
+            ),
+            heading=lambda _, target: target,
+        )
         for metric in lookup.episode_metrics()
+        for ways in (metric.split("-", maxsplit=1)[0],)
         for probe in lookup.probes
     )
-    return tuple(table for table in map(_episode_table, views) if not table.is_empty)
+    return tuple(table for table in tables if not table.is_empty)
 
 
-def _episode_table(view: View) -> Table:
-    questions = view.questions()
-    ways = view.metric.split("-", maxsplit=1)[0]
-    return Table(
-        name=f"episodes-{ways}-way-{file_name(view.probe)}",
-        title=f"{ways}-way episodes, {probe_words(view.probe)}",
-        caption=(
-            f"Mean accuracy over episodes of {ways} categories each, shots being support clips of "
-            f"a category; the same episodes for every source; {_CELLS}"
-        ),
-        corner="source",
-        columns=tuple(
-            Column(str(question.shots), f"{question.target}: shots") for question in questions
-        ),
-        blocks=_blocks(view.lookup, questions),
+def _table(
+    lookup: Lookup,
+    questions: tuple[Question, ...],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    heading: Callable[[Lookup, str], str],
+) -> Table:
+    """Return sources, differences and controls by target and number of shots."""
+    columns = tuple(
+        Column(str(each.shots), f"{heading(lookup, each.target)}: shots") for each in questions
     )
+    return Table(name, title, caption, "source", columns, _blocks(lookup, questions))
 
 
 def readout_table(lookup: Lookup) -> Table:
@@ -159,7 +151,7 @@ def readout_table(lookup: Lookup) -> Table:
         )
         blocks.append(Block(f"{title}: controls", tuple(_encoder_controls(lookup, questions))))
     asked = ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
-    setting = "" if asked is None else f", {shots_words(asked.shots)}, {probe_words(asked.probe)}"
+    setting = "" if asked is None else f", {setting_words(asked.shots, asked.probe)}"
     return Table(
         name="readouts",
         title="How the features were read",
@@ -179,8 +171,7 @@ def _encoder_controls(lookup: Lookup, questions: tuple[Question, ...]) -> Iterat
                 for ask in questions
             ]
             if any(rows):
-                header = ", ".join(filter(None, (control_words(control), source)))
-                yield Line(header, tuple(map(cell_of, rows)))
+                yield Line(joined(control_words(control), source), tuple(map(cell_of, rows)))
 
 
 def _blocks(lookup: Lookup, questions: tuple[Question, ...]) -> tuple[Block, ...]:
@@ -226,7 +217,7 @@ def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Itera
             for source, other in pairs
             if other == versus
         )
-        kept = tuple(line for line in lines if any(cell.shown for cell in line.cells))
+        kept = tuple(line for line in lines if not line.is_empty)
         yield Block(f"Difference from {control_words(versus)}, percentage points", kept)
 
 
@@ -246,8 +237,8 @@ def _control_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[
                 of_readout = readout_words(readout) if readout and len(readouts) > 1 else None
                 metrics = {row.metric for row in rows if row is not None and control != "chance"}
                 other = "/".join(sorted(metrics - {questions[0].metric}))
-                parts = (control_words(control), of_source, of_readout, other)
-                yield Line(", ".join(part for part in parts if part), tuple(_merged(rows)))
+                header = joined(control_words(control), of_source, of_readout, other)
+                yield Line(header, tuple(_merged(rows)))
 
 
 def _merged(rows: list[ResultRow | None]) -> Iterator[Cell]:
@@ -263,14 +254,8 @@ def _merged(rows: list[ResultRow | None]) -> Iterator[Cell]:
 
 def other_rows(lookup: Lookup, shown: tuple[Table, ...]) -> tuple[ResultRow, ...]:
     """Return the transfer rows that no table above shows, in the run's order."""
-    cells = (
-        cell
-        for table in shown
-        for block in table.blocks
-        for line in block.lines
-        for cell in line.cells
-    )
-    seen = {cell.row for cell in cells}
+    blocks = (block for table in shown for block in table.blocks)
+    seen = {cell.row for block in blocks for line in block.lines for cell in line.cells}
     return tuple(row for row in lookup.rows if row not in seen)
 
 
@@ -280,7 +265,7 @@ def other_table(rows: tuple[ResultRow, ...]) -> Table:
     lines = (
         Line(
             row.source or ABSENT_SOURCE,
-            (*(Cell(_text(row, name)) for name in names), cell_of(row), Cell(cell_of(row).note)),
+            (*(_words(getattr(row, name)) for name in names), cell_of(row), Cell(note_of(row))),
         )
         for row in rows[:MAX_OTHER_ROWS]
     )
@@ -294,17 +279,8 @@ def other_table(rows: tuple[ResultRow, ...]) -> Table:
     )
 
 
-def _text(row: ResultRow, name: str) -> str:
-    values = {
-        "target": row.target,
-        "probe": row.probe,
-        "shots": row.shots,
-        "metric": row.metric,
-        "versus": row.versus,
-        "control": row.control,
-    }
-    value = values[name]
-    return "" if value is None else printable(str(value))
+def _words(value: Value) -> Cell:
+    return Cell() if value is None else Cell(printable(str(value)))
 
 
 def all_rows_csv(rows: tuple[ResultRow, ...]) -> str:

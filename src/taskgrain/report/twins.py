@@ -12,7 +12,7 @@ from taskgrain.config.learning import Source
 from taskgrain.report.lookup import SEED_INTERVALS, Lookup, Question, pair_of
 from taskgrain.report.transfer_tables import main_metric
 from taskgrain.report.verdict import Verdict, verdict_of
-from taskgrain.report.words import Phrase, interval_words, percent_number, points_number, span
+from taskgrain.report.words import Phrase, interval_words, points_number, span, with_interval
 from taskgrain.results import ResultRow
 from taskgrain.statistics.tests import LEVEL
 
@@ -80,15 +80,12 @@ def regrouped_phrases(lookup: Lookup, question: Question) -> Iterator[Phrase]:
         row = lookup.measured(source.name, question)
         if not source.regrouped or row is None or row.value is None:
             continue
-        phrase: Phrase = (
+        phrase = (
             f"“{source.name}” learned the categories in random groups, as many and as large as at "
             f"the level {source.classify}, drawn anew for every seed: a label of as many bits "
-            "without its meaning. It scores ",
-            percent_number(row.value),
+            "without its meaning. It scores "
         )
-        if row.low is not None and row.high is not None:
-            phrase = (*phrase, " (", *span(row.low, row.high), ")")
-        yield (*phrase, *_difference(lookup, question, source))
+        yield (phrase, *with_interval(row), *_difference(lookup, question, source))
 
 
 def _difference(lookup: Lookup, question: Question, source: Source) -> Phrase:

@@ -19,6 +19,7 @@ from taskgrain.names import (
     Unit,
     metric_key,
 )
+from taskgrain.results import ResultRow, Shots
 
 NO_RESULT = "no result"  # of a probe that failed
 MINUS = "\N{MINUS SIGN}"
@@ -89,6 +90,31 @@ def span(low: float, high: float, *, signed: bool = False) -> Phrase:
     return (Number(low, show(low)), " to ", Number(high, show(high)))
 
 
+def value_of(row: ResultRow) -> float:
+    """Return the value of a row that has one, as every row but those of failed probes does."""
+    assert row.value is not None, "a row without a value says why in its problem"
+    return row.value
+
+
+def with_interval(row: ResultRow, *, signed: bool = False, unit: str = "") -> Phrase:
+    """Return a row's value for running text, and its interval in brackets where it has one."""
+    show = points_number if signed else percent_number
+    phrase = (show(value_of(row)), unit)
+    if row.low is None or row.high is None:
+        return phrase
+    return (*phrase, " (", *span(row.low, row.high, signed=signed), ")")
+
+
+def joined(*parts: str | None) -> str:
+    """Join the parts that are not empty by commas."""
+    return ", ".join(part for part in parts if part)
+
+
+def setting_words(shots: Shots | None, probe: str | None) -> str:
+    """Return how target clips are learned from: "5-shot, logistic regression"."""
+    return joined(shots_words(shots), probe_words(probe))
+
+
 def printable(text: str) -> str:
     """Replace what XML and terminals refuse (controls, lone surrogates) by a mark."""
     return "".join(
@@ -115,7 +141,7 @@ def _is_refused(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Cs") or letter in "\ufffe\uffff"
 
 
-def shots_words(shots: int | str | None) -> str:
+def shots_words(shots: Shots | None) -> str:
     """Return "5-shot", "all clips", or "" where shots mean nothing."""
     if shots is None:
         return ""
@@ -147,8 +173,8 @@ def control_words(control: str) -> str:
 def readout_words(readout: str) -> str:
     """Return a read-out's name in words."""
     plain_name = readout.removesuffix(TARGET_NORM)
-    said = READOUTS.get(plain_name, printable(plain_name))
-    return said if plain_name == readout else f"{said}; norms of the target"
+    words = READOUTS.get(plain_name, printable(plain_name))
+    return words if plain_name == readout else f"{words}; norms of the target"
 
 
 def p_words(p: float) -> str:
@@ -156,7 +182,7 @@ def p_words(p: float) -> str:
     return "< 0.0001" if p < SMALLEST_P else f"{p:.2g}"
 
 
-def p_said(p: float) -> Number:
+def p_number(p: float) -> Number:
     """Return a p value for running text: "p = 0.012", "p < 0.0001"."""
     return Number(p, f"p {p_words(p)}" if p < SMALLEST_P else f"p = {p_words(p)}")
 
