@@ -77,8 +77,8 @@ def study(
 
 
 def _show(folder: Path, *, as_json: bool) -> None:
+    from taskgrain.report.answer import summarise
     from taskgrain.report.html import write_report
-    from taskgrain.report.summary import summarise
 
     page = write_report(folder)
     answer = summarise(folder)

@@ -1,14 +1,48 @@
-"""The tables of what the study was asked: its endpoints, and the trend over nested levels."""
+"""The tables of what the study asks: its endpoints, the trend over levels, and its tasks."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from taskgrain.config.testing import FamilyEndpoint
-from taskgrain.report.lookup import Lookup, Question, is_step, pair_of, question_of
-from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, p_cell
-from taskgrain.report.transfer_tables import main_metric, target_title
+from taskgrain.names import (
+    ALIGNMENT_GAIN,
+    MEAN_OVER_TASKS,
+    SLOPE_OVER_TASKS,
+    TASK_KINDS,
+    VARIANCE_OVER_TASKS,
+    mean_over_kind,
+)
+from taskgrain.report.lookup import (
+    Lookup,
+    Question,
+    base_target,
+    is_step,
+    pair_of,
+    question_of,
+    unique,
+)
+from taskgrain.report.tables import (
+    Block,
+    Cell,
+    Column,
+    Line,
+    Table,
+    cell_of,
+    highest_of,
+    note_of,
+    p_cell,
+)
+from taskgrain.report.transfer_tables import (
+    ladder_question,
+    main_metric,
+    named_source,
+    target_title,
+)
 from taskgrain.report.verdict import judge
 from taskgrain.report.words import (
     MINUS,
+    format_value,
     joined,
     metric_words,
     probe_words,
@@ -16,7 +50,17 @@ from taskgrain.report.words import (
     setting_words,
 )
 from taskgrain.results import ResultRow
+from taskgrain.statistics.alignment import NAMED, UNNAMED
 from taskgrain.statistics.tests import LEVEL, POWER
+from taskgrain.tabletop.attributes import ATTRIBUTES
+from taskgrain.tabletop.tasks import TASKS, Given
+
+SAMPLE_COLUMNS = (
+    (MEAN_OVER_TASKS, "all tasks"),
+    *((mean_over_kind(kind), kind) for kind in TASK_KINDS),
+    (SLOPE_OVER_TASKS, "slope"),
+)
+NOT_KNOWN = "not known"
 
 
 def endpoint_table(lookup: Lookup) -> Table:
@@ -176,3 +220,148 @@ def trend_table(lookup: Lookup) -> Table:
 def _classifiers(lookup: Lookup) -> list[str]:
     """Name the sources that classify and nothing else: those that a trend may be laid through."""
     return [each.name for each in lookup.source_settings if is_step(each)]
+
+
+def task_sample_table(lookup: Lookup) -> Table:
+    """Return each pair's difference over a target's tasks; empty where no target has a sample."""
+    metrics = (*(metric for metric, _ in SAMPLE_COLUMNS), *VARIANCE_OVER_TASKS)
+    rows = [row for row in lookup.answered_rows if row.metric in metrics]
+    blocks = []
+    for target in unique(row.target for row in rows):
+        own = [row for row in rows if row.target == target]
+        pairs = unique((row.source, row.versus) for row in own)
+        lines = (
+            line
+            for source, versus in pairs
+            for line in _sample_lines(
+                [row for row in own if (row.source, row.versus) == (source, versus)]
+            )
+        )
+        blocks.append(Block(f"{target}: {_num_tasks(lookup, target)} tasks", tuple(lines)))
+    return Table(
+        name="task-sample",
+        title="Tasks as a sample",
+        caption=_sample_caption(rows[0]) if rows else "",
+        corner="difference",
+        columns=(*(Column(name) for _, name in SAMPLE_COLUMNS), Column("variances")),
+        blocks=tuple(blocks),
+    )
+
+
+def _sample_caption(row: ResultRow) -> str:
+    return (
+        f"Differences in percentage points ({setting_words(row.shots, row.probe)}) over the tasks "
+        "that a target was drawn as a sample of, with 95 % intervals over tasks and encoder seeds "
+        "together. Named tasks ask for what only the finer labels name, kind-named ones for new "
+        "values of what they name, unnamed ones for nothing that they add. The slope is the gain "
+        "for one unit of alignment gain. Variances, of tasks, seeds and tasks x seeds, are in "
+        "squared points and unbiased: one below 0 counts as 0."
+    )
+
+
+def _num_tasks(lookup: Lookup, target: str) -> int:
+    return sum(name.startswith(f"{target}/") for name in lookup.targets)
+
+
+def _sample_lines(rows: list[ResultRow]) -> tuple[Line, ...]:
+    """Return the values of a pair, and their p, not corrected."""
+    of_metric = {row.metric: row for row in rows}
+    found = [of_metric.get(metric) for metric, _ in SAMPLE_COLUMNS]
+    name = f"{rows[0].source} {MINUS} {rows[0].versus}"
+    shown = ", ".join(
+        format_value(metric, row.value)
+        for metric in VARIANCE_OVER_TASKS
+        if (row := of_metric.get(metric)) is not None and row.value is not None
+    )
+    p = tuple(_sample_p(row) for row in found)
+    lines = (Line(name, (*map(cell_of, found), Cell(shown)), key=rows[0].source or ""),)
+    return (*lines, Line("p, not corrected", (*p, Cell()))) if any(c.shown for c in p) else lines
+
+
+def _sample_p(row: ResultRow | None) -> Cell:
+    if row is None or row.p is None:
+        return Cell()
+    return replace(p_cell(row), note=f"{metric_words(row.metric)}; {note_of(row)}")
+
+
+def task_table(lookup: Lookup) -> Table:
+    """Return every task with its kind, its alignment gain, each source's value and the difference.
+
+    Empty where the study computes no alignment and asks for no factor task of the tabletop.
+    """
+    primary, study = lookup.primary, lookup.run.study
+    is_aligned = study is not None and study.alignment > 0
+    is_shown = is_aligned or any(map(lookup.is_one_of_many, lookup.all_tasks))
+    lines: dict[str, list[Line]] = {}
+    for task in lookup.all_tasks if is_shown and primary is not None else ():
+        lines.setdefault(base_target(task), []).append(_task_line(lookup, task))
+    where = ladder_question(lookup, lookup.all_tasks[0]) if lookup.all_tasks else None
+    setting = "" if where is None else setting_words(where.shots, where.probe)
+    pair = "" if primary is None else f" {MINUS} ".join(pair_of(primary))
+    return Table(
+        name="tasks",
+        title="Tasks and their alignment",
+        caption=(
+            f"{metric_words(main_metric(lookup)).capitalize()}, {setting}, in percent; the "
+            f"difference {pair} in percentage points. Alignment gain: how much more of the task "
+            "the finer labels speak of than the coarser ones, 0 to 1, computed from undrawn "
+            f"scenes. Named: a gain of {NAMED:.2f} or more, a control of the instrument; "
+            "kind-named: the labels name the factor, the values are new; unnamed: at most "
+            f"{UNNAMED:.2f}. Not known: of data that are not drawn."
+        ),
+        corner="task",
+        columns=(
+            *map(Column, ("attribute", "classes", "kind", "alignment gain", "n", "difference")),
+            *(Column(named_source(lookup, source)) for source in lookup.sources),
+        ),
+        blocks=tuple(Block(target, tuple(held)) for target, held in lines.items()),
+    )
+
+
+def _task_line(lookup: Lookup, task: str) -> Line:
+    primary = lookup.primary
+    assert primary is not None, "the table is empty without an endpoint"
+    pair = pair_of(primary)
+    gain = lookup.aligned(ALIGNMENT_GAIN, task, *pair)
+    asked = ladder_question(lookup, task)
+    assert asked is not None
+    asked = replace(asked, readout=primary.readout)
+    rows = [lookup.measured(source, asked) for source in lookup.sources]
+    highest = highest_of(rows)
+    numbers = sorted({row.n for row in rows if row is not None})
+    attribute, classes = _task_words(lookup, task)
+    return Line(
+        task if task == base_target(task) else task.partition("/")[2],
+        (
+            *map(Cell, (attribute, classes, lookup.kind(task) or NOT_KNOWN)),
+            cell_of(gain) if gain is not None else Cell(NOT_KNOWN),
+            Cell(", ".join(f"{number:,}" for number in numbers)),
+            cell_of(lookup.difference(*pair, asked)),
+            *(cell_of(row, is_highest=row is not None and row is highest) for row in rows),
+        ),
+    )
+
+
+def _task_words(lookup: Lookup, task: str) -> tuple[str, str]:
+    """Return which attribute a task asks for, and its classes."""
+    _, _, factor = task.partition("/")
+    if not factor:
+        return "category", _number_of_classes(lookup, task)
+    if lookup.world_of(task) != "tabletop" or not {factor} & {*TASKS, *ATTRIBUTES}:
+        return factor, _number_of_classes(lookup, task)
+    if factor not in TASKS:
+        return factor, ", ".join(ATTRIBUTES[factor].values)
+    declared = TASKS[factor]
+    classes = ", ".join(declared.classes)
+    return declared.attribute, f"{classes}{_condition(declared.given)}"
+
+
+def _condition(given: Given) -> str:
+    conditions = (f"{name} {' or '.join(values)}" for name, values in given.items())
+    return f" (where {' and '.join(conditions)})" if given else ""
+
+
+def _number_of_classes(lookup: Lookup, task: str) -> str:
+    """Return how many classes there are, as chance tells it."""
+    chance = lookup.chance(task, main_metric(lookup))
+    return "" if chance is None or not chance.value else f"{round(1 / chance.value)} classes"

@@ -1,4 +1,4 @@
-"""The tables of transfer: which rows stand where."""
+"""The tables of transfer: which rows stand where, and where wrong answers lie."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, fields, replace
 
+from taskgrain.learned import SOURCE_VALIDATION
 from taskgrain.report.lookup import (
     Lookup,
     Question,
@@ -34,6 +35,11 @@ _CELLS = (
     "in percent with its interval below; differences in percentage points. Bold is the highest "
     "source of a column, which is no test: the differences are."
 )
+ANSWER_KINDS = {
+    "top-1": "right",
+    "errors-within-groups": "in the group",
+    "errors-between-groups": "in another",
+}
 
 
 def questions_of(lookup: Lookup, probe: str, metric: str) -> tuple[Question, ...]:
@@ -298,3 +304,56 @@ def file_name(name: str) -> str:
     """Return a name that every file system takes: letters, digits and hyphens."""
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
     return kept.strip("-").lower() or "unnamed"
+
+
+def group_error_table(lookup: Lookup) -> Table:
+    """Return where answers lie at the primary endpoint; empty where no target has groups."""
+    primary = lookup.primary
+    parted = (
+        row.target
+        for row in lookup.rows
+        if row.metric == "errors-within-groups" and row.target != SOURCE_VALIDATION
+    )
+    targets = unique(parted) if primary is not None else ()
+    probe, shots = (None, None) if primary is None else (primary.probe, primary.shots)
+    questions = [
+        Question(target, probe, shots, metric) for target in targets for metric in ANSWER_KINDS
+    ]
+    blocks = (
+        Block("Sources", tuple(_source_errors(lookup, questions))),
+        Block("Controls", tuple(_control_errors(lookup, questions))),
+    )
+    return Table(
+        name="group-errors",
+        title="Where the answers on held-out categories lie",
+        caption=(
+            f"Percent of the scored clips, {setting_words(shots, probe)}: answered right, by "
+            "another held-out category of the right group, or by one of another group. Siblings' "
+            "groups have categories that were learned; of whole groups nothing was."
+        ),
+        corner="source",
+        columns=tuple(Column(ANSWER_KINDS[each.metric], each.target) for each in questions),
+        blocks=tuple(block for block in blocks if block.lines),
+    )
+
+
+def _source_errors(lookup: Lookup, questions: list[Question]) -> Iterator[Line]:
+    for source in lookup.sources if questions else ():
+        cells = tuple(cell_of(lookup.measured(source, each)) for each in questions)
+        yield Line(named_source(lookup, source), cells, key=source)
+
+
+def _control_errors(lookup: Lookup, questions: list[Question]) -> Iterator[Line]:
+    for control in lookup.controls() if questions else ():
+        for source in lookup.control_sources(control) or (None,):
+            rows = [_errors_of_control(lookup, control, each, source) for each in questions]
+            if all(row is not None for row in rows):
+                yield Line(joined(control_words(control), source), tuple(map(cell_of, rows)))
+
+
+def _errors_of_control(
+    lookup: Lookup, control: str, question: Question, source: str | None
+) -> ResultRow | None:
+    """Return a control's row in this very metric; chance, say, has no errors of either kind."""
+    row = lookup.control(control, question, source=source)
+    return row if row is not None and row.metric == question.metric else None
