@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from taskgrain.data.files import write_text
@@ -35,7 +34,7 @@ from taskgrain.report.endpoint_tables import (
 )
 from taskgrain.report.figures import curves_figure, ladder_figure, shots_figure
 from taskgrain.report.lookup import KITCHENWARE, Lookup, base_target, unique
-from taskgrain.report.palette import source_colours, variables
+from taskgrain.report.palette import page_environment, source_colours, template_text
 from taskgrain.report.run_folder import Json, RunFolder, flatten, held_out_words, read_run_folder
 from taskgrain.report.source_tables import (
     caption_table,
@@ -138,21 +137,14 @@ def build_parts(lookup: Lookup, *further: Table) -> Parts:
 
 def render(lookup: Lookup, parts: Parts) -> str:
     """Return the page."""
-    environment = Environment(
-        loader=PackageLoader("taskgrain.report", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["colours"] = source_colours(lookup.source_settings, lookup.sources)
+    environment = page_environment(source_colours(lookup.source_settings, lookup.sources))
     return environment.get_template("report.html.j2").render(_context(lookup, parts))
 
 
 def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
     run = lookup.run
     name = run.study.name if run.study else UNKNOWN_STUDY
-    script = _template_text("report.js")
+    script = template_text("report.js")
     others = other_rows(lookup, parts.all_tables)
     question = control_question(lookup)
     ledger = run.ledger or ()
@@ -170,9 +162,6 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
         "frozen_sources": [each.name for each in lookup.source_settings if each.is_frozen],
         "tables": parts.tables,
         "drawings": parts.drawings,
-        "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
-        "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
-        "css": Markup(_template_text("report.css")),
         "script": Markup(script),
         "script_hash": script_hash(script),
         "other": other_table(others) if others else None,
@@ -197,10 +186,6 @@ def script_hash(script: str) -> str:
     """Return what the content security policy calls this script; no other may run."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
-def _template_text(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
 
 
 GLOSSARY = (

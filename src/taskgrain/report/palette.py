@@ -1,4 +1,6 @@
-"""The colours of the report, once: figures are drawn in the light ones, the page swaps in the dark.
+"""The look of a page: its colours, each named once, and the environment that it is rendered in.
+
+Figures are drawn in the light ones, the page swaps in the dark.
 
 Kinds of sources have hues (classification blue, captioning amber, joint green, frozen violet); the
 place on the ladder within a kind is the shade. Every light colour is distinct, so that it can be
@@ -8,7 +10,12 @@ found again in a drawn figure and replaced by its CSS variable.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from taskgrain.config.learning import Source
 
@@ -77,3 +84,30 @@ def variables(*, dark: bool) -> str:
     return "".join(
         f"--{name}:{colour.dark if dark else colour.light};" for name, colour in COLOURS.items()
     )
+
+
+def page_environment(colours: Mapping[str, str]) -> Environment:
+    """Return the environment that a page is rendered in, with the report's macros and style.
+
+    Args:
+        colours: the name of each source's colour.
+    """
+    environment = Environment(
+        loader=PackageLoader("taskgrain.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "colours": colours,
+        "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
+        "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
+        "css": Markup(template_text("report.css")),
+    }
+    return environment
+
+
+def template_text(name: str) -> str:
+    """Return a file of the templates as it stands."""
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

@@ -57,9 +57,13 @@ def compare(
 
     Needs no torch and trains no network.
     """
-    from taskgrain.tools.compare.comparison import compare_files
-    from taskgrain.tools.compare.plan import ComparePlan, parse_probes, parse_shots
-    from taskgrain.tools.compare.writing import to_json
+    from taskgrain.tools.compare.comparison import (
+        ComparePlan,
+        compare_files,
+        parse_probes,
+        parse_shots,
+    )
+    from taskgrain.tools.compare.page import to_json
 
     plan = ComparePlan(
         probes=parse_probes(probes),
@@ -90,7 +94,7 @@ def _write(
 ) -> None:
     """Write the files that were asked for."""
     from taskgrain.data.files import write_text
-    from taskgrain.tools.compare.writing import to_json, write_rows_and_sides
+    from taskgrain.tools.compare.page import to_json, write_rows_and_sides
 
     if out is not None:
         write_rows_and_sides(comparison, out)
