@@ -168,7 +168,7 @@ def _one_difference(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
 
 
 def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
-    """Return what the interval says of 0 and of the margin that the study names."""
+    """Return how the interval lies to 0 and to the margin that the study names."""
     if is_within(row, margin) and verdict is not Verdict.NOT_LEARNED:
         assert row.low_90 is not None, "it lies within"
         assert row.high_90 is not None, "it lies within"
@@ -181,7 +181,7 @@ def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
 
 
 def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None) -> Phrase:
-    """Return what the correction over all endpoints left, where there are several or it decides."""
+    """Return the corrected p where there are several endpoints or it overrules an interval."""
     if p_holm is None:
         return ()
     number = len(lookup.endpoints)
@@ -222,7 +222,10 @@ def _is_preview(lookup: Lookup, primary: FamilyEndpoint, row: ResultRow) -> bool
 def _limits(
     lookup: Lookup, primary: FamilyEndpoint, row: ResultRow, *, is_all: bool
 ) -> tuple[Phrase, ...]:
-    """Return what an answer does not say; if it is all of the headline, also what it rests on."""
+    """Return what the answer does not claim.
+
+    Where no sentence on other targets precedes it, it also states clips, seeds and seal.
+    """
     seeds = len(lookup.seeds_of(*pair_of(primary)))
     world = lookup.world_of(primary.target)
     within = "one drawn world" if world else "one target data set"
@@ -250,7 +253,10 @@ def _limits(
 def _alignment(
     lookup: Lookup, primary: FamilyEndpoint, verdict: Verdict, *, finer: bool
 ) -> tuple[Phrase, ...]:
-    """Return what a target that asks for what the finer labels tell shows; nothing of others."""
+    """Return the outcome of a positive control: a target of what only the finer labels name.
+
+    Nothing for other targets.
+    """
     outcomes = {
         Verdict.BETTER: "it came out",
         Verdict.WORSE: "finer labels made it worse, so it failed",
@@ -274,8 +280,8 @@ def _alignment(
 def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     """Return what the primary comparison gave on each target, and the differences between those.
 
-    Nothing where it was read on one target alone: the answer has stated it then. Nothing either of
-    sources that have not learned their own labels.
+    Empty where it was read on one target alone, which the answer has stated, and where a source has
+    not learned its own labels.
 
     Args:
         lookup: the rows of the run.
@@ -342,7 +348,7 @@ def _points(row: ResultRow, *, has_unit: bool) -> Phrase:
 
 
 def _asks(lookup: Lookup, endpoint: FamilyEndpoint, *, finer: bool) -> str:
-    """Return what is known of a target: held out, or asking for what the finer labels say."""
+    """Return what is known of a target: held out, or a task that the finer labels name."""
     world, targets = lookup.world_of(endpoint.target), lookup.target_settings
     if any(each.name == endpoint.target and each.is_held_out for each in targets):
         return ", whose categories no source learned"
@@ -397,7 +403,7 @@ def _bound(lookup: Lookup) -> str:
 def summarise(run_dir: Path) -> str:
     """Return which sources learned, the run's answer and its limits, as the report begins.
 
-    Where shuffled labels score above chance, a line says so before all else.
+    Where shuffled labels score above chance, a line with the alarm comes first.
 
     Raises:
         ResultError: if results.jsonl is absent, or a file of the folder is malformed.

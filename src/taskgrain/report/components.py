@@ -69,13 +69,13 @@ def components_of(study: Study, rows: Sequence[ResultRow], answered: Answered) -
 def components_json(study: Study, found: Sequence[Components]) -> str:
     """Write components as JSON; variances are in squared percentage points."""
     at = study.primary
-    asked = {
+    endpoint = {
         name: getattr(at, name)
         for name in ("source", "versus", "probe", "readout", "shots", "metric")
     }
     written = [
         {
-            **asked,
+            **endpoint,
             "target": each.target,
             "kind": each.kind,
             "parts": [
@@ -221,7 +221,7 @@ def _lines(found: Components) -> tuple[Line, ...]:
 
 
 def _cells(variance: float) -> tuple[Cell, Cell]:
-    """Return the cells of a variance, given as a squared fraction, and of its root."""
+    """Return two cells: of a variance, a squared fraction, and of its root."""
     squared = SQUARED_POINTS * variance
     deviation = sqrt(max(squared, 0.0))
     return (

@@ -269,9 +269,10 @@ def _unusable(run: RunFolder) -> str:
 def false_claims(lookup: Lookup) -> Phrase:
     """Return how many comparisons of twins would have been claimed; nothing without twins.
 
-    Each probe, number of shots and target counts once, at the study's metric and read-out. What is
-    asked is what a single endpoint would be: intervals that leave out 0 and, over several seeds, a
-    p of the paired t test below .05. Nothing is corrected, and none of them is in the Holm family.
+    Each probe, number of shots and target counts once, at the study's metric and read-out. A
+    comparison is claimed on the terms of a single endpoint: intervals that leave out 0 and, over
+    several seeds, a p of the paired t test below .05. Nothing is corrected, and none of them is in
+    the Holm family.
     """
     compared = [found for pair in lookup.twins.items() for found in _twin_rows(lookup, *pair)]
     if not compared:

@@ -64,7 +64,7 @@ NOT_KNOWN = "not known"
 
 
 def endpoint_table(lookup: Lookup) -> Table:
-    """Return every endpoint with its test, its correction, and what would have been found.
+    """Return every endpoint with its test, its correction, and the smallest detectable difference.
 
     The primary comparison on the study's other targets stands beside them, as secondary. Empty
     where the study names no endpoint but the primary one, which was read on no other target, and
@@ -164,7 +164,7 @@ def _line(lookup: Lookup, endpoint: FamilyEndpoint) -> Line:
 
 
 def _beside(lookup: Lookup, source: str, versus: str, question: Question) -> Line:
-    """Return the line of a comparison that is no endpoint: it has no verdict and no correction."""
+    """Return the line of a comparison that is not an endpoint: without verdict and correction."""
     tested = lookup.tested(source, versus, question)
     row = tested or lookup.difference(source, versus, question)
     header = f"{source} {MINUS} {versus}: {question.target}"
@@ -189,12 +189,12 @@ def trend_table(lookup: Lookup) -> Table:
     own = [row for row in lookup.trends() if row.readout == lookup.readout]
     for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
         rows.setdefault((row.target, row.probe, row.shots), row)
-    asked = list(dict.fromkeys((row.target, row.shots) for row in own))
+    places = list(dict.fromkeys((row.target, row.shots) for row in own))
     unlearned = [name for name in _classifiers(lookup) if name in lookup.unlearned]
     warning = f" No claim: {', '.join(unlearned)} did not learn." if unlearned else ""
     lines = []
     for probe in lookup.probes:
-        found = [rows.get((target, probe, shots)) for target, shots in asked]
+        found = [rows.get((target, probe, shots)) for target, shots in places]
         if any(found):
             lines.append(Line(probe_words(probe), tuple(map(cell_of, found))))
         if not unlearned and any(row is not None and row.p is not None for row in found):
@@ -211,7 +211,7 @@ def trend_table(lookup: Lookup) -> Table:
         ),
         corner="probe",
         columns=tuple(
-            Column(str(shots), f"{target_title(lookup, target)}: shots") for target, shots in asked
+            Column(str(shots), f"{target_title(lookup, target)}: shots") for target, shots in places
         ),
         blocks=(Block("", tuple(lines)),),
     )
@@ -323,10 +323,10 @@ def _task_line(lookup: Lookup, task: str) -> Line:
     assert primary is not None, "the table is empty without an endpoint"
     pair = pair_of(primary)
     gain = lookup.aligned(ALIGNMENT_GAIN, task, *pair)
-    asked = ladder_question(lookup, task)
-    assert asked is not None
-    asked = replace(asked, readout=primary.readout)
-    rows = [lookup.measured(source, asked) for source in lookup.sources]
+    question = ladder_question(lookup, task)
+    assert question is not None, "a task is listed because some probe answered it"
+    question = replace(question, readout=primary.readout)
+    rows = [lookup.measured(source, question) for source in lookup.sources]
     highest = highest_of(rows)
     numbers = sorted({row.n for row in rows if row is not None})
     attribute, classes = _task_words(lookup, task)
@@ -336,7 +336,7 @@ def _task_line(lookup: Lookup, task: str) -> Line:
             *map(Cell, (attribute, classes, lookup.kind(task) or NOT_KNOWN)),
             cell_of(gain) if gain is not None else Cell(NOT_KNOWN),
             Cell(", ".join(f"{number:,}" for number in numbers)),
-            cell_of(lookup.difference(*pair, asked)),
+            cell_of(lookup.difference(*pair, question)),
             *(cell_of(row, is_highest=row is not None and row is highest) for row in rows),
         ),
     )
@@ -356,12 +356,12 @@ def _task_words(lookup: Lookup, task: str) -> tuple[str, str]:
     return declared.attribute, f"{classes}{_condition(declared.given)}"
 
 
-def _condition(given: Given) -> str:
-    conditions = (f"{name} {' or '.join(values)}" for name, values in given.items())
-    return f" (where {' and '.join(conditions)})" if given else ""
+def _condition(condition: Given) -> str:
+    conditions = (f"{name} {' or '.join(values)}" for name, values in condition.items())
+    return f" (where {' and '.join(conditions)})" if condition else ""
 
 
 def _number_of_classes(lookup: Lookup, task: str) -> str:
-    """Return how many classes there are, as chance tells it."""
+    """Return the number of classes, computed from chance; "" where chance is not known."""
     chance = lookup.chance(task, main_metric(lookup))
     return "" if chance is None or not chance.value else f"{round(1 / chance.value)} classes"

@@ -297,7 +297,7 @@ def cell_arrays(
 def _subject_and_task(
     run_dir: Path, study: Study, evaluation: Evaluation
 ) -> tuple[SubjectFeatures, TargetTask]:
-    """Read the features of the cell, and what was asked of them."""
+    """Read the features of the cell, and the task that they were tested on."""
     # Not above: these modules load torch, which nothing else of a report does.
     from taskgrain.study.datasets import lay_out
     from taskgrain.study.folder import RunFolder

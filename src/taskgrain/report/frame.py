@@ -126,18 +126,18 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
         raise ValueError(f"kind {kind!r}; expected None or one of {', '.join(KINDS)}")
     if not results.is_file():
         raise ResultError(f"{results}: not found; is {path} a run folder? Run the study first")
-    asked = dict(zip(ENDPOINT, (target, probe, metric, readout, shots), strict=True))
-    if "primary" in asked.values():
+    filters = dict(zip(ENDPOINT, (target, probe, metric, readout, shots), strict=True))
+    if "primary" in filters.values():
         primary = _primary_of(results)
-        asked = {
+        filters = {
             name: getattr(primary, name) if value == "primary" else value
-            for name, value in asked.items()
+            for name, value in filters.items()
         }
     rows, processors = read_rows(results), _processors(results)
     records: list[Record] = [
         {"kind": found, **asdict(row), "processors": processors}
         for row, found in zip(rows, _kinds(rows), strict=True)
-        if kind in (None, found) and _is_about(row, found, asked)
+        if kind in (None, found) and _is_about(row, found, filters)
     ]
     if plain:
         return records
@@ -165,9 +165,9 @@ def _processors(results: Path) -> str | None:
     return "; ".join(kinds) or None
 
 
-def _is_about(row: ResultRow, kind: Kind, asked: Mapping[str, Value]) -> bool:
-    """Whether a row answers what was asked; what a control lacks, a probe say, it holds for."""
-    for name, wanted in asked.items():
+def _is_about(row: ResultRow, kind: Kind, filters: Mapping[str, Value]) -> bool:
+    """Whether a row passes the filters; a control without a probe, say, passes for every probe."""
+    for name, wanted in filters.items():
         found = getattr(row, name)
         is_free = (row.control is not None or kind == "alignment") and found in (None, FLAT)
         is_any_metric = name == "metric" and (kind in OWN_METRICS or row.control == "chance")

@@ -61,7 +61,7 @@ from taskgrain.report.words import printable
 REPORT_NAME = "report.html"
 MAX_LEDGER_ROWS = 200
 UNKNOWN = "not recorded"
-UNKNOWN_STUDY = "study"  # the name on the page where the run folder has no study file
+UNKNOWN_STUDY = "study"  # printed where the run folder has no study file
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +234,7 @@ class Fact:
 
 
 def run_facts(lookup: Lookup) -> tuple[Fact, ...]:
-    """Return the counts and the origin of a run, with what was not recorded said so."""
+    """Return the counts and the origin of a run; "not recorded" stands for what the run lacks."""
     run, study = lookup.run, lookup.run.study
     provenance = run.provenance
     measured = unique(row.seed for row in lookup.rows if row.seed is not None)

@@ -1,10 +1,13 @@
 """Finding the row that a table cell, a point of a figure or a sentence needs.
 
-Several rows can answer one question: one a seed, one over all seeds, one a read-out. The rule is
-written here once: the primary endpoint's read-out (the commonest, where it names none), of its
-rows first an interval that varies the seeds, then the row over all seeds, then the lowest seed.
-Where a probe failed on any seed, the row is the one that says so. No number is ever computed from
-two rows.
+Several rows can answer one question: one for each seed, one over all seeds, one for each read-out.
+Which of them is shown is decided here alone:
+
+- a row of a probe that failed on any seed comes first: the others do not stand for all seeds
+- then rows at the primary endpoint's read-out (without a study file, at the commonest)
+- of these an interval that varies the seeds, then the row over all seeds, then the lowest seed
+
+No number is ever computed from two rows.
 """
 
 from __future__ import annotations
@@ -36,14 +39,14 @@ MARGIN = 2.0  # percentage points, where the run folder has no study.toml
 TABLETOP = "tabletop"
 """The drawn target in the source's look, which asks for factor tasks."""
 KITCHENWARE = ("kitchenware", "kitchenware-far")
-"""The drawn worlds whose categories ask for what the source's finer labels say."""
+"""The drawn worlds whose categories are told apart by what only the source's finer labels name."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a number says, apart from who was measured."""
+    """What was measured: everything that identifies a number but the source that it is about."""
 
     target: str
     probe: str | None = None
@@ -285,7 +288,7 @@ class Lookup:
         return len(levels) > 1 and len(set(levels)) == len(levels) and self.has_one_origin()
 
     def _answer(self, source: str, versus: str | None, question: Question) -> ResultRow | None:
-        """Return the row that says why a probe gave no result, else the best row with a value.
+        """Return the row of a failed probe, else the best row with a value.
 
         A failure comes first: rows of single seeds that do have a value must not stand for all.
         """

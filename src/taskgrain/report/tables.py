@@ -40,7 +40,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     interval: str = ""
-    note: str = ""  # what hovering tells: n, the kind of interval, failed clips
+    note: str = ""  # shown on hovering: n, the kind of interval, failed clips
     is_highest: bool = False
     origin: str = "results"  # the file that the value comes from
     columns: int = 1  # how many columns it stretches over
@@ -158,7 +158,7 @@ def note_of(row: ResultRow) -> str:
 def highest_of(rows: Iterable[ResultRow | None]) -> ResultRow | None:
     """Return the row of the highest value, of equals the first; None where fewer than two have one.
 
-    The mark is no test: what is told apart, the paired differences say.
+    The mark is no test: paired differences decide which sources differ.
     """
     present = [row for row in rows if row is not None and row.value is not None]
     return max(present, key=lambda row: row.value or 0.0) if len(present) > 1 else None

@@ -43,7 +43,7 @@ ANSWER_KINDS = {
 
 
 def questions_of(lookup: Lookup, probe: str, metric: str) -> tuple[Question, ...]:
-    """Return what a transfer table asks, a question a column: targets in order, shots within."""
+    """Return one question for each column of a transfer table: targets in order, shots within."""
     own = (row for row in lookup.answered_rows if row.metric == metric)
     numbers = sorted_shots(row.shots for row in own if row.control is None)
     questions = (
@@ -61,7 +61,7 @@ def main_metric(lookup: Lookup) -> str:
 
 
 def ladder_question(lookup: Lookup, target: str) -> Question | None:
-    """Return what the ladder shows for a target: the primary probe at its shots."""
+    """Return the question whose answers the ladder shows: the primary probe at its shots."""
     if not lookup.probes or not lookup.shots:
         return None
     wanted = lookup.primary.shots if lookup.primary else LADDER_SHOTS
@@ -70,7 +70,7 @@ def ladder_question(lookup: Lookup, target: str) -> Question | None:
 
 
 def target_title(lookup: Lookup, target: str) -> str:
-    """Return a target's heading: its name, how many ways to answer, its kind; as far as known."""
+    """Return a target's heading: its name and, where known, its number of classes and its kind."""
     chance = lookup.chance(target, main_metric(lookup))
     base = base_target(target)
     several = any(base_target(each) != base for each in lookup.targets)
@@ -84,7 +84,7 @@ def target_title(lookup: Lookup, target: str) -> str:
 
 
 def transfer_tables(lookup: Lookup) -> tuple[Table, ...]:
-    """Return one table a probe, the primary endpoint's probe first."""
+    """Return one table for each probe, the primary endpoint's probe first."""
     metric = main_metric(lookup)
     tables = (
         _table(
@@ -101,7 +101,7 @@ def transfer_tables(lookup: Lookup) -> tuple[Table, ...]:
 
 
 def episode_tables(lookup: Lookup) -> tuple[Table, ...]:
-    """Return one table a probe and number of ways, where the study asked for episodes."""
+    """Return one table for each probe and number of ways, where the study has episodes."""
     tables = (
         _table(
             lookup,
@@ -138,17 +138,17 @@ def _table(
 
 
 def readout_table(lookup: Lookup) -> Table:
-    """Return each source by how its features were read, at the primary endpoint's probe and shots.
+    """Return a table of sources by read-out, at the primary endpoint's probe and shots.
 
     Empty where the sources were read in one way.
     """
     readouts = lookup.readouts()
     blocks: list[Block] = []
     for target in lookup.targets if len(readouts) > 1 else ():
-        asked = ladder_question(lookup, target)
-        if asked is None:
+        question = ladder_question(lookup, target)
+        if question is None:
             continue
-        questions = tuple(replace(asked, readout=readout) for readout in readouts)
+        questions = tuple(replace(question, readout=readout) for readout in readouts)
         title = target_title(lookup, target)
         blocks.append(Block(title, tuple(_source_lines(lookup, questions))))
         blocks += (
@@ -156,8 +156,8 @@ def readout_table(lookup: Lookup) -> Table:
             for block in _difference_blocks(lookup, questions)
         )
         blocks.append(Block(f"{title}: controls", tuple(_encoder_controls(lookup, questions))))
-    asked = ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
-    setting = "" if asked is None else f", {setting_words(asked.shots, asked.probe)}"
+    first = ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
+    setting = "" if first is None else f", {setting_words(first.shots, first.probe)}"
     return Table(
         name="readouts",
         title="How the features were read",
@@ -173,8 +173,8 @@ def _encoder_controls(lookup: Lookup, questions: tuple[Question, ...]) -> Iterat
     for control in ENCODER_CONTROLS:
         for source in lookup.control_sources(control) or (None,):
             rows = [
-                lookup.control(control, ask, source=source, readout=ask.readout)
-                for ask in questions
+                lookup.control(control, each, source=source, readout=each.readout)
+                for each in questions
             ]
             if any(rows):
                 yield Line(joined(control_words(control), source), tuple(map(cell_of, rows)))
@@ -217,7 +217,7 @@ def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Itera
         lines = (
             Line(
                 named_source(lookup, source) + (", A/A" if (source, versus) in twins else ""),
-                tuple(cell_of(lookup.difference(source, versus, ask)) for ask in questions),
+                tuple(cell_of(lookup.difference(source, versus, each)) for each in questions),
                 key=source,
             )
             for source, other in pairs
@@ -307,7 +307,10 @@ def file_name(name: str) -> str:
 
 
 def group_error_table(lookup: Lookup) -> Table:
-    """Return where answers lie at the primary endpoint; empty where no target has groups."""
+    """Return the shares of right answers and of both kinds of errors at the primary endpoint.
+
+    Empty where no target has groups.
+    """
     primary = lookup.primary
     parted = (
         row.target
@@ -354,6 +357,6 @@ def _control_errors(lookup: Lookup, questions: list[Question]) -> Iterator[Line]
 def _errors_of_control(
     lookup: Lookup, control: str, question: Question, source: str | None
 ) -> ResultRow | None:
-    """Return a control's row in this very metric; chance, say, has no errors of either kind."""
+    """Return a control's row in exactly this metric: chance has no errors of either kind."""
     row = lookup.control(control, question, source=source)
     return row if row is not None and row.metric == question.metric else None

@@ -26,7 +26,7 @@ MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 SURROGATE = re.compile("[\\ud800-\\udfff]")
 
-SMALLEST_P = 1e-4  # below, p values are not told apart
+SMALLEST_P = 1e-4  # smaller p values are printed as "< 0.0001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def span(low: float, high: float, *, signed: bool = False) -> Phrase:
 
 def value_of(row: ResultRow) -> float:
     """Return the value of a row that has one, as every row but those of failed probes does."""
-    assert row.value is not None, "a row without a value says why in its problem"
+    assert row.value is not None, "only the row of a failed probe has no value"
     return row.value
 
 

@@ -141,26 +141,31 @@ def _distance(
     if min(having) <= 0:
         return 0.0
     values = sorted({*held[0], *held[1]})
-    given = np.array([[shares.get(value, 0.0) for value in values] for shares in held])
-    given /= np.array(having)[:, None]
+    shares_of = np.array([[shares.get(value, 0.0) for value in values] for shares in held])
+    shares_of /= np.array(having)[:, None]
     counts = [
         None if each.number is None else each.number * share
         for each, share in zip((first, second), having, strict=True)
     ]
     counted = np.array([shown is None or value in shown for value in values])
-    by_chance, spread = _chance(given, counts, counted)
-    plain = 0.5 * float(np.abs(given[0] - given[1])[counted].sum())
+    by_chance, spread = _chance(shares_of, counts, counted)
+    plain = 0.5 * float(np.abs(shares_of[0] - shares_of[1])[counted].sum())
     if plain <= by_chance + DEVIATIONS * spread:
         return 0.0
     return min(having) * (plain - by_chance) / (1 - by_chance)
 
 
 def _chance(
-    given: NDArray[np.float64], counts: Sequence[float | None], counted: NDArray[np.bool_]
+    shares_of: NDArray[np.float64], counts: Sequence[float | None], counted: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Compute mean and spread of the distance of two samples of one distribution.
+    """Compute the mean and the spread of the distance between two samples of one distribution.
 
     The spread is that of differences which all rise and fall together: no less than the true one.
+
+    Args:
+        shares_of: float64 (2, V), the share of each value in the two classes.
+        counts: scenes behind each class; None where its shares are exact.
+        counted: bool (V,), the values that add to the distance.
     """
     inverse = [0.0 if number is None else 1.0 / number for number in counts]
     if not sum(inverse):
@@ -168,7 +173,7 @@ def _chance(
     weights = np.array([1.0 if each == 0.0 else 0.0 for each in inverse])
     if not weights.sum():
         weights = 1.0 / np.array(inverse)
-    pooled = (given * (weights / weights.sum())[:, None]).sum(axis=0)[counted]
+    pooled = (shares_of * (weights / weights.sum())[:, None]).sum(axis=0)[counted]
     total = 0.5 * float(np.sqrt(pooled * (1 - pooled) * sum(inverse)).sum())
     return MEAN_OF_ABSOLUTE * total, DEVIATION_OF_ABSOLUTE * total
 

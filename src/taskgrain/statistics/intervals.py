@@ -54,7 +54,7 @@ class Interval:
 
 
 class ScoreTable(Protocol):
-    """Scores of S sets on N clips that are computed when they are asked for, never all at once."""
+    """Scores of S sets on N clips, computed on demand and never all at once."""
 
     @property
     def shape(self) -> tuple[int, int]:

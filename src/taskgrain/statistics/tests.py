@@ -168,7 +168,7 @@ def trend_interval(
 
 
 def slopes(values: NDArray[np.float64], positions: Sequence[float]) -> NDArray[np.float64]:
-    """Lay a least-squares line through each seed's values and give its slope.
+    """Return the slope of a least-squares line through each seed's values.
 
     Args:
         values: float64 (S, L).

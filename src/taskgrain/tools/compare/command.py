@@ -1,4 +1,4 @@
-"""`taskgrain compare`: features from anywhere, on labels of one's own."""
+"""`taskgrain compare`: features from any encoder, on your own labels."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _tell(what: str) -> None:
 def _write(
     comparison: Comparison, *, latex: Path | None, html: Path | None, out: Path | None
 ) -> None:
-    """Write the files that were asked for."""
+    """Write the files that the options name."""
     from taskgrain.data.files import write_text
     from taskgrain.tools.compare.page import to_json, write_rows_and_sides
 

@@ -43,7 +43,7 @@ from taskgrain.transfer.task import TargetTask
 
 READOUT = "given"
 Tell = Callable[[str], None]
-# Those that are fitted without torch.
+# The probes that are fitted without torch.
 COMPARED_PROBES: tuple[ProbeName, ...] = (
     "nearest-mean",
     "k-nn",
@@ -124,7 +124,7 @@ def compare_files(
         labels: `clip,label[,split]` (`compare.labels`).
         groups: `clip,group`; clips of one group are never on both sides.
         plan: how they are compared.
-        tell: is told what is under way.
+        tell: is called with each step as it begins.
 
     Raises:
         TaskgrainError: naming the file and what is wrong with it, a class with too few clips, a
@@ -149,7 +149,7 @@ def compare_files(
             base,
             plan=replace(plan, primary=primary),
             tell=tell,
-            given=_Given(
+            division=_Division(
                 left_out=sides.count("left out"),
                 is_divided_here=table.sides is None,
                 has_groups=group_of is not None,
@@ -159,7 +159,9 @@ def compare_files(
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Division:
+    """How the labelled clips were divided, and which of them were recorded together."""
+
     left_out: int
     is_divided_here: bool
     has_groups: bool
@@ -172,7 +174,7 @@ def _compare(
     *,
     plan: ComparePlan,
     tell: Tell,
-    given: _Given,
+    division: _Division,
 ) -> Comparison:
     evaluations: dict[str, list[Evaluation]] = {}
     permuted: list[Evaluation] = []
@@ -191,7 +193,7 @@ def _compare(
             evaluations.setdefault(name, []).append(own)
             permuted += shuffled
     tell("intervals")
-    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=given.scored_groups)
+    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=division.scored_groups)
     every = [each for seeds in evaluations.values() for each in seeds]
     rows = clip_rows(every, study=STUDY, bootstrap=bootstrap)
     rows += seed_rows(every, study=STUDY)
@@ -211,9 +213,9 @@ def _compare(
         num_seeds={source.name: len(source.seeds) for source in sources},
         by_order=tuple(source.name for source in sources if source.by_order),
         task=floor_task,
-        left_out=given.left_out,
-        is_divided_here=given.is_divided_here,
-        has_groups=given.has_groups,
+        left_out=division.left_out,
+        is_divided_here=division.is_divided_here,
+        has_groups=division.has_groups,
         coverage=coverage_of(sources, base),
         rows=tuple(rows),
         findings=tuple(correct(findings, metric=plan.metric)),

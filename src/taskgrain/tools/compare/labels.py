@@ -46,12 +46,12 @@ ATTEMPTS = 20
 
 @dataclass(frozen=True, slots=True)
 class LabelTable:
-    """What a labels file says, in its order."""
+    """The content of a labels file, in its order."""
 
     path: Path
     clip_ids: tuple[str, ...]
     labels: tuple[str, ...]
-    sides: tuple[Side, ...] | None  # None: the file does not say
+    sides: tuple[Side, ...] | None  # None: the file has no split
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class TableRow:
 def read_labels(path: Path) -> LabelTable:
     """Read `clip,label[,split]` as CSV, TSV or JSON lines, with a header or without.
 
-    Columns may also be called id, and category or class. A split is support or train, scored,
+    The columns may also be called id, and category or class. A split is support or train, scored,
     query or test; validation is scored where no clip is test, and left out otherwise.
 
     Raises:
@@ -101,7 +101,7 @@ def read_labels(path: Path) -> LabelTable:
 
 
 def read_groups(path: Path, labels: LabelTable) -> tuple[str, ...]:
-    """Read `clip,group` and give the group of each labelled clip, in the order of the labels.
+    """Read `clip,group`; return the group of each labelled clip, in the order of the labels.
 
     The second column may also be called recording. Clips without a label are ignored.
 
@@ -122,14 +122,14 @@ def read_groups(path: Path, labels: LabelTable) -> tuple[str, ...]:
 
 
 def _sides(rows: list[TableRow], path: Path) -> tuple[Side, ...] | None:
-    given = [(row.where, row.cells[2]) for row in rows]
-    if all(split is None for _, split in given):
+    splits = [(row.where, row.cells[2]) for row in rows]
+    if all(split is None for _, split in splits):
         return None
     problems = []
     sides: list[Side] = []
-    names = {str(split).lower() for _, split in given}
+    names = {str(split).lower() for _, split in splits}
     has_test = any(SPLITS.get(name) == "scored" for name in names)
-    for where, split in given:
+    for where, split in splits:
         name = str(split).lower()
         if split is None:
             problems.append(f"{where}: no split, where other rows have one")
@@ -157,7 +157,7 @@ def divide(
 ) -> tuple[Side, ...]:
     """Choose on which side each clip stands, in the table's order.
 
-    Where the labels give a split, that is it. Otherwise whole groups are dealt, the largest
+    A split of the labels is taken as it is. Otherwise whole groups are dealt, the largest
     first, to the side whose classes lack most of them; without groups each clip is a group of
     its own, and each class is divided to the clip. It depends on the clips, their labels and
     groups and on the seed: neither on the order of rows nor on any features.
@@ -169,7 +169,7 @@ def divide(
         support_share: of the clips to learn from.
 
     Raises:
-        ManifestError: naming the groups that a given split tears apart, or the classes that
+        ManifestError: naming the groups that the split puts on both sides, or the classes that
             cannot be on both sides.
     """
     if table.sides is not None:

@@ -1,4 +1,4 @@
-"""What a reader of the comparison has to know, in plain sentences."""
+"""What a reader of the comparison has to know, one sentence a fact."""
 
 from __future__ import annotations
 
@@ -167,8 +167,8 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
     draws = comparison.plan.num_draws
     classes = crossed_classes(bootstrap, num_seeds=seeds, num_draws=draws)
     if classes is not None:
-        said = "and classes together" if classes == "random" else "together, of these classes"
-        yield f"over seeds x draws x clips: other seeds, support draws, clips {said}"
+        together = "and classes together" if classes == "random" else "together, of these classes"
+        yield f"over seeds x draws x clips: other seeds, support draws, clips {together}"
     elif comparison.repeats_groups:
         yield (
             "no crossed interval: it takes 3 seeds, 1 or at least 5 draws, 5 classes, and groups "

@@ -179,8 +179,8 @@ def _cell(row: ResultRow | None, p_holm: float | None) -> Cell:
     cell = cell_of(row)
     if p_holm is None:
         return cell
-    said = "; ".join(part for part in (cell.interval, p_words(p_holm)) if part)
-    return replace(cell, interval=said)
+    below = "; ".join(part for part in (cell.interval, p_words(p_holm)) if part)
+    return replace(cell, interval=below)
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
