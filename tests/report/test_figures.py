@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 
-from taskgrain.report.figures import curves_figure, ladder_figure, ladder_heights, palette_of
+from taskgrain.report.figures import curves_figure, ladder_figure, ladder_heights, looks_of
 from taskgrain.report.figures import shots_figure as draw_shots
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.palette import COLOURS
@@ -54,7 +54,7 @@ def test_light_colours_are_distinct_so_that_they_can_be_replaced() -> None:
 
 def test_kinds_of_sources_stand_apart_on_the_ladder(make_lookup: MakeLookup, row: Make) -> None:
     lookup = make_lookup(row(0.4))
-    heights = list(ladder_heights(lookup.sources, palette_of(lookup)).values())
+    heights = list(ladder_heights(looks_of(lookup)).values())
     steps = [round(b - a, 2) for a, b in pairwise(heights)]
     assert steps == [1.0, 1.45, 1.0, 1.45, 1.0]
 
@@ -97,8 +97,8 @@ def test_a_frozen_source_is_drawn_with_a_mark_and_colour_of_its_own(
 ) -> None:
     frozen = STUDY + '[[sources]]\nname = "resnet"\nencoder = "published"\n'
     lookup = make_lookup(row(0.4), row(0.5, source="resnet"), study=frozen)
-    palette = palette_of(lookup)
-    assert (palette.kind("resnet"), palette.marker("resnet")) == ("frozen", "^")
+    look = looks_of(lookup)["resnet"]
+    assert (look.kind, look.marker) == ("frozen", "^")
     drawing = ladder_figure(lookup)
     assert drawing is not None
     assert COLOURS["frozen-0"].light in drawing.svg

@@ -20,7 +20,7 @@ from taskgrain.report.words import (
     shots_words,
     value_of,
 )
-from taskgrain.results import ResultRow, select
+from taskgrain.results import ResultRow
 
 FILES = ("model.json", "model.safetensors")
 
@@ -84,19 +84,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         )
     row = trained[0]
     seeds = [
-        each
-        for each in select(
-            lookup.rows,
-            source=row.source,
-            target=row.target,
-            probe=row.probe,
-            shots=row.shots,
-            metric=row.metric,
-            readout=row.readout,
-            control=None,
-            versus=None,
-        )
-        if each.seed is not None
+        each for each in lookup.every(row.source or "", None, question) if each.seed is not None
     ]
     of_seed = min(seeds, key=lambda each: (-value_of(each), each.seed or 0), default=row)
     ahead = ranked[: ranked.index(row)]

@@ -112,7 +112,7 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     if source is None or measured is None or measured.value is None:
         return (*own, ".")
     against: Phrase = (f"; “{source}” scores ", *with_interval(measured))
-    rows = lookup.judging(lookup.differences(source, row.control, question))
+    rows = lookup.judging(lookup.every(source, row.control, question))
     paired = _paired(rows, lookup.margin)
     if source in lookup.unlearned:
         paired = (*paired[:-1], f": nothing is claimed, “{source}” has not learned its own labels.")
@@ -305,7 +305,7 @@ def _twin_rows(lookup: Lookup, twin: str, own: str) -> list[tuple[ResultRow, ...
     for question in questions:
         best = lookup.difference(twin, own, question)
         if best is not None and best.problem is None:
-            found.append(lookup.judging(lookup.differences(twin, own, question)))
+            found.append(lookup.judging(lookup.every(twin, own, question)))
     return found
 
 

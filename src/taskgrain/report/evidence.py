@@ -15,7 +15,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.data.files import atomic_path, make_folder, write_text
 from taskgrain.errors import ConfigError, ResultError
 from taskgrain.report.components import (
@@ -34,7 +35,7 @@ from taskgrain.report.components import (
 from taskgrain.report.html import REPORT_NAME, build_parts, render
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
-from taskgrain.results import ResultRow, Shots, read_rows, write_rows
+from taskgrain.results import ResultRow, read_rows, write_rows
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.archive import write_arrays
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, SubjectFeatures, flat
@@ -48,15 +49,6 @@ SCRIPTS = (RECOMPUTE, "refit.py", "variances.py")
 CELL = "cell.npz"
 COMPONENTS = "components.json"
 FAILED = -1  # in place of the row of a scored clip that could not be decoded
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Where endpoints are read."""
-
-    probe: str
-    shots: Shots
-    readout: str
 
 
 def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
@@ -81,8 +73,7 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     run_dir, out = Path(run_dir), Path(out)
     rows = read_rows(run_dir / "results.jsonl")
     study = load_study(str(run_dir / "study.toml"))
-    settings = settings_of(study)
-    answered = list(_answered(run_dir, settings))
+    answered = list(_answered(run_dir, study.endpoints))
     if not answered:
         raise ResultError(
             f"{run_dir / 'predictions'}: no answers where the endpoints of the study are read; "
@@ -96,7 +87,7 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     for name in COPIED:
         if (run_dir / name).is_file():
             write_text(out / name, (run_dir / name).read_text(encoding="utf-8"))
-    _write_rows(out / "results.jsonl.gz", [row for row in rows if _is_kept(row, settings)])
+    _write_rows(out / "results.jsonl.gz", [row for row in rows if _is_kept(row, study.endpoints)])
     targets = dict.fromkeys(each.target for each, _ in answered)
     for target in targets:
         of_target = [(each, answers) for each, answers in answered if each.target == target]
@@ -109,12 +100,6 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
     for name in SCRIPTS:
         shutil.copyfile(Path(__file__).with_name(name), out / name)
     return out
-
-
-def settings_of(study: Study) -> list[Setting]:
-    """List where the endpoints of a study are read, each once."""
-    settings = (Setting(each.probe, each.shots, each.readout) for each in study.endpoints)
-    return list(dict.fromkeys(settings))
 
 
 def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[np.generic]]:
@@ -154,7 +139,9 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
     return {"header": np.array(json.dumps(header), dtype=np.str_), **arrays}
 
 
-def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Evaluation, Answers]]:
+def _answered(
+    run_dir: Path, endpoints: Sequence[FamilyEndpoint]
+) -> Iterator[tuple[Evaluation, Answers]]:
     """Yield every answer where the endpoints are read; those to permuted labels are left out."""
     for path in sorted((run_dir / "predictions").glob("*.npz")):
         if ".episodes." in path.name or ".permuted." in path.name:
@@ -165,7 +152,7 @@ def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Eval
             # A baseline that learned the target itself has no probe, and no encoder that is read.
             at = [
                 each
-                for each in settings
+                for each in endpoints
                 if answers.shots == each.shots
                 and answers.probe in (each.probe, None)
                 and (read_as in (each.readout, "flat") or answers.probe is None)
@@ -174,11 +161,11 @@ def _answered(run_dir: Path, settings: Sequence[Setting]) -> Iterator[tuple[Eval
                 yield evaluation, answers
 
 
-def _is_kept(row: ResultRow, settings: Sequence[Setting]) -> bool:
+def _is_kept(row: ResultRow, endpoints: Sequence[FamilyEndpoint]) -> bool:
     """Whether a row is read where an endpoint is, or by no probe: own scores, chance, alignment."""
     if row.probe is None:
         return row.passes is None
-    at = [each for each in settings if (each.probe, each.shots) == (row.probe, row.shots)]
+    at = [each for each in endpoints if (each.probe, each.shots) == (row.probe, row.shots)]
     return row.control != "permuted-labels" and any(
         row.readout in (each.readout, "flat") for each in at
     )

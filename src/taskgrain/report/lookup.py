@@ -145,8 +145,8 @@ class Lookup:
         """Return the row of source minus versus, or None."""
         return self._answer(source, versus, question)
 
-    def differences(self, source: str, versus: str, question: Question) -> tuple[ResultRow, ...]:
-        """Return every row of source minus versus at the question's read-out."""
+    def every(self, source: str, versus: str | None, question: Question) -> tuple[ResultRow, ...]:
+        """Return every row of a source, or of source minus versus, at the question's read-out."""
         return self._as_read(self._rows_of, source, versus, question)
 
     def control(
@@ -233,7 +233,7 @@ class Lookup:
 
     def tested(self, source: str, versus: str, question: Question) -> ResultRow | None:
         """Return the row of a difference with the paired t test over seeds, or None."""
-        found = self.differences(source, versus, question)
+        found = self.every(source, versus, question)
         return next((row for row in found if row.interval == "seeds" and row.seed is None), None)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:

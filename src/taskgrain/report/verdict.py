@@ -67,7 +67,7 @@ def _judge_one(
     best = lookup.difference(*pair, question)
     if best is None or best.problem is not None:
         return Judged(Verdict.NO_ROW, () if best is None else (best,), None)
-    rows = lookup.judging(lookup.differences(*pair, question))
+    rows = lookup.judging(lookup.every(*pair, question))
     tested = lookup.tested(*pair, question)
     margin = lookup.margin
     verdict = verdict_of(rows, margin=margin, p_holm=p_holm)
