@@ -53,17 +53,17 @@ SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The verdict, the sentence that states it with its numbers, and what limits it."""
+    """The verdict, the sentence that states it with its numbers, and the limits of both."""
 
     verdict: Verdict
     sentence: Phrase
     limits: tuple[Phrase, ...]
     is_preview: bool
-    everywhere: Phrase = ()  # the same comparison on every target; nothing where there is one
+    everywhere: Phrase = ()  # the same comparison on every target; empty where there is one target
 
 
 def answer(lookup: Lookup) -> Answer:
-    """Answer the study's question from its primary endpoint (`report.verdict`), nothing else."""
+    """Answer the study's question from its primary endpoint alone (`report.verdict`)."""
     primary = lookup.primary
     if primary is None:
         sentence: Phrase = (
@@ -95,7 +95,7 @@ def answer(lookup: Lookup) -> Answer:
 
 
 def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
-    """Whether both classify, and the source's level stands later on the ladder."""
+    """Whether both sources classify, and the first at a level later on the ladder."""
     facts = {each.name: each for each in lookup.source_settings}
     pair = [facts.get(name) for name in (source, versus)]
     if any(each is None or not is_step(each) for each in pair):
@@ -131,6 +131,8 @@ def _numbers(
     measured = f" on {primary.target} ({setting})"
     ours, theirs = (lookup.measured(name, question) for name in pair_of(primary))
     levels: Phrase = ()
+    # The two levels are printed with one difference alone: with several seeds they are means, which
+    # differ by none of the differences that follow.
     if len(rows) == 1 and ours is not None and theirs is not None:
         levels = (
             ": ",
@@ -215,6 +217,7 @@ def _endpoint_words(primary: FamilyEndpoint) -> str:
 
 def _is_preview(lookup: Lookup, primary: FamilyEndpoint, row: ResultRow) -> bool:
     seeds = lookup.seeds_of(*pair_of(primary))
+    # A failed control makes every claim a preview: something may leak into the features.
     is_small = len(seeds) < SEEDS_FOR_A_CLAIM or row.interval not in SEED_INTERVALS
     return is_small or bool(alarm_rows(lookup))
 
@@ -278,7 +281,7 @@ def _alignment(
 
 
 def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
-    """Return what the primary comparison gave on each target, and the differences between those.
+    """Return the primary comparison on each target, and the differences between targets.
 
     Empty where it was read on one target alone, which the answer has stated, and where a source has
     not learned its own labels.
@@ -322,10 +325,10 @@ def _begin(lookup: Lookup, primary: FamilyEndpoint) -> str:
 
 
 def scale_words(lookup: Lookup) -> str:
-    """Return how much the primary comparison rests on: drawn clips a seed, and seeds.
+    """Return what the primary comparison rests on: drawn clips for each seed, and seeds.
 
-    Of a study that was sealed before its targets were drawn also how many parameters its encoder
-    has, and which of its seals this is: "297,920 parameters, 12,000 clips, 8 seeds, seal 1 of 1".
+    A study that was sealed before its targets were drawn adds the parameters of its encoder and the
+    place of this seal among its seals: "297,920 parameters, 12,000 clips, 8 seeds, seal 1 of 1".
     """
     run, study = lookup.run, lookup.run.study
     names = () if lookup.primary is None else pair_of(lookup.primary)
@@ -360,7 +363,7 @@ def _asks(lookup: Lookup, endpoint: FamilyEndpoint, *, finer: bool) -> str:
 
 
 def _over_tasks(lookup: Lookup, primary: FamilyEndpoint) -> Iterator[str | Number]:
-    """Yield what the comparison gave over the tasks of each target that has a sample of them."""
+    """Yield the mean over the tasks of each target whose tasks are a sample."""
     rows = [row for row in lookup.rows if (row.source, row.versus) == pair_of(primary)]
     of_target = {(row.target, row.metric): row for row in rows if row.interval == "tasks"}
     for target in unique(target for target, _ in of_target):
@@ -391,7 +394,7 @@ def _between(lookup: Lookup, endpoint: FamilyEndpoint) -> Iterator[str | Number]
 
 
 def _is_same(primary: FamilyEndpoint, endpoint: FamilyEndpoint) -> bool:
-    """Whether an endpoint compares what the primary one does, on two targets."""
+    """Whether an endpoint is the primary comparison, but taken between two targets."""
     alike = {"target": primary.target, "minus_target": None}
     return endpoint.model_copy(update=alike) == primary
 

@@ -1,4 +1,4 @@
-"""Which encoder of a run did best on the primary endpoint's task, and where its checkpoint is."""
+"""The encoder of a run that did best on the primary endpoint's task, and its checkpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILES = ("model.json", "model.safetensors")
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The source that did best, the seed that did best of its encoders, and what came next."""
+    """The best source, the best seed among its encoders, and the runner-up."""
 
     checkpoint: Path
     endpoint: FamilyEndpoint
@@ -56,7 +56,7 @@ def best_checkpoint(run: Path | str, *, captions: bool = False) -> Path:
 
 
 def find_best(run_dir: Path, *, captions: bool = False) -> Best:
-    """Compare the trained sources at the primary endpoint; equal ones in the study's order.
+    """Find the best trained source at the primary endpoint; of equal ones the first of the study.
 
     The source is the one with the highest value, over its seeds where it has several; of its
     encoders the one of the best seed is taken, of equal seeds the lowest.
@@ -101,7 +101,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
 
 
 def describe_best(best: Best) -> str:
-    """Phrase what was chosen, how far the next is behind, and what the choice is worth."""
+    """Return in words which encoder was chosen, how far the next is behind, and a warning."""
     metric = best.row.metric
     text = f"best at {endpoint_words(best.endpoint)}: {best.row.source}, {_shown(best.row)}"
     if best.num_seeds > 1:
@@ -122,14 +122,14 @@ def describe_best(best: Best) -> str:
 
 
 def endpoint_words(primary: FamilyEndpoint) -> str:
-    """Phrase the task of an endpoint."""
+    """Return the task of an endpoint in words."""
     parts = [shots_words(primary.shots), probe_words(primary.probe), f"on {primary.target}"]
     parts.append(f"({metric_words(primary.metric)}")
     return " ".join(parts) + f"; {readout_words(primary.readout)})"
 
 
 def _is_wanted(facts: Source | None, *, captions: bool) -> bool:
-    """Whether a source was trained here; one that study.toml does not name was."""
+    """Whether a source was trained in this run; one that study.toml does not name counts."""
     return not _is_frozen(facts) and not (captions and (facts is None or facts.caption is None))
 
 

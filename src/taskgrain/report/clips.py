@@ -1,4 +1,4 @@
-"""The example clips: what is true, what each model says, and where the two differ."""
+"""The example clips: the truth, the predictions of each model, and where they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIPS_OPEN = 6  # the rest of a data set folds away
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a predicted caption; `differs` where the true caption has no such word there."""
+    """A word of a predicted caption; `differs` if the true caption lacks it at that place."""
 
     text: str
     differs: bool
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one source's model says of a clip."""
+    """The predictions of one source's model for a clip."""
 
     source: str
     level: str
@@ -104,7 +104,7 @@ def data_uri(video: bytes) -> str:
 
 
 def _opinion(example: Example, prediction: Prediction) -> Opinion:
-    # A target's categories are not among a source's classes: there is nothing to be right about.
+    # A target's categories are not among a source's classes, so no answer can be right.
     true_class = prediction.true_class or ""
     truth = prediction.truth or example.caption
     bars = (

@@ -56,7 +56,7 @@ class Finding:
 
 
 def findings(lookup: Lookup) -> tuple[Finding, ...]:
-    """State for each control what it scored, beside the source that the study is about."""
+    """Return for each control its score, beside that of the study's primary source."""
     question = control_question(lookup)
     if question is None:
         return ()
@@ -70,19 +70,19 @@ def findings(lookup: Lookup) -> tuple[Finding, ...]:
 
 
 def missing_controls(lookup: Lookup) -> tuple[str, ...]:
-    """Return the controls that a complete study has and this run has not, in words."""
+    """Return in words the controls of a complete study that this run lacks."""
     return tuple(control_words(name) for name in EXPECTED if name not in lookup.controls())
 
 
 def control_question(lookup: Lookup) -> Question | None:
-    """Return where controls are read: at the primary endpoint, or at the ladder's first panel."""
+    """Return the question at which controls are read: the primary endpoint's, or the ladder's."""
     if lookup.primary is not None:
         return question_of(lookup.primary)
     return ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
 
 
 def question_words(question: Question) -> str:
-    """Return the place of a question in words."""
+    """Return a question in words."""
     setting = setting_words(question.shots, question.probe)
     return f"{question.target}: {joined(metric_words(question.metric), setting)}"
 
@@ -94,7 +94,7 @@ def _findings(lookup: Lookup, question: Question) -> Iterator[Finding]:
         if control == "permuted-labels":
             yield from _permuted(lookup, question, alarms)
             continue
-        # Read by the encoder that the study is about; the other controls have none.
+        # Shuffled time is read by the primary source's encoder; the other controls have none.
         primary = lookup.primary
         source = primary.source if primary and control == "shuffled-time" else None
         row = lookup.control(control, question, source=source)
@@ -120,7 +120,7 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
 
 
 def _paired(rows: tuple[ResultRow, ...], margin: float) -> Phrase:
-    """Return the paired difference of a source from a control, and what it shows."""
+    """Return the paired difference of a source from a control, with its verdict."""
     if not rows:
         return ("; the two were not compared", ".")
     parts: list[str | Number] = [
@@ -180,13 +180,13 @@ def _permuted(
 
 
 def alarm_rows(lookup: Lookup) -> tuple[ResultRow, ...]:
-    """Return the shuffled-label rows above chance after correction for how many there are."""
+    """Return the shuffled-label rows that lie above chance after correction for their number."""
     rows = [row for row in lookup.rows if row.control == "permuted-labels" and row.p is not None]
     return tuple(row for row in rows if row.p is not None and is_alarm(row.p, family=len(rows)))
 
 
 def alarm_phrase(lookup: Lookup) -> Phrase:
-    """Return what stands first of all where shuffled labels score above chance; else nothing."""
+    """Return the alarm that opens the page where shuffled labels score above chance; else ()."""
     rows = [row for row in lookup.rows if row.control == "permuted-labels" and row.p is not None]
     alarms = alarm_rows(lookup)
     if not alarms:
@@ -210,7 +210,7 @@ def alarm_phrase(lookup: Lookup) -> Phrase:
 
 
 def warnings_of(lookup: Lookup) -> tuple[Phrase, ...]:
-    """Return what stands at the top of the page before the answer is believed."""
+    """Return the warnings at the top of the page."""
     run, warnings = lookup.run, list[Phrase]()
     if unusable := _unusable(run):
         warnings.append((unusable,))
@@ -235,7 +235,7 @@ def warnings_of(lookup: Lookup) -> tuple[Phrase, ...]:
 
 
 def _failed_probes(lookup: Lookup) -> str:
-    """Name what has no result because a probe failed, and the first reason."""
+    """Return the measurements without a result because a probe failed, and the first reason."""
     single = [row for row in lookup.failures if row.versus is None and row.seed is not None]
     rows = single or list(lookup.failures)
     places = unique(
@@ -267,7 +267,7 @@ def _unusable(run: RunFolder) -> str:
 
 
 def false_claims(lookup: Lookup) -> Phrase:
-    """Return how many comparisons of twins would have been claimed; nothing without twins.
+    """Return how many comparisons of twins would have been claimed; () without twins.
 
     Each probe, number of shots and target counts once, at the study's metric and read-out. A
     comparison is claimed on the terms of a single endpoint: intervals that leave out 0 and, over
@@ -294,7 +294,7 @@ def false_claims(lookup: Lookup) -> Phrase:
 
 
 def _twin_rows(lookup: Lookup, twin: str, own: str) -> list[tuple[ResultRow, ...]]:
-    """List the rows that would judge each comparison that has a result."""
+    """Return, for each comparison of twins that has a result, the rows that judge it."""
     questions = (
         Question(target, probe, shots, main_metric(lookup))
         for target in lookup.targets
@@ -310,7 +310,7 @@ def _twin_rows(lookup: Lookup, twin: str, own: str) -> list[tuple[ResultRow, ...
 
 
 def _is_claimed(lookup: Lookup, rows: tuple[ResultRow, ...]) -> bool:
-    """Whether rows of one difference would be called better or worse, were they an endpoint."""
+    """Whether a difference would be called better or worse if it were an endpoint."""
     first = rows[0]
     question = Question(first.target, first.probe, first.shots, first.metric)
     tested = lookup.tested(first.source or "", first.versus or "", question)
@@ -320,7 +320,7 @@ def _is_claimed(lookup: Lookup, rows: tuple[ResultRow, ...]) -> bool:
 
 
 def regrouped_phrases(lookup: Lookup, question: Question) -> Iterator[Phrase]:
-    """Yield what each source that learned random groups scored, and its paired difference.
+    """Yield, for each source that learned random groups, its score and its paired difference.
 
     Args:
         lookup: the rows of the run.

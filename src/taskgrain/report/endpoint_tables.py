@@ -172,7 +172,7 @@ def _beside(lookup: Lookup, source: str, versus: str, question: Question) -> Lin
 
 
 def setting_of(endpoint: FamilyEndpoint) -> str:
-    """Return where an endpoint is read, in words."""
+    """Return in words where an endpoint is read: target, shots, probe, metric, read-out."""
     readout = "" if endpoint.readout in (None, "lstm-mean") else readout_words(endpoint.readout)
     second = endpoint.minus_target
     return joined(
@@ -184,7 +184,7 @@ def setting_of(endpoint: FamilyEndpoint) -> str:
 
 
 def trend_table(lookup: Lookup) -> Table:
-    """Return the gain for each step to the next finer level; empty where the run has no slopes."""
+    """Return the gain for each step to the next finer level; empty without slopes."""
     rows: dict[tuple[str, str | None, object], ResultRow] = {}
     own = [row for row in lookup.trends() if row.readout == lookup.readout]
     for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
@@ -218,12 +218,12 @@ def trend_table(lookup: Lookup) -> Table:
 
 
 def _classifiers(lookup: Lookup) -> list[str]:
-    """Name the sources that classify and nothing else: those that a trend may be laid through."""
+    """Return the names of the sources that only classify: a trend is fitted through these."""
     return [each.name for each in lookup.source_settings if is_step(each)]
 
 
 def task_sample_table(lookup: Lookup) -> Table:
-    """Return each pair's difference over a target's tasks; empty where no target has a sample."""
+    """Return each pair's difference over a target's tasks; empty without samples of tasks."""
     metrics = (*(metric for metric, _ in SAMPLE_COLUMNS), *VARIANCE_OVER_TASKS)
     rows = [row for row in lookup.answered_rows if row.metric in metrics]
     blocks = []
@@ -264,7 +264,7 @@ def _num_tasks(lookup: Lookup, target: str) -> int:
 
 
 def _sample_lines(rows: list[ResultRow]) -> tuple[Line, ...]:
-    """Return the values of a pair, and their p, not corrected."""
+    """Return the values of a pair, then their uncorrected p where there is one."""
     of_metric = {row.metric: row for row in rows}
     found = [of_metric.get(metric) for metric, _ in SAMPLE_COLUMNS]
     name = f"{rows[0].source} {MINUS} {rows[0].versus}"
@@ -343,7 +343,7 @@ def _task_line(lookup: Lookup, task: str) -> Line:
 
 
 def _task_words(lookup: Lookup, task: str) -> tuple[str, str]:
-    """Return which attribute a task asks for, and its classes."""
+    """Return the attribute that a task is about, and its classes, in words."""
     _, _, factor = task.partition("/")
     if not factor:
         return "category", _number_of_classes(lookup, task)

@@ -117,6 +117,7 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
     clips: dict[tuple[str, ...], int] = {}
     header = []
     for index, (evaluation, answers) in enumerate(answered):
+        # Sources and seeds that answered the same clips share one list of them.
         place = clips.setdefault(evaluation.clip_ids, len(clips))
         arrays[f"clip-{place}"] = np.array(evaluation.clip_ids, dtype=np.str_)
         arrays[f"label-{place}"] = evaluation.labels.astype(np.int16)
@@ -162,7 +163,7 @@ def _answered(
 
 
 def _is_kept(row: ResultRow, endpoints: Sequence[FamilyEndpoint]) -> bool:
-    """Whether a row is read where an endpoint is, or by no probe: own scores, chance, alignment."""
+    """Whether a row is kept: read where an endpoint is, or without a probe (own scores, chance)."""
     if row.probe is None:
         return row.passes is None
     at = [each for each in endpoints if (each.probe, each.shots) == (row.probe, row.shots)]
@@ -172,7 +173,7 @@ def _is_kept(row: ResultRow, endpoints: Sequence[FamilyEndpoint]) -> bool:
 
 
 def _claim(out: Path) -> None:
-    """Refuse a folder that holds anything but evidence, and empty one that does."""
+    """Refuse a folder of other files; remove the old answers and cell of a folder of evidence."""
     if out.is_dir() and any(out.iterdir()) and not (out / RECOMPUTE).is_file():
         raise ConfigError(
             f"{out} holds files that are no evidence; choose an empty folder with --evidence"
@@ -218,7 +219,7 @@ def _write_page(run_dir: Path, out: Path, study: Study, components: Sequence[Com
 
 
 def is_cell(study: Study, evaluation: Evaluation, answers: Answers) -> bool:
-    """Whether these answers are the cell's: the primary endpoint's source under the first seed."""
+    """Whether these are the answers of the cell: primary endpoint, its source, first seed."""
     at = study.primary
     return (
         evaluation.subject == Subject(at.source, study.seeds[0], at.readout, None)
@@ -230,7 +231,7 @@ def is_cell(study: Study, evaluation: Evaluation, answers: Answers) -> bool:
 def cell_arrays(
     run_dir: Path, study: Study, evaluation: Evaluation, answers: Answers
 ) -> dict[str, NDArray[np.generic]]:
-    """Collect what a probe needs to give these answers once more.
+    """Collect everything that a probe needs to compute these answers again.
 
     Annotations of drawn clips that the run folder has lost are drawn again in it.
 
@@ -285,7 +286,7 @@ def _subject_and_task(
     run_dir: Path, study: Study, evaluation: Evaluation
 ) -> tuple[SubjectFeatures, TargetTask]:
     """Read the features of the cell, and the task that they were tested on."""
-    # Not above: these modules load torch, which nothing else of a report does.
+    # Imported here because these modules load torch, which nothing else of a report needs.
     from taskgrain.study.datasets import lay_out
     from taskgrain.study.folder import RunFolder
     from taskgrain.study.inputs import Inputs
@@ -323,7 +324,7 @@ def _subject_and_task(
 def _header(
     study: Study, task: TargetTask, answers: Answers, features: Mapping[str, object]
 ) -> str:
-    """Write down which cell it is, and where its features came from."""
+    """Return as JSON which cell it is, and where its features came from."""
     at = study.primary
     return json.dumps(
         {

@@ -56,7 +56,7 @@ def looks_of(lookup: Lookup) -> dict[str, Look]:
 
 
 def ladder_figure(lookup: Lookup) -> Drawing | None:
-    """Draw transfer accuracy for each source in ladder order, one panel a target."""
+    """Draw transfer accuracy for each source in ladder order, one panel for each target."""
     panels = [
         question
         for question in (ladder_question(lookup, target) for target in panel_order(lookup))
@@ -94,7 +94,7 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
 
 
 def panel_order(lookup: Lookup) -> tuple[str, ...]:
-    """Return whole targets before their parts, so that a figure leaves out no target for a part."""
+    """Return whole targets before their factors: panels are few, and factors are left out first."""
     return tuple(sorted(lookup.targets, key=lambda target: target != base_target(target)))
 
 
@@ -122,6 +122,7 @@ def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, looks: Mapping[
         axes.plot(*zip(*classified, strict=True), color=COLOURS["control"].light, lw=1.2, zorder=1)
     for source, row in rows.items():
         _point(axes, row, heights[source], colour=looks[source].colour, marker=looks[source].marker)
+    # Controls stand below the sources, each with a thin line up: what a source has to pass.
     below = max(heights.values(), default=0.0) + 1 + GAP
     ticks = {short_name(source): height for source, height in heights.items()}
     for control in (name for name in LADDER_CONTROLS if name in lookup.controls()):
@@ -194,7 +195,7 @@ def _describe(lookup: Lookup, panels: Iterable[Question]) -> str:
 
 
 def shots_figure(lookup: Lookup) -> Drawing | None:
-    """Draw accuracy over the number of shots, one panel a target; None with fewer than two."""
+    """Draw accuracy over shots, one panel for each target; None with fewer than two numbers."""
     if len(lookup.shots) < 2 or not lookup.probes:
         return None
     targets = panel_order(lookup)[:MAX_PANELS]
@@ -247,7 +248,7 @@ def _draw_shots(axes: Axes, lookup: Lookup, target: str, looks: Mapping[str, Loo
 
 
 def _possible(low: float, high: float) -> tuple[float, float]:
-    """Keep an axis of accuracies to what is possible: t intervals of few seeds go beyond it."""
+    """Limit an axis of accuracies to 0 to 100: t intervals of few seeds go beyond."""
     room = 0.02 * (min(high, 100.0) - max(low, 0.0))  # a point at the edge stays whole
     return max(low, -room), min(high, 100.0 + room)
 
@@ -263,7 +264,7 @@ def _curve(
 
 
 def curves_figure(lookup: Lookup) -> Drawing | None:
-    """Draw the validation scores over epochs, one panel a score, one line a source and seed."""
+    """Draw validation scores over epochs: one panel for each score, one line a source and seed."""
     curves = lookup.run.curves
     scores = unique(name for point in curves for name in point.validation)[:MAX_PANELS]
     if not scores:

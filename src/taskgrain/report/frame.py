@@ -49,6 +49,8 @@ Kind = Literal[
 Record = dict[str, Value]
 """One row: `kind`, the columns of results.jsonl, then `processors`; None where one is absent."""
 
+# A pivot over rows of two kinds would average scores with differences, or means with their parts;
+# the kinds are therefore cut so that no two rows of one kind answer the same question.
 OWN_METRICS: tuple[Kind, ...] = (
     *("trend", "trend-over-seeds", "detectable-difference"),
     *("difference-over-tasks", "variance-over-tasks"),
@@ -194,7 +196,7 @@ OVER_CONTROL: Mapping[str | None, Kind] = {
 
 
 def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
-    """Return the kind of each row: no two rows of a kind answer the same question."""
+    """Return the kind of each row, such that no two rows of a kind answer the same question."""
     rows = tuple(rows)
     seeded = {_subject(row) for row in rows if row.seed is not None}
     return [_kind(row, has_seeds=_subject(row) in seeded) for row in rows]
@@ -220,7 +222,7 @@ def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
 
 
 def _derived_kind(row: ResultRow) -> Kind | None:
-    """Return the kind of what is computed of other rows or of labels; None for measured scores."""
+    """Return the kind of a row computed from other rows or from labels, else None."""
     if row.passes is not None:
         return "fewer-passes"
     if row.metric.startswith(DETECTABLE):

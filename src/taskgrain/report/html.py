@@ -99,7 +99,7 @@ def write_report(run_dir: Path | str) -> Path:
     write_text(run_dir / "tables" / "results.csv", all_rows_csv(run.rows))
     for drawing in parts.drawings.values():
         write_text(run_dir / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_text(run_dir / REPORT_NAME, page)
+    write_text(run_dir / REPORT_NAME, page)  # last: a page never points at files that are not there
     return run_dir / REPORT_NAME
 
 
@@ -183,7 +183,7 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
 
 
 def script_hash(script: str) -> str:
-    """Return what the content security policy calls this script; no other may run."""
+    """Return the hash by which the content security policy allows this script and no other."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"
 
@@ -227,7 +227,7 @@ GLOSSARY = (
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One line of what was run."""
+    """One line of the section on what was run."""
 
     name: str
     value: str
@@ -277,7 +277,7 @@ def command_of(run: RunFolder) -> str:
 
 
 def kitchenware_of(lookup: Lookup) -> set[str]:
-    """Find the drawn worlds of kitchenware among the targets; their alignment is known."""
+    """Return the drawn worlds of kitchenware among the targets."""
     return {lookup.world_of(name) or "" for name in _targets(lookup)} & set(KITCHENWARE)
 
 

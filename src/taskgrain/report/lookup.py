@@ -1,4 +1,4 @@
-"""Finding the row that a table cell, a point of a figure or a sentence needs.
+"""Find the row that a table cell, a point of a figure or a sentence shows.
 
 Several rows can answer one question: one for each seed, one over all seeds, one for each read-out.
 Which of them is shown is decided here alone:
@@ -109,16 +109,16 @@ class Lookup:
 
     @property
     def answered_rows(self) -> tuple[ResultRow, ...]:
-        """Return the rows of transfer, then those of probes that failed, which have no value."""
+        """The rows of transfer, then those of failed probes, which have no value."""
         return (*self.transfer_rows, *self.failures)
 
     def is_one_of_many(self, task: str) -> bool:
-        """Whether a task is one of the factor tasks of a target in the source's look."""
+        """Whether a task is one of the many factor tasks of a drawn tabletop target."""
         drawn = [each.name for each in self.target_settings if each.world == TABLETOP]
         return "/" in task and base_target(task) in drawn
 
     def aligned(self, metric: str, task: str, source: str, versus: str | None) -> ResultRow | None:
-        """Return the row of an alignment, or of a gain; None where it is not known."""
+        """Return the row of a source's alignment with a task, or of an alignment gain, or None."""
         rows = self._rows_of.get(Question(task, metric=metric), ())
         return next((row for row in rows if (row.source, row.versus) == (source, versus)), None)
 
@@ -157,7 +157,7 @@ class Lookup:
         source: str | None = None,
         readout: str | None = None,
     ) -> ResultRow | None:
-        """Return a control's row; one that needs no probe and no shots holds for all of them."""
+        """Return a control's row; a control without probe or shots answers for all of them."""
         rows = [
             row
             for row in self._rows_of_control.get(control, ())
@@ -176,7 +176,7 @@ class Lookup:
         return self._best(exact or same_shots or same_probe or free)
 
     def judging(self, rows: Sequence[ResultRow]) -> tuple[ResultRow, ...]:
-        """Return the best of the rows of one difference; of single seeds all of its kind."""
+        """Return the rows that judge a difference: one over all seeds, else one for each seed."""
         best = self._best(rows)
         if best is None or best.interval in SEED_INTERVALS or best.seed is None:
             return () if best is None else (best,)
@@ -252,7 +252,7 @@ class Lookup:
 
     @property
     def twins(self) -> dict[str, str]:
-        """Return the sources that are twins, and whose: their difference is A/A."""
+        """The sources that are twins, and of which source: their difference is A/A."""
         return self.run.study.twins() if self.run.study else {}
 
     def seeds_of(self, *names: str) -> tuple[int, ...]:
@@ -270,7 +270,7 @@ class Lookup:
 
     @property
     def source_world(self) -> str | None:
-        """Return the embedded world that the sources learned from; None for the user's own data."""
+        """The embedded world that the sources learned from; None for the user's own data."""
         return self.run.study.data.world if self.run.study else None
 
     def has_one_origin(self, names: Collection[str] | None = None) -> bool:

@@ -60,7 +60,7 @@ def source_kind(source: Source) -> str:
 
 
 def source_colours(sources: tuple[Source, ...], names: tuple[str, ...]) -> dict[str, str]:
-    """Return the colour name of every source; the shades of a kind come round after three."""
+    """Return the colour name of every source; a kind's three shades repeat."""
     kinds = {source.name: source_kind(source) for source in sources}
     counts: dict[str, int] = {}
     colours = {}

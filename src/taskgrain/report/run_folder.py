@@ -49,7 +49,7 @@ def _or_empty(stored: object) -> object:
 
 
 def _present(stored: object) -> object:
-    """Leave out the numbers that a run noted as absent, null."""
+    """Drop the keys whose stored value is null: a run writes null for absent numbers."""
     if not isinstance(stored, dict):
         return {} if stored is None else stored
     return {key: value for key, value in stored.items() if value is not None}
@@ -75,7 +75,7 @@ Ranking = Annotated[tuple[Ranked, ...], AfterValidator(_most_probable_first)]
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One epoch of one source; the source has no part that its mappings do not name."""
+    """One epoch of one source; its mappings name only the tasks that the source has."""
 
     source: Text
     seed: int
@@ -96,7 +96,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one source's model says of a clip, most probable class first."""
+    """The predictions of one source's model for a clip, most probable class first."""
 
     source: Text
     seed: int | None
@@ -227,7 +227,11 @@ def _items(value: object) -> Sequence[object]:
 
 
 def read_provenance(run_dir: Path) -> Json:
-    """Read what a run came from; empty where the run is unfinished, or the file cannot be read."""
+    """Read provenance.json of a run; empty where the run is unfinished and has none.
+
+    Raises:
+        ResultError: if the file is not JSON.
+    """
     path = run_dir / "provenance.json"
     try:
         return _as_mapping(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
@@ -236,13 +240,13 @@ def read_provenance(run_dir: Path) -> Json:
 
 
 def processors_of(provenance: Json) -> tuple[str, ...]:
-    """Return the kinds of processor that a run was computed on; none where it was not recorded."""
+    """Return the kinds of processor that a run was computed on; () where none was recorded."""
     kinds = _as_mapping(provenance.get("same_bits")).get("processors")
     return tuple(printable(str(each)) for each in _items(kinds))
 
 
 def held_out_words(held_out: Iterable[HeldOut]) -> str:
-    """Phrase in one line what was held out under each seed; "" where nothing was."""
+    """Return in one line the categories held out under each seed; "" where none were."""
     return "; ".join(words for each in held_out if (words := _words(each)))
 
 
@@ -303,11 +307,12 @@ def _as_mapping(value: object) -> Json:
 
 
 def encoder_parameters(run_dir: Path, source: str) -> int | None:
-    """Count the numbers that the encoder of a source learned, from names and shapes alone.
+    """Count the learned parameters of a source's encoder, from names and shapes alone.
 
     Returns:
         None where the run folder holds no checkpoint of the source.
     """
+    # Only the header of a checkpoint is read, and that of half a file is passed over.
     for path in sorted((run_dir / "checkpoints").glob(f"{source}-seed-*/*/{WEIGHTS}")):
         try:
             with safe_open(path, framework="np") as weights:
@@ -330,8 +335,8 @@ def _is_learned(name: str) -> bool:
 def seal_words(run_dir: Path, study: str, opened: str) -> str | None:
     """Return the place of a run's seal among those of its study, "1 of 2"; None without a seal.
 
-    As many count as the run knew of when it ended, or as are listed beside the run folder now, if
-    these are more.
+    The total is the larger of two: the seals that the run knew of when it ended, and those listed
+    beside the run folder now.
 
     Args:
         run_dir: the run folder.

@@ -83,7 +83,7 @@ def source_table(lookup: Lookup) -> Table:
 
 
 def grain_table(lookup: Lookup) -> Table:
-    """Return what the heads get right at other grains than their own."""
+    """Return the accuracy of the classification heads at other grains than their own."""
     rows = _own_rows(lookup, CLASS_PROBES)
     metrics = _in_order([key[2] for key in rows], GRAIN_METRICS)
     every = (_own_line(rows, metrics, source, None) for source in lookup.sources)
@@ -159,7 +159,7 @@ def _is_named(metric: str, name: str) -> bool:
 
 
 def _own_rows(lookup: Lookup, probes: tuple[str, ...]) -> dict[Key, ResultRow]:
-    """Return the rows on source clips by whom and what, of several seeds the lowest."""
+    """Return the rows on source clips by source, control and metric; of the lowest seed each."""
     found: dict[Key, ResultRow] = {}
     own = (row for row in lookup.rows if row.target == SOURCE_VALIDATION and row.probe in probes)
     for row in sorted(own, key=lambda row: row.seed or 0):
@@ -169,7 +169,7 @@ def _own_rows(lookup: Lookup, probes: tuple[str, ...]) -> dict[Key, ResultRow]:
 
 
 def _in_order(found: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the metrics that are known, in that order; a name with a hyphen at its end is many."""
+    """Return the found metrics in the order of the known ones; "at-" stands for all "at-..."."""
     return unique(name for wanted in known for name in found if _is_named(name, wanted))
 
 
@@ -230,7 +230,7 @@ def _share(point: CurvePoint) -> Cell:
 
 
 def learned_phrase(lookup: Lookup) -> Phrase:
-    """Return which sources learned their own labels; nothing where none has a score of its own."""
+    """Return which sources learned their own labels; () where none has a score of its own."""
     judged = {score.own.source for score in lookup.own_scores}
     if not judged:
         if not any(row.target == SOURCE_VALIDATION for row in lookup.rows):

@@ -180,6 +180,7 @@ def to_csv(table: Table) -> str:
 def _csv_fields(line: Line) -> list[str | float | None]:
     fields: list[str | float | None] = []
     for cell in line.cells:
+        # Repeated over the columns that it stretches over, so that every line has as many fields.
         value = cell.shown if cell.value is None else cell.value
         fields += [value, cell.low, cell.high] * cell.columns
     return fields

@@ -92,6 +92,8 @@ def verdict_of(rows: Sequence[ResultRow], *, margin: float, p_holm: float | None
     """
     if any(row.low is None or row.high is None for row in rows):
         return Verdict.NO_INTERVAL
+    # A p that is not below the level overrules an interval that leaves out 0: the correction for
+    # the number of endpoints is in p alone.
     if p_holm is None or p_holm < LEVEL:
         if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
             return Verdict.BETTER

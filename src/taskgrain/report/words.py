@@ -46,12 +46,12 @@ def plain(phrase: Phrase) -> str:
 
 
 def percent(value: float) -> str:
-    """Print a fraction as percent with one decimal, without the sign: 0.4712 is "47.1"."""
+    """Return a fraction as percent with one decimal, without "%": 0.4712 is "47.1"."""
     return f"{100 * value:.1f}".replace("-", MINUS)
 
 
 def points(value: float) -> str:
-    """Print a difference of fractions in percentage points, signed: 0.0412 is "+4.1".
+    """Return a difference of fractions in percentage points, signed: 0.0412 is "+4.1".
 
     The sign stays where the digits round to zero: it tells on which side of 0 a bound lies.
     """
@@ -59,18 +59,18 @@ def points(value: float) -> str:
 
 
 def bits(value: float) -> str:
-    """Print a number of bits with two decimals."""
+    """Return a number of bits with two decimals."""
     return f"{value:.2f}".replace("-", MINUS)
 
 
 def of_one(value: float) -> str:
-    """Print an alignment, 0 to 1, or a gain, with two decimals; no sign before what rounds to 0."""
+    """Return an alignment or a gain with two decimals; no sign before what rounds to 0."""
     shown = f"{value:.2f}"
     return "0.00" if shown == "-0.00" else shown.replace("-", MINUS)
 
 
 def score(value: float) -> str:
-    """Print a caption score with three decimals, as `taskgrain score` does."""
+    """Return a caption score with three decimals, as `taskgrain score` does."""
     return f"{value:.3f}".replace("-", MINUS)
 
 
@@ -178,7 +178,7 @@ def readout_words(readout: str) -> str:
 
 
 def p_words(p: float) -> str:
-    """Print a p value with two digits; "< 0.0001" where it is smaller."""
+    """Return a p value with two digits; "< 0.0001" below that."""
     return "< 0.0001" if p < SMALLEST_P else f"{p:.2g}"
 
 
@@ -188,7 +188,7 @@ def p_number(p: float) -> Number:
 
 
 def interval_words(interval: str | None) -> str:
-    """Return what an interval varies."""
+    """Return in words what an interval varies."""
     return INTERVALS.get(interval or "", "of a kind that the row does not name")
 
 
@@ -198,7 +198,7 @@ def count_words(count: int, noun: str) -> str:
 
 
 def format_value(metric: str, value: float, *, is_difference: bool = False) -> str:
-    """Print a row's value as its metric asks."""
+    """Return a row's value in the unit of its metric."""
     key = metric_key(metric)
     unit = "percent" if key is None else METRICS[key].unit
     if unit == "variance":

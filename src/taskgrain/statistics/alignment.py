@@ -17,6 +17,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+# What the labels of a source know of factor j is the share rho_j = (I - I0) / (H - I0): I the bits
+# that label and factor share, H the entropy of the factor, I0 the bits that chance alone shares.
+# Without I0 nearly unique labels would seem to know everything (docs/protocol.md, "Alignment").
+#
+# The alignment with a target is the mean over pairs (a, b) of its classes of
+#
+#     max over factors j of TV(P(F_j | a), P(F_j | b)) * rho_j,
+#
+# TV the total variation distance: a pair counts as far as the labels know a factor that tells it
+# apart. No clip needs both labels, so it is defined for categories that the source never had.
+
 Counts = NDArray[np.int64]
 Kind = Literal["named", "kind-named", "unnamed", "between"]
 

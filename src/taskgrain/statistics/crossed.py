@@ -38,12 +38,12 @@ from taskgrain.statistics.tests import from_error
 #
 #     V_J = sum over K containing J of (-1)^(|K| - |J|) Q_K,
 #
-# which is unbiased (Searle, Casella and McCulloch 1992, "Variance components", section 4.3). Its
-# source for crossed data, as a bootstrap: Owen 2007, "The pigeonhole bootstrap", whose variance
-# counts every interaction several times; the signs above take that off.
+# which is unbiased (Searle, Casella and McCulloch 1992, "Variance components", section 4.3). The
+# crossed bootstrap (Owen 2007, "The pigeonhole bootstrap") resamples the same axes, but counts
+# every interaction several times; here the signs take off what is counted twice.
 #
-# The interval clips each V_J at 0, since a component cannot be negative; `variance_parts` does not,
-# so that means over targets or simulations of what it returns stay unbiased.
+# `crossed_interval` sets each V_J below 0 to 0, since no component is negative. `variance_parts`
+# leaves it, so that a mean over several of its results is unbiased.
 
 Values = NDArray[np.generic]
 Classes = Literal["random", "fixed"]
@@ -245,7 +245,7 @@ def _variance(
 def _observed_of(
     overall: NDArray[np.float64], tables: Iterator[tuple[float, NDArray[np.float64]]]
 ) -> dict[Axes, _Component]:
-    """Return what each set of axes shows, with what it owes to interactions with others in it."""
+    """Return Q_K of each set of axes K: its own variance and that of the sets that contain it."""
     crossed = [axis for axis in (0, 1) if overall.shape[axis] > 1]
     without = {axes: _observed(overall, axes) for axes in _subsets(crossed)}
     of_units: dict[Axes, list[_Component]] = {(*axes, 2): [] for axes in ((), *without)}
@@ -257,7 +257,7 @@ def _observed_of(
 
 
 def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
-    """Return the interaction of some axes: its mean square over the number of cells it has.
+    """Return Q_K of some axes K: the mean square of their interaction over its number of cells.
 
     Of one axis it is the squared standard error of the mean over that axis.
     """
@@ -270,7 +270,7 @@ def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
 
 
 def _own(axes: Axes, observed: dict[Axes, _Component]) -> float:
-    """Take out of what some axes show together what they owe to interactions with others."""
+    """Return V_J: Q_J less what the sets of axes that contain J add to it."""
     above = [other for other in observed if set(other) >= set(axes)]
     return sum((-1) ** (len(o) - len(axes)) * observed[o].variance for o in above)
 
@@ -284,7 +284,7 @@ def _pooled(parts: list[_Component]) -> _Component:
 
 
 def _subsets(axes: list[int]) -> list[Axes]:
-    """List the subsets but the empty one."""
+    """List all subsets but the empty one."""
     return [each for size in range(1, len(axes) + 1) for each in combinations(axes, size)]
 
 
@@ -347,6 +347,7 @@ def rotating_components(
         categories: of each seed int64 (N,), two clips of each or more.
         metric: how clips are weighed.
     """
+    # A seed's classes are its own here, so what seeds add holds what their classes add.
     of_seed = [
         float(each.mean(axis=0, dtype=np.float64) @ clip_weights(category, metric=metric))
         for each, category in zip(values, categories, strict=True)
@@ -396,6 +397,6 @@ def clip_noise(
 
 
 def _part(axes: Axes, in_mean: float, shape: tuple[int, ...]) -> Part:
-    """Name a set of axes, and turn what it adds to the mean into what one unit adds."""
+    """Return a set of axes as a named part: what it adds to the mean, times its units."""
     units = int(np.prod([shape[axis] for axis in axes if AXES[axis] != "clips"], dtype=np.int64))
     return Part(" x ".join(AXES[axis] for axis in axes), in_mean * units, units)

@@ -19,6 +19,15 @@ from numpy.typing import NDArray
 from taskgrain.names import CLIP_METRICS, ClipMetric, IntervalKind
 from taskgrain.statistics.groups import GroupSums
 
+# Categories are fixed, and the clips within a category are chance. With w_i the weight of clip i,
+# x_i its score, and k_i how often a resample holds it,
+#
+#     value = sum_i w_i x_i,        resampled value - value = sum_i w_i (k_i - 1) x_i,
+#
+# where k is multinomial(n_c; 1 / n_c, ...) within each category c of n_c clips. Both are linear in
+# x, and k is drawn once for every source: the paired interval of "a minus b" is the interval of the
+# scores a - b, and what makes a clip hard for both cancels.
+
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side
 # Of the interval that lies within a margin where two one-sided tests at .05 find no difference

@@ -103,7 +103,7 @@ class Comparison:
 
     @property
     def sides(self) -> dict[str, Side]:
-        """Where each clip stood, in the order of ids."""
+        """The side of each clip, in the order of ids."""
         sides: dict[str, Side] = dict.fromkeys(self.task.support_ids, "support")
         sides |= dict.fromkeys(self.task.query_ids, "scored")
         return dict(sorted(sides.items()))
@@ -203,6 +203,7 @@ def _compare(
             added, found = differences(seeds, evaluations[primary], bootstrap=bootstrap)
             rows += added
             findings += found
+    # Floors need no features, so a clip fails them only where no source has features of it.
     nowhere = frozenset(base.query_ids).difference(*(f.clip_ids for s in sources for f in s.seeds))
     floor_task = replace(base, failed=unusable | nowhere)
     rows += floor_rows(floor_task, study=STUDY)
@@ -245,7 +246,7 @@ def _measured(
 
 
 def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> SubjectFeatures:
-    """Take the features as they are; their scale is that of the pool, whose labels are not used."""
+    """Wrap the features of one seed; they are standardised by the pool, without its labels."""
     means = mean_over_steps(features)
     pool = [clip for clip, has in zip(task.support_ids, task.has_support, strict=True) if has]
     return SubjectFeatures(
@@ -340,7 +341,7 @@ def _primary(sources: Sequence[SourceFiles], plan: ComparePlan) -> str:
 
 
 def _check_seeds(sources: Sequence[SourceFiles], primary: str) -> None:
-    """Differences are paired seed by seed; a single encoder can be held against any number."""
+    """Refuse numbers of seeds that cannot be paired; one encoder is paired with any number."""
     wanted = next(len(source.paths) for source in sources if source.name == primary)
     wrong = [
         f"{source.name} has {len(source.paths)} files, the primary {primary} has {wanted}; "
@@ -353,7 +354,7 @@ def _check_seeds(sources: Sequence[SourceFiles], primary: str) -> None:
 
 
 def _check_shots(task: TargetTask, plan: ComparePlan, sources: Sequence[SourceFeatures]) -> None:
-    """Name every class with too few clips at once."""
+    """Refuse classes with too few support clips, all of them in one error."""
     missing = _missing_from_any(sources, task.support_ids)
     usable = np.array([clip not in missing for clip in task.support_ids], dtype=np.bool_)
     had = np.bincount(task.support_labels[usable], minlength=len(task.class_names))
@@ -369,7 +370,7 @@ def _check_shots(task: TargetTask, plan: ComparePlan, sources: Sequence[SourceFe
 
 
 def _missing_from_any(sources: Sequence[SourceFeatures], clip_ids: Sequence[str]) -> frozenset[str]:
-    """Name the clips that some source has no features of."""
+    """Return the clips that some source has no features of."""
     held = [frozenset(features.clip_ids) for source in sources for features in source.seeds]
     return frozenset(clip for clip in clip_ids if not all(clip in each for each in held))
 

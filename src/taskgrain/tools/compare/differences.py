@@ -61,6 +61,7 @@ def differences(
     ours, theirs = _repeated(first, count), _repeated(primary, count)
     pair = (ours[0].subject.source or "", theirs[0].subject.source or "")
     rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
+    # A crossed interval takes classes as independent, which groups of several classes are not.
     if bootstrap.groups is not None and bootstrap.groups.spans_classes:
         rows = [row for row in rows if row.interval != "crossed"]
     found = []

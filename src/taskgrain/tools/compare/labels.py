@@ -155,7 +155,7 @@ def _sides(rows: list[TableRow], path: Path) -> tuple[Side, ...] | None:
 def divide(
     table: LabelTable, groups: Sequence[str] | None, *, seed: int, support_share: float
 ) -> tuple[Side, ...]:
-    """Choose on which side each clip stands, in the table's order.
+    """Choose the side of each clip, in the table's order.
 
     A split of the labels is taken as it is. Otherwise whole groups are dealt, the largest
     first, to the side whose classes lack most of them; without groups each clip is a group of
@@ -362,7 +362,7 @@ def _after(first: Line, lines: Iterator[Line]) -> Iterator[Line]:
 
 
 def _header(first: Line, columns: tuple[Column, ...]) -> list[int | None] | None:
-    """Find in which place each wanted column stands; None where the line is no header."""
+    """Return the position of each wanted column; None where the line is not a header."""
     names = [column_name(cell) for cell in first.cells]
     known = {name for column in columns for name in column.names}
     if not known.intersection(names):

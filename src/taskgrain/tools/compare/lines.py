@@ -1,4 +1,4 @@
-"""Which numbers stand in a table of the comparison, line by line: one table a probe."""
+"""The lines of a comparison's tables: which rows of results stand where, one table a probe."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ SHOWN = 10  # clips named in one note
 
 
 def alarms_of(comparison: Comparison) -> tuple[str, ...]:
-    """Return where probes fitted on permuted labels were above chance: something leaks."""
+    """Return an alarm for each probe fitted on permuted labels that scores above chance."""
     tested = _tested_permutations(comparison)
     return tuple(
         f"permuted labels score above chance: {row.source}, seed {row.seed}, {row.probe} "
@@ -35,7 +35,7 @@ def alarms_of(comparison: Comparison) -> tuple[str, ...]:
 
 
 def preview_of(comparison: Comparison) -> str | None:
-    """State that there are too few encoder seeds to claim anything of training; None if not."""
+    """Return the note that seeds are too few to claim anything of training; None if not."""
     fewest = min(comparison.num_seeds.values())
     if fewest >= SEEDS_FOR_A_CLAIM:
         return None
@@ -182,7 +182,7 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
 
 
 def _unsound(comparison: Comparison) -> str:
-    """State over what there is no interval, and why."""
+    """Return the units over which there is no interval, and why."""
     labels = comparison.task.query_labels
     if np.unique(labels, return_counts=True)[1].min() < FEWEST_CLIPS:
         return f"clips: a class has fewer than {FEWEST_CLIPS} scored clips"

@@ -84,7 +84,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 
 
 def headings(comparison: Comparison) -> dict[str, str]:
-    """Write above each part of a table what its numbers are."""
+    """Return the heading of each part of a table."""
     metric = metric_words(comparison.plan.metric)
     return {
         "": "",
@@ -95,14 +95,14 @@ def headings(comparison: Comparison) -> dict[str, str]:
 
 
 def shown(row: ResultRow | None, p_holm: float | None) -> tuple[str, str, str]:
-    """Print a number, its interval and its corrected p; nothing for what is not there."""
+    """Return a number, its interval and its corrected p as text; "" for each that is absent."""
     cell = cell_of(row)
     interval = f"[{cell.interval}]" if cell.interval else ""
     return cell.shown, interval, "" if p_holm is None else p_words(p_holm)
 
 
 def p_words(p: float) -> str:
-    """Print a p value with two digits; one below .001 as such."""
+    """Return a p value with two digits; "p < 0.001" below that."""
     return f"p < {LEAST_P:g}" if p < LEAST_P else f"p = {p:.2g}"
 
 
@@ -184,7 +184,9 @@ def _cell(row: ResultRow | None, p_holm: float | None) -> Cell:
 
 
 def to_json(comparison: Comparison) -> dict[str, object]:
-    """Return what `--json` prints; equal comparisons give equal objects, without times or paths.
+    """Return the object that `--json` prints.
+
+    Equal comparisons give equal objects: it holds neither times nor paths.
 
     Keys: format; target; plan; sources (name, seeds, and per seed the clips without features);
     primary; classes, support, scored; alarms, preview, notes (texts); rows (the columns of

@@ -328,6 +328,7 @@ def _read_array(stream: IO[bytes], size: int) -> NDArray[np.generic]:
     Raises:
         ValueError: naming what is wrong with it.
     """
+    # The header is checked before the array is read: it may promise more bytes than memory holds.
     head = io.BytesIO(stream.read(HEAD_BYTES))
     shape, dtype = _read_header(head)
     if dtype.hasobject:
