@@ -75,6 +75,15 @@ def test_a_frozen_source_is_passed_over_and_named(tmp_path: Path, row: Make) -> 
         find_best(made(tmp_path / "only", [row(0.4, source="resnet18")], sources=sources))
 
 
+def test_a_source_whose_probe_failed_is_passed_over(
+    tmp_path: Path, row: Make, failed_row: Make
+) -> None:
+    run = made(tmp_path / "run", [row(0.3), failed_row(source="joint-full")])
+    best = find_best(run)
+    assert best.checkpoint.parent.name == "categories-seed-0"
+    assert best.runner_up is None
+
+
 def test_the_checkpoint_that_was_tested_is_the_one_named(tmp_path: Path, row: Make) -> None:
     study = STUDY + '[transfer]\ncheckpoint = "best"\n'
     run = made(tmp_path / "run", [row(0.3)], study=study)

@@ -73,7 +73,9 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         )
     question = question_of(primary)
     found = [lookup.measured(source, question) for source in lookup.sources]
-    ranked = sorted((row for row in found if row is not None), key=lambda row: -value_of(row))
+    # Where a probe failed, the row says so and has no value.
+    with_value = [row for row in found if row is not None and row.problem is None]
+    ranked = sorted(with_value, key=lambda row: -value_of(row))
     facts = {each.name: each for each in lookup.source_settings}
     trained = [row for row in ranked if _is_wanted(facts.get(row.source or ""), captions=captions)]
     if not trained:
