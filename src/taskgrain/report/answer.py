@@ -141,16 +141,13 @@ def _numbers(
             percent_number(value_of(theirs)),
         )
     if len(rows) > 1:
-        return (measured, _one_by_one(rows[0]), *_each_seed(rows))
+        return (measured, *_each_seed(rows))
     return (measured, *levels, *_one_difference(rows[0], verdict, lookup.margin))
 
 
-def _one_by_one(row: ResultRow) -> str:
-    return f". Each encoder seed, in percentage points, interval {interval_words(row.interval)}: "
-
-
 def _each_seed(rows: tuple[ResultRow, ...]) -> Phrase:
-    parts: list[str | Number] = []
+    kind = interval_words(rows[0].interval)
+    parts: list[str | Number] = [f". Each encoder seed, in percentage points, interval {kind}: "]
     for row in rows:
         parts += [f"seed {row.seed}: ", *with_interval(row, signed=True)]
         parts.append("; " if row is not rows[-1] else ".")
@@ -310,7 +307,7 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     for each in lookup.endpoints[1:]:
         if each.minus_target is not None and _is_same(primary, each):
             parts += _between(lookup, each)
-    return (*parts, _bound(lookup))
+    return (*parts, " Nothing was measured on Something-Something." if lookup.source_world else "")
 
 
 def _row(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
@@ -397,10 +394,6 @@ def _is_same(primary: FamilyEndpoint, endpoint: FamilyEndpoint) -> bool:
     """Whether an endpoint is the primary comparison, but taken between two targets."""
     alike = {"target": primary.target, "minus_target": None}
     return endpoint.model_copy(update=alike) == primary
-
-
-def _bound(lookup: Lookup) -> str:
-    return " Nothing was measured on Something-Something." if lookup.source_world else ""
 
 
 def summarise(run_dir: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from taskgrain.report.run_folder import Example, Prediction
-from taskgrain.report.words import percent
+from taskgrain.report.words import percent_number
 
 MAX_VIDEO_BYTES = 12_000_000  # of all clips in one page, before base64 adds a third
 CLASSES_SHOWN = 3
@@ -107,10 +107,10 @@ def _opinion(example: Example, prediction: Prediction) -> Opinion:
     # A target's categories are not among a source's classes, so no answer can be right.
     true_class = prediction.true_class or ""
     truth = prediction.truth or example.caption
-    bars = (
-        Bar(name, probability, _share(probability), _verdict(name, true_class))
-        for name, probability in prediction.classes[:CLASSES_SHOWN]
-    )
+    bars = []
+    for name, probability in prediction.classes[:CLASSES_SHOWN]:
+        verdict = ("right" if name == true_class else "wrong") if true_class else ""
+        bars.append(Bar(name, probability, percent_number(probability).shown, verdict))
     caption = prediction.caption or ""
     return Opinion(
         source=prediction.source,
@@ -119,16 +119,6 @@ def _opinion(example: Example, prediction: Prediction) -> Opinion:
         words=tuple(compare(caption, truth)),
         is_exact=bool(caption) and _normal(caption) == _normal(truth),
     )
-
-
-def _verdict(name: str, true_class: str) -> str:
-    if not true_class:
-        return ""
-    return "right" if name == true_class else "wrong"
-
-
-def _share(probability: float) -> str:
-    return f"{percent(probability)}\N{NO-BREAK SPACE}%"
 
 
 def compare(caption: str, truth: str) -> Iterator[Word]:

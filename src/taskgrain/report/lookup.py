@@ -355,15 +355,10 @@ def pair_of(endpoint: FamilyEndpoint) -> tuple[str, str]:
     return endpoint.source, versus_each(endpoint.each_versus)
 
 
-def place_of(endpoint: FamilyEndpoint) -> str:
-    """Return the target of an endpoint's rows, "NEAR minus FAR" where it has a second target."""
-    return less_target(endpoint.target, endpoint.minus_target)
-
-
 def question_of(endpoint: FamilyEndpoint) -> Question:
-    """Return the question that an endpoint asks."""
-    place = place_of(endpoint)
-    return Question(place, endpoint.probe, endpoint.shots, endpoint.metric, endpoint.readout)
+    """Return the question that an endpoint asks; its target may be "NEAR minus FAR"."""
+    target = less_target(endpoint.target, endpoint.minus_target)
+    return Question(target, endpoint.probe, endpoint.shots, endpoint.metric, endpoint.readout)
 
 
 def is_step(source: Source) -> bool:

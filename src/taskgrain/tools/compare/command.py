@@ -137,7 +137,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
 def _table(comparison: Comparison, probe: str) -> Iterator[str]:
     """Lay out one probe's lines in columns as wide as they need."""
     from taskgrain.tools.compare.lines import lines_of
-    from taskgrain.tools.compare.page import shown
+    from taskgrain.tools.compare.page import headings, shown
 
     header = [probe, "over", *(str(shots) for shots in comparison.plan.shots)]
     rows: list[list[str]] = [header]
@@ -153,14 +153,8 @@ def _table(comparison: Comparison, probe: str) -> Iterator[str]:
     before = ""
     for part, row in zip(parts, rows, strict=True):
         if part != before:
-            yield from _heading(comparison, part)
+            yield headings(comparison)[part]
             before = part
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
         yield "  ".join([*left, *right]).rstrip()
-
-
-def _heading(comparison: Comparison, part: str) -> Iterator[str]:
-    from taskgrain.tools.compare.page import headings
-
-    yield headings(comparison)[part]
