@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from taskgrain.cli.main import main
+from taskgrain.report.answer import summarise
 from taskgrain.report.frame import results_frame
-from taskgrain.report.summary import summarise
 from taskgrain.report.words import percent, points
 from taskgrain.results import read_rows
 from taskgrain.transfer.predictions import read_evaluation

@@ -10,10 +10,11 @@ import av
 import numpy as np
 import pytest
 
+from taskgrain.config.learning import Source
 from taskgrain.names import Control
 from taskgrain.report.html import write_report
 from taskgrain.report.lookup import Lookup
-from taskgrain.report.run_folder import read_study
+from taskgrain.report.run_folder import RunFolder, read_run_folder
 from taskgrain.results import ResultRow, Shots, write_rows
 
 LADDER = (
@@ -48,6 +49,9 @@ probe = "logistic-regression"
 shots = 5
 metric = "mean-per-class"
 """
+READOUTS = '[transfer]\nreadouts = ["lstm-mean", "channels-mean", "lstm-last"]\n'
+PUBLISHED = '[encoders.published]\nnetwork = "torchvision"\nmodel = "resnet18"\n'
+"""A network that sources without labels are read from."""
 
 
 COMMON: dict[str, object] = {
@@ -238,8 +242,10 @@ class RunMaker:
             block = f"\n[[sources]]\nname = {json.dumps(name, ensure_ascii=False)}\n"
             block += f'classify = "{level}"\n' if level else ""
             block += f'caption = "{form}"\n' if form else ""
+            block += "" if level or form else 'encoder = "published"\n'
             blocks.append(block + ("lambda = 0.5\n" if level and form else ""))
-        return "".join(blocks)
+        text = "".join(blocks)
+        return text + (PUBLISHED if 'encoder = "published"' in self.study + text else "")
 
     def _lines(self, name: str, lines: list[dict[str, object]]) -> None:
         if lines:
@@ -329,11 +335,20 @@ def control_fixture() -> Callable[..., ResultRow]:
 
 @pytest.fixture
 def make_lookup(tmp_path: Path) -> Callable[..., Lookup]:
-    def make(*rows: ResultRow, study: str = STUDY) -> Lookup:
+    def make(*rows: ResultRow, study: str | None = STUDY) -> Lookup:
+        if study is None:  # a run folder without a study file
+            return Lookup(RunFolder(None, rows))
         folder = RunMaker(tmp_path / "lookup", study=study, rows=list(rows)).write()
-        return Lookup(read_study(folder / "study.toml"), rows)
+        return Lookup(replace(read_run_folder(folder), rows=rows))
 
     return make
+
+
+def with_sources(lookup: Lookup, *sources: Source) -> Lookup:
+    """Return the same rows under a study of other sources."""
+    assert lookup.run.study is not None
+    study = lookup.run.study.model_copy(update={"sources": sources})
+    return Lookup(replace(lookup.run, study=study))
 
 
 @pytest.fixture

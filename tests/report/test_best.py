@@ -34,9 +34,9 @@ def test_the_best_of_one_seed_is_named_with_what_comes_next(tmp_path: Path, row:
     best = find_best(made(tmp_path / "run", rows))
     assert best.checkpoint == tmp_path / "run" / "checkpoints" / "joint-full-seed-0" / "last"
     assert describe_best(best) == (
-        "best at 5-shot logistic regression on kitchenware (accuracy, mean over classes): "
-        "joint-full, 30.0 %, seed 0; next categories, 25.0 %, 5.0 points behind. It was chosen on "
-        "the clips that score it: expect less on others."
+        "best at 5-shot logistic regression on kitchenware (accuracy, mean over classes; "
+        "LSTM, mean of its steps): joint-full, 30.0 %, seed 0; next categories, 25.0 %, 5.0 points "
+        "behind. It was chosen on the clips that score it: expect less on others."
     )
 
 
@@ -75,6 +75,15 @@ def test_a_frozen_source_is_passed_over_and_named(tmp_path: Path, row: Make) -> 
         find_best(made(tmp_path / "only", [row(0.4, source="resnet18")], sources=sources))
 
 
+def test_a_source_whose_probe_failed_is_passed_over(
+    tmp_path: Path, row: Make, failed_row: Make
+) -> None:
+    run = made(tmp_path / "run", [row(0.3), failed_row(source="joint-full")])
+    best = find_best(run)
+    assert best.checkpoint.parent.name == "categories-seed-0"
+    assert best.runner_up is None
+
+
 def test_the_checkpoint_that_was_tested_is_the_one_named(tmp_path: Path, row: Make) -> None:
     study = STUDY + '[transfer]\ncheckpoint = "best"\n'
     run = made(tmp_path / "run", [row(0.3)], study=study)
@@ -85,7 +94,7 @@ def test_the_checkpoint_that_was_tested_is_the_one_named(tmp_path: Path, row: Ma
     assert find_best(run).checkpoint == folder / "best"
 
 
-def test_rows_without_a_value_and_runs_without_an_endpoint_name_no_best(
+def test_rows_without_a_value_and_runs_without_a_study_file_name_no_best(
     tmp_path: Path, row: Make
 ) -> None:
     from dataclasses import replace
@@ -93,8 +102,10 @@ def test_rows_without_a_value_and_runs_without_an_endpoint_name_no_best(
     empty = replace(row(0.3), value=None, interval=None, low=None, high=None)
     with pytest.raises(ResultError, match="run the study to its end, or give another run"):
         find_best(made(tmp_path / "run", [empty]))
-    with pytest.raises(ResultError, match=r"study\.toml: names no primary endpoint"):
-        find_best(made(tmp_path / "other", [row(0.3)], study='name = "none"\n'))
+    run = made(tmp_path / "other", [row(0.3)])
+    (run / "study.toml").unlink()
+    with pytest.raises(ResultError, match=r"study\.toml: no such file; it names the endpoint"):
+        find_best(run)
 
 
 def test_the_command_prints_one_path_and_says_the_rest_on_standard_error(

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 
-from taskgrain.report.figures import curves_figure, ladder_figure, ladder_heights, palette_of
+from taskgrain.report.figures import curves_figure, ladder_figure, ladder_heights, looks_of
 from taskgrain.report.figures import shots_figure as draw_shots
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.palette import COLOURS
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.results import ResultRow
+from tests.report.conftest import STUDY
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
@@ -52,7 +54,7 @@ def test_light_colours_are_distinct_so_that_they_can_be_replaced() -> None:
 
 def test_kinds_of_sources_stand_apart_on_the_ladder(make_lookup: MakeLookup, row: Make) -> None:
     lookup = make_lookup(row(0.4))
-    heights = list(ladder_heights(lookup.sources, palette_of(lookup)).values())
+    heights = list(ladder_heights(looks_of(lookup)).values())
     steps = [round(b - a, 2) for a, b in pairwise(heights)]
     assert steps == [1.0, 1.45, 1.0, 1.45, 1.0]
 
@@ -66,7 +68,7 @@ def test_text_for_those_who_cannot_see_holds_the_values(make_lookup: MakeLookup,
 def test_without_rows_there_is_no_figure(make_lookup: MakeLookup, row: Make) -> None:
     assert ladder_figure(make_lookup()) is None
     assert draw_shots(make_lookup(row(0.4))) is None
-    assert curves_figure(make_lookup(row(0.4)), ()) is None
+    assert curves_figure(make_lookup(row(0.4))) is None
 
 
 def test_several_shots_and_seeds_draw_without_a_warning(make_lookup: MakeLookup, row: Make) -> None:
@@ -77,7 +79,7 @@ def test_several_shots_and_seeds_draw_without_a_warning(make_lookup: MakeLookup,
         for epoch in (1, 2)
     )
     assert draw_shots(lookup) is not None
-    assert curves_figure(lookup, points) is not None
+    assert curves_figure(Lookup(replace(lookup.run, curves=points))) is not None
 
 
 def test_a_source_with_a_very_long_name_is_shortened_in_figures_only(
@@ -93,10 +95,10 @@ def test_a_source_with_a_very_long_name_is_shortened_in_figures_only(
 def test_a_frozen_source_is_drawn_with_a_mark_and_colour_of_its_own(
     make_lookup: MakeLookup, row: Make
 ) -> None:
-    frozen = '[[sources]]\nname = "resnet"\nencoder = "resnet"\n'
+    frozen = STUDY + '[[sources]]\nname = "resnet"\nencoder = "published"\n'
     lookup = make_lookup(row(0.4), row(0.5, source="resnet"), study=frozen)
-    palette = palette_of(lookup)
-    assert (palette.kind("resnet"), palette.marker("resnet")) == ("frozen", "^")
+    look = looks_of(lookup)["resnet"]
+    assert (look.kind, look.marker) == ("frozen", "^")
     drawing = ladder_figure(lookup)
     assert drawing is not None
     assert COLOURS["frozen-0"].light in drawing.svg
@@ -107,7 +109,8 @@ def test_a_line_joins_levels_of_one_encoder_and_no_encoders(
     make_lookup: MakeLookup, row: Make
 ) -> None:
     ladder = make_lookup(row(0.4), row(0.5, source="action-groups"))
-    other = '[[sources]]\nname = "2D"\nclassify = "category"\nencoder = "spatial"\n'
+    other = '[encoders.spatial]\n[[sources]]\nname = "2D"\nclassify = "category"\n'
+    other = f'{STUDY}{other}encoder = "spatial"\n'
     encoders = make_lookup(row(0.4), row(0.5, source="action-groups"), study=other)
     joined, apart = ladder_figure(ladder), ladder_figure(encoders)
     assert joined is not None

@@ -148,7 +148,7 @@ def test_controls_are_kept_where_they_have_no_probe_or_readout_of_their_own(run:
 
 def test_without_a_primary_endpoint_the_question_has_to_be_given(run: Path) -> None:
     (run / "study.toml").write_text('name = "without"\n')
-    with pytest.raises(ResultError, match=r"study\.toml: names no primary endpoint; give target"):
+    with pytest.raises(ResultError, match=r"study\.toml: primary: is missing"):
         results_frame(run, plain=True)
     (run / "study.toml").unlink()
     with pytest.raises(ResultError, match=r"study\.toml: no such file; give target"):

@@ -14,7 +14,7 @@ from taskgrain.names import ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN
 from taskgrain.report.recompute import Values, metrics_over_tasks, tasks_of
 from taskgrain.report.variances import compare_components
 from taskgrain.results import COLUMNS, ResultRow
-from taskgrain.statistics.components import rotating_components
+from taskgrain.statistics.crossed import rotating_components
 from taskgrain.transfer.archive import write_arrays
 from taskgrain.transfer.sample_rows import TaskGain, task_rows
 

@@ -4,9 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from taskgrain.errors import ResultError
-from taskgrain.report.run_folder import EBML_MAGIC, read_run_folder
+from taskgrain.models.weights import save_weights
+from taskgrain.report.html import write_report
+from taskgrain.report.run_folder import (
+    EBML_MAGIC,
+    HeldOut,
+    encoder_parameters,
+    held_out_words,
+    read_run_folder,
+    seal_words,
+)
+from tests.report.conftest import STUDY, RunMaker
 
 
 @pytest.fixture
@@ -67,19 +78,25 @@ def test_a_run_without_a_ledger_differs_from_one_with_an_empty_ledger(folder: Pa
 
 
 def test_settings_are_flattened_in_the_files_order(folder: Path) -> None:
-    text = 'name = "n"\nseeds = [0, 1]\n[data]\nworld = "w"\n[[targets]]\nname = "t"\n'
-    (folder / "study.toml").write_text(text)
-    study = read_run_folder(folder).study
-    assert study.seeds == (0, 1)
-    assert dict(study.settings)["targets[0].name"] == "t"
-    assert [key for key, _ in study.settings][:3] == ["name", "seeds", "data.world"]
-
-
-def test_settings_of_unexpected_types_are_read_as_absent(folder: Path) -> None:
-    (folder / "study.toml").write_text('name = 3\nseeds = "x"\nsources = ["a"]\nprimary = 4\n')
+    (folder / "study.toml").write_text(STUDY.replace("seeds = [0]", "seeds = [0, 1]"))
     run = read_run_folder(folder)
-    assert run.study.name == "study"
-    assert run.study.primary is None
+    assert run.study is not None
+    assert run.study.seeds == (0, 1)
+    settings = dict(run.settings)
+    assert (settings["targets[0].name"], settings["seeds"]) == ("kitchenware", "[0, 1]")
+    assert [key for key, _ in run.settings][:4] == ["name", "question", "seeds", "data.world"]
+
+
+def test_a_study_file_that_does_not_fit_is_refused_with_every_key(folder: Path) -> None:
+    text = STUDY.replace('"made-up"', "3").replace("train = 3000", 'train = "x"')
+    (folder / "study.toml").write_text(text)
+    with pytest.raises(ResultError, match=r"(?s)study\.toml: name: found 3.*data\.train: found"):
+        read_run_folder(folder)
+
+
+def test_a_run_without_a_study_file_has_no_study(folder: Path) -> None:
+    run = read_run_folder(folder)
+    assert (run.study, run.settings, run.parameters, run.seal) == (None, (), None, None)
 
 
 CURVE = {"source": "a", "seed": 0, "epoch": 1, "shares": {"b": 0.5}, "validation": {"c": None}}
@@ -124,3 +141,96 @@ def test_an_entry_that_does_not_fit_is_named_with_file_line_and_key(
     (folder / name).write_text("\n" + json.dumps(entry))
     with pytest.raises(ResultError, match=message):
         read_run_folder(folder)
+
+
+class Model(nn.Module):
+    """An encoder with every kind of entry that is stored and was not learned, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = nn.Sequential(nn.Conv3d(3, 8, 3), nn.BatchNorm3d(8), nn.LSTM(8, 4))
+        self.head = nn.Linear(4, 10)
+
+
+def write_checkpoint(folder: Path) -> int:
+    folder.mkdir(parents=True)
+    model = Model()
+    save_weights(model, folder / "model.safetensors")
+    return sum(each.numel() for each in model.encoder.parameters())
+
+
+def test_the_parameters_of_the_encoder_are_those_that_torch_counts(tmp_path: Path) -> None:
+    wanted = write_checkpoint(tmp_path / "checkpoints" / "categories-seed-3" / "last")
+    assert encoder_parameters(tmp_path, "categories") == wanted
+    assert encoder_parameters(tmp_path, "captions") is None
+
+
+def test_half_a_checkpoint_is_none(tmp_path: Path) -> None:
+    folder = tmp_path / "checkpoints" / "categories-seed-3" / "last"
+    write_checkpoint(folder)
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[:50])
+    assert encoder_parameters(tmp_path, "categories") is None
+
+
+def write_seal(run: Path, *, number: int, beside: list[str]) -> None:
+    run.mkdir(exist_ok=True)
+    (run / "seal.json").write_text(json.dumps({"study": "made-up", "number": number}))
+    lines = (json.dumps({"study": name}) + "\n" for name in beside)
+    (run.parent / "seals.jsonl").write_text("".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("number", "beside", "known", "said"),
+    [
+        (1, ["made-up"], "1 of 1 of this study", "1 of 1"),
+        (1, ["made-up", "other", "made-up"], "1 of 1 of this study", "1 of 2"),
+        (1, [], "1 of 3 of this study", "1 of 3"),  # copied to where the list is not
+        (2, [], "", "2 of 2"),
+    ],
+)
+def test_the_place_of_a_seal_counts_every_seal_of_the_study(
+    tmp_path: Path, number: int, beside: list[str], known: str, said: str
+) -> None:
+    write_seal(tmp_path / "run", number=number, beside=beside)
+    assert seal_words(tmp_path / "run", "made-up", known) == said
+    assert seal_words(tmp_path, "made-up", known) is None
+
+
+def test_the_page_of_a_sealed_run_begins_with_its_size_and_seal(complete: RunMaker) -> None:
+    folder = complete.write()
+    assert "seal 1 of 1" not in write_report(folder).read_text(encoding="utf-8")
+    write_seal(folder, number=1, beside=["made-up"])
+    wanted = write_checkpoint(folder / "checkpoints" / "categories-seed-0" / "last")
+    page = write_report(folder).read_text(encoding="utf-8")
+    head = page[: page.index("<nav")]
+    assert f"({wanted:,} parameters, 3,000 clips, 1 seed, seal 1 of 1)" in head
+
+
+def held_out_of(folder: Path, stored: object) -> tuple[HeldOut, ...]:
+    (folder / "results.jsonl").write_text("")
+    (folder / "held-out.json").write_text(json.dumps(stored))
+    return read_run_folder(folder).held_out
+
+
+def test_one_line_says_what_was_held_out_under_which_seed(tmp_path: Path) -> None:
+    stored = [
+        {"seed": 0, "siblings": ["Push up"], "groups": ["Hold", "Lift"], "others": []},
+        {"seed": 1, "siblings": [], "groups": [], "others": []},
+        {"seed": 2, "siblings": ["Drop\0"], "groups": [], "others": [], "novel": 3},
+    ]
+    found = held_out_words(held_out_of(tmp_path, stored))
+    first = "seed 0 (siblings: Push up. whole groups: Hold, Lift)"
+    assert found == f"{first}; seed 2 (siblings: Drop\N{REPLACEMENT CHARACTER})"
+
+
+def test_a_list_that_holds_for_every_seed_is_stated_once(tmp_path: Path) -> None:
+    stored = [{"seed": None, "siblings": [], "groups": [], "others": ["Wave", "Nod"]}]
+    assert held_out_words(held_out_of(tmp_path, stored)) == "every seed (categories: Wave, Nod)"
+    assert held_out_words(()) == ""
+
+
+def test_a_list_that_does_not_fit_is_named_with_file_and_key(tmp_path: Path) -> None:
+    stored = [{"seed": 0, "siblings": "Push", "groups": [], "others": []}]
+    with pytest.raises(ResultError, match=r"held-out\.json: \[0\]\.siblings: found \"Push\""):
+        held_out_of(tmp_path, stored)

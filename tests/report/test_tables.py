@@ -19,7 +19,7 @@ from taskgrain.report.transfer_tables import (
 )
 from taskgrain.report.words import MINUS
 from taskgrain.results import COLUMNS, ResultRow
-from tests.report.conftest import STUDY
+from tests.report.conftest import READOUTS, STUDY
 
 Make = Callable[..., ResultRow]
 MakeLookup = Callable[..., Lookup]
@@ -168,8 +168,13 @@ def test_read_outs_are_columns_at_the_primary_endpoints_probe_and_shots(
 def test_the_transfer_table_reads_sources_as_the_primary_endpoint_does(
     make_lookup: MakeLookup, row: Make
 ) -> None:
-    study = STUDY.replace('metric = "mean-per-class"', 'metric = "mean-per-class"\nreadout = "x"')
-    rows = (row(0.4), row(0.4, seed=1), row(0.6, readout="x"), row(0.3, source="action-groups"))
+    study = f'{STUDY}readout = "channels-mean"\n{READOUTS}'
+    rows = (
+        row(0.4),
+        row(0.4, seed=1),
+        row(0.6, readout="channels-mean"),
+        row(0.3, source="action-groups"),
+    )
     (made,) = transfer_tables(make_lookup(*rows, study=study))
     shown = {line.header: line.cells[0].shown for line in made.blocks[0].lines}
     assert shown["categories"] == "60.0"

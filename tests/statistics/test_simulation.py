@@ -12,7 +12,7 @@ from scipy import stats
 from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.statistics.crossed import SHARE_POWER, Classes, crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
-from taskgrain.statistics.student import mean_interval, paired_interval
+from taskgrain.statistics.tests import mean_interval, paired_interval
 
 Array = NDArray[np.float64]
 SEEDS = (3, 5, 8, 20)

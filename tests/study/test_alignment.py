@@ -15,8 +15,7 @@ from taskgrain.config.learning import LADDER, Source
 from taskgrain.errors import ConfigError
 from taskgrain.labels.ssv2 import GROUP_OF
 from taskgrain.labels.taxonomy import Taxonomy, taxonomy_of
-from taskgrain.statistics.alignment import Kind
-from taskgrain.statistics.information import information_bits, joint_counts
+from taskgrain.statistics.alignment import Kind, information_bits, joint_counts
 from taskgrain.study.alignment import (
     FACTORS,
     SOURCE_SEED,

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from taskgrain.results import ResultRow, select
-from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap
-from taskgrain.statistics.power import minimum_detectable_difference
-from taskgrain.statistics.student import paired_interval
+from taskgrain.statistics.tests import holm, minimum_detectable_difference, paired_interval
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.endpoints import (

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
 from taskgrain.results import select
-from taskgrain.statistics.student import mean_interval, paired_interval
+from taskgrain.statistics.tests import mean_interval, paired_interval
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.rows import episode_rows
 from tests.making import find, measured_as

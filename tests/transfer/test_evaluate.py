@@ -7,7 +7,7 @@ import pytest
 
 from taskgrain.errors import ConfigError, ResultError
 from taskgrain.results import Shots
-from taskgrain.statistics.alarm import is_alarm, permuted_label_interval
+from taskgrain.statistics.tests import is_alarm, permuted_label_interval
 from taskgrain.transfer.answers import Subject
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate
 from taskgrain.transfer.features import FeatureSet

@@ -11,7 +11,7 @@ from taskgrain.errors import ResultError
 from taskgrain.results import Shots, select
 from taskgrain.statistics.crossed import crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
-from taskgrain.statistics.student import paired_interval
+from taskgrain.statistics.tests import paired_interval
 from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import difference_rows
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows

@@ -14,6 +14,8 @@ from taskgrain.data.files import write_text
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Cell
 from taskgrain.models.encoder import ChannelShape
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.run_folder import RunFolder as StoredRun
 from taskgrain.report.run_folder import read_study
 from taskgrain.study.alignment_rows import computes_alignment, task_draw_of
 from taskgrain.study.datasets import SOURCE, lay_out
@@ -89,7 +91,7 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
 def _reported_margin(study: Study, folder: RunFolder) -> float:
     """Read the margin as a report does: from the run's study file."""
     write_text(folder.study, study_to_toml(study))
-    return read_study(folder.study).margin
+    return Lookup(StoredRun(read_study(folder.study), rows=())).margin
 
 
 def _cell(cell: Cell) -> str:

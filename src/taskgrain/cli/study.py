@@ -81,8 +81,8 @@ def study(
 
 
 def _show(folder: Path, *, as_json: bool) -> None:
+    from taskgrain.report.answer import summarise
     from taskgrain.report.html import write_report
-    from taskgrain.report.summary import summarise
 
     page = write_report(folder)
     answer = summarise(folder)
@@ -112,6 +112,7 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     Where a folder of the user's own is not there yet, the cells are left out, and the cost is
     that of the clips that the settings name.
     """
+    from taskgrain.study.checking import lay_out_study
     from taskgrain.study.cost import estimate
     from taskgrain.study.datasets import SOURCE
     from taskgrain.study.folder import RunFolder
@@ -119,7 +120,7 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     from taskgrain.study.networks import missing_weights
     from taskgrain.study.plan import plan_cells, total_seconds
     from taskgrain.study.provenance import check_frozen_commit
-    from taskgrain.study.run import lay_out_study, usual_workers
+    from taskgrain.study.run import usual_workers
     from taskgrain.study.seed_clips import seed_facts
     from taskgrain.train.precision import check_precision, named_device
 

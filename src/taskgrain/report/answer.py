@@ -1,59 +1,73 @@
-"""The answer to the study's question, in words that follow the primary endpoint's rows."""
+"""The answer to the study's question in words: for the page, and as plain text for the terminal.
+
+The primary endpoint's rows give the verdict; then the same comparison on every other target; then
+what the answer does not say.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from taskgrain.report.controls import alarm_rows
-from taskgrain.report.everywhere import everywhere, scale_words
+from taskgrain.config.testing import FamilyEndpoint
+from taskgrain.names import MEAN_OVER_TASKS, mean_over_kind
+from taskgrain.report.controls import alarm_phrase, alarm_rows
+from taskgrain.report.endpoint_tables import elsewhere
 from taskgrain.report.lookup import (
     KITCHENWARE,
     SEED_INTERVALS,
     Lookup,
-    has_one_origin_of,
+    is_step,
+    pair_of,
     question_of,
-    world_of,
+    unique,
 )
-from taskgrain.report.run_folder import Primary
+from taskgrain.report.run_folder import read_run_folder
+from taskgrain.report.source_tables import learned_phrase
 from taskgrain.report.verdict import Verdict, is_separated, is_within, judge
 from taskgrain.report.words import (
     Number,
     Phrase,
     count_words,
     interval_words,
+    joined,
     metric_words,
-    p_said,
+    p_number,
     percent_number,
+    plain,
     points_number,
     printable,
-    probe_words,
+    setting_words,
     shots_words,
     span,
+    value_of,
+    with_interval,
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import CONFIDENCE
-from taskgrain.statistics.power import LEVEL
+from taskgrain.statistics.tests import LEVEL
 
 SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be claimed")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The verdict, the sentence that states it with its numbers, and what limits it."""
+    """The verdict, the sentence that states it with its numbers, and the limits of both."""
 
     verdict: Verdict
     sentence: Phrase
     limits: tuple[Phrase, ...]
     is_preview: bool
-    everywhere: Phrase = ()  # the same comparison on every target; nothing where there is one
+    everywhere: Phrase = ()  # the same comparison on every target; empty where there is one target
 
 
 def answer(lookup: Lookup) -> Answer:
-    """Answer the study's question from its primary endpoint (`report.verdict`), nothing else."""
-    primary = lookup.study.primary
+    """Answer the study's question from its primary endpoint alone (`report.verdict`)."""
+    primary = lookup.primary
     if primary is None:
         sentence: Phrase = (
-            "The study file names no primary endpoint, so this page states no single answer; "
+            "There is no study file, so no primary endpoint is known and no single answer stated; "
             "the table below holds every difference.",
         )
         return Answer(Verdict.NO_ROW, sentence, (), is_preview=True)
@@ -64,7 +78,7 @@ def answer(lookup: Lookup) -> Answer:
     if best.problem is not None:
         return Answer(Verdict.NO_ROW, _failed(primary, best.problem), (), is_preview=True)
     is_preview = _is_preview(lookup, primary, best)
-    finer = is_finer(lookup, primary.source, primary.versus)
+    finer = is_finer(lookup, *pair_of(primary))
     further = everywhere(lookup, finer=finer)
     limits = _limits(lookup, primary, best, is_all=not further)
     return Answer(
@@ -81,21 +95,22 @@ def answer(lookup: Lookup) -> Answer:
 
 
 def is_finer(lookup: Lookup, source: str, versus: str) -> bool:
-    """Whether both classify, and the source's level stands later on the ladder."""
-    facts = {each.name: each for each in lookup.study.sources}
+    """Whether both sources classify, and the first at a level later on the ladder."""
+    facts = {each.name: each for each in lookup.source_settings}
     pair = [facts.get(name) for name in (source, versus)]
-    if any(each is None or not each.is_step for each in pair):
+    if any(each is None or not is_step(each) for each in pair):
         return False
     if len({each.classify for each in pair if each is not None}) < 2:
         return False  # of encoders, say, at one level
     return lookup.sources.index(source) > lookup.sources.index(versus)
 
 
-def _claim(verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool) -> Phrase:
-    pair = f"“{primary.source}” and “{primary.versus}”"
-    ours = f"the finer labels, “{primary.source}”," if finer else f"“{primary.source}”"
+def _claim(verdict: Verdict, primary: FamilyEndpoint, row: ResultRow, *, finer: bool) -> Phrase:
+    source, versus = pair_of(primary)
+    pair = f"“{source}” and “{versus}”"
+    ours = f"the finer labels, “{source}”," if finer else f"“{source}”"
     these = "" if row.interval in SEED_INTERVALS else ", of these encoders,"
-    trained, than = f"Training on {ours} gave features", f"training on “{primary.versus}”"
+    trained, than = f"Training on {ours} gave features", f"training on “{versus}”"
     if verdict is Verdict.NOT_LEARNED:
         return (f"Nothing is claimed of features from {pair}",)
     claims = {
@@ -109,44 +124,38 @@ def _claim(verdict: Verdict, primary: Primary, row: ResultRow, *, finer: bool) -
 
 
 def _numbers(
-    lookup: Lookup, primary: Primary, rows: tuple[ResultRow, ...], verdict: Verdict
+    lookup: Lookup, primary: FamilyEndpoint, rows: tuple[ResultRow, ...], verdict: Verdict
 ) -> Phrase:
     question = question_of(primary)
-    setting = ", ".join(
-        part for part in (shots_words(primary.shots), probe_words(primary.probe)) if part
-    )
-    measured = f" on {primary.target} ({metric_words(primary.metric)}, {setting})"
-    ours = lookup.measured(primary.source, question)
-    theirs = lookup.measured(primary.versus, question)
+    setting = joined(metric_words(primary.metric), setting_words(primary.shots, primary.probe))
+    measured = f" on {primary.target} ({setting})"
+    ours, theirs = (lookup.measured(name, question) for name in pair_of(primary))
     levels: Phrase = ()
+    # The two levels are printed with one difference alone: with several seeds they are means, which
+    # differ by none of the differences that follow.
     if len(rows) == 1 and ours is not None and theirs is not None:
         levels = (
             ": ",
-            percent_number(_value(ours)),
+            percent_number(value_of(ours)),
             " against ",
-            percent_number(_value(theirs)),
+            percent_number(value_of(theirs)),
         )
     if len(rows) > 1:
-        return (measured, _one_by_one(rows[0]), *_each_seed(rows))
-    return (measured, *levels, *_one_difference(rows[0], verdict, lookup.study.margin))
-
-
-def _one_by_one(row: ResultRow) -> str:
-    return f". Each encoder seed, in percentage points, interval {interval_words(row.interval)}: "
+        return (measured, *_each_seed(rows))
+    return (measured, *levels, *_one_difference(rows[0], verdict, lookup.margin))
 
 
 def _each_seed(rows: tuple[ResultRow, ...]) -> Phrase:
-    parts: list[str | Number] = []
+    kind = interval_words(rows[0].interval)
+    parts: list[str | Number] = [f". Each encoder seed, in percentage points, interval {kind}: "]
     for row in rows:
-        parts += [f"seed {row.seed}: ", points_number(_value(row))]
-        if row.low is not None and row.high is not None:
-            parts += [" (", *span(row.low, row.high, signed=True), ")"]
+        parts += [f"seed {row.seed}: ", *with_interval(row, signed=True)]
         parts.append("; " if row is not rows[-1] else ".")
     return tuple(parts)
 
 
 def _one_difference(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
-    difference: Phrase = (", a difference of ", points_number(_value(row)), " percentage points")
+    difference: Phrase = (", a difference of ", points_number(value_of(row)), " percentage points")
     if row.low is None or row.high is None:
         return (*difference, ". Without an interval nothing is claimed.")
     interval: Phrase = (
@@ -158,7 +167,7 @@ def _one_difference(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
 
 
 def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
-    """Return what the interval says of 0 and of the margin that the study names."""
+    """Return how the interval lies to 0 and to the margin that the study names."""
     if is_within(row, margin) and verdict is not Verdict.NOT_LEARNED:
         assert row.low_90 is not None, "it lies within"
         assert row.high_90 is not None, "it lies within"
@@ -171,53 +180,58 @@ def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
 
 
 def _corrected(lookup: Lookup, rows: tuple[ResultRow, ...], p_holm: float | None) -> Phrase:
-    """Return what the correction over all endpoints left, where there are several or it decides."""
+    """Return the corrected p where there are several endpoints or it overrules an interval."""
     if p_holm is None:
         return ()
-    number = 1 + len(lookup.study.family)
+    number = len(lookup.endpoints)
     overruled = p_holm >= LEVEL and all(map(is_separated, rows))
     if number < 2 and not overruled:
         return ()
     over = f", corrected by Holm over {number} endpoints" if number > 1 else ""
     verdict = f", which is not below {LEVEL:g}" if overruled else ""
-    return (" The paired t test over seeds gives ", p_said(p_holm), f"{over}{verdict}.")
+    return (" The paired t test over seeds gives ", p_number(p_holm), f"{over}{verdict}.")
 
 
-def _absent(primary: Primary) -> Phrase:
-    return (f"No answer yet: the run holds no row for the primary endpoint, {_asked(primary)}.",)
+def _absent(primary: FamilyEndpoint) -> Phrase:
+    where = _endpoint_words(primary)
+    return (f"No answer yet: the run holds no row for the primary endpoint, {where}.",)
 
 
-def _failed(primary: Primary, problem: str) -> Phrase:
+def _failed(primary: FamilyEndpoint, problem: str) -> Phrase:
     return (
-        f"No result: the probe failed at the primary endpoint, {_asked(primary)}. "
+        f"No result: the probe failed at the primary endpoint, {_endpoint_words(primary)}. "
         f"{printable(problem)}",
     )
 
 
-def _asked(primary: Primary) -> str:
+def _endpoint_words(primary: FamilyEndpoint) -> str:
+    source, versus = pair_of(primary)
     return (
-        f"“{primary.source}” minus “{primary.versus}” on {primary.target} "
-        f"({metric_words(primary.metric)}, {shots_words(primary.shots) or 'any shots'}, "
-        f"{probe_words(primary.probe)})"
+        f"“{source}” minus “{versus}” on {primary.target} "
+        f"({metric_words(primary.metric)}, {setting_words(primary.shots, primary.probe)})"
     )
 
 
-def _is_preview(lookup: Lookup, primary: Primary, row: ResultRow) -> bool:
-    seeds = lookup.seeds_of(primary.source, primary.versus)
+def _is_preview(lookup: Lookup, primary: FamilyEndpoint, row: ResultRow) -> bool:
+    seeds = lookup.seeds_of(*pair_of(primary))
+    # A failed control makes every claim a preview: something may leak into the features.
     is_small = len(seeds) < SEEDS_FOR_A_CLAIM or row.interval not in SEED_INTERVALS
     return is_small or bool(alarm_rows(lookup))
 
 
 def _limits(
-    lookup: Lookup, primary: Primary, row: ResultRow, *, is_all: bool
+    lookup: Lookup, primary: FamilyEndpoint, row: ResultRow, *, is_all: bool
 ) -> tuple[Phrase, ...]:
-    """Return what an answer does not say; if it is all of the headline, also what it rests on."""
-    seeds = len(lookup.seeds_of(primary.source, primary.versus))
-    world = world_of(lookup.study, primary.target)
+    """Return what the answer does not claim.
+
+    Where no sentence on other targets precedes it, it also states clips, seeds and seal.
+    """
+    seeds = len(lookup.seeds_of(*pair_of(primary)))
+    world = lookup.world_of(primary.target)
     within = "one drawn world" if world else "one target data set"
     ran = "one seed" if seeds == 1 else count_words(seeds, "seed")
     where = f"{within}, {ran}"
-    if is_all and world and lookup.study.seal is not None:
+    if is_all and world and lookup.run.seal is not None:
         where = f"{within} ({scale_words(lookup)})"
     limits: list[Phrase] = []
     if alarm_rows(lookup):
@@ -237,9 +251,12 @@ def _limits(
 
 
 def _alignment(
-    lookup: Lookup, primary: Primary, verdict: Verdict, *, finer: bool
+    lookup: Lookup, primary: FamilyEndpoint, verdict: Verdict, *, finer: bool
 ) -> tuple[Phrase, ...]:
-    """Return what a target that asks for what the finer labels tell shows; nothing of others."""
+    """Return the outcome of a positive control: a target of what only the finer labels name.
+
+    Nothing for other targets.
+    """
     outcomes = {
         Verdict.BETTER: "it came out",
         Verdict.WORSE: "finer labels made it worse, so it failed",
@@ -248,9 +265,9 @@ def _alignment(
         Verdict.NO_INTERVAL: "it is undecided",
         Verdict.NOT_LEARNED: "it was not put to the test",
     }
-    if not finer or world_of(lookup.study, primary.target) not in KITCHENWARE:
+    if not finer or lookup.world_of(primary.target) not in KITCHENWARE:
         return ()
-    if not has_one_origin_of(lookup.study, _pair(primary)):  # encoders are compared, not labels
+    if not lookup.has_one_origin(pair_of(primary)):  # encoders are compared, not labels
         return ()
     return (
         (
@@ -260,10 +277,136 @@ def _alignment(
     )
 
 
-def _pair(primary: Primary) -> tuple[str, str]:
-    return primary.source, primary.versus
+def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
+    """Return the primary comparison on each target, and the differences between targets.
+
+    Empty where it was read on one target alone, which the answer has stated, and where a source has
+    not learned its own labels.
+
+    Args:
+        lookup: the rows of the run.
+        finer: whether the source's labels are finer than those it is compared with.
+    """
+    primary, others = lookup.primary, elsewhere(lookup)
+    if primary is None or {*pair_of(primary)} & set(lookup.unlearned):
+        return ()
+    tasks = tuple(_over_tasks(lookup, primary))
+    found = [(each, _row(lookup, each)) for each in (primary, *others)]
+    shown = [(each, row) for each, row in found if row is not None and row.value is not None]
+    if not shown or not (shown[1:] or tasks):
+        return ()
+    parts: list[str | Number] = [_begin(lookup, primary)]
+    for index, (each, row) in enumerate(shown):
+        joint = ", and by " if index == len(shown) - 1 else ", by "
+        parts += [" by " if index == 0 else joint, *_points(row, has_unit=index == 0)]
+        parts.append(f" on {each.target}{_asks(lookup, each, finer=finer)}")
+    kinds = {row.interval for _, row in shown if row.low is not None}
+    intervals = [interval_words(kind) for kind in sorted(map(str, kinds))]
+    parts.append(f" (95 % intervals {' or '.join(intervals)})." if intervals else ".")
+    parts += tasks
+    for each in lookup.endpoints[1:]:
+        if each.minus_target is not None and _is_same(primary, each):
+            parts += _between(lookup, each)
+    return (*parts, " Nothing was measured on Something-Something." if lookup.source_world else "")
 
 
-def _value(row: ResultRow) -> float:
-    assert row.value is not None, "the lookup keeps only rows with a value"
-    return row.value
+def _row(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
+    return lookup.difference(*pair_of(endpoint), question_of(endpoint))
+
+
+def _begin(lookup: Lookup, primary: FamilyEndpoint) -> str:
+    what = f"{shots_words(primary.shots)} accuracy".strip()  # the answer names metric and probe
+    where = "In a drawn world" if lookup.source_world else "On these clips"
+    source, versus = pair_of(primary)
+    return f"{where} ({scale_words(lookup)}), “{source}” in place of “{versus}” changed {what}"
+
+
+def scale_words(lookup: Lookup) -> str:
+    """Return what the primary comparison rests on: drawn clips for each seed, and seeds.
+
+    A study that was sealed before its targets were drawn adds the parameters of its encoder and the
+    place of this seal among its seals: "297,920 parameters, 12,000 clips, 8 seeds, seal 1 of 1".
+    """
+    run, study = lookup.run, lookup.run.study
+    names = () if lookup.primary is None else pair_of(lookup.primary)
+    parts = [count_words(len(lookup.seeds_of(*names)), "seed")]
+    if study is None or not lookup.source_world:
+        return parts[0]
+    # Of sources that hold categories out, and draw no clips, the number depends on the seed.
+    clips = study.data.draw or (None if study.data.hold_out else study.data.train)
+    if clips is not None:
+        parts.insert(0, f"{clips:,} clips")
+    if run.seal is not None:
+        if run.parameters is not None:
+            parts.insert(0, f"{run.parameters:,} parameters")
+        parts.append(f"seal {run.seal}")
+    return ", ".join(parts)
+
+
+def _points(row: ResultRow, *, has_unit: bool) -> Phrase:
+    return with_interval(row, signed=True, unit=" points" if has_unit else "")
+
+
+def _asks(lookup: Lookup, endpoint: FamilyEndpoint, *, finer: bool) -> str:
+    """Return what is known of a target: held out, or a task that the finer labels name."""
+    world, targets = lookup.world_of(endpoint.target), lookup.target_settings
+    if any(each.name == endpoint.target and each.is_held_out for each in targets):
+        return ", whose categories no source learned"
+    if world not in KITCHENWARE or not finer or not lookup.has_one_origin(pair_of(endpoint)):
+        return ""
+    if world == "kitchenware-far":
+        return ", which asks for the same in another look"
+    return ", which asks for what the finer labels say"
+
+
+def _over_tasks(lookup: Lookup, primary: FamilyEndpoint) -> Iterator[str | Number]:
+    """Yield the mean over the tasks of each target whose tasks are a sample."""
+    rows = [row for row in lookup.rows if (row.source, row.versus) == pair_of(primary)]
+    of_target = {(row.target, row.metric): row for row in rows if row.interval == "tasks"}
+    for target in unique(target for target, _ in of_target):
+        num_tasks = sum(name.startswith(f"{target}/") for name in lookup.targets)
+        yield f" Over the {num_tasks} tasks of {target} as a sample it is"
+        words = (
+            (MEAN_OVER_TASKS, ""),
+            (mean_over_kind("named"), " where the labels name what is asked"),
+            (mean_over_kind("kind-named"), " where they name its kind"),
+            (mean_over_kind("unnamed"), " where they add nothing"),
+        )
+        shown = [(of_target.get((target, metric)), where) for metric, where in words]
+        for index, (row, where) in enumerate((r, w) for r, w in shown if r is not None):
+            yield "," if index else ""
+            yield " "
+            yield from _points(row, has_unit=index == 0)
+            yield where
+        yield f", {interval_words('tasks')}."
+
+
+def _between(lookup: Lookup, endpoint: FamilyEndpoint) -> Iterator[str | Number]:
+    row = _row(lookup, endpoint)
+    if row is None or row.value is None:
+        return
+    yield f" The gain on {endpoint.target} minus the gain on {endpoint.minus_target} is "
+    yield from _points(row, has_unit=True)
+    yield f", {interval_words(row.interval)}." if row.low is not None else "."
+
+
+def _is_same(primary: FamilyEndpoint, endpoint: FamilyEndpoint) -> bool:
+    """Whether an endpoint is the primary comparison, but taken between two targets."""
+    alike = {"target": primary.target, "minus_target": None}
+    return endpoint.model_copy(update=alike) == primary
+
+
+def summarise(run_dir: Path) -> str:
+    """Return which sources learned, the run's answer and its limits, as the report begins.
+
+    Where shuffled labels score above chance, a line with the alarm comes first.
+
+    Raises:
+        ResultError: if results.jsonl is absent, or a file of the folder is malformed.
+    """
+    lookup = Lookup(read_run_folder(run_dir))
+    found = answer(lookup)
+    phrases = (learned_phrase(lookup), found.sentence, found.everywhere, *found.limits)
+    text = " ".join(plain(phrase) for phrase in phrases if phrase)
+    alarm = plain(alarm_phrase(lookup))
+    return f"ALARM. {alarm}\n\n{text}" if alarm else text

@@ -1,13 +1,16 @@
-"""Which encoder of a run did best on the primary endpoint's task, and where its checkpoint is."""
+"""The encoder of a run that did best on the primary endpoint's task, and its checkpoint."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from taskgrain.config.learning import Source
+from taskgrain.config.settings import Study
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.errors import ResultError
 from taskgrain.report.lookup import Lookup, question_of
-from taskgrain.report.run_folder import Primary, SourceFacts, StudyFacts, read_run_folder
+from taskgrain.report.run_folder import read_run_folder
 from taskgrain.report.words import (
     count_words,
     format_value,
@@ -15,18 +18,19 @@ from taskgrain.report.words import (
     probe_words,
     readout_words,
     shots_words,
+    value_of,
 )
-from taskgrain.results import ResultRow, select
+from taskgrain.results import ResultRow
 
 FILES = ("model.json", "model.safetensors")
 
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """The source that did best, the seed that did best of its encoders, and what came next."""
+    """The best source, the best seed among its encoders, and the runner-up."""
 
     checkpoint: Path
-    endpoint: Primary
+    endpoint: FamilyEndpoint
     row: ResultRow  # of the source: over its seeds, where it has several
     of_seed: ResultRow
     runner_up: ResultRow | None
@@ -52,7 +56,7 @@ def best_checkpoint(run: Path | str, *, captions: bool = False) -> Path:
 
 
 def find_best(run_dir: Path, *, captions: bool = False) -> Best:
-    """Compare the trained sources at the primary endpoint; equal ones in the study's order.
+    """Find the best trained source at the primary endpoint; of equal ones the first of the study.
 
     The source is the one with the highest value, over its seeds where it has several; of its
     encoders the one of the best seed is taken, of equal seeds the lowest.
@@ -60,16 +64,19 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
     Raises:
         ResultError: as `best_checkpoint`.
     """
-    run = read_run_folder(run_dir)
-    primary = run.study.primary
-    if primary is None:
+    lookup = Lookup(read_run_folder(run_dir))
+    study, primary = lookup.run.study, lookup.primary
+    if study is None or primary is None:
         raise ResultError(
-            f"{run_dir / 'study.toml'}: names no primary endpoint, so none of its sources is best"
+            f"{run_dir / 'study.toml'}: no such file; it names the endpoint that sources are "
+            "compared at: bring it back, or run the study again"
         )
-    lookup, question = Lookup(run.study, run.rows), question_of(primary)
+    question = question_of(primary)
     found = [lookup.measured(source, question) for source in lookup.sources]
-    ranked = sorted((row for row in found if row is not None), key=lambda row: -_value(row))
-    facts = {each.name: each for each in run.study.sources}
+    # Where a probe failed, the row says so and has no value.
+    with_value = [row for row in found if row is not None and row.problem is None]
+    ranked = sorted(with_value, key=lambda row: -value_of(row))
+    facts = {each.name: each for each in lookup.source_settings}
     trained = [row for row in ranked if _is_wanted(facts.get(row.source or ""), captions=captions)]
     if not trained:
         wanted = "learned captions" if captions else "was trained"
@@ -79,24 +86,12 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         )
     row = trained[0]
     seeds = [
-        each
-        for each in select(
-            lookup.rows,
-            source=row.source,
-            target=row.target,
-            probe=row.probe,
-            shots=row.shots,
-            metric=row.metric,
-            readout=row.readout,
-            control=None,
-            versus=None,
-        )
-        if each.seed is not None
+        each for each in lookup.every(row.source or "", None, question) if each.seed is not None
     ]
-    of_seed = min(seeds, key=lambda each: (-_value(each), each.seed or 0), default=row)
+    of_seed = min(seeds, key=lambda each: (-value_of(each), each.seed or 0), default=row)
     ahead = ranked[: ranked.index(row)]
     return Best(
-        _checkpoint(run_dir, run.study, of_seed),
+        _checkpoint(run_dir, study, of_seed),
         primary,
         row,
         of_seed,
@@ -108,51 +103,49 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
 
 
 def describe_best(best: Best) -> str:
-    """Phrase what was chosen, how far the next is behind, and what the choice is worth."""
+    """Return in words which encoder was chosen, how far the next is behind, and a warning."""
     metric = best.row.metric
-    said = f"best at {endpoint_words(best.endpoint)}: {best.row.source}, {_shown(best.row)}"
+    text = f"best at {endpoint_words(best.endpoint)}: {best.row.source}, {_shown(best.row)}"
     if best.num_seeds > 1:
-        said += (
+        text += (
             f" over {count_words(best.num_seeds, 'seed')}; of these seed {best.of_seed.seed}, "
             f"{_shown(best.of_seed)}"
         )
     else:
-        said += f", seed {best.of_seed.seed}"
+        text += f", seed {best.of_seed.seed}"
     if best.runner_up is not None:
-        behind = format_value(metric, _value(best.row) - _value(best.runner_up))
-        said += f"; next {best.runner_up.source}, {_shown(best.runner_up)}, {behind} points behind"
+        behind = format_value(metric, value_of(best.row) - value_of(best.runner_up))
+        text += f"; next {best.runner_up.source}, {_shown(best.runner_up)}, {behind} points behind"
     if best.frozen is not None:
-        said += f"; {best.frozen.source} has {_shown(best.frozen)}, but is frozen: no checkpoint"
+        text += f"; {best.frozen.source} has {_shown(best.frozen)}, but is frozen: no checkpoint"
     if not best.is_learned:
-        said += f". {best.row.source} has not learned its own labels"
-    return f"{said}. It was chosen on the clips that score it: expect less on others."
+        text += f". {best.row.source} has not learned its own labels"
+    return f"{text}. It was chosen on the clips that score it: expect less on others."
 
 
-def endpoint_words(primary: Primary) -> str:
-    """Phrase the task of an endpoint."""
+def endpoint_words(primary: FamilyEndpoint) -> str:
+    """Return the task of an endpoint in words."""
     parts = [shots_words(primary.shots), probe_words(primary.probe), f"on {primary.target}"]
     parts.append(f"({metric_words(primary.metric)}")
-    readout = "" if primary.readout is None else f"; {readout_words(primary.readout)}"
-    return " ".join(part for part in parts if part) + f"{readout})"
+    return " ".join(parts) + f"; {readout_words(primary.readout)})"
 
 
-def _is_wanted(facts: SourceFacts | None, *, captions: bool) -> bool:
-    """Whether a source was trained here; one that study.toml does not name was."""
+def _is_wanted(facts: Source | None, *, captions: bool) -> bool:
+    """Whether a source was trained in this run; one that study.toml does not name counts."""
     return not _is_frozen(facts) and not (captions and (facts is None or facts.caption is None))
 
 
-def _is_frozen(facts: SourceFacts | None) -> bool:
-    return facts is not None and facts.kind == "frozen"
+def _is_frozen(facts: Source | None) -> bool:
+    return facts is not None and facts.is_frozen
 
 
-def _checkpoint(run_dir: Path, study: StudyFacts, row: ResultRow) -> Path:
+def _checkpoint(run_dir: Path, study: Study, row: ResultRow) -> Path:
     """Find the checkpoint whose features were tested.
 
     Raises:
         ResultError: if it is not whole.
     """
-    tested = dict(study.settings).get("transfer.checkpoint", "last")
-    folder = run_dir / "checkpoints" / f"{row.source}-seed-{row.seed}" / tested
+    folder = run_dir / "checkpoints" / f"{row.source}-seed-{row.seed}" / study.transfer.checkpoint
     missing = [name for name in FILES if not (folder / name).is_file()]
     if missing:
         raise ResultError(
@@ -163,9 +156,4 @@ def _checkpoint(run_dir: Path, study: StudyFacts, row: ResultRow) -> Path:
 
 
 def _shown(row: ResultRow) -> str:
-    return f"{format_value(row.metric, _value(row))} %"
-
-
-def _value(row: ResultRow) -> float:
-    assert row.value is not None, "the lookup keeps only rows with a value"
-    return row.value
+    return f"{format_value(row.metric, value_of(row))} %"

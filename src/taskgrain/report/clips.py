@@ -1,4 +1,4 @@
-"""The example clips: what is true, what each model says, and where the two differ."""
+"""The example clips: the truth, the predictions of each model, and where they differ."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from taskgrain.report.run_folder import Example, Prediction
-from taskgrain.report.words import percent
+from taskgrain.report.words import percent_number
 
 MAX_VIDEO_BYTES = 12_000_000  # of all clips in one page, before base64 adds a third
 CLASSES_SHOWN = 3
@@ -19,7 +19,7 @@ CLIPS_OPEN = 6  # the rest of a data set folds away
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of a predicted caption; `differs` where the true caption has no such word there."""
+    """A word of a predicted caption; `differs` if the true caption lacks it at that place."""
 
     text: str
     differs: bool
@@ -37,7 +37,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Opinion:
-    """What one source's model says of a clip."""
+    """The predictions of one source's model for a clip."""
 
     source: str
     level: str
@@ -85,7 +85,7 @@ def shelves(examples: tuple[Example, ...], sources: tuple[str, ...]) -> tuple[Sh
 def _card(example: Example, sources: tuple[str, ...], *, has_room: bool) -> Card:
     first_seed = min((item.seed or 0 for item in example.predictions), default=0)
     rank = {name: position for position, name in enumerate(sources)}
-    said = sorted(
+    predictions = sorted(
         (item for item in example.predictions if (item.seed or 0) == first_seed),
         key=lambda item: rank.get(item.source, len(rank)),
     )
@@ -94,7 +94,7 @@ def _card(example: Example, sources: tuple[str, ...], *, has_room: bool) -> Card
         category=example.category,
         caption=example.caption,
         uri=data_uri(example.video) if example.video and has_room else "",
-        opinions=tuple(_opinion(example, prediction) for prediction in said),
+        opinions=tuple(_opinion(example, prediction) for prediction in predictions),
     )
 
 
@@ -104,13 +104,13 @@ def data_uri(video: bytes) -> str:
 
 
 def _opinion(example: Example, prediction: Prediction) -> Opinion:
-    # A target's categories are not among a source's classes: there is nothing to be right about.
+    # A target's categories are not among a source's classes, so no answer can be right.
     true_class = prediction.true_class or ""
     truth = prediction.truth or example.caption
-    bars = (
-        Bar(name, probability, _share(probability), _verdict(name, true_class))
-        for name, probability in prediction.classes[:CLASSES_SHOWN]
-    )
+    bars = []
+    for name, probability in prediction.classes[:CLASSES_SHOWN]:
+        verdict = ("right" if name == true_class else "wrong") if true_class else ""
+        bars.append(Bar(name, probability, percent_number(probability).shown, verdict))
     caption = prediction.caption or ""
     return Opinion(
         source=prediction.source,
@@ -119,16 +119,6 @@ def _opinion(example: Example, prediction: Prediction) -> Opinion:
         words=tuple(compare(caption, truth)),
         is_exact=bool(caption) and _normal(caption) == _normal(truth),
     )
-
-
-def _verdict(name: str, true_class: str) -> str:
-    if not true_class:
-        return ""
-    return "right" if name == true_class else "wrong"
-
-
-def _share(probability: float) -> str:
-    return f"{percent(probability)}\N{NO-BREAK SPACE}%"
 
 
 def compare(caption: str, truth: str) -> Iterator[Word]:

@@ -17,7 +17,7 @@ from taskgrain.names import VARIANCE_OVER_TASKS
 from taskgrain.report.tables import Block, Cell, Column, Line, Table
 from taskgrain.report.words import MINUS
 from taskgrain.results import ResultRow
-from taskgrain.statistics.components import (
+from taskgrain.statistics.crossed import (
     Part,
     clip_noise,
     rotating_components,
@@ -34,7 +34,7 @@ Pair = tuple[tuple[Evaluation, Answers], tuple[Evaluation, Answers]]  # of one s
 
 @dataclass(frozen=True, slots=True)
 class Components:
-    """What a difference on one target varies with."""
+    """The variance components of a difference on one target."""
 
     target: str
     kind: str  # SHARED, ROTATING or TASKS
@@ -57,6 +57,7 @@ def components_of(study: Study, rows: Sequence[ResultRow], answered: Answered) -
     found = []
     for target in (each.name for each in study.targets):
         own = pairs.get(target, [])
+        # A class with one scored clip shows no spread of its clips.
         if own and all(map(_has_spread, own)):
             found += _of_target(study, target, own)
         tasks = [each for name, each in pairs.items() if name.startswith(f"{target}/")]
@@ -69,13 +70,13 @@ def components_of(study: Study, rows: Sequence[ResultRow], answered: Answered) -
 def components_json(study: Study, found: Sequence[Components]) -> str:
     """Write components as JSON; variances are in squared percentage points."""
     at = study.primary
-    asked = {
+    endpoint = {
         name: getattr(at, name)
         for name in ("source", "versus", "probe", "readout", "shots", "metric")
     }
     written = [
         {
-            **asked,
+            **endpoint,
             "target": each.target,
             "kind": each.kind,
             "parts": [
@@ -93,7 +94,7 @@ def components_json(study: Study, found: Sequence[Components]) -> str:
 
 
 def components_table(study: Study, found: Sequence[Components]) -> Table:
-    """Return the table of components: of one unit, and of the mean over all of them."""
+    """Return the table of components: what one unit adds, and what remains in the mean."""
     at = study.primary
     of_one, of_mean = "one of them adds", "the mean has of it"
     return Table(
@@ -115,7 +116,7 @@ def components_table(study: Study, found: Sequence[Components]) -> Table:
 
 
 def _pairs(study: Study, answered: Answered) -> dict[str, list[Pair]]:
-    """Pair the answers of the two sources of the primary endpoint: task -> a pair a seed."""
+    """Pair the answers of the primary endpoint's two sources: task -> one pair for each seed."""
     at = study.primary
     of: dict[tuple[str, str | None, int | None], tuple[Evaluation, Answers]] = {}
     for evaluation, answers in answered:
@@ -207,7 +208,7 @@ WORDS = {
 
 
 def _lines(found: Components) -> tuple[Line, ...]:
-    """Return a line a component, the interactions as one, and the sum."""
+    """Return one line for each component, one for all interactions, and one for the sum."""
     shown = [part for part in found.parts if part.name in WORDS]
     rest = [part.in_mean for part in found.parts if part.name not in WORDS]
     total = sum(part.in_mean for part in found.parts if part.name not in (IN_TASKS, IN_BOTH))
@@ -221,7 +222,7 @@ def _lines(found: Components) -> tuple[Line, ...]:
 
 
 def _cells(variance: float) -> tuple[Cell, Cell]:
-    """Return the cells of a variance, given as a squared fraction, and of its root."""
+    """Return two cells: of a variance, a squared fraction, and of its root."""
     squared = SQUARED_POINTS * variance
     deviation = sqrt(max(squared, 0.0))
     return (

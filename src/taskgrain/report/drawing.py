@@ -1,4 +1,4 @@
-"""How a figure becomes SVG: the same bytes every time, text as text, safe to put in a page."""
+"""Figures as SVG: the same bytes every time, text as text, safe to put in a page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ FONTS = ["Inter", "Helvetica Neue", "Helvetica", "Arial", "DejaVu Sans"]
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """A figure: its file name, caption, words for those who cannot see it, and the SVG.
+    """A figure: its file name, its caption, a description for blind readers, and the SVG.
 
     `svg` stands alone on light paper; `inline` takes the page's colours and font.
     """
@@ -79,9 +79,9 @@ def _settings() -> AbstractContextManager[None]:
 
 @contextmanager
 def drawing_style() -> Iterator[None]:
-    """Apply the report's figure style, and keep quiet about letters that the font lacks.
+    """Apply the report's figure style, and silence warnings of letters that the font lacks.
 
-    They are measured as boxes here, and drawn by the reader's own fonts.
+    Such letters are measured as boxes here, and drawn with the reader's own fonts.
     """
     with _settings(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
@@ -92,6 +92,8 @@ def drawing_style() -> Iterator[None]:
 def to_svg(figure: Figure, *, name: str) -> str:
     """Return the figure as SVG; equal figures give equal bytes."""
     buffer = io.StringIO()
+    # Matplotlib salts the ids of an SVG at random, and writes the date: both would change the
+    # bytes.
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     families = ", ".join(f"'{font}'" for font in FONTS)
@@ -99,7 +101,7 @@ def to_svg(figure: Figure, *, name: str) -> str:
 
 
 def ease(axes: Axes, *, grid: Literal["x", "y"]) -> None:
-    """Take away what an axis does not need: the spine across the grid, and the ticks."""
+    """Hide the spine that lies across the grid, and draw the grid behind the data."""
     axes.grid(True, axis=grid, zorder=0)
     axes.set_axisbelow(True)
     axes.spines["left" if grid == "x" else "bottom"].set_visible(grid == "y")

@@ -1,8 +1,12 @@
 """A run as evidence: small enough to be committed, and its endpoints can be recomputed.
 
 What is kept is the study file, the rows where the study's endpoints are read, the answers to every
-clip behind them, the features of one source and seed, the figures, and the page without its clips.
-`recompute.py` and the two scripts that it calls need numpy and scipy alone, nothing of taskgrain.
+clip behind them, the features of one source and seed (a cell, for others to fit the probe again),
+the figures, and the page without its clips. `recompute.py` and the two scripts that it calls need
+numpy and scipy alone, nothing of taskgrain.
+
+Shapes: C decoded clips (those of the support pool, then the scored ones), N scored clips, D width,
+T' encoder steps, R support draws, n support clips of a draw.
 """
 
 from __future__ import annotations
@@ -10,9 +14,8 @@ from __future__ import annotations
 import gzip
 import json
 import shutil
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +25,6 @@ from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.files import atomic_path, make_folder, write_text
 from taskgrain.errors import ConfigError, ResultError
-from taskgrain.names import (
-    MEAN_OVER_TASKS,
-    SLOPE_OVER_TASKS,
-    TASK_KINDS,
-    VARIANCE_OVER_TASKS,
-    mean_over_kind,
-)
-from taskgrain.report.cell import cell_arrays, is_cell
 from taskgrain.report.components import (
     Components,
     components_json,
@@ -37,114 +32,24 @@ from taskgrain.report.components import (
     components_table,
 )
 from taskgrain.report.html import REPORT_NAME, build_parts, render
+from taskgrain.report.kept import Kept
 from taskgrain.report.lookup import Lookup
 from taskgrain.report.run_folder import read_run_folder
-from taskgrain.results import BOTH, ResultRow, Shots, read_rows, write_rows
-from taskgrain.transfer.answers import Answers, Evaluation
+from taskgrain.results import ResultRow, read_rows, write_rows
+from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.archive import write_arrays
+from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE, SubjectFeatures
+from taskgrain.transfer.features import flat
 from taskgrain.transfer.predictions import read_evaluation
+from taskgrain.transfer.probes import PROBES
+from taskgrain.transfer.task import TargetTask, support_draws
 
 COPIED = ("study.toml", "seal.json", "provenance.json")  # where they are there
 RECOMPUTE = "recompute.py"
 SCRIPTS = (RECOMPUTE, "refit.py", "variances.py")
 CELL = "cell.npz"
-OVER_TASKS = (
-    *(MEAN_OVER_TASKS, SLOPE_OVER_TASKS, *VARIANCE_OVER_TASKS),
-    *(mean_over_kind(kind) for kind in TASK_KINDS),
-)
 COMPONENTS = "components.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """Where endpoints are read."""
-
-    probe: str
-    shots: Shots
-    readout: str
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Whose answers are kept, and with them which rows: what endpoints rest on and little more.
-
-    A study has far more answers than a repository should hold, most of them to the tasks of a
-    target, of which there may be many.
-
-        on a target        all sources and controls where the primary endpoint is read; where
-                           another endpoint is read, the sources that are compared there
-        on one of its      the sources that some endpoint compares there one with one; where the
-        tasks              primary endpoint is read, their twins too
-    """
-
-    primary: Setting
-    compared: Mapping[Setting, frozenset[str]]  # the sources of the endpoints that are read there
-    paired: Mapping[Setting, frozenset[str]]  # those of endpoints with one rival, with their twins
-
-    @classmethod
-    def of(cls, study: Study) -> Kept:
-        """Read which these are off a study's endpoints."""
-        compared: dict[Setting, set[str]] = defaultdict(set)
-        paired: dict[Setting, set[str]] = defaultdict(set)
-        for each in study.endpoints:
-            setting = Setting(each.probe, each.shots, each.readout)
-            sources = {each.source, *each.each_versus}
-            compared[setting] |= sources
-            if len(each.each_versus) == 1:
-                paired[setting] |= sources
-        at = study.primary
-        primary = Setting(at.probe, at.shots, at.readout)
-        paired[primary] |= {
-            source.name for source in study.sources if source.twin_of in paired[primary]
-        }
-        return cls(
-            primary,
-            {setting: frozenset(names) for setting, names in compared.items()},
-            {setting: frozenset(names) for setting, names in paired.items()},
-        )
-
-    def _settings(
-        self, probe: str | None, shots: Shots | None, readout: str | None
-    ) -> list[Setting]:
-        """List where answers are read: once at most, for a probe and an encoder's read-out.
-
-        Features that no encoder computed are read everywhere, and so is a network that learned the
-        target itself, which has no probe.
-        """
-        return [
-            each
-            for each in self.compared
-            if shots == each.shots
-            and probe in (each.probe, None)
-            and (readout in (each.readout, "flat") or probe is None)
-        ]
-
-    def has(self, setting: Setting, subjects: Collection[str], *, of_task: bool) -> bool:
-        """Whether the answers of sources and controls are kept, on a target or one of its tasks."""
-        if of_task:
-            return self.paired.get(setting, frozenset()).issuperset(subjects)
-        return setting == self.primary or self.compared[setting].issuperset(subjects)
-
-    def has_answers(self, evaluation: Evaluation, answers: Answers) -> bool:
-        """Whether a subject's answers are kept."""
-        subject = evaluation.subject
-        name = subject.control or subject.source or ""
-        return answers.problem is None and any(
-            self.has(setting, {name}, of_task="/" in evaluation.target)
-            for setting in self._settings(answers.probe, answers.shots, subject.readout)
-        )
-
-    def has_row(self, row: ResultRow) -> bool:
-        """Whether a row is kept: its answers are, or it has no shots (own scores, alignments)."""
-        if row.shots is None:
-            return row.passes is None
-        rivals = () if row.versus is None else row.versus.split(BOTH)
-        subjects = {row.control or row.source or "", *rivals}
-        of_task = "/" in row.target or row.metric in OVER_TASKS
-        return row.control != "permuted-labels" and any(
-            self.has(setting, subjects, of_task=of_task)
-            for setting in self._settings(row.probe, row.shots, row.readout)
-        )
+FAILED = -1  # in place of the row of a scored clip that could not be decoded
 
 
 def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
@@ -214,6 +119,7 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
     clips: dict[tuple[str, ...], int] = {}
     header = []
     for index, (evaluation, answers) in enumerate(answered):
+        # Sources and seeds that answered the same clips share one list of them.
         place = clips.setdefault(evaluation.clip_ids, len(clips))
         arrays[f"clip-{place}"] = np.array(evaluation.clip_ids, dtype=np.str_)
         arrays[f"label-{place}"] = evaluation.labels.astype(np.int16)
@@ -248,7 +154,7 @@ def _answered(run_dir: Path, kept: Kept) -> Iterator[tuple[Evaluation, Answers]]
 
 
 def _claim(out: Path) -> None:
-    """Refuse a folder that holds anything but evidence, and empty one that does."""
+    """Refuse a folder of other files; remove the old answers and cell of a folder of evidence."""
     if out.is_dir() and any(out.iterdir()) and not (out / RECOMPUTE).is_file():
         raise ConfigError(
             f"{out} holds files that are no evidence; choose an empty folder with --evidence"
@@ -286,9 +192,131 @@ def _write_page(run_dir: Path, out: Path, study: Study, components: Sequence[Com
 
     Clips would be most of its bytes, and are left out.
     """
-    run = replace(read_run_folder(run_dir), examples=())
-    lookup = Lookup(run.study, run.rows)
-    parts = replace(build_parts(run, lookup), components=components_table(study, components))
-    for drawing in parts.drawings:
+    lookup = Lookup(replace(read_run_folder(run_dir), examples=()))
+    parts = build_parts(lookup, components_table(study, components))
+    for drawing in parts.drawings.values():
         write_text(out / "figures" / f"{drawing.name}.svg", drawing.svg)
-    write_text(out / REPORT_NAME, render(run, lookup, parts))
+    write_text(out / REPORT_NAME, render(lookup, parts))
+
+
+def is_cell(study: Study, evaluation: Evaluation, answers: Answers) -> bool:
+    """Whether these are the answers of the cell: primary endpoint, its source, first seed."""
+    at = study.primary
+    return (
+        evaluation.subject == Subject(at.source, study.seeds[0], at.readout, None)
+        and evaluation.target == at.target
+        and (answers.probe, answers.shots) == (at.probe, at.shots)
+    )
+
+
+def cell_arrays(
+    run_dir: Path, study: Study, evaluation: Evaluation, answers: Answers
+) -> dict[str, NDArray[np.generic]]:
+    """Collect everything that a probe needs to compute these answers again.
+
+    Annotations of drawn clips that the run folder has lost are drawn again in it.
+
+    Args:
+        run_dir: the run folder, with its features.
+        study: its settings.
+        evaluation: of the cell (`is_cell`).
+        answers: of the cell.
+
+    Returns:
+        `header`, JSON: which cell it is; `clip` (C,), text; `label` int16 (C,); `features` float32
+        (C, D), or (C, T', D) for a probe that reads steps; `draws` int32 (R, n), rows of those
+        arrays; `scored` int32 (N,), the row of each scored clip in the order of its answers, -1
+        where the clip could not be decoded; at one or two shots `mean` and `scale`, float64 (D,),
+        by which features are standardised (with more shots each draw's own support gives them).
+
+    Raises:
+        ResultError: if the features are not there, or do not belong to the answers.
+        ManifestError: if the annotations of the user's own data cannot be read.
+    """
+    at = study.primary
+    subject, task = _subject_and_task(run_dir, study, evaluation)
+    draws = support_draws(
+        task, num_shots=at.shots, num_draws=study.transfer.draws, seed=study.transfer.seed
+    )
+    reads_steps = PROBES[at.probe]().reads_steps
+    features = subject.features
+    if not reads_steps:
+        read = flat(features.features, joins_steps=subject.joins_steps)
+        features = replace(features, features=read)
+    pool, scored = np.flatnonzero(task.has_support), np.flatnonzero(task.is_decoded)
+    clips = [task.support_ids[i] for i in pool] + [task.query_ids[i] for i in scored]
+    labels = np.concatenate([task.support_labels[pool], task.query_labels[scored]])
+    row_of_scored = np.full(len(task.query_ids), FAILED, np.int32)
+    row_of_scored[scored] = len(pool) + np.arange(len(scored))
+    arrays: dict[str, NDArray[np.generic]] = {
+        "header": np.array(_header(study, task, answers, features.header), dtype=np.str_),
+        "clip": np.array(clips, dtype=np.str_),
+        "label": labels.astype(np.int16),
+        "features": features.of(clips),
+        "draws": np.searchsorted(pool, draws).astype(np.int32),
+        "scored": row_of_scored,
+    }
+    if at.shots != "all" and at.shots < FEWEST_SHOTS_TO_STANDARDISE:
+        scale = subject.step_standardiser if reads_steps else subject.standardiser
+        assert scale is not None, "features that a probe reads the steps of have a scale for them"
+        arrays |= {"mean": scale.mean, "scale": scale.scale}
+    return arrays
+
+
+def _subject_and_task(
+    run_dir: Path, study: Study, evaluation: Evaluation
+) -> tuple[SubjectFeatures, TargetTask]:
+    """Read the features of the cell, and the task that they were tested on."""
+    # Imported here because these modules load torch, which nothing else of a report needs.
+    from taskgrain.study.datasets import lay_out
+    from taskgrain.study.folder import RunFolder
+    from taskgrain.study.inputs import Inputs
+    from taskgrain.study.provenance import after_opening, read_seal
+    from taskgrain.study.subjects import FeaturesKey, SubjectKey
+    from taskgrain.study.targets import clips_asked, target_tasks
+    from taskgrain.study.testing import read_subject
+
+    at, seed, folder = study.primary, evaluation.subject.seed, RunFolder(run_dir)
+    keys = (FeaturesKey("source", at.source, each) for each in (seed, None))
+    key = next((each for each in keys if (run_dir / "features" / each.name).is_dir()), None)
+    if key is None:
+        raise ResultError(
+            f"{run_dir / 'features'}: no features of {at.source}, seed {seed}; evidence holds "
+            "those of one cell, so that it can be fitted again: give the study's command again"
+        )
+    targets = tuple(each for each in study.targets if each.name == at.target)
+    alone = after_opening(study.model_copy(update={"targets": targets}), read_seal(folder))
+    (target,) = alone.targets
+    datasets = lay_out(alone, folder)
+    inputs = Inputs(alone, folder, datasets, None, "cpu", "fp32")
+    subject = read_subject(inputs, SubjectKey(key, seed, at.readout), target)
+    manifest, strata = clips_asked(alone, datasets[target.name], target, seed)
+    task = target_tasks(target, manifest, None, strata)[0]
+    if task.query_ids != evaluation.clip_ids:
+        raise ResultError(
+            f"{datasets[target.name].root}: the scored clips of {at.target} are not those that "
+            "were answered; bring the data of the run back, or give the study's command again"
+        )
+    decoded = set(subject.features.clip_ids)
+    failed = (clip for clip in (*task.support_ids, *task.query_ids) if clip not in decoded)
+    return subject, replace(task, failed=frozenset(failed))
+
+
+def _header(
+    study: Study, task: TargetTask, answers: Answers, features: Mapping[str, object]
+) -> str:
+    """Return as JSON which cell it is, and where its features came from."""
+    at = study.primary
+    return json.dumps(
+        {
+            "source": at.source,
+            "seed": study.seeds[0],
+            "target": at.target,
+            "readout": at.readout,
+            "probe": at.probe,
+            "shots": at.shots,
+            "classes": task.class_names,
+            "chosen": answers.chosen,
+            "features": dict(features),
+        }
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from matplotlib.axes import Axes
@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from taskgrain.report.drawing import Drawing, drawing_style, ease, to_svg
-from taskgrain.report.lookup import Lookup, Question, base_target, is_ladder, unique
-from taskgrain.report.palette import COLOURS, source_colours
+from taskgrain.report.lookup import Lookup, Question, base_target, is_step, unique
+from taskgrain.report.palette import COLOURS, source_colours, source_kind
 from taskgrain.report.run_folder import CurvePoint
 from taskgrain.report.transfer_tables import ladder_question, main_metric, target_title
 from taskgrain.report.words import control_words, metric_words, printable, probe_words, shots_words
@@ -36,33 +36,27 @@ MARKERS = {"classification": "o", "captioning": "s", "joint": "D", "frozen": "^"
 
 
 @dataclass(frozen=True, slots=True)
-class Palette:
-    """Each source's colour and marker."""
+class Look:
+    """How a source is drawn."""
 
-    colours: dict[str, str]
-    kinds: dict[str, str]
-
-    def colour(self, source: str) -> str:
-        """Return the source's light colour."""
-        return COLOURS[self.colours[source]].light
-
-    def kind(self, source: str) -> str:
-        """Return the source's kind; one that the study does not name counts as classification."""
-        return self.kinds.get(source, "classification")
-
-    def marker(self, source: str) -> str:
-        """Return the marker of the source's kind."""
-        return MARKERS[self.kind(source)]
+    kind: str  # of its task; a source that the study does not name counts as classification
+    colour: str  # the light one, "#rrggbb"
+    marker: str
 
 
-def palette_of(lookup: Lookup) -> Palette:
-    """Return the colours of a run's sources."""
-    kinds = {source.name: source.kind for source in lookup.study.sources}
-    return Palette(source_colours(lookup.study.sources, lookup.sources), kinds)
+def looks_of(lookup: Lookup) -> dict[str, Look]:
+    """Return how each source of a run is drawn, in ladder order."""
+    kinds = {source.name: source_kind(source) for source in lookup.source_settings}
+    colours = source_colours(lookup.source_settings, lookup.sources)
+    found = {}
+    for name in lookup.sources:
+        kind = kinds.get(name, "classification")
+        found[name] = Look(kind, COLOURS[colours[name]].light, MARKERS[kind])
+    return found
 
 
 def ladder_figure(lookup: Lookup) -> Drawing | None:
-    """Draw transfer accuracy for each source in ladder order, one panel a target."""
+    """Draw transfer accuracy for each source in ladder order, one panel for each target."""
     panels = [
         question
         for question in (ladder_question(lookup, target) for target in panel_order(lookup))
@@ -70,12 +64,12 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
     ][:MAX_PANELS]
     if not panels:
         return None
-    palette = palette_of(lookup)
-    heights = ladder_heights(lookup.sources, palette)
+    looks = looks_of(lookup)
+    heights = ladder_heights(looks)
     controls = [name for name in LADDER_CONTROLS if name in lookup.controls()]
     shots = shots_words(panels[0].shots)
     metric, probe = metric_words(panels[0].metric), probe_words(panels[0].probe)
-    has_line = is_ladder(lookup.study)
+    has_line = lookup.is_ladder
     points = (lookup.measured(source, each) for each in panels for source in lookup.sources)
     has_intervals = any(row is not None and row.low is not None for row in points)
     intervals = "; points with intervals" if has_intervals else ""
@@ -84,7 +78,7 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
         height = rows * (1.2 + 0.3 * (len(heights) + len(controls)))
         figure, panel_axes = _panels(len(panels), height=height)
         for axes, question in zip(panel_axes, panels, strict=True):
-            _draw_ladder(axes, lookup, question, palette)
+            _draw_ladder(axes, lookup, question, looks)
         figure.supxlabel(f"{metric}, percent", fontsize=9, color=COLOURS["quiet"].light)
         svg = to_svg(figure, name="ladder")
     return Drawing(
@@ -100,37 +94,35 @@ def ladder_figure(lookup: Lookup) -> Drawing | None:
 
 
 def panel_order(lookup: Lookup) -> tuple[str, ...]:
-    """Return whole targets before their parts, so that a figure leaves out no target for a part."""
+    """Return whole targets before their factors: panels are few, and factors are left out first."""
     return tuple(sorted(lookup.targets, key=lambda target: target != base_target(target)))
 
 
-def ladder_heights(sources: Sequence[str], palette: Palette) -> dict[str, float]:
+def ladder_heights(looks: Mapping[str, Look]) -> dict[str, float]:
     """Return each source's vertical place, with a gap where the kind changes."""
     heights: dict[str, float] = {}
     place, previous = 0.0, None
-    for source in sources:
-        kind = palette.kind(source)
-        place += GAP if previous not in (None, kind) else 0.0
+    for source, look in looks.items():
+        place += GAP if previous not in (None, look.kind) else 0.0
         heights[source] = place
-        place, previous = place + 1, kind
+        place, previous = place + 1, look.kind
     return heights
 
 
-def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, palette: Palette) -> None:
-    heights = ladder_heights(lookup.sources, palette)
+def _draw_ladder(axes: Axes, lookup: Lookup, question: Question, looks: Mapping[str, Look]) -> None:
+    heights = ladder_heights(looks)
     rows = {source: lookup.measured(source, question) for source in lookup.sources}
-    steps = {each.name for each in lookup.study.sources if each.is_step}
+    steps = {each.name for each in lookup.source_settings if is_step(each)}
     classified = [
         (100 * row.value, heights[source])
         for source, row in rows.items()
         if row is not None and row.value is not None and source in steps
     ]
-    if len(classified) > 1 and is_ladder(lookup.study):
+    if len(classified) > 1 and lookup.is_ladder:
         axes.plot(*zip(*classified, strict=True), color=COLOURS["control"].light, lw=1.2, zorder=1)
     for source, row in rows.items():
-        _point(
-            axes, row, heights[source], colour=palette.colour(source), marker=palette.marker(source)
-        )
+        _point(axes, row, heights[source], colour=looks[source].colour, marker=looks[source].marker)
+    # Controls stand below the sources, each with a thin line up: what a source has to pass.
     below = max(heights.values(), default=0.0) + 1 + GAP
     ticks = {short_name(source): height for source, height in heights.items()}
     for control in (name for name in LADDER_CONTROLS if name in lookup.controls()):
@@ -203,19 +195,19 @@ def _describe(lookup: Lookup, panels: Iterable[Question]) -> str:
 
 
 def shots_figure(lookup: Lookup) -> Drawing | None:
-    """Draw accuracy over the number of shots, one panel a target; None with fewer than two."""
+    """Draw accuracy over shots, one panel for each target; None with fewer than two numbers."""
     if len(lookup.shots) < 2 or not lookup.probes:
         return None
     targets = panel_order(lookup)[:MAX_PANELS]
-    palette = palette_of(lookup)
+    looks = looks_of(lookup)
     rows = -(-len(targets) // COLUMNS)
     with drawing_style():
         figure, panel_axes = _panels(
             len(targets), height=rows * 2.9, legend=_legend_lines(lookup.sources)
         )
         for axes, target in zip(panel_axes, targets, strict=True):
-            _draw_shots(axes, lookup, target, palette)
-        _legend(figure, lookup.sources, palette)
+            _draw_shots(axes, lookup, target, looks)
+        _legend(figure, looks)
         svg = to_svg(figure, name="shots")
     last = [Question(t, lookup.probes[0], lookup.shots[-1], main_metric(lookup)) for t in targets]
     return Drawing(
@@ -231,7 +223,7 @@ def shots_figure(lookup: Lookup) -> Drawing | None:
     )
 
 
-def _draw_shots(axes: Axes, lookup: Lookup, target: str, palette: Palette) -> None:
+def _draw_shots(axes: Axes, lookup: Lookup, target: str, looks: Mapping[str, Look]) -> None:
     questions = [
         Question(target, lookup.probes[0], shots, main_metric(lookup)) for shots in lookup.shots
     ]
@@ -241,7 +233,7 @@ def _draw_shots(axes: Axes, lookup: Lookup, target: str, palette: Palette) -> No
         rows = [lookup.measured(source, question) for question in questions]
         found = [row for row in rows if row is not None and row.value is not None]
         places = [i + shift for i, row in enumerate(rows) if row in found]
-        _curve(axes, places, found, colour=palette.colour(source), marker=palette.marker(source))
+        _curve(axes, places, found, colour=looks[source].colour, marker=looks[source].marker)
     energy = [lookup.control("motion-energy", question) for question in questions]
     points = [(i, 100 * row.value) for i, row in enumerate(energy) if row and row.value is not None]
     if points:
@@ -256,7 +248,7 @@ def _draw_shots(axes: Axes, lookup: Lookup, target: str, palette: Palette) -> No
 
 
 def _possible(low: float, high: float) -> tuple[float, float]:
-    """Keep an axis of accuracies to what is possible: t intervals of few seeds go beyond it."""
+    """Limit an axis of accuracies to 0 to 100: t intervals of few seeds go beyond."""
     room = 0.02 * (min(high, 100.0) - max(low, 0.0))  # a point at the edge stays whole
     return max(low, -room), min(high, 100.0 + room)
 
@@ -271,26 +263,27 @@ def _curve(
     axes.plot(places, values, marker=marker, ms=4, color=colour, lw=1.4)
 
 
-def curves_figure(lookup: Lookup, curves: tuple[CurvePoint, ...]) -> Drawing | None:
-    """Draw the validation scores over epochs, one panel a score, one line a source and seed."""
+def curves_figure(lookup: Lookup) -> Drawing | None:
+    """Draw validation scores over epochs: one panel for each score, one line a source and seed."""
+    curves = lookup.run.curves
     scores = unique(name for point in curves for name in point.validation)[:MAX_PANELS]
     if not scores:
         return None
     shown = [name for name in lookup.sources if any(point.source == name for point in curves)]
-    palette = palette_of(lookup)
+    looks = looks_of(lookup)
     with drawing_style():
         rows = -(-len(scores) // COLUMNS)
         figure, panel_axes = _panels(len(scores), height=rows * 2.6, legend=_legend_lines(shown))
         for axes, score in zip(panel_axes, scores, strict=True):
             for source in lookup.sources:
-                _draw_learning(axes, curves, (source, score), colour=palette.colour(source))
+                _draw_learning(axes, curves, (source, score), colour=looks[source].colour)
             ease(axes, grid="y")
             axes.set_title(metric_words(score))
             axes.set_xlabel("epoch")
             top = max(axes.get_ylim()[1], 1.0)  # percent
             axes.set_ylim(-0.03 * top, top)  # a line at 0 stays whole
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        _legend(figure, shown, palette, lines=True)
+        _legend(figure, {name: looks[name] for name in shown}, lines=True)
         svg = to_svg(figure, name="curves")
     return Drawing(
         name="curves",
@@ -348,23 +341,23 @@ def _legend_lines(shown: Sequence[str]) -> int:
     return -(-len(shown) // _legend_columns(shown))
 
 
-def _legend(figure: Figure, shown: Sequence[str], palette: Palette, *, lines: bool = False) -> None:
+def _legend(figure: Figure, looks: Mapping[str, Look], *, lines: bool = False) -> None:
     handles = [
         Line2D(
             [],
             [],
-            color=palette.colour(source),
-            marker="" if lines else palette.marker(source),
+            color=look.colour,
+            marker="" if lines else look.marker,
             ms=5,
             lw=1.6,
             label=short_name(source),
         )
-        for source in shown
+        for source, look in looks.items()
     ]
     figure.legend(
         handles=handles,
         loc="upper left",
-        ncols=_legend_columns(shown),
+        ncols=_legend_columns([*looks]),
         frameon=False,
         borderaxespad=0.2,
         handlelength=1.6,

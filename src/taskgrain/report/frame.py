@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args, overload
 
+from taskgrain.config.testing import Primary
 from taskgrain.errors import ResultError
 from taskgrain.names import (
     ALIGNMENT,
@@ -16,7 +17,7 @@ from taskgrain.names import (
     TREND,
     VARIANCE_OVER_TASKS,
 )
-from taskgrain.report.run_folder import Primary, processors_of, read_provenance, read_study
+from taskgrain.report.run_folder import processors_of, read_provenance, read_study
 from taskgrain.results import COLUMNS, ResultRow, Shots, Value, read_rows
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ Kind = Literal[
 Record = dict[str, Value]
 """One row: `kind`, the columns of results.jsonl, then `processors`; None where one is absent."""
 
+# A pivot over rows of two kinds would average scores with differences, or means with their parts;
+# the kinds are therefore cut so that no two rows of one kind answer the same question.
 OWN_METRICS: tuple[Kind, ...] = (
     *("trend", "trend-over-seeds", "detectable-difference"),
     *("difference-over-tasks", "variance-over-tasks"),
@@ -116,7 +119,7 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
 
     Raises:
         ResultError: if there are no results, or a filter is "primary" and the run's study.toml
-            names no primary endpoint.
+            is absent or does not fit.
         ValueError: if there is no such kind.
     """
     path = Path(run)
@@ -125,18 +128,18 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
         raise ValueError(f"kind {kind!r}; expected None or one of {', '.join(KINDS)}")
     if not results.is_file():
         raise ResultError(f"{results}: not found; is {path} a run folder? Run the study first")
-    asked = dict(zip(ENDPOINT, (target, probe, metric, readout, shots), strict=True))
-    if "primary" in asked.values():
+    filters = dict(zip(ENDPOINT, (target, probe, metric, readout, shots), strict=True))
+    if "primary" in filters.values():
         primary = _primary_of(results)
-        asked = {
+        filters = {
             name: getattr(primary, name) if value == "primary" else value
-            for name, value in asked.items()
+            for name, value in filters.items()
         }
     rows, processors = read_rows(results), _processors(results)
     records: list[Record] = [
         {"kind": found, **asdict(row), "processors": processors}
         for row, found in zip(rows, _kinds(rows), strict=True)
-        if kind in (None, found) and _is_about(row, found, asked)
+        if kind in (None, found) and _is_about(row, found, filters)
     ]
     if plain:
         return records
@@ -148,15 +151,14 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
 
 
 def _primary_of(results: Path) -> Primary:
-    study = results.with_name("study.toml")
-    primary = read_study(study).primary
-    if primary is None:
-        lacks = "names no primary endpoint" if study.is_file() else "no such file"
+    path = results.with_name("study.toml")
+    study = read_study(path)
+    if study is None:
         raise ResultError(
-            f"{study}: {lacks}; give target, probe, metric and readout, each a "
-            "name, or None for all"
+            f"{path}: no such file; give target, probe, metric and readout, each a name, or None "
+            "for all"
         )
-    return primary
+    return study.primary
 
 
 def _processors(results: Path) -> str | None:
@@ -165,9 +167,9 @@ def _processors(results: Path) -> str | None:
     return "; ".join(kinds) or None
 
 
-def _is_about(row: ResultRow, kind: Kind, asked: Mapping[str, Value]) -> bool:
-    """Whether a row answers what was asked; what a control lacks, a probe say, it holds for."""
-    for name, wanted in asked.items():
+def _is_about(row: ResultRow, kind: Kind, filters: Mapping[str, Value]) -> bool:
+    """Whether a row passes the filters; a control without a probe, say, passes for every probe."""
+    for name, wanted in filters.items():
         found = getattr(row, name)
         is_free = (row.control is not None or kind == "alignment") and found in (None, FLAT)
         is_any_metric = name == "metric" and (kind in OWN_METRICS or row.control == "chance")
@@ -194,7 +196,7 @@ OVER_CONTROL: Mapping[str | None, Kind] = {
 
 
 def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
-    """Return the kind of each row: no two rows of a kind answer the same question."""
+    """Return the kind of each row, such that no two rows of a kind answer the same question."""
     rows = tuple(rows)
     seeded = {_subject(row) for row in rows if row.seed is not None}
     return [_kind(row, has_seeds=_subject(row) in seeded) for row in rows]
@@ -220,7 +222,7 @@ def _kind(row: ResultRow, *, has_seeds: bool) -> Kind:
 
 
 def _derived_kind(row: ResultRow) -> Kind | None:
-    """Return the kind of what is computed of other rows or of labels; None for measured scores."""
+    """Return the kind of a row computed from other rows or from labels, else None."""
     if row.passes is not None:
         return "fewer-passes"
     if row.metric.startswith(DETECTABLE):

@@ -1,10 +1,13 @@
-"""Finding the row that a table cell, a point of a figure or a sentence needs.
+"""Find the row that a table cell, a point of a figure or a sentence shows.
 
-Several rows can answer one question: one a seed, one over all seeds, one a read-out. The rule is
-written here once: the primary endpoint's read-out (the commonest, where it names none), of its
-rows first an interval that varies the seeds, then the row over all seeds, then the lowest seed.
-Where a probe failed on any seed, the row is the one that says so. No number is ever computed from
-two rows.
+Several rows can answer one question: one for each seed, one over all seeds, one for each read-out.
+Which of them is shown is decided here alone:
+
+- a row of a probe that failed on any seed comes first: the others do not stand for all seeds
+- then rows at the primary endpoint's read-out (without a study file, at the commonest)
+- of these an interval that varies the seeds, then the row over all seeds, then the lowest seed
+
+No number is ever computed from two rows.
 """
 
 from __future__ import annotations
@@ -14,6 +17,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from taskgrain.config.clips import Target
+from taskgrain.config.learning import Source
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.learned import SOURCE_VALIDATION, OwnScore, own_scores, unlearned
 from taskgrain.names import (
     ALIGNMENT_GAIN,
@@ -24,23 +30,27 @@ from taskgrain.names import (
     EPISODE_METRIC,
     TREND,
 )
-from taskgrain.report.run_folder import Primary, StudyFacts
-from taskgrain.results import BOTH, LESS, ResultRow
+from taskgrain.report.run_folder import RunFolder
+from taskgrain.results import BOTH, LESS, ResultRow, Shots, less_target, versus_each
 from taskgrain.statistics.alignment import Kind, kind_of
 
 SEED_INTERVALS = ("crossed", "seeds")
+MARGIN = 2.0  # percentage points, where the run folder has no study.toml
+TABLETOP = "tabletop"
+"""The drawn target in the source's look, which asks for factor tasks."""
+KITCHENWARE = ("kitchenware", "kitchenware-far")
+"""The drawn worlds whose categories are told apart by what only the source's finer labels name."""
 
-Shots = int | str | None
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a number says, apart from who was measured."""
+    """What was measured: everything that identifies a number but the source that it is about."""
 
     target: str
     probe: str | None = None
-    shots: Shots = None
+    shots: Shots | None = None
     metric: str = "top-1"
     readout: str | None = None  # None: the study's main one
 
@@ -53,10 +63,16 @@ class Question:
 class Lookup:
     """The rows of a run, and the orders in which sources, targets, probes and shots are shown."""
 
-    def __init__(self, study: StudyFacts, rows: Iterable[ResultRow]) -> None:
+    def __init__(self, run: RunFolder) -> None:
         """Index the rows of one run."""
-        self.study = study
-        rows = tuple(rows)
+        self.run = run
+        study, rows = run.study, run.rows
+        # The primary endpoint comes first. Without a study file nothing is declared.
+        self.endpoints: tuple[FamilyEndpoint, ...] = study.endpoints if study else ()
+        self.primary = self.endpoints[0] if study else None
+        self.source_settings: tuple[Source, ...] = study.sources if study else ()
+        self.target_settings: tuple[Target, ...] = study.targets if study else ()
+        self.margin = (study.margin if study else MARGIN) / 100
         with_value = tuple(row for row in rows if row.value is not None)
         self.rows = tuple(row for row in with_value if row.passes is None)
         self.fewer_passes = tuple(row for row in with_value if row.passes is not None)
@@ -65,29 +81,26 @@ class Lookup:
         self._rows_of: dict[Question, list[ResultRow]] = defaultdict(list)
         self._failures_of: dict[Question, list[ResultRow]] = defaultdict(list)
         self._rows_of_control: dict[str, list[ResultRow]] = defaultdict(list)
+        for index, rows in ((self._rows_of, self.rows), (self._failures_of, self.failures)):
+            for row in rows:
+                if row.control is None:
+                    index[Question(row.target, row.probe, row.shots, row.metric)].append(row)
         for row in self.rows:
-            if row.control is None:
-                asked = Question(row.target, row.probe, row.shots, row.metric)
-                self._rows_of[asked].append(row)
-            else:
+            if row.control is not None:
                 self._rows_of_control[row.control].append(row)
-        for row in self.failures:
-            if row.control is None:
-                asked = Question(row.target, row.probe, row.shots, row.metric)
-                self._failures_of[asked].append(row)
         self.sources = self._source_order()
-        self.all_tasks = unique(row.target for row in self.asked_rows if LESS not in row.target)
+        self.all_tasks = unique(row.target for row in self.answered_rows if LESS not in row.target)
         # The many factor tasks of the tabletop have a table of their own.
         self.targets = tuple(
             sorted(
                 (each for each in self.all_tasks if not self.is_one_of_many(each)),
-                key=lambda each: base_target(each) != (study.primary and study.primary.target),
+                key=lambda each: base_target(each) != (self.primary and self.primary.target),
             )
         )
         self.probes = self._probe_order()
         self.shots = sorted_shots(
             row.shots
-            for row in self.asked_rows
+            for row in self.answered_rows
             if row.control is None and row.probe and row.metric in CLIP_METRICS
         )
         self.readout = self._main_readout()
@@ -95,53 +108,46 @@ class Lookup:
         self.unlearned: dict[str, OwnScore] = unlearned(self.rows)
 
     @property
-    def asked_rows(self) -> tuple[ResultRow, ...]:
-        """Return the rows of transfer, then those of probes that failed, which have no value."""
+    def answered_rows(self) -> tuple[ResultRow, ...]:
+        """The rows of transfer, then those of failed probes, which have no value."""
         return (*self.transfer_rows, *self.failures)
 
     def is_one_of_many(self, task: str) -> bool:
-        """Whether a task is one of the factor tasks of a target in the source's look."""
-        base = base_target(task)
-        facts = next((each for each in self.study.targets if each.name == base), None)
-        is_drawn = facts is not None and facts.world == TABLETOP and not facts.is_held_out
-        return task != base and is_drawn
+        """Whether a task is one of the many factor tasks of a drawn tabletop target."""
+        drawn = [each.name for each in self.target_settings if each.world == TABLETOP]
+        return "/" in task and base_target(task) in drawn
 
     def aligned(self, metric: str, task: str, source: str, versus: str | None) -> ResultRow | None:
-        """Return the row of an alignment, or of a gain; None where it is not known."""
+        """Return the row of a source's alignment with a task, or of an alignment gain, or None."""
         rows = self._rows_of.get(Question(task, metric=metric), ())
         return next((row for row in rows if (row.source, row.versus) == (source, versus)), None)
 
     def kind(self, task: str) -> Kind | None:
         """Return a task's kind for the primary comparison; None where its gain is not known."""
-        primary = self.study.primary
-        if primary is None:
+        if self.primary is None:
             return None
         rows = [
-            self.aligned(metric, task, primary.source, primary.versus)
+            self.aligned(metric, task, *pair_of(self.primary))
             for metric in (ALIGNMENT_GAIN, ALIGNMENT_GAIN_IF_SHOWN)
         ]
         gains = [row.value for row in rows if row is not None and row.value is not None]
         return kind_of(gains[0], gains[1]) if len(gains) == len(rows) else None
 
-    def is_asked(self, question: Question) -> bool:
+    def is_answered(self, question: Question) -> bool:
         """Whether any source or difference has a row for the question."""
         return question.anyhow in self._rows_of or question.anyhow in self._failures_of
 
     def measured(self, source: str, question: Question) -> ResultRow | None:
         """Return the row of a source, or None."""
-        return self._failure(source, None, question) or self._best(
-            self._asked(source, None, question)
-        )
+        return self._answer(source, None, question)
 
     def difference(self, source: str, versus: str, question: Question) -> ResultRow | None:
         """Return the row of source minus versus, or None."""
-        return self._failure(source, versus, question) or self._best(
-            self.differences(source, versus, question)
-        )
+        return self._answer(source, versus, question)
 
-    def differences(self, source: str, versus: str, question: Question) -> tuple[ResultRow, ...]:
-        """Return every row of source minus versus."""
-        return self._asked(source, versus, question)
+    def every(self, source: str, versus: str | None, question: Question) -> tuple[ResultRow, ...]:
+        """Return every row of a source, or of source minus versus, at the question's read-out."""
+        return self._as_read(self._rows_of, source, versus, question)
 
     def control(
         self,
@@ -151,7 +157,7 @@ class Lookup:
         source: str | None = None,
         readout: str | None = None,
     ) -> ResultRow | None:
-        """Return a control's row; one that needs no probe and no shots holds for all of them."""
+        """Return a control's row; a control without probe or shots answers for all of them."""
         rows = [
             row
             for row in self._rows_of_control.get(control, ())
@@ -159,7 +165,8 @@ class Lookup:
             if row.target == question.target
         ]
         same_metric = [row for row in rows if row.metric == question.metric]
-        # Chance and shuffled labels have a row in one accuracy, whatever the study's metric is.
+        # Chance (1 / K in either accuracy) and shuffled labels have a row in one accuracy alone,
+        # whatever the study's metric is.
         either = [row for row in rows if {row.metric, question.metric} <= set(CLIP_METRICS)]
         rows = same_metric or either
         exact = [row for row in rows if (row.probe, row.shots) == (question.probe, question.shots)]
@@ -169,7 +176,7 @@ class Lookup:
         return self._best(exact or same_shots or same_probe or free)
 
     def judging(self, rows: Sequence[ResultRow]) -> tuple[ResultRow, ...]:
-        """Return the best of the rows of one difference; of single seeds all of its kind."""
+        """Return the rows that judge a difference: one over all seeds, else one for each seed."""
         best = self._best(rows)
         if best is None or best.interval in SEED_INTERVALS or best.seed is None:
             return () if best is None else (best,)
@@ -178,10 +185,7 @@ class Lookup:
 
     def chance(self, target: str, metric: str = "top-1") -> ResultRow | None:
         """Return the target's chance row, or None."""
-        rows = [row for row in self._rows_of_control.get("chance", ()) if row.target == target]
-        # Uniform guessing scores 1 / K by either accuracy, so one row serves both.
-        either = [row for row in rows if {row.metric, metric} <= set(CLIP_METRICS)]
-        return self._best([row for row in rows if row.metric == metric] or either)
+        return self.control("chance", Question(target, metric=metric))
 
     def controls(self) -> tuple[str, ...]:
         """Return the names of the controls that were run on targets, chance first."""
@@ -218,25 +222,25 @@ class Lookup:
 
     def trends(self) -> tuple[ResultRow, ...]:
         """Return the slopes over classification levels, in the run's order."""
-        return tuple(row for row in self.asked_rows if row.metric == TREND)
+        return tuple(row for row in self.answered_rows if row.metric == TREND)
 
-    def detectable(self, endpoint: Primary) -> ResultRow | None:
+    def detectable(self, endpoint: FamilyEndpoint) -> ResultRow | None:
         """Return the smallest difference that the endpoint's seeds would find, or None."""
-        main = self.study.primary.metric if self.study.primary else endpoint.metric
+        main = self.primary.metric if self.primary else endpoint.metric
         metric = DETECTABLE if endpoint.metric == main else f"{DETECTABLE}-{endpoint.metric}"
-        asked = replace(question_of(endpoint), metric=metric)
-        return self.difference(endpoint.source, endpoint.versus, asked)
+        question = replace(question_of(endpoint), metric=metric)
+        return self.difference(*pair_of(endpoint), question)
 
-    def tested(self, endpoint: Primary) -> ResultRow | None:
-        """Return the endpoint's row with the paired t test over seeds, or None."""
-        found = self.differences(endpoint.source, endpoint.versus, question_of(endpoint))
+    def tested(self, source: str, versus: str, question: Question) -> ResultRow | None:
+        """Return the row of a difference with the paired t test over seeds, or None."""
+        found = self.every(source, versus, question)
         return next((row for row in found if row.interval == "seeds" and row.seed is None), None)
 
     def pairs(self) -> tuple[tuple[str, str], ...]:
         """Return the (source, versus) pairs of differences between sources, in ladder order."""
         found = {
             (row.source, row.versus)
-            for row in self.asked_rows
+            for row in self.answered_rows
             if row.source and row.versus and row.versus not in CONTROLS and row.control is None
             if BOTH not in row.versus
         }
@@ -248,28 +252,50 @@ class Lookup:
 
     @property
     def twins(self) -> dict[str, str]:
-        """Return the sources that are twins, and whose: their difference is A/A."""
-        return {each.name: each.twin_of for each in self.study.sources if each.twin_of is not None}
+        """The sources that are twins, and of which source: their difference is A/A."""
+        return self.run.study.twins() if self.run.study else {}
 
     def seeds_of(self, *names: str) -> tuple[int, ...]:
         """Return the encoder seeds that rows of these sources exist for, else the study's."""
         found = {row.seed for row in self.rows if row.source in names and row.seed is not None}
-        return tuple(sorted(found)) or self.study.seeds
+        return tuple(sorted(found)) or (self.run.study.seeds if self.run.study else ())
 
-    def _asked(self, source: str, versus: str | None, question: Question) -> tuple[ResultRow, ...]:
-        """Return the rows at the question's read-out, else the study's main one.
+    def world_of(self, target: str) -> str | None:
+        """Return the embedded world that a target is drawn from; None for the user's own data."""
+        for each in self.target_settings:
+            if each.name == base_target(target):
+                # The clips of held-out categories are the source's own.
+                return self.source_world if each.is_held_out else each.world
+        return None
 
-        Any other will do only where neither the question nor the primary endpoint names one.
+    @property
+    def source_world(self) -> str | None:
+        """The embedded world that the sources learned from; None for the user's own data."""
+        return self.run.study.data.world if self.run.study else None
+
+    def has_one_origin(self, names: Collection[str] | None = None) -> bool:
+        """Whether sources, all or those of these names, have one encoder and one start.
+
+        They then differ in their labels alone.
         """
-        return self._as_read(self._rows_of, source, versus, question)
+        own = [each for each in self.source_settings if names is None or each.name in names]
+        return len({(each.encoder, each.warm_start) for each in own}) < 2
 
-    def _failure(self, source: str, versus: str | None, question: Question) -> ResultRow | None:
-        """Return the row that says why a probe gave no result, that of all seeds if there is one.
+    @property
+    def is_ladder(self) -> bool:
+        """Whether sources classify different levels with one encoder: a line joins them."""
+        levels = [each.classify for each in self.source_settings if is_step(each)]
+        return len(levels) > 1 and len(set(levels)) == len(levels) and self.has_one_origin()
 
-        Rows of single seeds that do have a value must not stand for all of them.
+    def _answer(self, source: str, versus: str | None, question: Question) -> ResultRow | None:
+        """Return the row of a failed probe, else the best row with a value.
+
+        A failure comes first: rows of single seeds that do have a value must not stand for all.
         """
-        found = self._as_read(self._failures_of, source, versus, question)
-        return min(found, key=lambda row: -1 if row.seed is None else row.seed, default=None)
+        failed = self._as_read(self._failures_of, source, versus, question)
+        if failed:
+            return min(failed, key=lambda row: -1 if row.seed is None else row.seed)
+        return self._best(self._as_read(self._rows_of, source, versus, question))
 
     def _as_read(
         self,
@@ -278,6 +304,10 @@ class Lookup:
         versus: str | None,
         question: Question,
     ) -> tuple[ResultRow, ...]:
+        """Return the rows at the question's read-out, else the study's main one.
+
+        Rows of other read-outs are returned where neither the question nor a study names one.
+        """
         found = tuple(
             row
             for row in rows_of.get(question.anyhow, ())
@@ -285,9 +315,7 @@ class Lookup:
         )
         wanted = question.readout or self.readout
         exact = tuple(row for row in found if row.readout in (None, wanted))
-        primary = self.study.primary
-        is_named = question.readout or (primary is not None and primary.readout)
-        return exact if is_named else exact or found
+        return exact if question.readout or self.primary else exact or found
 
     def _best(self, rows: Iterable[ResultRow]) -> ResultRow | None:
         return min(rows, key=self._preference, default=None)
@@ -299,7 +327,7 @@ class Lookup:
         return (row.readout != self.readout, len(SEED_INTERVALS), seed)
 
     def _source_order(self) -> tuple[str, ...]:
-        named = tuple(source.name for source in self.study.sources)
+        named = tuple(source.name for source in self.source_settings)
         measured = unique(
             row.source
             for row in (*self.rows, *self.failures)
@@ -309,25 +337,34 @@ class Lookup:
 
     def _probe_order(self) -> tuple[str, ...]:
         found = unique(
-            row.probe for row in self.asked_rows if row.probe is not None and row.control is None
+            row.probe for row in self.answered_rows if row.probe is not None and row.control is None
         )
-        primary = self.study.primary.probe if self.study.primary else None
-        return tuple(sorted(found, key=lambda name: name != primary))
+        return tuple(sorted(found, key=lambda name: name != (self.primary and self.primary.probe)))
 
     def _main_readout(self) -> str | None:
-        if self.study.primary is not None and self.study.primary.readout is not None:
-            return self.study.primary.readout
+        if self.primary is not None:
+            return self.primary.readout
         counts = Counter(
-            row.readout for row in self.asked_rows if row.control is None and row.readout
+            row.readout for row in self.answered_rows if row.control is None and row.readout
         )
         return counts.most_common(1)[0][0] if counts else None
 
 
-def question_of(primary: Primary) -> Question:
-    """Return the question that the primary endpoint asks."""
-    return Question(
-        primary.at, primary.probe, primary.shots, primary.metric, readout=primary.readout
-    )
+def pair_of(endpoint: FamilyEndpoint) -> tuple[str, str]:
+    """Return an endpoint's source and what it is compared with, as the rows name them."""
+    return endpoint.source, versus_each(endpoint.each_versus)
+
+
+def question_of(endpoint: FamilyEndpoint) -> Question:
+    """Return the question that an endpoint asks; its target may be "NEAR minus FAR"."""
+    target = less_target(endpoint.target, endpoint.minus_target)
+    return Question(target, endpoint.probe, endpoint.shots, endpoint.metric, endpoint.readout)
+
+
+def is_step(source: Source) -> bool:
+    """Whether a source is a step of a ladder: it classifies a level, and is no control."""
+    is_control = source.twin_of is not None or source.regrouped
+    return source.classify is not None and source.caption is None and not is_control
 
 
 def base_target(target: str) -> str:
@@ -335,35 +372,7 @@ def base_target(target: str) -> str:
     return target.split("/", maxsplit=1)[0]
 
 
-TABLETOP = "tabletop"
-"""The drawn target in the source's look, which asks for factor tasks."""
-KITCHENWARE = ("kitchenware", "kitchenware-far")
-"""The drawn worlds whose categories ask for what the source's finer labels say."""
-
-
-def world_of(study: StudyFacts, target: str) -> str | None:
-    """Return the embedded world that a target is drawn from; None for the user's own data."""
-    worlds = {facts.name: facts.world for facts in study.targets}
-    return worlds.get(base_target(target))
-
-
-def has_one_origin(study: StudyFacts) -> bool:
-    """Whether the sources differ in their labels alone: one encoder, no weights of another."""
-    return has_one_origin_of(study, [source.name for source in study.sources])
-
-
-def has_one_origin_of(study: StudyFacts, names: Collection[str]) -> bool:
-    """Whether these sources have one encoder, and began with the same weights."""
-    return len({source.origin for source in study.sources if source.name in names}) < 2
-
-
-def is_ladder(study: StudyFacts) -> bool:
-    """Whether sources classify different levels with one encoder: a line joins them."""
-    levels = [source.classify for source in study.sources if source.is_step]
-    return len(levels) > 1 and len(set(levels)) == len(levels) and has_one_origin(study)
-
-
-def sorted_shots(shots: Iterable[Shots]) -> tuple[Shots, ...]:
+def sorted_shots(shots: Iterable[Shots | None]) -> tuple[Shots, ...]:
     """Return the distinct numbers of shots in increasing order, "all" last, None left out."""
     found = {shot for shot in shots if shot is not None}
     return tuple(sorted(found, key=lambda shot: (isinstance(shot, str), shot)))

@@ -1,4 +1,6 @@
-"""The colours of the report, once: figures are drawn in the light ones, the page swaps in the dark.
+"""The look of a page: its colours, each named once, and the environment that it is rendered in.
+
+Figures are drawn in the light ones, the page swaps in the dark.
 
 Kinds of sources have hues (classification blue, captioning amber, joint green, frozen violet); the
 place on the ladder within a kind is the shade. Every light colour is distinct, so that it can be
@@ -8,9 +10,14 @@ found again in a drawn figure and replaced by its CSS variable.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from taskgrain.report.run_folder import SourceFacts
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from taskgrain.config.learning import Source
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,18 @@ COLOURS = {
 SHADES = 3
 
 
-def source_colours(sources: tuple[SourceFacts, ...], names: tuple[str, ...]) -> dict[str, str]:
-    """Return the colour name of every source; the shades of a kind come round after three."""
-    kinds = {source.name: source.kind for source in sources}
+def source_kind(source: Source) -> str:
+    """Return "classification", "captioning", "joint", or "frozen" where nothing is learned."""
+    if source.is_frozen:
+        return "frozen"
+    if source.classify is not None:
+        return "classification" if source.caption is None else "joint"
+    return "captioning"
+
+
+def source_colours(sources: tuple[Source, ...], names: tuple[str, ...]) -> dict[str, str]:
+    """Return the colour name of every source; a kind's three shades repeat."""
+    kinds = {source.name: source_kind(source) for source in sources}
     counts: dict[str, int] = {}
     colours = {}
     for name in names:
@@ -68,3 +84,30 @@ def variables(*, dark: bool) -> str:
     return "".join(
         f"--{name}:{colour.dark if dark else colour.light};" for name, colour in COLOURS.items()
     )
+
+
+def page_environment(colours: Mapping[str, str]) -> Environment:
+    """Return the environment that a page is rendered in, with the report's macros and style.
+
+    Args:
+        colours: the name of each source's colour.
+    """
+    environment = Environment(
+        loader=PackageLoader("taskgrain.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "colours": colours,
+        "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
+        "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
+        "css": Markup(template_text("report.css")),
+    }
+    return environment
+
+
+def template_text(name: str) -> str:
+    """Return a file of the templates as it stands."""
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")

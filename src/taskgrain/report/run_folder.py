@@ -1,18 +1,20 @@
 """A run folder as the report reads it; a run may be unfinished.
 
-Only results.jsonl has to be there. What else is absent reads as empty, and the page says so; what
-is there and does not fit is refused with file, line and key, study.toml apart: of it the report
-takes what it shows.
+Only results.jsonl has to be there. Every other file may be absent, and the page says so. A file
+that is there and does not fit is refused with its name, line and key. Of provenance.json the report
+shows what it finds, whatever its form: it is written for people, and no number follows from it.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import prod
 from pathlib import Path
-from typing import Annotated, NamedTuple, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -22,16 +24,23 @@ from pydantic import (
     ValidationError,
     ValidationInfo,
 )
+from safetensors import SafetensorError, safe_open
 
 from taskgrain.config.checked import faults_of
-from taskgrain.errors import ResultError
-from taskgrain.report.held_out import HeldOut, held_out_of
-from taskgrain.report.origin import encoder_parameters, seal_words
+from taskgrain.config.load import load_study
+from taskgrain.config.settings import Study
+from taskgrain.errors import ConfigError, ResultError
 from taskgrain.report.words import printable, whole_letters
-from taskgrain.results import BOTH, ResultRow, less_target, read_rows, versus_each
+from taskgrain.results import ResultRow, read_rows
 
 Json = Mapping[str, object]
 Kind = TypeVar("Kind")
+WEIGHTS = "model.safetensors"
+ENCODER = "encoder."  # what the names of its weights begin with
+NOT_LEARNED = ("running_mean", "running_var", "num_batches_tracked")  # of BatchNorm
+SHOWN_BY = "encoder.inputs."  # the scale of pixels: measured, not learned
+FLOATS = ("F64", "F32", "F16", "BF16")
+NUMBER_OF = re.compile(r"([0-9]+) of ([0-9]+)")  # how provenance.json counts seals
 EBML_MAGIC = b"\x1a\x45\xdf\xa3"  # the first bytes of every WebM file
 
 
@@ -40,7 +49,7 @@ def _or_empty(stored: object) -> object:
 
 
 def _present(stored: object) -> object:
-    """Leave out the numbers that a run noted as absent, null."""
+    """Drop the keys whose stored value is null: a run writes null for absent numbers."""
     if not isinstance(stored, dict):
         return {} if stored is None else stored
     return {key: value for key, value in stored.items() if value is not None}
@@ -65,93 +74,8 @@ Ranking = Annotated[tuple[Ranked, ...], AfterValidator(_most_probable_first)]
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFacts:
-    """One source of the study: which level it classifies, which caption form it says.
-
-    `origin` is the encoder's name and the weights that it began with, each None where it is the
-    study's own and new: sources of equal origin differ in what their labels say alone.
-    """
-
-    name: str
-    classify: str | None = None
-    caption: str | None = None
-    classification_weight: float | None = None  # lambda
-    origin: tuple[str | None, str | None] = (None, None)
-    twin_of: str | None = None
-    regrouped: bool = False
-
-    @property
-    def is_step(self) -> bool:
-        """Whether it is a step of a ladder: it classifies a level, and is no control of another."""
-        return self.kind == "classification" and self.twin_of is None and not self.regrouped
-
-    @property
-    def kind(self) -> str:
-        """Return "classification", "captioning", "joint", or "frozen" where nothing is learned."""
-        if self.classify and self.caption:
-            return "joint"
-        if not self.classify and not self.caption:
-            return "frozen"
-        return "captioning" if self.caption else "classification"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetFacts:
-    """One target: an embedded world's name, or a folder of the user's own."""
-
-    name: str
-    world: str | None = None
-    root: str | None = None
-    is_held_out: bool = False  # its categories are those that the source's data hold out
-
-
-@dataclass(frozen=True, slots=True)
-class Primary:
-    """An endpoint; the primary one is the difference that answers the study's question.
-
-    `versus` names several sources as rows do, "A and B", where the claim is made against each.
-    """
-
-    source: str
-    versus: str
-    target: str
-    probe: str | None = None
-    shots: int | str | None = None
-    metric: str = "top-1"
-    readout: str | None = None
-    minus_target: str | None = None
-
-    @property
-    def at(self) -> str:
-        """The target of its rows, "NEAR minus FAR" for a difference of differences."""
-        return less_target(self.target, self.minus_target)
-
-    @property
-    def rivals(self) -> tuple[str, ...]:
-        """The sources that it is compared with: one, or several."""
-        return tuple(self.versus.split(BOTH))
-
-
-@dataclass(frozen=True, slots=True)
-class StudyFacts:
-    """What study.toml says of the study; `settings` are all its keys, dotted, in file order."""
-
-    name: str = "study"
-    question: str = ""
-    primary: Primary | None = None
-    family: tuple[Primary, ...] = ()
-    seeds: tuple[int, ...] = ()
-    sources: tuple[SourceFacts, ...] = ()
-    targets: tuple[TargetFacts, ...] = ()
-    settings: tuple[tuple[str, str], ...] = ()
-    margin: float = 0.02  # a fraction; a difference within it counts as none
-    parameters: int | None = None  # that the encoder of the primary source learned
-    seal: str | None = None  # its place among those of the study, "1 of 2"; None without a seal
-
-
-@dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """One epoch of one source; the source has no part that its mappings do not name."""
+    """One epoch of one source; its mappings name only the tasks that the source has."""
 
     source: Text
     seed: int
@@ -172,7 +96,7 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What one source's model says of a clip, most probable class first."""
+    """The predictions of one source's model for a clip, most probable class first."""
 
     source: Text
     seed: int | None
@@ -202,27 +126,40 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldOut:
+    """The categories that were kept from every source of a seed."""
+
+    seed: int | None  # None for all seeds
+    siblings: tuple[Text, ...]  # their group has other categories that were learned
+    groups: tuple[Text, ...]  # of whole groups
+    others: tuple[Text, ...]  # of a dataset without groups
+
+
+@dataclass(frozen=True, slots=True)
 class RunFolder:
     """Everything that the report is made of."""
 
-    study: StudyFacts
+    study: Study | None  # None where the folder has no study.toml
     rows: tuple[ResultRow, ...]
+    settings: tuple[tuple[str, str], ...] = ()  # every key of study.toml, dotted, in file order
     curves: tuple[CurvePoint, ...] = ()
     ledger: tuple[LedgerEntry, ...] | None = None  # None where the run wrote no ledger
     provenance: Json = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     held_out: tuple[HeldOut, ...] = ()  # of each seed, or one for all; studies may hold out none
+    parameters: int | None = None  # that the encoder of the primary source learned
+    seal: str | None = None  # its place among those of the study, "1 of 2"; None without a seal
 
 
 _CURVES, _LEDGER = TypeAdapter(CurvePoint), TypeAdapter(LedgerEntry)
-_EXAMPLES = TypeAdapter(tuple[Example, ...])
+_EXAMPLES, _HELD_OUT = TypeAdapter(tuple[Example, ...]), TypeAdapter(tuple[HeldOut, ...])
 
 
 def read_run_folder(run_dir: Path) -> RunFolder:
     """Read a run folder.
 
     Raises:
-        ResultError: if results.jsonl is absent or malformed, or another file is no TOML or JSON.
+        ResultError: if results.jsonl is absent or malformed, or another file does not fit.
     """
     results, curves, ledger = (
         run_dir / name for name in ("results.jsonl", "curves.jsonl", "ledger.jsonl")
@@ -230,149 +167,98 @@ def read_run_folder(run_dir: Path) -> RunFolder:
     if not results.is_file():
         raise ResultError(f"{results}: not found; is {run_dir} a run folder? Run the study first")
     study, provenance = read_study(run_dir / "study.toml"), read_provenance(run_dir)
-    parameters = encoder_parameters(run_dir, study.primary.source) if study.primary else None
-    opened = _text_of(_as_mapping(provenance.get("seal")), "opened") or ""
-    seal = seal_words(run_dir, study.name, opened)
+    opened = _as_mapping(provenance.get("seal")).get("opened")
     return RunFolder(
-        study=replace(study, parameters=parameters, seal=seal),
+        study=study,
         rows=tuple(map(_printable_row, read_rows(results))),
+        settings=_settings(run_dir / "study.toml"),
         curves=_read_lines(_CURVES, curves) if curves.is_file() else (),
         ledger=_read_lines(_LEDGER, ledger) if ledger.is_file() else None,
         provenance=provenance,
-        examples=_read_examples(run_dir / "examples"),
-        held_out=held_out_of(_read_json(run_dir / "held-out.json")),
+        examples=_read_whole(_EXAMPLES, run_dir / "examples" / "examples.json") or (),
+        held_out=_read_whole(_HELD_OUT, run_dir / "held-out.json") or (),
+        parameters=encoder_parameters(run_dir, study.primary.source) if study else None,
+        seal=seal_words(run_dir, study.name, str(opened)) if study else None,
     )
+
+
+def read_study(path: Path) -> Study | None:
+    """Read the study file of a run; return None where the run folder has none.
+
+    Raises:
+        ResultError: naming the file and each key that does not fit.
+    """
+    try:
+        return load_study(path) if path.is_file() else None
+    except ConfigError as error:
+        raise ResultError(str(error)) from None
+
+
+def _settings(path: Path) -> tuple[tuple[str, str], ...]:
+    if not path.is_file():
+        return ()
+    return tuple(flatten(tomllib.loads(path.read_text(encoding="utf-8-sig"))))
 
 
 def _printable_row(row: ResultRow) -> ResultRow:
-    return replace(
-        row,
-        source=None if row.source is None else printable(row.source),
-        versus=None if row.versus is None else printable(row.versus),
-        target=printable(row.target),
-        metric=printable(row.metric),
-        readout=None if row.readout is None else printable(row.readout),
-        probe=None if row.probe is None else printable(row.probe),
-    )
-
-
-def read_study(path: Path) -> StudyFacts:
-    """Read study.toml; an absent file gives the defaults.
-
-    Raises:
-        ResultError: if the file is no TOML.
-    """
-    if not path.is_file():
-        return StudyFacts()
-    try:
-        settings: Json = tomllib.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ResultError(f"{path}: no TOML: {error}") from error
-    return StudyFacts(
-        name=_text_of(settings, "name") or "study",
-        question=_text_of(settings, "question") or "",
-        primary=_primary(_as_mapping(settings.get("primary"))),
-        family=tuple(filter(None, map(_primary, _as_mappings(settings.get("family"))))),
-        seeds=tuple(seed for seed in _as_sequence(settings.get("seeds")) if isinstance(seed, int)),
-        sources=tuple(map(_source, _as_mappings(settings.get("sources")))),
-        targets=tuple(
-            _target(each, source=_text_of(_as_mapping(settings.get("data")), "world"))
-            for each in _as_mappings(settings.get("targets"))
-        ),
-        settings=tuple(flatten(settings)),
-        margin=_margin(settings),
-    )
+    names = ("source", "versus", "target", "metric", "readout", "probe")
+    texts: dict[str, Any] = {name: getattr(row, name) for name in names}
+    written: dict[str, Any] = {name: printable(text) for name, text in texts.items() if text}
+    return replace(row, **written)
 
 
 def flatten(settings: Json, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield every setting as a dotted key and its value, as TOML would write it."""
     for key, value in settings.items():
         dotted = f"{prefix}{printable(key)}"
-        nested = _as_mappings(value)
+        nested = [each for each in _items(value) if isinstance(each, Mapping)]
         if isinstance(value, Mapping):
-            yield from flatten(_as_mapping(value), f"{dotted}.")
+            yield from flatten(value, f"{dotted}.")
         elif nested:
             for index, item in enumerate(nested):
                 yield from flatten(item, f"{dotted}[{index}].")
         else:
-            yield dotted, printable(_as_text(value))
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            yield dotted, printable(text)
 
 
-def _margin(settings: Json) -> float:
-    """Return the study's margin as a fraction; the default where it names none that is usable."""
-    points = settings.get("margin")
-    if not isinstance(points, int | float) or isinstance(points, bool) or not 0 < points < 100:
-        return StudyFacts().margin
-    return points / 100
+def _items(value: object) -> Sequence[object]:
+    return value if isinstance(value, list | tuple) else ()
 
 
 def read_provenance(run_dir: Path) -> Json:
-    """Read what a run came from; empty where the run is unfinished, or the file cannot be read."""
-    return _as_mapping(_read_json(run_dir / "provenance.json"))
+    """Read provenance.json of a run; empty where the run is unfinished and has none.
+
+    Raises:
+        ResultError: if the file is not JSON.
+    """
+    path = run_dir / "provenance.json"
+    try:
+        return _as_mapping(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    except ValueError as error:
+        raise ResultError(f"{path}: not JSON: {error}") from error
 
 
 def processors_of(provenance: Json) -> tuple[str, ...]:
-    """Return the kinds of processor that a run was computed on; none where it was not recorded."""
-    same_bits = provenance.get("same_bits")
-    kinds = same_bits.get("processors") if isinstance(same_bits, Mapping) else None
-    return tuple(map(printable, map(str, kinds))) if isinstance(kinds, list) else ()
+    """Return the kinds of processor that a run was computed on; () where none was recorded."""
+    kinds = _as_mapping(provenance.get("same_bits")).get("processors")
+    return tuple(printable(str(each)) for each in _items(kinds))
 
 
-def _as_text(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    try:
-        return json.dumps(value, ensure_ascii=False)
-    except TypeError:
-        return str(value)  # TOML's dates and times
+def held_out_words(held_out: Iterable[HeldOut]) -> str:
+    """Return in one line the categories held out under each seed; "" where none were."""
+    return "; ".join(words for each in held_out if (words := _words(each)))
 
 
-def _primary(primary: Json) -> Primary | None:
-    source, target = _text_of(primary, "source"), _text_of(primary, "target")
-    written = primary.get("versus")
-    versus = [
-        printable(each) for each in (written, *_as_sequence(written)) if isinstance(each, str)
-    ]
-    if source is None or not versus or target is None:
-        return None
-    shots = primary.get("shots")
-    return Primary(
-        source=source,
-        versus=versus_each(versus),
-        target=target,
-        probe=_text_of(primary, "probe"),
-        shots=shots if isinstance(shots, int | str) else None,
-        metric=_text_of(primary, "metric") or "top-1",
-        readout=_text_of(primary, "readout"),
-        minus_target=_text_of(primary, "minus_target"),
+def _words(held: HeldOut) -> str:
+    parts = (
+        ("siblings", held.siblings),
+        ("whole groups", held.groups),
+        ("categories", held.others),
     )
-
-
-def _source(source: Json) -> SourceFacts:
-    return SourceFacts(
-        name=_text_of(source, "name") or "unnamed",
-        classify=_text_of(source, "classify"),
-        caption=_text_of(source, "caption"),
-        classification_weight=_as_number(source.get("lambda")),
-        origin=(_text_of(source, "encoder"), _text_of(source, "warm_start")),
-        twin_of=_text_of(source, "twin_of"),
-        regrouped=source.get("regrouped") is True,
-    )
-
-
-def _target(target: Json, *, source: str | None) -> TargetFacts:
-    name = _text_of(target, "name") or "unnamed"
-    world, root = _text_of(target, "world"), _text_of(target, "root")
-    is_held_out = world is None and root is None and target.get("novel") is True
-    # The clips of held-out categories are the source's own.
-    return TargetFacts(name, source if is_held_out else world, root, is_held_out)
-
-
-def _read_examples(folder: Path) -> tuple[Example, ...]:
-    path = folder / "examples.json"
-    if not path.is_file():
-        return ()
-    return _parse(_EXAMPLES, path.read_text(encoding="utf-8"), str(path), folder)
+    listed = [f"{name}: {', '.join(each)}" for name, each in parts if each]
+    seed = "every seed" if held.seed is None else f"seed {held.seed}"
+    return f"{seed} ({'. '.join(listed)})" if listed else ""
 
 
 def _read_video(folder: Path, name: str) -> bytes | None:
@@ -386,14 +272,11 @@ def _read_video(folder: Path, name: str) -> bytes | None:
     return content if content.startswith(EBML_MAGIC) else None
 
 
-def _read_json(path: Path) -> object:
+def _read_whole(kind: TypeAdapter[Kind], path: Path) -> Kind | None:
+    """Read a file that holds one JSON value; None where there is no such file."""
     if not path.is_file():
         return None
-    try:
-        loaded: object = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ResultError(f"{path}: no JSON: {error}") from error
-    return loaded
+    return _parse(kind, path.read_text(encoding="utf-8"), str(path), path.parent)
 
 
 def _read_lines(kind: TypeAdapter[Kind], path: Path) -> tuple[Kind, ...]:
@@ -423,23 +306,57 @@ def _as_mapping(value: object) -> Json:
     return value if isinstance(value, Mapping) else {}
 
 
-def _as_sequence(value: object) -> tuple[object, ...]:
-    """Return a list's items; none for anything else."""
-    return tuple(value) if isinstance(value, list | tuple) else ()
+def encoder_parameters(run_dir: Path, source: str) -> int | None:
+    """Count the learned parameters of a source's encoder, from names and shapes alone.
+
+    Returns:
+        None where the run folder holds no checkpoint of the source.
+    """
+    # Only the header of a checkpoint is read, and that of half a file is passed over.
+    for path in sorted((run_dir / "checkpoints").glob(f"{source}-seed-*/*/{WEIGHTS}")):
+        try:
+            with safe_open(path, framework="np") as weights:
+                slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118
+                return sum(
+                    prod(each.get_shape())
+                    for name, each in slices.items()
+                    if _is_learned(name) and each.get_dtype() in FLOATS
+                )
+        except (OSError, SafetensorError):
+            continue
+    return None
 
 
-def _as_mappings(value: object) -> tuple[Json, ...]:
-    """Return the objects of a list; none for anything else."""
-    return tuple(_as_mapping(item) for item in _as_sequence(value) if isinstance(item, Mapping))
+def _is_learned(name: str) -> bool:
+    is_state = name.startswith(SHOWN_BY) or name.rpartition(".")[2] in NOT_LEARNED
+    return name.startswith(ENCODER) and not is_state
 
 
-def _text_of(mapping: Json, key: str) -> str | None:
-    """Return the text at a key, without letters that XML refuses; None for anything else."""
-    value = mapping.get(key)
-    return printable(value) if isinstance(value, str) else None
+def seal_words(run_dir: Path, study: str, opened: str) -> str | None:
+    """Return the place of a run's seal among those of its study, "1 of 2"; None without a seal.
+
+    The total is the larger of two: the seals that the run knew of when it ended, and those listed
+    beside the run folder now.
+
+    Args:
+        run_dir: the run folder.
+        study: its study's name.
+        opened: how provenance.json counts the seals, "1 of 1 of this study"; "" where it does not.
+    """
+    seal = run_dir / "seal.json"
+    number = _object(seal.read_text(encoding="utf-8") if seal.is_file() else "").get("number")
+    if not isinstance(number, int):
+        return None
+    known = NUMBER_OF.match(opened)
+    path = run_dir.resolve().parent / "seals.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    beside = sum(_object(line).get("study") == study for line in lines)
+    return f"{number} of {max(number, beside, int(known[2]) if known else 0)}"
 
 
-def _as_number(value: object) -> float | None:
-    """Return a number as float; None for anything else, true and false too."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and isinstance(value, int | float) else None
+def _object(text: str) -> Json:
+    """Parse a JSON object; an empty one for anything else, as a run may be unfinished."""
+    try:
+        return _as_mapping(json.loads(text))
+    except ValueError:
+        return {}

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from taskgrain.names import EPISODE_METRIC
-from taskgrain.report.words import MINUS, NO_RESULT, format_value
+from taskgrain.report.words import MINUS, NO_RESULT, format_value, joined, p_words
 from taskgrain.results import ResultRow
 
 TEX_SPECIAL = {
@@ -40,7 +40,7 @@ class Cell:
     low: float | None = None
     high: float | None = None
     interval: str = ""
-    note: str = ""  # what hovering tells: n, the kind of interval, failed clips
+    note: str = ""  # shown on hovering: n, the kind of interval, failed clips
     is_highest: bool = False
     origin: str = "results"  # the file that the value comes from
     columns: int = 1  # how many columns it stretches over
@@ -54,6 +54,11 @@ class Line:
     header: str
     cells: tuple[Cell, ...]
     key: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no cell holds anything."""
+        return not any(cell.shown for cell in self.cells)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +102,7 @@ class Table:
     @property
     def is_empty(self) -> bool:
         """Whether no cell holds anything."""
-        return not any(
-            cell.shown for block in self.blocks for line in block.lines for cell in line.cells
-        )
+        return all(line.is_empty for block in self.blocks for line in block.lines)
 
 
 def cell_of(row: ResultRow | None, *, is_highest: bool = False, columns: int = 1) -> Cell:
@@ -130,10 +133,16 @@ def cell_of(row: ResultRow | None, *, is_highest: bool = False, columns: int = 1
     )
 
 
+def p_cell(row: ResultRow | None, *, corrected: bool = False) -> Cell:
+    """Return the cell that prints a row's p, or its p after Holm's correction."""
+    p = None if row is None else row.p_holm if corrected else row.p
+    return Cell() if row is None or p is None else Cell(p_words(p), p, note=note_of(row))
+
+
 def note_of(row: ResultRow) -> str:
     """Return the small print of a row: n, draws, seed, interval, p, failed and truncated clips."""
     draws = "episodes" if EPISODE_METRIC.fullmatch(row.metric) else "support draws"
-    parts = [
+    return joined(
         f"n = {row.n}" if row.n is not None else "",
         f"{row.draws} {draws}" if row.draws else "",
         f"seed {row.seed}" if row.seed is not None else "",
@@ -143,14 +152,13 @@ def note_of(row: ResultRow) -> str:
         f"read-out {row.readout}" if row.readout else "",
         f"{row.failed} failed" if row.failed else "",
         f"{row.truncated} truncated" if row.truncated else "",
-    ]
-    return ", ".join(part for part in parts if part)
+    )
 
 
 def highest_of(rows: Iterable[ResultRow | None]) -> ResultRow | None:
     """Return the row of the highest value, of equals the first; None where fewer than two have one.
 
-    The mark is no test: what is told apart, the paired differences say.
+    The mark is no test: paired differences decide which sources differ.
     """
     present = [row for row in rows if row is not None and row.value is not None]
     return max(present, key=lambda row: row.value or 0.0) if len(present) > 1 else None
@@ -172,6 +180,7 @@ def to_csv(table: Table) -> str:
 def _csv_fields(line: Line) -> list[str | float | None]:
     fields: list[str | float | None] = []
     for cell in line.cells:
+        # Repeated over the columns that it stretches over, so that every line has as many fields.
         value = cell.shown if cell.value is None else cell.value
         fields += [value, cell.low, cell.high] * cell.columns
     return fields

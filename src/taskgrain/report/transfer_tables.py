@@ -1,81 +1,76 @@
-"""The tables of transfer: which rows stand where."""
+"""The tables of transfer: which rows stand where, and where wrong answers lie."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
-from dataclasses import astuple, dataclass, fields, replace
+from collections.abc import Callable, Iterator
+from dataclasses import astuple, fields, replace
 
+from taskgrain.learned import SOURCE_VALIDATION
 from taskgrain.report.lookup import (
     Lookup,
     Question,
     base_target,
-    is_ladder,
     sorted_shots,
     unique,
 )
-from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of
+from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, highest_of, note_of
 from taskgrain.report.words import (
     control_words,
+    joined,
     metric_words,
     printable,
     probe_words,
     readout_words,
-    shots_words,
+    setting_words,
 )
-from taskgrain.results import ResultRow
+from taskgrain.results import ResultRow, Value
 
 MAX_OTHER_ROWS = 300
-LADDER_SHOTS = 5  # where the study names no primary endpoint
+LADDER_SHOTS = 5  # where the run folder has no study file
 ABSENT_SOURCE = "-"
 ENCODER_CONTROLS = ("random-encoder", "random-labels", "shuffled-time")
 _CELLS = (
     "in percent with its interval below; differences in percentage points. Bold is the highest "
     "source of a column, which is no test: the differences are."
 )
+ANSWER_KINDS = {
+    "top-1": "right",
+    "errors-within-groups": "in the group",
+    "errors-between-groups": "in another",
+}
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What one transfer table fixes: the probe and the metric; columns are (target, shots)."""
-
-    lookup: Lookup
-    probe: str
-    metric: str
-
-    def questions(self) -> tuple[Question, ...]:
-        """Return one question a column: targets in order, shots within."""
-        own = (row for row in self.lookup.asked_rows if row.metric == self.metric)
-        asked = sorted_shots(row.shots for row in own if row.control is None)
-        questions = (
-            Question(target, self.probe, shots, self.metric)
-            for target in self.lookup.targets
-            for shots in asked
-        )
-        return tuple(question for question in questions if self.lookup.is_asked(question))
+def questions_of(lookup: Lookup, probe: str, metric: str) -> tuple[Question, ...]:
+    """Return one question for each column of a transfer table: targets in order, shots within."""
+    own = (row for row in lookup.answered_rows if row.metric == metric)
+    numbers = sorted_shots(row.shots for row in own if row.control is None)
+    questions = (
+        Question(target, probe, shots, metric) for target in lookup.targets for shots in numbers
+    )
+    return tuple(question for question in questions if lookup.is_answered(question))
 
 
 def main_metric(lookup: Lookup) -> str:
     """Return the metric that the transfer tables and figures show."""
-    if lookup.study.primary is not None:
-        return lookup.study.primary.metric
+    if lookup.primary is not None:
+        return lookup.primary.metric
     found = unique(row.metric for row in lookup.transfer_rows)
     return "top-1" if "top-1" in found or not found else found[0]
 
 
 def ladder_question(lookup: Lookup, target: str) -> Question | None:
-    """Return what the ladder shows for a target: the primary probe at its shots."""
+    """Return the question whose answers the ladder shows: the primary probe at its shots."""
     if not lookup.probes or not lookup.shots:
         return None
-    primary = lookup.study.primary
-    wanted = primary.shots if primary and primary.shots is not None else LADDER_SHOTS
+    wanted = lookup.primary.shots if lookup.primary else LADDER_SHOTS
     shots = wanted if wanted in lookup.shots else lookup.shots[-1]
     return Question(target, lookup.probes[0], shots, main_metric(lookup))
 
 
 def target_title(lookup: Lookup, target: str) -> str:
-    """Return a target's heading: its name, how many ways to answer, its kind; as far as known."""
+    """Return a target's heading: its name and, where known, its number of classes and its kind."""
     chance = lookup.chance(target, main_metric(lookup))
     base = base_target(target)
     several = any(base_target(each) != base for each in lookup.targets)
@@ -89,70 +84,71 @@ def target_title(lookup: Lookup, target: str) -> str:
 
 
 def transfer_tables(lookup: Lookup) -> tuple[Table, ...]:
-    """Return one table a probe, the primary endpoint's probe first."""
-    views = (View(lookup, probe, main_metric(lookup)) for probe in lookup.probes)
-    return tuple(table for table in map(_transfer_table, views) if not table.is_empty)
-
-
-def _transfer_table(view: View) -> Table:
-    lookup = view.lookup
-    questions = view.questions()
-    return Table(
-        name=f"transfer-{file_name(view.probe)}",
-        title=f"Transfer accuracy, {probe_words(view.probe)}",
-        caption=f"{metric_words(view.metric).capitalize()} {_CELLS}",
-        corner="source",
-        columns=tuple(
-            Column(
-                str(question.shots),
-                f"{target_title(lookup, question.target)}: shots",
-            )
-            for question in questions
-        ),
-        blocks=_blocks(lookup, questions),
+    """Return one table for each probe, the primary endpoint's probe first."""
+    metric = main_metric(lookup)
+    tables = (
+        _table(
+            lookup,
+            questions_of(lookup, probe, metric),
+            name=f"transfer-{file_name(probe)}",
+            title=f"Transfer accuracy, {probe_words(probe)}",
+            caption=f"{metric_words(metric).capitalize()} {_CELLS}",
+            heading=target_title,
+        )
+        for probe in lookup.probes
     )
+    return tuple(table for table in tables if not table.is_empty)
 
 
 def episode_tables(lookup: Lookup) -> tuple[Table, ...]:
-    """Return one table a probe and number of ways, where the study asked for episodes."""
-    views = (
-        View(lookup, probe, metric)
+    """Return one table for each probe and number of ways, where the study has episodes."""
+    tables = (
+        _table(
+            lookup,
+            questions_of(lookup, probe, metric),
+            name=f"episodes-{ways}-way-{file_name(probe)}",
+            title=f"{ways}-way episodes, {probe_words(probe)}",
+            caption=(
+                f"Mean accuracy over episodes of {ways} categories each, shots being support clips "
+                f"of a category; the same episodes for every source; {_CELLS}"
+            ),
+            heading=lambda _, target: target,
+        )
         for metric in lookup.episode_metrics()
+        for ways in (metric.split("-", maxsplit=1)[0],)
         for probe in lookup.probes
     )
-    return tuple(table for table in map(_episode_table, views) if not table.is_empty)
+    return tuple(table for table in tables if not table.is_empty)
 
 
-def _episode_table(view: View) -> Table:
-    questions = view.questions()
-    ways = view.metric.split("-", maxsplit=1)[0]
-    return Table(
-        name=f"episodes-{ways}-way-{file_name(view.probe)}",
-        title=f"{ways}-way episodes, {probe_words(view.probe)}",
-        caption=(
-            f"Mean accuracy over episodes of {ways} categories each, shots being support clips of "
-            f"a category; the same episodes for every source; {_CELLS}"
-        ),
-        corner="source",
-        columns=tuple(
-            Column(str(question.shots), f"{question.target}: shots") for question in questions
-        ),
-        blocks=_blocks(view.lookup, questions),
+def _table(
+    lookup: Lookup,
+    questions: tuple[Question, ...],
+    *,
+    name: str,
+    title: str,
+    caption: str,
+    heading: Callable[[Lookup, str], str],
+) -> Table:
+    """Return sources, differences and controls by target and number of shots."""
+    columns = tuple(
+        Column(str(each.shots), f"{heading(lookup, each.target)}: shots") for each in questions
     )
+    return Table(name, title, caption, "source", columns, _blocks(lookup, questions))
 
 
 def readout_table(lookup: Lookup) -> Table:
-    """Return each source by how its features were read, at the primary endpoint's probe and shots.
+    """Return a table of sources by read-out, at the primary endpoint's probe and shots.
 
     Empty where the sources were read in one way.
     """
     readouts = lookup.readouts()
     blocks: list[Block] = []
     for target in lookup.targets if len(readouts) > 1 else ():
-        asked = ladder_question(lookup, target)
-        if asked is None:
+        question = ladder_question(lookup, target)
+        if question is None:
             continue
-        questions = tuple(replace(asked, readout=readout) for readout in readouts)
+        questions = tuple(replace(question, readout=readout) for readout in readouts)
         title = target_title(lookup, target)
         blocks.append(Block(title, tuple(_source_lines(lookup, questions))))
         blocks += (
@@ -160,8 +156,8 @@ def readout_table(lookup: Lookup) -> Table:
             for block in _difference_blocks(lookup, questions)
         )
         blocks.append(Block(f"{title}: controls", tuple(_encoder_controls(lookup, questions))))
-    asked = ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
-    setting = "" if asked is None else f", {shots_words(asked.shots)}, {probe_words(asked.probe)}"
+    first = ladder_question(lookup, lookup.targets[0]) if lookup.targets else None
+    setting = "" if first is None else f", {setting_words(first.shots, first.probe)}"
     return Table(
         name="readouts",
         title="How the features were read",
@@ -177,18 +173,17 @@ def _encoder_controls(lookup: Lookup, questions: tuple[Question, ...]) -> Iterat
     for control in ENCODER_CONTROLS:
         for source in lookup.control_sources(control) or (None,):
             rows = [
-                lookup.control(control, ask, source=source, readout=ask.readout)
-                for ask in questions
+                lookup.control(control, each, source=source, readout=each.readout)
+                for each in questions
             ]
             if any(rows):
-                header = ", ".join(filter(None, (control_words(control), source)))
-                yield Line(header, tuple(map(cell_of, rows)))
+                yield Line(joined(control_words(control), source), tuple(map(cell_of, rows)))
 
 
 def _blocks(lookup: Lookup, questions: tuple[Question, ...]) -> tuple[Block, ...]:
     blocks = [
         Block(
-            "Sources, coarse to fine" if is_ladder(lookup.study) else "Sources",
+            "Sources, coarse to fine" if lookup.is_ladder else "Sources",
             tuple(_source_lines(lookup, questions)),
         ),
         *_difference_blocks(lookup, questions),
@@ -222,13 +217,13 @@ def _difference_blocks(lookup: Lookup, questions: tuple[Question, ...]) -> Itera
         lines = (
             Line(
                 named_source(lookup, source) + (", A/A" if (source, versus) in twins else ""),
-                tuple(cell_of(lookup.difference(source, versus, ask)) for ask in questions),
+                tuple(cell_of(lookup.difference(source, versus, each)) for each in questions),
                 key=source,
             )
             for source, other in pairs
             if other == versus
         )
-        kept = tuple(line for line in lines if any(cell.shown for cell in line.cells))
+        kept = tuple(line for line in lines if not line.is_empty)
         yield Block(f"Difference from {control_words(versus)}, percentage points", kept)
 
 
@@ -248,8 +243,8 @@ def _control_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[
                 of_readout = readout_words(readout) if readout and len(readouts) > 1 else None
                 metrics = {row.metric for row in rows if row is not None and control != "chance"}
                 other = "/".join(sorted(metrics - {questions[0].metric}))
-                parts = (control_words(control), of_source, of_readout, other)
-                yield Line(", ".join(part for part in parts if part), tuple(_merged(rows)))
+                header = joined(control_words(control), of_source, of_readout, other)
+                yield Line(header, tuple(_merged(rows)))
 
 
 def _merged(rows: list[ResultRow | None]) -> Iterator[Cell]:
@@ -265,14 +260,8 @@ def _merged(rows: list[ResultRow | None]) -> Iterator[Cell]:
 
 def other_rows(lookup: Lookup, shown: tuple[Table, ...]) -> tuple[ResultRow, ...]:
     """Return the transfer rows that no table above shows, in the run's order."""
-    cells = (
-        cell
-        for table in shown
-        for block in table.blocks
-        for line in block.lines
-        for cell in line.cells
-    )
-    seen = {cell.row for cell in cells}
+    blocks = (block for table in shown for block in table.blocks)
+    seen = {cell.row for block in blocks for line in block.lines for cell in line.cells}
     return tuple(row for row in lookup.rows if row not in seen)
 
 
@@ -282,7 +271,7 @@ def other_table(rows: tuple[ResultRow, ...]) -> Table:
     lines = (
         Line(
             row.source or ABSENT_SOURCE,
-            (*(Cell(_text(row, name)) for name in names), cell_of(row), Cell(cell_of(row).note)),
+            (*(_words(getattr(row, name)) for name in names), cell_of(row), Cell(note_of(row))),
         )
         for row in rows[:MAX_OTHER_ROWS]
     )
@@ -296,17 +285,8 @@ def other_table(rows: tuple[ResultRow, ...]) -> Table:
     )
 
 
-def _text(row: ResultRow, name: str) -> str:
-    values = {
-        "target": row.target,
-        "probe": row.probe,
-        "shots": row.shots,
-        "metric": row.metric,
-        "versus": row.versus,
-        "control": row.control,
-    }
-    value = values[name]
-    return "" if value is None else printable(str(value))
+def _words(value: Value) -> Cell:
+    return Cell() if value is None else Cell(printable(str(value)))
 
 
 def all_rows_csv(rows: tuple[ResultRow, ...]) -> str:
@@ -324,3 +304,59 @@ def file_name(name: str) -> str:
     """Return a name that every file system takes: letters, digits and hyphens."""
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in name)
     return kept.strip("-").lower() or "unnamed"
+
+
+def group_error_table(lookup: Lookup) -> Table:
+    """Return the shares of right answers and of both kinds of errors at the primary endpoint.
+
+    Empty where no target has groups.
+    """
+    primary = lookup.primary
+    parted = (
+        row.target
+        for row in lookup.rows
+        if row.metric == "errors-within-groups" and row.target != SOURCE_VALIDATION
+    )
+    targets = unique(parted) if primary is not None else ()
+    probe, shots = (None, None) if primary is None else (primary.probe, primary.shots)
+    questions = [
+        Question(target, probe, shots, metric) for target in targets for metric in ANSWER_KINDS
+    ]
+    blocks = (
+        Block("Sources", tuple(_source_errors(lookup, questions))),
+        Block("Controls", tuple(_control_errors(lookup, questions))),
+    )
+    return Table(
+        name="group-errors",
+        title="Where the answers on held-out categories lie",
+        caption=(
+            f"Percent of the scored clips, {setting_words(shots, probe)}: answered right, by "
+            "another held-out category of the right group, or by one of another group. Siblings' "
+            "groups have categories that were learned; of whole groups nothing was."
+        ),
+        corner="source",
+        columns=tuple(Column(ANSWER_KINDS[each.metric], each.target) for each in questions),
+        blocks=tuple(block for block in blocks if block.lines),
+    )
+
+
+def _source_errors(lookup: Lookup, questions: list[Question]) -> Iterator[Line]:
+    for source in lookup.sources if questions else ():
+        cells = tuple(cell_of(lookup.measured(source, each)) for each in questions)
+        yield Line(named_source(lookup, source), cells, key=source)
+
+
+def _control_errors(lookup: Lookup, questions: list[Question]) -> Iterator[Line]:
+    for control in lookup.controls() if questions else ():
+        for source in lookup.control_sources(control) or (None,):
+            rows = [_errors_of_control(lookup, control, each, source) for each in questions]
+            if all(row is not None for row in rows):
+                yield Line(joined(control_words(control), source), tuple(map(cell_of, rows)))
+
+
+def _errors_of_control(
+    lookup: Lookup, control: str, question: Question, source: str | None
+) -> ResultRow | None:
+    """Return a control's row in exactly this metric: chance has no errors of either kind."""
+    row = lookup.control(control, question, source=source)
+    return row if row is not None and row.metric == question.metric else None

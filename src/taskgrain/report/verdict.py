@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
-from taskgrain.report.lookup import Lookup, question_of
-from taskgrain.report.run_folder import Primary
+from taskgrain.config.testing import FamilyEndpoint
+from taskgrain.report.lookup import Lookup, Question, pair_of, question_of
 from taskgrain.results import ResultRow
-from taskgrain.statistics.power import LEVEL
+from taskgrain.statistics.tests import LEVEL
 
 
 class Verdict(StrEnum):
@@ -35,17 +35,19 @@ class Judged:
     p_holm: float | None  # of the paired t test over seeds
 
 
-def judge(lookup: Lookup, endpoint: Primary) -> Judged:
+def judge(lookup: Lookup, endpoint: FamilyEndpoint) -> Judged:
     """Judge an endpoint by its best row: over all seeds where there is one, else by every seed.
 
     A source that has not learned its own labels enters no claim, whatever the rows say. An endpoint
     with several rivals is "better" where its source is better than each of them, and its rows are
     those of the smallest difference.
     """
-    tested = lookup.tested(endpoint)
+    question = question_of(endpoint)
+    tested = lookup.tested(*pair_of(endpoint), question)
     p_holm = None if tested is None else tested.p_holm
     each = [
-        _judge_one(lookup, replace(endpoint, versus=versus), p_holm) for versus in endpoint.rivals
+        _judge_one(lookup, (endpoint.source, versus), question, p_holm)
+        for versus in endpoint.each_versus
     ]
     if len(each) == 1:
         return each[0]
@@ -59,18 +61,19 @@ def judge(lookup: Lookup, endpoint: Primary) -> Judged:
     return Judged(smallest.verdict if alike else Verdict.NOT_ABOVE_EACH, smallest.rows, p_holm)
 
 
-def _judge_one(lookup: Lookup, endpoint: Primary, p_holm: float | None) -> Judged:
-    question = question_of(endpoint)
-    best = lookup.difference(endpoint.source, endpoint.versus, question)
+def _judge_one(
+    lookup: Lookup, pair: tuple[str, str], question: Question, p_holm: float | None
+) -> Judged:
+    best = lookup.difference(*pair, question)
     if best is None or best.problem is not None:
         return Judged(Verdict.NO_ROW, () if best is None else (best,), None)
-    rows = lookup.judging(lookup.differences(endpoint.source, endpoint.versus, question))
-    tested = lookup.tested(endpoint)
-    margin = lookup.study.margin
+    rows = lookup.judging(lookup.every(*pair, question))
+    tested = lookup.tested(*pair, question)
+    margin = lookup.margin
     verdict = verdict_of(rows, margin=margin, p_holm=p_holm)
     if verdict is Verdict.NO_DIFFERENCE and tested is not None and not is_within(tested, margin):
         verdict = Verdict.UNSEPARATED  # as a difference, its absence has to hold over the seeds
-    if {endpoint.source, endpoint.versus} & set(lookup.unlearned):
+    if set(pair) & set(lookup.unlearned):
         verdict = Verdict.NOT_LEARNED
     return Judged(verdict, rows, p_holm)
 
@@ -89,6 +92,8 @@ def verdict_of(rows: Sequence[ResultRow], *, margin: float, p_holm: float | None
     """
     if any(row.low is None or row.high is None for row in rows):
         return Verdict.NO_INTERVAL
+    # A p that is not below the level overrules an interval that leaves out 0: the correction for
+    # the number of endpoints is in p alone.
     if p_holm is None or p_holm < LEVEL:
         if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
             return Verdict.BETTER

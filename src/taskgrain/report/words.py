@@ -19,13 +19,14 @@ from taskgrain.names import (
     Unit,
     metric_key,
 )
+from taskgrain.results import ResultRow, Shots
 
 NO_RESULT = "no result"  # of a probe that failed
 MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 SURROGATE = re.compile("[\\ud800-\\udfff]")
 
-SMALLEST_P = 1e-4  # below, p values are not told apart
+SMALLEST_P = 1e-4  # smaller p values are printed as "< 0.0001"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +46,12 @@ def plain(phrase: Phrase) -> str:
 
 
 def percent(value: float) -> str:
-    """Print a fraction as percent with one decimal, without the sign: 0.4712 is "47.1"."""
+    """Return a fraction as percent with one decimal, without "%": 0.4712 is "47.1"."""
     return f"{100 * value:.1f}".replace("-", MINUS)
 
 
 def points(value: float) -> str:
-    """Print a difference of fractions in percentage points, signed: 0.0412 is "+4.1".
+    """Return a difference of fractions in percentage points, signed: 0.0412 is "+4.1".
 
     The sign stays where the digits round to zero: it tells on which side of 0 a bound lies.
     """
@@ -58,18 +59,18 @@ def points(value: float) -> str:
 
 
 def bits(value: float) -> str:
-    """Print a number of bits with two decimals."""
+    """Return a number of bits with two decimals."""
     return f"{value:.2f}".replace("-", MINUS)
 
 
 def of_one(value: float) -> str:
-    """Print an alignment, 0 to 1, or a gain, with two decimals; no sign before what rounds to 0."""
+    """Return an alignment or a gain with two decimals; no sign before what rounds to 0."""
     shown = f"{value:.2f}"
     return "0.00" if shown == "-0.00" else shown.replace("-", MINUS)
 
 
 def score(value: float) -> str:
-    """Print a caption score with three decimals, as `taskgrain score` does."""
+    """Return a caption score with three decimals, as `taskgrain score` does."""
     return f"{value:.3f}".replace("-", MINUS)
 
 
@@ -87,6 +88,31 @@ def span(low: float, high: float, *, signed: bool = False) -> Phrase:
     """Return an interval for running text: "38.2 to 45.1", or "+1.0 to +7.5" when signed."""
     show = points if signed else percent
     return (Number(low, show(low)), " to ", Number(high, show(high)))
+
+
+def value_of(row: ResultRow) -> float:
+    """Return the value of a row that has one, as every row but those of failed probes does."""
+    assert row.value is not None, "only the row of a failed probe has no value"
+    return row.value
+
+
+def with_interval(row: ResultRow, *, signed: bool = False, unit: str = "") -> Phrase:
+    """Return a row's value for running text, and its interval in brackets where it has one."""
+    show = points_number if signed else percent_number
+    phrase = (show(value_of(row)), unit)
+    if row.low is None or row.high is None:
+        return phrase
+    return (*phrase, " (", *span(row.low, row.high, signed=signed), ")")
+
+
+def joined(*parts: str | None) -> str:
+    """Join the parts that are not empty by commas."""
+    return ", ".join(part for part in parts if part)
+
+
+def setting_words(shots: Shots | None, probe: str | None) -> str:
+    """Return how target clips are learned from: "5-shot, logistic regression"."""
+    return joined(shots_words(shots), probe_words(probe))
 
 
 def printable(text: str) -> str:
@@ -115,7 +141,7 @@ def _is_refused(letter: str) -> bool:
     return unicodedata.category(letter) in ("Cc", "Cs") or letter in "\ufffe\uffff"
 
 
-def shots_words(shots: int | str | None) -> str:
+def shots_words(shots: Shots | None) -> str:
     """Return "5-shot", "all clips", or "" where shots mean nothing."""
     if shots is None:
         return ""
@@ -147,22 +173,22 @@ def control_words(control: str) -> str:
 def readout_words(readout: str) -> str:
     """Return a read-out's name in words."""
     plain_name = readout.removesuffix(TARGET_NORM)
-    said = READOUTS.get(plain_name, printable(plain_name))
-    return said if plain_name == readout else f"{said}; norms of the target"
+    words = READOUTS.get(plain_name, printable(plain_name))
+    return words if plain_name == readout else f"{words}; norms of the target"
 
 
 def p_words(p: float) -> str:
-    """Print a p value with two digits; "< 0.0001" where it is smaller."""
+    """Return a p value with two digits; "< 0.0001" below that."""
     return "< 0.0001" if p < SMALLEST_P else f"{p:.2g}"
 
 
-def p_said(p: float) -> Number:
+def p_number(p: float) -> Number:
     """Return a p value for running text: "p = 0.012", "p < 0.0001"."""
     return Number(p, f"p {p_words(p)}" if p < SMALLEST_P else f"p = {p_words(p)}")
 
 
 def interval_words(interval: str | None) -> str:
-    """Return what an interval varies."""
+    """Return in words what an interval varies."""
     return INTERVALS.get(interval or "", "of a kind that the row does not name")
 
 
@@ -172,7 +198,7 @@ def count_words(count: int, noun: str) -> str:
 
 
 def format_value(metric: str, value: float, *, is_difference: bool = False) -> str:
-    """Print a row's value as its metric asks."""
+    """Return a row's value in the unit of its metric."""
     key = metric_key(metric)
     unit = "percent" if key is None else METRICS[key].unit
     if unit == "variance":

@@ -1,12 +1,13 @@
-"""One interval over encoder seeds, support draws, test clips and classes at once.
+"""One interval over encoder seeds, support draws, test clips and classes at once; and its parts.
 
-Shapes: S seeds, R draws, N clips, K classes, U units: the classes, or the clips of one class.
+Shapes: S seeds, R draws, N clips, K classes, U units: the classes, or the clips of one class; m
+tasks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -17,11 +18,39 @@ from numpy.typing import NDArray
 
 from taskgrain.names import ClipMetric
 from taskgrain.statistics.intervals import Interval, clip_weights
-from taskgrain.statistics.student import from_error
+from taskgrain.statistics.tests import from_error
 
+# Why crossed. Every seed's encoder is tested on the same clips after the same support draws, so the
+# scores are a table (S, R, N), not S * R * N independent numbers. A clip that is hard is hard under
+# every seed: more seeds do not average that away, and more clips do not average away what a seed
+# favours. An interval over one of the axes alone is therefore too narrow, whichever it is.
+#
+# The model is the three-way random-effects analysis of variance,
+#
+#     d(s, r, u) = mean + S(s) + R(r) + U(u) + SR(s, r) + SU(s, u) + RU(r, u) + SRU(s, r, u),
+#
+# and the variance of the mean is the sum of each component over the number of its cells:
+#
+#     Var(mean) = v_S / S + v_R / R + v_U / U + v_SR / (S R) + ... + v_SRU / (S R U).
+#
+# The mean square Q_K of a set of axes K, over the number of its cells, holds the term of K and of
+# every set that contains K. So the term of J alone is, by inclusion and exclusion,
+#
+#     V_J = sum over K containing J of (-1)^(|K| - |J|) Q_K,
+#
+# which is unbiased (Searle, Casella and McCulloch 1992, "Variance components", section 4.3). The
+# crossed bootstrap (Owen 2007, "The pigeonhole bootstrap") resamples the same axes, but counts
+# every interaction several times; here the signs take off what is counted twice.
+#
+# `crossed_interval` sets each V_J below 0 to 0, since no component is negative. `variance_parts`
+# leaves it, so that a mean over several of its results is unbiased.
+
+Values = NDArray[np.generic]
 Classes = Literal["random", "fixed"]
 OfClips = Callable[[NDArray[np.int64]], NDArray[Any]]  # clips (n,) -> their values (S, R, n)
 Axes = tuple[int, ...]  # of a table (S, R, U): which of its three dimensions vary together
+
+AXES = ("seeds", "draws", "clips")
 
 # With fewer, 95 % intervals cover less than 93 % or more than 97 % for some mixtures of variances.
 FEWEST_SEEDS = 3
@@ -116,7 +145,7 @@ def crossed_interval(
         raise ValueError(fault)
     if not all(np.isfinite(each).all() for each in (*values, *([] if known is None else [known]))):
         raise ValueError("values hold one that is not finite")
-    part = partial(_part, values, known)
+    part = partial(_values_of, values, known)
     weight, of_class = _class_means(part, category, metric=metric)  # (K,), (S, R, K)
     value = float((of_class.mean(axis=(0, 1)) * weight).sum())
     overall = of_class @ weight - value  # (S, R)
@@ -162,13 +191,13 @@ def variance_parts(
         raise ValueError(f"values have shape {values.shape}; expected (S, R, {len(category)})")
     if np.unique(category, return_counts=True)[1].min() < 2:
         raise ValueError("a class has fewer than 2 scored clips, so their spread is not known")
-    part = partial(_part, values, None)
+    part = partial(_values_of, values, None)
     weight, of_class = _class_means(part, category, metric=metric)
     observed = _observed_of(of_class @ weight, _tables_of_clips(part, category, weight))
     return {axes: _own(axes, observed) for axes in observed}
 
 
-def _part(
+def _values_of(
     values: NDArray[Any], known: NDArray[np.float64] | None, clips: NDArray[np.int64]
 ) -> NDArray[Any]:
     """Return the values (S, R, n) of some clips, less what is known of them."""
@@ -216,7 +245,7 @@ def _variance(
 def _observed_of(
     overall: NDArray[np.float64], tables: Iterator[tuple[float, NDArray[np.float64]]]
 ) -> dict[Axes, _Component]:
-    """Return what each set of axes shows, with what it owes to interactions with others in it."""
+    """Return Q_K of each set of axes K: its own variance and that of the sets that contain it."""
     crossed = [axis for axis in (0, 1) if overall.shape[axis] > 1]
     without = {axes: _observed(overall, axes) for axes in _subsets(crossed)}
     of_units: dict[Axes, list[_Component]] = {(*axes, 2): [] for axes in ((), *without)}
@@ -228,7 +257,7 @@ def _observed_of(
 
 
 def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
-    """Return the interaction of some axes: its mean square over the number of cells it has.
+    """Return Q_K of some axes K: the mean square of their interaction over its number of cells.
 
     Of one axis it is the squared standard error of the mean over that axis.
     """
@@ -241,7 +270,7 @@ def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
 
 
 def _own(axes: Axes, observed: dict[Axes, _Component]) -> float:
-    """Take out of what some axes show together what they owe to interactions with others."""
+    """Return V_J: Q_J less what the sets of axes that contain J add to it."""
     above = [other for other in observed if set(other) >= set(axes)]
     return sum((-1) ** (len(o) - len(axes)) * observed[o].variance for o in above)
 
@@ -255,5 +284,119 @@ def _pooled(parts: list[_Component]) -> _Component:
 
 
 def _subsets(axes: list[int]) -> list[Axes]:
-    """List the subsets but the empty one."""
+    """List all subsets but the empty one."""
     return [each for size in range(1, len(axes) + 1) for each in combinations(axes, size)]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One component: what it adds to the variance of the mean is `of_one` over `units`.
+
+    `name` joins what varies, "seeds x clips". Clips count as one unit, the scored clips together:
+    their component is the variance over other test sets of as many clips of the same classes.
+    """
+
+    name: str
+    of_one: float  # variance that one unit adds
+    units: int  # that the mean is taken over
+
+    @property
+    def in_mean(self) -> float:
+        """What it adds to the variance of the mean."""
+        return self.of_one / self.units
+
+
+def shared_components(
+    values: Values, category: NDArray[np.int64], *, metric: ClipMetric
+) -> list[Part]:
+    """Split the variance of a difference where all seeds answer the same clips.
+
+    The model is d(s, r, i) = mean of the clip's class + S(s) + R(r) + C(i) + the interactions of
+    seed, draw and clip, all random; the classes are fixed. `variance_parts` has the
+    formulas. The clips' component is that of the closed form over clips within classes, sum over
+    classes of (weight of the class)^2 s^2 / (clips of the class), less what clips share with seeds
+    and draws.
+
+    Args:
+        values: (S, R, N), of a seed, a draw and a clip, the difference of two answers.
+        category: int64 (N,), two clips of each or more.
+        metric: how clips are weighed.
+
+    Returns:
+        A part for each set of seeds, draws and clips that vary; with one seed it is held fixed, and
+        has none.
+    """
+    return [
+        _part(axes, value, values.shape)
+        for axes, value in variance_parts(values, category, metric=metric).items()
+    ]
+
+
+def rotating_components(
+    values: Sequence[Values], categories: Sequence[NDArray[np.int64]], *, metric: ClipMetric
+) -> list[Part]:
+    """Split the variance of a difference where each seed answers clips of its own.
+
+    Draws and clips are nested in seeds: the variance over the S values of the seeds (S - 1 in the
+    denominator) is what seeds add, with their classes, and what draws and clips add under one seed.
+    The latter are means over the seeds of `variance_parts`, and the seeds' component is the
+    rest.
+
+    Args:
+        values: of each seed (R, N), as in `shared_components`; two seeds or more.
+        categories: of each seed int64 (N,), two clips of each or more.
+        metric: how clips are weighed.
+    """
+    # A seed's classes are its own here, so what seeds add holds what their classes add.
+    of_seed = [
+        float(each.mean(axis=0, dtype=np.float64) @ clip_weights(category, metric=metric))
+        for each, category in zip(values, categories, strict=True)
+    ]
+    within = [
+        variance_parts(each[None], category, metric=metric)
+        for each, category in zip(values, categories, strict=True)
+    ]
+    mean = {axes: float(np.mean([each[axes] for each in within])) for axes in within[0]}
+    num_seeds, num_draws = len(values), len(values[0])
+    over_seeds = float(np.var(of_seed, ddof=1)) - sum(mean.values())
+    nested = [_part(axes, value, (1, num_draws)) for axes, value in mean.items()]
+    return [
+        Part("seeds", over_seeds, num_seeds),
+        *(Part(each.name, each.of_one, each.units * num_seeds) for each in nested),
+    ]
+
+
+def clip_noise(
+    values: Sequence[Values], categories: Sequence[NDArray[np.int64]], *, metric: ClipMetric
+) -> tuple[float, float]:
+    """Estimate how much of the variance of tasks, and of tasks x seeds, is noise of their clips.
+
+    Under one seed a task's difference varies over other test clips by V_C + V_SC: a clip may favour
+    one source under every seed (V_C, which counts among what tasks differ by) or under one seed
+    (V_SC, which counts among tasks x seeds). Both are means over tasks of two-way analyses of
+    variance, seeds x clips within classes (`variance_parts` with one draw).
+
+    Args:
+        values: of each task (S, N), the difference of a clip's scores, over all draws; two seeds
+            or more.
+        categories: of each task int64 (N,), two clips of each or more.
+        metric: how clips are weighed.
+
+    Returns:
+        V_C and V_SC.
+    """
+    found = [
+        variance_parts(each[:, None], category, metric=metric)
+        for each, category in zip(values, categories, strict=True)
+    ]
+    alike, by_seed = (
+        float(np.mean([each[axes] * units for each in found]))
+        for axes, units in (((2,), 1), ((0, 2), len(values[0])))
+    )
+    return alike, by_seed
+
+
+def _part(axes: Axes, in_mean: float, shape: tuple[int, ...]) -> Part:
+    """Return a set of axes as a named part: what it adds to the mean, times its units."""
+    units = int(np.prod([shape[axis] for axis in axes if AXES[axis] != "clips"], dtype=np.int64))
+    return Part(" x ".join(AXES[axis] for axis in axes), in_mean * units, units)

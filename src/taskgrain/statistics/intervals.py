@@ -5,6 +5,9 @@ Shapes: N clips, S sets of scores, R resamples.
 
 from __future__ import annotations
 
+import os
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +18,15 @@ from numpy.typing import NDArray
 
 from taskgrain.names import CLIP_METRICS, ClipMetric, IntervalKind
 from taskgrain.statistics.groups import GroupSums
-from taskgrain.statistics.resamples import Draw, StoredDraws
+
+# Categories are fixed, and the clips within a category are chance. With w_i the weight of clip i,
+# x_i its score, and k_i how often a resample holds it,
+#
+#     value = sum_i w_i x_i,        resampled value - value = sum_i w_i (k_i - 1) x_i,
+#
+# where k is multinomial(n_c; 1 / n_c, ...) within each category c of n_c clips. Both are linear in
+# x, and k is drawn once for every source: the paired interval of "a minus b" is the interval of the
+# scores a - b, and what makes a clip hard for both cancels.
 
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side
@@ -27,6 +38,9 @@ FEWEST_CLIPS = 5  # of a category: with fewer, resampling them shows too little 
 KEPT_BYTES = 256 << 20  # of resamples: up to 26,843 clips; with more they are drawn at every call
 STORED_BYTES = 4 << 30  # of resamples in a file: up to 429,496 clips; with more they are drawn anew
 CELLS_AT_ONCE = 1 << 20  # resamples * clips, of 8 bytes each
+
+Draw = tuple[NDArray[np.int64], int, NDArray[np.uint8]]
+"""Units of a stratum, the first of some resamples, and how often each of these holds each unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +63,7 @@ class Interval:
 
 
 class ScoreTable(Protocol):
-    """Scores of S sets on N clips that are computed when they are asked for, never all at once."""
+    """Scores of S sets on N clips, computed on demand and never all at once."""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -308,3 +322,29 @@ def _summed(
         # Summing N shares of 1 / N may give a last bit over 1.
         column[:] = np.clip((scores * weight).sum(), -1.0, 1.0), scores.min(), scores.max()
     return found[0], found[1], found[2]
+
+
+class StoredDraws:
+    """Draws in a file without a name, which is gone with the process however that ends.
+
+    Raises:
+        OSError: if the file cannot be made or written: the disk is full, the folder read-only.
+    """
+
+    def __init__(self, folder: Path, draws: Iterable[Draw]) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 (kept for every reading)
+        weakref.finalize(self, self._file.close)
+        self._parts: list[tuple[NDArray[np.int64], int, tuple[int, ...]]] = []
+        for units, first, counts in draws:
+            self._file.write(counts.data)
+            self._parts.append((units, first, counts.shape))
+        self._file.flush()
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Yield the draws in the order in which they came, one in memory at a time."""
+        offset = 0
+        for units, first, shape in self._parts:
+            size = shape[0] * shape[1]
+            counts = np.frombuffer(os.pread(self._file.fileno(), size, offset), np.uint8)
+            yield units, first, counts.reshape(shape)
+            offset += size

@@ -13,7 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.statistics.intervals import Interval
-from taskgrain.statistics.student import from_error
+from taskgrain.statistics.tests import from_error
+
+# A target that asks for m tasks under n seeds gives m * n differences, but they are not
+# independent: a task that favours one source favours it under every seed, and a seed under every
+# task. Tasks and seeds are two crossed random factors, so the variance of the mean has a term for
+# each, over its number, and one for what they share. A claim about other tasks has to count the
+# spread of tasks.
 
 Floats = NDArray[np.float64]
 

@@ -21,8 +21,15 @@ from taskgrain.config.learning import Source
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError
 from taskgrain.labels.taxonomy import Taxonomy
-from taskgrain.statistics.alignment import ClassShares, Kind, alignment, distances, kind_of
-from taskgrain.statistics.information import joint_counts, share_known
+from taskgrain.statistics.alignment import (
+    ClassShares,
+    Kind,
+    alignment,
+    distances,
+    joint_counts,
+    kind_of,
+    share_known,
+)
 from taskgrain.tabletop.attributes import ATTRIBUTES, kitchen_attributes
 from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import CATEGORIES as KITCHEN_CATEGORIES

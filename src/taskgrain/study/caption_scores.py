@@ -33,7 +33,7 @@ from taskgrain.metrics.references import ReferenceClip, floor_captions
 from taskgrain.metrics.tally import Tally, clip_intervals
 from taskgrain.names import Control
 from taskgrain.statistics.intervals import Interval
-from taskgrain.statistics.proportion import proportion_interval
+from taskgrain.statistics.tests import proportion_interval
 from taskgrain.study.sources import Score, captions_in
 
 MAX_WORDS = MAX_TOKENS - 1  # that a decoder can generate

@@ -45,7 +45,7 @@ from taskgrain.metrics.accuracy import (
     present_groups,
 )
 from taskgrain.results import ResultRow, write_rows
-from taskgrain.statistics.proportion import proportion_interval
+from taskgrain.statistics.tests import proportion_interval
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import task_of

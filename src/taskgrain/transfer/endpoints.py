@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from taskgrain.names import DETECTABLE, ClipMetric
 from taskgrain.results import ResultRow, Shots, less_target, select, versus_each
-from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights, has_enough_clips
-from taskgrain.statistics.power import minimum_detectable_difference
+from taskgrain.statistics.tests import (
+    holm,
+    minimum_detectable_difference,
+)
 from taskgrain.transfer.answers import (
     Answers,
     Evaluation,

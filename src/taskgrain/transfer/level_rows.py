@@ -19,7 +19,7 @@ from taskgrain.errors import ResultError
 from taskgrain.names import TREND, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap, Interval
-from taskgrain.statistics.trend import slopes, trend_interval
+from taskgrain.statistics.tests import slopes, trend_interval
 from taskgrain.transfer.answers import (
     Answers,
     Evaluation,

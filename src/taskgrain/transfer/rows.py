@@ -18,9 +18,13 @@ from numpy.typing import NDArray
 
 from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.results import ResultRow, Shots
-from taskgrain.statistics.alarm import permuted_label_interval
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
-from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
+from taskgrain.statistics.tests import (
+    has_spread,
+    mean_interval,
+    paired_interval,
+    permuted_label_interval,
+)
 from taskgrain.transfer.answers import (
     Answers,
     Evaluation,
@@ -74,7 +78,7 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
     """Write a row for each evaluation with permuted labels, probe and number of shots.
 
     Its interval is over draws and its `p` is against chance, uncorrected: the reader of
-    the rows counts them for `statistics.alarm.is_alarm`.
+    the rows counts them for `statistics.tests.is_alarm`.
     """
     return [
         row_of(

@@ -27,13 +27,13 @@ from taskgrain.names import (
 )
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.alignment import Kind, kind_of
-from taskgrain.statistics.student import has_spread, mean_interval, paired_interval
 from taskgrain.statistics.tasks import (
     TaskEstimate,
     mean_over_tasks,
     slope_over_tasks,
     tasks_fault,
 )
+from taskgrain.statistics.tests import has_spread, mean_interval, paired_interval
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.rows import interval_columns, without_interval
 

@@ -133,7 +133,7 @@ def test_an_alarm_leads_everything(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("taskgrain.tools.compare.notes.ALARM_LEVEL", 1.0)
-    monkeypatch.setattr("taskgrain.statistics.alarm.ALARM_LEVEL", 1e6)
+    monkeypatch.setattr("taskgrain.statistics.tests.ALARM_LEVEL", 1e6)
     write_labels(tmp_path / "y.csv", CLIPS)
     sources = [str(write_npz(tmp_path / f"{name}.npz", CLIPS, gap=0.4)) for name in "ab"]
     compare(

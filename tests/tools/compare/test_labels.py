@@ -1,11 +1,27 @@
 from __future__ import annotations
 
+import json
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
 
 from taskgrain.errors import ManifestError
-from taskgrain.tools.compare.labels import read_groups, read_labels
+from taskgrain.tools.compare.labels import (
+    CLIP,
+    GROUP,
+    LABEL,
+    SPLIT,
+    LabelTable,
+    Side,
+    check_once,
+    divide,
+    read_groups,
+    read_labels,
+    read_rows,
+)
 
 
 def write(path: Path, text: str) -> Path:
@@ -59,3 +75,223 @@ def test_a_labelled_clip_without_a_group_is_named(tmp_path: Path) -> None:
     table = read_labels(write(tmp_path / "y.csv", "b,cut\na,pour\n"))
     with pytest.raises(ManifestError, match=r"g\.csv: clip b of .*y\.csv has no group here"):
         read_groups(write(tmp_path / "g.csv", "a,r1\n"), table)
+
+
+WANTED = (CLIP, LABEL, SPLIT)
+
+
+def cells(path: Path, text: str) -> list[tuple[str | None, ...]]:
+    path.write_bytes(text.encode("utf-8"))
+    return [row.cells for row in read_rows(path, WANTED)]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("plain.csv", "a,cut\nb,pour\n"),
+        ("header.csv", "clip,label\na,cut\nb,pour\n"),
+        ("other names.csv", "fps,Class,ID\n12,cut,a\n30,pour,b\n"),
+        ("windows.csv", "\ufeffclip;category\r\n a ; cut\r\n\r\nb;pour\r\n"),
+        ("tabs.tsv", "id\tlabel\na\tcut\nb\tpour\n"),
+        ("quoted.csv", '"clip","label"\n"a","cut"\n"b","pour"'),
+        ("lines.jsonl", '{"id": "a", "label": "cut"}\n\n{"label": "pour", "clip": "b", "x": []}\n'),
+    ],
+)
+def test_every_spelling_says_the_same(tmp_path: Path, name: str, text: str) -> None:
+    assert cells(tmp_path / name, text) == [("a", "cut", None), ("b", "pour", None)]
+
+
+def test_a_third_column_is_the_split(tmp_path: Path) -> None:
+    expected = [("1", "0", "train"), ("2", "1", "test")]
+    assert cells(tmp_path / "a.csv", "1,0,train\n2,1,test\n") == expected
+    lines = [{"id": 1, "class": 0, "split": "train"}, {"id": 2, "class": 1, "split": "test"}]
+    assert cells(tmp_path / "a.jsonl", "\n".join(map(json.dumps, lines))) == expected
+
+
+def test_a_quoted_cell_may_hold_the_separator_and_a_line_break(tmp_path: Path) -> None:
+    assert cells(tmp_path / "a.csv", 'a,"cut, twice"\nb,"po\nur"\nc,x\n') == [
+        ("a", "cut, twice", None),
+        ("b", "po\nur", None),
+        ("c", "x", None),
+    ]
+
+
+def test_a_clip_may_be_called_label(tmp_path: Path) -> None:
+    assert cells(tmp_path / "a.csv", "label,cut\nb,pour\n")[0] == ("label", "cut", None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("clip,target\na,cut\n", r"a\.csv:1: columns are clip, target; none is called 'label' or"),
+        ("video,label\na,cut\n", r"a\.csv:1: columns are video, label; none is called 'clip' or"),
+        ("id,clip,label\n1,a,cut\n", r"columns id, clip mean the same; keep one of them"),
+        ("a\nb\n", r"a\.csv:1: 1 columns; expected clip,label\[,split\], or a header"),
+        ("a,b,c,d\n", r"4 columns; expected clip,label\[,split\]"),
+        ("a,cut\nb\nc,d,e\n", r"a\.csv:2: 1 cells, 2 in the first line(.|\n)*a\.csv:3: 3 cells"),
+        ("a,cut\n,pour\nc,\n", r"a\.csv:2: clip is empty\n.*a\.csv:3: label is empty"),
+        ("", r"a\.csv: holds no row; expected clip,label"),
+        ("clip,label\n", r"holds no row"),
+        ('a,"cut\nb,pour\n', r"a\.csv:1: not CSV"),
+    ],
+)
+def test_what_is_no_such_table_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        cells(tmp_path / "a.csv", text)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", r":2: not JSON"),
+        ("[1]", r":2: expected an object with clip,label"),
+        ('{"id": "b"}', r":2: has no 'label' or 'category' or 'class'"),
+        ('{"id": 1.5, "label": "x"}', r":2: id is '1\.5'; expected text or a whole number"),
+        ('{"id": "b", "label": null}', r":2: label is 'None'"),
+        ('{"id": "b", "clip": "b", "label": "x"}', r":2: id and clip mean the same"),
+        ('{"id": "\\ud800", "label": "x"}', r":2: id is"),
+        ('{"id": "b", "label": " "}', r":2: label is empty"),
+    ],
+)
+def test_a_line_of_json_that_is_no_row_is_named(tmp_path: Path, line: str, message: str) -> None:
+    with pytest.raises(ManifestError, match=message):
+        cells(tmp_path / "a.jsonl", f'{{"id": "a", "label": "cut"}}\n{line}\n')
+
+
+def test_all_problems_are_told_at_once_up_to_ten(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError) as raised:
+        cells(tmp_path / "a.csv", "a,cut\n" + "b\n" * 14)
+    assert str(raised.value).count("\n") == 10
+    assert str(raised.value).endswith("... and 4 more")
+
+
+def test_a_clip_has_one_row(tmp_path: Path) -> None:
+    (tmp_path / "g.csv").write_text("a,1\nb,2\na,1\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"g\.csv:3: clip a is there twice, first at .*:1"):
+        check_once(read_rows(tmp_path / "g.csv", (CLIP, GROUP)))
+
+
+@settings(max_examples=40, deadline=None)
+@given(content=st.binary(max_size=60), ending=st.sampled_from(["csv", "tsv", "jsonl"]))
+def test_any_bytes_are_rows_or_a_named_error(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, ending: str
+) -> None:
+    path = tmp_path_factory.getbasetemp() / f"any.{ending}"
+    path.write_bytes(content)
+    try:
+        rows = read_rows(path, WANTED)
+    except ManifestError:
+        return
+    assert rows
+    assert all(row.cells[0] and row.cells[1] for row in rows)
+
+
+LIFT = "Lifting up one end of something, then letting it drop down"
+ROLL = "Letting something roll up a slanted surface, so it rolls back down"
+
+
+@pytest.mark.parametrize("names", [(LIFT, ROLL, "Moving something up"), (LIFT, ROLL)])
+@pytest.mark.parametrize("separator", [";", "\t", "|"])
+def test_labels_that_hold_commas_stay_whole_under_another_separator(
+    tmp_path: Path, names: tuple[str, ...], separator: str
+) -> None:
+    text = "".join(f"{100 + k}{separator}{names[k % len(names)]}\n" for k in range(6))
+    found = cells(tmp_path / "y.csv", text)
+    assert found == [(str(100 + k), names[k % len(names)], None) for k in range(6)]
+
+
+def test_quotes_after_a_space_and_cells_past_the_end_are_read_as_meant(tmp_path: Path) -> None:
+    text = 'clip, label,\rc0, "reach, then grasp",\rc1, wave,\r'
+    found = cells(tmp_path / "y.csv", text)
+    assert found == [("c0", "reach, then grasp", None), ("c1", "wave", None)]
+
+
+def test_spaces_separate_where_nothing_else_does(tmp_path: Path) -> None:
+    assert cells(tmp_path / "y.txt", "c0 0\nc1  1\n") == [("c0", "0", None), ("c1", "1", None)]
+
+
+def test_the_separator_is_the_one_that_all_lines_hold(tmp_path: Path) -> None:
+    found = cells(tmp_path / "y.csv", "c0, the first;cut\nc1;pour\nc2;cut\n")
+    assert found == [("c0, the first", "cut", None), ("c1", "pour", None), ("c2", "cut", None)]
+
+
+def table_of(labels: str, sides: tuple[Side, ...] | None = None) -> LabelTable:
+    clips = tuple(f"c{index:03d}" for index in range(len(labels)))
+    return LabelTable(Path("y.csv"), clips, tuple(labels), sides)
+
+
+def test_each_class_is_divided_to_the_clip() -> None:
+    table = table_of("a" * 10 + "b" * 7 + "c" * 2)
+    sides = divide(table, None, seed=0, support_share=0.5)
+    support = Counter(
+        label for label, side in zip(table.labels, sides, strict=True) if side == "support"
+    )
+    assert support == {"a": 5, "b": 4, "c": 1}
+    few = divide(table, None, seed=0, support_share=0.01)
+    assert Counter(few)["support"] == 3  # one of each class at least
+
+
+def test_a_seed_gives_one_division_whatever_the_order_of_rows() -> None:
+    table = table_of("ab" * 20)
+    sides = dict(zip(table.clip_ids, divide(table, None, seed=1, support_share=0.5), strict=True))
+    turned = LabelTable(table.path, table.clip_ids[::-1], table.labels[::-1], None)
+    again = divide(turned, None, seed=1, support_share=0.5)
+    assert dict(zip(turned.clip_ids, again, strict=True)) == sides
+    other = divide(table, None, seed=2, support_share=0.5)
+    assert dict(zip(table.clip_ids, other, strict=True)) != sides
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    groups=st.lists(
+        st.lists(st.sampled_from("abc"), min_size=1, max_size=5), min_size=8, max_size=25
+    ),
+    seed=st.integers(0, 5),
+)
+def test_a_group_is_on_one_side_and_every_class_on_both(groups: list[list[str]], seed: int) -> None:
+    labels = "".join("".join(group) for group in groups)
+    names = [str(index) for index, group in enumerate(groups) for _ in group]
+    table = table_of(labels)
+    try:
+        sides = divide(table, names, seed=seed, support_share=0.5)
+    except ManifestError:  # a class in one group only
+        reject()
+    of_group, of_class = defaultdict(set), defaultdict(set)
+    for group, label, side in zip(names, labels, sides, strict=True):
+        of_group[group].add(side)
+        of_class[label].add(side)
+    assert {len(found) for found in of_group.values()} == {1}
+    assert {len(found) for found in of_class.values()} == {2}
+
+
+def test_recordings_of_one_class_each_are_dealt_near_the_share() -> None:
+    labels = "a" * 40 + "b" * 40
+    groups = [f"{label}{index // 4}" for index, label in enumerate(labels)]
+    sides = divide(table_of(labels), groups, seed=3, support_share=0.25)
+    support = Counter(label for label, side in zip(labels, sides, strict=True) if side == "support")
+    assert all(8 <= count <= 12 for count in support.values())
+    assert len(support) == 2
+
+
+def test_a_class_of_one_recording_is_named() -> None:
+    with pytest.raises(ManifestError, match=r"y\.csv: class 'b' has one group; it takes at least"):
+        divide(table_of("aabb"), ["1", "2", "3", "3"], seed=0, support_share=0.5)
+    with pytest.raises(ManifestError, match=r"class 'b' has one clip; it takes at least 2"):
+        divide(table_of("aab"), None, seed=0, support_share=0.5)
+
+
+def test_classes_that_only_ever_come_together_in_two_recordings_of_three_cannot_be_divided() -> (
+    None
+):
+    # Each pair of recordings shares a class: two of them are always on one side.
+    with pytest.raises(ManifestError, match="no division by group had clips of every class"):
+        divide(table_of("abbcca"), ["1", "1", "2", "2", "3", "3"], seed=0, support_share=0.5)
+
+
+def test_a_given_split_stays_unless_it_tears_a_recording_apart() -> None:
+    sides: tuple[Side, ...] = ("support", "scored", "support", "scored", "left out")
+    table = table_of("aabba", sides)
+    assert divide(table, None, seed=0, support_share=0.5) == sides
+    assert divide(table, ["1", "2", "3", "4", "1"], seed=0, support_share=0.5) == sides
+    with pytest.raises(ManifestError, match="group 3 is on both sides: clip c002 is support, clip"):
+        divide(table, ["1", "2", "3", "3", "1"], seed=0, support_share=0.5)

@@ -1,4 +1,4 @@
-"""`taskgrain compare`: features from anywhere, on labels of one's own."""
+"""`taskgrain compare`: features from any encoder, on your own labels."""
 
 from __future__ import annotations
 
@@ -57,9 +57,13 @@ def compare(
 
     Needs no torch and trains no network.
     """
-    from taskgrain.tools.compare.comparison import compare_files
-    from taskgrain.tools.compare.plan import ComparePlan, parse_probes, parse_shots
-    from taskgrain.tools.compare.writing import to_json
+    from taskgrain.tools.compare.comparison import (
+        ComparePlan,
+        compare_files,
+        parse_probes,
+        parse_shots,
+    )
+    from taskgrain.tools.compare.page import to_json
 
     plan = ComparePlan(
         probes=parse_probes(probes),
@@ -88,9 +92,9 @@ def _tell(what: str) -> None:
 def _write(
     comparison: Comparison, *, latex: Path | None, html: Path | None, out: Path | None
 ) -> None:
-    """Write the files that were asked for."""
+    """Write the files that the options name."""
     from taskgrain.data.files import write_text
-    from taskgrain.tools.compare.writing import to_json, write_rows_and_sides
+    from taskgrain.tools.compare.page import to_json, write_rows_and_sides
 
     if out is not None:
         write_rows_and_sides(comparison, out)
@@ -133,7 +137,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
 def _table(comparison: Comparison, probe: str) -> Iterator[str]:
     """Lay out one probe's lines in columns as wide as they need."""
     from taskgrain.tools.compare.lines import lines_of
-    from taskgrain.tools.compare.page import shown
+    from taskgrain.tools.compare.page import headings, shown
 
     header = [probe, "over", *(str(shots) for shots in comparison.plan.shots)]
     rows: list[list[str]] = [header]
@@ -149,14 +153,8 @@ def _table(comparison: Comparison, probe: str) -> Iterator[str]:
     before = ""
     for part, row in zip(parts, rows, strict=True):
         if part != before:
-            yield from _heading(comparison, part)
+            yield headings(comparison)[part]
             before = part
         left = [cell.ljust(width) for cell, width in zip(row[:2], widths, strict=False)]
         right = [cell.rjust(width) for cell, width in zip(row[2:], widths[2:], strict=True)]
         yield "  ".join([*left, *right]).rstrip()
-
-
-def _heading(comparison: Comparison, part: str) -> Iterator[str]:
-    from taskgrain.tools.compare.page import headings
-
-    yield headings(comparison)[part]

@@ -6,6 +6,7 @@ Shapes: N scored clips, K classes.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -17,12 +18,11 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
-from taskgrain.results import ResultRow
+from taskgrain.names import ClipMetric
+from taskgrain.results import ResultRow, Shots
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.tools.compare.differences import STUDY, Finding, correct, differences
-from taskgrain.tools.compare.division import divide
-from taskgrain.tools.compare.labels import LabelTable, Side, read_groups, read_labels
-from taskgrain.tools.compare.plan import ComparePlan
+from taskgrain.tools.compare.labels import LabelTable, Side, divide, read_groups, read_labels
 from taskgrain.tools.compare.sources import (
     Coverage,
     SourceFeatures,
@@ -36,13 +36,47 @@ from taskgrain.train.memory import kept_memory
 from taskgrain.transfer.answers import Evaluation, Subject
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet, mean_over_steps
-from taskgrain.transfer.probes import Standardiser
+from taskgrain.transfer.probes import ProbeName, Standardiser
 from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
 
 READOUT = "given"
 Tell = Callable[[str], None]
+# The probes that are fitted without torch.
+COMPARED_PROBES: tuple[ProbeName, ...] = (
+    "nearest-mean",
+    "k-nn",
+    "ridge",
+    "rbf-ridge",
+    "logistic-regression",
+    "logistic-regression-cv",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparePlan:
+    """How sources are compared: the same for all of them.
+
+    Raises:
+        ConfigError: naming the option of the command line that is out of range.
+    """
+
+    probes: tuple[ProbeName, ...]
+    shots: tuple[Shots, ...]
+    num_draws: int = 50  # support draws at each number of shots
+    seed: int = 0  # of the division of clips, the support draws, permutations and resamples
+    primary: str | None = None  # the source that the others are compared with; None: the first
+    metric: ClipMetric = "top-1"  # of the tables, and of the one family of tests
+    support_share: float = 0.5  # of the clips to learn from, where the labels do not say which
+
+    def __post_init__(self) -> None:
+        if self.num_draws < 1:
+            raise ConfigError(f"--draws {self.num_draws}: expected at least 1")
+        if self.seed < 0:
+            raise ConfigError(f"--seed {self.seed}: expected at least 0")
+        if not 0.0 < self.support_share < 1.0:
+            raise ConfigError(f"--support {self.support_share:g}: expected between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +103,7 @@ class Comparison:
 
     @property
     def sides(self) -> dict[str, Side]:
-        """Where each clip stood, in the order of ids."""
+        """The side of each clip, in the order of ids."""
         sides: dict[str, Side] = dict.fromkeys(self.task.support_ids, "support")
         sides |= dict.fromkeys(self.task.query_ids, "scored")
         return dict(sorted(sides.items()))
@@ -90,7 +124,7 @@ def compare_files(
         labels: `clip,label[,split]` (`compare.labels`).
         groups: `clip,group`; clips of one group are never on both sides.
         plan: how they are compared.
-        tell: is told what is under way.
+        tell: is called with each step as it begins.
 
     Raises:
         TaskgrainError: naming the file and what is wrong with it, a class with too few clips, a
@@ -115,7 +149,7 @@ def compare_files(
             base,
             plan=replace(plan, primary=primary),
             tell=tell,
-            given=_Given(
+            division=_Division(
                 left_out=sides.count("left out"),
                 is_divided_here=table.sides is None,
                 has_groups=group_of is not None,
@@ -125,7 +159,9 @@ def compare_files(
 
 
 @dataclass(frozen=True, slots=True)
-class _Given:
+class _Division:
+    """How the labelled clips were divided, and which of them were recorded together."""
+
     left_out: int
     is_divided_here: bool
     has_groups: bool
@@ -138,7 +174,7 @@ def _compare(
     *,
     plan: ComparePlan,
     tell: Tell,
-    given: _Given,
+    division: _Division,
 ) -> Comparison:
     evaluations: dict[str, list[Evaluation]] = {}
     permuted: list[Evaluation] = []
@@ -157,7 +193,7 @@ def _compare(
             evaluations.setdefault(name, []).append(own)
             permuted += shuffled
     tell("intervals")
-    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=given.scored_groups)
+    bootstrap = ClipBootstrap(base.query_labels, seed=plan.seed, groups=division.scored_groups)
     every = [each for seeds in evaluations.values() for each in seeds]
     rows = clip_rows(every, study=STUDY, bootstrap=bootstrap)
     rows += seed_rows(every, study=STUDY)
@@ -167,6 +203,7 @@ def _compare(
             added, found = differences(seeds, evaluations[primary], bootstrap=bootstrap)
             rows += added
             findings += found
+    # Floors need no features, so a clip fails them only where no source has features of it.
     nowhere = frozenset(base.query_ids).difference(*(f.clip_ids for s in sources for f in s.seeds))
     floor_task = replace(base, failed=unusable | nowhere)
     rows += floor_rows(floor_task, study=STUDY)
@@ -177,9 +214,9 @@ def _compare(
         num_seeds={source.name: len(source.seeds) for source in sources},
         by_order=tuple(source.name for source in sources if source.by_order),
         task=floor_task,
-        left_out=given.left_out,
-        is_divided_here=given.is_divided_here,
-        has_groups=given.has_groups,
+        left_out=division.left_out,
+        is_divided_here=division.is_divided_here,
+        has_groups=division.has_groups,
         coverage=coverage_of(sources, base),
         rows=tuple(rows),
         findings=tuple(correct(findings, metric=plan.metric)),
@@ -209,7 +246,7 @@ def _measured(
 
 
 def _subject(name: str, seed: int, features: FeatureSet, task: TargetTask) -> SubjectFeatures:
-    """Take the features as they are; their scale is that of the pool, whose labels are not used."""
+    """Wrap the features of one seed; they are standardised by the pool, without its labels."""
     means = mean_over_steps(features)
     pool = [clip for clip, has in zip(task.support_ids, task.has_support, strict=True) if has]
     return SubjectFeatures(
@@ -304,7 +341,7 @@ def _primary(sources: Sequence[SourceFiles], plan: ComparePlan) -> str:
 
 
 def _check_seeds(sources: Sequence[SourceFiles], primary: str) -> None:
-    """Differences are paired seed by seed; a single encoder can be held against any number."""
+    """Refuse numbers of seeds that cannot be paired; one encoder is paired with any number."""
     wanted = next(len(source.paths) for source in sources if source.name == primary)
     wrong = [
         f"{source.name} has {len(source.paths)} files, the primary {primary} has {wanted}; "
@@ -317,7 +354,7 @@ def _check_seeds(sources: Sequence[SourceFiles], primary: str) -> None:
 
 
 def _check_shots(task: TargetTask, plan: ComparePlan, sources: Sequence[SourceFeatures]) -> None:
-    """Name every class with too few clips at once."""
+    """Refuse classes with too few support clips, all of them in one error."""
     missing = _missing_from_any(sources, task.support_ids)
     usable = np.array([clip not in missing for clip in task.support_ids], dtype=np.bool_)
     had = np.bincount(task.support_labels[usable], minlength=len(task.class_names))
@@ -333,6 +370,50 @@ def _check_shots(task: TargetTask, plan: ComparePlan, sources: Sequence[SourceFe
 
 
 def _missing_from_any(sources: Sequence[SourceFeatures], clip_ids: Sequence[str]) -> frozenset[str]:
-    """Name the clips that some source has no features of."""
+    """Return the clips that some source has no features of."""
     held = [frozenset(features.clip_ids) for source in sources for features in source.seeds]
     return frozenset(clip for clip in clip_ids if not all(clip in each for each in held))
+
+
+def parse_probes(text: str) -> tuple[ProbeName, ...]:
+    """Read names of probes that need no torch, separated by commas.
+
+    Raises:
+        ConfigError: naming one that is not known here, or is there twice.
+    """
+    return tuple(_probe(each) for each in _parts("--probes", text))
+
+
+def parse_shots(text: str) -> tuple[Shots, ...]:
+    """Read numbers and "all", separated by commas.
+
+    Raises:
+        ConfigError: naming one that is neither, or is there twice.
+    """
+    return tuple(_shots(each) for each in _parts("--shots", text))
+
+
+def _parts(option: str, text: str) -> list[str]:
+    parts = [part.strip() for part in text.split(",")]
+    twice = [part for part, times in Counter(parts).items() if times > 1]
+    if twice:
+        raise ConfigError(f"{option} {text!r}: {twice[0]!r} is there twice")
+    return parts
+
+
+def _probe(name: str) -> ProbeName:
+    for known in COMPARED_PROBES:
+        if name == known:
+            return known
+    raise ConfigError(
+        f"--probes: no probe {name!r} here; expected some of {', '.join(COMPARED_PROBES)}"
+        f"{nearest(name, COMPARED_PROBES)}"
+    )
+
+
+def _shots(text: str) -> Shots:
+    if text == "all":
+        return "all"
+    if text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0:
+        return int(text)
+    raise ConfigError(f'--shots: {text!r} is no number of shots; expected 1, 2, ... or "all"')

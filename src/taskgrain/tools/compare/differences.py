@@ -16,9 +16,8 @@ from taskgrain.names import ClipMetric
 from taskgrain.results import ResultRow, select
 from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interval
 from taskgrain.statistics.groups import GroupSums
-from taskgrain.statistics.holm import holm
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
-from taskgrain.statistics.student import from_error
+from taskgrain.statistics.tests import from_error, holm
 from taskgrain.transfer.answers import Answers, Evaluation
 from taskgrain.transfer.difference_rows import difference_rows
 
@@ -62,6 +61,7 @@ def differences(
     ours, theirs = _repeated(first, count), _repeated(primary, count)
     pair = (ours[0].subject.source or "", theirs[0].subject.source or "")
     rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
+    # A crossed interval takes classes as independent, which groups of several classes are not.
     if bootstrap.groups is not None and bootstrap.groups.spans_classes:
         rows = [row for row in rows if row.interval != "crossed"]
     found = []
@@ -77,12 +77,12 @@ def differences(
 def correct(findings: Sequence[Finding], *, metric: ClipMetric) -> list[Finding]:
     """Adjust by Holm the p values of all the differences of one metric: they are one family.
 
-    A difference that a probe failed at was asked all the same: it counts as one that found nothing.
+    A difference whose probe failed keeps its place in the family: it counts as one with p = 1.
     """
     family = [each.row for each in findings if each.row.metric == metric]
-    asked = [row for row in family if row.p is not None or row.problem is not None]
-    adjusted = holm([1.0 if row.p is None else row.p for row in asked])
-    pairs = zip(asked, adjusted, strict=True)
+    tested_or_failed = [row for row in family if row.p is not None or row.problem is not None]
+    adjusted = holm([1.0 if row.p is None else row.p for row in tested_or_failed])
+    pairs = zip(tested_or_failed, adjusted, strict=True)
     of_row = {_key(row): p for row, p in pairs if row.problem is None}
     return [replace(each, p_holm=of_row.get(_key(each.row))) for each in findings]
 
@@ -143,7 +143,7 @@ def _parts_of_clips(
 
 
 def crossed_classes(bootstrap: ClipBootstrap, *, num_seeds: int, num_draws: int) -> Classes | None:
-    """Return what a crossed interval takes classes for, or None where it cannot be given.
+    """Return whether a crossed interval takes classes as random or fixed; None where neither holds.
 
     Where clips were recorded in groups, the spread of the classes holds that of their groups; of
     fixed classes, or groups of several classes, it would take each clip for itself.

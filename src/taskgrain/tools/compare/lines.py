@@ -1,4 +1,4 @@
-"""Which numbers stand in a table of the comparison, line by line: one table a probe."""
+"""The lines of a comparison's tables: which rows of results stand where, one table a probe."""
 
 from __future__ import annotations
 
@@ -13,14 +13,6 @@ from taskgrain.tools.compare.differences import Finding
 from taskgrain.transfer.rows import without_interval
 
 Part = Literal["accuracy", "difference", "control"]
-OVER: dict[IntervalKind | None, str] = {
-    "clips": "clips",
-    "seeds": "seeds",
-    "crossed": "seeds x draws x clips",
-    "draws": "draws",
-    "episodes": "episodes",
-    None: "",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ def over(comparison: Comparison, kind: IntervalKind | None) -> str:
     """Return what an interval of a kind varies here."""
     if kind == "clips" and comparison.repeats_groups:
         return "groups"
-    return OVER[kind]
+    return "seeds x draws x clips" if kind == "crossed" else kind or ""
 
 
 def single_over(comparison: Comparison) -> str:
@@ -88,7 +80,12 @@ def _differences(comparison: Comparison, probe: str) -> Iterator[Line]:
         title = f"{name} - {comparison.primary}"
         shots = comparison.plan.shots
         tested = [found.get(each) for each in shots]
-        line = _line(comparison, "difference", title, tuple(_row(each) for each in tested))
+        line = _line(
+            comparison,
+            "difference",
+            title,
+            tuple(None if each is None else each.row for each in tested),
+        )
         if line.over == over(comparison, "clips"):
             line = replace(line, over=single_over(comparison))
         yield replace(line, p_holm=tuple(None if each is None else each.p_holm for each in tested))
@@ -128,10 +125,6 @@ def _mean(rows: Sequence[ResultRow]) -> ResultRow | None:
         return replace(failed, seed=None)
     value = sum(row.value or 0.0 for row in rows) / len(rows)
     return replace(without_interval(rows[0]), seed=None, value=value, p=None)
-
-
-def _row(finding: Finding | None) -> ResultRow | None:
-    return None if finding is None else finding.row
 
 
 def _beside(finding: Finding | None, kind: str) -> ResultRow | None:

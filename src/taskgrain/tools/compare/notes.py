@@ -1,4 +1,4 @@
-"""What a reader of the comparison has to know, in plain sentences."""
+"""What a reader of the comparison has to know, one sentence a fact."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from taskgrain.results import ResultRow
-from taskgrain.statistics.alarm import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 from taskgrain.statistics.groups import FEWEST_FREEDOM
 from taskgrain.statistics.intervals import FEWEST_CLIPS
+from taskgrain.statistics.tests import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
 from taskgrain.tools.compare.comparison import Comparison
 from taskgrain.tools.compare.differences import crossed_classes
 from taskgrain.tools.compare.lines import single_over
@@ -22,7 +22,7 @@ SHOWN = 10  # clips named in one note
 
 
 def alarms_of(comparison: Comparison) -> tuple[str, ...]:
-    """Return where probes fitted on permuted labels were above chance: something leaks."""
+    """Return an alarm for each probe fitted on permuted labels that scores above chance."""
     tested = _tested_permutations(comparison)
     return tuple(
         f"permuted labels score above chance: {row.source}, seed {row.seed}, {row.probe} "
@@ -35,7 +35,7 @@ def alarms_of(comparison: Comparison) -> tuple[str, ...]:
 
 
 def preview_of(comparison: Comparison) -> str | None:
-    """State that there are too few encoder seeds to claim anything of training; None if not."""
+    """Return the note that seeds are too few to claim anything of training; None if not."""
     fewest = min(comparison.num_seeds.values())
     if fewest >= SEEDS_FOR_A_CLAIM:
         return None
@@ -167,8 +167,8 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
     draws = comparison.plan.num_draws
     classes = crossed_classes(bootstrap, num_seeds=seeds, num_draws=draws)
     if classes is not None:
-        said = "and classes together" if classes == "random" else "together, of these classes"
-        yield f"over seeds x draws x clips: other seeds, support draws, clips {said}"
+        together = "and classes together" if classes == "random" else "together, of these classes"
+        yield f"over seeds x draws x clips: other seeds, support draws, clips {together}"
     elif comparison.repeats_groups:
         yield (
             "no crossed interval: it takes 3 seeds, 1 or at least 5 draws, 5 classes, and groups "
@@ -182,7 +182,7 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
 
 
 def _unsound(comparison: Comparison) -> str:
-    """State over what there is no interval, and why."""
+    """Return the units over which there is no interval, and why."""
     labels = comparison.task.query_labels
     if np.unique(labels, return_counts=True)[1].min() < FEWEST_CLIPS:
         return f"clips: a class has fewer than {FEWEST_CLIPS} scored clips"

@@ -1,24 +1,29 @@
-"""The comparison as a page and as LaTeX, with the report's tables, words and colours."""
+"""The comparison as a page, as LaTeX, as one JSON object and as files of a folder.
+
+The page has the report's tables, words and colours.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import csv
+import io
+from dataclasses import asdict, replace
 from itertools import cycle
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from taskgrain.data.files import write_text
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, to_tex
 from taskgrain.report.words import metric_words, printable, probe_words, shots_words
+from taskgrain.results import ResultRow, write_rows
+from taskgrain.tools.compare.comparison import Comparison
 from taskgrain.tools.compare.lines import Line as ComparedLine
 from taskgrain.tools.compare.lines import lines_of, probes_of
 from taskgrain.tools.compare.notes import alarms_of, notes_of, preview_of
 
-if TYPE_CHECKING:
-    from taskgrain.results import ResultRow
-    from taskgrain.tools.compare.comparison import Comparison
-
 HUES = ("classification-1", "captioning-1", "joint-1", "classification-0", "captioning-0")
 MOST_CLIPS = 200  # named on the page; all are in --json
 LEAST_P = 0.001
+FORMAT = 1  # of --json
 
 # `ui` is the report's; only what it does not have stands here.
 PAGE = """\
@@ -79,7 +84,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 
 
 def headings(comparison: Comparison) -> dict[str, str]:
-    """Write above each part of a table what its numbers are."""
+    """Return the heading of each part of a table."""
     metric = metric_words(comparison.plan.metric)
     return {
         "": "",
@@ -90,14 +95,14 @@ def headings(comparison: Comparison) -> dict[str, str]:
 
 
 def shown(row: ResultRow | None, p_holm: float | None) -> tuple[str, str, str]:
-    """Print a number, its interval and its corrected p; nothing for what is not there."""
+    """Return a number, its interval and its corrected p as text; "" for each that is absent."""
     cell = cell_of(row)
     interval = f"[{cell.interval}]" if cell.interval else ""
     return cell.shown, interval, "" if p_holm is None else p_words(p_holm)
 
 
 def p_words(p: float) -> str:
-    """Print a p value with two digits; one below .001 as such."""
+    """Return a p value with two digits; "p < 0.001" below that."""
     return f"p < {LEAST_P:g}" if p < LEAST_P else f"p = {p:.2g}"
 
 
@@ -114,21 +119,10 @@ def to_latex(comparison: Comparison) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """Return one page that needs no network and runs no script."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+    # Not above: whoever prints the comparison as text would wait for the templates.
+    from taskgrain.report.palette import page_environment
 
-    from taskgrain.report.palette import variables
-
-    loader = PackageLoader("taskgrain.report", "templates")
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.globals["colours"] = dict(zip(comparison.num_seeds, cycle(HUES), strict=False))
-    css, _, _ = loader.get_source(environment, "report.css")
+    environment = page_environment(dict(zip(comparison.num_seeds, cycle(HUES), strict=False)))
     task = comparison.task
     context: dict[str, object] = {
         "title": " and ".join(printable(name) for name in comparison.num_seeds),
@@ -150,9 +144,6 @@ def to_html(comparison: Comparison) -> str:
             for each in comparison.coverage
             if each.scored
         ],
-        "colour_rules": Markup(f":root{{{variables(dark=False)}}}"),
-        "dark_rules": Markup(f":root{{{variables(dark=True)}}}"),
-        "css": Markup(css),
     }
     return environment.from_string(PAGE).render(context)
 
@@ -188,5 +179,74 @@ def _cell(row: ResultRow | None, p_holm: float | None) -> Cell:
     cell = cell_of(row)
     if p_holm is None:
         return cell
-    said = "; ".join(part for part in (cell.interval, p_words(p_holm)) if part)
-    return replace(cell, interval=said)
+    below = "; ".join(part for part in (cell.interval, p_words(p_holm)) if part)
+    return replace(cell, interval=below)
+
+
+def to_json(comparison: Comparison) -> dict[str, object]:
+    """Return the object that `--json` prints.
+
+    Equal comparisons give equal objects: it holds neither times nor paths.
+
+    Keys: format; target; plan; sources (name, seeds, and per seed the clips without features);
+    primary; classes, support, scored; alarms, preview, notes (texts); rows (the columns of
+    `results.ResultRow`); differences (the tested rows, with p-holm).
+    """
+    task, plan = comparison.task, comparison.plan
+    return {
+        "format": FORMAT,
+        "target": task.name,
+        "plan": {
+            "probes": list(plan.probes),
+            "shots": list(plan.shots),
+            "draws": plan.num_draws,
+            "seed": plan.seed,
+            "metric": plan.metric,
+            "support": plan.support_share if comparison.is_divided_here else None,
+            "groups": comparison.has_groups,
+        },
+        "sources": [
+            {
+                "name": name,
+                "seeds": count,
+                "missing": [
+                    {
+                        "seed": each.seed,
+                        "scored": list(each.scored),
+                        "support": list(each.support),
+                        "unused": each.unused,
+                    }
+                    for each in comparison.coverage
+                    if each.source == name
+                ],
+            }
+            for name, count in comparison.num_seeds.items()
+        ],
+        "primary": comparison.primary,
+        "classes": list(task.class_names),
+        "support": len(task.support_ids),
+        "scored": len(task.query_ids),
+        "alarms": list(alarms_of(comparison)),
+        "preview": preview_of(comparison),
+        "notes": list(notes_of(comparison)),
+        "rows": [asdict(row) for row in comparison.rows],
+        "differences": [
+            {**asdict(each.row), "p-holm": each.p_holm} for each in comparison.findings
+        ],
+    }
+
+
+def write_rows_and_sides(comparison: Comparison, folder: Path) -> None:
+    """Write `results.jsonl`, every row, and `sides.csv`, where each clip stood."""
+    write_rows(folder / "results.jsonl", comparison.rows)
+    task = comparison.task
+    labels = {
+        **dict(zip(task.support_ids, task.support_labels.tolist(), strict=True)),
+        **dict(zip(task.query_ids, task.query_labels.tolist(), strict=True)),
+    }
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["clip", "label", "split"])
+    for clip, side in comparison.sides.items():
+        writer.writerow([clip, task.class_names[labels[clip]], side])
+    write_text(folder / "sides.csv", text.getvalue())

@@ -33,12 +33,12 @@ ID_LIKE = re.compile(
     r"(.*_)?u?ids?|(clip|video|vid|sample|file|path|name|key)(_?(name|path|file|key))?s?",
     re.IGNORECASE,
 )
-"""What an entry may be called that holds whose the rows are: clips, video_id, filenames, uid."""
+"""Names under which files hold the ids of their rows: clips, video_id, filenames, uid."""
 MAX_BYTES = 16 << 30  # of one array, 16 GiB: a million clips of 4,096 float32
 HEAD_BYTES = 16_384  # numpy's longest header and its magic
 ENDING = ".npy"
 
-# What else is found under the name of features, by how it begins.
+# Files of other formats that are passed as features, by their first bytes.
 OTHERS = {
     b"\x80": "a pickle, which may run code when it is read",
     b"\x89HDF": "an HDF5 file",
@@ -74,11 +74,11 @@ def parse_sources(arguments: Sequence[str]) -> tuple[SourceFiles, ...]:
     sources = tuple(_parse(argument) for argument in arguments)
     if len(sources) < 2:
         raise ConfigError(f"{len(sources)} source; a comparison takes at least 2 files of features")
-    for what, given in (
+    for what, names in (
         ("source", [source.name for source in sources]),
         ("file", [str(path.resolve()) for source in sources for path in source.paths]),
     ):
-        twice = [each for each, times in Counter(given).items() if times > 1]
+        twice = [each for each, times in Counter(names).items() if times > 1]
         if twice:
             hint = "; name them: NAME=FILE" if what == "source" else ""
             raise ConfigError(f"{what} {twice[0]} is given twice{hint}")
@@ -152,10 +152,10 @@ def _read(path: Path, labels: LabelTable) -> tuple[FeatureSet, bool]:
 
 
 def _wanted(names: list[str]) -> Sequence[str]:
-    """Leave alone what else a file may hold, unless it looks like the ids under another name.
+    """Choose the entries to read; others are ignored unless they look like ids under another name.
 
     Raises:
-        ValueError: if it does: rows would be given to other clips.
+        ValueError: if one does: features would be assigned to the wrong clips.
     """
     others = [name for name in names if name != "features"]
     like_ids = [name for name in others if ID_LIKE.fullmatch(name)]
@@ -206,7 +206,7 @@ def _shape(features: NDArray[np.float32]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """What one seed of one source lacks, and has too much; ids in order."""
+    """Which clips one seed of one source has no features of, and how many features are unused."""
 
     source: str
     seed: int
@@ -216,7 +216,7 @@ class Coverage:
 
 
 def coverage_of(sources: Sequence[SourceFeatures], task: TargetTask) -> tuple[Coverage, ...]:
-    """Hold every file of features against the clips of the task."""
+    """Compare every file of features with the clips of the task."""
     known = {*task.support_ids, *task.query_ids}
     found = []
     for source in sources:
@@ -271,14 +271,14 @@ def read_named_arrays(
 ) -> dict[str, NDArray[np.generic]]:
     """Read some arrays of an `.npz`, or the one array of an `.npy` under the name "array".
 
-    What the file is, is seen from its first bytes.
+    The format is recognised by the first bytes of the file, not by its name.
 
     Args:
         path: of the file.
-        choose: given the names that an `.npz` holds, says which to read.
+        choose: returns which to read of the names that an `.npz` holds.
 
     Raises:
-        ResultError: naming the file, and the entry if it is one's fault: another format, cut or
+        ResultError: naming the file, and the entry if one is at fault: another format, cut or
             damaged, pickled objects, more than 16 GiB, a header that promises other bytes.
     """
     try:
@@ -326,8 +326,9 @@ def _read_array(stream: IO[bytes], size: int) -> NDArray[np.generic]:
     """Read one array in `size` bytes, once its header has been checked against them.
 
     Raises:
-        ValueError: saying what is wrong with it.
+        ValueError: naming what is wrong with it.
     """
+    # The header is checked before the array is read: it may promise more bytes than memory holds.
     head = io.BytesIO(stream.read(HEAD_BYTES))
     shape, dtype = _read_header(head)
     if dtype.hasobject:
@@ -354,7 +355,7 @@ def _read_header(head: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]
     try:
         shape, _, dtype = read(head)
     except (TypeError, RecursionError, MemoryError, tokenize.TokenError, UnicodeError) as error:
-        raise ValueError(f"a header that is none ({type(error).__name__})") from None
+        raise ValueError(f"an invalid header ({type(error).__name__})") from None
     if any(length < 0 for length in shape):
         raise ValueError(f"shape {shape}; expected lengths of at least 0")
     return shape, dtype

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from taskgrain.report.group_errors import group_error_table
 from taskgrain.report.lookup import Lookup
+from taskgrain.report.transfer_tables import group_error_table
 from taskgrain.results import ResultRow
 
 Make = Callable[..., ResultRow]
