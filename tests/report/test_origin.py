@@ -66,6 +66,7 @@ def test_the_place_of_a_seal_counts_every_seal_of_the_study(
     assert seal_words(tmp_path, "made-up", known) is None
 
 
+@pytest.mark.slow
 def test_the_page_of_a_sealed_run_begins_with_its_size_and_seal(complete: RunMaker) -> None:
     folder = complete.write()
     assert "seal 1 of 1" not in write_report(folder).read_text(encoding="utf-8")

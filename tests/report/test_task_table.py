@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 from taskgrain.report.frame import results_frame
 from taskgrain.report.html import write_report
 from taskgrain.report.lookup import Lookup
@@ -120,6 +122,7 @@ def test_rows_of_alignment_are_a_kind_of_their_own(complete: RunMaker) -> None:
     assert [record["metric"] for record in found] == metrics
 
 
+@pytest.mark.slow
 def test_the_page_shows_the_table_where_there_is_one(complete: RunMaker) -> None:
     assert 'id="table-tasks"' not in write_report(complete.write()).read_text(encoding="utf-8")
     complete.study = WITH_TASKS
