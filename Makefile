@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
+# A file's tests run in one process, which then makes what they share once; tests/conftest.py puts
+# the slowest files first.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # What a processor without AVX-512 would do, and one without AVX: what the libraries choose is capped.
 CAPS := AVX2:avx2 SSE41:default
@@ -17,16 +20,16 @@ study: $(INSTALLED)  ## run the quick study: data, training, transfer, report
 	$(BIN)/taskgrain study quick
 
 test: lint test-capped  ## lint, type check and every test
-	$(BIN)/python -m pytest -n auto
+	$(PYTEST)
 
 test-fast: $(INSTALLED)  ## the tests that take about a minute
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # All tests under a cap: ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 make test
 test-capped: $(INSTALLED)  ## some tests with the instructions of older processors alone
 	@for cap in $(CAPS); do \
 		ONEDNN_MAX_CPU_ISA=$${cap%%:*} ATEN_CPU_CAPABILITY=$${cap##*:} \
-		$(BIN)/python -m pytest -n auto -q -m "not slow" $(CAPPED) || exit 1; done
+		$(PYTEST) -q -m "not slow" $(CAPPED) || exit 1; done
 
 lint: $(INSTALLED)  ## ruff and mypy
 	$(BIN)/ruff check .

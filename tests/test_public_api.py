@@ -39,36 +39,25 @@ def test_texts_are_paths_and_what_is_read_says_what_it_is(tmp_path: Path) -> Non
     assert repr(Vocabulary(("cup",))) == "<Vocabulary of 1 words by the rule 'taskgrain'>"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "import taskgrain",
-        "import taskgrain.cli.main",
-        "from taskgrain.labels.taxonomy import taxonomy_of",
-        "from taskgrain.config.load import load_study",
-        "from taskgrain.results import read_rows",
-        "from taskgrain.report.html import write_report",
-        "from taskgrain.tabletop.dataset import plan",
-        "from taskgrain.transfer.evaluate import evaluate",
-    ],
+LOADS_NONE_OF = (  # in one process, one after the other
+    ("import taskgrain.cli.main", "{'numpy', 'scipy', 'pydantic', 'torch', 'importlib.metadata'}"),
+    ("import taskgrain.tools.score.scoring", "{'scipy', 'torch'}"),
+    ("from taskgrain.labels.taxonomy import taxonomy_of", "{'torch'}"),
+    ("from taskgrain.config.load import load_study", "{'torch'}"),
+    ("from taskgrain.results import read_rows", "{'torch'}"),
+    ("from taskgrain.report.html import write_report", "{'torch'}"),
+    ("from taskgrain.tabletop.dataset import plan", "{'torch'}"),
+    ("from taskgrain.transfer.evaluate import evaluate", "{'torch'}"),
 )
-def test_what_needs_no_torch_loads_none(statement: str) -> None:
-    code = f"import sys\n{statement}\nassert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.slow
-def test_help_waits_for_no_library_but_that_of_the_command_line() -> None:
-    names = "{'numpy', 'scipy', 'pydantic', 'torch', 'importlib.metadata'}"
-    code = f"import sys, taskgrain.cli.main\nassert not {names} & set(sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
-@pytest.mark.slow
-def test_scoring_captions_waits_for_no_scipy() -> None:
-    code = "import sys, taskgrain.tools.score.scoring\nassert 'scipy' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_help_scores_and_data_wait_for_no_library_that_they_do_not_need() -> None:
+    lines = [
+        f"{statement}\nloaded = {names} & set(sys.modules)\nassert not loaded, loaded"
+        for statement, names in LOADS_NONE_OF
+    ]
+    subprocess.run([sys.executable, "-c", "\n".join(["import sys", *lines])], check=True)
 
 
 @pytest.mark.slow

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from taskgrain.cli.main import main
 
+# Each worker imports torch anew: two take ten seconds of processor more than one.
+ONE_WORKER = ("--workers", "1")
+TWO_WORKERS = ("--workers", "2")
 SMALL = (  # the whole road in a few seconds
     "study",
     "smoke",
     "--quiet",
+    *ONE_WORKER,
     *("--set", "data.train=60", "--set", "data.validation=24"),
     *("--set", 'sources=["action-groups", "joint-full"]'),
     *("--set", "primary.source=joint-full", "--set", "primary.shots=1"),
@@ -33,6 +39,14 @@ def digests(run: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "a run"
-    main([*SMALL, "--out", str(out), "--workers", "2"])
+    """Return a finished run: one for all of pytest's processes, made by the first to need it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # every process has a folder of its own in there
+    out = folder / "runs" / "a run"
+    out.parent.mkdir(exist_ok=True)
+    with (out.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (out / "report.html").is_file():
+            main([*SMALL, "--out", str(out)])
     return out

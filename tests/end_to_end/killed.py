@@ -4,8 +4,9 @@ It reads a task a line (JSON) from standard input, does each in a fork of itself
 loaded once, and writes the exit code of each: -9 where it was killed.
 
 A task is `{"work": name, "at": moment, ...}`. A moment is `{}` (never), `{"count": n}` (when the
-work tells of its n-th step, clip or piece) or `{"event": n, "path": text}` (at the n-th opening,
-renaming or removal of a file with that text in its path: also between two lines of a writing).
+work reports its n-th step, clip or piece), `{"event": n, "path": text}` (at the n-th opening,
+renaming or removal of a file with that text in its path: also between two lines of a writing) or
+`{"event": n, "path": text, "kind": "os.rename"}` (at the n-th renaming alone).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ Count = Callable[..., None]  # with the number of the step, or without one where
 def arm(moment: Moment) -> Count:
     """Kill this process at the moment; return what the work calls at each of its steps."""
     steps, events = 0, 0
+    kinds = (moment["kind"],) if "kind" in moment else FILE_EVENTS
 
     def count(number: int | None = None) -> None:
         nonlocal steps
@@ -37,7 +39,7 @@ def arm(moment: Moment) -> Count:
 
     def hear(event: str, arguments: tuple[object, ...]) -> None:
         nonlocal events
-        if event in FILE_EVENTS and str(moment["path"]) in str(arguments[0]):
+        if event in kinds and str(moment["path"]) in str(arguments[0]):
             events += 1
             if events == moment["event"]:
                 os.kill(os.getpid(), signal.SIGKILL)

@@ -8,6 +8,7 @@ import pytest
 from taskgrain.cli.main import main
 from taskgrain.results import ResultRow, read_rows, select
 from taskgrain.tabletop.tasks import TASKS
+from tests.end_to_end.conftest import ONE_WORKER
 
 STUDY = """
 extends = "smoke"
@@ -27,8 +28,8 @@ epochs = 1
 name = "tasks"
 world = "tabletop"
 seed = 3
-support = 400
-scored = 80
+support = 160
+scored = 60
 tasks = 6
 factors = ["light"]
 
@@ -54,7 +55,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tasks")
     (folder / "tasks.toml").write_text(STUDY)
     out = folder / "run"
-    main(["study", str(folder / "tasks.toml"), "--out", str(out), "--quiet", "--workers", "2"])
+    main(["study", str(folder / "tasks.toml"), "--quiet", *ONE_WORKER, "--out", str(out)])
     return out
 
 
@@ -116,7 +117,7 @@ def test_each_gain_is_the_difference_of_two_alignments(run: Path) -> None:
 def test_more_tasks_than_have_clips_enough_are_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = STUDY.replace("support = 400", "support = 60").replace("tasks = 6", "tasks = 95")
+    study = STUDY.replace("support = 160", "support = 60").replace("tasks = 6", "tasks = 95")
     (tmp_path / "few.toml").write_text(study)
     with pytest.raises(SystemExit):
         main(["study", str(tmp_path / "few.toml"), "--out", str(tmp_path / "run"), "--quiet"])

@@ -17,6 +17,7 @@ from taskgrain.study.folder import RunFolder
 from taskgrain.study.targets import episode_plans, target_tasks
 from taskgrain.transfer.predictions import read_episodes
 from taskgrain.transfer.task import sample_episodes
+from tests.end_to_end.conftest import ONE_WORKER
 from tests.making import PULL, PUSH, find, moving_square, row, write_annotations, write_video
 
 TEXT = """extends = "smoke"
@@ -135,7 +136,7 @@ def test_a_study_of_a_few_shot_list_asks_episodes_of_every_source_and_control(
     study: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    main(["study", str(study), "--out", str(run), "--quiet"])
+    main(["study", str(study), "--quiet", *ONE_WORKER, "--out", str(run)])
     rows = read_rows(run / "results.jsonl")
     (value,) = select(rows, source="categories", shots=3, probe="nearest-mean", seed=0,
                       metric="2-way-accuracy", versus=None)  # fmt: skip

@@ -15,6 +15,7 @@ from taskgrain.results import read_rows, select
 from taskgrain.study.checking import lay_out_study
 from taskgrain.study.folder import RunFolder
 from taskgrain.transfer.predictions import read_evaluation
+from tests.end_to_end.conftest import ONE_WORKER
 from tests.making import moving_square, row, write_annotations, write_video
 
 NUMBER = {"Pushing something": 4, "Pulling something": 2, "Holding something": 2}
@@ -113,12 +114,20 @@ def test_the_sources_are_laid_out_on_the_classes_that_are_not_listed(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", ["test.list", "test_few_shot.txt"])
 def test_a_published_list_is_held_out_of_the_sources_and_asked_as_a_target(
-    folder: Path, tmp_path: Path, path: str
+    folder: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    main(["study", str(write_study(folder, path)), "--out", str(run), "--quiet"])
+    main(
+        [
+            "study",
+            str(write_study(folder, "test_few_shot.txt")),
+            "--quiet",
+            *ONE_WORKER,
+            "--out",
+            str(run),
+        ]
+    )
     base = [name for name in NAMES if name not in LISTED]
     for seed in (0, 1):
         model = (

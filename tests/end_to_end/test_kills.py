@@ -1,4 +1,7 @@
-"""kill -9 at fifty moments: whatever was under way ends with the bits of an undisturbed run."""
+"""kill -9 at many moments: whatever was under way ends with the bits of an undisturbed run.
+
+A whole study is killed in test_study.py.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.end_to_end.conftest import SMALL, digests
 from tests.making import moving_square, row, write_annotations, write_video
 from tests.tools.features.making import checkpoint
 from tests.train.test_resume import EPOCHS, STEPS_PER_EPOCH, assert_same_run
@@ -26,25 +28,23 @@ from tests.train.test_resume import EPOCHS, STEPS_PER_EPOCH, assert_same_run
 pytestmark = pytest.mark.slow
 
 KILLS = {
-    "a step of training": 12,
+    "a step of training": 14,
     "the writing of a training state": 12,
     "a clip of an extraction": 4,
     "the writing of features": 4,
     "a piece of episodes": 3,
     "the writing of episodes": 3,
     "a packing": 6,
-    "a study with two workers": 6,
 }
 CPU_SECONDS = 400  # of all children together, bounded; about 150 on two idle cores
 SEED = 20  # of the moments
-STUDY_MOMENTS = (
-    "*/*/*/*.webm",
-    "cells/prepare-*.done",
-    "checkpoints/*/training.json",
-    "features/*/*.npz",
-    "predictions/*.npz",
-    "predictions/*.episodes.answers.npz",
-)
+# Way of training -> the steps after which it is killed; None draws two of every epoch.
+TRAINED: dict[str, tuple[int, ...] | None] = {
+    "usual": None,
+    "adam-plateau": None,
+    "accumulated": (3, 4),  # the second epoch: two steps of gathered batches
+}
+SAVE_RENAMES = (6, 8, 9, 10)  # a kill before each leaves another part of the second save done
 PACK = """
 import sys
 from pathlib import Path
@@ -92,7 +92,7 @@ def killer() -> Iterator[Killer]:
         yield Killer(found)
 
 
-def test_fifty_kills_change_no_bit(small_run: Path, tiny_dataset: Path, tmp_path: Path) -> None:
+def test_kills_change_no_bit(small_run: Path, tiny_dataset: Path, tmp_path: Path) -> None:
     generator = np.random.default_rng(SEED)
     began = resource.getrusage(resource.RUSAGE_CHILDREN)
     with killer() as it:
@@ -100,34 +100,51 @@ def test_fifty_kills_change_no_bit(small_run: Path, tiny_dataset: Path, tmp_path
         kill_extraction(it, generator, tiny_dataset, tmp_path)
         kill_episodes(it, generator, small_run, tmp_path)
     it.kills += kill_packing(generator, tmp_path)
-    it.kills += kill_study(small_run, tmp_path)
     ended = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert it.kills == KILLS
-    assert it.kills.total() == 50
     assert ended.ru_utime + ended.ru_stime - began.ru_utime - began.ru_stime < CPU_SECONDS
 
 
 def kill_training(it: Killer, generator: np.random.Generator, tmp_path: Path) -> None:
-    """Kill each way of training twice in every epoch, then six times while its state is written."""
-    for how in ("usual", "adam-plateau"):
-        whole, steps, writing = (tmp_path / f"{how}-{name}" for name in ("a", "b", "c"))
+    """Kill three ways of training at their steps, and two of them while their state is written."""
+    for how, steps in TRAINED.items():
+        whole, parts = tmp_path / f"{how}-a", tmp_path / f"{how}-b"
         it.finish("training", folder=str(whole), how=how)
-        for epoch in range(EPOCHS):
-            pair = generator.choice(STEPS_PER_EPOCH - 1, 2, replace=False) + 1
-            for step in sorted(int(each) + epoch * STEPS_PER_EPOCH for each in pair):
-                count = {"count": step}
-                it.kill("a step of training", "training", folder=str(steps), how=how, at=count)
-        for _ in range(KILLS["the writing of a training state"] // 2):
-            at: dict[str, object] = {"event": int(generator.integers(1, 20)), "path": "training."}
+        for step in steps or drawn_steps(generator):
             it.kill(
-                "the writing of a training state", "training", folder=str(writing), how=how, at=at
+                *("a step of training", "training"), folder=str(parts), how=how, at={"count": step}
             )
-        for folder in (steps, writing):
-            it.finish("training", folder=str(folder), how=how)
-            for name in ("best", "last"):
-                weights = Path(name) / "model.safetensors"
-                assert (folder / weights).read_bytes() == (whole / weights).read_bytes()
-        assert_same_run(whole, steps)
+        it.finish("training", folder=str(parts), how=how)
+        assert_same_run(whole, parts)
+    writings = KILLS["the writing of a training state"] // 2
+    drawn = generator.integers(1, 20, size=2 * writings - len(SAVE_RENAMES)).tolist()
+    moments: list[dict[str, object]] = [
+        *({"event": number, "kind": "os.rename"} for number in SAVE_RENAMES),
+        *({"event": number} for number in drawn),
+    ]
+    for how, moments_of_how in (
+        ("usual", moments[:writings]),
+        ("adam-plateau", moments[writings:]),
+    ):
+        folder = tmp_path / f"{how}-c"
+        for moment in moments_of_how:
+            at = {**moment, "path": "training."}
+            it.kill(
+                "the writing of a training state", "training", folder=str(folder), how=how, at=at
+            )
+        it.finish("training", folder=str(folder), how=how)
+        for name in ("best", "last"):
+            weights = Path(name) / "model.safetensors"
+            assert (folder / weights).read_bytes() == (tmp_path / f"{how}-a" / weights).read_bytes()
+
+
+def drawn_steps(generator: np.random.Generator) -> list[int]:
+    """Draw two steps of every epoch; never its last one."""
+    steps: list[int] = []
+    for epoch in range(EPOCHS):
+        pair = generator.choice(STEPS_PER_EPOCH - 1, 2, replace=False) + 1
+        steps += sorted(int(each) + epoch * STEPS_PER_EPOCH for each in pair)
+    return steps
 
 
 def kill_extraction(it: Killer, generator: np.random.Generator, data: Path, tmp_path: Path) -> None:
@@ -148,7 +165,7 @@ def kill_episodes(
     it: Killer, generator: np.random.Generator, small_run: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "for episodes"
-    shutil.copytree(small_run, run)
+    shutil.copytree(small_run, run, ignore=shutil.ignore_patterns(".lock"))
     (answers, *_) = sorted((run / "predictions").glob("action-groups-*.episodes.answers.npz"))
     whole = answers.read_bytes()
     for _ in range(KILLS["a piece of episodes"]):
@@ -196,22 +213,3 @@ def kill_packing(generator: np.random.Generator, tmp_path: Path) -> Counter[str]
 
 def files_of(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
-def kill_study(small_run: Path, tmp_path: Path) -> Counter[str]:
-    """Kill a study as soon as the first file of each kind is there."""
-    kills: Counter[str] = Counter()
-    out = tmp_path / "study"
-    command = [sys.executable, "-m", "taskgrain", *SMALL, "--out", str(out), "--workers", "2"]
-    for pattern in STUDY_MOMENTS:
-        process = subprocess.Popen(command, env=environment())
-        while process.poll() is None and not list(out.glob(pattern)):
-            time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL, pattern
-        kills["a study with two workers"] += 1
-        assert not (out / "results.jsonl").exists()
-        time.sleep(0.5)  # its workers end too
-    subprocess.run(command, env=environment(), check=True)
-    assert digests(out) == digests(small_run)
-    return kills

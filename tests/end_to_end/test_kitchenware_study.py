@@ -8,6 +8,7 @@ import pytest
 
 from taskgrain.cli.main import main
 from taskgrain.results import ResultRow, read_rows, select
+from tests.end_to_end.conftest import ONE_WORKER
 
 pytestmark = pytest.mark.slow
 TARGETS = ("kitchenware", "kitchenware-far")
@@ -27,7 +28,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *("transfer.from_scratch={draws=2, passes=13}", "examples=0"),
     )
     settings = [part for change in changes for part in ("--set", change)]
-    main(["study", "kitchenware", "--quiet", *settings, "--out", str(out), "--workers", "1"])
+    main(["study", "kitchenware", "--quiet", *ONE_WORKER, *settings, "--out", str(out)])
     return out
 
 

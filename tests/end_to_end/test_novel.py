@@ -31,6 +31,7 @@ from taskgrain.transfer.extract import calibrate_batch_norm
 from taskgrain.transfer.features import read_features
 from taskgrain.transfer.predictions import read_evaluation
 from taskgrain.transfer.probes import Standardiser
+from tests.end_to_end.conftest import ONE_WORKER
 
 pytestmark = pytest.mark.slow
 SEEDS = (0, 1, 2)
@@ -51,7 +52,7 @@ SETTINGS = (
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("novel") / "run"
     settings = [word for each in SETTINGS for word in ("--set", each)]
-    main(["study", "smoke", "--quiet", *settings, "--out", str(out), "--workers", "2"])
+    main(["study", "smoke", "--quiet", *ONE_WORKER, *settings, "--out", str(out)])
     return out
 
 

@@ -11,12 +11,14 @@ import pytest
 
 from taskgrain.cli.main import main
 from taskgrain.results import read_rows
+from tests.end_to_end.conftest import ONE_WORKER
 from tests.making import moving_square, write_video
 
 pytestmark = pytest.mark.slow
 
 CLASSES = ("clapping", "nodding", "waving left", "waving right")
 SMALL = (
+    *ONE_WORKER,
     *("--set", "data.train=40", "--set", "data.validation=24", "--set", "examples=2", "--quiet"),
     *("--set", "transfer.shots=[1, 'all']", "--set", "transfer.draws=2"),
     *("--set", "primary.shots=1", "--set", "train.epochs=1"),
@@ -57,16 +59,26 @@ def target_study(folder: Path) -> Path:
     return path
 
 
-def test_folders_of_clips_go_from_check_to_a_report(
+def test_folders_of_clips_go_from_check_to_a_report_and_may_be_mended_until_then(
     folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert command("check", str(folders), "--json", "--quiet") == 0
     assert json.loads(capsys.readouterr().out)["faults"] == {}
-    study, out = target_study(tmp_path), tmp_path / "run"
-    assert command("study", str(study), *SMALL, "--out", str(out)) == 0
+    out, three = tmp_path / "run", ("--set", "transfer.shots=[1, 3]")
+    run = ("study", str(target_study(tmp_path)), *SMALL, *three, "--out", str(out))
+    for n in range(1, 10):
+        (folders / "nodding" / f"clip {n}.webm").rename(tmp_path / f"{n}.webm")
+    assert command(*run) == 2
+    assert "class 'nodding' has 1 usable support clips, 3 wanted" in capsys.readouterr().err
+    for n in range(1, 10):
+        (tmp_path / f"{n}.webm").rename(folders / "nodding" / f"clip {n}.webm")
+    assert command(*run) == 0
     assert (out / "report.html").is_file()
     rows = [row for row in read_rows(out / "results.jsonl") if row.target == "mine"]
     assert {(row.n, row.failed) for row in rows if row.metric == "top-1"} == {(20, 0)}
+    shutil.rmtree(folders / "nodding")
+    assert command(*run) == 2
+    assert "changed since this run began" in capsys.readouterr().err
 
 
 def test_what_check_finds_broken_counts_as_failed_and_is_not_decoded(
@@ -154,23 +166,6 @@ def test_a_packed_store_of_other_frames_or_clips_is_refused(
     versus = ("--set", "primary.versus=captions-full")
     assert command(*run, *size, *levels, *sources, *versus) == 2
     assert "was packed from other clips" in capsys.readouterr().err
-
-
-def test_data_may_be_mended_until_something_was_computed(
-    folders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    three = ("--set", "transfer.shots=[1, 3]")
-    run = ("study", str(target_study(tmp_path)), *SMALL, *three, "--out", str(tmp_path / "run"))
-    for n in range(1, 10):
-        (folders / "nodding" / f"clip {n}.webm").rename(tmp_path / f"{n}.webm")
-    assert command(*run) == 2
-    assert "class 'nodding' has 1 usable support clips, 3 wanted" in capsys.readouterr().err
-    for n in range(1, 10):
-        (tmp_path / f"{n}.webm").rename(folders / "nodding" / f"clip {n}.webm")
-    assert command(*run) == 0
-    shutil.rmtree(folders / "nodding")
-    assert command(*run) == 2
-    assert "changed since this run began" in capsys.readouterr().err
 
 
 def test_what_check_finds_does_not_keep_a_stopped_study_from_going_on(

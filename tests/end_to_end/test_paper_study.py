@@ -13,6 +13,7 @@ from taskgrain.config.load import load_study
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF
 from taskgrain.labels.template import strip_brackets
 from taskgrain.results import read_rows
+from tests.end_to_end.conftest import ONE_WORKER
 from tests.making import moving_square, row, write_annotations, write_video
 
 pytestmark = pytest.mark.slow
@@ -58,12 +59,12 @@ def test_the_papers_study_runs_through_at_its_own_frames(dataset: Path, tmp_path
         *(f"encoder.spatial_widths={narrow}", f"encoder.temporal_widths={narrow}"),
         *("encoder.lstm_width=32", "encoder.feature_width=48", "decoder.lstm_width=32"),
         "targets=[{name='kitchenware', support=13, scored=13}]",
-        *("transfer.shots=[1]", "primary.shots=1", "transfer.draws=3"),
+        *("transfer.shots=[1]", "primary.shots=1", "transfer.draws=2"),
         *("transfer.controls=['majority']", "transfer.probes=['logistic-regression','recurrent']"),
     )
     run = tmp_path / "run"
     asked = [part for each in settings for part in ("--set", each)]
-    main(["study", "paper-ssv2", "--quiet", "--workers", "2", "--out", str(run), *asked])
+    main(["study", "paper-ssv2", "--quiet", *ONE_WORKER, "--out", str(run), *asked])
     assert (run / "report.html").is_file()
     rows = read_rows(run / "results.jsonl")
     tested = {each.source for each in rows if each.target == "kitchenware" and each.source}

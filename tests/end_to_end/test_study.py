@@ -20,7 +20,7 @@ from taskgrain.report.frame import results_frame
 from taskgrain.report.words import percent, points
 from taskgrain.results import read_rows
 from taskgrain.transfer.predictions import read_evaluation
-from tests.end_to_end.conftest import SMALL, digests
+from tests.end_to_end.conftest import SMALL, TWO_WORKERS, digests
 from tests.making import find
 
 pytestmark = pytest.mark.slow
@@ -95,33 +95,37 @@ def test_the_best_checkpoint_that_the_command_names_describes_a_clip(
     assert json.loads(capsys.readouterr().out)["caption"] is not None
 
 
-def test_one_worker_gives_the_bits_that_two_give(small_run: Path, tmp_path: Path) -> None:
-    main([*SMALL, "--out", str(tmp_path / "one"), "--workers", "1"])
-    one, two = digests(tmp_path / "one"), digests(small_run)
-    assert len(one) > 200
-    assert one == two
+STOPS = (  # as soon as another file of a kind is there
+    ("*/*/*/*.webm", signal.SIGKILL),
+    ("checkpoints/*/training.json", signal.SIGINT),
+    ("features/*/*.npz", signal.SIGKILL),
+    ("predictions/*.npz", signal.SIGTERM),
+)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])  # SIGKILL: test_kills.py
-def test_a_stopped_run_goes_on_elsewhere_to_the_same_bits(
-    small_run: Path, tmp_path: Path, number: signal.Signals
+def test_two_workers_stopped_and_killed_go_on_elsewhere_to_the_bits_of_one_worker(
+    small_run: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "stopped"
-    for waits_for in ("*/*/*/*.webm", "checkpoints/*/training.json", "predictions/*.npz"):
-        command = [sys.executable, "-m", "taskgrain", *SMALL, "--out", str(out)]
+    for waits_for, number in STOPS:
+        command = [sys.executable, "-m", "taskgrain", *SMALL, *TWO_WORKERS, "--out", str(out)]
+        before = len(list(out.glob(waits_for)))
         process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-        while process.poll() is None and not list(out.glob(waits_for)):
+        while process.poll() is None and len(list(out.glob(waits_for))) == before:
             time.sleep(0.02)
         process.send_signal(number)
         process.communicate(timeout=120)
-        assert process.returncode == 130
+        assert process.returncode == (-number if number == signal.SIGKILL else 130)
         assert not (out / "results.jsonl").exists()
+        time.sleep(0.5 * (number == signal.SIGKILL))  # its workers end too
         moved = tmp_path / f"moved after {waits_for.partition('/')[0]}" / "run"
         shutil.copytree(out, moved)
         shutil.rmtree(out)
         out = moved
-    main([*SMALL, "--out", str(out)])
-    assert digests(out) == digests(small_run)
+    main([*SMALL, *TWO_WORKERS, "--out", str(out)])
+    two, one = digests(out), digests(small_run)
+    assert len(two) > 200
+    assert two == one
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="a cap of x86 processors")

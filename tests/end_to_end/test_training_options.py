@@ -32,7 +32,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_a_study_of_other_optimisation_runs_and_its_second_source_begins_with_the_first(
     command: list[str], tmp_path: Path
 ) -> None:
-    main([*command, "--out", str(tmp_path / "run"), "--workers", "2"])
+    main([*command, "--out", str(tmp_path / "run")])
     run = tmp_path / "run" / "checkpoints"
     described = json.loads((run / "joint-full-seed-0" / "last" / "model.json").read_text())
     begun = described["warm_start"]

@@ -72,6 +72,7 @@ NAMES = st.text(
 ).filter(lambda name: name.strip() == name)
 
 
+@pytest.mark.slow
 @given(st.lists(NAMES, min_size=1, max_size=6, unique=True), st.sampled_from(["\n", "\r\n"]))
 @settings(max_examples=60, deadline=None)
 def test_any_names_come_back_from_what_csv_writes(categories: list[str], line_end: str) -> None:

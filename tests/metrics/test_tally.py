@@ -61,6 +61,7 @@ def test_scores_of_other_clips_are_refused() -> None:
         clip_intervals({"a": flips(40), "b": flips(50)}, seed=0)
 
 
+@pytest.mark.slow
 def test_many_clips_are_resampled_in_random_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     tally = flips(20_000)
     grouped = clip_intervals({"": tally}, seed=0)[""]

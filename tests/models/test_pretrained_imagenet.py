@@ -71,6 +71,7 @@ def packaged(
     )
 
 
+@pytest.mark.slow
 def test_the_weights_of_a_package_are_converted_once_and_then_read_without_it(
     tmp_path: Path, torch_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +138,7 @@ def test_another_name_is_refused() -> None:
             ask(WantedNetwork("imagenet", "lite4", "random"))
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_frames_are_read_as_by_the_whole_network() -> None:
     encoder, shape = open_encoder(DRAWN, seed=0)

@@ -24,7 +24,7 @@ from taskgrain.models.pretrained.stored import torchvision_file
 pytestmark = pytest.mark.slow  # importing torchvision takes seconds
 
 VIDEO = torch.randint(
-    0, 256, (2, 9, 40, 40, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    0, 256, (2, 5, 40, 40, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
 )
 RESNET = WantedNetwork("torchvision", "resnet18")
 
@@ -73,7 +73,7 @@ def test_cached_weights_are_loaded_and_frames_read_as_by_the_whole_network(
     torch.save(whole.state_dict(), weights_file(torch_home))
     encoder, shape = open_encoder(RESNET, seed=0)
     features = encoder.eval()(VIDEO)
-    assert features.shape == (2, 9, 512)
+    assert features.shape == (2, 5, 512)
     check_encoder(encoder, VIDEO)
     images = prepared(VIDEO, 224, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     logits = whole.get_submodule("fc")(features.flatten(0, 1))
@@ -86,7 +86,7 @@ def test_cached_weights_are_loaded_and_frames_read_as_by_the_whole_network(
 @pytest.mark.parametrize("model", ["r3d_18", "swin3d_t"])
 @torch.inference_mode()
 def test_the_steps_of_a_video_network_average_to_what_its_head_reads(model: str) -> None:
-    clip = VIDEO[:1, :5]
+    clip = VIDEO[:1]
     wanted = WantedNetwork("torchvision", model, "random")
     encoder, shape = open_encoder(wanted, seed=2)
     whole = torchvision.new_network(model).eval()
@@ -120,7 +120,7 @@ def test_a_single_frame_is_read_at_the_middle_alone() -> None:
     with torch.inference_mode():
         alone, steps = encoder.eval()(VIDEO), every.eval()(VIDEO)
     assert alone.shape == (2, 1, 512)
-    torch.testing.assert_close(alone[:, 0], steps[:, 4], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(alone[:, 0], steps[:, 2], rtol=1e-4, atol=1e-5)
 
 
 def test_random_weights_are_those_of_the_seed_and_global_numbers_are_left_alone() -> None:
@@ -169,7 +169,9 @@ ONE_OF_EACH = (
 
 @pytest.mark.parametrize("model", ONE_OF_EACH)
 def test_the_head_of_every_family_can_be_taken_off(model: str) -> None:
-    network = torchvision.new_network(model).to("meta")  # shapes without numbers
+    on_cpu = model.startswith("regnet")  # it computes its widths with tensors
+    with torch.device("cpu" if on_cpu else "meta"):  # shapes without numbers
+        network = torchvision.new_network(model).to("meta")
     with torch.device("meta"), torch.inference_mode():
         trunk = torchvision.trunk_of(model, network)
         size = torchvision.published_preparation(model).height

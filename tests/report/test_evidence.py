@@ -49,7 +49,7 @@ THREE_SEEDS = (
 @pytest.fixture(scope="module")
 def evidence(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evidence")
-    main([*THREE_SEEDS, "--out", str(folder / "run"), "--workers", "2"])
+    main([*THREE_SEEDS, "--out", str(folder / "run"), "--workers", "1"])
     return write_evidence(folder / "run", folder / "evidence")
 
 
@@ -82,8 +82,15 @@ def copy_without_rows(evidence: Path, folder: Path) -> None:
     (folder / "answers").symlink_to(evidence / "answers")
 
 
-def test_every_kind_of_number_is_recomputed_from_the_answers(evidence: Path) -> None:
-    done = recompute(evidence)
+@pytest.fixture(scope="module")
+def recomputed(evidence: Path) -> subprocess.CompletedProcess[str]:
+    return recompute(evidence)
+
+
+def test_every_kind_of_number_is_recomputed_from_the_answers(
+    recomputed: subprocess.CompletedProcess[str],
+) -> None:
+    done = recomputed
     assert done.returncode == 0, done.stdout + done.stderr
     compared = {
         kind.strip(): int(number)
@@ -182,13 +189,14 @@ def test_the_scripts_share_no_code_with_what_wrote_the_folder(evidence: Path, sc
     assert "taskgrain" not in imported
 
 
-def test_the_cell_is_fitted_again_from_its_features(evidence: Path) -> None:
-    done = recompute(evidence)
+def test_the_cell_is_fitted_again_from_its_features(
+    recomputed: subprocess.CompletedProcess[str],
+) -> None:
     line = (
         "cell: categories, seed 0, kitchenware, logistic-regression, 1 shots: 156 of 156 answers "
         "(4 draws, 39 clips) are right or wrong as before; 0 may differ"
     )
-    assert line in done.stdout.splitlines()
+    assert line in recomputed.stdout.splitlines()
 
 
 def test_a_component_that_does_not_follow_is_found(evidence: Path, tmp_path: Path) -> None:

@@ -328,6 +328,7 @@ def test_nothing_is_claimed_of_networks_from_elsewhere_in_a_drawn_world(minimal:
     assert said not in page_of(minimal).text
 
 
+@pytest.mark.slow
 def test_a_run_of_two_kinds_of_processor_says_so(complete: Run) -> None:
     kinds = ["oneDNN Intel AVX2", "oneDNN Intel AVX-512"]
     complete.provenance = {"same_bits": {"processors": kinds[:1]}}
@@ -337,6 +338,7 @@ def test_a_run_of_two_kinds_of_processor_says_so(complete: Run) -> None:
     assert "computed on 2 kinds of processor (oneDNN Intel AVX2; oneDNN Intel AVX-512)" in text
 
 
+@pytest.mark.slow
 def test_a_failed_probe_is_shown_with_its_reason_and_never_as_a_number(
     complete: Run, failed_row: Callable[..., ResultRow]
 ) -> None:

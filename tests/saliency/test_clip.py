@@ -37,6 +37,7 @@ def make_predictor(
     return Predictor(model, description, "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "form"), [(CATEGORY, "full"), (CATEGORY, None), (None, "full")])
 def test_what_is_explained_is_what_is_said(
     tmp_path: Path, level: str | None, form: CaptionForm | None
@@ -88,6 +89,7 @@ def test_a_clip_is_shown_in_its_own_aspect(
     assert len(shown) == 8
 
 
+@pytest.mark.slow
 def test_a_folder_of_images_is_explained_too(tmp_path: Path) -> None:
     folder = tmp_path / "clip"
     folder.mkdir()

@@ -15,7 +15,6 @@ from taskgrain.statistics.intervals import ClipBootstrap, clip_weights
 from taskgrain.statistics.tests import mean_interval, paired_interval
 
 Array = NDArray[np.float64]
-SEEDS = (3, 5, 8, 20)
 DRAWS, CLASSES, CLIPS = 8, 8, 5  # clips of each class
 CATEGORY = np.repeat(np.arange(CLASSES), CLIPS)
 # What the value's variance is made of; all four are there in each.
@@ -88,8 +87,16 @@ def test_a_crossed_interval_over_three_seeds_covers_the_truth() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mixture", MIXTURES)
-@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize(
+    ("seeds", "mixture"),
+    [
+        *((3, mixture) for mixture in MIXTURES if mixture != "equal"),
+        (5, "seeds"),
+        (8, "equal"),
+        (8, "draws"),
+        (20, "clips"),
+    ],
+)
 def test_crossed_intervals_cover_93_to_97_percent_and_their_tests_keep_the_level(
     seeds: int, mixture: str
 ) -> None:
@@ -98,7 +105,7 @@ def test_crossed_intervals_cover_93_to_97_percent_and_their_tests_keep_the_level
 
 @pytest.mark.slow
 @pytest.mark.parametrize("classes", ["random", "fixed"])
-@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("seeds", [3, 8])
 def test_so_they_do_where_seeds_have_favourites(seeds: int, classes: Classes) -> None:
     shares = {k: v for k, v in SHARED.items() if (classes, k) != ("fixed", "class")}
     assert 0.93 <= coverage(shares, seeds=seeds, worlds=700, classes=classes) <= 0.97
@@ -129,7 +136,7 @@ def answers(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("sources", [(0.4, 0.4), (1.2, 0.4)], ids=["equal", "different"])
-@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("seeds", [3, 8])
 def test_crossed_intervals_cover_the_truth_of_right_and_wrong_answers(
     seeds: int, sources: tuple[float, float]
 ) -> None:
@@ -147,7 +154,7 @@ def test_crossed_intervals_cover_the_truth_of_right_and_wrong_answers(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", SEEDS)
+@pytest.mark.parametrize("seeds", [3, 8])
 def test_t_over_seeds_speaks_of_seeds_on_these_draws_and_clips_alone(seeds: int) -> None:
     generator = np.random.default_rng(seeds)
     held, everywhere = [], []

@@ -207,6 +207,7 @@ def test_a_level_that_leaves_categories_out_is_known_by_those_that_it_names() ->
     assert world.known("touch", "relation", NO_CONDITION) == 0.0  # no poke has one
 
 
+@pytest.mark.slow
 def test_categories_that_the_source_holds_back_are_known_to_none() -> None:
     kept = [name for name in CATEGORIES if "oke" not in name and "Poking" not in name]
     world = SourceWorld(3000, taxonomy_of(CATEGORIES), kept, LADDER)
@@ -216,6 +217,7 @@ def test_categories_that_the_source_holds_back_are_known_to_none() -> None:
     assert set(found.of.values()) == {0.0}
 
 
+@pytest.mark.slow
 def test_held_out_categories_ask_for_what_learned_ones_name_of_them() -> None:
     novel = ["Putting something onto something", "Pretending to put something onto something"]
     base = [name for name in CATEGORIES if name not in novel]
@@ -239,6 +241,7 @@ def test_random_groups_are_left_out_since_they_are_the_seeds() -> None:
     assert world.sources == ("action-groups",)
 
 
+@pytest.mark.slow
 def test_new_nouns_are_named_in_kind_by_captions_and_unnamed_by_categories(
     world: SourceWorld, targets: TargetWorld
 ) -> None:
@@ -287,7 +290,7 @@ def test_an_attribute_and_the_category_can_be_asked_for_by_hand(
     size = targets.question(TABLETOP, "size", ("big", "small"))
     assert size is not None
     assert align(world, size).of["captions-full"] == pytest.approx(1.0)
-    category = targets.question(TABLETOP, None, CATEGORIES)
+    category = targets.question(TABLETOP, None, CATEGORIES[:12])
     assert category is not None
     found = align(world, category)
     # Every two templates differ in an attribute that categories name.

@@ -198,6 +198,7 @@ def test_other_clips_of_the_same_numbers_and_words_are_taken(
     refuse(study(source, target), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_packed_clips_are_compared_where_the_videos_are_gone(tmp_path: Path) -> None:
     ids = [f"{number}" for number in range(8)]
     roots = [

@@ -215,6 +215,7 @@ def test_what_does_not_fit_is_refused_before_any_work(
     assert not list((tmp_path / "run").rglob("*.frames"))
 
 
+@pytest.mark.slow
 def test_a_dry_run_counts_base_and_novel_categories_and_clips(
     source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

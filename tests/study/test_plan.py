@@ -84,6 +84,7 @@ def test_labels_of_one_category_cannot_be_at_random(tmp_path: Path) -> None:
         planned(tmp_path, 'transfer.controls=["random-labels"]', templates=(PUSH,))
 
 
+@pytest.mark.slow
 def test_a_frozen_source_learns_nothing_and_is_tested_like_the_others(tmp_path: Path) -> None:
     cells = planned(
         tmp_path,

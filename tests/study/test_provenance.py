@@ -177,7 +177,7 @@ def test_a_sealed_study_draws_its_targets_after_its_weights(
         *("transfer.draws=3", "transfer.controls=['majority', 'random-labels']"),
     )
     changes = [part for each in (*SEALED, *small) for part in ("--set", each)]
-    main(["study", "smoke", "--quiet", "--out", str(out), *changes])
+    main(["study", "smoke", "--quiet", "--workers", "1", "--out", str(out), *changes])
     seal = read_seal(RunFolder(out))
     assert seal is not None
     assert seal.commit == COMMIT

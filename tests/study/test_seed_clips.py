@@ -78,7 +78,7 @@ def test_no_group_keeps_exactly_one_base_category_unless_it_never_had_more() -> 
 
 
 def test_every_sibling_is_held_out_equally_often() -> None:
-    manifest, number = manifest_of(), 2000
+    manifest, number = manifest_of(), 1000
     able = [name for name, group in GROUP_OF.items() if SIZES[group] > 2]
     counts = Counter(
         name
@@ -91,7 +91,7 @@ def test_every_sibling_is_held_out_equally_often() -> None:
 
 
 def test_every_group_of_two_or_more_is_held_out_equally_often() -> None:
-    manifest, number = manifest_of(), 1000
+    manifest, number = manifest_of(), 500
     counts = Counter(
         group
         for seed in range(number)
@@ -148,7 +148,7 @@ def test_a_seed_draws_training_clips_without_replacement_in_their_order() -> Non
 
 
 def test_every_clip_is_drawn_equally_often() -> None:
-    manifest, number = manifest_of(training=3), 1500
+    manifest, number = manifest_of(training=3), 750
     counts = Counter(
         record.clip_id
         for seed in range(number)

@@ -67,6 +67,7 @@ def file_limit() -> Iterator[Callable[[int], None]]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.slow
 def test_a_state_that_cannot_be_written_names_its_file_and_loses_nothing(
     whole: Path, tmp_path: Path
 ) -> None:
@@ -79,6 +80,7 @@ def test_a_state_that_cannot_be_written_names_its_file_and_loses_nothing(
     assert_same_run(whole, tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [6, 8])  # within an epoch; at its end, where weights are written
 def test_a_full_disk_loses_nothing_and_training_goes_on_once_there_is_room(
     whole: Path, disk: Path, step: int
@@ -99,6 +101,7 @@ def test_a_full_disk_loses_nothing_and_training_goes_on_once_there_is_room(
     assert_same_run(whole, disk / "run")
 
 
+@pytest.mark.slow
 def test_a_disk_that_becomes_read_only_loses_nothing(whole: Path, disk: Path) -> None:
     def remount(how: str) -> None:
         subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
@@ -111,6 +114,7 @@ def test_a_disk_that_becomes_read_only_loses_nothing(whole: Path, disk: Path) ->
     assert_same_run(whole, disk / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [6, 8])
 def test_a_folder_that_is_gone_is_named_and_not_made_again(
     whole: Path, tmp_path: Path, step: int

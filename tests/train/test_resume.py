@@ -1,12 +1,8 @@
-"""Also the program that the tests below kill: test_resume.py FOLDER KILL_AT_STEP RENAMES HOW."""
+"""Stopped and resumed; tests/end_to_end/test_kills.py kills the same runs."""
 
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -314,65 +310,3 @@ def test_a_state_of_another_model_is_refused(tmp_path: Path) -> None:
             folder=tmp_path,
             describe={},
         )
-
-
-@pytest.mark.slow
-def test_killed_twice_in_an_epoch_of_gathered_batches_a_run_ends_with_the_same_bits(
-    tmp_path: Path,
-) -> None:
-    run(tmp_path / "whole", options=HOW["accumulated"])
-    for kill_at in (3, 4):  # of the second epoch, two steps long
-        killed = run_elsewhere(tmp_path / "parts", kill_at, how="accumulated")
-        assert killed.returncode == -signal.SIGKILL
-    assert run_elsewhere(tmp_path / "parts", 0, how="accumulated").returncode == 0
-    assert_same_run(tmp_path / "whole", tmp_path / "parts")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("num_renames", [5, 7, 8, 9])
-def test_a_run_killed_while_it_saves_ends_with_the_same_bits(
-    uninterrupted: Path, tmp_path: Path, num_renames: int
-) -> None:
-    killed = run_elsewhere(tmp_path, 0, num_renames)
-    assert killed.returncode == -signal.SIGKILL
-    assert run_elsewhere(tmp_path, 0).returncode == 0
-    for name in ("best", "last"):
-        weights = f"{name}/model.safetensors"
-        assert (tmp_path / weights).read_bytes() == (uninterrupted / weights).read_bytes()
-
-
-def run_elsewhere(
-    folder: Path, kill_at: int, num_renames: int = 0, how: str = "usual"
-) -> subprocess.CompletedProcess[bytes]:
-    """Train in a process of its own, which kills itself at a step or after so many renames."""
-    return subprocess.run(
-        [sys.executable, __file__, str(folder), str(kill_at), str(num_renames), how],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-        check=False,
-        timeout=120,
-    )
-
-
-def main(folder: Path, kill_at: int, num_renames: int, how: str) -> None:
-    rename = Path.replace
-    count = 0
-
-    def counted(path: Path, target: Path) -> Path:
-        nonlocal count
-        renamed = rename(path, target)
-        count += "training" in path.name
-        if count == num_renames:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return renamed
-
-    def see(step: int) -> None:
-        if step == kill_at:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    if num_renames:
-        Path.replace = counted  # type: ignore[method-assign,assignment]
-    run(folder, options=replace(HOW[how], save_seconds=0.0), watch=Watch(progress=see))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

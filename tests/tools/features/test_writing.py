@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -278,56 +274,6 @@ def test_compare_reads_what_was_written(tiny_dataset: Path, folder: Path, tmp_pa
         source = read_source(files, labels)
         assert not source.by_order
         assert source.seeds[0].clip_ids == labels.clip_ids
-
-
-KILLED = """
-import sys, time
-from pathlib import Path
-from taskgrain.tools.features import writing
-from taskgrain.tools.features.readers import list_clips
-from taskgrain.tools.features.readers import Wanted, open_reader
-writing.PART_CLIPS = 2
-data, out = Path(sys.argv[1]), Path(sys.argv[2])
-extraction = writing.Extraction("motion-energy", str(data), list_clips(data), batch_size=3)
-writing.write_clip_features(
-    open_reader(Wanted("motion-energy")), extraction, out, tell=print,
-    advance=lambda clips: time.sleep(float(sys.argv[3])),
-)
-"""
-
-
-@pytest.mark.slow
-def test_a_killed_process_loses_at_most_one_part(tiny_dataset: Path, tmp_path: Path) -> None:
-    def start(out: Path, pause: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", KILLED, str(tiny_dataset), str(out), pause]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-    with start(tmp_path / "whole.npz", "0") as process:
-        process.communicate(timeout=120)
-    out = tmp_path / "f.npz"
-    parts = tmp_path / "f.npz.parts"
-    with start(out, "0.5") as process:
-        wait_for(parts / "00001.npz", process)
-        process.send_signal(signal.SIGKILL)
-    assert not out.exists()
-    kept = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
-    assert {"00000.npz", "00001.npz"} <= set(kept) < {f"0000{n}.npz" for n in range(4)}
-    with start(out, "0.5") as process:
-        wait_for(parts / "00002.npz", process)
-        there = {path.name: path.stat().st_mtime_ns for path in parts.glob("*.npz")}
-        said, _ = process.communicate(timeout=120)
-    assert kept.items() <= there.items()
-    assert said == f"{out}: goes on where it was stopped\n"
-    assert out.read_bytes() == (tmp_path / "whole.npz").read_bytes()
-    assert not parts.exists()
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not path.is_file():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_a_clip_of_any_folder_needs_no_annotation(tmp_path: Path) -> None:

@@ -50,10 +50,9 @@ def test_a_jar_that_fails_is_quoted(tmp_path: Path) -> None:
 
 @pytest.mark.slow  # Java reads the table of paraphrases first
 @pytest.mark.skipif(shutil.which("java") is None, reason="no Java")
-@pytest.mark.parametrize("folder", ["plain", "with a space, and \u00e4"])
-def test_meteor_is_that_of_pycocoevalcap_wherever_its_jar_lies(folder: str, tmp_path: Path) -> None:
+def test_meteor_is_that_of_pycocoevalcap_wherever_its_jar_lies(tmp_path: Path) -> None:
     pytest.importorskip("pycocoevalcap.meteor.meteor")
-    home = tmp_path / folder
+    home = tmp_path / "with a space, and \u00e4"
     (home / "data").mkdir(parents=True)
     jar = find_jar(None)
     shutil.copyfile(jar, home / jar.name)

@@ -145,10 +145,17 @@ def test_the_objective_is_as_low_as_scikit_learn_makes_it(make: Make, c: float) 
     compare(make, 6, 5, 96, c)
 
 
+HARD = (twins, pixels, many_scales)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize(("classes", "shots"), [(2, 1), (2, 100), (20, 5), (50, 4), (100, 2)])
-@pytest.mark.parametrize("c", [0.01, 1.0])
+@pytest.mark.parametrize(
+    ("make", "classes", "shots", "c"),
+    [
+        *((make, 20, 5, c) for make in KINDS for c in (0.01, 1.0)),
+        *((make, *size, 1.0) for make in HARD for size in ((2, 1), (2, 100), (50, 4), (100, 2))),
+    ],
+)
 def test_the_objective_is_as_low_at_any_number_of_classes_and_shots(
     make: Make, classes: int, shots: int, c: float
 ) -> None:
@@ -156,7 +163,7 @@ def test_the_objective_is_as_low_at_any_number_of_classes_and_shots(
 
 
 @pytest.mark.parametrize("make", KINDS)
-@pytest.mark.parametrize("c", [0.01, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("c", [0.01, 10.0])
 def test_twenty_classes_of_wide_features_reach_the_minimum(make: Make, c: float) -> None:
     features, labels = standardised(make, 20, 5, 640)
     probe = LogisticRegression(C=c).fit(features, labels)
@@ -177,6 +184,7 @@ def test_support_of_another_scale_than_the_source_reaches_the_minimum(scale: flo
     assert np.abs(slope).max() <= 1e-6 * max(1.0, scale)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [twins, pixels, repeated_rows, many_scales])
 def test_strengths_are_chosen_by_folds_of_wide_features_too(make: Make) -> None:
     features, labels = standardised(make, 20, 5, 640)
