@@ -27,6 +27,11 @@ NEVER_SAID = (PAD, BOS)  # they stand around captions, not in them
 SORTED_SCORES = 512  # a row of at most so many is sorted; of longer ones the best are picked
 
 
+def _check_positive(name: str, value: int) -> None:
+    if value < 1:
+        raise ValueError(f"{name} is {value}; expected 1 or more")
+
+
 @dataclass(frozen=True, slots=True)
 class BeamSettings:
     """How widely to look for a caption.
@@ -34,11 +39,23 @@ class BeamSettings:
     `width` is W, the beginnings that are followed; with 1 the captions are those of `greedy`.
     Whole captions are compared by score / length ** `length_penalty`, length in tokens with EOS:
     0 compares sums, which favours short captions; 1 means per token.
+
+    Raises:
+        ValueError: if `width` or `max_tokens` is below 1, or `length_penalty` below 0 or infinite.
     """
 
     width: int
     length_penalty: float = 0.0
     max_tokens: int = MAX_TOKENS  # the longest caption, EOS counted
+
+    def __post_init__(self) -> None:
+        _check_positive("max_tokens", self.max_tokens)
+        _check_positive("width", self.width)
+        if not 0.0 <= self.length_penalty < float("inf"):
+            raise ValueError(f"length_penalty is {self.length_penalty}; expected 0 or more")
+
+
+GREEDY = BeamSettings(width=1)
 
 
 def greedy(
@@ -106,13 +123,8 @@ def beam(
     Returns:
         long (B, L), as `greedy` gives it. Of equal scores the beam that came first goes before,
         then the lowest index.
-
-    Raises:
-        ValueError: if the width or `max_tokens` is below 1.
     """
     width = settings.width
-    _check_positive("max_tokens", settings.max_tokens)
-    _check_positive("width", width)
     first_row = torch.arange(batch_size, device=device)[:, None] * width  # (B, 1)
     state = reorder(start, (first_row // width).expand(-1, width).flatten())
     token = torch.full((batch_size * width,), BOS, dtype=torch.long, device=device)
@@ -221,8 +233,3 @@ def _best(scores: Tensor, number: int) -> tuple[Tensor, Tensor]:
         chosen.append(index)
     places = torch.cat(chosen, dim=1)
     return scores.gather(1, places), places
-
-
-def _check_positive(name: str, value: int) -> None:
-    if value < 1:
-        raise ValueError(f"{name} is {value}; expected 1 or more")

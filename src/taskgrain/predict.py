@@ -20,7 +20,7 @@ from taskgrain.config.checked import read_as
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import DecodedClip
 from taskgrain.data.sampling import FrameSampling, check_clips, decode_stored, names_of, see_given
-from taskgrain.decoding import greedy
+from taskgrain.decoding import GREEDY, BeamSettings
 from taskgrain.errors import CheckpointError, TaxonomyError
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
@@ -38,6 +38,7 @@ from taskgrain.models.model import SourceModel, encoder_width
 from taskgrain.models.pretrained.encoder import NetworkShape
 from taskgrain.models.weights import FirstWeightsLeftOut, check_fit, find_checkpoint, load_weights
 from taskgrain.train.precision import usable_device
+from taskgrain.train.step import decode_captions
 from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
 from taskgrain.transfer.features import PLACE_OF, mean_over_steps, read_out
 
@@ -240,19 +241,44 @@ class Description:
 class Predictor:
     """A loaded checkpoint that describes clips, and gives its encoder's features of them."""
 
-    def __init__(self, model: SourceModel, description: ModelDescription, device: str) -> None:
+    def __init__(
+        self,
+        model: SourceModel,
+        description: ModelDescription,
+        device: str,
+        beams: BeamSettings = GREEDY,
+    ) -> None:
         """Keep a loaded model; see `from_checkpoint`."""
         self.description = description
+        self.beams = beams  # how captions are looked for
         self._device = usable_device(device)
         self._model = model.to(self._device).eval()
 
     @classmethod
     def from_checkpoint(
-        cls, folder: Path | str, *, encoder: nn.Module | None = None, device: str = "cpu"
+        cls,
+        folder: Path | str,
+        *,
+        encoder: nn.Module | None = None,
+        device: str = "cpu",
+        beam_width: int = 1,
+        length_penalty: float = 0.0,
     ) -> Predictor:
-        """Load a checkpoint folder; the arguments and errors are those of `load_model`."""
+        """Load a checkpoint folder; its errors are those of `load_model`.
+
+        Args:
+            folder: as `load_model` takes it.
+            encoder: likewise.
+            device: where the network computes, "cpu" or "cuda".
+            beam_width: beginnings of a caption that are followed side by side; 1 is greedy.
+            length_penalty: whole captions compare by log-probability / tokens ** this.
+
+        Raises:
+            ValueError: if `beam_width` is below 1, or `length_penalty` below 0 or infinite.
+        """
+        beams = BeamSettings(beam_width, length_penalty)
         model, description = load_model(folder, encoder=encoder)
-        return cls(model, description, device)
+        return cls(model, description, device, beams)
 
     def __repr__(self) -> str:
         return f"<Predictor: {self.description.summary}; on {self._device}>"
@@ -387,12 +413,7 @@ class Predictor:
         decoder, vocabulary = self._model.decoder, self.description.vocabulary
         if decoder is None or vocabulary is None:
             return None
-        tokens = greedy(
-            decoder.step,
-            decoder.start(features),
-            batch_size=len(features),
-            device=features.device,
-        )
+        tokens = decode_captions(decoder, features, self.beams)
         return [vocabulary.decode(caption) for caption in tokens.tolist()]
 
 

@@ -14,7 +14,7 @@ from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy, taxonomy_of
 from taskgrain.labels.vocabulary import build_vocabulary
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription
+from taskgrain.predict import ModelDescription, Predictor
 from tests.making import moving_square, write_video
 from tests.networks import build_model, compact_shape
 
@@ -47,6 +47,30 @@ def checkpoint(folder: Path, level: str | None, form: CaptionForm | None) -> Pat
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
     return write_video(tmp_path / "clip.webm", moving_square(20, size=48)[:, :36])
+
+
+def test_several_beams_find_a_more_probable_caption(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint(tmp_path / "a", None, "full")
+    captions = []
+    for options in ([], ["--beam-width", "8"], ["--beam-width", "8", "--length-penalty", "2"]):
+        main(["describe", str(folder), str(clip), "--json", *options])
+        captions.append(json.loads(capsys.readouterr().out)["caption"])
+    predictor = Predictor.from_checkpoint(folder)
+    assert captions[0] == predictor.describe_file(clip).caption
+    assert captions[0] != captions[1] != captions[2]
+    lengths = [len(caption.split()) for caption in captions]
+    assert lengths[1] < lengths[2]  # sums favour short captions
+
+
+def test_a_length_penalty_without_beams_is_refused(
+    tmp_path: Path, clip: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint(tmp_path / "a", None, "full")
+    with pytest.raises(SystemExit):
+        main(["describe", str(folder), str(clip), "--length-penalty", "1"])
+    assert "give --beam-width of 2 or more with it" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 from PIL import Image, ImageSequence
 
 from taskgrain.data.sampling import FrameSampling
+from taskgrain.decoding import BeamSettings
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import BOS, build_vocabulary
@@ -24,7 +25,10 @@ STRETCHED = FrameSampling(8, 36, 36, 32, 32)
 
 
 def make_predictor(
-    level: str | None, form: CaptionForm | None, sampling: FrameSampling = STRETCHED
+    level: str | None,
+    form: CaptionForm | None,
+    sampling: FrameSampling = STRETCHED,
+    beam_width: int = 1,
 ) -> Predictor:
     vocabulary = None if form is None else VOCABULARY
     description = ModelDescription("tiny", 3, SHAPE, TAXONOMY, level, form, vocabulary, sampling)
@@ -34,23 +38,36 @@ def make_predictor(
         vocabulary_size=None if vocabulary is None else len(vocabulary),
         seed=0,
     )
-    return Predictor(model, description, "cpu")
+    return Predictor(model, description, "cpu", BeamSettings(beam_width))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("level", "form"), [(CATEGORY, "full"), (CATEGORY, None), (None, "full")])
+@pytest.mark.parametrize(
+    ("level", "form", "beam_width"),
+    [(CATEGORY, "full", 1), (CATEGORY, None, 1), (None, "full", 1), (CATEGORY, "full", 8)],
+)
 def test_what_is_explained_is_what_is_said(
-    tmp_path: Path, level: str | None, form: CaptionForm | None
+    tmp_path: Path, level: str | None, form: CaptionForm | None, beam_width: int
 ) -> None:
-    predictor = make_predictor(level, form)
+    predictor = make_predictor(level, form, beam_width=beam_width)
     clip = write_video(tmp_path / "clip.webm", moving_square(20, size=48))
     said = predictor.describe_file(clip)
     found = draw_explanation(predictor, clip, tmp_path / "out.webp")
     classes = [] if said.categories is None else [said.categories[0].name]
     words = [] if said.caption is None else said.caption.split()
+    assert found is not None
     assert list(found.names) == classes + words
     assert len(found.names) >= 1
     assert found.maps.shape[1:] == (8, 32, 32)
+
+
+def test_a_clip_with_an_empty_caption_and_no_class_is_drawn_alone(tmp_path: Path) -> None:
+    predictor = make_predictor(None, "full", beam_width=8)
+    clip = write_video(tmp_path / "clip.webm", moving_square(20, size=48))
+    assert predictor.describe_file(clip).caption == ""
+    assert draw_explanation(predictor, clip, tmp_path / "out.webp") is None
+    with Image.open(tmp_path / "out.webp") as drawn:
+        drawn.seek(1)  # raises EOFError where there is one frame alone
 
 
 def test_each_word_is_given_the_words_before_it() -> None:
@@ -96,5 +113,6 @@ def test_a_folder_of_images_is_explained_too(tmp_path: Path) -> None:
     for n, frame in enumerate(moving_square(12, size=40)):
         Image.fromarray(frame).save(folder / f"{n:05}.png")
     found = draw_explanation(make_predictor(CATEGORY, None), folder, tmp_path / "out.webp")
+    assert found is not None
     assert found.names[0] in TAXONOMY.categories
     assert (tmp_path / "out.webp").stat().st_size > 1000

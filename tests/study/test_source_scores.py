@@ -9,6 +9,7 @@ import pytest
 from taskgrain.config.load import load_study
 from taskgrain.errors import StoppedError
 from taskgrain.models.weights import save_weights
+from taskgrain.predict import Predictor
 from taskgrain.results import ResultRow, read_rows
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.folder import RunFolder
@@ -112,6 +113,23 @@ def test_the_captions_are_what_taskgrain_score_reads(inputs: Inputs) -> None:
         for floor in ("commonest-word", "same-category"):
             beside = find(rows, metric=metric, control=floor).value
             assert beside == pytest.approx(apart.floors[floor][metric], abs=1e-12), metric
+
+
+def test_captions_are_looked_for_as_widely_as_the_study_says(inputs: Inputs) -> None:
+    name = "captions-simplified"
+    score_source(Calm(), inputs, name, 0)
+    greedy = json.loads(inputs.folder.captions(name, 0).read_text())
+    decoder = inputs.study.decoder.model_copy(update={"beam_width": 8})
+    study = inputs.study.model_copy(update={"decoder": decoder})
+    score_source(Calm(), replace(inputs, study=study), name, 0)
+    found = json.loads(inputs.folder.captions(name, 0).read_text())
+    predictor = Predictor.from_checkpoint(inputs.checkpoint(name, 0), beam_width=8)
+    root = inputs.datasets["source"].root
+    for each in found:
+        if each["id"] != BROKEN:
+            path = root / "videos" / f"{each['id']}.webm"
+            assert predictor.describe_file(path).caption == each["caption"]
+    assert found != greedy
 
 
 def test_confusions_hold_every_clip(inputs: Inputs) -> None:

@@ -26,6 +26,7 @@ from taskgrain.study.gather import endpoints, row_plan_of
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
 from taskgrain.study.networks import (
+    beams_of,
     new_encoder,
     new_model,
     shape_of,
@@ -74,6 +75,7 @@ def plain_arguments(study: Study, run: Path, store: FrameStore) -> Arguments:
         "subjects": [f"{key.name} of {key.control} read as {key.read_as}" for key in keys],
         "cells": [_cell(cell) for cell in plan_cells(inputs)],
         "examples": dict(example_counts(study)),
+        **_flat("scores.beams", beams_of(study.decoder)),
         "alignment.scenes": study.alignment if computes_alignment(inputs) else None,
         **_flat("rows", row_plan_of(study, datasets[SOURCE].manifest().taxonomy)),
         "report.margin": _reported_margin(study, folder),

@@ -100,15 +100,20 @@ def encoders_wires() -> list[Wire]:
 
 def decoder_wires() -> list[Wire]:
     """List the wires of the caption decoder."""
+    beams = {"decoder.beam_width": 3}
     return [
-        Wire(f"decoder.{name}", value, {f"sources[*].decoder.{name}": value})
-        for name, value in (
-            ("word_width", 8),
-            ("lstm_width", 9),
-            ("num_layers", 1),
-            ("attention", False),
-            ("first_weights", "torch"),
-        )
+        Wire("decoder.beam_width", 7, {"scores.beams.width": 7}),
+        Wire("decoder.length_penalty", 0.5, {"scores.beams.length_penalty": 0.5}, beams),
+        *(
+            Wire(f"decoder.{name}", value, {f"sources[*].decoder.{name}": value})
+            for name, value in (
+                ("word_width", 8),
+                ("lstm_width", 9),
+                ("num_layers", 1),
+                ("attention", False),
+                ("first_weights", "torch"),
+            )
+        ),
     ]
 
 

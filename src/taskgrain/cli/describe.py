@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskgrain.labels.vocabulary import MAX_BEAMS
+
 if TYPE_CHECKING:
-    from taskgrain.predict import Description, Ranking
+    from taskgrain.predict import Description, Predictor, Ranking
 
 ANIMATION = ".webp"
 
@@ -31,6 +33,16 @@ def describe(
         Path | None,
         typer.Option(metavar="OUT.webp", help="draw what each word rests on, for one clip"),
     ] = None,
+    beam_width: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MAX_BEAMS, help="beginnings of a caption to follow side by side; 1 is greedy"
+        ),
+    ] = 1,
+    length_penalty: Annotated[
+        float,
+        typer.Option(min=0, help="of several beams: compare log-probability / words ** this"),
+    ] = 0.0,
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,
 ) -> None:
@@ -41,12 +53,11 @@ def describe(
     is 2.
     """
     from taskgrain.errors import ClipError
-    from taskgrain.predict import Predictor
 
     clips = [clip for path in clips for clip in _clips_at(path)]
     if saliency is not None:
         _check_saliency(saliency, clips)
-    predictor = Predictor.from_checkpoint(checkpoint, device=device)
+    predictor = _opened(checkpoint, device, beam_width, length_penalty)
     failed = 0
     for path in clips:
         try:
@@ -71,6 +82,19 @@ def describe(
             print(_text(description, predictor.description.level, saliency))
     if failed:
         raise typer.Exit(2)
+
+
+def _opened(checkpoint: Path, device: str, beam_width: int, length_penalty: float) -> Predictor:
+    if length_penalty > 0 and beam_width == 1:
+        raise typer.BadParameter(
+            f"{length_penalty:g} compares beams; give --beam-width of 2 or more with it",
+            param_hint="--length-penalty",
+        )
+    from taskgrain.predict import Predictor
+
+    return Predictor.from_checkpoint(
+        checkpoint, device=device, beam_width=beam_width, length_penalty=length_penalty
+    )
 
 
 def _clips_at(path: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from taskgrain.config.checked import Name, Part, Settings, Share
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import CATEGORY
+from taskgrain.labels.vocabulary import MAX_BEAMS
 
 
 class Train(Settings):
@@ -285,3 +286,23 @@ class Decoder(Settings):
     first_weights: Literal["scaled", "torch"] = Field(
         "scaled", description="scaled so that the clip is heard beside the words, or torch's own"
     )
+    beam_width: int = Field(
+        1,
+        ge=1,
+        le=MAX_BEAMS,
+        description="beginnings of a caption that are followed side by side when a trained source "
+        "is scored and shown (beam search); 1 takes the most probable word each time (greedy), as "
+        "validation during training does",
+    )
+    length_penalty: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="of several beams: whole captions compare by log-probability / tokens ** this",
+    )
+
+    @model_validator(mode="after")
+    def _has_beams_to_compare(self) -> Self:
+        if self.length_penalty > 0 and self.beam_width == 1:
+            raise ValueError("length_penalty compares beams; it needs beam_width of 2 or more")
+        return self

@@ -17,6 +17,7 @@ PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 # Words and EOS; the paper's fixed length, BOS not counted. (The authors' code: at most 12 and EOS.)
 MAX_TOKENS = 14
+MAX_BEAMS = 64  # beginnings of a caption that may be followed side by side
 
 
 @dataclass(frozen=True, slots=True)

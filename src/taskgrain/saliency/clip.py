@@ -16,7 +16,7 @@ from torch import Tensor
 from taskgrain.data.decode import DecodedClip, decode_sizes
 from taskgrain.data.inspect import displayed_size
 from taskgrain.data.sampling import FrameSampling, central_window, see
-from taskgrain.decoding import greedy
+from taskgrain.decoding import GREEDY, BeamSettings
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 from taskgrain.models.model import SourceModel
 from taskgrain.predict import ModelDescription, Predictor
@@ -29,6 +29,7 @@ from taskgrain.saliency.grad_cam import (
     explain,
 )
 from taskgrain.saliency.picture import Panel, write_animation
+from taskgrain.train.step import decode_captions
 
 PANEL_HEIGHT = 144  # pixels
 WIDEST = 2.5  # times the height: what is wider is drawn narrower than it is
@@ -45,7 +46,7 @@ class DrawnClip:
 
 def draw_explanation(
     predictor: Predictor, clip: Path | str, out: Path | str, *, decoded: DrawnClip | None = None
-) -> Saliency:
+) -> Saliency | None:
     """Draw what speaks for the most probable class and for each word of the caption of a clip.
 
     Args:
@@ -55,7 +56,8 @@ def draw_explanation(
         decoded: the clip as `decode_to_draw` decodes it, where the caller has it.
 
     Returns:
-        What is drawn: the class first, then the words; each where there is one.
+        What is drawn: the class first, then the words; each where there is one. None where there
+        is neither, as the caption is empty: the clip alone is drawn.
 
     Raises:
         ClipError: if the clip cannot be decoded.
@@ -66,22 +68,21 @@ def draw_explanation(
     decoded = decode_to_draw(clip, sampling) if decoded is None else decoded
     stored = decoded.stored
     video = torch.from_numpy(see(stored.frames, sampling))
-    targets = targets_of(predictor.model, predictor.description, video)
-    found = explain(predictor.model, video, targets)
+    targets = targets_of(predictor.model, predictor.description, video, predictor.beams)
+    found = explain(predictor.model, video, targets) if targets else None
     places = central_window(len(stored.frames), sampling).frames
     seconds = float(places[-1] - places[0]) / max(1, len(places) - 1) / stored.frame_rate
     level = predictor.description.level
-    panels = (
-        Panel(clip.name, f"{len(places)} frames", None),
-        *(_panel(found, index, target, level) for index, target in enumerate(targets)),
-    )
+    panels = [Panel(clip.name, f"{len(places)} frames" if targets else "an empty caption", None)]
+    if found is not None:
+        panels += [_panel(found, index, target, level) for index, target in enumerate(targets)]
     write_animation(out, _shown(decoded, places), panels, frame_seconds=seconds)
     return found
 
 
 @torch.inference_mode()
 def targets_of(
-    model: SourceModel, description: ModelDescription, video: Tensor
+    model: SourceModel, description: ModelDescription, video: Tensor, beams: BeamSettings = GREEDY
 ) -> tuple[Target, ...]:
     """Return the targets of a clip, uint8 (T, H, W, 3): its class, then the words of a caption."""
     features = model.encoder(video[None].to(next(model.parameters()).device)).float()
@@ -90,8 +91,7 @@ def targets_of(
         best = int(model.head(features).argmax())
         targets.append(ClassTarget(description.taxonomy.names(description.level)[best], best))
     if model.decoder is not None and description.vocabulary is not None:
-        start = model.decoder.start(features)
-        decoded = greedy(model.decoder.step, start, batch_size=1, device=features.device)[0]
+        decoded = decode_captions(model.decoder, features, beams)[0]
         words = [token for token in decoded.tolist() if token not in (EOS, PAD)]
         targets += [
             WordTarget(description.vocabulary.decode([word]), (BOS, *words[: place + 1]))

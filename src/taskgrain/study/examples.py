@@ -77,6 +77,8 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
             inputs.checkpoint(source.name, seed),
             encoder=own_encoder(inputs, seed),
             device=inputs.device,
+            beam_width=inputs.study.decoder.beam_width,
+            length_penalty=inputs.study.decoder.length_penalty,
         )
         for source in inputs.study.sources
         if not source.is_frozen  # a source that learned nothing has no answers

@@ -15,6 +15,7 @@ from taskgrain.config.settings import Study
 from taskgrain.data.manifest import Split
 from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
+from taskgrain.decoding import BeamSettings
 from taskgrain.errors import ConfigError, list_problems
 from taskgrain.models.build import (
     DecoderShape,
@@ -186,6 +187,11 @@ def wanted_network(settings: Encoder) -> WantedNetwork:
         single_frame=settings.single_frame,
         lstm_width=settings.lstm_width if settings.recurrent else 0,
     )
+
+
+def beams_of(settings: Decoder) -> BeamSettings:
+    """Turn settings into how the captions of trained sources are looked for."""
+    return BeamSettings(settings.beam_width, settings.length_penalty)
 
 
 def decoder_shape_of(settings: Decoder) -> DecoderShape:

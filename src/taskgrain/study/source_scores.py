@@ -41,7 +41,7 @@ from taskgrain.study.head_scores import (
 )
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
-from taskgrain.study.networks import own_encoder
+from taskgrain.study.networks import beams_of, own_encoder
 from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.log import EpochRecord, read_records
@@ -131,6 +131,7 @@ class _OwnClips:
     def answer(self, model: SourceModel) -> _Answers:
         """Look at every clip once: head, captions, templates."""
         task, row_of = self._task, {r.clip_id: row for row, r in enumerate(self.records)}
+        beams = beams_of(self._inputs.study.decoder)
         ranked = {record.clip_id for record in self._ranked}
         answers = self._nothing(model)
         for batch in evaluation_batches(self._inputs, task, self._store, self.records).batches():
@@ -145,7 +146,7 @@ class _OwnClips:
             if model.decoder is None or task.vocabulary is None:
                 continue
             for row, tokens in zip(
-                rows, decode_captions(model.decoder, features).tolist(), strict=True
+                rows, decode_captions(model.decoder, features, beams).tolist(), strict=True
             ):
                 answers.captions[row] = task.vocabulary.decode(tokens)
             if answers.ranking is not None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from taskgrain.data.dataset import Batch
-from taskgrain.decoding import greedy
+from taskgrain.decoding import GREEDY, BeamSettings, beam, greedy
 from taskgrain.errors import RunError
 from taskgrain.labels.vocabulary import PAD, UNK
 from taskgrain.losses import (
@@ -29,7 +29,7 @@ from taskgrain.losses import (
     weights_of_parts,
 )
 from taskgrain.metrics.accuracy import Accuracy
-from taskgrain.models.decoder import CaptionDecoder
+from taskgrain.models.decoder import CaptionDecoder, reorder
 from taskgrain.models.model import SourceModel
 from taskgrain.models.seeds import derive_seed
 from taskgrain.train.optim import (
@@ -277,14 +277,20 @@ def validate(
     )
 
 
-def decode_captions(decoder: CaptionDecoder, features: Tensor) -> Tensor:
-    """Decode float (B, T', D) features greedily: long (B, L), without BOS, PAD after EOS."""
-    return greedy(
-        decoder.step,
-        decoder.start(features),
-        batch_size=features.shape[0],
-        device=features.device,
-    )
+def decode_captions(
+    decoder: CaptionDecoder, features: Tensor, beams: BeamSettings = GREEDY
+) -> Tensor:
+    """Decode float (B, T', D) features by beam search, greedily where `beams` has one beam.
+
+    Returns:
+        long (B, L), without BOS, PAD after EOS.
+    """
+    start, size, device = decoder.start(features), features.shape[0], features.device
+    if beams.width == 1:  # the same captions, without sorting
+        return greedy(
+            decoder.step, start, batch_size=size, device=device, max_tokens=beams.max_tokens
+        )
+    return beam(decoder.step, start, beams, reorder=reorder, batch_size=size, device=device)
 
 
 def is_exact(decoded: Tensor, true: Tensor) -> Tensor:
