@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from taskgrain.data.sampling import (
     FrameSampling,
     central_window,
-    generator_for,
     see,
     spread_frames,
     strided_frames,
 )
+from taskgrain.randomness import generator_for
 
 SEEDS = st.none() | st.integers(0, 9)
 

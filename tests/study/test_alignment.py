@@ -15,6 +15,7 @@ from taskgrain.config.learning import LADDER, Source
 from taskgrain.errors import ConfigError
 from taskgrain.labels.ssv2 import GROUP_OF
 from taskgrain.labels.taxonomy import Taxonomy, taxonomy_of
+from taskgrain.randomness import OrderedDraws
 from taskgrain.statistics.alignment import Kind, information_bits, joint_counts
 from taskgrain.study.alignment import (
     FACTORS,
@@ -32,7 +33,6 @@ from taskgrain.study.alignment import (
     write_drawn_tasks,
 )
 from taskgrain.tabletop.attributes import Values, attributes_of
-from taskgrain.tabletop.factors import OrderedDraws
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS
 from taskgrain.tabletop.kitchen.doing import CATEGORIES as KITCHEN_CATEGORIES
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from taskgrain.randomness import Draws
 from taskgrain.tabletop.attributes import ATTRIBUTES, MEANINGS, attributes_of, kitchen_attributes
 from taskgrain.tabletop.dataset import WorldSpec, plan
 from taskgrain.tabletop.draw import direct
-from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import CATEGORIES as KITCHEN_CATEGORIES
 from taskgrain.tabletop.scene import CATEGORIES, SLEEVES, Scene, sample_scene
 

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
+from taskgrain.randomness import Draws
 from taskgrain.tabletop.draw import cast, direct, render
-from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.film import Pixels
 from taskgrain.tabletop.kitchen.doing import TOOLS
 from taskgrain.tabletop.kitchen.far import sample_far_scene

@@ -6,9 +6,9 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from taskgrain.randomness import Draws
 from taskgrain.tabletop import scene
 from taskgrain.tabletop.dataset import AnyScene, World, WorldSpec, plan
-from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen import far
 from taskgrain.tabletop.kitchen.doing import CATEGORIES, FOODS, TOOLS, Doing
 from taskgrain.tabletop.kitchen.far import FarScene, sample_far_scene

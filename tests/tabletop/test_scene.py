@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import product
 
@@ -9,11 +10,11 @@ import pytest
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF, OFFICIAL_INDEX
 from taskgrain.labels.template import fill, placeholder_count, words_of
 from taskgrain.labels.vocabulary import Vocabulary
-from taskgrain.tabletop.factors import Draws, Factor
+from taskgrain.randomness import Draws
 from taskgrain.tabletop.kitchen.doing import TOOLS
-from taskgrain.tabletop.kitchen.far import sample_far_scene
-from taskgrain.tabletop.kitchen.near import sample_near_scene
-from taskgrain.tabletop.scene import CATEGORIES, Scene, Thing, sample_scene
+from taskgrain.tabletop.kitchen.far import FarScene, sample_far_scene
+from taskgrain.tabletop.kitchen.near import NearScene, sample_near_scene
+from taskgrain.tabletop.scene import CATEGORIES, Factor, Scene, Thing, flatten, sample_scene
 from taskgrain.tabletop.shapes import COVERS, NOUNS, PALETTE, SPANS
 
 LONGEST_CAPTION = 13  # words; the fourteenth token ends it
@@ -150,3 +151,38 @@ def test_no_two_factors_share_a_stream() -> None:
 def _ranks(values: list[Factor]) -> np.ndarray:
     order: np.ndarray = np.unique(np.array(values), return_inverse=True)[1]
     return order
+
+
+def test_a_scene_survives_json_exactly() -> None:
+    for index, template in enumerate(CATEGORIES):
+        scene = sample_scene(template, Draws("json", index))
+        assert Scene.from_factors(json.loads(json.dumps(scene.to_factors()))) == scene
+
+
+def test_a_kitchen_scene_survives_json_exactly() -> None:
+    for index in range(20):
+        far = sample_far_scene("failing", "tongs", Draws("json", index))
+        near = sample_near_scene("failing", "tongs", Draws("json", index))
+        assert FarScene.from_factors(json.loads(json.dumps(far.to_factors()))) == far
+        assert NearScene.from_factors(json.loads(json.dumps(near.to_factors()))) == near
+        with pytest.raises(ValueError, match="do not make a scene"):
+            NearScene.from_factors(far.to_factors())
+
+
+def test_a_missing_factor_is_named() -> None:
+    factors = sample_scene(CATEGORIES[0], Draws(0)).to_factors()
+    del factors["camera.zoom"]
+    with pytest.raises(ValueError, match=r"camera.*zoom"):
+        Scene.from_factors(factors)
+
+
+def test_an_unknown_factor_is_named() -> None:
+    factors = sample_scene(CATEGORIES[0], Draws(0)).to_factors()
+    with pytest.raises(ValueError, match="gravity"):
+        Scene.from_factors(factors | {"room.gravity": 9.81})
+
+
+def test_flat_factors_are_plain_json_values() -> None:
+    factors = flatten(sample_scene(CATEGORIES[0], Draws(0)))
+    assert len(factors) > 60
+    assert {type(value) for value in factors.values()} <= {str, int, float, bool}

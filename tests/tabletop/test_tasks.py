@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from taskgrain.config.clips import Target
+from taskgrain.randomness import Draws, OrderedDraws
 from taskgrain.tabletop.attributes import ATTRIBUTES, attributes_of
 from taskgrain.tabletop.dataset import WorldSpec, plan, write_annotations
-from taskgrain.tabletop.factors import Draws, OrderedDraws
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 from taskgrain.tabletop.tasks import (

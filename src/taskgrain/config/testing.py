@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from itertools import count
 from typing import Annotated, Literal, Self
@@ -11,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from taskgrain.config.checked import Name, Settings
 from taskgrain.names import ChosenControl, ClipMetric, ProbeName, Readout
+from taskgrain.randomness import sealed_number
 
 Shots = Annotated[int, Field(ge=1)] | Literal["all"]
 
@@ -134,12 +134,3 @@ class Seal(Settings):
         while len(drawn) < self.seeds:
             drawn[next(numbers)] = None
         return tuple(drawn)
-
-
-SEALED_SEEDS = 1_000_000
-
-
-def sealed_number(*key: str) -> int:
-    """Draw a number below a million from a key: SHA-256 of its parts, joined by slashes."""
-    digest = hashlib.sha256("/".join(key).encode()).digest()
-    return int.from_bytes(digest[:8], "big") % SEALED_SEEDS

@@ -17,10 +17,10 @@ from taskgrain.data.sampling import (
     Window,
     crop_at,
     crop_corner,
-    generator_for,
     spread_frames,
     strided_frames,
 )
+from taskgrain.randomness import generator_for
 
 CROP_TRIES = 10  # draws of an area and an aspect that may not fit, before the whole frame is taken
 

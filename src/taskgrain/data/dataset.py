@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from taskgrain.data.augment import Augmentation, Drawing, apply_view, draw_view
-from taskgrain.data.sampling import FrameSampling, central_window, generator_for
+from taskgrain.data.sampling import FrameSampling, central_window
 from taskgrain.data.store import FrameStore
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD
+from taskgrain.randomness import generator_for
 
 
 @dataclass(frozen=True, slots=True)

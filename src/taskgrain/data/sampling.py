@@ -8,7 +8,6 @@ Shapes: S frames of a clip, H' W' its pixels, T frames and H W pixels that the m
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,13 +64,6 @@ class Window:
     frames: NDArray[np.int64]  # (T,), never decreasing
     rows: slice
     columns: slice
-
-
-def generator_for(seed: int, epoch: int, name: str) -> np.random.Generator:
-    """Make the generator of one (seed, epoch, clip id)."""
-    # A hash, and no generator that is drawn from clip by clip: the order of clips cannot matter.
-    digest = hashlib.blake2b(f"{seed}/{epoch}/{name}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
 def spread_frames(

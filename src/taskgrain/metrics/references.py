@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
 from typing import NamedTuple
 
 from taskgrain.labels.caption import CaptionForm, caption_of, is_free, last_word, objects_of
 from taskgrain.labels.template import CaptionParser, ParsedCaption, fill, fixed_parts, words_of
 from taskgrain.metrics.captions import spoken_words
+from taskgrain.randomness import drawn_digest
 
 
 class ReferenceClip(NamedTuple):
@@ -169,5 +169,5 @@ def _commonest(texts: Sequence[str]) -> str:
 
 
 def _drawn(captions: Sequence[str], clip_id: str, seed: int) -> str:
-    digest = blake2b(f"{seed}\0{clip_id}".encode(), digest_size=8).digest()
-    return captions[int.from_bytes(digest) % len(captions)]
+    place = int.from_bytes(drawn_digest(seed, clip_id, size=8))
+    return captions[place % len(captions)]

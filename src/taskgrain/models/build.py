@@ -28,7 +28,7 @@ from taskgrain.models.encoder import EncoderShape as EncoderShape
 from taskgrain.models.model import ClassificationHead, SourceModel, encoder_width
 from taskgrain.models.pretrained.encoder import NetworkShape
 from taskgrain.models.pretrained.opening import build_network
-from taskgrain.models.seeds import derive_seed
+from taskgrain.randomness import derive_seed
 
 Layers = Literal["compact", "paper"]
 FirstWeights = Literal["scaled", "torch"]

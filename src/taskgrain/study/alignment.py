@@ -21,6 +21,7 @@ from taskgrain.config.learning import Source
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError
 from taskgrain.labels.taxonomy import Taxonomy
+from taskgrain.randomness import Draws
 from taskgrain.statistics.alignment import (
     ClassShares,
     Kind,
@@ -31,7 +32,6 @@ from taskgrain.statistics.alignment import (
     share_known,
 )
 from taskgrain.tabletop.attributes import ATTRIBUTES, kitchen_attributes
-from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import CATEGORIES as KITCHEN_CATEGORIES
 from taskgrain.tabletop.kitchen.doing import MEANINGS as KITCHEN_MEANINGS
 from taskgrain.tabletop.scene import CATEGORIES

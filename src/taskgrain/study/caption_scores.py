@@ -13,7 +13,6 @@ from functools import lru_cache
 import numpy as np
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
-from taskgrain.data.sampling import generator_for
 from taskgrain.labels.caption import CaptionForm, caption_of, is_free, objects_of
 from taskgrain.labels.template import (
     CaptionParser,
@@ -32,6 +31,7 @@ from taskgrain.metrics.ptb import ptb_words
 from taskgrain.metrics.references import ReferenceClip, floor_captions
 from taskgrain.metrics.tally import Tally, clip_intervals
 from taskgrain.names import Control
+from taskgrain.randomness import generator_for
 from taskgrain.statistics.intervals import Interval
 from taskgrain.statistics.tests import proportion_interval
 from taskgrain.study.sources import Score, captions_in

@@ -24,7 +24,7 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import own_encoder
 from taskgrain.study.sources import captions_in
 from taskgrain.tabletop.dataset import redraw
-from taskgrain.tabletop.factors import Factor
+from taskgrain.tabletop.scene import Factor
 
 HEIGHT, WIDTH = 240, 320  # pixels
 TOP = 3  # classes named of each clip

@@ -28,7 +28,6 @@ from torch.nn import functional as F
 from taskgrain.config.settings import Study
 from taskgrain.data.dataset import Batch
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
-from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.caption import CaptionForm, is_free
@@ -44,6 +43,7 @@ from taskgrain.metrics.accuracy import (
     group_errors,
     present_groups,
 )
+from taskgrain.randomness import generator_for
 from taskgrain.results import ResultRow, write_rows
 from taskgrain.statistics.tests import proportion_interval
 from taskgrain.study.datasets import SOURCE

@@ -13,7 +13,6 @@ from taskgrain.config.clips import Video
 from taskgrain.config.learning import Decoder, Encoder
 from taskgrain.config.settings import Study
 from taskgrain.data.manifest import Split
-from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.decoding import BeamSettings
 from taskgrain.errors import ConfigError, list_problems
@@ -35,8 +34,8 @@ from taskgrain.models.encoder import (
 )
 from taskgrain.models.model import SourceModel
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.models.seeds import derive_seed
 from taskgrain.predict import ModelDescription
+from taskgrain.randomness import derive_seed, generator_for
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.sources import SourceTask

@@ -23,10 +23,10 @@ from pathlib import Path
 import torch
 
 from taskgrain.config.settings import Study
-from taskgrain.config.testing import sealed_number
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.files import naming, write_text
 from taskgrain.errors import ConfigError, RunError
+from taskgrain.randomness import sealed_number
 from taskgrain.study.folder import PLACES, RunFolder
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.settled import processors

@@ -22,7 +22,7 @@ from taskgrain.config.clips import HoldOut, SourceData
 from taskgrain.data.few_shot import few_shot_records, read_few_shot
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.errors import ConfigError, TaxonomyError
-from taskgrain.models.seeds import derive_seed
+from taskgrain.randomness import derive_seed
 
 KEPT = 2  # base categories of a group that not all of is held out: one alone has no neighbour
 SHOWN = 3  # categories that an error names

@@ -17,8 +17,8 @@ from taskgrain.labels.taxonomy import Taxonomy, entropy_bits, regroup, regrouped
 from taskgrain.labels.template import Words, strip_brackets, words_as
 from taskgrain.labels.vocabulary import UNK, Vocabulary, build_vocabulary
 from taskgrain.learned import SOURCE_VALIDATION
-from taskgrain.models.seeds import derive_seed
 from taskgrain.names import Control
+from taskgrain.randomness import derive_seed
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import Interval
 from taskgrain.transfer.rows import interval_columns

@@ -19,7 +19,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
-from taskgrain.data.sampling import generator_for
 from taskgrain.decoding import score_alternatives
 from taskgrain.labels.caption import CaptionForm, caption_of, is_free, objects_of
 from taskgrain.labels.template import (
@@ -32,6 +31,7 @@ from taskgrain.labels.template import (
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD, Vocabulary
 from taskgrain.metrics.accuracy import TOP_K
 from taskgrain.models.decoder import CaptionDecoder, reorder
+from taskgrain.randomness import generator_for
 from taskgrain.study.sources import Score
 
 MAX_CLIPS = 1000  # a share of them right is then within 3 % of that of all

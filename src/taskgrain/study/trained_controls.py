@@ -36,8 +36,8 @@ from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.models.build import add_readouts
 from taskgrain.models.encoder import UNMEASURED
 from taskgrain.models.model import SourceModel
-from taskgrain.models.seeds import derive_seed
 from taskgrain.names import OWN_HEAD
+from taskgrain.randomness import derive_seed
 from taskgrain.results import Shots
 from taskgrain.study.inputs import Inputs, batches_in_order
 from taskgrain.study.learning import StepProgress, learn, options_of

@@ -13,9 +13,9 @@ import cv2
 
 from taskgrain.data.decode import write_webm
 from taskgrain.data.files import make_folder, write_text
+from taskgrain.randomness import Draws
 from taskgrain.tabletop import scene
 from taskgrain.tabletop.draw import render
-from taskgrain.tabletop.factors import Draws, Factor
 from taskgrain.tabletop.film import Pixels
 from taskgrain.tabletop.kitchen import doing, far
 from taskgrain.tabletop.kitchen.doing import MEANINGS, TOOLS
@@ -23,7 +23,7 @@ from taskgrain.tabletop.kitchen.far import FarScene, sample_far_scene
 from taskgrain.tabletop.kitchen.far_draw import render_far
 from taskgrain.tabletop.kitchen.near import NearScene, sample_near_scene
 from taskgrain.tabletop.kitchen.near_draw import render_near
-from taskgrain.tabletop.scene import Scene, sample_scene
+from taskgrain.tabletop.scene import Factor, Scene, sample_scene
 from taskgrain.tabletop.tasks import asked_of
 
 World = Literal["tabletop", "tabletop-tasks", "kitchenware", "kitchenware-far"]

@@ -6,16 +6,23 @@ factor is made by `dataclasses.replace`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF
 from taskgrain.labels.template import fill, placeholder_count
+from taskgrain.randomness import Draws
 from taskgrain.tabletop.backdrop import TABLE_COLOURS, TABLE_TEXTURES, WALL_COLOURS, WALLS, Room
-from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
 from taskgrain.tabletop.programs import PROGRAMS
 from taskgrain.tabletop.shapes import COVERS, NOUNS, PALETTE, SPANS
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Factor = str | int | float | bool
+Record = TypeVar("Record")
 
 WORLD = "tabletop"
 FEWEST_FRAMES, MOST_FRAMES = 24, 36  # 2 to 3 s at 12 frames a second
@@ -317,3 +324,32 @@ def sample_room(draws: Draws) -> Room:
         wall_colour=draws.choice("wall_colour", range(len(WALL_COLOURS))),
         texture_seed=draws.integer("texture_seed") % 2**31,
     )
+
+
+def flatten(record: DataclassInstance) -> dict[str, Factor]:
+    """Write a record as one flat mapping; a sub-record's factors are named "camera.zoom"."""
+    flat: dict[str, Factor] = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            flat |= {f"{field.name}.{name}": inner for name, inner in flatten(value).items()}
+        else:
+            flat[field.name] = value
+    return flat
+
+
+def rebuild(make: Callable[..., Record], factors: Mapping[str, Factor], prefix: str = "") -> Record:
+    """Make a record of scalars from the factors under a prefix ("camera.").
+
+    Raises:
+        ValueError: if a factor is missing or unknown.
+    """
+    own = {
+        name.removeprefix(prefix): value
+        for name, value in factors.items()
+        if name.startswith(prefix) and "." not in name.removeprefix(prefix)
+    }
+    try:
+        return make(**own)
+    except TypeError as error:
+        raise ValueError(f"factors {prefix + '*'!r} do not make a scene: {error}") from error

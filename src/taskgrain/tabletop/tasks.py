@@ -16,9 +16,9 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.randomness import OrderedDraws
 from taskgrain.tabletop.attributes import ATTRIBUTES, SLEEVE_NAMES, Values, attributes_of
 from taskgrain.tabletop.backdrop import TABLE_TEXTURES, WALLS
-from taskgrain.tabletop.factors import OrderedDraws
 from taskgrain.tabletop.held_back import HELD_BACK_NOUNS, HELD_BACK_PALETTE
 from taskgrain.tabletop.scene import CATEGORIES, Scene, sample_scene
 from taskgrain.tabletop.shapes import PALETTE

@@ -31,7 +31,7 @@ from taskgrain.losses import (
 from taskgrain.metrics.accuracy import Accuracy
 from taskgrain.models.decoder import CaptionDecoder, reorder
 from taskgrain.models.model import SourceModel
-from taskgrain.models.seeds import derive_seed
+from taskgrain.randomness import derive_seed
 from taskgrain.train.optim import (
     LEAST_SCALE,
     USUAL_RULE,

@@ -28,9 +28,9 @@ from taskgrain.data.companions import bytes_of
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.manifest import ClipRecord
-from taskgrain.data.sampling import generator_for
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ResultError, list_problems
+from taskgrain.randomness import generator_for
 from taskgrain.transfer.archive import Arrays
 from taskgrain.transfer.features import CHANNEL_WIDTHS, FeatureSet, Place
 

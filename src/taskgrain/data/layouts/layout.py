@@ -18,6 +18,7 @@ from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.videos import is_video_name, split_name
 from taskgrain.errors import ManifestError
 from taskgrain.labels.template import CaptionParser, fill, placeholder_count, strip_brackets
+from taskgrain.randomness import drawn_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,17 +326,13 @@ def _drawn(members: Sequence[FoundClip], options: LayoutOptions) -> set[str | No
         clip_id = clip.clip_id or ""
         take = _TAKE.fullmatch(clip_id)
         groups[take["group"] if take else clip_id].append(clip_id)
-    ordered = sorted(groups, key=lambda group: _draw(options.seed, group))
+    ordered = sorted(groups, key=lambda group: drawn_digest(options.seed, group))
     number, scored = options.num_scored(len(members)), set[str | None]()
     for group in ordered[:-1]:
         if len(scored) >= number:
             break
         scored.update(groups[group])
     return scored
-
-
-def _draw(seed: int, clip_id: str) -> bytes:
-    return blake2b(f"{seed}\0{clip_id}".encode()).digest()
 
 
 class _Parsers:

@@ -23,7 +23,7 @@ from taskgrain.models.pretrained.stored import (
     require_huggingface_weights,
     torchvision_file,
 )
-from taskgrain.models.seeds import derive_seed
+from taskgrain.randomness import derive_seed
 
 Weights = Literal["cached", "download", "random"]
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from taskgrain.tabletop.factors import Draws, Factor, flatten, rebuild
+from taskgrain.randomness import Draws
+from taskgrain.tabletop.scene import Factor, flatten, rebuild
 
 WORLD = "kitchenware"
 FEWEST_FRAMES, MOST_FRAMES = 24, 36  # 2 to 3 s at 12 frames a second

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from taskgrain.tabletop.factors import Draws
+from taskgrain.randomness import Draws
 from taskgrain.tabletop.kitchen.doing import (
     FOODS,
     HANDLES,

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from taskgrain.randomness import Draws
 from taskgrain.tabletop.backdrop import Room
-from taskgrain.tabletop.factors import Draws
 from taskgrain.tabletop.kitchen.doing import (
     FOODS,
     HANDLES,

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from taskgrain.data.container import FRAME_RATE
 from taskgrain.data.files import write_text
-from taskgrain.data.sampling import generator_for
 from taskgrain.errors import ClipError, RunError
 from taskgrain.jobs.executor import Cell, Worker
 from taskgrain.jobs.workspace import (
@@ -24,6 +23,7 @@ from taskgrain.jobs.workspace import (
     sigterm_stops,
     workspace,
 )
+from taskgrain.randomness import generator_for
 from taskgrain.tools.cut.clips import (
     TASKS,
     SelfLabelledTask,

@@ -28,9 +28,9 @@ from taskgrain.data.frame_folder import digest_of, file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
 from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.manifest import Split
-from taskgrain.data.sampling import generator_for
 from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
 from taskgrain.errors import ClipError, list_problems
+from taskgrain.randomness import generator_for
 
 LIMITS = DecodeLimits(
     seconds=12 * 3600, coded_frames=12 * 3600 * 60, packets=48_000_000, decoded_pixels=4e12

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from taskgrain.data.files import atomic_path, check_writable, write_text
-from taskgrain.data.sampling import FrameSampling, decode_stored, generator_for, see
+from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.decoding import greedy
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.labels.vocabulary import BOS
@@ -34,6 +34,7 @@ from taskgrain.models.decoder import CaptionDecoder, DecoderState, Memory
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import load_model
+from taskgrain.randomness import generator_for
 
 OPSET = 18
 TOLERANCE = 1e-4  # largest difference allowed, in features, nats and logits
