@@ -114,7 +114,7 @@ class PackedClip:
     file: str  # relative to the dataset's root
     bytes: int | None  # of the file; None where there was none
     excluded: str | None  # by the dataset's ledger
-    changed: int | None = None  # the file's time, in nanoseconds since 1970; None: not known
+    changed: int | None = None  # the file's time, in nanoseconds since 1970; None: no file
 
     def record(self, root: Path) -> ClipRecord:
         """Return as much of the clip's record as decoding it needs."""

@@ -220,14 +220,6 @@ def test_a_clip_of_equal_size_and_another_time_is_packed_again(data: Path, store
     assert pack(data, store).packed_shards == 0
 
 
-def test_a_store_of_before_which_knows_no_times_is_taken_as_it_is(data: Path, store: Path) -> None:
-    lines = [json.loads(line) for line in (store / "clips.jsonl").read_text().splitlines()]
-    for line in lines:
-        del line["changed"]
-    (store / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    assert pack(data, store).packed_shards == 0
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "cut",
