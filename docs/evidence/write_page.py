@@ -1,7 +1,8 @@
 """Write docs/evidence/README.md from the rows of the evidence: python docs/evidence/write_page.py
 
-Every number of the page comes from `granularity/results.jsonl.gz`, and the words that judge it are
-chosen here by rule, before any number is known. `recompute.py` in that folder recomputes the rows.
+Every number of this study comes from `granularity/`, whose rows `recompute.py` recomputes; the
+paper's numbers and one of development are quoted. Verdicts are those of the report
+(`report.verdict.judge`), which had its rules before any number was known.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
+from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.names import (
     ALIGNMENT_GAIN,
     ALIGNMENT_GAIN_IF_SHOWN,
@@ -23,7 +26,9 @@ from taskgrain.names import (
     TASK_KINDS,
     mean_over_kind,
 )
-from taskgrain.report.verdict import Verdict, verdict_of
+from taskgrain.report.lookup import Lookup
+from taskgrain.report.run_folder import read_run_folder
+from taskgrain.report.verdict import Verdict, judge, verdict_of
 from taskgrain.results import BOTH, ResultRow, less_target
 from taskgrain.statistics.alignment import kind_of
 
@@ -35,13 +40,6 @@ KINDS = {
     "kind-named": "they name its kind, of other values",
     "unnamed": "they add nothing about it",
 }
-JUDGED = {
-    Verdict.BETTER: "better",
-    Verdict.WORSE: "worse",
-    Verdict.NO_DIFFERENCE: "no difference",
-    Verdict.UNSEPARATED: "cannot be told apart",
-    Verdict.NO_INTERVAL: "no interval",
-}
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,19 @@ class Evidence:
 
     study: Study
     rows: tuple[ResultRow, ...]
+    lookup: Lookup  # the rows as the report reads them
     folder: Path
 
     @classmethod
     def read(cls, folder: Path) -> Evidence:
         """Read the study file and the rows of an evidence folder."""
-        with gzip.open(folder / "results.jsonl.gz", "rt", encoding="utf-8") as file:
-            rows = tuple(ResultRow(**json.loads(line)) for line in file)
-        return cls(load_study(str(folder / "study.toml")), rows, folder)
+        with TemporaryDirectory() as laid_out:  # as a run folder, for the report's own reader
+            run = Path(laid_out)
+            rows = gzip.decompress((folder / "results.jsonl.gz").read_bytes())
+            (run / "results.jsonl").write_bytes(rows)
+            (run / "study.toml").write_bytes((folder / "study.toml").read_bytes())
+            read = read_run_folder(run)
+        return cls(load_study(str(folder / "study.toml")), read.rows, Lookup(read), folder)
 
     def find(self, **columns: object) -> ResultRow | None:
         """Find the first row with these columns; None where there is none."""
@@ -75,12 +78,25 @@ class Evidence:
     def difference(
         self, source: str, versus: str, target: str, probe: str, metric: str
     ) -> ResultRow | None:
-        """Find a difference over all seeds where endpoints are read, tasks as a sample or not."""
+        """Find a difference over all seeds, or over tasks and seeds, by the primary's reading."""
         kind = "tasks" if metric.startswith(("mean-over-", "slope-")) else "seeds"
         at = self.study.primary
         columns = {"source": source, "versus": versus, "target": target, "probe": probe}
         return self.find(
             **columns, metric=metric, interval=kind, shots=at.shots, readout=at.readout
+        )
+
+    def endpoint(self, at: FamilyEndpoint) -> ResultRow | None:
+        """Find the row of an endpoint over all seeds."""
+        return self.find(
+            source=at.source,
+            versus=BOTH.join(at.each_versus),
+            target=less_target(at.target, at.minus_target),
+            probe=at.probe,
+            shots=at.shots,
+            readout=at.readout,
+            metric=at.metric,
+            interval="seeds",
         )
 
 
@@ -152,7 +168,8 @@ def how_it_was_made(evidence: Evidence) -> Iterator[str]:
     )
     yield (
         f"- One primary endpoint and a family of {len(study.family)}, corrected together by Holm; "
-        f"no difference means a 90 % interval within {study.margin:g} points."
+        f"no difference means a 90 % interval within {study.margin:g} points. The verdict also "
+        "needs the interval over seeds, draws, clips and classes together, where there is one."
     )
 
 
@@ -377,17 +394,12 @@ def _endpoints(evidence: Evidence, *, joint_ones: bool) -> Iterator[str]:
     for each in evidence.study.endpoints:
         if each.source.startswith("joint") != joint_ones:
             continue
-        target = less_target(each.target, each.minus_target)
-        versus = BOTH.join(each.each_versus)
-        row = evidence.difference(each.source, versus, target, each.probe, each.metric)
-        judged = "no result"
-        if row is not None:
-            verdict = verdict_of([row], margin=evidence.study.margin / 100, p_holm=row.p_holm)
-            judged = JUDGED.get(verdict, verdict.value)
+        row, judged = evidence.endpoint(each), judge(evidence.lookup, each)
         p = "not tested" if row is None or row.p_holm is None else f"p = {row.p_holm:.2g} (Holm)"
         yield (
-            f"- {each.source} against {versus} on {target}, {PROBES[each.probe]}: "
-            f"**{judged}**, {_points(row)}, {p}"
+            f"- {each.source} against {BOTH.join(each.each_versus)} on "
+            f"{less_target(each.target, each.minus_target)}, {PROBES[each.probe]}: "
+            f"**{judged.verdict.value}**, {_points(row)}, {p}"
         )
 
 
@@ -403,6 +415,7 @@ def _of_primary(evidence: Evidence, target: str, metric: str) -> ResultRow | Non
 
 
 def _is_claimed(evidence: Evidence, row: ResultRow) -> bool:
+    """Whether a difference of twins alone would be claimed: its own p, not corrected."""
     verdict = verdict_of([row], margin=evidence.study.margin / 100, p_holm=row.p)
     return verdict in (Verdict.BETTER, Verdict.WORSE)
 
@@ -461,11 +474,12 @@ def _parameters(evidence: Evidence) -> int:
 
 def _seals(evidence: Evidence) -> str:
     """Return which of the study's seals this is: "1 of 1"."""
-    path = evidence.folder / "seals.jsonl"
-    if not path.is_file():
+    seal, opened = evidence.folder / "seal.json", evidence.folder / "seals.jsonl"
+    if not seal.is_file():
         return "none"
-    number = sum(bool(line.strip()) for line in path.read_text(encoding="utf-8").splitlines())
-    return f"{number} of {number}"
+    number = int(json.loads(seal.read_text(encoding="utf-8"))["number"])
+    lines = opened.read_text(encoding="utf-8").splitlines() if opened.is_file() else []
+    return f"{number} of {max(number, sum(bool(line.strip()) for line in lines))}"
 
 
 if __name__ == "__main__":

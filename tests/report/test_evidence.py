@@ -242,7 +242,7 @@ def test_the_page_of_the_evidence_takes_its_numbers_from_the_rows(evidence: Path
     shown = f"{value:+.1f} ({low:+.1f} to {high:+.1f})".replace("-", "\N{MINUS SIGN}")
     assert f"changed 1-shot accuracy by {shown} points where the target asks for" in page
     of_endpoint = "categories against action-groups on kitchenware, logistic regression: "
-    assert f"{of_endpoint}**cannot be told apart**, {shown}" in page
+    assert f"{of_endpoint}**not learned**, {shown}" in page
 
 
 def test_features_that_do_not_give_the_answers_are_found(evidence: Path, tmp_path: Path) -> None:
