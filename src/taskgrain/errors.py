@@ -1,4 +1,4 @@
-"""Every error that a user can cause. The command line prints one as a single line, exit code 2.
+"""Every error that a user can cause. The command line prints its message, exit code 2.
 
 TaskgrainError
 ├── ConfigError        the study file and dotted key, what was found, the nearest known key

@@ -1,4 +1,4 @@
-"""Every public name of a study, once: probes, controls, read-outs, intervals and metrics.
+"""The public names of a study, once: probes, controls, read-outs, intervals and metrics.
 
 These are the names that a settings file may give and that the rows of `results.jsonl` hold. Each
 stands here with the words that pages print for it, a control with what it is for, and a metric with
@@ -172,7 +172,7 @@ TASK_KINDS = ("named", "kind-named", "unnamed")
 EPISODE_METRIC = re.compile(r"([0-9]+)-way-accuracy")
 """Mean accuracy of N-way K-shot episodes, with N; a fraction too."""
 DETECTABLE = "detectable-difference"
-"""The smallest mean difference that as many seeds find with a power of .8."""
+"""The smallest mean difference that this number of seeds would find with a power of .8."""
 TREND = "trend"
 """The gain for each step from a classification level to the next finer one."""
 ALIGNMENT = "alignment"  # how much of a task a source's labels determine, 0 to 1
@@ -264,8 +264,8 @@ METRICS: Mapping[str, MetricName] = MappingProxyType(
 def metric_key(metric: str) -> str | None:
     """Return the key of `METRICS` that a metric's name belongs to; None for one not known here.
 
-    `accuracy-at-ten-class` belongs to `accuracy-at-`, and the detectable difference of a further
-    metric to that of the main one.
+    `accuracy-at-ten-class` belongs to `accuracy-at-`, and `detectable-difference-top-1`, of an
+    endpoint of another metric than the primary one, to `detectable-difference`.
     """
     if metric in METRICS:
         return metric

@@ -122,8 +122,8 @@ class ModelDescription:
     def _of(cls, entries: object) -> ModelDescription:
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError(
-                f"its format is not {FORMAT}: it is no checkpoint, or one of another version of "
-                "taskgrain, with which it can be used"
+                f"its format is not {FORMAT}: not a checkpoint, or written by another version of "
+                "taskgrain; use that version"
             )
         stored = read_as(_Stored, entries)
         if stored.level is not None:
@@ -184,8 +184,8 @@ def load_model(
     path = folder / "model.safetensors"
     try:
         if not isinstance(description.shape, NetworkShape):  # libraries compute while they build
-            # A shape past all memory is found out without any. Drawing on "meta" would import
-            # torch's compiler, which takes longer than everything else.
+            # First on the meta device, so that an absurdly large shape is rejected without memory.
+            # Weights are not drawn: on meta that would import torch's compiler, which is slow.
             with torch.device("meta"), FirstWeightsLeftOut():
                 check_fit(_untrained(description, encoder), path)
         with FirstWeightsLeftOut():

@@ -185,7 +185,7 @@ def _value_fault(row: ResultRow) -> str | None:
         if number is not None and not 0.0 <= number <= 1.0:
             return f"{name} is {number}; expected 0 to 1"
     if row.p_holm is not None and (row.p is None or row.p_holm < row.p):
-        return f"p_holm is {row.p_holm} to a p of {row.p}; a correction never lowers it"
+        return f"p_holm {row.p_holm} is below p {row.p}; a correction never lowers it"
     if row.value is not None and is_fraction(row.metric):
         highest = 2.0 if LESS in row.target else 1.0  # a difference of two differences
         lowest = 0.0 if row.versus is None else -highest

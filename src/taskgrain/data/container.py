@@ -47,7 +47,7 @@ COUNTED_FORMAT = "mov,mp4,m4a,3gp,3g2,mj2"  # knows the number of its frames
 # Decoders that hand out frames in another order than AVI keeps them in, without times of their own.
 REORDERING = ("h264", "hevc")
 
-SPARE_BYTES = 256 << 20  # what a machine can still give that does not lack memory
+SPARE_BYTES = 256 << 20  # if this cannot be had, memory is to blame and not the file
 
 MOST_RESTARTS = 16  # of the reading of a file, after places where it cannot be read
 
@@ -124,7 +124,7 @@ def _check_memory() -> None:
     """Raise MemoryError if FFmpeg may have failed because the machine has no memory left.
 
     Its decoders call that invalid data, too. Where there is memory, the file is damaged or declares
-    for more than there can be, and that is the clip's fault.
+    an impossible size, and that is the clip's fault.
     """
     np.empty(SPARE_BYTES, np.uint8)  # takes no memory, but raises where it could not be had
 

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 Coded = TypeVar("Coded")  # a frame of a video file, or an image
-EXPECTED_SHARE = 8  # of the bytes that may be kept, what a header is believed without frames
+EXPECTED_SHARE = 8  # a header's length is believed up to 1/8 of the bytes that may be kept
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from taskgrain.randomness import derive_seed
 Layers = Literal["compact", "paper"]
 FirstWeights = Literal["scaled", "torch"]
 INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
-# Of a stored LSTM, each of which is built; the settings allow 8.
+# Of a checkpoint's LSTM: all would be allocated, whatever a file says. The settings allow 8.
 NumLayers = Annotated[int, Field(ge=0, le=64)]
 SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
 COMPACT_WIDTHS = (8, 24, 48, 64)

@@ -97,8 +97,8 @@ class CaptionDecoder(nn.Module):
 
     As in the authors' code: p = mean over the steps of ReLU(Linear(features)); an LSTM that
     starts from h0 = c0 = p in every layer; its input is the word's embedding with p beside it.
-    With attention there stands beside both what the last layer's h, as the words so far left it,
-    finds in the steps of the clip (see `AdditiveAttention`; the authors' own variant is unknown).
+    With attention the input also holds the context vector that the last layer's previous h
+    retrieves from the steps (see `AdditiveAttention`; the authors' own variant is unknown).
     """
 
     def __init__(

@@ -217,8 +217,8 @@ class TwoChannelEncoder(nn.Module):
             video: uint8 (B, T, H, W, 3), RGB.
 
         Returns:
-            float32 (B, T', D_s + D_t): the spatial channel first. T' is the longer channel's;
-            of the shorter one, each step stands where its share of the clip does.
+            float32 (B, T', D_s + D_t): the spatial channel first. T' is the longer channel's; the
+            shorter one's steps are repeated evenly to T'.
 
         Raises:
             ValueError: if the video is not uint8 (B, T, H, W, 3).
@@ -376,7 +376,7 @@ class ChangeDeviations:
 
 
 UNMEASURED = ChangeDeviations(1.0, 1.0)
-"""Stands where a network's numbers do not matter: its layers are counted or looked at."""
+"""A placeholder for networks that are built only to be counted or inspected."""
 
 
 def num_planes(kind: ChannelInput) -> int:

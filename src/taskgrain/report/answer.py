@@ -48,7 +48,7 @@ from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import CONFIDENCE
 from taskgrain.statistics.tests import LEVEL
 
-SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be claimed")
+SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be said")
 
 
 @dataclass(frozen=True, slots=True)

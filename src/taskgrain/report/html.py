@@ -200,14 +200,17 @@ GLOSSARY = (
         "endpoint",
         "A comparison that the study file names before the run; the first is the primary one.",
     ),
-    ("p, Holm", "p after a correction that keeps one false claim among all endpoints rare."),
+    (
+        "p, Holm",
+        "p after a correction that limits the chance of any false claim among all endpoints.",
+    ),
     ("episode", "A small task drawn from a target: a few categories, a few support clips of each."),
     ("shots", "Labelled target clips for each category that the probe may learn from."),
     ("support draw", "One random choice of those clips; all sources get the same draws."),
     (
         "interval",
         "A range that holds the true value in 95 of 100 repetitions of what it varies; "
-        "each says whether that is clips, draws, seeds or all (crossed).",
+        "each says whether that is clips, draws, seeds, episodes, tasks or several (crossed).",
     ),
     ("chance", "What guessing scores."),
     (
@@ -247,9 +250,12 @@ def run_facts(lookup: Lookup) -> tuple[Fact, ...]:
         Fact("sources", ", ".join(lookup.sources) or UNKNOWN),
         Fact("targets", ", ".join(_target_words(lookup)) or UNKNOWN),
         Fact("clips scored", "; ".join(f"{name} {n:,}" for name, n in scored.items()) or UNKNOWN),
-        Fact("clips failed, at most", f"{max((row.failed for row in run.rows), default=0):,}"),
         Fact(
-            "clips ending early, at most",
+            "clips failed, on the worst target",
+            f"{max((row.failed for row in run.rows), default=0):,}",
+        ),
+        Fact(
+            "clips ending early, on the worst target",
             f"{max((row.truncated for row in run.rows), default=0):,}",
         ),
         *((Fact("held out from every source", held_out),) if held_out else ()),

@@ -41,7 +41,7 @@ class Kept:
 
         on a target        all sources and controls where the primary endpoint is read; where
                            another endpoint is read, the sources that are compared there
-        on one of its      the sources that some endpoint compares there one with one; where the
+        on one of its      the sources that an endpoint with one rival compares there; where the
         tasks              primary endpoint is read, their twins too
     """
 
@@ -74,10 +74,10 @@ class Kept:
     def _settings(
         self, probe: str | None, shots: Shots | None, readout: str | None
     ) -> list[Setting]:
-        """List where answers are read: once at most, for a probe and an encoder's read-out.
+        """List the settings that answers belong to.
 
-        Features that no encoder computed are read everywhere, and so is a network that learned the
-        target itself, which has no probe.
+        At most one for a probe on an encoder's read-out. A control without an encoder fits every
+        read-out, and so does a network that learned the target itself, which has no probe.
         """
         return [
             each

@@ -109,7 +109,7 @@ def crossed_interval(
     its parts at its unbiased value:
 
     - `values` is split as in a three-way analysis of variance: seeds, draws, units and what
-      they share (a seed may favour a class). A part counts once, and never less than nothing.
+      they share (a seed may favour a class). A part counts once; a negative estimate counts as 0.
     - Clips are nested in classes. Where classes are random, the unit is the class, whose spread
       holds that of its clips; where they are fixed, the clip within its class.
     - The interval is value -+ t(.975; df) * sqrt(sum V_j), 1 / df = sum (V_j / sum V)^1.5 / df_j.

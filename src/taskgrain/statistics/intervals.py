@@ -30,8 +30,8 @@ from taskgrain.statistics.groups import GroupSums
 
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side
-# Of the interval that lies within a margin where two one-sided tests at .05 find no difference
-# larger than it (Schuirmann 1987).
+# Tail of the 90 % interval: if that interval lies within a margin, two one-sided tests at .05 both
+# reject a difference as large as the margin (Schuirmann 1987).
 INNER_TAIL = 0.05
 NUM_RESAMPLES = 10_000
 FEWEST_CLIPS = 5  # of a category: with fewer, resampling them shows too little of their spread
@@ -47,9 +47,9 @@ Draw = tuple[NDArray[np.int64], int, NDArray[np.uint8]]
 class Interval:
     """A value with its 95 % and 90 % intervals, and what was taken as random.
 
-    `n` counts the units that were: clips for "clips", pairs of clips that show the same in two
-    looks for "clip-pairs", encoder seeds for "seeds" and "crossed", support draws for "draws",
-    episodes for "episodes", tasks for "tasks". `p` is None where no hypothesis was tested.
+    `n` counts the units that were taken as random: clips for "clips", pairs of clips that show the
+    same in two looks for "clip-pairs", encoder seeds for "seeds" and "crossed", support draws for
+    "draws", episodes for "episodes", tasks for "tasks". `p` is None where no hypothesis was tested.
     """
 
     kind: IntervalKind
@@ -226,8 +226,8 @@ class ClipBootstrap:
         """Return lower and upper bounds, float64 (2, S), that leave out a tail on either side."""
         moved = np.quantile(deviation, [tail, 1.0 - tail], axis=0)
         low, high = value + moved * self._quantile_ratio(weight, tail)
-        # A mean lies among its scores; and a constant score, summed in another order, in its
-        # interval.
+        # A mean lies among its scores, and rounding must not put a constant score outside of its
+        # own interval.
         low = np.minimum(np.maximum(low, least), value)
         high = np.maximum(np.minimum(high, most), value)
         return np.stack([low, high])
@@ -252,7 +252,8 @@ class ClipBootstrap:
     ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
         """Return what computes float64 (S, n): what each of some clips or groups adds to a value.
 
-        A group's is unbiased already. In Fortran's order: another would round the sums otherwise.
+        A group's is unbiased already. In Fortran's order: another memory order would change the
+        last bits of the sums.
         """
         if self.groups is None:
             return lambda clips: np.asfortranarray(table.of_clips(clips) * weight[clips])
@@ -272,7 +273,7 @@ class ClipBootstrap:
 
     def _quantile_ratio(self, weight: NDArray[np.float64], tail: float) -> float:
         """Return t / z at 1 - tail, for clips that spread alike in every class (Satterthwaite)."""
-        # Not above: whoever wants an `Interval` alone, as `score` does, would wait for scipy.
+        # Imported here: the command `score` needs `Interval`, but not scipy, which loads slowly.
         from scipy.special import ndtri, stdtrit
 
         if self.groups is not None:

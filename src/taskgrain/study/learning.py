@@ -103,7 +103,7 @@ def learn(
         task: what is learned.
         seed: of the weights, of the order of the clips and of what is varied of them.
         encoder_of: source whose encoder is trained, from the weights that this source begins
-            with; None for the study's own, untrained.
+            with; None for the study's default encoder, from new weights.
         passes: clips to see; None for as many as the training that is tested sees.
 
     Returns:
@@ -275,8 +275,9 @@ def _batches(
     )
 
 
-NO_OTHER_ENCODER = ("dropout", "centred_deviation", "difference_deviation")
-"""What two equal encoders may differ in: no weight, and what was measured on the clips."""
+IGNORED_KEYS = ("dropout", "centred_deviation", "difference_deviation")
+"""Keys in which two descriptions of an encoder may differ while the weights still fit: dropout has
+no weights, and the deviations were measured on clips."""
 MODEL, WEIGHTS, ENCODER = "model.json", "model.safetensors", "encoder."
 
 
@@ -303,8 +304,8 @@ def begin_with(
         parts: "all" wants the same classes and the same words, in the same order.
 
     Returns:
-        The entry of model.json: whose weights, their digest, and the names of those left out;
-        and of the encoder, whose inputs keep the numbers that its weights were learned with.
+        The entry of model.json (whose weights, their digest, and the names of those left out), and
+        the encoder's description, with the input statistics of the checkpoint, not of this study.
 
     Raises:
         CheckpointError: naming the first thing that does not fit.
@@ -381,7 +382,7 @@ def _check_earlier(study: Study, source: Source, earlier: Source, where: str) ->
 
 
 def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -> None:
-    """Compare encoders as model.json describes them, `NO_OTHER_ENCODER` apart.
+    """Compare encoders as model.json describes them, `IGNORED_KEYS` apart.
 
     Strides and pooling have no weights that would show a difference. A user's own
     encoder, described by None, is compared by its weights alone.
@@ -429,7 +430,7 @@ def _labels(description: ModelDescription) -> dict[str, object]:
 def _difference(found: object, wanted: object, where: str) -> str | None:
     """Phrase the first difference of two pieces of JSON; None where there is none."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        keys = [key for key in {**found, **wanted} if key not in NO_OTHER_ENCODER]
+        keys = [key for key in {**found, **wanted} if key not in IGNORED_KEYS]
         pairs = [(found.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
     elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
         joined = enumerate(zip(found, wanted, strict=False))

@@ -63,14 +63,15 @@ from taskgrain.tabletop.dataset import DRAW_SECONDS
 #
 # - A cell that was killed has no mark. It runs again, and goes on from what it left whole (a state
 #   of training, parts of features), with the same numbers.
-# - A marked cell never runs again, whatever happens to the run.
+# - A cell whose mark and output file are both there is not run again.
 # - Two workers compute what one would: nothing but files goes from one cell to another.
 #
 # The order of the work, each line waiting for what it reads of the lines above:
 #     prepare (draw and decode a shard) -> check -> floors, alignment
 #     check -> train -> score             (a source that begins with another's weights waits for it)
-#     train -> features -> evaluate, episodes
-#     train -> examples; everything but these -> results
+#     check -> scratch                    (the control that learns a target's support alone)
+#     train -> features -> evaluate, episodes   (of drawn tasks, after alignment, which draws them)
+#     train -> examples; everything but examples -> results
 # Sealed targets are drawn from the finished weights: their clips are prepared and checked by a
 # second plan, made once the last weight is learned (`study.run`).
 #
@@ -88,7 +89,8 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
     """List every cell of a study; those that are done already among them.
 
     Raises:
-        ConfigError: if what the study tests could not be read, or its control not be learned.
+        ConfigError: if no source has a read-out that the study tests, or if labels cannot be
+            permuted for the control `random-labels`.
     """
     check_subjects(inputs)
     folder = inputs.folder
@@ -316,7 +318,8 @@ def _evaluate(inputs: Inputs, key: SubjectKey, target: Target, extract: Cell) ->
     call = partial(evaluate_subject, inputs=inputs, key=key, target=target)
     cost = EVALUATE_SECONDS * (1 + len(target.factors) + target.tasks)
     output = inputs.folder.predictions(evaluation_name(key, target.name))
-    needs = [extract.name, ALIGNMENT] if target.tasks else [extract.name]  # which draws the tasks
+    # The alignment also draws the target's tasks.
+    needs = [extract.name, ALIGNMENT] if target.tasks else [extract.name]
     where = f"{key.name} on {target.name}"
     cells = [_cell(inputs, f"evaluate {where}", needs, call, cost, output)]
     episodes = inputs.study.transfer.episodes

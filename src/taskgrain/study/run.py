@@ -132,9 +132,9 @@ class _Run:
 
 
 def _rehearse(study: Study) -> None:
-    """Lay out the sealed targets as another seed draws them, and refuse what could not be tested.
+    """Lay out the study in a temporary folder, its sealed targets drawn from a stand-in seed.
 
-    Their own clips do not exist before the weights are learned, which may take hours.
+    So a mistake shows before hours of training, at whose end the targets' own clips are drawn.
 
     Raises:
         TaskgrainError: as `lay_out_study` does.

@@ -121,7 +121,8 @@ class SourceTask:
         tokens = self._tokens(
             captions_as(self.form, image.template, image.placeholders, image.captions)
         )
-        if _unknown(tokens) > _unknown(label.captions):  # "left" may be a word that was never read
+        # The mirrored caption may need a word outside of the vocabulary.
+        if _unknown(tokens) > _unknown(label.captions):
             return None
         return Label(target, tokens)
 
@@ -219,7 +220,7 @@ class Scored:
 
     study: str
     source: str
-    seed: int | None  # None for what does not depend on the encoder's
+    seed: int | None  # None for what depends on no encoder
     records: Sequence[ClipRecord]
     states: Mapping[str, str]  # clip id -> how it was decoded; whole where it is not there
     passes: int | None = None  # None for the training that is tested

@@ -47,7 +47,7 @@ from taskgrain.train.precision import AUTOCAST, Precision
 class TrainingOptions:
     """How to train, the same for every step; named as in `config.learning.Train` where it is there.
 
-    All but `CHANGES_NO_NUMBER` belongs to what a result came from.
+    A resumed run must have the same options, those of `train.state.CHANGES_NO_NUMBER` apart.
     """
 
     epochs: int  # at most: a plateau or early stopping may end training before
@@ -63,7 +63,7 @@ class TrainingOptions:
     plateau: PlateauRule = USUAL_RULE  # of the schedule of that name
     early_stopping: int | None = None  # epochs without a better score; None never stops early
     accumulate: int = 1  # batches of a step; an epoch's last step may have fewer
-    max_gradient_norm: float = 1.0  # 0 lets gradients be as long as they are
+    max_gradient_norm: float = 1.0  # 0: gradients are not clipped
     counts_padding: bool = False  # in the caption loss; see `losses.padding_as_ends`
     hidden_captions: float = 0.0  # share of captions that are learned with their words hidden
     num_steps: int | None = None  # of the whole run, in place of epochs; the last may be cut short
@@ -114,8 +114,8 @@ def train_step(
 
     Raises:
         RunError: if loss or gradient is not finite; no weight was changed then. Under fp16 a
-            gradient may overflow: the step is then left out, and the run stops only where
-            that goes on however little the loss is scaled.
+            gradient may overflow: the step is then left out, and the run stops only if it still
+            overflows at the smallest scale of the loss.
     """
     # Seeded at every step, and not once: a resumed run has drawn nothing before this step.
     torch.manual_seed(derive_seed(options.seed, "step", step))

@@ -5,8 +5,8 @@ its classes. In an episode a few clips of a few classes, its ways, are answered,
 anew; its queries come way after way, so that their truth is the same in every episode.
 
 Scores are held as counts of right answers, and computed where they are used: a score is a count
-over the number of draws. Counts take a byte or two, float64 scores of every answer, seed and clip
-of two sources eight each, several times over.
+over the number of draws. A count takes one or two bytes; a float64 score would take eight, for
+every answer, seed and clip of both sources, in several copies.
 
 Shapes: R draws or episodes, Q clips that are answered in each, N scored clips, n of these,
 K classes, W ways, A answers, S encoder seeds.
@@ -61,7 +61,7 @@ class Answers:
 
     probe: str | None  # None where a head of the network's own answers
     shots: Shots
-    held: NDArray[np.int16] | StoredArray  # of `predicted`; answers in a file are not kept
+    held: NDArray[np.int16] | StoredArray  # or where it lies: `predicted` reads it anew
     chosen: str | None
     chosen_on: str | None
     problem: str | None = None  # why the probe has no answer to any clip, in any draw
@@ -140,9 +140,8 @@ def answers_like(evaluation: Evaluation, kind: Kind) -> Answers:
     for each in evaluation.answers:
         if each.shots == kind.shots and each.probe in (None, kind.probe):
             return each
-    subject = evaluation.subject
     raise ResultError(
-        f"{subject.source} seed {subject.seed} has no answers of {kind.probe} "
+        f"{evaluation.subject.name} has no answers of {kind.probe} "
         f"at {kind.shots} shots on {evaluation.target}"
     )
 
@@ -222,7 +221,7 @@ Counts = NDArray[np.unsignedinteger[Any]]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HitTable:
-    """The scores of one evaluation: a set for each of its answers."""
+    """The scores of one evaluation: a row of clips for each of its answers."""
 
     hits: Counts  # (A, N)
     draws: Floats  # (A,)
@@ -250,7 +249,7 @@ class HitTable:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairedTable:
-    """Differences of two sources: of each answer a set a seed, then their mean over the seeds."""
+    """Differences of two sources: for each answer a row for each seed, then one for their mean."""
 
     ours: Counts  # (A, S, N)
     theirs: Counts  # (A, S, N)

@@ -220,7 +220,11 @@ def _like(first: Group, others: Sequence[Group]) -> Iterator[tuple[Control, Grou
 
 
 def _known_controls(task: TargetTask) -> list[_Known]:
-    """Return chance and the pool's commonest class, as `floor_rows` scores them."""
+    """Return chance and the pool's commonest class: how probably each clip is answered right.
+
+    A clip that failed counts as wrong for both, as it does for the source beside them; the row of
+    chance itself stays 1 / K.
+    """
     chance = task.is_decoded.astype(np.float64) / len(task.class_names)
     return [_Known("chance", chance), _Known("majority", majority_right(task))]
 
@@ -286,10 +290,10 @@ def _scores(
 def _crossed(
     first: Group, second: Group | _Known, kind: Kind, metric: ClipMetric
 ) -> list[Interval]:
-    """Return the interval over seeds, draws, clips and classes, where it holds its coverage.
+    """Return the interval over seeds, draws, clips and classes; empty if there are too few of them.
 
-    The right answers of a source or a control are subtracted draw by draw; what is known of a
-    control without features, of every seed and draw.
+    The right answers of a source or a control are subtracted draw by draw. A control that needs no
+    features has one probability for each clip, which is subtracted from every seed and draw.
     """
     values, labels, known = _right(first, kind), first[0].labels, None
     if isinstance(second, _Known):

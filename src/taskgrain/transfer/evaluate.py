@@ -27,7 +27,9 @@ from taskgrain.transfer.task import (
     support_draws,
 )
 
-FEWEST_SHOTS_TO_STANDARDISE = 3  # below, the support's deviations are noise (protocol 8)
+FEWEST_SHOTS_TO_STANDARDISE = (
+    3  # below, the support's deviations are noise (docs/protocol.md, "Probes")
+)
 PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed
 
 Labelling = Literal["true", "permuted"]

@@ -137,7 +137,7 @@ class _Questions:
                 except FloatingPointError:
                     failed[probe] = (
                         f"probe {probe}: standardised features are not finite "
-                        "(do some vary by next to nothing where they were measured?)"
+                        "(is one almost constant in the clips whose spread scales it?)"
                     )
                 except ProbeError as error:
                     failed[probe] = str(error)

@@ -43,7 +43,9 @@ from taskgrain.transfer.task import TargetTask
 Measured = Interval | str  # a value with its interval, or the problem that left none
 Found = list[tuple[int | None, Measured]]  # of each seed, None for all of them together
 
-PERMUTED_METRIC: ClipMetric = "mean-per-class"  # 1 / K even for a probe that answers one class
+PERMUTED_METRIC: ClipMetric = (
+    "mean-per-class"  # chance is 1 / K even for a probe that always answers one class
+)
 
 
 def clip_rows(

@@ -17,7 +17,7 @@ from taskgrain.tools.compare.sources import Coverage
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE
 from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 
-SEEDS_FOR_A_CLAIM = 8  # with fewer, a study of encoder seeds is descriptive (protocol 3)
+SEEDS_FOR_A_CLAIM = 8  # with fewer, a study of encoder seeds is descriptive (docs/protocol.md)
 SHOWN = 10  # clips named in one note
 
 
