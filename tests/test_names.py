@@ -11,7 +11,7 @@ from taskgrain.transfer.probes import PROBES
 
 
 def test_every_name_that_a_setting_may_give_has_its_words() -> None:
-    assert set(get_args(names.ProbeName)) == set(PROBES) < set(names.PROBES)
+    assert set(get_args(names.ProbeName)) == set(PROBES) < set(names.PROBE_WORDS)
     assert set(get_args(names.Readout)) | {names.OWN_HEAD} == set(names.READOUTS)
     assert set(get_args(names.IntervalKind)) == set(names.INTERVALS)
     controls = {

@@ -21,7 +21,7 @@ from taskgrain.config.testing import FamilyEndpoint
 from taskgrain.names import (
     ALIGNMENT_GAIN,
     ALIGNMENT_GAIN_IF_SHOWN,
-    PROBES,
+    PROBE_WORDS,
     SLOPE_OVER_TASKS,
     TASK_KINDS,
     mean_over_kind,
@@ -184,7 +184,9 @@ def grain(evidence: Evidence) -> Iterator[str]:
     yield ""
     probes = list(dict.fromkeys(each.probe for each in evidence.study.endpoints))
     yield (
-        "| target | kind, alignment gain | " + " | ".join(PROBES[probe] for probe in probes) + " |"
+        "| target | kind, alignment gain | "
+        + " | ".join(PROBE_WORDS[probe] for probe in probes)
+        + " |"
     )
     yield "|---|---|" + "---|" * len(probes)
     for target, metric, words, kind in _targets(evidence):
@@ -196,7 +198,7 @@ def grain(evidence: Evidence) -> Iterator[str]:
     yield ""
     yield from _endpoints(evidence, joint_ones=False)
     yield ""
-    yield f"Full captions minus categories, {PROBES[at.probe]}:"
+    yield f"Full captions minus categories, {PROBE_WORDS[at.probe]}:"
     yield ""
     yield "| target | kind, alignment gain | points |"
     yield "|---|---|---|"
@@ -290,7 +292,7 @@ def kitchenware(evidence: Evidence) -> Iterator[str]:
     yield ""
     yield (
         f"Here, drawn after its description: accuracy in percent, {at.shots} shots, "
-        f"{PROBES[at.probe]}."
+        f"{PROBE_WORDS[at.probe]}."
     )
     yield ""
     yield f"| features | {at.target} | {at.target}-far |"
@@ -398,7 +400,7 @@ def _endpoints(evidence: Evidence, *, joint_ones: bool) -> Iterator[str]:
         p = "not tested" if row is None or row.p_holm is None else f"p = {row.p_holm:.2g} (Holm)"
         yield (
             f"- {each.source} against {BOTH.join(each.each_versus)} on "
-            f"{less_target(each.target, each.minus_target)}, {PROBES[each.probe]}: "
+            f"{less_target(each.target, each.minus_target)}, {PROBE_WORDS[each.probe]}: "
             f"**{judged.verdict.value}**, {_points(row)}, {p}"
         )
 

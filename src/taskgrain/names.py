@@ -25,7 +25,7 @@ ProbeName = Literal[
     "attentive",
 ]
 """The small models that are fitted on frozen features."""
-PROBES: Mapping[str, str] = MappingProxyType(
+PROBE_WORDS: Mapping[str, str] = MappingProxyType(
     {
         "nearest-mean": "nearest class mean",
         "k-nn": "nearest neighbours (cosine)",

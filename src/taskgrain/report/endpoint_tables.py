@@ -225,7 +225,7 @@ def _classifiers(lookup: Lookup) -> list[str]:
 def task_sample_table(lookup: Lookup) -> Table:
     """Return each pair's difference over a target's tasks; empty without samples of tasks."""
     metrics = (*(metric for metric, _ in SAMPLE_COLUMNS), *VARIANCE_OVER_TASKS)
-    rows = [row for row in lookup.answered_rows if row.metric in metrics]
+    rows = [row for row in lookup.attempted_rows if row.metric in metrics]
     blocks = []
     for target in unique(row.target for row in rows):
         own = [row for row in rows if row.target == target]

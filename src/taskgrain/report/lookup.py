@@ -89,7 +89,7 @@ class Lookup:
             if row.control is not None:
                 self._rows_of_control[row.control].append(row)
         self.sources = self._source_order()
-        self.all_tasks = unique(row.target for row in self.answered_rows if LESS not in row.target)
+        self.all_tasks = unique(row.target for row in self.attempted_rows if LESS not in row.target)
         # The many factor tasks of the tabletop have a table of their own.
         self.targets = tuple(
             sorted(
@@ -100,7 +100,7 @@ class Lookup:
         self.probes = self._probe_order()
         self.shots = sorted_shots(
             row.shots
-            for row in self.answered_rows
+            for row in self.attempted_rows
             if row.control is None and row.probe and row.metric in CLIP_METRICS
         )
         self.readout = self._main_readout()
@@ -108,7 +108,7 @@ class Lookup:
         self.unlearned: dict[str, OwnScore] = unlearned(self.rows)
 
     @property
-    def answered_rows(self) -> tuple[ResultRow, ...]:
+    def attempted_rows(self) -> tuple[ResultRow, ...]:
         """The rows of transfer, then those of failed probes, which have no value."""
         return (*self.transfer_rows, *self.failures)
 
@@ -222,7 +222,7 @@ class Lookup:
 
     def trends(self) -> tuple[ResultRow, ...]:
         """Return the slopes over classification levels, in the run's order."""
-        return tuple(row for row in self.answered_rows if row.metric == TREND)
+        return tuple(row for row in self.attempted_rows if row.metric == TREND)
 
     def detectable(self, endpoint: FamilyEndpoint) -> ResultRow | None:
         """Return the smallest difference that the endpoint's seeds would find, or None."""
@@ -240,7 +240,7 @@ class Lookup:
         """Return the (source, versus) pairs of differences between sources, in ladder order."""
         found = {
             (row.source, row.versus)
-            for row in self.answered_rows
+            for row in self.attempted_rows
             if row.source and row.versus and row.versus not in CONTROLS and row.control is None
             if BOTH not in row.versus
         }
@@ -337,7 +337,9 @@ class Lookup:
 
     def _probe_order(self) -> tuple[str, ...]:
         found = unique(
-            row.probe for row in self.answered_rows if row.probe is not None and row.control is None
+            row.probe
+            for row in self.attempted_rows
+            if row.probe is not None and row.control is None
         )
         return tuple(sorted(found, key=lambda name: name != (self.primary and self.primary.probe)))
 
@@ -345,7 +347,7 @@ class Lookup:
         if self.primary is not None:
             return self.primary.readout
         counts = Counter(
-            row.readout for row in self.answered_rows if row.control is None and row.readout
+            row.readout for row in self.attempted_rows if row.control is None and row.readout
         )
         return counts.most_common(1)[0][0] if counts else None
 

@@ -44,7 +44,7 @@ ANSWER_KINDS = {
 
 def questions_of(lookup: Lookup, probe: str, metric: str) -> tuple[Question, ...]:
     """Return one question for each column of a transfer table: targets in order, shots within."""
-    own = (row for row in lookup.answered_rows if row.metric == metric)
+    own = (row for row in lookup.attempted_rows if row.metric == metric)
     numbers = sorted_shots(row.shots for row in own if row.control is None)
     questions = (
         Question(target, probe, shots, metric) for target in lookup.targets for shots in numbers

@@ -13,7 +13,7 @@ from taskgrain.names import (
     EPISODE_METRIC,
     INTERVALS,
     METRICS,
-    PROBES,
+    PROBE_WORDS,
     READOUTS,
     TARGET_NORM,
     Unit,
@@ -150,7 +150,7 @@ def shots_words(shots: Shots | None) -> str:
 
 def probe_words(probe: str | None) -> str:
     """Return a probe's name in words; a probe that is not known here keeps its own name."""
-    return PROBES.get(probe or "", printable(probe or "any probe"))
+    return PROBE_WORDS.get(probe or "", printable(probe or "any probe"))
 
 
 def metric_words(metric: str) -> str:

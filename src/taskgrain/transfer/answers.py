@@ -43,7 +43,7 @@ class Subject:
         return f"{self.source or self.control}{seed}"
 
 
-class Kind(Protocol):
+class ProbeAndShots(Protocol):
     """Which of a subject's answers are meant: those of a probe, at some number of shots."""
 
     @property
@@ -131,7 +131,7 @@ def seeds_of(group: Group) -> list[int | None]:
     return [each.subject.seed for each in group]
 
 
-def answers_like(evaluation: Evaluation, kind: Kind) -> Answers:
+def answers_like(evaluation: Evaluation, kind: ProbeAndShots) -> Answers:
     """Find the answers of the same probe, or of a head of its own, at the same number of shots.
 
     Raises:
@@ -146,7 +146,7 @@ def answers_like(evaluation: Evaluation, kind: Kind) -> Answers:
     )
 
 
-def problem_of(evaluations: Sequence[Evaluation], kind: Kind) -> str | None:
+def problem_of(evaluations: Sequence[Evaluation], kind: ProbeAndShots) -> str | None:
     """Return why some of the evaluations have no answers like these; None if all have.
 
     The text names source and seed of the first evaluation that has none.
@@ -158,7 +158,7 @@ def problem_of(evaluations: Sequence[Evaluation], kind: Kind) -> str | None:
     return None
 
 
-def varies(group: Group, kind: Kind) -> bool:
+def varies(group: Group, kind: ProbeAndShots) -> bool:
     """Whether the answers of a subject's seeds differ at all."""
     first = answers_like(group[0], kind).predicted
     return not all(np.array_equal(first, answers_like(each, kind).predicted) for each in group[1:])

@@ -25,8 +25,8 @@ from taskgrain.transfer.answers import (
     Answers,
     Evaluation,
     Group,
-    Kind,
     PairedTable,
+    ProbeAndShots,
     answers_like,
     by_subject,
     paired_by_readout,
@@ -288,7 +288,7 @@ def _scores(
 
 
 def _crossed(
-    first: Group, second: Group | _Known, kind: Kind, metric: ClipMetric
+    first: Group, second: Group | _Known, kind: ProbeAndShots, metric: ClipMetric
 ) -> list[Interval]:
     """Return the interval over seeds, draws, clips and classes; empty if there are too few of them.
 
@@ -306,6 +306,6 @@ def _crossed(
     return [crossed_interval(values, labels, metric=metric, known=known)]
 
 
-def _right(group: Group, kind: Kind) -> NDArray[np.int8]:
+def _right(group: Group, kind: ProbeAndShots) -> NDArray[np.int8]:
     """Return which answers are right: int8 (S, R, N)."""
     return np.stack([each.correct(answers_like(each, kind)).view(np.int8) for each in group])
