@@ -88,7 +88,7 @@ def gather(folder: Path, num_clips: int) -> None:
         endpoint,
     )
     rows = rows_of_task(
-        sorted(folder.glob("*.npz")), [], made_task(num_clips), plan, scratch=folder
+        sorted(folder.glob("*.npz")), [], made_task(num_clips), plan, spill_folder=folder
     )
     assert len(rows) > 200
 

@@ -92,11 +92,11 @@ def test_kept_in_a_file_the_resamples_are_the_same(
     scores = np.random.default_rng(1).random((9, len(category)))
     monkeypatch.setattr(intervals, "CELLS_AT_ONCE", 100_000)  # a category comes in several pieces
     held = ClipBootstrap(category, seed=0)
-    stored = ClipBootstrap(category, seed=0, scratch=tmp_path)
+    stored = ClipBootstrap(category, seed=0, spill_folder=tmp_path)
     for metric in CLIP_METRICS:
         assert stored.intervals(scores, metric=metric) == held.intervals(scores, metric=metric)
     assert list(tmp_path.iterdir()) == []  # it has no name, and nothing is left of it
-    no_folder = ClipBootstrap(category, seed=0, scratch=tmp_path / "gone")
+    no_folder = ClipBootstrap(category, seed=0, spill_folder=tmp_path / "gone")
     assert no_folder.intervals(scores, metric="top-1") == held.intervals(scores, metric="top-1")
 
 

@@ -149,7 +149,7 @@ class ClipBootstrap:
         *,
         seed: int,
         groups: NDArray[np.int64] | None = None,
-        scratch: Path | None = None,
+        spill_folder: Path | None = None,
     ) -> None:
         """Fix 10,000 resamples.
 
@@ -158,9 +158,9 @@ class ClipBootstrap:
             seed: the resamples depend on it, on `category` and on `groups`, on nothing else.
             groups: int64 (N,) in 0..G-1, each with clips: what was recorded together. None, or
                 groups of one clip each: every clip for itself.
-            scratch: a folder; resamples are kept in a file there rather than in memory, one that
-                has no name and ends with the process. Where it cannot be written they are drawn
-                again at every call.
+            spill_folder: where resamples are kept in a file rather than in memory, one that has no
+                name and ends with the process. Where it cannot be written they are drawn again at
+                every call.
         """
         if category.ndim != 1 or len(category) == 0:
             raise ValueError(f"category has shape {category.shape}; expected (N,) with N > 0")
@@ -175,7 +175,7 @@ class ClipBootstrap:
             weights = [clip_weights(category, metric=metric) for metric in CLIP_METRICS]
             self.is_sound &= all(self.groups.is_sound(weight) for weight in weights)
         self._num_units = sum(map(len, self._members))
-        self._kept = self._keep(scratch)
+        self._kept = self._keep(spill_folder)
 
     def intervals(
         self, scores: NDArray[np.float64] | ScoreTable, *, metric: ClipMetric
@@ -261,13 +261,13 @@ class ClipBootstrap:
         units = self.groups.sums(scores, weight)
         return lambda groups: units[:, groups]
 
-    def _keep(self, scratch: Path | None) -> Iterable[Draw] | None:
+    def _keep(self, spill_folder: Path | None) -> Iterable[Draw] | None:
         """Keep the resamples in memory or in a file; None where they are to be drawn again."""
         num_bytes = NUM_RESAMPLES * self._num_units
-        if scratch is None:
+        if spill_folder is None:
             return list(self._draw()) if num_bytes <= KEPT_BYTES else None
         try:
-            return StoredDraws(scratch, self._draw()) if num_bytes <= STORED_BYTES else None
+            return StoredDraws(spill_folder, self._draw()) if num_bytes <= STORED_BYTES else None
         except OSError:
             return None
 

@@ -185,8 +185,10 @@ def _task_rows(
         [folder.predictions(name) for name in permuted],
         task,
         plan,
-        scratch=folder.root,
-        errors=(groups, endpoints(inputs.study)) if set(task.class_names) <= set(groups) else None,
+        spill_folder=folder.root,
+        split_errors_by=(groups, endpoints(inputs.study))
+        if set(task.class_names) <= set(groups)
+        else None,
     )
 
 
@@ -196,8 +198,8 @@ def rows_of_task(
     task: TargetTask,
     plan: RowPlan,
     *,
-    scratch: Path,
-    errors: tuple[Mapping[str, str | None], Sequence[Endpoint]] | None = None,
+    spill_folder: Path,
+    split_errors_by: tuple[Mapping[str, str | None], Sequence[Endpoint]] | None = None,
 ) -> list[ResultRow]:
     """Turn the answers to one task into rows; memory hardly grows with the number of clips.
 
@@ -206,13 +208,13 @@ def rows_of_task(
         permuted: evaluations with permuted labels.
         task: that was answered.
         plan: which rows are written.
-        scratch: a folder for a file without a name, of a byte for each of 10,000 resamples of each
-            clip.
-        errors: the group of each class, and where wrong answers are parted by them; None where
-            the classes have no groups.
+        spill_folder: where a file without a name may hold a byte for each of 10,000 resamples of
+            each clip.
+        split_errors_by: the group of each class, and the endpoints where wrong answers are split
+            into within and across groups; None where the classes have no groups.
     """
     study = plan.study
-    bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED, scratch=scratch)
+    bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED, spill_folder=spill_folder)
     evaluations = [read_evaluation(path, task) for path in answered]
     floors = floor_rows(task, study=study)
     if not plan.has_majority:
@@ -227,8 +229,8 @@ def rows_of_task(
             bootstrap=bootstrap,
             controls=plan.controls,
         )
-    if errors is not None:
-        groups, at = errors
+    if split_errors_by is not None:
+        groups, at = split_errors_by
         parted = group_error_rows(evaluations, groups, at=at, study=study, bootstrap=bootstrap)
         beside += [*parted, *over_seeds(parted, same_clips=True)]
     return [
@@ -284,7 +286,7 @@ def _gain_rows(
             endpoint,
             study=study.name,
             are_pairs=are_two_looks(settings[names[0]], settings[names[1]]),
-            bootstrap_of=partial(ClipBootstrap, seed=BOOTSTRAP_SEED, scratch=folder.root),
+            bootstrap_of=partial(ClipBootstrap, seed=BOOTSTRAP_SEED, spill_folder=folder.root),
         )
     return rows
 
