@@ -37,10 +37,10 @@ COMMANDS = {
     "report": ("report", "runs/fat"),
     "evidence": ("report", "runs/fat", "--evidence", "evidence"),
     "features": ("features", CHECKPOINT, "others", "features.npz", "--json"),
-    "describe": ("describe", CHECKPOINT, "clips/videos/1.webm", "--json"),
+    "describe": ("describe", CHECKPOINT, "clips/videos/1000001.webm", "--json"),
     "score": (
         *("score", "runs/fat/captions/joint-seed-3.json", "--references"),
-        *("clips/validation.json", "--training", "clips/train.json", "--json"),
+        *("references.json", "--training", "clips/train.json", "--json"),
     ),
     "compare": (
         *("compare", "features.npz", "pixels.npz", "--labels", "labels.csv", "--draws", "4"),
@@ -65,6 +65,8 @@ def take(folder: Path) -> None:
         if name == "check":
             write_list(folder)
             write_foreign(folder)
+        if name == "score":
+            write_references(folder)
         if name == "compare":
             write_arrays(folder)
         done = subprocess.run(
@@ -109,14 +111,22 @@ def write_foreign(folder: Path) -> None:
         copied.write_bytes(clip.read_bytes())
 
 
+def write_references(folder: Path) -> None:
+    """Write the annotations of the clips that have a caption: those of base categories."""
+    captions = json.loads((folder / "runs/fat/captions/joint-seed-3.json").read_text())
+    rows = json.loads((folder / "runs/fat/data/source/validation.json").read_text())
+    ids = {each["id"] for each in captions}
+    (folder / "references.json").write_text(json.dumps([row for row in rows if row["id"] in ids]))
+
+
 def write_arrays(folder: Path) -> None:
     """Write a second encoder's features of the same clips, and the labels of both."""
     import numpy as np
 
     with np.load(folder / "features.npz") as found:
-        ids = found["clip_ids"] if "clip_ids" in found else found["ids"]
+        ids = found["clip"]
     drawn = np.random.default_rng(0).normal(size=(len(ids), 12)).astype(np.float32)
-    np.savez(folder / "pixels.npz", ids=ids, features=drawn)
+    np.savez(folder / "pixels.npz", clip=ids, features=drawn)
     lines = [f"{name},{index % 3},{'query' if index % 2 else 'support'}\n"
              for index, name in enumerate(ids)]  # fmt: skip
     (folder / "labels.csv").write_text("clip,label,split\n" + "".join(lines))
