@@ -136,7 +136,7 @@ def test_a_clip_that_is_cut_off_is_described_with_what_is_wrong(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"format": 1}, "format is not 2: .* of another version"),
+        ({"format": 1}, "format is not 2: .* by another version"),
         ({"taxonomy": None}, "taxonomy: found null; expected a table"),
         ({"caption": "sung"}, "caption: found \"sung\"; expected 'template'"),
         ({"sampling": {"num_frames": 3}}, r"sampling\.store_height: is missing"),
