@@ -1,6 +1,6 @@
 """The two sides of a pair: how a task shows footage, as files and as rows of a dataset.
 
-Neither the codec nor the file may tell the sides apart. `data.encode` predicts each frame from
+Neither the codec nor the file may tell the sides apart. `data.decode` predicts each frame from
 those before it: measured on real footage, a shuffled clip then takes up to 1.5 times the bytes, a
 frozen one a third, and the error of a frame depends on its neighbours. Here every frame is coded
 alone with one quantiser, so that a frame decodes to the same pixels wherever it stands; what is
