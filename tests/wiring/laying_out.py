@@ -24,7 +24,7 @@ from taskgrain.study.extracting import seen_of_clips
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.gather import endpoints, row_plan_of
 from taskgrain.study.inputs import Inputs, batches_in_order
-from taskgrain.study.learning import options_of, splits_of, task_of, warm_start_of
+from taskgrain.study.learning import options_of, splits_of, task_of
 from taskgrain.study.networks import (
     beams_of,
     new_encoder,
@@ -46,6 +46,7 @@ from taskgrain.study.testing import (
     probed_episodes,
 )
 from taskgrain.study.trained_controls import scratch_plan_of
+from taskgrain.study.warm_start import warm_start_of
 
 Arguments = dict[str, object]
 ABSENT = "(absent)"

@@ -24,7 +24,7 @@ from taskgrain.study.extracting import STATISTICS_CLIPS, extract_features
 from taskgrain.study.gather import compared_pairs, gather
 from taskgrain.study.head_scores import floor_seconds, floor_seeds, floors_name, score_floors
 from taskgrain.study.inputs import Inputs
-from taskgrain.study.learning import train_source, warm_start_source
+from taskgrain.study.learning import train_source
 from taskgrain.study.networks import extract_seconds, pass_seconds
 from taskgrain.study.source_scores import score_source, scores_name
 from taskgrain.study.subjects import (
@@ -56,6 +56,7 @@ from taskgrain.study.trained_controls import (
     scratch_seconds,
     train_on_random_labels,
 )
+from taskgrain.study.warm_start import warm_start_source
 from taskgrain.tabletop.dataset import DRAW_SECONDS
 
 # A study is a plan of cells. The idea: a cell is a function of the study and of files that the
