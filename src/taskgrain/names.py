@@ -54,6 +54,7 @@ Readout = Literal[
 ]
 """What of an encoder is tested: after the LSTM, or one channel or both before it."""
 OWN_HEAD = "own-head"  # of a network that learned the target itself, and is read by no probe
+FLAT: Literal["flat"] = "flat"  # of a control without an encoder: one vector a clip, read as it is
 TARGET_NORM = "+target-norm"  # after a read-out's name: BatchNorm statistics of the target's clips
 READOUTS: Mapping[str, str] = MappingProxyType(
     {
@@ -168,7 +169,9 @@ CLIP_METRICS: tuple[ClipMetric, ...] = get_args(ClipMetric)
 MEAN_OVER_TASKS = "mean-over-tasks"  # of a difference, over a target's tasks as a sample
 SLOPE_OVER_TASKS = "slope-over-tasks"  # of a difference, for a unit of alignment gain
 VARIANCE_OVER_TASKS = ("variance-of-tasks", "variance-of-seeds", "variance-of-tasks-and-seeds")
-TASK_KINDS = ("named", "kind-named", "unnamed")
+TaskKind = Literal["named", "kind-named", "unnamed", "between"]
+"""What the finer of two sources' labels say of a task (docs/protocol.md, "Alignment")."""
+TASK_KINDS: tuple[TaskKind, ...] = ("named", "kind-named", "unnamed")  # those that have a mean
 EPISODE_METRIC = re.compile(r"([0-9]+)-way-accuracy")
 """Mean accuracy of N-way K-shot episodes, with N; a fraction too."""
 DETECTABLE = "detectable-difference"

@@ -12,10 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from math import pi, sqrt
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from taskgrain.names import TaskKind
 
 # What the labels of a source know of factor j is the share rho_j = (I - I0) / (H - I0): I the bits
 # that label and factor share, H the entropy of the factor, I0 the bits that chance alone shares.
@@ -29,7 +30,7 @@ from numpy.typing import NDArray
 # apart. No clip needs both labels, so it is defined for categories that the source never had.
 
 Counts = NDArray[np.int64]
-Kind = Literal["named", "kind-named", "unnamed", "between"]
+Kind = TaskKind
 
 PERMUTATIONS = 200
 NAMED = 0.10

@@ -21,6 +21,7 @@ from taskgrain.config.learning import Source
 from taskgrain.data.files import write_text
 from taskgrain.errors import ConfigError
 from taskgrain.labels.taxonomy import Taxonomy
+from taskgrain.names import TASK_KINDS
 from taskgrain.randomness import Draws
 from taskgrain.statistics.alignment import (
     ClassShares,
@@ -336,7 +337,7 @@ def draw_tasks(kinds: Mapping[str, Kind], number: int, *, seed: int) -> tuple[st
     }
     taken: dict[Kind, int] = dict.fromkeys(KINDS, 0)
     while sum(taken.values()) < number:
-        open_kinds = [kind for kind in KINDS[:3] if taken[kind] < len(strata[kind])]
+        open_kinds = [kind for kind in TASK_KINDS if taken[kind] < len(strata[kind])]
         taken[min(open_kinds, key=taken.__getitem__, default="between")] += 1
     drawn = {name for kind in KINDS for name in strata[kind][: taken[kind]]}
     return tuple(name for name in kinds if name in drawn)

@@ -12,15 +12,14 @@ from typing import Literal, get_args
 
 from taskgrain.config.learning import Source
 from taskgrain.errors import ConfigError
-from taskgrain.names import CONTROLS, ChosenControl, Readout
+from taskgrain.names import CONTROLS, FLAT, TARGET_NORM, ChosenControl, Readout
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import encoder_settings, new_encoder
 from taskgrain.transfer.answers import Subject
 from taskgrain.transfer.extract import FLAT_CONTROLS, Shortcut, has_batch_norm
-from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, TARGET_NORM, Place
+from taskgrain.transfer.features import ONE_VECTOR, PLACE_OF, Place
 from taskgrain.transfer.probes import PROBES
 
-FLAT: Literal["flat"] = "flat"  # their read-out
 PLAIN: Readout = "lstm-mean"  # the read-out that file names leave out
 
 BatchNorm = Literal["source", "target"]
@@ -145,7 +144,7 @@ def places_of(keys: Sequence[SubjectKey]) -> tuple[Place, ...]:
 
 def place_of(key: SubjectKey) -> Place:
     """Return where a subject's encoder is read; features without an encoder count as its output."""
-    return "output" if key.readout == "flat" else PLACE_OF[key.readout]
+    return "output" if key.readout == FLAT else PLACE_OF[key.readout]
 
 
 def _groups(inputs: Inputs) -> Iterator[list[tuple[FeaturesKey, int]]]:

@@ -10,6 +10,7 @@ from taskgrain.config.clips import Target
 from taskgrain.config.settings import Study
 from taskgrain.config.testing import Transfer
 from taskgrain.jobs.executor import Worker
+from taskgrain.names import FLAT
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.extracting import statistics_clips
 from taskgrain.study.inputs import Inputs
@@ -154,7 +155,7 @@ def _read(inputs: Inputs, key: SubjectKey, dataset: str, batch_norm: BatchNorm) 
     """Read a subject's features of a dataset at its read-out."""
     path = inputs.folder.features(key.features.name, dataset, place_of(key), batch_norm)
     features = read_features(path)
-    return features if key.readout == "flat" else read_out(features, key.readout)
+    return features if key.readout == FLAT else read_out(features, key.readout)
 
 
 def _of_seed(inputs: Inputs, key: SubjectKey, source: FeatureSet) -> FeatureSet:

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.names import CLIP_METRICS, OWN_HEAD, ClipMetric, Control
+from taskgrain.names import CLIP_METRICS, FLAT, OWN_HEAD, ClipMetric, Control
 from taskgrain.results import ResultRow
 from taskgrain.statistics.crossed import crossed_fault, crossed_interval
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
@@ -206,7 +206,7 @@ def _like(first: Group, others: Sequence[Group]) -> Iterator[tuple[Control, Grou
 
     Of a control's read-outs the source's own is taken; features without an encoder have one.
     """
-    like = ("flat", OWN_HEAD, first[0].subject.readout)
+    like = (FLAT, OWN_HEAD, first[0].subject.readout)
     for group in others:
         own = group[0].subject
         assert own.control is not None, "these are controls"

@@ -262,7 +262,6 @@ PLACE_OF: Mapping[Readout, Place] = {
 ONE_VECTOR: frozenset[Readout] = frozenset({"lstm-mean-deviation", "lstm-last"})
 """Those that leave one vector of a clip, and no steps."""
 CHANNEL_WIDTHS = "channel_widths"  # the header's entry for [D_s, D_t]
-TARGET_NORM = "+target-norm"  # what follows the read-out's name in a row
 
 
 def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:

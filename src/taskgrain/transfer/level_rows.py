@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import ResultError
-from taskgrain.names import TREND, ClipMetric
+from taskgrain.names import FLAT, TREND, ClipMetric
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap, Interval
 from taskgrain.statistics.tests import slopes, trend_interval
@@ -174,7 +174,7 @@ def group_error_rows(
         for answers in evaluation.answers:
             if not any(
                 (answers.probe, answers.shots) == (probe, shots)
-                and evaluation.subject.readout in ("flat", readout)
+                and evaluation.subject.readout in (FLAT, readout)
                 for probe, shots, readout in places
             ):
                 continue

@@ -21,6 +21,7 @@ from taskgrain.names import (
     ALIGNMENT_GAIN_IF_SHOWN,
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
+    TASK_KINDS,
     TREND,
     VARIANCE_OVER_TASKS,
     mean_over_kind,
@@ -38,7 +39,6 @@ from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.rows import interval_columns, without_interval
 
 Floats = NDArray[np.float64]
-KINDS: tuple[Kind, ...] = ("named", "kind-named", "unnamed")  # those with a row of their own
 
 FEWEST_TASKS = 8  # of a target, to be taken as a sample
 
@@ -147,7 +147,7 @@ def task_rows(
     if tasks_fault(num_tasks, num_seeds, num_fitted=len(set(strata))) is None:
         overall = mean_over_tasks(differences, strata)
         rows += [_row(like, MEAN_OVER_TASKS, overall), *_variances(like, overall)]
-    for kind in KINDS:
+    for kind in TASK_KINDS:
         own = np.array([each == kind for each in kinds])
         if own.any() and tasks_fault(int(own.sum()), num_seeds, num_fitted=1) is None:
             rows.append(_row(like, mean_over_kind(kind), mean_over_tasks(differences[own])))
