@@ -17,9 +17,9 @@ from taskgrain.study.datasets import lay_out, prepare_shard, shards
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.head_scores import (
     HeadScores,
+    fit_linear_probe,
     floors_name,
-    read_out_categories,
-    read_out_clips,
+    linear_probe_clips,
     score_floors,
 )
 from taskgrain.study.inputs import Inputs
@@ -146,7 +146,7 @@ def test_a_read_out_finds_categories_that_features_tell_apart() -> None:
     index = np.arange(90) % 3
     features = (centres[index] + rng.normal(size=(90, 6)) + 100).astype(np.float32)
     names = np.array(["a", "b", "c"])[index]
-    read = read_out_categories(features[:60], names[:60].tolist(), features[60:])
+    read = fit_linear_probe(features[:60], names[:60].tolist(), features[60:])
     assert (np.array(read.predicted) == names[60:]).mean() > 0.95
     assert (read.chosen, read.chosen_on) == ("C=0.1", "fixed in advance")
 
@@ -157,7 +157,7 @@ def test_the_read_out_says_what_the_transfer_layers_probe_says() -> None:
     centres = rng.normal(size=(8, 20))
     features = (centres[index] + 1.5 * rng.normal(size=(300, 20))).astype(np.float32)
     names = np.array([f"category {number}" for number in index])
-    read = read_out_categories(features[:200], names[:200].tolist(), features[200:])
+    read = fit_linear_probe(features[:200], names[:200].tolist(), features[200:])
     standardise = Standardiser.of(features[:200])
     probe = LogisticRegression().fit(standardise(features[:200]), names[:200])
     exact = probe.predict(standardise(features[200:]))
@@ -170,10 +170,10 @@ def test_the_read_out_is_fitted_on_as_many_clips_for_every_source(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = manifest.split(Split.TRAIN)
-    assert read_out_clips(training) == list(training)
+    assert linear_probe_clips(training) == list(training)
     monkeypatch.setattr("taskgrain.study.head_scores.MAX_TRAINING_CLIPS", 5)
-    assert len(read_out_clips(training)) == 5
-    assert read_out_clips(training) == read_out_clips(training)
+    assert len(linear_probe_clips(training)) == 5
+    assert linear_probe_clips(training) == linear_probe_clips(training)
 
 
 MOVES, STANDS = "Pushing [something] so that it slightly moves", "Holding [something]"

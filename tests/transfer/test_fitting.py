@@ -85,7 +85,7 @@ def test_a_probe_that_fails_leaves_the_others_their_answers(
         ("rbf-ridge", "nearest-mean"), POOL, SCORED, problems=[problems], standardiser=None
     )
     alone = answer_many("nearest-mean", POOL, SCORED, problems=problems, standardiser=None)
-    assert "at most 3" in str(kernel.problem)
+    assert "at most 3" in str(kernel.failure)
     assert (kernel.predicted == fitting.NO_ANSWER).all()
-    assert mean.problem is None
+    assert mean.failure is None
     assert mean.predicted.tobytes() == alone.predicted.tobytes()

@@ -59,9 +59,9 @@ class RunFolder:
             parts.append("target-norm")
         return self.root / "features" / subject / f"{'.'.join(parts)}.npz"  # no name has a dot
 
-    def predictions(self, cell: str) -> Path:
+    def predictions(self, name: str) -> Path:
         """File of an evaluation's per-clip predictions."""
-        return self.root / "predictions" / f"{cell}.npz"
+        return self.root / "predictions" / f"{name}.npz"
 
     def captions(self, source: str, seed: int) -> Path:
         """File of the captions that a source's decoder generates of its validation clips."""
@@ -71,9 +71,9 @@ class RunFolder:
         """File of the confusions of a source's head on its validation clips."""
         return self.root / "confusions" / f"{source}-seed-{seed}.csv"
 
-    def rows(self, cell: str) -> Path:
+    def rows(self, name: str) -> Path:
         """File of the result rows of one cell, before they are gathered."""
-        return self.root / "rows" / f"{cell}.jsonl"
+        return self.root / "rows" / f"{name}.jsonl"
 
     def done(self, cell: str) -> Path:
         """Mark of a finished cell."""

@@ -143,7 +143,7 @@ def _target_rows(
         found += _episode_rows(inputs, own, target, tasks[0], plan)
         if seed is None:  # tasks that all seeds share
             factors = [task.name for task in tasks if "/" in task.name]
-            for at in settings_of(endpoints(inputs.study)):
+            for at in distinct_settings(endpoints(inputs.study)):
                 found += sample_rows([*aligned, *found], factors, plan.compared, at=at)
         rows += found if seed is None else of_seed(found, seed)
     return [*rows, *(over_seeds(rows) if rotates(inputs.study, target) else ())]
@@ -334,7 +334,7 @@ def endpoints(study: Study) -> list[Endpoint]:
     ]
 
 
-def settings_of(family: Sequence[Endpoint]) -> list[Endpoint]:
+def distinct_settings(family: Sequence[Endpoint]) -> list[Endpoint]:
     """Return the first endpoint of each probe, number of shots, metric and read-out."""
     first: dict[tuple[object, ...], Endpoint] = {}
     for each in family:

@@ -1,10 +1,10 @@
-"""How often a source's head is right, beside a linear read-out and beside floors.
+"""How often a source's head is right, beside a linear probe and beside floors.
 
-A source that learned groups alone cannot name categories: a linear read-out of categories shows how
+A source that learned groups alone cannot name categories: a linear probe of categories shows how
 much its frozen features know of them.
 
 Floors are answers that need no learned encoder: chance, the commonest training class, and a linear
-read-out of motion energy. A source's own score has to exceed them before its transfer means
+probe of motion energy. A source's own score has to exceed them before its transfer means
 anything (`taskgrain.learned`). Seeds have floors of their own where they learn from different
 clips, or where a source's groups are drawn from the seed.
 
@@ -79,7 +79,7 @@ class HeadScores:
         self._category = np.array([taxonomy.category_index(r.category) for r in records], np.int64)
 
     def scores(self) -> list[Score]:
-        """Score the head at every level that it can answer, the linear read-out excepted."""
+        """Score the head at every level that it can answer, the linear probe excepted."""
         accuracy = self._answers.accuracy
         first = proportion_interval(sum(accuracy.num_right), sum(accuracy.num_seen))
         scores = [
@@ -155,8 +155,8 @@ MAX_TRAINING_CLIPS = 20_000  # of D = 1024: 82 MB in float32
 MAX_STEPS = 200
 
 
-def read_out_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
-    """Choose the training clips that the read-out is fitted on: up to 20,000, drawn once."""
+def linear_probe_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
+    """Choose the training clips that the linear probe is fitted on: up to 20,000, drawn once."""
     drawn = generator_for(0, 0, "linear-read-out").permutation(len(records))[:MAX_TRAINING_CLIPS]
     return [records[index] for index in sorted(drawn)]
 
@@ -172,17 +172,17 @@ def mean_features(
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOut:
-    """The categories that the read-out predicts, and how it was fitted."""
+class LinearAnswers:
+    """The categories that the linear probe predicts, and how it was fitted."""
 
     predicted: tuple[str, ...]  # the category of each clip
     chosen: str  # its hyper-parameter
     chosen_on: str
 
 
-def read_out_categories(
+def fit_linear_probe(
     training: NDArray[np.float32], categories: Sequence[str], scored: NDArray[np.float32]
-) -> ReadOut:
+) -> LinearAnswers:
     """Fit a logistic regression on all categories at once, and predict those of other clips.
 
     It minimises what the transfer layer's does, with the C fixed there, but in float32 and with at
@@ -200,7 +200,7 @@ def read_out_categories(
     weight, bias = _fitted(features, torch.from_numpy(index.astype(np.int64)), len(names))
     logits = torch.from_numpy(standardise(scored)).float() @ weight.T + bias  # (M, K)
     predicted = names[logits.argmax(dim=1).numpy()]
-    return ReadOut(tuple(predicted.tolist()), f"C={LOGISTIC_C:g}", FIXED)
+    return LinearAnswers(tuple(predicted.tolist()), f"C={LOGISTIC_C:g}", FIXED)
 
 
 def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
@@ -225,7 +225,7 @@ def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor,
     return weight.detach(), bias.detach()
 
 
-FLOOR_SECONDS = 1.0  # a linear read-out of 3,000 clips in 40 classes
+FLOOR_SECONDS = 1.0  # a linear probe of 3,000 clips in 40 classes
 Features = Mapping[str, NDArray[np.float32]]  # clip id -> motion energy
 
 
@@ -268,7 +268,7 @@ def score_floors(worker: Worker, inputs: Inputs, seed: int | None) -> None:
 
 def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStore) -> Features:
     """Measure the motion energy of the validation clips and of enough training clips."""
-    wanted = [*read_out_clips(manifest.split(Split.TRAIN)), *manifest.split(Split.VALIDATION)]
+    wanted = [*linear_probe_clips(manifest.split(Split.TRAIN)), *manifest.split(Split.VALIDATION)]
     clips = [record.clip_id for record in wanted if record.clip_id in store]
     found: dict[str, NDArray[np.float32]] = {}
     for batch in batches_in_order(inputs, clips, store).batches():
@@ -292,7 +292,9 @@ class _Floors:
     def __init__(self, manifest: Manifest, motion: Features) -> None:
         self._manifest = manifest
         self._motion = motion
-        self._read_outs: dict[tuple[str, ...], ReadOut] = {}  # by classes learned and clips scored
+        self._answered: dict[
+            tuple[str, ...], LinearAnswers
+        ] = {}  # by classes learned and clips scored
 
     def of_task(self, task: SourceTask, records: Sequence[ClipRecord]) -> list[Score]:
         """Return the floors of each score that a source is judged by.
@@ -329,10 +331,10 @@ class _Floors:
         seen = [record.clip_id for record in records if record.clip_id in self._motion]
         if len({class_of[clip] for clip in known}) < 2 or not seen:
             return scores
-        read = self._read_out([str(class_of[clip]) for clip in known], known, seen)
+        linear = self._motion_answers([str(class_of[clip]) for clip in known], known, seen)
         right = sum(
             class_of[clip] == predicted
-            for clip, predicted in zip(seen, read.predicted, strict=True)
+            for clip, predicted in zip(seen, linear.predicted, strict=True)
         )
         return [
             *scores,
@@ -341,23 +343,23 @@ class _Floors:
                 metric=metric,
                 value=right / len(records),
                 control="motion-energy",
-                chosen=read.chosen,
-                chosen_on=read.chosen_on,
+                chosen=linear.chosen,
+                chosen_on=linear.chosen_on,
             ),
         ]
 
-    def _read_out(
+    def _motion_answers(
         self, classes: Sequence[str], known: Sequence[str], seen: Sequence[str]
-    ) -> ReadOut:
+    ) -> LinearAnswers:
         """Predict the classes of the clips `seen`; sources of equal classes share the answer."""
         key = (*classes, *known, *seen)
-        if key not in self._read_outs:
-            self._read_outs[key] = read_out_categories(
+        if key not in self._answered:
+            self._answered[key] = fit_linear_probe(
                 np.stack([self._motion[clip] for clip in known]),
                 classes,
                 np.stack([self._motion[clip] for clip in seen]),
             )
-        return self._read_outs[key]
+        return self._answered[key]
 
     def _of_sentences(self, form: CaptionForm, records: Sequence[ClipRecord]) -> list[Score]:
         training = self._manifest.split(Split.TRAIN)

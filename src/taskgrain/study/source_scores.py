@@ -2,7 +2,7 @@
 
 The metrics by what is read: of the head top-1, top-5, mean-per-class, group-accuracy,
 accuracy-at-LEVEL, errors-within-groups, errors-between-groups, contrastive, contrastive-floor,
-categories-floor; by a linear read-out categories-linear; of the decoder exact-match,
+categories-floor; by a linear probe categories-linear; of the decoder exact-match,
 template-accuracy, object-accuracy, noun-accuracy, modifier-accuracy, direction-errors,
 length-ratio, bleu-4, rouge-l, cider-d, exact-match-at-FORM, template-ranking,
 template-ranking-top-5, template-ranking-with-objects, unknown-rate; gain-last-epoch of both; and
@@ -35,9 +35,9 @@ from taskgrain.study.caption_scores import CaptionScores
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.head_scores import (
     HeadScores,
+    fit_linear_probe,
+    linear_probe_clips,
     mean_features,
-    read_out_categories,
-    read_out_clips,
 )
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.learning import evaluation_batches, task_of
@@ -75,7 +75,7 @@ def score_source(
         head = HeadScores(task, answers.of_head(), own.records, own.training)
         scores += head.scores()
         if task.level != CATEGORY:
-            scores += own.read_out(model, answers)
+            scores += own.linear_scores(model, answers)
         if passes is None:
             write_text(folder.confusions(name, seed), head.confusions_csv())
     if model.decoder is not None:
@@ -159,22 +159,22 @@ class _OwnClips:
         """Return the answers before the first clip."""
         task, num_clips = self._task, len(self.records)
         examples = task.examples(self.records)
-        is_read_out = task.level not in (None, CATEGORY)
+        is_probed = task.level not in (None, CATEGORY)
         ranking = None
         if task.form is not None and task.vocabulary is not None and self._ranked:
             ranking = ranking_of(task.form, task.vocabulary, self._manifest)
         return _Answers(
             torch.tensor([example.label.target for example in examples]),
             torch.zeros(num_clips, task.num_classes or 0),
-            np.zeros((num_clips, encoder_width(model.encoder) if is_read_out else 0), np.float32),
+            np.zeros((num_clips, encoder_width(model.encoder) if is_probed else 0), np.float32),
             [""] * num_clips,
             np.zeros(num_clips, np.bool_),
             ranking,
         )
 
-    def read_out(self, model: SourceModel, answers: _Answers) -> list[Score]:
-        """Score a linear read-out of categories on features that learned groups alone."""
-        usable = [r for r in read_out_clips(self.training) if r.clip_id in self._store]
+    def linear_scores(self, model: SourceModel, answers: _Answers) -> list[Score]:
+        """Score a linear probe of categories on features that learned groups alone."""
+        usable = [r for r in linear_probe_clips(self.training) if r.clip_id in self._store]
         category_of = {record.clip_id: record.category for record in usable}
         if len(set(category_of.values())) < 2:
             return []
@@ -186,17 +186,17 @@ class _OwnClips:
             clips += clip_ids
             parts.append(features)
         learned = [category_of[clip] for clip in clips]
-        read = read_out_categories(np.concatenate(parts), learned, answers.features)
+        linear = fit_linear_probe(np.concatenate(parts), learned, answers.features)
         is_right = np.array([record.category for record in self.records]) == np.array(
-            read.predicted
+            linear.predicted
         )
         return [
             Score(
                 probe="linear",
                 metric="categories-linear",
                 value=float((is_right & answers.is_decoded).mean()),
-                chosen=read.chosen,
-                chosen_on=read.chosen_on,
+                chosen=linear.chosen,
+                chosen_on=linear.chosen_on,
             )
         ]
 

@@ -204,7 +204,7 @@ def _refuse_free_captions(form: CaptionForm, training: Sequence[ClipRecord]) -> 
 class Score:
     """One number; NaN where there was nothing to count."""
 
-    probe: str | None = None  # what was read: the head, the decoder, a linear read-out
+    probe: str | None = None  # what was read: the head, the decoder, a linear probe
     metric: str
     value: float
     clips: Sequence[ClipRecord] | None = None  # that it counts; None for all

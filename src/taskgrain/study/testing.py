@@ -40,13 +40,13 @@ def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Ta
     tested = read_subject(inputs, key, target)
     plan = probe_plan_of(transfer, has_steps=tested.step_standardiser is not None)
     for task in tasks_of(inputs, target, key.seed):
-        cell = evaluation_name(key, task.name)
-        write_evaluation(inputs.folder.predictions(cell), evaluate(tested, task, plan=plan))
+        name = evaluation_name(key, task.name)
+        write_evaluation(inputs.folder.predictions(name), evaluate(tested, task, plan=plan))
         worker.advance(EVALUATE_SECONDS)
         if has_permuted_control(inputs, key, target, task.name):
             plan_of_control = permuted_plan_of(inputs.study)
             permuted = evaluate(tested, task, plan=plan_of_control, labelling="permuted")
-            write_evaluation(inputs.folder.predictions(f"{cell}.permuted.labels"), permuted)
+            write_evaluation(inputs.folder.predictions(f"{name}.permuted.labels"), permuted)
 
 
 def evaluate_target_episodes(

@@ -26,11 +26,11 @@ from taskgrain.train.state import (
     Position,
     TrainingState,
     capture,
+    kept_options,
     load_state,
     refuse_other_settings,
     restore,
     save_state,
-    settings_of,
 )
 from taskgrain.train.step import (
     Shares,
@@ -247,11 +247,8 @@ def _open(
     )
     state = load_state(folder)
     if state is not None:
-        begun_with, settings = (
-            state.entries.get("settings"),
-            settings_of(options, run.steps_per_epoch),
-        )
-        refuse_other_settings(begun_with, settings, folder)
+        now_set = kept_options(options, run.steps_per_epoch)
+        refuse_other_settings(state.entries.get("settings"), now_set, folder)
         run.position = Position.from_json(state.entries, folder)
         restore(model, descent.optimizer, state.tensors)
         _restore_scaler(run, state.entries.get("scaler"))
@@ -371,7 +368,7 @@ def _keep(run: _Run, folder: Path, record: EpochRecord) -> None:
 
 def _save(run: _Run) -> None:
     entries = {
-        "settings": settings_of(run.options, run.steps_per_epoch),
+        "settings": kept_options(run.options, run.steps_per_epoch),
         "scaler": run.descent.scaler.state_dict(),
         **run.position.to_json(),
     }

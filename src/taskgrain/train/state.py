@@ -4,7 +4,7 @@
 
 The JSON file names the tensors' digest, so a pair is whole or is not taken. The pair before it is
 kept: whenever the process is killed, one whole pair can be found. The JSON holds where the run
-stands (`Position`) and the settings that it must share with its beginning (`settings_of`).
+stands (`Position`) and the settings that it must share with its beginning (`kept_options`).
 """
 
 from __future__ import annotations
@@ -226,7 +226,7 @@ class Position:
             raise CheckpointError(f"{folder}: training state: {error}") from None
 
 
-def settings_of(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
+def kept_options(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
     """Return the options that must not change when a run is resumed, as JSON."""
     settings = {
         STORED_NAMES.get(name, name): value

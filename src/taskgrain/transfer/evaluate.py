@@ -235,7 +235,7 @@ def _answers(
     probe: ProbeName, shots: Shots, answered: Answered, decoded: NDArray[np.bool_]
 ) -> Answers:
     predicted = placed(answered.predicted, decoded)
-    return Answers(probe, shots, predicted, answered.chosen, answered.chosen_on, answered.problem)
+    return Answers(probe, shots, predicted, answered.chosen, answered.chosen_on, answered.failure)
 
 
 def placed(predicted: NDArray[np.int16], decoded: NDArray[np.bool_]) -> NDArray[np.int16]:
@@ -292,7 +292,7 @@ def evaluate_episodes(
         np.where(has_answer, found.predicted, NO_ANSWER).astype(np.int16),
         found.chosen,
         found.chosen_on,
-        found.problem,
+        found.failure,
         num_ways=plan.num_ways,
     )
     return evaluation_of(task, [answers], subject=tested.subject, pooled=plan.pooled)

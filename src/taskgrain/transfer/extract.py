@@ -272,9 +272,9 @@ def outer_frames(
         last = store.num_frames(record.clip_id) - 1
         index = [last if place else 0 for place in places]
         frames = store.read(record.clip_id, index, slice(None), slice(None))
-        for cell, frame in zip(row, frames, strict=True):
+        for shrunk, frame in zip(row, frames, strict=True):
             pixels = frame.astype(np.float32) / BRIGHTEST
-            cell[:] = cv2.resize(pixels, (PIXEL_SIZE, PIXEL_SIZE), interpolation=cv2.INTER_AREA)
+            shrunk[:] = cv2.resize(pixels, (PIXEL_SIZE, PIXEL_SIZE), interpolation=cv2.INTER_AREA)
     return _feature_set(records, small.reshape(len(records), -1), header)
 
 

@@ -42,10 +42,10 @@ class Problems:
 class Answered:
     """The answers of one probe to every problem, or why it has none."""
 
-    predicted: NDArray[np.int16]  # (S, Q) in 0..K-1; NO_ANSWER everywhere if there is a problem
+    predicted: NDArray[np.int16]  # (S, Q) in 0..K-1; NO_ANSWER everywhere after a failure
     chosen: str | None  # the hyper-parameter; where problems differ, each with its count
     chosen_on: str | None
-    problem: str | None = None  # why the probe answered none of them
+    failure: str | None = None  # why the probe answered none of them
 
 
 def answer_many(
@@ -76,7 +76,7 @@ def answer_by_each(
     What probes and labels have in common, such as the products of query and support clips, is
     computed once. A probe that cannot be fitted on one of the problems, or whose standardised
     features are not finite there, answers none of them: a mean over the other problems would be of
-    other problems than other sources have. The reason is then the answers' `problem`. This is the
+    other problems than other sources have. The reason is then the answers' `failure`. This is the
     one place where the failure of a probe is caught.
 
     Args:
@@ -171,9 +171,9 @@ class _Questions:
         rows = None if self._query is None else self._query[part]
         return Queries(self._scored, rows, scaling, Support(features))
 
-    def _no_answer(self, problem: str) -> Answered:
+    def _no_answer(self, failure: str) -> Answered:
         shape = (len(self._support), self._num_query)
-        return Answered(np.full(shape, NO_ANSWER, np.int16), None, None, problem)
+        return Answered(np.full(shape, NO_ANSWER, np.int16), None, None, failure)
 
 
 def _fits(

@@ -252,11 +252,11 @@ class LogisticRegression(Probe):
 def _choose_strength(axes: Axes, target: Floats, labels: Labels) -> Choice:
     """Hold every fold out in turn; the error is the squared error of its probabilities."""
     folds = np.stack([folds_of(each) for each in labels])  # (S, N)
-    cells = [(fold, value) for fold in range(NUM_FOLDS) for value in range(len(LOGISTIC_CS))]
-    size = max(1, BLOCK_NUMBERS // axes.coordinates.size)  # cells solved together
+    fits = [(fold, value) for fold in range(NUM_FOLDS) for value in range(len(LOGISTIC_CS))]
+    size = max(1, BLOCK_NUMBERS // axes.coordinates.size)  # fits solved together
     errors = np.zeros((len(labels), len(LOGISTIC_CS)))
-    for start in range(0, len(cells), size):
-        block = cells[start : start + size]
+    for start in range(0, len(fits), size):
+        block = fits[start : start + size]
         coordinates, energy, truth = (
             np.concatenate([each] * len(block)) for each in (axes.coordinates, axes.energy, target)
         )
@@ -267,8 +267,8 @@ def _choose_strength(axes: Axes, target: Floats, labels: Labels) -> Choice:
         )
         logits = coordinates @ theta[:, :, :-1].swapaxes(1, 2) + theta[:, None, :, -1]
         wrong = softmax(logits) - truth.swapaxes(1, 2)
-        of_cell = ((wrong**2).sum(axis=2) * (1.0 - kept)).sum(axis=1).reshape(len(block), -1)
-        for (_, value), error in zip(block, of_cell, strict=True):
+        of_fit = ((wrong**2).sum(axis=2) * (1.0 - kept)).sum(axis=1).reshape(len(block), -1)
+        for (_, value), error in zip(block, of_fit, strict=True):
             errors[:, value] += error
     return choose(errors, labels, fixed=LOGISTIC_CS.index(LOGISTIC_C), chosen_on=FOLDS)
 

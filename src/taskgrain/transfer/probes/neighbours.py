@@ -151,11 +151,11 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
     nearest = np.take_along_axis(nearest, order, axis=1)
     found = np.take_along_axis(found, order, axis=1)
     weight = np.exp((found - found[:, :1]) / TEMPERATURE)
-    cell = np.arange(num_query)[:, None] * num_classes + labels[nearest]  # (Q, most)
+    slot = np.arange(num_query)[:, None] * num_classes + labels[nearest]  # (Q, most)
     shares = []
     for k in grid:
         counted = np.bincount(
-            cell[:, :k].ravel(), weights=weight[:, :k].ravel(), minlength=num_query * num_classes
+            slot[:, :k].ravel(), weights=weight[:, :k].ravel(), minlength=num_query * num_classes
         ).reshape(num_query, num_classes)
         shares.append(counted / counted.sum(axis=1, keepdims=True))
     return shares
