@@ -95,14 +95,9 @@ def _absent(made: object, stored: object, location: Location) -> Iterator[str]:
             yield from _absent(one, other, (*location, index))
 
 
-def no_keys(location: Location) -> list[str]:
-    """Return no keys, so that nothing is suggested for an unknown key."""
-    return []
-
-
 def faults_of(
     error: ValidationError,
-    known_keys: Callable[[Location], Sequence[str]] = no_keys,
+    known_keys: Callable[[Location], Sequence[str]] = lambda location: (),
     *,
     entry: str = "setting",
 ) -> list[str]:
@@ -110,7 +105,7 @@ def faults_of(
 
     Args:
         error: of pydantic.
-        known_keys: the keys that are known at a place, of which the nearest is suggested.
+        known_keys: returns the keys of the table at a location; the nearest is suggested.
         entry: what a key stands for.
     """
     faults = list[str]()

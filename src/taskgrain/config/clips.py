@@ -138,6 +138,12 @@ class Target(Settings):
         "kind-named and unnamed ones as there are; needs alignment",
     )
 
+    novel: bool = Field(
+        False,
+        description="none of its categories may be learned by a source; without root and world it "
+        "is the source's own held-out categories (data.hold_out)",
+    )
+
     @model_validator(mode="after")
     def _tasks_are_of_the_tabletop(self) -> Self:
         if self.tasks and self.world != "tabletop":
@@ -146,12 +152,6 @@ class Target(Settings):
                 'another target in "factors"'
             )
         return self
-
-    novel: bool = Field(
-        False,
-        description="none of its categories may be learned by a source; without root and world it "
-        "is the source's own held-out categories (data.hold_out)",
-    )
 
     @property
     def is_held_out(self) -> bool:

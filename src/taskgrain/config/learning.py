@@ -135,7 +135,6 @@ class Source(Settings):
     warm_start_parts: Literal["encoder", "all"] = Field(
         "encoder", description="which weights: the encoder's alone, or head and decoder too"
     )
-
     twin_of: Part | None = Field(
         None,
         description="a source whose settings it shares: same labels, clips and order, other first "
@@ -248,7 +247,7 @@ class Encoder(Settings):
         if self.network == "two-channel":
             if not self.spatial_widths and not self.temporal_widths:
                 raise ValueError("both channels are without layers; give at least one its widths")
-            _refuse_set(self, ELSEWHERE, "belongs to a pretrained network; set network")
+            _refuse_set(self, PRETRAINED, "belongs to a pretrained network; set network")
             return self
         if not self.model:
             raise ValueError(f'network = "{self.network}" needs "model", the name of its network')
@@ -264,7 +263,7 @@ TWO_CHANNEL = (
     *("layers", "spatial_widths", "temporal_widths", "feature_width", "dropout"),
     *("spatial_input", "temporal_input", "reduction", "pixel_mean", "pixel_deviation"),
 )
-ELSEWHERE = ("model", "weights", "recurrent", "single_frame")
+PRETRAINED = ("model", "weights", "recurrent", "single_frame")
 
 
 def _refuse_set(encoder: Encoder, keys: tuple[str, ...], why: str) -> None:

@@ -265,12 +265,7 @@ def _with_world(section: object, world: str) -> object:
 
 
 def problems_of(error: ValidationError, where: str) -> list[str]:
-    """Name each setting that does not fit by its dotted key.
-
-    Args:
-        error: of `Study`.
-        where: the name of the study, which every problem begins with.
-    """
+    """Name each setting of a study that does not fit: "STUDY: dotted.key: what was found ..."."""
     return [f"{where}: {fault}" for fault in faults_of(error, _known_keys)]
 
 
@@ -288,8 +283,5 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     if get_origin(annotation) in (tuple, Union, UnionType):
-        for inner in get_args(annotation):
-            found = _model_in(inner)
-            if found is not None:
-                return found
+        return next(filter(None, map(_model_in, get_args(annotation))), None)
     return None

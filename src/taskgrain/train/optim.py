@@ -50,13 +50,12 @@ class Descent:
         """
         self.scaler.unscale_(self.optimizer)
         norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
-        found = float(norm)
         if self.scaler.is_enabled() or torch.isfinite(norm):
             if max_norm > 0:
                 clip_grads_with_norm_(parameters, max_norm, norm)
             self.scaler.step(self.optimizer)
             self.scaler.update()
-        return found
+        return float(norm)
 
     def scaled(self, loss: Tensor) -> Tensor:
         """Scale a loss, float (), before its gradient is taken."""

@@ -59,8 +59,8 @@ def save_state(folder: Path, state: TrainingState) -> None:
         with naming(folder / ENTRIES, entries):
             entries.write_text(text, encoding="utf-8")
         for path in (tensors, entries):
-            with naming(path):
-                _flush(path)
+            with naming(path), path.open("rb") as file:
+                os.fsync(file.fileno())
         # Four renames, after both new files are on the disk: the old JSON file and then its tensors
         # become the pair before, and the new tensors and then their JSON file the latest pair.
         # Killed between any two of these lines, a JSON file still finds its tensors by digest.
@@ -190,11 +190,6 @@ def _is_tidy(folder: Path, state: TrainingState) -> bool:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
 
 
 @dataclass(slots=True)
