@@ -151,14 +151,8 @@ def label_slots(source: Source, taxonomy: Taxonomy, population: Population) -> l
 
 
 def counted_classes(population: Population, codes: Codes, number: int) -> list[ClassShares]:
-    """Count the values of each class's scenes.
-
-    Args:
-        population: the scenes.
-        codes: (N,) class of each scene, or ABSENT.
-        number: of classes.
-    """
-    found: list[ClassShares] = []
+    """Count the values of each class's scenes; codes (N,) are the scenes' classes, or ABSENT."""
+    classes: list[ClassShares] = []
     for code in range(number):
         members = codes == code
         total = int(members.sum())
@@ -170,8 +164,8 @@ def counted_classes(population: Population, codes: Codes, number: int) -> list[C
             }
             for name, column in population.attributes.items()
         }
-        found.append(ClassShares(shares, total))
-    return found
+        classes.append(ClassShares(shares, total))
+    return classes
 
 
 class TargetWorld:
@@ -194,12 +188,9 @@ class TargetWorld:
     def question(
         self, target: Target, factor: str | None, class_names: Sequence[str]
     ) -> Question | None:
-        """Find the question of a target's task; None where it is not known.
+        """Find the question of a target's task; None where the target is not drawn, or unknown.
 
-        Args:
-            target: its settings; only drawn ones are known.
-            factor: the task's own name, or None for the category.
-            class_names: its classes.
+        The factor is the task's own name, or None for the category.
         """
         if target.world is None:
             return None
@@ -224,11 +215,9 @@ class TargetWorld:
 
 
 def of_held_out(scenes: int, class_names: Sequence[str]) -> Question:
-    """Find the question of held-out categories: the source's own scenes of these templates.
+    """Find the question of held-out categories: that of their templates, without brackets.
 
-    Args:
-        scenes: how many to draw.
-        class_names: the templates, without brackets.
+    The scenes, so many, are drawn as the source draws them.
     """
     population = sample_population(
         scenes, seed=TARGET_SEED, categories=class_names, shows_held_back=False
@@ -257,8 +246,8 @@ def _of_kitchen(factor: str | None, class_names: Sequence[str]) -> Question | No
         if factor is None:
             values = attributes_of[name]
         else:
-            place = 0 if factor == "motion" else 1
-            categories = [each for each, held in KITCHEN_MEANINGS.items() if held[place] == name]
+            position = 0 if factor == "motion" else 1  # of a category's meaning
+            categories = [each for each, held in KITCHEN_MEANINGS.items() if held[position] == name]
             values = {attribute: attributes_of[categories[0]][attribute]}
         classes.append(ClassShares({key: {value: 1.0} for key, value in values.items()}))
     return Question(classes, NO_CONDITION, attribute)
@@ -289,15 +278,18 @@ def align(world: SourceWorld, question: Question) -> Alignment:
     everywhere = distances(question.classes, FACTORS, None)
     where_shown = distances(question.classes, FACTORS, world.shown(question.condition))
     differs = [bool(column.any()) for column in everywhere.T]
-    found: list[dict[str, float]] = [{}, {}]
-    for source in world.sources:
-        known = [
+    known_by = {
+        source: [
             world.known(source, factor, question.condition) if differs[column] else 0.0
             for column, factor in enumerate(FACTORS)
         ]
-        for apart, held in zip((where_shown, everywhere), found, strict=True):
-            held[source] = alignment(apart, known)
-    return Alignment(*found)
+        for source in world.sources
+    }
+    of, if_shown = (
+        {source: alignment(apart, known) for source, known in known_by.items()}
+        for apart in (where_shown, everywhere)
+    )
+    return Alignment(of, if_shown)
 
 
 def align_with_each(worlds: Sequence[SourceWorld], question: Question) -> Alignment:

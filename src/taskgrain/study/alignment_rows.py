@@ -27,6 +27,7 @@ from taskgrain.study.inputs import Inputs
 from taskgrain.study.seed_clips import categories_rotate
 from taskgrain.study.targets import possible_tasks, rotates, tasks_of
 from taskgrain.tabletop.tasks import TASKS
+from taskgrain.transfer.rows import added_counts
 from taskgrain.transfer.task import TargetTask
 
 ALIGNMENT_FILE = "alignment"
@@ -66,10 +67,7 @@ def task_draw_of(target: Target) -> TaskDraw:
 def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, str]]) -> None:
     """Draw the tasks of the targets that draw some; write the alignment of every task.
 
-    Args:
-        worker: gets the progress.
-        inputs: the study.
-        pairs: source and versus of each difference that the study reports.
+    Gains are those of the pairs: source and versus of each difference that the study reports.
     """
     study = inputs.study
     learned = study.seeds if categories_rotate(study.data) else study.seeds[:1]
@@ -129,11 +127,7 @@ def _of_rotating(
 
 
 def _mean_of_seeds(of_seeds: Sequence[Sequence[ResultRow]]) -> list[ResultRow]:
-    """Average rows over the seeds that have them, without an interval: labels are no sample.
-
-    Args:
-        of_seeds: of each seed, rows that differ by target, source, versus and metric.
-    """
+    """Average the rows of each seed over the seeds, without an interval: labels are no sample."""
     groups: dict[tuple[str | None, ...], list[ResultRow]] = {}
     for row in (row for rows in of_seeds for row in rows):
         groups.setdefault((row.target, row.source, row.versus, row.metric), []).append(row)
@@ -142,9 +136,7 @@ def _mean_of_seeds(of_seeds: Sequence[Sequence[ResultRow]]) -> list[ResultRow]:
             rows[0],
             seed=None,
             value=fmean(row.value for row in rows if row.value is not None),
-            n=sum(row.n for row in rows),
-            failed=sum(row.failed for row in rows),
-            truncated=sum(row.truncated for row in rows),
+            **added_counts(rows),
         )
         for rows in groups.values()
     ]

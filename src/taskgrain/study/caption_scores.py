@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -91,11 +92,6 @@ class SpokenTruth:
         This compares sources of different grain: the truth is the caption that a source of that
         form has to generate. One rule simplifies the objects on both sides. A caption that fits no
         template stays as it is.
-
-        Args:
-            form: one of `COARSER_FORMS` of the truth's own.
-            generated: one caption a clip.
-            records: the clips.
         """
         return [
             self._is_right_at(form, caption, record)
@@ -189,30 +185,22 @@ class CaptionScores:
         judged = "exact-match" if self._is_free else "template-accuracy"
         intervals = {**clip_intervals(tallies, seed=SEED), judged: _proportion(tallies[judged])}
         counted = {"direction-errors": self._directed()}
-        scores = [
-            Score(
-                probe="decoder",
-                metric=name,
-                value=tally.value,
-                clips=counted.get(name),
-                interval=intervals[name],
-            )
-            for name, tally in tallies.items()
-        ]
+
+        def scores_of(tallies: Mapping[str, Tally]) -> list[Score]:
+            return [
+                Score(probe="decoder", metric=name, value=tally.value, clips=counted.get(name))
+                for name, tally in tallies.items()
+            ]
+
+        scores = [replace(each, interval=intervals[each.metric]) for each in scores_of(tallies)]
         scores += self._at_coarser_forms(generated, forms)
         unseeing = self._floors()
         if sum(is_decoded) > 1:
             unseeing["blind-decoder"] = blind(generated, is_decoded)
         return scores + [
-            Score(
-                probe="decoder",
-                metric=name,
-                value=tally.value,
-                clips=counted.get(name),
-                control=control,
-            )
+            replace(each, control=control)
             for control, captions in unseeing.items()
-            for name, tally in self.tallies(captions).items()
+            for each in scores_of(self.tallies(captions))
         ]
 
     def tallies(self, generated: Sequence[str]) -> dict[str, Tally]:

@@ -144,10 +144,7 @@ def _check_mirroring(study: Study, manifest: Manifest) -> None:
 def check_clips(worker: Worker, inputs: Inputs, datasets: Collection[str]) -> None:
     """Write ledger.jsonl; refuse, before anything is learned, clips that are too few or not new.
 
-    Args:
-        worker: that checks.
-        inputs: of the study.
-        datasets: names of those to check; their frames must have been written.
+    The frames of the named datasets must have been written.
 
     Raises:
         ManifestError: if no clip of a split could be decoded.

@@ -132,23 +132,22 @@ def _gflops(study: Study, source: Source, cost: SourceCost, num_read: int) -> fl
 
 
 def _assumptions(manifest: Manifest | None) -> tuple[str, ...]:
-    assumed = [f"GPUs reach {UTILISATION:.0%} of their half-precision peak (assumed, not measured)"]
-    assumed.append("training and features: validation, probes and controls come on top")
-    assumed.append(
+    assumed = (
+        f"GPUs reach {UTILISATION:.0%} of their half-precision peak (assumed, not measured)",
+        "training and features: validation, probes and controls come on top",
         f"stored clips last {ASSUMED_SECONDS:g} s where no header says how long, at "
-        f"{FRAME_RATE:g} frames a second"
+        f"{FRAME_RATE:g} frames a second",
     )
-    if manifest is None:
-        assumed.append("the data is not there: clips as the settings say, labels as in ")
-        assumed[-1] += f"Something-Something v2, {ASSUMED_WORDS} words"
-    return tuple(assumed)
+    if manifest is not None:
+        return assumed
+    absent = "the data is not there: clips as the settings say, labels as in Something-Something v2"
+    return (*assumed, f"{absent}, {ASSUMED_WORDS} words")
 
 
 def _clips(study: Study, datasets: Mapping[str, Dataset] | None) -> dict[str, int]:
     """Count the clips of each dataset; those of held-out categories are the source's."""
     if datasets is not None:
-        own = {name: each for name, each in datasets.items() if not each.is_held_out}
-        return {name: dataset.num_clips for name, dataset in own.items()}
+        return {name: each.num_clips for name, each in datasets.items() if not each.is_held_out}
     clips = {SOURCE: study.data.train + study.data.validation}
     targets = [each for each in study.targets if not each.is_held_out]
     return {**clips, **{each.name: each.support + each.scored for each in targets}}

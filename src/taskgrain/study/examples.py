@@ -18,7 +18,7 @@ from taskgrain.data.files import make_folder, write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
-from taskgrain.predict import Description, ModelDescription, Predictor, Ranking
+from taskgrain.predict import Predictor
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import own_encoder
@@ -132,29 +132,19 @@ def _prediction(
 ) -> dict[str, object]:
     """Describe a clip by one model, beside the truth at the model's own grain for source clips."""
     described = predictor.describe([frames], [""], top=TOP)[0]
+    classes = described.categories or described.groups or ()
     description = predictor.description
     truth = true_class = None
     if record is not None and description.form is not None:
         truth = captions_in(description.form, record)[0]
     if record is not None and description.level is not None:
-        true_class = _true_class(description, record)
+        true_class = description.taxonomy.name_of(record.category, description.level)
     return {
         "source": description.source,
         "seed": description.seed,
         "level": description.level,
-        "classes": [
-            {"name": each.name, "probability": each.probability} for each in _classes(described)
-        ],
+        "classes": [{"name": each.name, "probability": each.probability} for each in classes],
         "true_class": true_class,
         "caption": described.caption,
         "truth": truth,
     }
-
-
-def _true_class(description: ModelDescription, record: ClipRecord) -> str | None:
-    assert description.level is not None
-    return description.taxonomy.name_of(record.category, description.level)
-
-
-def _classes(described: Description) -> Ranking:
-    return described.categories or described.groups or ()

@@ -26,7 +26,7 @@ from taskgrain.models.weights import save_weights, weights_sha256
 from taskgrain.predict import load_model
 from taskgrain.randomness import generator_for
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.inputs import Inputs, batches_in_order
+from taskgrain.study.inputs import Inputs, batches_in_order, drawn_once
 from taskgrain.study.networks import extract_seconds, measured_changes, new_encoder, own_encoder
 from taskgrain.study.seed_clips import seed_clips
 from taskgrain.study.subjects import BatchNorm, FeaturesKey, SubjectKey, places_of
@@ -73,11 +73,7 @@ def extract_features(
 ) -> None:
     """Extract features of every dataset: once, deterministically, in float32.
 
-    Args:
-        worker: counts the work done; may stop the cell.
-        inputs: of the study.
-        key: whose features.
-        keys: the subjects that are read from them.
+    Those of `key`, at every place and with all statistics that the subjects `keys` are read with.
 
     Raises:
         StoppedError: when the run is to stop; the same call goes on from there.
@@ -175,13 +171,8 @@ def _extract(
 def clips_read(inputs: Inputs, name: str, seed: int | None) -> Sequence[ClipRecord]:
     """Choose the clips whose features are needed: all of a target, enough of the source.
 
-    Args:
-        inputs: of the study.
-        name: of the dataset.
-        seed: whose clips of the source, and held-out categories, are needed; None: of all seeds.
-
-    Returns:
-        The clips in the order of the dataset.
+    Of the source, and of held-out categories, those of the seed, or of every seed if it is None;
+    in the order of the dataset.
     """
     study, dataset = inputs.study, inputs.datasets[name]
     manifest = dataset.manifest()
@@ -200,9 +191,7 @@ def statistics_clips(learned: Manifest) -> list[ClipRecord]:
 
     Only the mean and deviation of each feature are used (see `Standardiser`).
     """
-    training = learned.split(Split.TRAIN)
-    drawn = generator_for(0, 0, "statistics").permutation(len(training))[:STATISTICS_CLIPS]
-    return [training[index] for index in sorted(drawn)]
+    return drawn_once(learned.split(Split.TRAIN), STATISTICS_CLIPS, "statistics")
 
 
 def _norm_clips(inputs: Inputs, name: str, seed: int | None) -> tuple[str, ...]:

@@ -74,20 +74,12 @@ class RowPlan:
     controls: tuple[ChosenControl, ...]  # that sources are compared with; beside chance
     at: Endpoint  # where they are compared
 
-    @property
-    def has_majority(self) -> bool:
-        """Whether the floor of the largest class is reported."""
-        return "majority" in self.controls
-
 
 def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
     """Write results.jsonl and curves.jsonl from what the other cells left.
 
-    Args:
-        worker: counts the tasks whose rows are done.
-        inputs: of the study.
-        keys: whom the study tests, in plan order: the plan has found out which encoders have
-            BatchNorm, so that no network is built here.
+    The keys are whom the study tests, in plan order. The plan has found out which encoders have
+    BatchNorm, so that no network is built here.
     """
     study, folder = inputs.study, inputs.folder
     rows: list[ResultRow] = []
@@ -136,16 +128,16 @@ def _target_rows(
     for seed in seeds:
         own = [key for key in subjects if seed is None or key.seed == seed]
         tasks = tasks_of(inputs, target, seed)
-        found: list[ResultRow] = []
+        of_tasks: list[ResultRow] = []
         for task in tasks:
-            found += _task_rows(inputs, own, target, task, plan, group_of(inputs, target, seed))
+            of_tasks += _task_rows(inputs, own, target, task, plan, group_of(inputs, target, seed))
             worker.advance(1.0)
-        found += _episode_rows(inputs, own, target, tasks[0], plan)
+        of_tasks += _episode_rows(inputs, own, target, tasks[0], plan)
         if seed is None:  # tasks that all seeds share
             factors = [task.name for task in tasks if "/" in task.name]
             for at in distinct_settings(endpoints(inputs.study)):
-                found += sample_rows([*aligned, *found], factors, plan.compared, at=at)
-        rows += found if seed is None else of_seed(found, seed)
+                of_tasks += sample_rows([*aligned, *of_tasks], factors, plan.compared, at=at)
+        rows += of_tasks if seed is None else of_seed(of_tasks, seed)
     return [*rows, *(over_seeds(rows) if rotates(inputs.study, target) else ())]
 
 
@@ -217,7 +209,7 @@ def rows_of_task(
     bootstrap = ClipBootstrap(task.query_labels, seed=BOOTSTRAP_SEED, spill_folder=spill_folder)
     evaluations = [read_evaluation(path, task) for path in answered]
     floors = floor_rows(task, study=study)
-    if not plan.has_majority:
+    if "majority" not in plan.controls:
         floors = [row for row in floors if row.control != "majority"]
     beside: list[ResultRow] = []
     if task.name == plan.at.target:
@@ -251,9 +243,9 @@ def _episode_rows(
     if not episode_plans(target, inputs.study.transfer):
         return []
     tested = [key for key in keys if asks_episodes(inputs, key, target)]
-    found = [read_target_episodes(inputs, key, target, task) for key in tested]
-    answered = [each for each in found if each is not None]
-    return episode_rows(answered, plan.compared, study=plan.study)
+    answered = [read_target_episodes(inputs, key, target, task) for key in tested]
+    kept = [each for each in answered if each is not None]
+    return episode_rows(kept, plan.compared, study=plan.study)
 
 
 def _gain_rows(

@@ -43,11 +43,10 @@ from taskgrain.metrics.accuracy import (
     group_errors,
     present_groups,
 )
-from taskgrain.randomness import generator_for
 from taskgrain.results import ResultRow, write_rows
 from taskgrain.statistics.tests import proportion_interval
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.inputs import Inputs, batches_in_order
+from taskgrain.study.inputs import Inputs, batches_in_order, drawn_once
 from taskgrain.study.learning import task_of
 from taskgrain.study.networks import EXTRACT_SECONDS
 from taskgrain.study.seed_clips import differ_by_seed
@@ -157,8 +156,7 @@ MAX_STEPS = 200
 
 def linear_probe_clips(records: Sequence[ClipRecord]) -> list[ClipRecord]:
     """Choose the training clips that the linear probe is fitted on: up to 20,000, drawn once."""
-    drawn = generator_for(0, 0, "linear-read-out").permutation(len(records))[:MAX_TRAINING_CLIPS]
-    return [records[index] for index in sorted(drawn)]
+    return drawn_once(records, MAX_TRAINING_CLIPS, "linear-read-out")
 
 
 @torch.inference_mode()
@@ -242,10 +240,7 @@ def floors_name(seed: int | None) -> str:
 def score_floors(worker: Worker, inputs: Inputs, seed: int | None) -> None:
     """Write the rows of chance, majority and motion energy for every source that learns.
 
-    Args:
-        worker: gets the work done.
-        inputs: of the study.
-        seed: whose clips are learned from and scored; None where all seeds have the same.
+    The clips are those of the seed; None where all seeds learn from the same.
     """
     study, store = inputs.study, inputs.datasets[SOURCE].frames()
     manifest = inputs.clips(study.seeds[0] if seed is None else seed).learned

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
@@ -15,11 +16,13 @@ from taskgrain.data.dataset import ClipBatches, Example
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.data.store import FrameStore
 from taskgrain.labels.symmetry import SSV2_MIRROR
+from taskgrain.randomness import generator_for
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.seed_clips import SeedClips, seed_clips
 from taskgrain.train.precision import Precision
 
+Item = TypeVar("Item")
 EncoderFactory = Callable[[int], nn.Module]
 """Makes a user's own encoder from a seed: a function of a module, so that workers can import it.
 
@@ -88,6 +91,12 @@ def batches_in_order(inputs: Inputs, clip_ids: Sequence[str], store: FrameStore)
         inputs.sampling,
         batch_size=inputs.study.train.batch_size,
     )
+
+
+def drawn_once(items: Sequence[Item], most: int, stream: str) -> list[Item]:
+    """Draw up to so many items, in their order; the same for all sources and seeds of a study."""
+    drawn = generator_for(0, 0, stream).permutation(len(items))[:most]
+    return [items[index] for index in sorted(drawn)]
 
 
 def mirror_images(study: Study) -> Mapping[str, str] | None:

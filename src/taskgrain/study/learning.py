@@ -58,15 +58,8 @@ def train_source(
 ) -> Facts:
     """Train one source with one seed; goes on where an earlier call was stopped or killed.
 
-    Args:
-        worker: gets the work done, and knows when to stop.
-        inputs: of the study.
-        name: of the source.
-        seed: of its weights and clips.
-        passes: one of `train.fewer_passes`; None for the training that is tested.
-
-    Returns:
-        "data_share": of this call's seconds, those spent waiting for batches.
+    `passes` is one of `train.fewer_passes`; None for the training that is tested. Returns and
+    raises what `learn` does.
     """
     task = task_of(inputs, name, inputs.clips(seed).learned, seed=seed)
     return learn(worker, inputs, task, seed=seed, encoder_of=name, passes=passes)
@@ -84,7 +77,7 @@ def learn(
     """Train an encoder on a task, with the settings of the study; resumes from its own folder.
 
     Args:
-        worker: gets the work done, and knows when to stop.
+        worker: counts the steps, and knows when to stop.
         inputs: of the study; its source clips are learned from.
         task: what is learned.
         seed: of the weights, of the order of the clips and of what is varied of them.
@@ -131,11 +124,7 @@ def learn(
 def splits_of(inputs: Inputs, task: SourceTask, store: FrameStore, *, seed: int) -> Splits:
     """Batch the clips that a task is learned from, and those that it is validated on.
 
-    Args:
-        inputs: of the study.
-        task: what is learned.
-        store: frames of the source's clips; those that could not be decoded are left out.
-        seed: of the training clips, of their order and of what is varied of them.
+    Those that could not be decoded are left out.
     """
     manifest, settings = inputs.clips(seed).learned, inputs.study.train
     varied = Variation(seed, inputs.augmentation, settings.balanced)
@@ -155,12 +144,8 @@ def options_of(
 ) -> TrainingOptions:
     """Turn the settings of a study into the options of the loop.
 
-    Args:
-        inputs: of the study.
-        classification_weight: lambda; the rest is that of the captions.
-        training: the clips that are learned from.
-        seed: of dropout.
-        passes: clips to see; None for as many as the training that is tested sees.
+    `classification_weight` is lambda, 0 to 1; the captions have the rest. `passes` are the clips to
+    see; None for as many as the training that is tested sees.
     """
     settings = inputs.study.train
     return TrainingOptions(

@@ -35,9 +35,9 @@ from taskgrain.models.encoder import (
 from taskgrain.models.model import SourceModel
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
 from taskgrain.predict import ModelDescription
-from taskgrain.randomness import derive_seed, generator_for
+from taskgrain.randomness import derive_seed
 from taskgrain.study.datasets import SOURCE
-from taskgrain.study.inputs import Inputs, batches_in_order
+from taskgrain.study.inputs import Inputs, batches_in_order, drawn_once
 from taskgrain.study.sources import SourceTask
 from taskgrain.transfer.extract import FLAT_CONTROLS
 
@@ -55,12 +55,8 @@ def new_model(
 ) -> tuple[SourceModel, ModelDescription]:
     """Make the untrained model of a task, and the description that its checkpoints carry.
 
-    Args:
-        inputs: of the study.
-        task: the classes and words that the model predicts.
-        encoder_of: source whose encoder it has; None for the study's own.
-        seed: of the weights.
-        changes: of the clips that are learned from, where the encoder is shown changes.
+    The encoder is that of a source, or of the study (None); `changes` are those of the clips that
+    are learned from, where the encoder is shown changes.
     """
     weights = weights_seed(inputs, encoder_of, seed)
     encoder, shape = new_encoder(inputs, encoder_of, weights, changes=changes)
@@ -147,12 +143,7 @@ def own_encoder(inputs: Inputs, seed: int) -> nn.Module | None:
 
 
 def shape_of(settings: Encoder, changes: ChangeDeviations = UNMEASURED) -> EncoderShape:
-    """Turn settings into the shape of the two-channel encoder.
-
-    Args:
-        settings: of the encoder.
-        changes: of the clips that it learns from, where a channel is shown changes.
-    """
+    """Turn settings into the shape of the two-channel encoder, with what it divides changes by."""
     layers, reduction = settings.layers, settings.reduction
     shown = (settings.spatial_input, settings.temporal_input)
     kinds = {change for each in shown for change in changes_shown(each)}
@@ -210,8 +201,7 @@ def check_networks(study: Study) -> None:
     Raises:
         ConfigError: naming the encoder, the layer, and frames that are large enough.
     """
-    named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
-    for where, settings in {"encoder": study.encoder, **named}.items():
+    for where, settings in _encoders(study).items():
         if settings.network == "two-channel":
             _check_pixels(where, shape_of(settings), study.video.height, study.video.width)
 
@@ -222,27 +212,30 @@ def make_networks_ready(study: Study) -> None:
     Raises:
         ConfigError: naming every encoder whose library or weights are not there.
     """
-    problems = _not_ready(_pretrained(study))
+    problems = _not_ready(_encoders(study))
     if problems:
         raise ConfigError(list_problems(problems))
 
 
 def missing_weights(study: Study) -> list[str]:
     """Name every pretrained encoder that could not be opened now; nothing is downloaded."""
-    encoders = _pretrained(study)
+    encoders = _encoders(study)
     kept = {where: each for where, each in encoders.items() if each.weights != "download"}
     return _not_ready(kept)
 
 
-def _pretrained(study: Study) -> dict[str, Encoder]:
+def _encoders(study: Study) -> dict[str, Encoder]:
+    """Return every encoder of a study by the name of its setting."""
     named = {f"encoders.{name}": settings for name, settings in study.encoders.items()}
-    every = {"encoder": study.encoder, **named}
-    return {where: each for where, each in every.items() if each.network != "two-channel"}
+    return {"encoder": study.encoder, **named}
 
 
 def _not_ready(encoders: Mapping[str, Encoder]) -> list[str]:
+    """Phrase what pretrained networks lack, those that lack the same together."""
     problems: dict[str, list[str]] = {}  # what is wrong -> the encoders that it is wrong with
     for where, settings in encoders.items():
+        if settings.network == "two-channel":
+            continue
         try:
             make_ready(wanted_network(settings))
         except ConfigError as error:
@@ -271,11 +264,6 @@ def measured_changes(inputs: Inputs, source: str | None, *, seed: int) -> Change
     Some of the clips that a seed learns from are drawn, the same for all sources: every cell of the
     seed measures the same numbers. Seeds that learn from the same clips have equal numbers too.
 
-    Args:
-        inputs: of the study.
-        source: whose encoder they are for; None for the study's own.
-        seed: of the encoder.
-
     Returns:
         `UNMEASURED`, without a look at the clips, where the encoder is shown no changes.
     """
@@ -290,8 +278,7 @@ def measured_changes(inputs: Inputs, source: str | None, *, seed: int) -> Change
 
 def changes_of(inputs: Inputs, usable: Sequence[str], store: FrameStore) -> ChangeDeviations:
     """Measure some clips, or 500 drawn of them, as a frozen encoder would see them."""
-    drawn = generator_for(0, 0, "changes").permutation(len(usable))[:MEASURED_CLIPS]
-    clips = [usable[index] for index in sorted(drawn)]
+    clips = drawn_once(usable, MEASURED_CLIPS, "changes")
     return measure_changes(
         batch.video for batch in batches_in_order(inputs, clips, store).batches()
     )

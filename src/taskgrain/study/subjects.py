@@ -117,9 +117,7 @@ def subjects(inputs: Inputs) -> list[SubjectKey]:
 def under_seeds(keys: Sequence[SubjectKey], seeds: Sequence[int | None]) -> list[SubjectKey]:
     """List subjects as a target tests them: those without a seed once under each of its seeds.
 
-    Args:
-        keys: of the study.
-        seeds: under which the target has tasks of its own; None alone where all share them.
+    `seeds` are those of `task_seeds`: None alone where all seeds share the target's tasks.
     """
     return [
         key if key.seed is not None else replace(key, seed=seed)

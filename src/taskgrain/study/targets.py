@@ -52,11 +52,7 @@ def clips_asked(
 ) -> tuple[Manifest, Strata]:
     """Return the clips of a target under a seed, and the strata of its categories.
 
-    Args:
-        study: its settings.
-        dataset: the target's.
-        target: its settings.
-        seed: of the encoder; it matters where the target rotates, and may be None elsewhere.
+    The seed matters where the target rotates, and may be None elsewhere.
     """
     manifest = dataset.manifest()
     if not target.is_held_out:
@@ -112,13 +108,12 @@ def target_tasks(
         truncated=frozenset(entry.clip_id for entry in ledger if entry.state == "truncated"),
     )
     factors = dict.fromkeys((*target.factors, *read_drawn_tasks(manifest.root)))
-    found = strata or {}
-    parts = [found.get(name, ()) for name in STRATA]
-    names_of = zip(STRATA, parts, strict=True) if all(len(each) > 1 for each in parts) else ()
+    parts = {name: (strata or {}).get(name, ()) for name in STRATA}
+    has_both = all(len(each) > 1 for each in parts.values())
     return [
         task,
         *(_factor(task, factor, manifest) for factor in factors),
-        *(class_task(task, name=name, classes=classes) for name, classes in names_of),
+        *(class_task(task, name=name, classes=parts[name]) for name in STRATA if has_both),
     ]
 
 
@@ -146,12 +141,7 @@ def check_target(
 ) -> None:
     """Refuse a target that has one class only, or too few clips for its shots or its episodes.
 
-    Args:
-        target: its settings.
-        manifest: its clips.
-        store: its frames, which list what failed; None before they are decoded.
-        transfer: the numbers of shots, and the episodes.
-        strata: of its categories, as `target_tasks` takes them.
+    Clips, store and strata are as `target_tasks` takes them.
 
     Raises:
         ConfigError: naming the class, what it has and what is wanted.
@@ -179,10 +169,7 @@ def check_target(
 def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> tuple[str, ...]:
     """Name the declared tasks whose classes all have support clips for the shots, and scored ones.
 
-    Args:
-        task: of the target's categories.
-        manifest: its clips.
-        transfer: the numbers of shots.
+    `task` is that of the target's categories.
     """
     found = []
     for name in TASKS:

@@ -31,7 +31,7 @@ from taskgrain.labels.template import (
 from taskgrain.labels.vocabulary import MAX_TOKENS, PAD, Vocabulary
 from taskgrain.metrics.accuracy import TOP_K
 from taskgrain.models.decoder import CaptionDecoder, reorder
-from taskgrain.randomness import generator_for
+from taskgrain.study.inputs import drawn_once
 from taskgrain.study.sources import Score
 
 MAX_CLIPS = 1000  # a share of them right is then within 3 % of that of all
@@ -146,8 +146,7 @@ def ranked_clips(manifest: Manifest) -> list[ClipRecord]:
     template.
     """
     usable = [each for each in manifest.split(Split.VALIDATION) if not _is_free(each)]
-    drawn = generator_for(0, 0, "template-ranking").permutation(len(usable))[:MAX_CLIPS]
-    return [usable[index] for index in sorted(drawn)]
+    return drawn_once(usable, MAX_CLIPS, "template-ranking")
 
 
 def _is_free(record: ClipRecord) -> bool:

@@ -86,16 +86,9 @@ def asks_episodes(inputs: Inputs, key: SubjectKey, target: Target) -> bool:
 def read_target_episodes(
     inputs: Inputs, key: SubjectKey, target: Target, task: TargetTask
 ) -> Evaluation | None:
-    """Read what `evaluate_target_episodes` wrote, number of shots after number of shots.
+    """Read what `evaluate_target_episodes` wrote; None where no probe could read the features.
 
-    Args:
-        inputs: of the study.
-        key: whose features.
-        target: which target.
-        task: the target's own, not that of a factor.
-
-    Returns:
-        The answers; None where no probe could read the features.
+    `task` is the target's own, not that of a factor.
 
     Raises:
         ResultError: naming the file, if it is not there or damaged.
@@ -107,10 +100,7 @@ def read_target_episodes(
 def probe_plan_of(transfer: Transfer, *, has_steps: bool) -> ProbePlan:
     """Return which probes are fitted on how many shots, over which draws.
 
-    Args:
-        transfer: the settings.
-        has_steps: whether the features keep the steps of a clip; probes that read steps are left
-            out where they do not.
+    Where the features have not kept the steps of a clip, probes that read steps are left out.
     """
     probes = tuple(name for name in transfer.probes if has_steps or not PROBES[name]().reads_steps)
     return ProbePlan(probes, transfer.shots, transfer.draws, transfer.seed)

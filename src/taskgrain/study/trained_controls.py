@@ -99,13 +99,8 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
     """Train on each support draw of a target, and write the answers to its scored clips.
 
     A call that was stopped or killed goes on within the training that it had reached. What the
-    trainings leave is removed once their answers are written.
-
-    Args:
-        worker: gets the work done, and knows whether to stop.
-        inputs: of the study.
-        target: what is learned and answered: its categories, not its factors.
-        seed: of the weights, of the order of the clips and of what is varied of them.
+    trainings leave is removed once their answers are written. Learned and answered are the target's
+    categories, not its factors.
 
     Raises:
         StoppedError: when the run is to stop.
@@ -250,11 +245,8 @@ def random_task(manifest: Manifest, seed: int) -> SourceTask:
     """Teach each training clip the category of another; validation clips keep their own.
 
     So every category keeps its number of clips, and a head that generalises would score chance
-    there. No clip is mirrored: the image of a random label is unknown.
-
-    Args:
-        manifest: the clips that the seed learns from.
-        seed: of the encoder; each seed has its own permutation.
+    there. No clip is mirrored: the image of a random label is unknown. Each seed has its own
+    permutation.
 
     Raises:
         ConfigError: if there is one category only.

@@ -27,9 +27,8 @@ from taskgrain.transfer.task import (
     support_draws,
 )
 
-FEWEST_SHOTS_TO_STANDARDISE = (
-    3  # below, the support's deviations are noise (docs/protocol.md, "Probes")
-)
+# Below, the support's deviations are noise (docs/protocol.md, "Probes").
+FEWEST_SHOTS_TO_STANDARDISE = 3
 PERMUTATION_STREAM = 1  # keeps label permutations apart from the draws, which share their seed
 
 Labelling = Literal["true", "permuted"]

@@ -131,7 +131,10 @@ class _Questions:
                 if probe in failed:
                     continue
                 try:
-                    fits = _fits(probe, queries.support, labelings, self._problems[0].num_classes)
+                    check_finite(queries.support.features)
+                    fits = PROBES[probe]().fit_labelings(
+                        queries.support, labelings, num_classes=self._problems[0].num_classes
+                    )
                     for into, fitted in zip(collected[probe], fits, strict=True):
                         into.add(fitted, queries)
                 except FloatingPointError:
@@ -163,9 +166,12 @@ class _Questions:
     def _queries(self, part: slice) -> Queries:
         """Standardise the support of some problems, and return their queries."""
         features = self._learned[self._support[part]]
-        scaling = (
-            _scaling_of(features) if self._standardiser is None else _shaped(self._standardiser)
-        )
+        if self._standardiser is None:
+            scaling = _scaling_of(features)
+        else:
+            scaling = Scaling(
+                self._standardiser.mean[None, None], self._standardiser.scale[None, None]
+            )
         features -= scaling.mean
         features /= scaling.scale
         rows = None if self._query is None else self._query[part]
@@ -174,13 +180,6 @@ class _Questions:
     def _no_answer(self, failure: str) -> Answered:
         shape = (len(self._support), self._num_query)
         return Answered(np.full(shape, NO_ANSWER, np.int16), None, None, failure)
-
-
-def _fits(
-    probe: ProbeName, support: Support, labelings: Sequence[Labels], num_classes: int
-) -> Sequence[Fitted]:
-    check_finite(support.features)
-    return PROBES[probe]().fit_labelings(support, labelings, num_classes=num_classes)
 
 
 class _Collected:
@@ -209,10 +208,6 @@ def _scaling_of(support: Floats) -> Scaling:
     deviation = np.sqrt(np.einsum("snd,snd->sd", centred, centred) / flat.shape[1])
     varies = (flat != flat[:, :1]).any(axis=1)
     return Scaling(mean.reshape(shape), np.where(varies, deviation, 1.0).reshape(shape))
-
-
-def _shaped(standardiser: Standardiser) -> Scaling:
-    return Scaling(standardiser.mean[None, None], standardiser.scale[None, None])
 
 
 def _summary(chosen: list[str | None]) -> str | None:

@@ -142,7 +142,7 @@ def _of_readout(steps: Sequence[Group], *, study: str, metric: ClipMetric) -> li
     return [replace(row, source=None) for row in rows]
 
 
-METRICS = ("errors-within-groups", "errors-between-groups")
+GROUP_ERRORS = ("errors-within-groups", "errors-between-groups")
 
 
 def group_error_rows(
@@ -171,6 +171,8 @@ def group_error_rows(
     for evaluation in evaluations:
         check_bootstrap(evaluation, bootstrap)
         names = [group_of[each] for each in evaluation.class_names]
+        known = sorted({name for name in names if name is not None})
+        group = np.array([-1 if name is None else known.index(name) for name in names], np.int64)
         for answers in evaluation.answers:
             if not any(
                 (answers.probe, answers.shots) == (probe, shots)
@@ -178,7 +180,7 @@ def group_error_rows(
                 for probe, shots, readout in places
             ):
                 continue
-            rows += _rows(evaluation, answers, _index(names), study=study, bootstrap=bootstrap)
+            rows += _rows(evaluation, answers, group, study=study, bootstrap=bootstrap)
     return shown_rows(rows, bootstrap)
 
 
@@ -190,13 +192,13 @@ def _rows(
     study: str,
     bootstrap: ClipBootstrap,
 ) -> list[ResultRow]:
-    measured: Sequence[Measured] = [answers.problem or ""] * len(METRICS)
+    measured: Sequence[Measured] = [answers.problem or ""] * len(GROUP_ERRORS)
     if answers.problem is None:
         parted = np.stack(parted_errors(answers.predicted, evaluation.labels, group)).mean(axis=1)
         measured = bootstrap.intervals(parted, metric="top-1")
     return [
         row_of(evaluation, answers, each, study=study, metric=metric)
-        for metric, each in zip(METRICS, measured, strict=True)
+        for metric, each in zip(GROUP_ERRORS, measured, strict=True)
     ]
 
 
@@ -217,8 +219,3 @@ def parted_errors(
     of_truth = group[labels]  # (N,)
     is_same = (group[np.maximum(predicted, 0)] == of_truth) & (of_truth >= 0) & (predicted >= 0)
     return is_wrong & is_same, is_wrong & ~is_same
-
-
-def _index(names: Sequence[str | None]) -> NDArray[np.int64]:
-    known = sorted({name for name in names if name is not None})
-    return np.array([-1 if name is None else known.index(name) for name in names], np.int64)

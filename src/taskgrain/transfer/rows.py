@@ -43,9 +43,8 @@ from taskgrain.transfer.task import TargetTask
 Measured = Interval | str  # a value with its interval, or the problem that left none
 Found = list[tuple[int | None, Measured]]  # of each seed, None for all of them together
 
-PERMUTED_METRIC: ClipMetric = (
-    "mean-per-class"  # chance is 1 / K even for a probe that always answers one class
-)
+# Chance is then 1 / K even for a probe that always answers one class.
+PERMUTED_METRIC: ClipMetric = "mean-per-class"
 
 
 def clip_rows(
@@ -53,10 +52,7 @@ def clip_rows(
 ) -> list[ResultRow]:
     """Write a row for each evaluation, probe, number of shots and metric, with a "clips" interval.
 
-    Args:
-        evaluations: of one target, with true labels.
-        study: its name.
-        bootstrap: over the labels of that target's scored clips.
+    The evaluations are of one target, with true labels, and the bootstrap over its scored clips.
 
     Raises:
         ValueError: if the bootstrap is over other clips.
@@ -175,6 +171,12 @@ def shown_rows(rows: list[ResultRow], bootstrap: ClipBootstrap) -> list[ResultRo
 def without_interval(row: ResultRow) -> ResultRow:
     """Return a row without its intervals."""
     return replace(row, interval=None, low=None, high=None, low_90=None, high_90=None)
+
+
+def added_counts(rows: Iterable[ResultRow]) -> dict[str, Any]:
+    """Add up the columns that count clips: n, failed and truncated."""
+    names, listed = ("n", "failed", "truncated"), list(rows)
+    return {name: sum(getattr(row, name) for row in listed) for name in names}
 
 
 def without_choice(answers: Answers) -> Answers:

@@ -36,7 +36,7 @@ from taskgrain.statistics.tasks import (
 )
 from taskgrain.statistics.tests import has_spread, mean_interval, paired_interval
 from taskgrain.transfer.endpoints import Endpoint
-from taskgrain.transfer.rows import interval_columns, without_interval
+from taskgrain.transfer.rows import added_counts, interval_columns, without_interval
 
 Floats = NDArray[np.float64]
 
@@ -167,12 +167,10 @@ def _like(rows: Sequence[ResultRow], problem: str | None) -> ResultRow:
         metric=MEAN_OVER_TASKS,
         value=None,
         p=None,
-        n=sum(row.n for row in rows),
-        failed=sum(row.failed for row in rows),
-        truncated=sum(row.truncated for row in rows),
         chosen=None,
         chosen_on=None,
         problem=problem,
+        **added_counts(rows),
     )
 
 
@@ -221,14 +219,13 @@ def over_seeds(rows: Iterable[ResultRow], *, same_clips: bool = False) -> list[R
 
 def _mean(group: Sequence[ResultRow], *, same_clips: bool) -> ResultRow:
     first = group[0]
-    counted = {name: [getattr(row, name) for row in group] for name in ("n", "failed", "truncated")}
     plain = replace(
         without_interval(first),
         seed=None,
         p=None,
         chosen=_common([row.chosen for row in group]),
         chosen_on=_common([row.chosen_on for row in group]),
-        **{name: counts[0] if same_clips else sum(counts) for name, counts in counted.items()},
+        **({} if same_clips else added_counts(group)),
     )
     failed = next((row for row in group if row.problem is not None), None)
     if failed is not None:

@@ -215,8 +215,7 @@ class LogisticRegression(Probe):
         Raises:
             ProbeError: if the solver does not converge: the fit would not be the stated one.
         """
-        if self.C is not None and not self.C > 0:
-            raise ValueError(f"C is {self.C}; expected a positive number, or None to choose it")
+        check_positive(self.C, "C")
         num_problems, num_clips, width = support.features.shape
         size = max(1, BLOCK_NUMBERS // (num_clips * min(num_clips, width)))
         blocks = [slice(start, start + size) for start in range(0, num_problems, size)]
