@@ -68,6 +68,8 @@ def read_as(kind: type[T], stored: object) -> T:
         made = _adapter(kind).validate_json(json.dumps(stored), strict=True)
     except ValidationError as error:
         raise ValueError("; ".join(faults_of(error, entry="entry"))) from None
+    # pydantic fills a missing field with its default: a training state that lacks an option would
+    # then be taken as if it had been trained with that default.
     absent = list(_absent(made, stored, ()))
     if absent:
         raise ValueError("; ".join(f"{key}: is missing" for key in absent))
@@ -109,6 +111,8 @@ def faults_of(
         entry: what a key stands for.
     """
     faults = list[str]()
+    # Of alternatives, as "a whole number or one of ...", pydantic reports a fault each. They are
+    # joined by "or" where key and value are the same.
     expected = dict[tuple[str, str], list[str]]()  # of each key and value that does not fit
     found = error.errors()
     for problem in found:

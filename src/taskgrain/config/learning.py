@@ -25,6 +25,8 @@ class Train(Settings):
     batch_size: int = Field(16, ge=2, description="clips of a forward pass")
     accumulate: int = Field(1, ge=1, description="batches of an optimiser step")
     optimizer: Literal["adamw", "adam", "sgd"] = Field("adamw", description="how weights move")
+    # One rate for every source: where .001 or .004 was ahead, it was by what one seed cannot tell
+    # from noise (docs/log.md, "The recipe").
     learning_rate: float = Field(2e-3, gt=0, le=1, description="the highest of the schedule")
     momentum: float = Field(0.9, ge=0, lt=1, description="of sgd")
     weight_decay: float = Field(0.01, ge=0, description="not on norms and biases")
@@ -56,6 +58,8 @@ class Train(Settings):
     balanced: bool = Field(
         False, description="draw clips so that every class of the head comes equally often"
     )
+    # The authors' code counts the padding after the end. Masked, a clip weighs as many tokens as
+    # its caption has (docs/deviations.md).
     padding: Literal["masked", "counted"] = Field(
         "masked", description="whether the caption loss counts the padding after the end"
     )
@@ -65,6 +69,8 @@ class Train(Settings):
     min_word_count: int = Field(
         1, ge=1, description="words rarer than this in training captions become <unk>"
     )
+    # Never bf16 on a CPU unless it is named: torch 2.13 computes some weight gradients wrong there
+    # (`train.precision`).
     precision: Literal["auto", "fp32", "bf16", "fp16"] = Field(
         "auto",
         description="of the convolutions; auto is fp32 on CPUs, bf16 on CUDA devices that have it; "
@@ -196,12 +202,17 @@ class Encoder(Settings):
     layers: Literal["compact", "paper"] = Field(
         "compact", description="two-channel: strides, padding and pooling of its layers"
     )
+    # With the strides of `compact` 2.4 times as fast as widths 16, 32, 64, 64 with one stride in
+    # time on a processor without AVX-512, where the quick study has to end within fifteen minutes
+    # too (docs/log.md, "The compact encoder").
     spatial_widths: Widths = Field(
         (8, 24, 48, 64), description="two-channel: 2D layers, first to last; none: no 2D channel"
     )
     temporal_widths: Widths = Field(
         (8, 24, 48, 64), description="two-channel: 3D layers, first to last; none: no 3D channel"
     )
+    # What the channels see, the largest pixel and the decoder's attention were chosen by what they
+    # teach sources of their own labels, on development seeds (docs/log.md, "The recipe").
     spatial_input: Literal["pixels", "pixels-and-centred"] = Field(
         "pixels-and-centred",
         description="two-channel: what its 2D layers see of a frame; centred: the frame minus the "
@@ -282,9 +293,12 @@ class Decoder(Settings):
     attention: bool = Field(
         True, description="look at the encoder's steps anew before each word (additive attention)"
     )
+    # With torch's own first weights the decoder learns to speak before it looks: 1.21 against 1.08
+    # nats a token after four epochs (docs/log.md, "The decoder's first weights").
     first_weights: Literal["scaled", "torch"] = Field(
         "scaled", description="scaled so that the clip is heard beside the words, or torch's own"
     )
+    # Beams moved development captions by no more than chance does (docs/log.md, "Beam search").
     beam_width: int = Field(
         1,
         ge=1,

@@ -44,6 +44,7 @@ def load_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     table = _read(name, Path.cwd(), depth=0)
     for override in overrides:
         _override(table, override)
+    # Again, for folders that an override named: those of the files are absolute by now.
     _resolve_roots(table, Path.cwd())
     return validate(table, where=name)
 
@@ -119,7 +120,7 @@ def _find(name: str, beside: Path) -> tuple[Path | Traversable, str]:
         raise ConfigError(
             f"no study {name!r}: neither a file nor one of {', '.join(known)}{nearest(name, known)}"
         )
-    try:
+    try:  # an editor may have put a byte order mark before the text
         return path, path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: not UTF-8 at byte {error.start}") from None
@@ -238,6 +239,7 @@ def _with_twins(sources: list[object], where: str) -> list[object]:
 
 def _with_sealed_seeds(table: Table) -> Table:
     """Put the seeds that a seal draws in place of those that the file or its parent names."""
+    # Before the study is checked, which refuses seeds that anyone chose beside a seal.
     try:
         seal = Seal.model_validate_json(json.dumps(table.get("seal")), strict=True)
     except ValidationError:
@@ -257,6 +259,7 @@ def _with_worlds(table: Table) -> Table:
 def _with_world(section: object, world: str) -> object:
     if not isinstance(section, dict):
         return section
+    # A parent's world would stand beside the folder that a study names in its place.
     if section.get("root") is not None:
         return {key: value for key, value in section.items() if key != "world"}
     if section.get("novel") is True:  # the source's own held-out categories, unless it names one

@@ -43,6 +43,8 @@ def append_record(path: Path, record: EpochRecord) -> None:
 
 def drop_records_after(path: Path, step: int) -> None:
     """Forget the epochs that ended after a step, and a last line that was cut off."""
+    # The loop writes an epoch's line before its state. Killed in between, the log is an epoch ahead
+    # of the state, and the epoch that is computed again would stand in it twice.
     if not path.exists():
         return
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
@@ -87,6 +89,8 @@ class TensorBoardLog:
         require_tensorboard()
         from torch.utils.tensorboard import SummaryWriter
 
+        # Event files are only appended to: points after the step stay in an older file, and
+        # `purge_step` has TensorBoard hide them.
         self._writer = SummaryWriter(str(folder), purge_step=step + 1)
 
     def append(self, record: EpochRecord) -> None:

@@ -268,6 +268,8 @@ def _restore_scaler(run: _Run, stored: object) -> None:
 
 def _groups(run: _Run, epoch: int) -> Iterator[list[Batch]]:
     """Yield the rest of an epoch's batches, those of a step together; time what is waited for."""
+    # Where the run ends within the epoch, no batch is read beyond its last step: decoding it would
+    # count as waiting for data. Batches that go on longer than they declare are found by `_go_on`.
     first_step = run.position.step % run.steps_per_epoch
     batches = run.splits.training.batches(epoch, first_step * run.options.accumulate)
     group: list[Batch] = []
@@ -279,7 +281,7 @@ def _groups(run: _Run, epoch: int) -> Iterator[list[Batch]]:
         run.data_seconds += time.monotonic() - began
         if batch is None:
             break
-        if is_first:
+        if is_first:  # an encoder of the user's own may break its contract; one clip shows it
             check_encoder(run.model.encoder, batch.video[:1].to(run.options.device))
             is_first = False
         group.append(batch)
@@ -328,6 +330,7 @@ def _end_epoch(run: _Run, epoch: int) -> None:
         run.board.append(record)
     if options.schedule == "plateau":
         position.plateau = position.plateau.after(validation.score, options.plateau)
+    # Before the save: a run that goes on from here begins the next epoch's sums at 0.
     position.sums, position.shares = LossSums(), Shares()
     _save(run)
 

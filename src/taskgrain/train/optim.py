@@ -48,8 +48,11 @@ class Descent:
             The norm of the gradient before it was scaled down; where it is not finite, no weight
             was moved.
         """
+        # The norm is that of the true gradient, whatever the loss was scaled by.
         self.scaler.unscale_(self.optimizer)
         norm = get_total_norm([each.grad for each in parameters if each.grad is not None])
+        # An enabled scaler has to see an overflow too: it leaves the step out by itself, and halves
+        # its scale. Without one nothing but this condition keeps a NaN from the weights.
         if self.scaler.is_enabled() or torch.isfinite(norm):
             if max_norm > 0:
                 clip_grads_with_norm_(parameters, max_norm, norm)
@@ -131,7 +134,7 @@ def lr_at(step: int, *, schedule: Schedule, num_steps: int, learning_rate: float
         case "one-cycle":
             first = learning_rate / START_DIVISOR
             last = first / END_DIVISOR
-            top = WARM_UP_SHARE * (num_steps - 1)
+            top = WARM_UP_SHARE * (num_steps - 1)  # of a run of one step 0: its rate is the highest
             if step < top:
                 return _half_cosine(first, learning_rate, step / top)
             return _half_cosine(learning_rate, last, (step - top) / max(num_steps - 1 - top, 1))
@@ -158,6 +161,8 @@ def steps_of(passes: int, *, num_clips: int, num_batches: int, accumulate: int) 
         num_batches: of an epoch, of nearly equal size.
         accumulate: batches of a step; an epoch's last step may have fewer.
     """
+    # Rounded up throughout: a training sees as many clips as its passes say, or a few more. Every
+    # source is rounded alike, so that those of equal clips have equal steps.
     epochs, rest = divmod(passes, num_clips)
     batches = -(-rest * num_batches // num_clips)
     return epochs * -(-num_batches // accumulate) + -(-batches // accumulate)

@@ -152,6 +152,7 @@ def gradient_errors(call: ConvolutionCall) -> Iterator[float]:
         The norm of the difference from the float32 gradient, relative to that gradient's norm;
         infinity where the bf16 gradient has a NaN or an infinite number.
     """
+    # Shape and layout in memory are those of training: kernels are chosen by both.
     for trial in range(TRIALS):
         generator = torch.Generator().manual_seed(trial)
         drawn = torch.empty_strided(call.shape, call.strides)

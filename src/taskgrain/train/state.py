@@ -37,7 +37,9 @@ FORMAT, FORMAT_KEY = 1, "format"
 MOMENTS = ("exp_avg", "exp_avg_sq", "momentum_buffer")  # what Adam and SGD keep of a parameter
 STEP = "step"  # Adam's count of updates
 CHANGES_NO_NUMBER = ("save_seconds", "tensorboard")  # options that a resumed run may change
-STORED_NAMES = {"learning_rate": "peak_lr"}  # option -> its key in the JSON file
+# Option -> its key in the JSON file, where they differ. The rate was called peak_lr before it had
+# the name of its setting; states keep the key, so that a training that was begun before goes on.
+STORED_NAMES = {"learning_rate": "peak_lr"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor
                 f"training state: weight {name} has shape {tuple(found.shape)}, {found.dtype}; "
                 f"expected {tuple(wanted.shape)}, {wanted.dtype}"
             )
+    # Everything was compared above: from here on nothing can fail half-way.
     model.load_state_dict(weights, strict=True)
     for name, parameter in model.named_parameters():
         prefix = f"optimizer.{name}."
@@ -148,6 +151,7 @@ def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor
                 # A moment lies in memory and on the device as its parameter does.
                 moment = torch.empty_like(parameter, requires_grad=False)
                 optimizer.state[parameter][key] = moment.copy_(tensors[prefix + key])
+        # Adam counts its updates on the CPU, wherever the parameter lies.
         if prefix + STEP in tensors:
             optimizer.state[parameter][STEP] = tensors[prefix + STEP].clone()
 
@@ -223,6 +227,7 @@ class Position:
 
 def kept_options(options: TrainingOptions, steps_per_epoch: int) -> dict[str, object]:
     """Return the options that must not change when a run is resumed, as JSON."""
+    # The kind of device, not its number: what began on cuda:0 may go on on cuda:1.
     settings = {
         STORED_NAMES.get(name, name): value
         for name, value in asdict(options).items()

@@ -135,6 +135,7 @@ def train_step(
             caption=caption,
             weights=weights,
         )
+        # Before any weight moves, and batch by batch, so that the clips that are named are few.
         check_finite(terms, step=step, clip_ids=batch.clip_ids)
         if measures_shares and index == 0:
             shares = gradient_shares(terms, features, options.weights)
@@ -166,6 +167,7 @@ def _check_gradient(
 
 def encode(model: SourceModel, video: Tensor, *, precision: Precision) -> Tensor:
     """Encode video: uint8 (B, T, H, W, 3), in the run's precision, as float32 (B, T', D)."""
+    # The encoder alone computes in the run's precision; head, decoder and losses get float32.
     dtype = AUTOCAST.get(precision)
     with torch.autocast(
         video.device.type, dtype=dtype or torch.bfloat16, enabled=dtype is not None
@@ -176,6 +178,7 @@ def encode(model: SourceModel, video: Tensor, *, precision: Precision) -> Tensor
 
 def draw_hidden(num_clips: int, options: TrainingOptions) -> Tensor | None:
     """Draw the captions whose words the decoder is not shown: bool (B,); None without any."""
+    # Drawn on the CPU, from the step's seed: every device hides the same captions.
     if options.hidden_captions == 0:
         return None
     return torch.rand(num_clips).lt(options.hidden_captions).to(options.device)
