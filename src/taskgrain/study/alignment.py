@@ -156,6 +156,7 @@ def counted_classes(population: Population, codes: Codes, number: int) -> list[C
     for code in range(number):
         members = codes == code
         total = int(members.sum())
+        # Codes are shifted by one, so that ABSENT (-1) is counted first, and then left out.
         shares = {
             name: {
                 ATTRIBUTES[name].values[value]: count / total
@@ -275,6 +276,8 @@ class Alignment:
 
 def align(world: SourceWorld, question: Question) -> Alignment:
     """Compute the alignment of every source with a task."""
+    # A value that the source never shows adds nothing to a distance. If the task would be aligned
+    # had all of its values been shown, the labels name its factor: it is kind-named.
     everywhere = distances(question.classes, FACTORS, None)
     where_shown = distances(question.classes, FACTORS, world.shown(question.condition))
     differs = [bool(column.any()) for column in everywhere.T]
@@ -327,6 +330,7 @@ def draw_tasks(kinds: Mapping[str, Kind], number: int, *, seed: int) -> tuple[st
         kind: draws.shuffled(kind, [name for name, each in kinds.items() if each == kind])
         for kind in KINDS
     }
+    # One after the other from the kind that has fewest yet: fewer tasks are then part of more.
     taken: dict[Kind, int] = dict.fromkeys(KINDS, 0)
     while sum(taken.values()) < number:
         open_kinds = [kind for kind in TASK_KINDS if taken[kind] < len(strata[kind])]

@@ -70,6 +70,7 @@ def score_alignment(worker: Worker, inputs: Inputs, pairs: Sequence[tuple[str, s
     Gains are those of the pairs: source and versus of each difference that the study reports.
     """
     study = inputs.study
+    # What a source knows depends on the categories that its seed learns, and on nothing else of it.
     learned = study.seeds if categories_rotate(study.data) else study.seeds[:1]
     worlds = [_world_of(inputs, seed) for seed in learned]
     worker.advance(len(worlds) * study.alignment * SCENE_SECONDS)

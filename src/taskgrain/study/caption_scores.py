@@ -168,6 +168,7 @@ class CaptionScores:
         self._manifest = manifest
         self._records = records
         self._truth = SpokenTruth(form, manifest, words)
+        # Scores, floors and the blind decoder ask for the same captions again and again.
         self._split = lru_cache(maxsize=1 << 17)(ptb_words)
         self._references = [[self._split(c) for c in captions_in(form, r)] for r in records]
 

@@ -55,6 +55,7 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
     refuse_seen(study, datasets)
     manifest = datasets[SOURCE].manifest()
     _check_mirror_table(study, manifest)
+    # Every seed: one may hold out the categories, or fail to draw the clips, that another has.
     for seed in study.seeds if differ_by_seed(study.data) else study.seeds[:1]:
         learned = seed_clips(study.data, manifest, seed).learned
         for source in study.sources:

@@ -93,6 +93,7 @@ def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
     sources = tuple(_source_cost(study, source, manifest) for source in study.sources)
     num_seeds = len(study.seeds)
     training = study.data.train if manifest is None else len(manifest.split(Split.TRAIN))
+    # Of the source only so many clips are read (`extracting.statistics_clips`), of targets all.
     num_read = sum(clips.values()) - clips[SOURCE] + min(training, STATISTICS_CLIPS)
     if datasets is not None:
         num_read += sum(each.num_clips for each in datasets.values() if each.is_held_out)
@@ -190,6 +191,7 @@ def _source_cost(study: Study, source: Source, manifest: Manifest | None) -> Sou
     }
     num_parameters = sum(parameters.values())
     kept = 1 if study.train.optimizer == "sgd" else MOMENTS
+    # Float32 throughout, also where the encoder computes in 16 bits: weights and moments stay so.
     held = 4 * num_parameters * (2 + kept)  # bytes: weights, gradients, moments
     if source.is_frozen:
         num_clips, held = 0, 4 * num_parameters

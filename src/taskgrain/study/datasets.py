@@ -72,6 +72,7 @@ class Dataset:
 
     def holding(self, annotations: Manifest) -> Dataset:
         """Keep annotations that were read from the root, so that they are not read again."""
+        # Where `cached_property` looks first; a frozen dataclass refuses to set an attribute.
         vars(self)["_annotations"] = annotations
         return self
 
@@ -90,6 +91,7 @@ class Dataset:
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the annotations out of what is pickled for a cell."""
+        # A cell reads them anew, so that files which changed in between are noticed.
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     def frames(self) -> FrameStore:
@@ -173,7 +175,7 @@ def _dataset(
         return dataset
     facts = read_facts(settings.store)
     _refuse_other_store(settings.store, facts, dataset, manifest)
-    open_store(settings.store)
+    open_store(settings.store)  # refuses one that was not packed to its end
     return replace(dataset, store=settings.store, num_shards=facts.shards, is_packed=True)
 
 

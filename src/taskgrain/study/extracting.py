@@ -101,6 +101,8 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
     seed = inputs.study.seeds[0] if key.seed is None else key.seed
     changes = measured_changes(inputs, key.source, seed=seed)
     encoder, recipe = new_encoder(inputs, key.source, seed, changes=changes)
+    # With the first statistics of its norms (0 and 1), which fit no data, an untrained encoder
+    # would look worse than it is.
     if key.kind == "random-encoder":
         if recipe is not None:  # a pretrained network came with learned weights
             encoder = build_from(recipe, seed)
@@ -137,6 +139,7 @@ def _extract(
     outputs = _outputs(inputs, subject, name, clip_ids=clip_ids, norm_clips=norm_clips)
     if all(_is_there(path, header) for path, header in outputs.values()):
         return
+    # These controls look at stored frames, lengths or files, not at what encoders are shown.
     shortcut = {str(kind): read for kind, read in SHORTCUTS.items()}.get(subject.key.kind)
     if shortcut is not None:
         path, header = outputs["output"]
@@ -154,6 +157,8 @@ def _extract(
             counted = shuffled_time(counted, seed=SHUFFLE_SEED)
         return collect_places(read, counted, device=torch.device(inputs.device))
 
+    # One pass gives every place, so one row of parts serves all files; it lies beside the first.
+    # How many batches make a part is in the key: batches of another size divide the clips anew.
     beside, _ = outputs[subject.places[0]]
     parts = extract_in_parts(
         beside,
@@ -270,6 +275,7 @@ def _reader(
     if subject.encoder is None:
         return lambda video: {"output": motion_energy(video)}
     encoder, device = subject.encoder, torch.device(inputs.device)
+    # A copy: the subject's encoder keeps the source's statistics.
     if norm_clips:
         encoder = copy.deepcopy(encoder).to(device)
         seconds = extract_seconds(inputs, subject.key)

@@ -182,6 +182,7 @@ def _may_change(folder: RunFolder, changed: list[str]) -> bool:
 
     So a study that is refused for its data can be mended without starting again.
     """
+    # A training that was stopped or killed has no mark, but it has a folder.
     marks = [path.name for path in (folder.root / "cells").glob("*.done")]
     begun = (folder.root / "checkpoints").exists()
     if begun or not all(mark.startswith(("prepare-", "check")) for mark in marks):
@@ -191,6 +192,7 @@ def _may_change(folder: RunFolder, changed: list[str]) -> bool:
     if not marks:  # drawn annotations may be another world's
         for name in ("data", "store"):
             shutil.rmtree(folder.root / name, ignore_errors=True)
+    # What the check found out of the old settings is to be found out of the new ones.
     (folder.root / "cells" / "check.done").unlink(missing_ok=True)
     return True
 

@@ -328,6 +328,8 @@ def endpoints(study: Study) -> list[Endpoint]:
 
 def distinct_settings(family: Sequence[Endpoint]) -> list[Endpoint]:
     """Return the first endpoint of each probe, number of shots, metric and read-out."""
+    # Several endpoints may be read at one probe, number of shots, metric and read-out: each setting
+    # has its rows once.
     first: dict[tuple[object, ...], Endpoint] = {}
     for each in family:
         first.setdefault((each.probe, each.shots, each.metric, each.readout), each)

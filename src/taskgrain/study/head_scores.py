@@ -142,6 +142,7 @@ class HeadScores:
         classes = self._task.taxonomy.index_of(self._level)
         commonest = commonest_of(classes, self._counts, self._answers.num_classes)
         predicted = self._answers.predicted.numpy()
+        # A clip that failed has -1, which indexes the last class: it is wrong, whatever that is.
         is_right = (commonest[predicted] == self._category) & (predicted >= 0)
         return _score("categories-floor", float(is_right.mean()))
 
@@ -206,6 +207,7 @@ def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor,
 
     Gives weights float (K, D) and intercepts float (K,), which are not penalised.
     """
+    # From zero, and all clips in every step: nothing is drawn, equal features have equal answers.
     weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)
     bias = torch.zeros(num_classes, requires_grad=True)
     optimizer = torch.optim.LBFGS(

@@ -76,6 +76,8 @@ class Inputs:
 
     def clips(self, seed: int) -> SeedClips:
         """Divide the source's clips: what a seed learns from, and what is kept from it."""
+        # Computed anew wherever it is needed, from the annotations and the seed alone: there is no
+        # file of it that could belong to another seed or be out of date.
         return seed_clips(self.study.data, self.datasets[SOURCE].manifest(), seed)
 
     def checkpoint(self, source: str, seed: int, passes: int | None = None) -> Path:

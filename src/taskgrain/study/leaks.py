@@ -98,6 +98,7 @@ def _refuse_learned(
     splits: Sequence[Split],
 ) -> None:
     """Refuse a target with clips that the encoders learn from."""
+    # Two drawn worlds share no clip, whatever their seeds: each draws from streams of its own.
     if not learned or None not in (source.world, target.world):
         return
     shared = _first(_learned(target, used, source, learned))

@@ -98,6 +98,8 @@ def learn(
     model, description = new_model(inputs, task, encoder_of=encoder_of, seed=seed, changes=changes)
     describe = description.to_json()
     begins_with = None if encoder_of is None else warm_start_of(inputs, encoder_of, seed)
+    # The description of the encoder is replaced too: weights keep the deviations of the inputs that
+    # they were learned with, which were measured on other clips than this seed's.
     if begins_with is not None:
         describe["warm_start"], describe["encoder"] = begin_with(model, description, *begins_with)
     step_seconds = settings.batch_size * settings.accumulate * pass_seconds(inputs, encoder_of)
@@ -220,6 +222,8 @@ def _batches(
     variation: Variation | None,
 ) -> ClipBatches:
     """Batch the clips that could be decoded; in their order where nothing is varied."""
+    # A clip that could not be decoded has no frames to learn from or to answer. Where scores are
+    # reported it counts as wrong: `source_scores` begins with wrong answers for all records.
     usable = [record for record in records if record.clip_id in store]
     return ClipBatches(
         store,

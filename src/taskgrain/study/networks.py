@@ -109,6 +109,8 @@ def new_encoder(
         ConfigError: if a pretrained network's library or weights are not there.
         CheckpointError: if such weights are not whole.
     """
+    # A user's own encoder has no recipe: checkpoints hold its weights, and whoever loads them has
+    # to make it again (`own_encoder`).
     if inputs.encoder_factory is not None:
         return inputs.encoder_factory(seed), None
     return encoder_from(encoder_settings(inputs, source), seed, changes=changes)

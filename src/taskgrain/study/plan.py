@@ -103,6 +103,8 @@ def plan_cells(inputs: Inputs) -> list[Cell]:
         cells.append(_cell(inputs, ALIGNMENT, learning.checks, align, cost, output))
     tested = subjects(inputs)
     for features, keys in extractions(tested).items():
+        # Frozen sources and controls that nothing trains have no such cell: their features wait for
+        # the checks alone.
         trained = _train_name(features.source or features.kind, features.seed)
         needs = [cell.name for cell in learning.tested if cell.name == trained]
         extract = _extract(inputs, features, keys, [*learning.checks, *needs])
@@ -140,6 +142,8 @@ def plan_learning(inputs: Inputs) -> Learning:
     prepared, checks = _make_ready(inputs)
     floors = _floors(inputs, checks[0])
     tested = _learn(inputs, checks[0])
+    # Trainings of fewer passes are scored on their own labels and never tested, so that no feature
+    # waits for them.
     fewer = [
         cell
         for passes in inputs.study.train.fewer_passes
@@ -187,7 +191,7 @@ def _cell(
     cost: float,
     output: Path,
 ) -> Cell:
-    """Build a cell: what it calls, what that costs in seconds, and a file that it writes."""
+    """Build a cell: what it calls, what that costs in seconds, and the file that it writes last."""
     return Cell(name, work, cost, inputs.folder.done(name.replace(" ", "-")), output, tuple(needs))
 
 
@@ -263,6 +267,7 @@ class _Training:
 def _train(
     inputs: Inputs, training: _Training, call: Callable[[Worker], Facts], needs: Sequence[str]
 ) -> Cell:
+    # This file is there from the first epoch on: the mark alone says that the training has ended.
     source, seed = training.source, training.seed
     num_clips = inputs.study.data.draw or inputs.datasets[SOURCE].num_training
     passes = training.passes or inputs.study.train.passes_over(num_clips)
@@ -293,6 +298,7 @@ def _extract(
         for dataset in inputs.datasets.values()
     )
     call = partial(extract_features, inputs=inputs, key=features, keys=keys)
+    # The file that the cell writes last: if it is there, the others are.
     last, place = list(inputs.datasets)[-1], places_of(keys)[-1]
     norm: BatchNorm = "target" if "target" in norms else "source"
     output = inputs.folder.features(features.name, last, place, norm)

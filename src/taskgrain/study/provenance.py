@@ -120,6 +120,8 @@ def _runs_code_of(frozen: str) -> str:
 def commit() -> str | None:
     """Return the commit of the checkout that taskgrain runs from; "+" where files differ."""
     revision = _git(PACKAGE, "rev-parse", "--short=12", "HEAD")
+    # An installed package may lie within the checkout of another project (a venv does): only where
+    # git tracks its files is the commit theirs.
     if not revision or _git(PACKAGE, "ls-files", "--error-unmatch", "__init__.py") is None:
         return None
     return revision + ("+" if _git(PACKAGE, "status", "--porcelain", "--", ".") else "")

@@ -68,6 +68,8 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
         TaskgrainError: naming what the user can mend; nothing that was computed is lost.
         StoppedError: after Ctrl-C or SIGTERM; the same call goes on from there.
     """
+    # Workers run the main program's file again. Without a main guard its call of this function
+    # comes back here in each of them.
     refuse_to_begin_again()
     if workers is not None and workers < 1:
         raise ValueError(f"workers is {workers}; expected at least 1")
@@ -83,11 +85,14 @@ def run_study(  # noqa: PLR0913 - arguments that are no settings of a study
     with workspace(out):
         claim(folder, study)
         precision = settle(study, folder, encoder=encoder, device=device)
+        # A finished run is returned on any machine. Where the user's own data are not there, as on
+        # another one, they cannot be compared, and need not be.
         if is_complete(folder):
             if all(path.exists() for path in _own_paths(study)):
                 keep_to_data(folder, lay_out(after_opening(study, read_seal(folder)), folder))
                 note_places(folder, study)
             return out
+        # Under the lock: no other process is writing what would be swept away.
         sweep(folder)
         run = _Run(study, folder, encoder, device, precision, workers, mix_processors, quiet)
         if is_sealed(study):
@@ -117,11 +122,13 @@ class _Run:
 
     def compute(self, study: Study, plan: Callable[[Inputs], list[Cell]]) -> Inputs:
         """Lay out a study, or the part that is known yet, and compute the cells of a plan."""
+        # In this order: study.toml names new places of the user's data only once they are known to
+        # hold the same data.
         folder = self.folder
         datasets = lay_out_study(study, folder)
         keep_to_data(folder, datasets)
         note_places(folder, self.study)
-        if self.encoder is None:
+        if self.encoder is None:  # fetched once here, and not by every worker
             make_networks_ready(study)
         inputs = Inputs(study, folder, datasets, self.encoder, self.device, self.precision)
         cells = plan(inputs)

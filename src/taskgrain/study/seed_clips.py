@@ -182,8 +182,8 @@ def _whole_groups(
             f"{wanted.groups} groups are held out whole); lower siblings or groups"
         )
     taken: list[str] = []
-    for place in rng.permutation(len(open_names)):
-        more = [*taken, open_names[place]]
+    for position in rng.permutation(len(open_names)):
+        more = [*taken, open_names[position]]
         if len(taken) < wanted.groups and left(more) >= wanted.siblings:
             taken = more
     return taken
@@ -217,10 +217,12 @@ def _sampled(
     name has its quota rounded up or down, on average the quota itself, and all together their
     sum, a whole number.
     """
+    # Quotas lie end to end on a line; a member is drawn wherever a whole number plus one random
+    # start falls. Fractions: the last bit of a float would move a `ceil`, and with it the sum.
     start, before = Fraction(int(rng.integers(1 << 32)), 1 << 32), Fraction(0)
     chosen: list[str] = []
-    for place in rng.permutation(len(members)):
-        name = list(members)[place]
+    for position in rng.permutation(len(members)):
+        name = list(members)[position]
         count = ceil(before + quotas[name] - start) - ceil(before - start)
         before += quotas[name]
         chosen += [members[name][index] for index in rng.permutation(len(members[name]))[:count]]

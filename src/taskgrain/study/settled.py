@@ -274,13 +274,14 @@ def identify_encoder(encoder: EncoderFactory, seed: int) -> str:
     Raises:
         ConfigError: if it does not make a module.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng():  # an encoder of the user's own may draw from torch's generator
         made = encoder(seed)
     if not isinstance(made, nn.Module):
         raise ConfigError(
             f"encoder {factory_name(encoder)} made a {type(made).__name__}; expected a "
             "torch.nn.Module"
         )
+    # Names, types and shapes, not numbers: these depend on the seed, and on what was trained since.
     weights = made.state_dict()
     digest = hashlib.sha256()
     for name in sorted(weights):

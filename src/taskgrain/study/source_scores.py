@@ -135,7 +135,7 @@ class _OwnClips:
         ranked = {record.clip_id for record in self._ranked}
         answers = self._nothing(model)
         for batch in evaluation_batches(self._inputs, task, self._store, self.records).batches():
-            self._worker.advance(0.0)
+            self._worker.advance(0.0)  # a point where a run can be stopped; the cost is the cell's
             rows = [row_of[clip] for clip in batch.clip_ids]
             features = model.encoder(batch.video.to(self._inputs.device)).float()  # (B, T', D)
             answers.is_decoded[rows] = True
@@ -157,6 +157,8 @@ class _OwnClips:
 
     def _nothing(self, model: SourceModel) -> _Answers:
         """Return the answers before the first clip."""
+        # Every record has a wrong answer at first; those that were decoded get the model's own. So
+        # a failed clip counts as wrong in every score.
         task, num_clips = self._task, len(self.records)
         examples = task.examples(self.records)
         is_probed = task.level not in (None, CATEGORY)

@@ -114,6 +114,7 @@ class SourceTask:
         if image is None or strip_brackets(image.template) not in target_of:
             return None
         target = target_of[strip_brackets(image.template)]
+        # An image outside of the source's level would be a clip without a class.
         if (target == -1) != (label.target == -1):
             return None
         if not label.captions or self.form is None:

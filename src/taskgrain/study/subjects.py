@@ -109,6 +109,7 @@ def subjects(inputs: Inputs) -> list[SubjectKey]:
         for readout, batch_norm in _ways(inputs, group[0][0])
         for features, seed in group
     ]
+    # Nothing of these depends on a seed: their features are extracted once, and stand beside each.
     controls = inputs.study.transfer.controls
     flat = [FeaturesKey(kind) for kind in FLAT_CONTROLS if kind in controls]
     return keys + [SubjectKey(features, readout=FLAT) for features in flat]
@@ -190,6 +191,8 @@ def _ways(inputs: Inputs, key: FeaturesKey) -> list[tuple[Readout, BatchNorm]]:
 
 def _has_norms(inputs: Inputs, source: str | None) -> bool:
     """Whether a source's encoder has BatchNorm; otherwise re-estimating would change nothing."""
+    # The two-channel encoder always has some. Any other has to be built to be looked into, which is
+    # why the plan asks, once, and hands on what it found.
     if encoder_settings(inputs, source).network == "two-channel" and inputs.encoder_factory is None:
         return True
     return has_batch_norm(new_encoder(inputs, source, inputs.study.seeds[0])[0])

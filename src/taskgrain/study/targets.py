@@ -191,6 +191,7 @@ def _most(shots: Sequence[Shots]) -> int:
 
 def are_two_looks(one: Target, other: Target) -> bool:
     """Whether two targets are the drawn looks of one world and seed: equal ids are then pairs."""
+    # Clips of a seed have the same motion, tool, handling and length in both looks.
     return {one.world, other.world} == {"kitchenware", "kitchenware-far"} and one.seed == other.seed
 
 

@@ -126,6 +126,7 @@ def read_subject(inputs: Inputs, key: SubjectKey, target: Target) -> SubjectFeat
     scored = _read(inputs, key, target.name, key.batch_norm)
     source = _of_seed(inputs, key, _read(inputs, key, SOURCE, "source"))
     joins = joins_steps(key.readout)
+    # Steps are T' times the memory, and are kept only for a probe that reads them.
     wants_steps = any(PROBES[name]().reads_steps for name in inputs.study.transfer.probes)
     steps = None
     if wants_steps and scored.features.ndim == 3:
@@ -150,6 +151,8 @@ def _read(inputs: Inputs, key: SubjectKey, dataset: str, batch_norm: BatchNorm) 
 
 def _of_seed(inputs: Inputs, key: SubjectKey, source: FeatureSet) -> FeatureSet:
     """Keep the clips that the subject's seed learns from, of features that several seeds share."""
+    # Pixels, or a published network, are read once for all seeds. The scale at few shots has to be
+    # that of clips which this seed learns from, as it is for the sources beside them.
     is_shared = key.features.seed is None and differ_by_seed(inputs.study.data)
     if key.seed is None or not is_shared:
         return source

@@ -160,6 +160,8 @@ def _learn(worker: Worker, inputs: Inputs, training: _Training, passes: int) -> 
         passes * pass_seconds(inputs, None) / ceil(rounds.steps_per_epoch / options.accumulate)
     )
     model = _new_model(inputs, len(task.class_names), seed, clips, store)
+    # The loop validates once, at the end of its one epoch. There are no clips for it but the
+    # support itself, and nothing is chosen by that score: the last weights answer.
     try:
         result = train(
             model,
@@ -202,6 +204,7 @@ class Rounds:
 
 def scratch_options(inputs: Inputs, batches: ClipBatches, seed: int) -> TrainingOptions:
     """Return the options of the control: those of the sources, with all rounds as one epoch."""
+    # A head without a decoder: lambda is 1, and no caption could be hidden.
     options = options_of(inputs, 1.0, batches, seed=seed)
     return replace(options, epochs=1, num_steps=None, hidden_captions=0.0, tensorboard=False)
 
@@ -223,6 +226,7 @@ def _new_model(
 @torch.inference_mode()
 def _answer(model: SourceModel, batches: ClipBatches, device: torch.device) -> NDArray[np.int16]:
     """Answer clips by the head, in float32: int16 (n,) in 0..K-1."""
+    # In float32, as features are extracted: the control is answered as exactly as the sources are.
     model.eval()
     found: list[NDArray[np.int64]] = []
     with torch.autocast(device.type, enabled=False):

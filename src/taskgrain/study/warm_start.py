@@ -73,6 +73,8 @@ def begin_with(
     Raises:
         CheckpointError: naming the first thing that does not fit.
     """
+    # Descriptions are compared before weights: strides, pooling, classes and words of other meaning
+    # would fit tensors of the same shape.
     held, path = ModelDescription.read(checkpoint / MODEL), checkpoint / WEIGHTS
     refuse_other_encoder(held, description.to_json()["encoder"], checkpoint)
     left_out: Sequence[str] = ()
@@ -115,6 +117,7 @@ def check_warm_start(study: Study, source: Source) -> None:
         held = ModelDescription.read(folder / MODEL)
         if not (folder / WEIGHTS).is_file():
             raise CheckpointError(f"{folder / WEIGHTS}: no such file")
+        # The shape of a pretrained network is known only once its library has built it.
         settings = study.encoder_of(source)
         if settings.network == "two-channel":
             refuse_other_encoder(held, shape_of(settings).to_json(), folder)
