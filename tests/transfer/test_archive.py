@@ -130,8 +130,8 @@ def test_a_stopped_extraction_makes_only_what_is_missing(tmp_path: Path) -> None
     assert made == [0, 1]
     parts = extract_in_parts(output, maker(made), num_parts=4, key="k")
     assert made == [0, 1, 2, 3]
-    assert [part["output"][0, 0] for part in parts] == [0, 1, 2, 3]
-    assert [str(part["clip"][0]) for part in parts] == [f"clip {n} é" for n in range(4)]
+    assert [output[0, 0] for output in parts.entries("output")] == [0, 1, 2, 3]
+    assert [str(clip[0]) for clip in parts.entries("clip")] == [f"clip {n} é" for n in range(4)]
     assert not output.exists()
 
 
@@ -193,4 +193,4 @@ def test_a_killed_extraction_keeps_every_part_before(tmp_path: Path) -> None:
     assert 5 <= kept < 200
     parts = extract_in_parts(output, maker(made), num_parts=200, key="k")
     assert made == list(range(kept, 200))
-    assert [part["output"][0, 1] for part in parts] == list(range(200))
+    assert [output[0, 1] for output in parts.entries("output")] == list(range(200))

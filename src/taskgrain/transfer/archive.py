@@ -152,10 +152,6 @@ class Parts:
 
     paths: tuple[Path, ...]
 
-    def __iter__(self) -> Iterator[Arrays]:
-        """Yield the arrays of each part."""
-        return (read_arrays(path) for path in self.paths)
-
     def entries(self, name: str) -> Iterator[NDArray[np.generic]]:
         """Yield the array of a name of each part that has it."""
         for path in self.paths:

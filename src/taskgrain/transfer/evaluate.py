@@ -140,13 +140,9 @@ def _evaluate(
 def evaluation_of(
     task: TargetTask, answers: Sequence[Answers], *, subject: Subject, pooled: bool = False
 ) -> Evaluation:
-    """Join answers to a task with the clips and labels that score them.
+    """Join answers to a task, or to its episodes, with the clips and labels that score them.
 
-    Args:
-        task: that was answered.
-        answers: to its scored clips, or to its episodes.
-        subject: who was measured.
-        pooled: whether queries of episodes come from all clips of the task.
+    `pooled` is whether queries of episodes come from all clips of the task.
     """
     scored = episode_clips(task, pooled=pooled)[1]
     return Evaluation(

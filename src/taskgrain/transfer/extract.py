@@ -96,11 +96,6 @@ def collect_places(
 ) -> dict[str, NDArray[np.generic]]:
     """Apply `read` to the video of every batch, without autocast: a part of `extract_in_parts`.
 
-    Args:
-        read: returns float32 with a row a clip.
-        batches: clips in any order and batch size.
-        device: where to compute.
-
     Returns:
         `clip`, text (N,), and at each place float32 (N, D) or (N, T', D), clip by clip.
 
@@ -254,11 +249,7 @@ def outer_frames(
 ) -> FeatureSet:
     """Shrink the first frame of each stored clip, its last or both to 12 x 12 by averaging areas.
 
-    Args:
-        store: holds every clip.
-        records: the clips.
-        header: where the features come from.
-        places: 0 for the first frame, -1 for the last; a clip of one frame has it for both.
+    The places are 0 for the first frame and -1 for the last, which may be the same frame.
 
     Returns:
         float32 (N, len(places) * 12 * 12 * 3), in [0, 1], in the order of the records.
@@ -315,17 +306,10 @@ def byte_size(
 
 
 def shuffled_time(batches: Iterable[Batch], *, seed: int) -> Iterator[Batch]:
-    """Permute the frames of every clip before they are read.
+    """Permute the frames of every clip, uint8 (B, T, H, W, 3), before they are read.
 
     The permutation depends on (seed, clip id) and the number of frames alone: it is the same in
     any order or size of batches, and for every source.
-
-    Args:
-        batches: clips, video uint8 (B, T, H, W, 3).
-        seed: of the permutations.
-
-    Yields:
-        The same batches with other videos of the same shape.
     """
     for batch in batches:
         num_frames = batch.video.shape[1]

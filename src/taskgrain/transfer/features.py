@@ -120,12 +120,8 @@ def write_feature_parts(
 ) -> tuple[int, ...]:
     """Write what `write_features` would write of the parts put together, one in memory at a time.
 
-    Args:
-        path: of the file.
-        parts: each with `clip`, text (n,), and at `place` float32 (n, D) or (n, T', D); a part
-            without a clip need not have the latter.
-        place: name of the entry with the features.
-        header: where they came from.
+    Each part has the entry `clip`, text (n,), and at `place` float32 (n, D) or (n, T', D); a part
+    without a clip need not have the latter.
 
     Returns:
         The shape of all features, (N, D) or (N, T', D).

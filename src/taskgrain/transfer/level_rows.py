@@ -75,13 +75,10 @@ def trend_rows(
     The value is the gain per level step, in the metric's unit: levels stand at 0, 1, ..., L - 1,
     and a least-squares line is laid through them. Each seed has a row with its own slope; from
     two seeds up a row without a seed has their mean, its t interval over seeds, and p for "no
-    slope". Rows have no source: they are about all L.
+    slope". Rows have no source: they are about all L. A ladder of fewer than three has no row.
 
-    Args:
-        evaluations: of one target, with true labels.
-        ladder: sources from coarse to fine; fewer than three have no row.
-        study: its name.
-        metric: which accuracy.
+    The evaluations are of one target, with true labels; the ladder names sources from coarse to
+    fine.
 
     Raises:
         ResultError: if a source of the ladder lacks a seed that another has.

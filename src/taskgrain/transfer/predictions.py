@@ -107,11 +107,7 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
     """Read an evaluation; its answers are checked and left in the file.
 
     Answers are read each time that they are used, so that any number of evaluations can be held.
-    Ids and labels that are those of the task are shared with it.
-
-    Args:
-        path: of what `write_evaluation` wrote.
-        task: that was answered.
+    Ids and labels that are those of the task that was answered are shared with it.
 
     Raises:
         ResultError: naming the file, if it is not there or not what `write_evaluation` writes.
@@ -169,10 +165,8 @@ def write_episodes(path: Path, evaluation: Evaluation) -> None:
 def read_episodes(path: Path, task: TargetTask, *, pooled: bool) -> Evaluation | None:
     """Read the answers to episodes; None where no probe could read the subject's features.
 
-    Args:
-        path: of what `write_episodes` wrote.
-        task: whose classes the episodes are drawn from.
-        pooled: whether their queries come from all clips of the task.
+    The episodes are of the task's classes; `pooled` is whether their queries come from all of its
+    clips.
 
     Raises:
         ResultError: naming the file, if it is not there, not what `write_episodes` writes, or of
@@ -183,7 +177,7 @@ def read_episodes(path: Path, task: TargetTask, *, pooled: bool) -> Evaluation |
     if not header.answers:
         return None
     first, clips = header.answers[0], episode_clips(task, pooled=pooled)[1]
-    found = Evaluation(
+    evaluation = Evaluation(
         subject=first.subject,
         target=first.target,
         class_names=task.class_names,
@@ -199,10 +193,10 @@ def read_episodes(path: Path, task: TargetTask, *, pooled: bool) -> Evaluation |
             for index, each in enumerate(header.answers)
         ),
     )
-    for index, (each, answers) in enumerate(zip(header.answers, found.answers, strict=True)):
+    for index, (each, answers) in enumerate(zip(header.answers, evaluation.answers, strict=True)):
         truth = _checked(path, _entry_of(path, arrays, f"truth-{index}"), each, axes=1)
-        _check_episodes(path, each, found, answers, truth)
-    return found
+        _check_episodes(path, each, evaluation, answers, truth)
+    return evaluation
 
 
 def _write(path: Path, arrays: dict[str, NDArray[np.generic]], header: _Record) -> None:
@@ -287,7 +281,7 @@ def _check_episodes(
             "after way, each as often"
         )
     found = (header.subject, header.target, header.n, header.failed, header.truncated)
-    own, num_clips = evaluation, len(evaluation.clip_ids)
-    expected = (own.subject, own.target, num_clips, own.failed, own.truncated)
+    counts = (len(evaluation.clip_ids), evaluation.failed, evaluation.truncated)
+    expected = (evaluation.subject, evaluation.target, *counts)
     if found != expected:
         raise ResultError(f"{path}: answers are of {found}; expected {expected}")

@@ -195,13 +195,8 @@ def measured_rows(
 ) -> list[ResultRow]:
     """Write a row for each seed, and for the seeds together; an interval of one unit is not shown.
 
-    Args:
-        evaluation: of the first seed; the rows name its subject and count its clips.
-        answers: of that evaluation; which probe, at how many shots.
-        found: what was measured.
-        study: its name.
-        metric: what it is.
-        versus: the source or control that is subtracted.
+    The rows name subject, clips, probe and shots of an evaluation of the first seed and of its
+    answers; `versus` is the source or control that is subtracted.
     """
     rows = []
     for seed, measured in found:
@@ -321,14 +316,9 @@ def episode_rows(
     paired by episode; and from two seeds up two without a seed: conditional on these encoders,
     and the paired t test over seeds. Then chance, 1 / ways.
 
-    Args:
-        found: evaluations over the same episodes of one target.
-        pairs: (source, versus) for the differences source - versus; equal read-outs are paired.
-        study: its name.
-
-    Returns:
-        Rows of a metric such as "5-way-accuracy"; `draws` is the number of episodes, and n counts
-        the clips that queries are drawn from. A single episode has no interval.
+    Pairs are (source, versus) for the differences source - versus; equal read-outs are paired. The
+    metric is one such as "5-way-accuracy"; `draws` is the number of episodes, and n counts the
+    clips that queries are drawn from. A single episode has no interval.
 
     Raises:
         ResultError: if a source of a pair is not there, or lacks a seed that the other has.

@@ -96,13 +96,7 @@ def factor_task(task: TargetTask, *, factor: str, value_of: Mapping[str, str | N
 
 
 def class_task(task: TargetTask, *, name: str, classes: Collection[str]) -> TargetTask:
-    """Keep some of the classes alone, and their clips: "novel/siblings" of "novel".
-
-    Args:
-        task: whose classes they are.
-        name: the second half of the new task's name.
-        classes: those that stay, in the order of the task.
-    """
+    """Keep some classes of a task, in its order, and their clips: "novel/siblings" of "novel"."""
     kept = tuple(each for each in task.class_names if each in classes)
     labels = np.concatenate([task.support_labels, task.query_labels]).tolist()
     class_of = {
