@@ -137,6 +137,7 @@ def answers_like(evaluation: Evaluation, kind: ProbeAndShots) -> Answers:
     Raises:
         ResultError: if the evaluation has none.
     """
+    # A head of a network's own has no probe: it is compared with every probe.
     for each in evaluation.answers:
         if each.shots == kind.shots and each.probe in (None, kind.probe):
             return each
@@ -205,6 +206,7 @@ def paired_by_readout(
 
 def _in_seed_order(first: Group, second: Group) -> list[Evaluation]:
     of_seed = {each.subject.seed: each for each in second}
+    # A seed stands for equal clips, order and first weights: values of one seed are a pair.
     seeds = seeds_of(first)
     if set(seeds) != set(of_seed):
         raise ResultError(
@@ -309,6 +311,8 @@ def _draws(answers: Sequence[Answers]) -> Floats:
 
 def _mean(values: Floats) -> Floats:
     """Average (A, S, n) over the seeds, one after the other, whatever n is."""
+    # numpy sums in another order for arrays of another shape: the bits of a mean would depend on
+    # how many clips are taken at a time.
     total = values[:, 0].copy()
     for seed in range(1, values.shape[1]):
         total += values[:, seed]

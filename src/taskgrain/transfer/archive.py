@@ -82,6 +82,8 @@ def write_arrays(
             entry.create_system = UNIX
             entry.external_attr = READABLE_FILE
             entry.compress_type = zipfile.ZIP_DEFLATED if compress else zipfile.ZIP_STORED
+            # The size is not known before the entry is written. Without ZIP64 from the start one of
+            # more than 2 GiB would fail when it is nearly done.
             with archive.open(entry, "w", force_zip64=True) as stream:
                 if isinstance(array, Blocks):
                     _write_blocks(stream, array)
@@ -176,12 +178,14 @@ def extract_in_parts(
         The parts on the disk; one part at a time is in memory.
     """
     folder = _folder(output)
+    # The key is written before the first part: no part can lie beside a key that is not its own.
     if held_key(output) != key:
         remove_parts(output)
         write_text(folder / "key", key)
     paths = tuple(folder / f"{number:05d}.npz" for number in range(num_parts))
     for number, path in enumerate(paths):
         if not _is_whole(path):
+            # Not flushed to the disk: a part that a power cut damages is made anew.
             write_arrays(path, make(number), flush=False)
     return Parts(paths)
 

@@ -113,6 +113,8 @@ def correct_endpoints(
     Returns:
         The rows in their order; those of the endpoints with `p_holm`.
     """
+    # Every endpoint keeps its place in the family, as p = 1 where it has no test or may claim
+    # nothing: a family that shrank by what came out of it would correct the others less.
     at = [
         None
         if {each.source, *each.versus} & set(unlearned)
@@ -143,6 +145,7 @@ def detectable_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) ->
     """
     found = []
     for endpoint in endpoints:
+        # Of several rivals that is the row of `joint_rows`: without it there is no claim.
         index = _seeds_row(rows, endpoint, endpoint.versus)
         of_each = [_of_seeds(rows, endpoint, versus) for versus in endpoint.versus]
         if index is None or len(of_each[0]) < 2:
@@ -290,6 +293,7 @@ def gain_rows(
         )
         own = without_choice(first.answers)  # a probe chose for each target
         rows += measured_rows(both, own, found, study=study, metric=endpoint.metric, versus=versus)
+    # With few clips a class intervals over clips cover too little; one over seeds resamples none.
     if all(has_enough_clips(each[0].labels) for each in (near, far)):
         return rows
     return [row if row.interval == "seeds" else without_interval(row) for row in rows]

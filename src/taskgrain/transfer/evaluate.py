@@ -196,6 +196,8 @@ def _answer(
         for labelling in under
     ]
     pool, query = tested.of(task.support_ids, usable), tested.of(task.query_ids, decoded)
+    # Probes that read steps get other features than the rest; what is common to probes is computed
+    # once within each of the two groups.
     answered: dict[ProbeName, tuple[Answered, ...]] = {}
     for steps in (False, True):
         probes = [probe for probe in plan.probes if PROBES[probe]().reads_steps == steps]
@@ -243,6 +245,7 @@ def placed(predicted: NDArray[np.int16], decoded: NDArray[np.bool_]) -> NDArray[
     Returns:
         int16 (draws, N), NO_ANSWER where the clip failed.
     """
+    # No answer is never right: a clip that failed counts as wrong in every draw.
     found = np.full((len(predicted), len(decoded)), NO_ANSWER, dtype=np.int16)
     found[:, decoded] = predicted
     return found

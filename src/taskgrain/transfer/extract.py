@@ -67,6 +67,7 @@ def encoder_reader(
     Raises:
         ValueError: if its channels are to be read and it has none.
     """
+    # Places share a pass: reading before the LSTM too costs nothing beyond reading after it.
     encoder.eval().to(device)
     if "channels" not in places:
         return lambda video: {"output": encoder(video).float()}
@@ -104,6 +105,7 @@ def collect_places(
     """
     clip_ids: list[str] = []
     found: dict[Place, list[Tensor]] = {}
+    # In float32 also where training was not: equal weights have equal features, whoever calls.
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         for batch in batches:
             for place, features in read(batch.video.to(device)).items():

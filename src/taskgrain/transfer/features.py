@@ -75,6 +75,7 @@ def _refuse_twice(clip_ids: Sequence[str]) -> None:
 
 def _refuse_not_finite(clip_ids: Sequence[str], features: NDArray[np.float32]) -> None:
     """Refuse clips with NaN or infinite features; looks at about a million numbers at a time."""
+    # A mask of all of them would let memory grow with the clips.
     step = max(1, BLOCK_BYTES // max(1, features[:1].size))
     bad: list[str] = []
     for first in range(0, len(features), step):
@@ -130,6 +131,8 @@ def write_feature_parts(
         ResultError: naming the clips that come twice or whose features are not finite.
         ValueError: if no part has features, or their shapes differ.
     """
+    # The parts are read twice: their shape stands before their numbers in the file, and what is
+    # refused is refused before anything is written.
     clip_ids = [str(clip) for block in parts.entries("clip") for clip in block]
     _refuse_twice(clip_ids)
     rows, shapes = 0, set()

@@ -90,6 +90,8 @@ def answer_by_each(
         For each of the problems, the answers of each probe.
     """
     questions = _Questions(pool, scored, problems, standardiser)
+    # Probes that work on products share them. One that needs standardised copies of the queries is
+    # fitted by itself, on fewer problems at a time: its copies are what the memory goes to.
     scaling_queries = [probe for probe in probes if PROBES[probe]().scales_queries]
     together = [probe for probe in probes if probe not in scaling_queries]
     groups = [group for group in (together, *([each] for each in scaling_queries)) if group]
@@ -206,6 +208,7 @@ def _scaling_of(support: Floats) -> Scaling:
     mean = flat.mean(axis=1)
     centred = flat - mean[:, None]
     deviation = np.sqrt(np.einsum("snd,snd->sd", centred, centred) / flat.shape[1])
+    # Rounding can give a constant feature a tiny deviation: compare values instead.
     varies = (flat != flat[:, :1]).any(axis=1)
     return Scaling(mean.reshape(shape), np.where(varies, deviation, 1.0).reshape(shape))
 

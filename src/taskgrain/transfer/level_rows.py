@@ -54,6 +54,8 @@ def nested_order(index_of: Sequence[NDArray[np.int64]]) -> list[int] | None:
         Positions in `index_of`, the coarsest first; None if two levels do not nest, or
         have equally many names.
     """
+    # A level nests in a finer one if each of its finer names goes with one coarse name: there are
+    # then as many pairs of names as finer names.
     order = sorted(range(len(index_of)), key=lambda each: len(np.unique(index_of[each])))
     for coarse, fine in pairwise(order):
         names = len(np.unique(index_of[fine]))
@@ -212,6 +214,8 @@ def parted_errors(
     Returns:
         Two bool (R, N): within, and between.
     """
+    # -1 stands for no answer, and for no group. As an index it would be the last class: it is
+    # replaced there, and such errors lie between groups.
     is_wrong = predicted != labels
     of_truth = group[labels]  # (N,)
     is_same = (group[np.maximum(predicted, 0)] == of_truth) & (of_truth >= 0) & (predicted >= 0)

@@ -121,6 +121,7 @@ def read_evaluation(path: Path, task: TargetTask | None = None) -> Evaluation:
         _check_answers(path, array, labels=labels, num_classes=len(header.class_names))
         stored = StoredArray(path, _entry(index), array.shape)
         answers.append(Answers(**each.model_dump(), held=stored))
+    # Of many evaluations each would hold its own copy of the same ids and labels.
     own = None if task is None else (task.query_ids, task.query_labels)
     if own is not None and clip_ids == own[0] and np.array_equal(labels, own[1]):
         clip_ids, labels = own

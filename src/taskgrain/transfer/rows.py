@@ -271,6 +271,9 @@ def paired_intervals(
         is_sample: whether any seed differs from another; otherwise there is no test over them.
         crossed: returns the interval over seeds, draws, clips and classes, if there is one.
     """
+    # A test over seeds wants seeds that differ, in their answers (a published network has one
+    # encoder under every seed) and in their differences: equal ones would give t a spread of 0, or
+    # of rounding.
     *of_seeds, of_mean = conditional
     found: Found = [*zip(seeds, of_seeds, strict=True)]
     if len(seeds) > 1:
@@ -298,6 +301,7 @@ def check_bootstrap(evaluation: Evaluation, bootstrap: ClipBootstrap) -> None:
     Raises:
         ValueError: naming the target.
     """
+    # Clips are resampled within classes: over other labels the interval would be of another target.
     if not np.array_equal(evaluation.labels, bootstrap.category):
         raise ValueError(
             f"the bootstrap is not over the scored clips of {evaluation.target}: "

@@ -142,6 +142,8 @@ def task_rows(
     num_tasks, num_seeds = differences.shape
     kinds = [""] * num_tasks if gains is None else [str(each.kind) for each in gains]
     has_strata = min(kinds.count(kind) for kind in kinds) > 1
+    # How kinds differ is no chance, and is kept out of the variance. A kind of a single task has no
+    # variance of its own: then there are no strata.
     strata = kinds if has_strata else [""] * num_tasks
     rows: list[ResultRow] = []
     if tasks_fault(num_tasks, num_seeds, num_fitted=len(set(strata))) is None:
@@ -212,6 +214,7 @@ def over_seeds(rows: Iterable[ResultRow], *, same_clips: bool = False) -> list[R
         groups.setdefault((*key, row.versus, row.control), []).append(row)
     found = []
     for group in groups.values():
+        # A number that some seed lacks would be averaged over other seeds than its neighbours are.
         if len(group) > 1 and len(group) == len(seeds):
             found.append(_mean(group, same_clips=same_clips))
     return found

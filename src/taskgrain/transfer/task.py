@@ -187,6 +187,8 @@ def _one_draw(
     entropy: tuple[int, int],
 ) -> NDArray[np.int64]:
     """Draw k clips of every class: int64 (K * k,)."""
+    # Classes are permuted whole, clips that failed included: a failure changes only the draws that
+    # it was part of, and no other class's.
     generator = np.random.default_rng(entropy)
     permuted = [generator.permutation(clips) for clips in members]
     return np.concatenate([clips[usable[clips]][:num_shots] for clips in permuted])

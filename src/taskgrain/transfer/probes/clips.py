@@ -361,6 +361,8 @@ class Queries:
         Raises:
             FloatingPointError: if a product or a distance is NaN or infinite.
         """
+        # Kept for the next probe once all have been yielded: one that fails half-way leaves
+        # nothing, so that the next one does not take a part for the whole.
         if self._kept:
             yield from self._kept
             return

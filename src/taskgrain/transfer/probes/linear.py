@@ -250,6 +250,8 @@ class LogisticRegression(Probe):
 
 def _choose_strength(axes: Axes, target: Floats, labels: Labels) -> Choice:
     """Hold every fold out in turn; the error is the squared error of its probabilities."""
+    # Every fold with every strength is a problem of its own; held-out clips have weight 0, so that
+    # all have one shape and are solved together.
     folds = np.stack([folds_of(each) for each in labels])  # (S, N)
     fits = [(fold, value) for fold in range(NUM_FOLDS) for value in range(len(LOGISTIC_CS))]
     size = max(1, BLOCK_NUMBERS // axes.coordinates.size)  # fits solved together

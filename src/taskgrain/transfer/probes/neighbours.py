@@ -139,6 +139,8 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
         grid: numbers of neighbours, in rising order.
     """
     num_query = len(cosine)
+    # Only the nearest few are put in order; the shares of every k of the grid are sums over the
+    # first k of them.
     most = min(grid[-1], cosine.shape[1])
     if most == 1:
         nearest = cosine.argmax(axis=1)[:, None]
@@ -150,6 +152,7 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
     order = np.argsort(-found, axis=1, kind="stable")
     nearest = np.take_along_axis(nearest, order, axis=1)
     found = np.take_along_axis(found, order, axis=1)
+    # Relative to the nearest, whose weight is 1: shares are the same, and no exponential overflows.
     weight = np.exp((found - found[:, :1]) / TEMPERATURE)
     slot = np.arange(num_query)[:, None] * num_classes + labels[nearest]  # (Q, most)
     shares = []
@@ -228,6 +231,7 @@ class RbfRidge(Probe):
         targets = [2.0 * one_hot(labels, num_classes) - 1.0 for labels in labelings]
         means = [target.mean(axis=1) for target in targets]  # (S, K)
         centred = [target - mean[:, None] for target, mean in zip(targets, means, strict=True)]
+        # The kernel and its factor depend on the clips alone: labels are columns of one target.
         solved = [
             solution
             for each in sharpness
@@ -356,6 +360,7 @@ def _distances_within(support: Support) -> Floats:
     distance = support.squares[:, :, None] + support.squares[:, None]
     distance -= 2.0 * support.gram
     np.maximum(distance, 0.0, out=distance)
+    # A clip's distance to itself would otherwise be what rounding leaves of 2 s - 2 s.
     every = np.arange(distance.shape[1])
     distance[:, every, every] = 0.0
     return distance

@@ -89,6 +89,8 @@ def train(
         for name, each in first.items()
     }
     inputs, target = _contiguous(features).float(), torch.from_numpy(labels)
+    # Summed over problems and averaged within each: no problem's gradient depends on another, and
+    # AdamW steps every weight by its own gradient alone.
     with torch.enable_grad(), _one_thread():
         optimizer = torch.optim.AdamW(
             weights.values(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
