@@ -70,11 +70,7 @@ def lay_out_study(study: Study, folder: RunFolder) -> dict[str, Dataset]:
 
 
 def _check_source(source: Source, manifest: Manifest, study: Study) -> None:
-    """Refuse a source that this dataset cannot teach.
-
-    Raises:
-        ConfigError: naming the source and what the dataset lacks.
-    """
+    """Refuse a source that this dataset cannot teach, by a ConfigError that says what it lacks."""
     try:
         task = source_task(
             source,

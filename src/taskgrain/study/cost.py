@@ -275,13 +275,12 @@ def count_forward(make: Callable[[], SourceModel], video: Video) -> Counted:
                 saved[_storage(tensor)] = tensor
             return tensor
 
-        recurrent = _RecurrentFlops(model)
+        recurrent = _recurrent_flops(model)
         counter = FlopCounterMode(display=False, custom_mapping={CPU_ATTENTION: _attention_flops})
         with counter, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
             model(clip, caption)
-        recurrent.remove()
         saved_bytes = sum(tensor.untyped_storage().nbytes() for tensor in saved.values())
-    return Counted(model, counter.get_total_flops() + recurrent.flops, saved_bytes)
+    return Counted(model, counter.get_total_flops() + sum(recurrent), saved_bytes)
 
 
 def _storage(tensor: Tensor) -> StorageWeakRef:
@@ -295,23 +294,19 @@ def _attention_flops(
     return 2 * query.numel() * key[-2] + 2 * query[:-1].numel() * key[-2] * value[-1]
 
 
-class _RecurrentFlops:
-    """Counts the products of LSTMs, which torch's counter leaves out where one is one kernel."""
+def _recurrent_flops(model: nn.Module) -> list[int]:
+    """Return the list that a model's LSTMs add the products of each call to.
 
-    def __init__(self, model: nn.Module) -> None:
-        self.flops = 0
-        self._hooks = [
-            module.register_forward_hook(self._add)
-            for module in model.modules()
-            if isinstance(module, nn.LSTM)
-        ]
+    torch's counter leaves them out where a whole LSTM is one kernel.
+    """
+    flops: list[int] = []
 
-    def _add(self, module: nn.Module, inputs: tuple[Tensor, ...], output: object) -> None:
+    def count(module: nn.Module, inputs: tuple[Tensor, ...], _: object) -> None:
         num_steps = inputs[0].shape[0] * inputs[0].shape[1]
         weights = sum(each.numel() for each in module.parameters() if each.ndim == 2)
-        self.flops += 2 * weights * num_steps
+        flops.append(2 * weights * num_steps)
 
-    def remove(self) -> None:
-        """Take the hooks off again."""
-        for hook in self._hooks:
-            hook.remove()
+    for module in model.modules():
+        if isinstance(module, nn.LSTM):
+            module.register_forward_hook(count)
+    return flops

@@ -205,7 +205,7 @@ def fit_linear_probe(
 def _fitted(features: Tensor, target: Tensor, num_classes: int) -> tuple[Tensor, Tensor]:
     """Minimise |w|^2 / 2 + C * (sum of the cross-entropies, nats), divided by C * N.
 
-    Gives weights float (K, D) and intercepts float (K,), which are not penalised.
+    Returns weights float (K, D) and intercepts float (K,), which are not penalised.
     """
     # From zero, and all clips in every step: nothing is drawn, equal features have equal answers.
     weight = torch.zeros(num_classes, features.shape[1], requires_grad=True)

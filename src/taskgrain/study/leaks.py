@@ -81,13 +81,13 @@ def _learned_clips(
     """List the clips that the encoders of each seed learn from; none where nothing is learned."""
     if all(each.is_frozen for each in study.sources):
         return {seed: [] for seed in study.seeds}
-    manifest, found = source.manifest(), dict[int, list[ClipRecord]]()
-    for seed in study.seeds:
-        if found and not differ_by_seed(study.data):
-            found[seed] = found[study.seeds[0]]
-        else:
-            found[seed] = _used(seed_clips(study.data, manifest, seed).learned, *splits)
-    return found
+    manifest = source.manifest()
+    if not differ_by_seed(study.data):
+        learned = seed_clips(study.data, manifest, study.seeds[0]).learned
+        return dict.fromkeys(study.seeds, _used(learned, *splits))
+    return {
+        seed: _used(seed_clips(study.data, manifest, seed).learned, *splits) for seed in study.seeds
+    }
 
 
 def _refuse_learned(

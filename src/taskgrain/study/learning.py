@@ -114,7 +114,7 @@ def learn(
             ),
             folder=inputs.folder.checkpoint(task.name, seed, passes),
             describe=describe,
-            watch=StepProgress(worker, step_seconds).watch(),
+            watch=watch_of(worker, step_seconds),
         )
     except RunError as error:
         raise RunError(f"source {task.name!r}, seed {seed}: {error}") from error
@@ -190,21 +190,16 @@ def _num_steps(settings: Train, training: ClipBatches, passes: int | None) -> in
     )
 
 
-class StepProgress:
-    """Turns the loop's count of steps into the work done since the last report."""
+def watch_of(worker: Worker, step_seconds: float) -> Watch:
+    """Return the loop's callbacks: steps become the work done since the last report."""
+    reported = 0
 
-    def __init__(self, worker: Worker, step_seconds: float) -> None:
-        self._worker = worker
-        self._step_seconds = step_seconds
-        self._step = 0
+    def advance(step: int) -> None:
+        nonlocal reported
+        worker.report((step - reported) * step_seconds)
+        reported = step
 
-    def watch(self) -> Watch:
-        """Return the callbacks for the loop."""
-        return Watch(progress=self._advance, should_stop=self._worker.stopping)
-
-    def _advance(self, step: int) -> None:
-        self._worker.report((step - self._step) * self._step_seconds)
-        self._step = step
+    return Watch(progress=advance, should_stop=worker.stopping)
 
 
 def evaluation_batches(

@@ -142,9 +142,6 @@ def _rehearse(study: Study) -> None:
     """Lay out the study in a temporary folder, its sealed targets drawn from a stand-in seed.
 
     So a mistake shows before hours of training, at whose end the targets' own clips are drawn.
-
-    Raises:
-        TaskgrainError: as `lay_out_study` does.
     """
     with TemporaryDirectory() as folder:
         lay_out_study(study, RunFolder(Path(folder)))

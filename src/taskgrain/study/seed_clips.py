@@ -110,11 +110,7 @@ def _held_out(
 
 
 def _groups(level: str, manifest: Manifest) -> Groups:
-    """List the groups of a level with those of their categories that have a training clip.
-
-    Raises:
-        ConfigError: if the dataset has no such level.
-    """
+    """List the groups of a level with those of their categories that have a training clip."""
     taxonomy, learnable = manifest.taxonomy, _categories(manifest, Split.TRAIN)
     found: dict[str, list[str]] = defaultdict(list)
     try:

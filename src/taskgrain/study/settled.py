@@ -104,12 +104,11 @@ def keep_to_processor(folder: RunFolder, *, device: str, mix: bool) -> None:
 
 def _changed(before: str, now: str) -> str:
     """Name the libraries that use other instructions: "oneDNN Intel AVX2 before, SSE4.1 now"."""
-    parts = [
+    return ", ".join(
         f"{one} before, {other} now"
         for one, other in zip_longest(before.split(", "), now.split(", "), fillvalue="nothing")
         if one != other
-    ]
-    return ", ".join(parts)
+    )
 
 
 def processors(folder: RunFolder) -> list[str]:

@@ -102,42 +102,36 @@ class _Answers:
     ranking: TemplateRanking | None  # None without a decoder or templates
 
     def of_head(self) -> HeadAnswers:
-        """Return the answers of the head."""
         return HeadAnswers(self.log_probs, self.target, torch.from_numpy(self.is_decoded))
 
 
+@dataclass
 class _OwnClips:
     """The validation clips that a source covers, and how they are scored."""
 
-    def __init__(
-        self,
-        worker: Worker,
-        inputs: Inputs,
-        task: SourceTask,
-        manifest: Manifest,
-        store: FrameStore,
-    ) -> None:
-        self._worker = worker
-        self._inputs = inputs
-        self._task = task
-        self._manifest = manifest
-        self._store = store
-        self.records = task.covered(manifest.split(Split.VALIDATION))
-        self.training = task.covered(manifest.split(Split.TRAIN))
+    worker: Worker
+    inputs: Inputs
+    task: SourceTask
+    manifest: Manifest
+    store: FrameStore
+
+    def __post_init__(self) -> None:
+        self.records = self.task.covered(self.manifest.split(Split.VALIDATION))
+        self.training = self.task.covered(self.manifest.split(Split.TRAIN))
         covered = {record.clip_id for record in self.records}
-        self._ranked = [each for each in ranked_clips(manifest) if each.clip_id in covered]
+        self.ranked = [each for each in ranked_clips(self.manifest) if each.clip_id in covered]
 
     @torch.inference_mode()
     def answer(self, model: SourceModel) -> _Answers:
         """Look at every clip once: head, captions, templates."""
-        task, row_of = self._task, {r.clip_id: row for row, r in enumerate(self.records)}
-        beams = beams_of(self._inputs.study.decoder)
-        ranked = {record.clip_id for record in self._ranked}
+        task, row_of = self.task, {r.clip_id: row for row, r in enumerate(self.records)}
+        beams = beams_of(self.inputs.study.decoder)
+        ranked = {record.clip_id for record in self.ranked}
         answers = self._nothing(model)
-        for batch in evaluation_batches(self._inputs, task, self._store, self.records).batches():
-            self._worker.advance(0.0)  # a point where a run can be stopped; the cost is the cell's
+        for batch in evaluation_batches(self.inputs, task, self.store, self.records).batches():
+            self.worker.advance(0.0)  # a point where a run can be stopped; the cost is the cell's
             rows = [row_of[clip] for clip in batch.clip_ids]
-            features = model.encoder(batch.video.to(self._inputs.device)).float()  # (B, T', D)
+            features = model.encoder(batch.video.to(self.inputs.device)).float()  # (B, T', D)
             answers.is_decoded[rows] = True
             if model.head is not None:
                 answers.log_probs[rows] = model.head(features).cpu()
@@ -159,12 +153,12 @@ class _OwnClips:
         """Return the answers before the first clip."""
         # Every record has a wrong answer at first; those that were decoded get the model's own. So
         # a failed clip counts as wrong in every score.
-        task, num_clips = self._task, len(self.records)
+        task, num_clips = self.task, len(self.records)
         examples = task.examples(self.records)
         is_probed = task.level not in (None, CATEGORY)
         ranking = None
-        if task.form is not None and task.vocabulary is not None and self._ranked:
-            ranking = ranking_of(task.form, task.vocabulary, self._manifest)
+        if task.form is not None and task.vocabulary is not None and self.ranked:
+            ranking = ranking_of(task.form, task.vocabulary, self.manifest)
         return _Answers(
             torch.tensor([example.label.target for example in examples]),
             torch.zeros(num_clips, task.num_classes or 0),
@@ -176,15 +170,15 @@ class _OwnClips:
 
     def linear_scores(self, model: SourceModel, answers: _Answers) -> list[Score]:
         """Score a linear probe of categories on features that learned groups alone."""
-        usable = [r for r in linear_probe_clips(self.training) if r.clip_id in self._store]
+        usable = [r for r in linear_probe_clips(self.training) if r.clip_id in self.store]
         category_of = {record.clip_id: record.category for record in usable}
         if len(set(category_of.values())) < 2:
             return []
         clips: list[str] = []
         parts: list[NDArray[np.float32]] = []
-        batches = evaluation_batches(self._inputs, self._task, self._store, usable).batches()
-        for clip_ids, features in mean_features(model.encoder, batches, self._inputs.device):
-            self._worker.advance(0.0)
+        batches = evaluation_batches(self.inputs, self.task, self.store, usable).batches()
+        for clip_ids, features in mean_features(model.encoder, batches, self.inputs.device):
+            self.worker.advance(0.0)
             clips += clip_ids
             parts.append(features)
         learned = [category_of[clip] for clip in clips]
@@ -204,14 +198,14 @@ class _OwnClips:
 
     def caption_scores(self, answers: _Answers) -> list[Score]:
         """Score the captions, the ranks of the templates, and the words that are unknown."""
-        task = self._task
+        task = self.task
         assert task.form is not None, "a decoder has a form"
         assert task.vocabulary is not None, "a decoder has a vocabulary"
-        of_captions = CaptionScores(task.form, self._manifest, self.records, task.words)
-        forms = [each.caption for each in self._inputs.study.sources if each.caption is not None]
+        of_captions = CaptionScores(task.form, self.manifest, self.records, task.words)
+        forms = [each.caption for each in self.inputs.study.sources if each.caption is not None]
         scores = of_captions.of_source(answers.captions, answers.is_decoded.tolist(), forms)
         if answers.ranking is not None:
-            scores += answers.ranking.scores(self._ranked)
+            scores += answers.ranking.scores(self.ranked)
         first = [captions_in(task.form, record)[0] for record in self.records]
         unknown = task.vocabulary.coverage(first).unknown_rate
         return [*scores, Score(probe="decoder", metric="unknown-rate", value=unknown)]

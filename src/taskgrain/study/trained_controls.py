@@ -40,7 +40,7 @@ from taskgrain.names import OWN_HEAD
 from taskgrain.randomness import derive_seed
 from taskgrain.results import Shots
 from taskgrain.study.inputs import Inputs, batches_in_order
-from taskgrain.study.learning import StepProgress, learn, options_of
+from taskgrain.study.learning import learn, options_of, watch_of
 from taskgrain.study.networks import changes_of, drawn, encoder_from, pass_seconds, shows_changes
 from taskgrain.study.sources import SourceTask, source_task
 from taskgrain.study.targets import rotates, tasks_of
@@ -174,7 +174,7 @@ def _learn(worker: Worker, inputs: Inputs, training: _Training, passes: int) -> 
             options=options,
             folder=training.folder,
             describe={"control": FROM_SCRATCH},
-            watch=StepProgress(worker, step_seconds).watch(),
+            watch=watch_of(worker, step_seconds),
         )
     except RunError as error:
         where = f"{FROM_SCRATCH} on {task.name}, {training.folder.name}, seed {seed}"

@@ -156,10 +156,10 @@ def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -
     Raises:
         CheckpointError: naming the first entry that differs.
     """
-    found = held.to_json()["encoder"]
-    if found is None or wanted is None:
+    own = held.to_json()["encoder"]
+    if own is None or wanted is None:
         return
-    difference = _difference(found, wanted, "encoder")
+    difference = _difference(own, wanted, "encoder")
     if difference is not None:
         raise CheckpointError(f"{folder / MODEL}: is of another encoder: {difference}")
 
@@ -167,13 +167,8 @@ def refuse_other_encoder(held: ModelDescription, wanted: object, folder: Path) -
 def _refuse_other_labels(
     held: ModelDescription, description: ModelDescription, folder: Path
 ) -> None:
-    """Compare the classes of the heads and the words of the decoders.
-
-    Raises:
-        CheckpointError: naming the first class, word or other entry that differs.
-    """
-    found, wanted = _labels(held), _labels(description)
-    difference = _difference(found, wanted, "")
+    """Compare the classes of the heads and the words of the decoders; refuse other ones."""
+    difference = _difference(_labels(held), _labels(description), "")
     if difference is not None:
         raise CheckpointError(
             f"{folder / MODEL}: {difference}; begin with the encoder alone, or with a checkpoint "
@@ -204,5 +199,4 @@ def _difference(found: object, wanted: object, where: str) -> str | None:
         pairs.append((len(found), len(wanted), f"{where} (number of them)"))
     else:
         return None if found == wanted else f"{where} is {found!r}; expected {wanted!r}"
-    found_ones = (_difference(*pair) for pair in pairs)
-    return next((each for each in found_ones if each is not None), None)
+    return next(filter(None, (_difference(*pair) for pair in pairs)), None)

@@ -112,7 +112,6 @@ class ConvolutionCall:
     strides: tuple[int, ...]  # of the input in memory, numbers
 
     def __str__(self) -> str:
-        """Name the layer with its kind and the size of its input."""
         size = " x ".join(map(str, self.shape))
         return f"{self.name} ({self.module}, input {size})"
 

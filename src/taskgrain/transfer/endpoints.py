@@ -43,11 +43,7 @@ from taskgrain.transfer.rows import (
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A question of a study, named before the run: a source minus another, or several.
-
-    With several the claim is that the source is above each of them. With `minus_target` what is
-    compared is the difference on `target` minus the difference on that one.
-    """
+    """A question of a study, named before the run."""
 
     source: str
     versus: tuple[str, ...]  # at least one

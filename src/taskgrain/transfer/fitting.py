@@ -154,10 +154,7 @@ class _Questions:
         }
 
     def _num_at_once(self, probes: Sequence[ProbeName]) -> int:
-        """Choose how many problems are taken at a time, for speed and memory.
-
-        The answers do not depend on it.
-        """
+        """Choose how many problems are taken at a time; the answers do not depend on it."""
         num_support = self._support.shape[1]
         scales = PROBES[probes[0]]().scales_queries
         clips = num_support + (self._num_query if scales else 0)

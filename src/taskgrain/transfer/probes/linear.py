@@ -158,10 +158,7 @@ class Ridge(Probe):
 
 
 def _left_out(axes: Axes, target: Floats, moment: Floats, alpha: float) -> Floats:
-    """Compute the mean squared error of each clip under the fit to the others: (S,).
-
-    The error of a clip that is left out is its residual over one minus its leverage.
-    """
+    """Compute the mean squared error of each clip under the fit to the others (PRESS): (S,)."""
     inverse = 1.0 / (axes.energy + alpha)  # (S, R)
     fitted = axes.coordinates @ (moment * inverse[:, :, None]) + target.mean(axis=1)[:, None]
     leverage = (axes.coordinates**2 @ inverse[:, :, None]) + 1.0 / target.shape[1]  # (S, N, 1)
