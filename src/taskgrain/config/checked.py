@@ -114,10 +114,10 @@ def faults_of(
     # Of alternatives, as "a whole number or one of ...", pydantic reports a fault each. They are
     # joined by "or" where key and value are the same.
     expected = dict[tuple[str, str], list[str]]()  # of each key and value that does not fit
-    found = error.errors()
-    for problem in found:
+    errors = error.errors()
+    for problem in errors:
         location = problem["loc"]
-        inner = [other["loc"] for other in found if len(other["loc"]) > len(location)]
+        inner = [other["loc"] for other in errors if len(other["loc"]) > len(location)]
         if any(loc[: len(location)] == location for loc in inner):
             continue  # "too few items", because an item did not fit: that one is named
         kind, key = problem["type"], _dotted(location)

@@ -297,10 +297,10 @@ def align(world: SourceWorld, question: Question) -> Alignment:
 
 def align_with_each(worlds: Sequence[SourceWorld], question: Question) -> Alignment:
     """Compute the mean alignment of every source with a task over worlds, one a seed."""
-    found = [align(world, question) for world in worlds]
+    aligned = [align(world, question) for world in worlds]
     of, if_shown = (
         {source: fmean(values[source] for values in each) for source in each[0]}
-        for each in ([one.of for one in found], [one.if_shown for one in found])
+        for each in ([one.of for one in aligned], [one.if_shown for one in aligned])
     )
     return Alignment(of, if_shown)
 

@@ -116,14 +116,14 @@ def _of_rotating(
     study, scenes = inputs.study, inputs.study.alignment
     of_seeds: list[list[ResultRow]] = []
     for seed, world in zip(study.seeds, worlds, strict=True):
-        found: list[ResultRow] = []
+        own_rows: list[ResultRow] = []
         for task in tasks_of(inputs, target, seed):
             if "/" in task.name and task.name.rpartition("/")[2] in target.factors:
                 continue  # a factor of these clips, which the categories do not determine
             classes = [strip_brackets(name) for name in task.class_names]
-            found += _rows(study.name, task, align(world, of_held_out(scenes, classes)), pairs)
+            own_rows += _rows(study.name, task, align(world, of_held_out(scenes, classes)), pairs)
             worker.advance(scenes * SCENE_SECONDS)
-        of_seeds.append([replace(row, seed=seed) for row in found])
+        of_seeds.append([replace(row, seed=seed) for row in own_rows])
     return [*_mean_of_seeds(of_seeds), *(row for rows in of_seeds for row in rows)]
 
 
@@ -159,17 +159,17 @@ def _drawn(
 
 
 def _rows(
-    study: str, task: TargetTask, found: Alignment, pairs: Sequence[tuple[str, str]]
+    study: str, task: TargetTask, aligned: Alignment, pairs: Sequence[tuple[str, str]]
 ) -> list[ResultRow]:
     """Write the alignment of each source, then the gain of each pair that has both."""
     values: list[tuple[str, str, str | None, float]] = [
-        (ALIGNMENT, source, None, value) for source, value in found.of.items()
+        (ALIGNMENT, source, None, value) for source, value in aligned.of.items()
     ]
     for source, versus in pairs:
-        if source in found.of and versus in found.of:
+        if source in aligned.of and versus in aligned.of:
             values += [
-                (ALIGNMENT_GAIN, source, versus, found.gain(source, versus)),
-                (ALIGNMENT_GAIN_IF_SHOWN, source, versus, found.gain_if_shown(source, versus)),
+                (ALIGNMENT_GAIN, source, versus, aligned.gain(source, versus)),
+                (ALIGNMENT_GAIN_IF_SHOWN, source, versus, aligned.gain_if_shown(source, versus)),
             ]
     scored = set(task.query_ids)
     return [

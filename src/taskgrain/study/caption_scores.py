@@ -248,11 +248,11 @@ class CaptionScores:
         """Write captions from the training annotations alone, in the source's form."""
         references = self._clips(self._records)
         training = self._clips(self._manifest.split(Split.TRAIN))
-        found = floor_captions(references, training, seed=SEED)
+        captions = floor_captions(references, training, seed=SEED)
         return {
-            name: list(map(self._truth.as_generated, found[name]))
+            name: list(map(self._truth.as_generated, captions[name]))
             for name in FLOORS
-            if name in found
+            if name in captions
         }
 
     def _clips(self, records: Sequence[ClipRecord]) -> Mapping[str, ReferenceClip]:

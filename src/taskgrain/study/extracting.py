@@ -185,8 +185,8 @@ def clips_read(inputs: Inputs, name: str, seed: int | None) -> Sequence[ClipReco
         return manifest.records
     wanted: set[str] = set()
     for each in study.seeds if seed is None else (seed,):
-        found = seed_clips(study.data, manifest, each)
-        records = found.novel.records if name != SOURCE else statistics_clips(found.learned)
+        divided = seed_clips(study.data, manifest, each)
+        records = divided.novel.records if name != SOURCE else statistics_clips(divided.learned)
         wanted.update(record.clip_id for record in records)
     return [record for record in manifest.records if record.clip_id in wanted]
 

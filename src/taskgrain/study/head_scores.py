@@ -267,11 +267,11 @@ def _motion(worker: Worker, inputs: Inputs, manifest: Manifest, store: FrameStor
     """Measure the motion energy of the validation clips and of enough training clips."""
     wanted = [*linear_probe_clips(manifest.split(Split.TRAIN)), *manifest.split(Split.VALIDATION)]
     clips = [record.clip_id for record in wanted if record.clip_id in store]
-    found: dict[str, NDArray[np.float32]] = {}
+    motion: dict[str, NDArray[np.float32]] = {}
     for batch in batches_in_order(inputs, clips, store).batches():
         worker.advance(len(batch.clip_ids) * EXTRACT_SECONDS)
-        found.update(zip(batch.clip_ids, motion_energy(batch.video).numpy(), strict=True))
-    return found
+        motion.update(zip(batch.clip_ids, motion_energy(batch.video).numpy(), strict=True))
+    return motion
 
 
 def floor_seconds(inputs: Inputs) -> float:

@@ -129,10 +129,10 @@ def _used(manifest: Manifest, *splits: Split) -> list[ClipRecord]:
     return [each for each in manifest.records if each.split in splits and each.excluded is None]
 
 
-def _first(found: Iterator[_Shared]) -> list[_Shared]:
+def _first(pairs: Iterator[_Shared]) -> list[_Shared]:
     """Take clips until there are enough of them, each clip of a target once."""
     shared: dict[str, _Shared] = {}
-    for each in found:
+    for each in pairs:
         shared.setdefault(each.clip.clip_id, each)
         if len(shared) == MOST_COUNTED and each.how != SAME_CLIP:
             break
@@ -163,7 +163,7 @@ def _equal(
     if target.is_packed and other.is_packed:
         contents = packed_contents(target.store), packed_contents(other.store)
         yield from _equally_packed(clips, contents[0], others, contents[1])
-    is_clip_at = cache(lambda place: is_clip(others[place].path))
+    is_clip_at = cache(lambda index: is_clip(others[index].path))
     for pair in equal_files([each.path for each in others], [each.path for each in clips]):
         if is_clip_at(pair.first):  # equal files that are no videos count as failed, as others do
             yield _Shared(clips[pair.second], others[pair.first], pair.how)
@@ -212,15 +212,15 @@ def _agree(
 ) -> bool:
     """Whether nearly all pairs agree in something, and other clips of their categories do not."""
     members: dict[str, list[int]] = defaultdict(list)
-    for place, (_, other) in enumerate(pairs):
-        members[other.category].append(place)
+    for position, (_, other) in enumerate(pairs):
+        members[other.category].append(position)
     step = max(1, len(pairs) / SAMPLED_IDS)
     agreeing: list[bool] = []
     by_chance: list[bool] = []
-    for place in (int(k * step) for k in range(min(SAMPLED_IDS, len(pairs)))):
-        clip, other = pairs[place]
+    for position in (int(k * step) for k in range(min(SAMPLED_IDS, len(pairs)))):
+        clip, other = pairs[position]
         group = members[other.category] if len(members[other.category]) > 1 else range(len(pairs))
-        neighbour = pairs[group[(group.index(place) + 1) % len(group)]][1]
+        neighbour = pairs[group[(group.index(position) + 1) % len(group)]][1]
         values = ours(clip), theirs(other), theirs(neighbour)
         if values[0] is not None and values[1] is not None and values[2] is not None:
             agreeing.append(is_equal(values[0], values[1]))

@@ -242,7 +242,7 @@ def _not_ready(encoders: Mapping[str, Encoder]) -> list[str]:
             make_ready(wanted_network(settings))
         except ConfigError as error:
             problems.setdefault(str(error), []).append(where)
-    return [f"{', '.join(places)}: {problem}" for problem, places in problems.items()]
+    return [f"{', '.join(named)}: {problem}" for problem, named in problems.items()]
 
 
 def _check_pixels(where: str, shape: EncoderShape, height: int, width: int) -> None:

@@ -105,26 +105,26 @@ def _held_out(
     )
     siblings = tuple(sorted(_sampled(able, quotas, rng)))
     of_groups = tuple(sorted(each for name in whole for each in groups[name]))
-    found = {"siblings": siblings, "groups": of_groups}
-    return frozenset((*siblings, *of_groups)), {k: v for k, v in found.items() if v}
+    strata = {"siblings": siblings, "groups": of_groups}
+    return frozenset((*siblings, *of_groups)), {k: v for k, v in strata.items() if v}
 
 
 def _groups(level: str, manifest: Manifest) -> Groups:
     """List the groups of a level with those of their categories that have a training clip."""
     taxonomy, learnable = manifest.taxonomy, _categories(manifest, Split.TRAIN)
-    found: dict[str, list[str]] = defaultdict(list)
+    members: dict[str, list[str]] = defaultdict(list)
     try:
         for category in taxonomy.categories:
             name = taxonomy.name_of(category, level)
             if name is not None and category in learnable:
-                found[name].append(category)
+                members[name].append(category)
     except TaxonomyError as error:
         raise ConfigError(
             f"data.hold_out.level: {manifest.root}: {error}; name a level of the dataset or of "
             "data.levels whose names are groups of categories. A hold_out that the study did not "
             "write comes from the one that it extends: it goes where no target has novel = true"
         ) from None
-    return dict(sorted(found.items()))
+    return dict(sorted(members.items()))
 
 
 def _categories(manifest: Manifest, split: Split) -> set[str]:
@@ -234,8 +234,8 @@ def _strata(level: str, manifest: Manifest, held: frozenset[str]) -> dict[str, t
     learnable = _categories(manifest, Split.TRAIN) - held
     kept = {group_of[category] for category in learnable}
     of_groups = {category for category in held if group_of[category] not in kept}
-    found = {"siblings": held - of_groups, "groups": of_groups}
-    return {name: tuple(sorted(listed)) for name, listed in found.items() if listed}
+    strata = {"siblings": held - of_groups, "groups": of_groups}
+    return {name: tuple(sorted(listed)) for name, listed in strata.items() if listed}
 
 
 def _drawn(base: Manifest, number: int, seed: int) -> Manifest:
@@ -305,18 +305,18 @@ def seed_facts(data: SourceData, manifest: Manifest, seeds: Sequence[int]) -> li
 
 
 def _facts(data: SourceData, manifest: Manifest, seed: int, *, named: int | None) -> SeedFacts:
-    found = seed_clips(data, manifest, seed)
-    training = found.learned.split(Split.TRAIN)
-    siblings, groups = (tuple(found.strata.get(name, ())) for name in ("siblings", "groups"))
-    held = {record.category for record in found.novel.records}
+    divided = seed_clips(data, manifest, seed)
+    training = divided.learned.split(Split.TRAIN)
+    siblings, groups = (tuple(divided.strata.get(name, ())) for name in ("siblings", "groups"))
+    held = {record.category for record in divided.novel.records}
     return SeedFacts(
         seed=named,
         base=len({record.category for record in training}),
         training=len(training),
-        validation=len(found.learned.split(Split.VALIDATION)),
+        validation=len(divided.learned.split(Split.VALIDATION)),
         novel=len(held),
-        support=len(found.novel.split(Split.TRAIN)),
-        scored=len(found.novel.split(Split.VALIDATION)),
+        support=len(divided.novel.split(Split.TRAIN)),
+        scored=len(divided.novel.split(Split.VALIDATION)),
         siblings=siblings,
         groups=groups,
         others=tuple(sorted(held - {*siblings, *groups})),

@@ -56,7 +56,7 @@ def settle(
     """
     where = usable_device(device)
     precision = resolve_precision(study.train.precision, device=where)
-    found = {
+    settled = {
         "precision": precision,
         "device": where.type,
         "encoder": PACKAGED if encoder is None else identify_encoder(encoder, study.seeds[0]),
@@ -64,10 +64,10 @@ def settle(
     path = folder.root / SETTLED
     held = _held(path)
     if not held:
-        _write(path, found)
+        _write(path, settled)
         return precision
-    changed = [f"{key}: {held.get(key)} before, {found[key]} now"
-               for key in found if found[key] != held.get(key)]  # fmt: skip
+    changed = [f"{key}: {held.get(key)} before, {settled[key]} now"
+               for key in settled if settled[key] != held.get(key)]  # fmt: skip
     if changed:
         raise RunError(
             f"{folder.root} was begun otherwise ({'; '.join(changed)}); go on as it was begun, or "
@@ -121,8 +121,8 @@ def _held(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def _write(path: Path, found: Mapping[str, object]) -> None:
-    write_text(path, json.dumps(found, indent=1) + "\n")
+def _write(path: Path, notes: Mapping[str, object]) -> None:
+    write_text(path, json.dumps(notes, indent=1) + "\n")
 
 
 def processor_kind(device: str = "cpu") -> str:
@@ -163,8 +163,8 @@ def _onednn_isa() -> str | None:
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    found = ISA.search(done.stdout)
-    return None if found is None else found[1].strip()
+    match = ISA.search(done.stdout)
+    return None if match is None else match[1].strip()
 
 
 def keep_to_data(folder: RunFolder, datasets: Mapping[str, Dataset]) -> None:
@@ -178,12 +178,12 @@ def keep_to_data(folder: RunFolder, datasets: Mapping[str, Dataset]) -> None:
     for name, dataset in datasets.items():
         if dataset.world is not None or dataset.is_held_out:
             continue
-        found = _identity(dataset)
+        identity = _identity(dataset)
         path = folder.root / "data" / f"{name}.json"
         held = _held(path) if folder.has_begun else {}
         if not held:
-            _write(path, found)
-        elif changed := [key for key in found if found[key] != held.get(key)]:
+            _write(path, identity)
+        elif changed := [key for key in identity if identity[key] != held.get(key)]:
             raise RunError(
                 f"{dataset.root}: its {' and '.join(changed)} changed since this run began; "
                 "choose another --out, or bring the old files back"

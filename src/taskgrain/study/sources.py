@@ -232,7 +232,7 @@ class Scored:
 
     def _row(self, score: Score) -> ResultRow:
         clips = self.records if score.clips is None else score.clips
-        found = [self.states.get(record.clip_id, "whole") for record in clips]
+        states = [self.states.get(record.clip_id, "whole") for record in clips]
         columns = {} if score.interval is None else interval_columns(score.interval)
         return ResultRow(
             study=self.study,
@@ -242,8 +242,8 @@ class Scored:
             probe=score.probe,
             metric=score.metric,
             n=len(clips),
-            failed=found.count("failed"),
-            truncated=found.count("truncated"),
+            failed=states.count("failed"),
+            truncated=states.count("truncated"),
             chosen=score.chosen,
             chosen_on=score.chosen_on,
             control=score.control,

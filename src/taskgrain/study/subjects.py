@@ -129,10 +129,10 @@ def under_seeds(keys: Sequence[SubjectKey], seeds: Sequence[int | None]) -> list
 
 def extractions(keys: Sequence[SubjectKey]) -> dict[FeaturesKey, list[SubjectKey]]:
     """Group the subjects by the features that they are read from, in plan order."""
-    found: dict[FeaturesKey, list[SubjectKey]] = {}
+    of_features: dict[FeaturesKey, list[SubjectKey]] = {}
     for key in keys:
-        found.setdefault(key.features, []).append(key)
-    return found
+        of_features.setdefault(key.features, []).append(key)
+    return of_features
 
 
 def places_of(keys: Sequence[SubjectKey]) -> tuple[Place, ...]:

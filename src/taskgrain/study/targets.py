@@ -58,8 +58,8 @@ def clips_asked(
     if not target.is_held_out:
         return manifest, {}
     assert seed is not None or not rotates(study, target), "classes that rotate are of a seed"
-    found = seed_clips(study.data, manifest, study.seeds[0] if seed is None else seed)
-    return found.novel, found.strata
+    divided = seed_clips(study.data, manifest, study.seeds[0] if seed is None else seed)
+    return divided.novel, divided.strata
 
 
 def tasks_of(inputs: Inputs, target: Target, seed: int | None) -> list[TargetTask]:
@@ -171,7 +171,7 @@ def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> 
 
     `task` is that of the target's categories.
     """
-    found = []
+    names = []
     for name in TASKS:
         narrowed = _factor(task, name, manifest)
         classes = range(len(narrowed.class_names))
@@ -180,8 +180,8 @@ def possible_tasks(task: TargetTask, manifest: Manifest, transfer: Transfer) -> 
         ]
         scored = [int((narrowed.query_labels == each).sum()) for each in classes]
         if len(classes) > 1 and min(support) >= _most(transfer.shots) and min(scored) > 0:
-            found.append(name)
-    return tuple(found)
+            names.append(name)
+    return tuple(names)
 
 
 def _most(shots: Sequence[Shots]) -> int:

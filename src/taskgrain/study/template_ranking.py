@@ -79,30 +79,30 @@ class TemplateRanking:
         """
         ranks = [self.ranks[clip.clip_id] for clip in clips if clip.clip_id in self.ranks]
         own = [rank.by_own_words for rank in ranks]
-        found = {
+        counts = {
             "template-ranking": sum(rank < 1 for rank in own),
             f"template-ranking-top-{TOP_K}": sum(rank < TOP_K for rank in own),
         }
         if self.form != "template":
-            found["template-ranking-with-objects"] = sum(rank.by_all_words < 1 for rank in ranks)
+            counts["template-ranking-with-objects"] = sum(rank.by_all_words < 1 for rank in ranks)
         return [
             Score(probe="decoder", metric=metric, value=right / len(clips), clips=clips)
-            for metric, right in found.items()
+            for metric, right in counts.items()
         ]
 
     def _choices(self, record: ClipRecord) -> list[_Choice]:
         """Write every template with the clip's objects, the true one first, each caption once."""
-        found: dict[tuple[int, ...], _Choice] = {}
+        of_tokens: dict[tuple[int, ...], _Choice] = {}
         for template in (record.template, *self.templates):
             objects = objects_for(template, record.placeholders)
             tokens = self.vocabulary.encode(caption_of(template, objects, self.form))
-            if tokens not in found:
+            if tokens not in of_tokens:
                 is_own = own_words(template, objects, self.form, self.vocabulary.rule)
                 is_own = (*is_own[: MAX_TOKENS - 1], True)  # the end is the template's own
                 if len(is_own) != len(tokens) - 1:  # a word runs over the edge of a bracket
                     is_own = (True,) * (len(tokens) - 1)
-                found[tokens] = _Choice(tokens, is_own)
-        return list(found.values())
+                of_tokens[tokens] = _Choice(tokens, is_own)
+        return list(of_tokens.values())
 
 
 def objects_for(template: str, objects: Sequence[str]) -> tuple[str, ...]:
@@ -122,11 +122,11 @@ def own_words(
     """Mark which words of a caption are its template's own; all where it names no object."""
     if form == "template":
         return (True,) * len(_split(rule, strip_brackets(template)))
-    found: list[bool] = []
+    is_own: list[bool] = []
     fillings = (*objects_of(objects, form), "")
     for part, thing in zip(fixed_parts(template), fillings, strict=True):
-        found += [True] * len(_split(rule, part)) + [False] * len(_split(rule, thing))
-    return tuple(found)
+        is_own += [True] * len(_split(rule, part)) + [False] * len(_split(rule, thing))
+    return tuple(is_own)
 
 
 def ranking_of(

@@ -228,12 +228,12 @@ def _answer(model: SourceModel, batches: ClipBatches, device: torch.device) -> N
     """Answer clips by the head, in float32: int16 (n,) in 0..K-1."""
     # In float32, as features are extracted: the control is answered as exactly as the sources are.
     model.eval()
-    found: list[NDArray[np.int64]] = []
+    answers: list[NDArray[np.int64]] = []
     with torch.autocast(device.type, enabled=False):
         for batch in batches.batches():
             log_probs = model(batch.video.to(device), batch.caption.to(device)).log_probs
-            found.append(log_probs.argmax(dim=1).cpu().numpy())
-    return np.concatenate(found).astype(np.int16)
+            answers.append(log_probs.argmax(dim=1).cpu().numpy())
+    return np.concatenate(answers).astype(np.int16)
 
 
 RANDOM_LABELS = "random-labels"

@@ -188,15 +188,15 @@ def _labels(description: ModelDescription) -> dict[str, object]:
     }
 
 
-def _difference(found: object, wanted: object, where: str) -> str | None:
+def _difference(held: object, wanted: object, where: str) -> str | None:
     """Phrase the first difference of two pieces of JSON; None where there is none."""
-    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
-        keys = [key for key in {**found, **wanted} if key not in IGNORED_KEYS]
-        pairs = [(found.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
-    elif isinstance(found, list | tuple) and isinstance(wanted, list | tuple):
-        joined = enumerate(zip(found, wanted, strict=False))
+    if isinstance(held, Mapping) and isinstance(wanted, Mapping):
+        keys = [key for key in {**held, **wanted} if key not in IGNORED_KEYS]
+        pairs = [(held.get(key), wanted.get(key), f"{where}.{key}".strip(".")) for key in keys]
+    elif isinstance(held, list | tuple) and isinstance(wanted, list | tuple):
+        joined = enumerate(zip(held, wanted, strict=False))
         pairs = [(one, other, f"{where} {index}") for index, (one, other) in joined]
-        pairs.append((len(found), len(wanted), f"{where} (number of them)"))
+        pairs.append((len(held), len(wanted), f"{where} (number of them)"))
     else:
-        return None if found == wanted else f"{where} is {found!r}; expected {wanted!r}"
+        return None if held == wanted else f"{where} is {held!r}; expected {wanted!r}"
     return next(filter(None, (_difference(*pair) for pair in pairs)), None)

@@ -123,14 +123,14 @@ def convolution_calls(encoder: nn.Module, video: Tensor) -> list[ConvolutionCall
         encoder: on the CPU; its BatchNorm statistics are changed.
         video: uint8 (B, T, H, W, 3), as training batches have it.
     """
-    found: dict[ConvolutionCall, None] = {}
+    calls: dict[ConvolutionCall, None] = {}
     handles = []
     for name, module in encoder.named_modules():
         if isinstance(module, CONVOLUTIONS) and _weights(module):
 
             def note(layer: nn.Module, inputs: tuple[Tensor, ...], name: str = name) -> None:
                 layout = torch.empty_like(inputs[0], device="meta")  # its layout without overlaps
-                found[ConvolutionCall(name, layer, tuple(layout.shape), layout.stride())] = None
+                calls[ConvolutionCall(name, layer, tuple(layout.shape), layout.stride())] = None
 
             handles.append(module.register_forward_pre_hook(note))
     try:
@@ -139,7 +139,7 @@ def convolution_calls(encoder: nn.Module, video: Tensor) -> list[ConvolutionCall
     finally:
         for handle in handles:
             handle.remove()
-    return list(found)
+    return list(calls)
 
 
 def gradient_errors(call: ConvolutionCall) -> Iterator[float]:

@@ -89,12 +89,12 @@ def load_state(folder: Path) -> TrainingState | None:
     Raises:
         CheckpointError: if states were stored and not one of them is whole.
     """
-    found = [folder / (prefix + ENTRIES) for prefix in ("", PREVIOUS)]
-    existing = [path for path in found if path.is_file()]
+    named = [folder / (prefix + ENTRIES) for prefix in ("", PREVIOUS)]
+    existing = [path for path in named if path.is_file()]
     for path in existing:
         state = _read_pair(folder, path)
         if state is not None:
-            if path != found[0] or not _is_tidy(folder, state):
+            if path != named[0] or not _is_tidy(folder, state):
                 warnings.warn(
                     f"{folder}: the latest training state is not whole; "
                     f"going on from step {state.entries.get('step')}",
@@ -136,10 +136,10 @@ def restore(model: nn.Module, optimizer: Optimizer, tensors: Mapping[str, Tensor
     for name in (*expected, *weights):
         if name not in weights or name not in expected:
             raise CheckpointError(f"training state: weight {name} is on one side only")
-        found, wanted = weights[name], expected[name]
-        if (found.shape, found.dtype) != (wanted.shape, wanted.dtype):
+        stored, wanted = weights[name], expected[name]
+        if (stored.shape, stored.dtype) != (wanted.shape, wanted.dtype):
             raise CheckpointError(
-                f"training state: weight {name} has shape {tuple(found.shape)}, {found.dtype}; "
+                f"training state: weight {name} has shape {tuple(stored.shape)}, {stored.dtype}; "
                 f"expected {tuple(wanted.shape)}, {wanted.dtype}"
             )
     # Everything was compared above: from here on nothing can fail half-way.

@@ -189,17 +189,20 @@ def paired_by_readout(
     Raises:
         ResultError: if one of them is not there, or they have not the same seeds.
     """
-    found: dict[str, dict[str, Group]] = {source: {}, versus: {}}
+    by_name: dict[str, dict[str, Group]] = {source: {}, versus: {}}
     for group in groups:
         subject = group[0].subject
-        if subject.source in found:
-            found[subject.source][subject.readout] = group
-    for name, of_readout in found.items():
+        if subject.source in by_name:
+            by_name[subject.source][subject.readout] = group
+    for name, of_readout in by_name.items():
         if not of_readout:
             raise ResultError(f"source {name!r} has not been evaluated on this target")
-    shared = [readout for readout in found[source] if readout in found[versus]]
+    shared = [readout for readout in by_name[source] if readout in by_name[versus]]
     return [
-        (found[source][readout], _in_seed_order(found[source][readout], found[versus][readout]))
+        (
+            by_name[source][readout],
+            _in_seed_order(by_name[source][readout], by_name[versus][readout]),
+        )
         for readout in shared
     ]
 
@@ -283,16 +286,16 @@ class PairedTable:
 
     def of_set(self, index: int) -> Floats:
         """Compute the differences of one answer for one seed, or their mean: float64 (N,)."""
-        answer, place = divmod(index, self.sets_of_answer)
-        if place < self.ours.shape[1]:
-            return self._differences(answer, np.s_[place : place + 1])[0]
+        answer, seed = divmod(index, self.sets_of_answer)
+        if seed < self.ours.shape[1]:
+            return self._differences(answer, np.s_[seed : seed + 1])[0]
         return _mean(self._differences(answer, np.s_[:])[None])[0]
 
     def of_clips(self, clips: NDArray[np.int64]) -> Floats:
         """Compute all sets on some clips: float64 (A * (S + 1), n), in [-1, 1]."""
         draws = self.draws[:, None, None]
-        found = self.ours[:, :, clips] / draws - self.theirs[:, :, clips] / draws  # (A, S, n)
-        return np.concatenate([found, _mean(found)[:, None]], axis=1).reshape(-1, len(clips))
+        gaps = self.ours[:, :, clips] / draws - self.theirs[:, :, clips] / draws  # (A, S, n)
+        return np.concatenate([gaps, _mean(gaps)[:, None]], axis=1).reshape(-1, len(clips))
 
     def scores(self, answer: int) -> tuple[Floats, Floats]:
         """Compute the scores of both sources at one answer: float64 (S, N) each."""
@@ -301,8 +304,8 @@ class PairedTable:
 
     def _differences(self, answer: int, seeds: slice) -> Floats:
         draws = self.draws[answer]
-        found: Floats = self.ours[answer, seeds] / draws - self.theirs[answer, seeds] / draws
-        return found
+        differences: Floats = self.ours[answer, seeds] / draws - self.theirs[answer, seeds] / draws
+        return differences
 
 
 def _draws(answers: Sequence[Answers]) -> Floats:

@@ -52,12 +52,12 @@ class StoredArray:
         Raises:
             ResultError: if the file is not there any more, or not what it was.
         """
-        found = read_arrays(self.path, only=self.name).get(self.name)
-        if found is None or found.shape != self.shape:
+        array = read_arrays(self.path, only=self.name).get(self.name)
+        if array is None or array.shape != self.shape:
             raise ResultError(
                 f"{self.path}: another file than it was when it was opened; run the command again"
             )
-        return found
+        return array
 
 
 def write_arrays(

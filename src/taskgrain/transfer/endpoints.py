@@ -77,7 +77,7 @@ def joint_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) -> list
         the rivals' names, value and intervals are those of the smallest difference, and `p` is the
         largest.
     """
-    found = []
+    joint = []
     for endpoint in endpoints:
         parts = [_seeds_row(rows, endpoint, (versus,)) for versus in endpoint.versus]
         tested = [rows[index] for index in parts if index is not None]
@@ -86,8 +86,8 @@ def joint_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) -> list
         smallest = min(tested, key=_value)
         p = max(_p(row) if _value(row) > 0.0 else 1.0 for row in tested)
         joined = versus_each(endpoint.versus)
-        found.append(replace(smallest, versus=joined, p=p, chosen=None, chosen_on=None))
-    return found
+        joint.append(replace(smallest, versus=joined, p=p, chosen=None, chosen_on=None))
+    return joint
 
 
 def correct_endpoints(
@@ -117,9 +117,9 @@ def correct_endpoints(
         else _seeds_row(rows, each, each.versus)
         for each in endpoints
     ]
-    found = [None if index is None else rows[index].p for index in at]
+    p_values = [None if index is None else rows[index].p for index in at]
     corrected = list(rows)
-    adjusted = holm([1.0 if p is None else p for p in found])
+    adjusted = holm([1.0 if p is None else p for p in p_values])
     for index, p_holm in zip(at, adjusted, strict=True):
         if index is not None:
             corrected[index] = replace(rows[index], p_holm=p_holm)
@@ -139,7 +139,7 @@ def detectable_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) ->
         endpoint has one seed only. Of an endpoint in another metric than the first one's:
         "detectable-difference-" and its metric.
     """
-    found = []
+    detectable = []
     for endpoint in endpoints:
         # Of several rivals that is the row of `joint_rows`: without it there is no claim.
         index = _seeds_row(rows, endpoint, endpoint.versus)
@@ -152,7 +152,7 @@ def detectable_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) ->
         )
         is_main = endpoint.metric == endpoints[0].metric
         metric = DETECTABLE if is_main else f"{DETECTABLE}-{endpoint.metric}"
-        found.append(
+        detectable.append(
             replace(
                 without_interval(rows[index]),
                 metric=metric,
@@ -163,7 +163,7 @@ def detectable_rows(rows: Sequence[ResultRow], endpoints: Sequence[Endpoint]) ->
                 chosen_on=None,
             )
         )
-    return found
+    return detectable
 
 
 def _of_endpoint(
@@ -184,8 +184,8 @@ def _of_endpoint(
 
 def _of_seeds(rows: Sequence[ResultRow], endpoint: Endpoint, versus: str) -> list[float]:
     """Return the difference from one rival under each encoder seed."""
-    found = _of_endpoint(rows, endpoint, (versus,))
-    return [row.value for row in found if row.seed is not None and row.value is not None]
+    own = _of_endpoint(rows, endpoint, (versus,))
+    return [row.value for row in own if row.seed is not None and row.value is not None]
 
 
 def _seeds_row(rows: Sequence[ResultRow], endpoint: Endpoint, versus: Sequence[str]) -> int | None:
@@ -233,8 +233,8 @@ class _Gains:
             np.stack([each.scores(answers_like(each, self.answers)) for each in group])
             for group in (self.ours, self.theirs)
         ]
-        found: Floats = scores[0] - scores[1]
-        return found
+        differences: Floats = scores[0] - scores[1]
+        return differences
 
     @property
     def is_sample(self) -> bool:
@@ -275,10 +275,10 @@ def gain_rows(
         first, second = (_gains_of(each, endpoint, versus) for each in (near, far))
         problem = problem_of(first.all, first.answers) or problem_of(second.all, second.answers)
         if problem is None:
-            found = _intervals(first, second, endpoint.metric, are_pairs, bootstrap_of)
+            gains = _intervals(first, second, endpoint.metric, are_pairs, bootstrap_of)
         else:  # one row: a seed that has both gains does not answer for the others
             seeds = seeds_of(first.ours)
-            found = [(seeds[0] if len(seeds) == 1 else None, problem)]
+            gains = [(seeds[0] if len(seeds) == 1 else None, problem)]
         one, other = first.ours[0], second.ours[0]
         both = replace(
             one,
@@ -288,7 +288,7 @@ def gain_rows(
             truncated=one.truncated + other.truncated,
         )
         own = without_choice(first.answers)  # a probe chose for each target
-        rows += measured_rows(both, own, found, study=study, metric=endpoint.metric, versus=versus)
+        rows += measured_rows(both, own, gains, study=study, metric=endpoint.metric, versus=versus)
     # With few clips a class intervals over clips cover too little; one over seeds resamples none.
     if all(has_enough_clips(each[0].labels) for each in (near, far)):
         return rows

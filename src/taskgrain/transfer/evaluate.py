@@ -127,13 +127,13 @@ def _evaluate(
         for shots in plan.shots:
             learned = [each for each in under if shots != "all" or each == "true"]
             if learned:
-                found = _answer(tested, task, plan=plan, shots=shots, under=learned)
-                for labelling, each in zip(learned, found, strict=True):
+                of_labelling = _answer(tested, task, plan=plan, shots=shots, under=learned)
+                for labelling, each in zip(learned, of_labelling, strict=True):
                     answers[labelling] += each
     permuted = replace(tested.subject, control="permuted-labels")
     return [
-        evaluation_of(task, found, subject=tested.subject if labelling == "true" else permuted)
-        for labelling, found in answers.items()
+        evaluation_of(task, each, subject=tested.subject if labelling == "true" else permuted)
+        for labelling, each in answers.items()
     ]
 
 
@@ -211,8 +211,8 @@ def _answer(
         )
         answered |= dict(zip(probes, zip(*of_labelling, strict=True), strict=True))
     return [
-        [_answers(probe, shots, answered[probe][place], decoded) for probe in plan.probes]
-        for place in range(len(under))
+        [_answers(probe, shots, answered[probe][position], decoded) for probe in plan.probes]
+        for position in range(len(under))
     ]
 
 
@@ -246,9 +246,9 @@ def placed(predicted: NDArray[np.int16], decoded: NDArray[np.bool_]) -> NDArray[
         int16 (draws, N), NO_ANSWER where the clip failed.
     """
     # No answer is never right: a clip that failed counts as wrong in every draw.
-    found = np.full((len(predicted), len(decoded)), NO_ANSWER, dtype=np.int16)
-    found[:, decoded] = predicted
-    return found
+    everywhere = np.full((len(predicted), len(decoded)), NO_ANSWER, dtype=np.int16)
+    everywhere[:, decoded] = predicted
+    return everywhere
 
 
 def evaluate_episodes(
@@ -282,15 +282,15 @@ def evaluate_episodes(
         for side in (support, query)
     )
     with threadpool_limits(limits=1):
-        found = answer_many(probe, pool, scored, problems=problems, standardiser=scale)
+        answered = answer_many(probe, pool, scored, problems=problems, standardiser=scale)
     has_answer = query.is_decoded[episodes.query]
     answers = Answers(
         probe,
         plan.num_shots,
-        np.where(has_answer, found.predicted, NO_ANSWER).astype(np.int16),
-        found.chosen,
-        found.chosen_on,
-        found.failure,
+        np.where(has_answer, answered.predicted, NO_ANSWER).astype(np.int16),
+        answered.chosen,
+        answered.chosen_on,
+        answered.failure,
         num_ways=plan.num_ways,
     )
     return evaluation_of(task, [answers], subject=tested.subject, pooled=plan.pooled)

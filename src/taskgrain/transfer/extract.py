@@ -77,10 +77,10 @@ def encoder_reader(
 
     def read(video: Tensor) -> dict[Place, Tensor]:
         seen = channels.channel_features(video)
-        found: dict[Place, Tensor] = {"channels": seen.float()}
+        features: dict[Place, Tensor] = {"channels": seen.float()}
         if "output" in places:
-            found["output"] = channels.from_channels(seen).float()
-        return found
+            features["output"] = channels.from_channels(seen).float()
+        return features
 
     return read
 
@@ -104,7 +104,7 @@ def collect_places(
         ValueError: if `read` does not return float32 with a row a clip, or if there are no clips.
     """
     clip_ids: list[str] = []
-    found: dict[Place, list[Tensor]] = {}
+    of_place: dict[Place, list[Tensor]] = {}
     # In float32 also where training was not: equal weights have equal features, whoever calls.
     with torch.inference_mode(), torch.autocast(device.type, enabled=False):
         for batch in batches:
@@ -114,12 +114,12 @@ def collect_places(
                         f"features are {features.dtype} {tuple(features.shape)}; expected float32 "
                         f"with {len(batch.clip_ids)} rows"
                     )
-                found.setdefault(place, []).append(features.cpu())
+                of_place.setdefault(place, []).append(features.cpu())
             clip_ids.extend(batch.clip_ids)
     if not clip_ids:
         raise ValueError("there are no clips to extract features from")
     arrays: dict[str, NDArray[np.generic]] = {"clip": np.array(clip_ids, dtype=np.str_)}
-    return arrays | {place: torch.cat(each).numpy() for place, each in found.items()}
+    return arrays | {place: torch.cat(each).numpy() for place, each in of_place.items()}
 
 
 def feature_set(parts: Sequence[Arrays], place: Place, header: Mapping[str, object]) -> FeatureSet:
@@ -247,23 +247,23 @@ def outer_frames(
     records: Sequence[ClipRecord],
     header: Mapping[str, object],
     *,
-    places: Sequence[Literal[0, -1]],
+    ends: Sequence[Literal[0, -1]],
 ) -> FeatureSet:
     """Shrink the first frame of each stored clip, its last or both to 12 x 12 by averaging areas.
 
-    The places are 0 for the first frame and -1 for the last, which may be the same frame.
+    The ends are 0 for the first frame and -1 for the last, which may be the same frame.
 
     Returns:
-        float32 (N, len(places) * 12 * 12 * 3), in [0, 1], in the order of the records.
+        float32 (N, len(ends) * 12 * 12 * 3), in [0, 1], in the order of the records.
 
     Raises:
         ValueError: if there are no clips, or the store lacks one.
     """
     _check(store, records)
-    small = np.empty((len(records), len(places), PIXEL_SIZE, PIXEL_SIZE, 3), np.float32)
+    small = np.empty((len(records), len(ends), PIXEL_SIZE, PIXEL_SIZE, 3), np.float32)
     for row, record in zip(small, records, strict=True):
         last = store.num_frames(record.clip_id) - 1
-        index = [last if place else 0 for place in places]
+        index = [last if end else 0 for end in ends]
         frames = store.read(record.clip_id, index, slice(None), slice(None))
         for shrunk, frame in zip(row, frames, strict=True):
             pixels = frame.astype(np.float32) / BRIGHTEST
@@ -327,9 +327,9 @@ def shuffled_time(batches: Iterable[Batch], *, seed: int) -> Iterator[Batch]:
 
 
 SHORTCUTS: dict[Shortcut, ReadClips] = {
-    "first-frame": partial(outer_frames, places=(0,)),
-    "last-frame": partial(outer_frames, places=(-1,)),
-    "first-and-last-frame": partial(outer_frames, places=(0, -1)),
+    "first-frame": partial(outer_frames, ends=(0,)),
+    "last-frame": partial(outer_frames, ends=(-1,)),
+    "first-and-last-frame": partial(outer_frames, ends=(0, -1)),
     "duration": duration,
     "byte-size": byte_size,
 }

@@ -95,11 +95,11 @@ def answer_by_each(
     scaling_queries = [probe for probe in probes if PROBES[probe]().scales_queries]
     together = [probe for probe in probes if probe not in scaling_queries]
     groups = [group for group in (together, *([each] for each in scaling_queries)) if group]
-    found: dict[ProbeName, list[Answered]] = {}
+    answered: dict[ProbeName, list[Answered]] = {}
     with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is looked for
         for group in groups:
-            found |= questions.answers_of(group)
-    return [[found[probe][place] for probe in probes] for place in range(len(problems))]
+            answered |= questions.answers_of(group)
+    return [[answered[probe][position] for probe in probes] for position in range(len(problems))]
 
 
 class _Questions:

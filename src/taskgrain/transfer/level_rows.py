@@ -121,23 +121,25 @@ def _of_readout(steps: Sequence[Group], *, study: str, metric: ClipMetric) -> li
     rows = []
     for answers in first[0].answers:
         problem = problem_of([each for step in steps for each in step], answers)
-        found: Found = []
+        slope_of: Found = []
         values = np.empty((0, len(steps)))
         for some in [seeds] if problem is None else [[seed] for seed in seeds]:
             levels = [[of_seed[seed] for of_seed in by_seed] for seed in some]
             own_problem = problem_of([each for row in levels for each in row], answers)
             if own_problem is not None:
-                found.append((some[0], own_problem))
+                slope_of.append((some[0], own_problem))
                 continue
             values = np.array(
                 [[metric_value(e, answers_like(e, answers), metric) for e in row] for row in levels]
             )  # (S, L)
             of_seeds = zip(some, slopes(values, range(len(steps))).tolist(), strict=True)
-            found += [(seed, Interval("seeds", slope, slope, slope, 1)) for seed, slope in of_seeds]
+            slope_of += [
+                (seed, Interval("seeds", slope, slope, slope, 1)) for seed, slope in of_seeds
+            ]
         if len(seeds) > 1:
-            found.append((None, problem or trend_interval(values)))
+            slope_of.append((None, problem or trend_interval(values)))
         own = without_choice(answers)  # each level chose for itself
-        rows += measured_rows(first[0], own, found, study=study, metric=TREND)
+        rows += measured_rows(first[0], own, slope_of, study=study, metric=TREND)
     return [replace(row, source=None) for row in rows]
 
 
@@ -165,7 +167,7 @@ def group_error_rows(
         study: its name.
         bootstrap: over the labels of that target's scored clips.
     """
-    places = dict.fromkeys((each.probe, each.shots, each.readout) for each in at)
+    settings = dict.fromkeys((each.probe, each.shots, each.readout) for each in at)
     rows = []
     for evaluation in evaluations:
         check_bootstrap(evaluation, bootstrap)
@@ -176,7 +178,7 @@ def group_error_rows(
             if not any(
                 (answers.probe, answers.shots) == (probe, shots)
                 and evaluation.subject.readout in (FLAT, readout)
-                for probe, shots, readout in places
+                for probe, shots, readout in settings
             ):
                 continue
             rows += _rows(evaluation, answers, group, study=study, bootstrap=bootstrap)

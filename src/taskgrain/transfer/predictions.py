@@ -281,8 +281,8 @@ def _check_episodes(
             f"{path}: the truth is {truth.tolist()}; expected 0 to {header.num_ways - 1}, way "
             "after way, each as often"
         )
-    found = (header.subject, header.target, header.n, header.failed, header.truncated)
+    stored = (header.subject, header.target, header.n, header.failed, header.truncated)
     counts = (len(evaluation.clip_ids), evaluation.failed, evaluation.truncated)
     expected = (evaluation.subject, evaluation.target, *counts)
-    if found != expected:
-        raise ResultError(f"{path}: answers are of {found}; expected {expected}")
+    if stored != expected:
+        raise ResultError(f"{path}: answers are of {stored}; expected {expected}")

@@ -60,10 +60,10 @@ def clip_rows(
     rows = []
     for evaluation in evaluations:
         check_bootstrap(evaluation, bootstrap)
-        found = [answers for answers in evaluation.answers if answers.problem is None]
+        answered = [answers for answers in evaluation.answers if answers.problem is None]
         intervals: dict[ClipMetric, Iterator[Interval]] = {}
-        if found:
-            scores = HitTable.of(evaluation, found)
+        if answered:
+            scores = HitTable.of(evaluation, answered)
             intervals = {m: iter(bootstrap.intervals(scores, metric=m)) for m in CLIP_METRICS}
         for answers in evaluation.answers:
             for metric in CLIP_METRICS:
@@ -275,14 +275,14 @@ def paired_intervals(
     # encoder under every seed) and in their differences: equal ones would give t a spread of 0, or
     # of rounding.
     *of_seeds, of_mean = conditional
-    found: Found = [*zip(seeds, of_seeds, strict=True)]
+    intervals: Found = [*zip(seeds, of_seeds, strict=True)]
     if len(seeds) > 1:
-        found.append((None, of_mean))
+        intervals.append((None, of_mean))
         if is_sample:
             if has_spread(ours, theirs):
-                found.append((None, paired_interval(ours, theirs, kind="seeds")))
-            found += [(None, each) for each in crossed()]
-    return found
+                intervals.append((None, paired_interval(ours, theirs, kind="seeds")))
+            intervals += [(None, each) for each in crossed()]
+    return intervals
 
 
 def metric_value(evaluation: Evaluation, answers: Answers, metric: ClipMetric) -> float:
@@ -350,20 +350,20 @@ def episode_rows(
 
 def _levels(group: Group, kind: Answers) -> Found:
     """Measure one subject: each seed over its episodes, then the mean over the seeds."""
-    found: Found = []
+    levels: Found = []
     for one in group:
         problem = answers_like(one, kind).problem
-        found.append((one.subject.seed, problem or _over_episodes(_accuracies(one, kind))))
+        levels.append((one.subject.seed, problem or _over_episodes(_accuracies(one, kind))))
     if len(group) < 2:
-        return found
+        return levels
     problem = problem_of(group, kind)
     if problem is not None:
-        return [*found, (None, problem)]
+        return [*levels, (None, problem)]
     means = [float(_accuracies(one, kind).mean()) for one in group]
     interval = mean_interval(means, kind="seeds")
     if not varies(group, kind):  # one encoder, however often it is listed: a sample of one
         interval = Interval("seeds", interval.value, interval.value, interval.value, 1)
-    return [*found, (None, interval)]
+    return [*levels, (None, interval)]
 
 
 def _differences(first: Group, second: Group, kind: Answers) -> Found:

@@ -76,9 +76,9 @@ def sample_rows(
         For each pair that has a difference on each task and at least three seeds, rows of target
         "TARGET", without a seed: those of `task_rows`.
     """
-    found: list[ResultRow] = []
+    estimated: list[ResultRow] = []
     if len(tasks) < FEWEST_TASKS:
-        return found
+        return estimated
     here = select(
         rows, probe=at.probe, shots=at.shots, metric=at.metric, readout=at.readout, control=None
     )
@@ -98,11 +98,11 @@ def sample_rows(
             continue
         like = _like([row for row in first if row is not None], problem)
         if problem is not None:
-            found.append(like)
+            estimated.append(like)
             continue
         differences = np.array([[each[seed] for seed in values[0]] for each in values])
-        found += task_rows(differences, like, gains=_gains(known, tasks, source, versus))
-    return found
+        estimated += task_rows(differences, like, gains=_gains(known, tasks, source, versus))
+    return estimated
 
 
 def _gains(
@@ -176,12 +176,12 @@ def _like(rows: Sequence[ResultRow], problem: str | None) -> ResultRow:
     )
 
 
-def _row(like: ResultRow, metric: str, found: TaskEstimate) -> ResultRow:
-    return replace(like, metric=metric, **interval_columns(found.interval, is_difference=True))
+def _row(like: ResultRow, metric: str, estimate: TaskEstimate) -> ResultRow:
+    return replace(like, metric=metric, **interval_columns(estimate.interval, is_difference=True))
 
 
-def _variances(like: ResultRow, found: TaskEstimate) -> list[ResultRow]:
-    parts = (found.of_tasks, found.of_seeds, found.of_both)
+def _variances(like: ResultRow, estimate: TaskEstimate) -> list[ResultRow]:
+    parts = (estimate.of_tasks, estimate.of_seeds, estimate.of_both)
     return [
         replace(like, metric=metric, value=part)
         for metric, part in zip(VARIANCE_OVER_TASKS, parts, strict=True)
@@ -212,12 +212,12 @@ def over_seeds(rows: Iterable[ResultRow], *, same_clips: bool = False) -> list[R
     for row in kept:
         key = (row.source, row.target, row.probe, row.readout, row.shots, row.metric)
         groups.setdefault((*key, row.versus, row.control), []).append(row)
-    found = []
+    means = []
     for group in groups.values():
         # A number that some seed lacks would be averaged over other seeds than its neighbours are.
         if len(group) > 1 and len(group) == len(seeds):
-            found.append(_mean(group, same_clips=same_clips))
-    return found
+            means.append(_mean(group, same_clips=same_clips))
+    return means
 
 
 def _mean(group: Sequence[ResultRow], *, same_clips: bool) -> ResultRow:

@@ -351,9 +351,9 @@ def _lowest(numbers: Floats, candidates: Labels, count: int) -> Labels:
         int64 (E, W * count).
     """
     flat = candidates.reshape(len(candidates), -1)
-    found = np.take_along_axis(numbers, flat, axis=1).reshape(candidates.shape)
-    found[candidates < 0] = np.inf
-    order = np.argsort(found, axis=2, kind="stable")[:, :, :count]
+    of_candidates = np.take_along_axis(numbers, flat, axis=1).reshape(candidates.shape)
+    of_candidates[candidates < 0] = np.inf
+    order = np.argsort(of_candidates, axis=2, kind="stable")[:, :, :count]
     taken: Labels = np.take_along_axis(candidates, order, axis=2).reshape(len(candidates), -1)
     return taken
 

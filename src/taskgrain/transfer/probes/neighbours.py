@@ -148,12 +148,12 @@ def _votes(cosine: Floats, labels: Labels, num_classes: int, grid: tuple[int, ..
         nearest = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
     else:
         nearest = np.tile(np.arange(most), (num_query, 1))
-    found = np.take_along_axis(cosine, nearest, axis=1)
-    order = np.argsort(-found, axis=1, kind="stable")
+    similarity = np.take_along_axis(cosine, nearest, axis=1)
+    order = np.argsort(-similarity, axis=1, kind="stable")
     nearest = np.take_along_axis(nearest, order, axis=1)
-    found = np.take_along_axis(found, order, axis=1)
+    similarity = np.take_along_axis(similarity, order, axis=1)
     # Relative to the nearest, whose weight is 1: shares are the same, and no exponential overflows.
-    weight = np.exp((found - found[:, :1]) / TEMPERATURE)
+    weight = np.exp((similarity - similarity[:, :1]) / TEMPERATURE)
     slot = np.arange(num_query)[:, None] * num_classes + labels[nearest]  # (Q, most)
     shares = []
     for k in grid:
@@ -241,9 +241,9 @@ class RbfRidge(Probe):
         ]
         grid = [(each, alpha) for each in sharpness for alpha in alphas]
         fits = []
-        for place, (labels, mean) in enumerate(zip(labelings, means, strict=True)):
-            choice = self._choose(grid, labels, [errors[:, place] for _, errors in solved])
-            columns = slice(place * num_classes, (place + 1) * num_classes)
+        for labeling, (labels, mean) in enumerate(zip(labelings, means, strict=True)):
+            choice = self._choose(grid, labels, [errors[:, labeling] for _, errors in solved])
+            columns = slice(labeling * num_classes, (labeling + 1) * num_classes)
             dual = np.stack(
                 [solved[each][0][problem, :, columns] for problem, each in enumerate(choice.index)]
             )
