@@ -65,6 +65,8 @@ class Study(Settings):
 
     __str__ = __repr__  # pydantic's own is every setting
 
+    # pydantic runs these checks in the order in which they stand, and ends with the first that
+    # fails: each may rely on what those above it refuse.
     @model_validator(mode="after")
     def _seeds_are_the_sealed_ones(self) -> Self:
         """Refuse seeds that someone chose; a study file with a seal gets them when it is read."""

@@ -22,6 +22,7 @@ class Episodes(Settings):
     shots: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (1, 5), min_length=1, description="support clips a class"
     )
+    # Publications often take one (docs/protocol.md, "Episodes").
     queries: int = Field(15, ge=1, description="scored clips a class")
     number: int = Field(0, ge=0, description="episodes at each number of shots; 600 are usual")
 
@@ -32,6 +33,7 @@ class FromScratch(Settings):
     draws: int = Field(
         5, ge=1, description="support draws that it learns from: the first ones of transfer.draws"
     )
+    # 923 rounds over one clip a class of 13, 31 over thirty (docs/protocol.md, "From scratch").
     passes: int = Field(12_000, ge=1, description="clips that each training sees")
 
 

@@ -183,6 +183,8 @@ class CaptionScores:
             forms: of the captions of the study's sources; coarser ones are scored too.
         """
         tallies = self.tallies(generated)
+        # Whether a source learned is read from this score's interval. It is Wilson's, as a head's
+        # is: the bootstrap leaves a decoder that is always right, or of few clips, without one.
         judged = "exact-match" if self._is_free else "template-accuracy"
         intervals = {**clip_intervals(tallies, seed=SEED), judged: _proportion(tallies[judged])}
         counted = {"direction-errors": self._directed()}

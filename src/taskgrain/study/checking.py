@@ -241,6 +241,8 @@ def layer_fault(make_encoder: Callable[[], nn.Module], video_shape: tuple[int, .
     tried: str | None = None
     with starting_workers():
         process.start()
+        # While our copy of their end is open, `recv` would wait for ever after a crash. A layer is
+        # named before it is tried, so that a crash is that of the last name.
         theirs.close()
         try:
             while True:

@@ -254,12 +254,7 @@ class Counted:
 
 
 def count_forward(make: Callable[[], SourceModel], video: Video) -> Counted:
-    """Run a model on one clip without content; count its arithmetic and what it keeps.
-
-    Args:
-        make: returns the model.
-        video: how large a clip is.
-    """
+    """Run a model on one clip without content; count its arithmetic and what it keeps."""
     made = make()  # with content: some networks compute with numbers while they are built
     empty = FakeTensorMode(allow_non_fake_inputs=True)
     with FakeCopyMode(empty):
@@ -268,6 +263,7 @@ def count_forward(make: Callable[[], SourceModel], video: Video) -> Counted:
         clip = torch.empty((1, video.num_frames, video.height, video.width, 3), dtype=torch.uint8)
         caption = torch.ones((1, MAX_TOKENS + 1), dtype=torch.long)
         weights = {_storage(each) for each in (*model.parameters(), *model.buffers())}
+        # By storage: what several operations keep, as views or whole, is in memory once.
         saved: dict[StorageWeakRef, Tensor] = {}
 
         def keep(tensor: Tensor) -> Tensor:

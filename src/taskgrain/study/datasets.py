@@ -168,6 +168,7 @@ def _dataset(
         is_packed=False,
         store_size=(study.video.store_height, study.video.store_width),
         fit=study.video.fit,
+        # The study's levels are of the source's categories; a target has categories of its own.
         levels=_by_category(study.data.levels) if name == SOURCE else {},
         few_shot=few_shot,
     )

@@ -134,6 +134,7 @@ def _prediction(
     described = predictor.describe([frames], [""], top=TOP)[0]
     classes = described.categories or described.groups or ()
     description = predictor.description
+    # Only clips of the source have a truth at a model's own grain: targets have other categories.
     truth = true_class = None
     if record is not None and description.form is not None:
         truth = captions_in(description.form, record)[0]

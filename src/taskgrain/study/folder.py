@@ -165,6 +165,8 @@ def _at_their_places(held: Study, study: Study) -> Study:
     """Return a study whose own data lie at the places that another study names."""
 
     def moved(old: Section, new: Section) -> Section:
+        # Only where the run already had a path: data of one's own in place of a drawn world, or a
+        # packed store in place of videos, are other settings.
         paths = {name: getattr(new, name, None) for name in PLACES if getattr(old, name, None)}
         return old.model_copy(update={name: path for name, path in paths.items() if path})
 

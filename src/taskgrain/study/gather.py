@@ -82,6 +82,7 @@ def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
     BatchNorm, so that no network is built here.
     """
     study, folder = inputs.study, inputs.folder
+    # In the order of the study file, whichever cell ended first: equal runs have equal bytes.
     rows: list[ResultRow] = []
     for source in study.sources:
         if source.is_frozen:  # nothing was learned, so nothing of its own is scored

@@ -133,6 +133,7 @@ class HeadScores:
 
     def _most_frequent(self) -> HeadAnswers:
         """Answer as if the most frequent training category were always the likeliest."""
+        # The counts themselves serve as scores: restricted to a group, its commonest category wins.
         scores = torch.from_numpy(self._counts).double().expand(len(self._records), -1)
         everyone = torch.ones(len(self._records), dtype=torch.bool)
         return HeadAnswers(scores, self._answers.target, everyone)
@@ -349,6 +350,7 @@ class _Floors:
         self, classes: Sequence[str], known: Sequence[str], seen: Sequence[str]
     ) -> LinearAnswers:
         """Predict the classes of the clips `seen`; sources of equal classes share the answer."""
+        # Categories and templates are the same classes under two names: one fit serves both.
         key = (*classes, *known, *seen)
         if key not in self._answered:
             self._answered[key] = fit_linear_probe(

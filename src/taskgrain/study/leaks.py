@@ -134,6 +134,7 @@ def _first(pairs: Iterator[_Shared]) -> list[_Shared]:
     shared: dict[str, _Shared] = {}
     for each in pairs:
         shared.setdefault(each.clip.clip_id, each)
+        # Clips of one folder are compared by their ids alone, and are all counted.
         if len(shared) == MOST_COUNTED and each.how != SAME_CLIP:
             break
     return list(shared.values())

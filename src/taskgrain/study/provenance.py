@@ -274,6 +274,7 @@ def _seals_file(folder: RunFolder) -> Path:
 
 def _settings_sha256(study: Study) -> str:
     """Hash the settings of a study without the places of its data."""
+    # A run goes on where its data have moved, and so does its seal.
     settings = study.model_dump(mode="json", by_alias=True)
     held_out = settings["data"].get("hold_out") or {}
     for section in (settings["data"], held_out, *settings["targets"]):
@@ -292,6 +293,7 @@ def _weights_sha256(study: Study, folder: RunFolder) -> str:
 
 
 def _weight_files(study: Study, folder: RunFolder) -> Iterator[Path]:
+    # The order is part of the digest, and so of the seed of the targets: that of the study file.
     learned = [source.name for source in study.sources if not source.is_frozen]
     if RANDOM_LABELS in study.transfer.controls:
         learned.append(RANDOM_LABELS)

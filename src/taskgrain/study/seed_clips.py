@@ -85,6 +85,13 @@ def _of(manifest: Manifest, categories: set[str] | frozenset[str]) -> Manifest:
     )
 
 
+# Holding out. The groups that are held out whole come first, each as probably as any other, as long
+# as the groups that stay can spare the siblings. Then the siblings are shared out over the groups
+# that stay, in proportion to their categories and with two left in each: every category that may be
+# a sibling is one equally often. Training clips are drawn last, of what is then learned.
+#
+# What breaks it: counting clips that a ledger excludes (`_usable`), or categories without a scored
+# clip (`_able`): a seed would hold out what cannot be learned or tested.
 def _held_out(
     wanted: HoldOut, manifest: Manifest, seed: int
 ) -> tuple[frozenset[str], dict[str, tuple[str, ...]]]:

@@ -191,6 +191,8 @@ def keep_to_data(folder: RunFolder, datasets: Mapping[str, Dataset]) -> None:
 
 
 def _identity(dataset: Dataset) -> dict[str, object]:
+    # What `check` or decoding finds out of a clip is no change of the data; what the user leaves
+    # out by hand is.
     manifest = dataset.manifest()
     identity: dict[str, object] = {
         "annotations": _annotations_sha256(manifest),

@@ -183,6 +183,7 @@ def source_task(
     if form is None:
         return task
     training = task.covered(manifest.split(Split.TRAIN))
+    # Captions in the annotators' own words need no template; the other forms are made from one.
     if form != "full":
         _refuse_free_captions(form, training)
     captions = [caption for record in training for caption in captions_in(form, record)]

@@ -124,6 +124,7 @@ def _factor(task: TargetTask, factor: str, manifest: Manifest) -> TargetTask:
             f"targets: {task.name} has no factor {factor!r}; factors.jsonl has "
             f"{', '.join(known) or 'none'}{nearest(factor, known)}"
         )
+    # A clip without an entry is left out here, and refused by its name in `factor_task`.
     value_of: dict[str, str | None] = {
         clip: manifest.factors[clip][factor]  # null: the clip has no such factor
         for clip in task.support_ids + task.query_ids
@@ -161,6 +162,7 @@ def check_target(
                 "a classifier needs two: leave the target or the factor out"
             )
         for shots in transfer.shots:
+            # One draw is enough to refuse a class with too few clips.
             support_draws(task, num_shots=shots, num_draws=1, seed=transfer.seed)
     for plan in episode_plans(target, transfer):
         check_episodes(tasks[0], plan=plan)
@@ -232,6 +234,7 @@ def refuse_seen(study: Study, datasets: Mapping[str, Dataset]) -> None:
     Raises:
         ConfigError: naming target, seed and categories, and what to do.
     """
+    # Of the source's own held-out categories this is so by construction (`seed_clips`).
     declared = [each for each in study.targets if each.novel and not each.is_held_out]
     if not declared or all(source.is_frozen for source in study.sources):
         return

@@ -77,6 +77,7 @@ class TemplateRanking:
 
         A clip without a rank counts as wrong.
         """
+        # Shares are of all the clips: one that could not be decoded has no rank, and is wrong.
         ranks = [self.ranks[clip.clip_id] for clip in clips if clip.clip_id in self.ranks]
         own = [rank.by_own_words for rank in ranks]
         counts = {
@@ -92,6 +93,8 @@ class TemplateRanking:
 
     def _choices(self, record: ClipRecord) -> list[_Choice]:
         """Write every template with the clip's objects, the true one first, each caption once."""
+        # The true template comes first, since the others are compared with it. Templates that
+        # become the same words count once: the true one would never be ahead of a copy of itself.
         of_tokens: dict[tuple[int, ...], _Choice] = {}
         for template in (record.template, *self.templates):
             objects = objects_for(template, record.placeholders)

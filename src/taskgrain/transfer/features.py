@@ -290,6 +290,8 @@ def read_out(features: FeatureSet, readout: Readout) -> FeatureSet:
         raise ValueError(f"features are {values.shape}; {readout} needs those of every step")
     if readout == "lstm-last":
         return replace(features, features=values[:, -1])
+    # Beside the mean, how much each feature changes: the mean of an image network's frames says
+    # little of motion (docs/deviations.md).
     if readout == "lstm-mean-deviation":
         wide = values.astype(np.float64)
         both = np.concatenate([wide.mean(axis=1), wide.std(axis=1)], axis=1)

@@ -25,6 +25,7 @@ from taskgrain.transfer.fitting import NO_ANSWER
 from taskgrain.transfer.task import TargetTask, episode_clips
 
 
+# The fields and their order are those of the stored headers: equal evaluations are equal bytes.
 class _Record(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 

@@ -84,6 +84,8 @@ class ProbeClassifier(ClassifierMixin, BaseEstimator, Probe):  # type: ignore[mi
     def _checked_support(
         self, values: ArrayLike, labels: ArrayLike
     ) -> tuple[Floats, NDArray[np.generic]]:
+        # scikit-learn checks tables of two axes: steps are laid out as rows, each with the clip's
+        # label, and folded back once they are checked.
         steps = _num_steps(values) if self.reads_steps else None
         if not steps:
             features, checked = validate_data(self, values, labels, dtype=np.float64)
