@@ -142,6 +142,11 @@ class Study(Settings):
                 )
         return self
 
+    @property
+    def trained(self) -> tuple[Source, ...]:
+        """The sources that learn: the others are tested as their networks come."""
+        return tuple(source for source in self.sources if not source.is_frozen)
+
     def twins(self) -> dict[str, str]:
         """Name the sources that are twins, and whose: their difference is A/A."""
         return {each.name: each.twin_of for each in self.sources if each.twin_of is not None}

@@ -124,11 +124,7 @@ def _check_mirroring(study: Study, manifest: Manifest) -> None:
     if images is None:
         return
     training = manifest.split(Split.TRAIN)
-    tasks = (
-        source_task(source, manifest, mirror=images)
-        for source in study.sources
-        if not source.is_frozen
-    )
+    tasks = (source_task(source, manifest, mirror=images) for source in study.trained)
     if not any(example.mirrored for task in tasks for example in task.examples(training)):
         raise ConfigError(
             f"augment.mirror is {study.augment.mirror:g}, but no training clip of {manifest.root} "
@@ -282,9 +278,8 @@ def _trained_encoders(inputs: Inputs) -> list[str | None]:
     """Name a source for each distinct encoder that is trained; None for the study's own."""
     study = inputs.study
     of_settings: dict[str, str | None] = {}
-    for source in study.sources:
-        if not source.is_frozen:
-            of_settings.setdefault(study.encoder_of(source).model_dump_json(), source.name)
+    for source in study.trained:
+        of_settings.setdefault(study.encoder_of(source).model_dump_json(), source.name)
     if {"random-labels", "from-scratch"} & {*study.transfer.controls}:
         of_settings.setdefault(study.encoder.model_dump_json(), None)
     return list(of_settings.values())

@@ -80,8 +80,7 @@ def _predictors(inputs: Inputs) -> list[Predictor]:
             beam_width=inputs.study.decoder.beam_width,
             length_penalty=inputs.study.decoder.length_penalty,
         )
-        for source in inputs.study.sources
-        if not source.is_frozen  # a source that learned nothing has no answers
+        for source in inputs.study.trained
     ]
 
 

@@ -84,9 +84,7 @@ def gather(worker: Worker, inputs: Inputs, keys: Sequence[SubjectKey]) -> None:
     study, folder = inputs.study, inputs.folder
     # In the order of the study file, whichever cell ended first: equal runs have equal bytes.
     rows: list[ResultRow] = []
-    for source in study.sources:
-        if source.is_frozen:  # nothing was learned, so nothing of its own is scored
-            continue
+    for source in study.trained:
         for seed in study.seeds:
             for passes in (*study.train.fewer_passes, None):
                 rows += read_rows(folder.rows(scores_name(source.name, seed, passes)))
@@ -356,9 +354,7 @@ def nested_ladder(study: Study, taxonomy: Taxonomy) -> list[str]:
 
 
 def _curves(inputs: Inputs) -> Iterator[str]:
-    for source in inputs.study.sources:
-        if source.is_frozen:
-            continue
+    for source in inputs.study.trained:
         for seed in inputs.study.seeds:
             log = inputs.folder.checkpoint(source.name, seed) / "epochs.jsonl"
             for record in read_records(log):

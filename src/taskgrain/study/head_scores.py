@@ -250,9 +250,7 @@ def score_floors(worker: Worker, inputs: Inputs, seed: int | None) -> None:
     states = {entry.clip_id: entry.state for entry in store.ledger}
     floors = _Floors(manifest, _motion(worker, inputs, manifest, store))
     rows: list[ResultRow] = []
-    for source in study.sources:
-        if source.is_frozen:
-            continue
+    for source in study.trained:
         # Groups that are drawn from the seed have floors of the seed, whichever the clips are.
         for own in study.seeds if source.regrouped and seed is None else (seed,):
             drawn_by = study.seeds[0] if own is None else own

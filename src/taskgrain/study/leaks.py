@@ -79,7 +79,7 @@ def _learned_clips(
     study: Study, source: Dataset, splits: Sequence[Split]
 ) -> dict[int, list[ClipRecord]]:
     """List the clips that the encoders of each seed learn from; none where nothing is learned."""
-    if all(each.is_frozen for each in study.sources):
+    if not study.trained:
         return {seed: [] for seed in study.seeds}
     manifest = source.manifest()
     if not differ_by_seed(study.data):

@@ -237,9 +237,7 @@ def _learn(inputs: Inputs, checked: Cell) -> list[Cell]:
 def _learn_sources(inputs: Inputs, checked: Cell, passes: int | None) -> list[Cell]:
     """Train and score with every seed each source that learns; see `train_source` for passes."""
     cells: list[Cell] = []
-    for source in inputs.study.sources:
-        if source.is_frozen:
-            continue
+    for source in inputs.study.trained:
         for seed in inputs.study.seeds:
             begins_with = warm_start_source(inputs, source.name)
             needs = [] if begins_with is None else [_train_name(begins_with, seed)]

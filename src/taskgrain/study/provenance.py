@@ -294,7 +294,7 @@ def _weights_sha256(study: Study, folder: RunFolder) -> str:
 
 def _weight_files(study: Study, folder: RunFolder) -> Iterator[Path]:
     # The order is part of the digest, and so of the seed of the targets: that of the study file.
-    learned = [source.name for source in study.sources if not source.is_frozen]
+    learned = [source.name for source in study.trained]
     if RANDOM_LABELS in study.transfer.controls:
         learned.append(RANDOM_LABELS)
     for name in learned:

@@ -236,7 +236,7 @@ def refuse_seen(study: Study, datasets: Mapping[str, Dataset]) -> None:
     """
     # Of the source's own held-out categories this is so by construction (`seed_clips`).
     declared = [each for each in study.targets if each.novel and not each.is_held_out]
-    if not declared or all(source.is_frozen for source in study.sources):
+    if not declared or not study.trained:
         return
     manifest = datasets[SOURCE].manifest()
     categories_of = {
