@@ -216,10 +216,7 @@ class TargetWorld:
 
 
 def of_held_out(scenes: int, class_names: Sequence[str]) -> Question:
-    """Find the question of held-out categories: that of their templates, without brackets.
-
-    The scenes, so many, are drawn as the source draws them.
-    """
+    """Find the question of held-out categories, templates without brackets, from source scenes."""
     population = sample_population(
         scenes, seed=TARGET_SEED, categories=class_names, shows_held_back=False
     )

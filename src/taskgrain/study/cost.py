@@ -81,10 +81,8 @@ class StudyCost:
 def estimate(study: Study, datasets: Mapping[str, Dataset] | None) -> StudyCost:
     """Estimate the cost of a study.
 
-    Args:
-        study: its settings.
-        datasets: where they lie; None if they are not there yet: clips are then counted as
-            data.train, data.validation, and each target's support and scored.
+    If the datasets are not there yet (None), clips are counted as data.train, data.validation, and
+    each target's support and scored.
     """
     manifest = None if datasets is None else datasets[SOURCE].manifest()
     if manifest is not None:  # one seed stands for all: they learn from about as much

@@ -101,8 +101,6 @@ def _subject(inputs: Inputs, key: FeaturesKey, places: tuple[Place, ...]) -> _Su
     seed = inputs.study.seeds[0] if key.seed is None else key.seed
     changes = measured_changes(inputs, key.source, seed=seed)
     encoder, recipe = new_encoder(inputs, key.source, seed, changes=changes)
-    # With the first statistics of its norms (0 and 1), which fit no data, an untrained encoder
-    # would look worse than it is.
     if key.kind == "random-encoder":
         if recipe is not None:  # a pretrained network came with learned weights
             encoder = build_from(recipe, seed)

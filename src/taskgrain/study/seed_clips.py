@@ -54,10 +54,7 @@ def categories_rotate(data: SourceData) -> bool:
 def seed_clips(data: SourceData, manifest: Manifest, seed: int) -> SeedClips:
     """Divide a source's clips for a seed; without `draw` and `hold_out` it learns from all.
 
-    Args:
-        data: the settings of the source's clips.
-        manifest: all of its clips.
-        seed: of the encoders; draws and held-out categories have random streams of their own.
+    Draws and held-out categories have random streams of their own.
 
     Raises:
         ConfigError: naming the setting, if so many categories or groups cannot be held out, or so

@@ -79,12 +79,8 @@ def settle(
 def keep_to_processor(folder: RunFolder, *, device: str, mix: bool) -> None:
     """Note the kind of this processor, or check that the run was computed on no other.
 
-    Before the first cell is done nothing was computed: the run is then this processor's.
-
-    Args:
-        folder: of the run.
-        device: where encoders compute, as torch names it.
-        mix: whether a run of other kinds goes on here all the same; its rows then name them.
+    Before the first cell is done nothing was computed: the run is then this processor's. With `mix`
+    a run of other kinds goes on here all the same; its rows then name them.
 
     Raises:
         RunError: naming what differs from the kinds that it was computed on.
@@ -129,10 +125,7 @@ def processor_kind(device: str = "cpu") -> str:
     """Return what oneDNN, PyTorch, the BLAS library and a CUDA device are, as one line.
 
     Such as "oneDNN Intel AVX2, PyTorch AVX2, BLAS Haswell", and ", CUDA NVIDIA H200" where encoders
-    compute there. Takes about two seconds: oneDNN reports it from a process of its own.
-
-    Args:
-        device: where encoders compute, as torch names it; one that is there.
+    compute on that device. Takes about two seconds: oneDNN reports it from a process of its own.
     """
     blas = sorted({_architecture(each) for each in threadpool_info() if each["user_api"] == "blas"})
     parts = {

@@ -108,11 +108,7 @@ def evaluate(
 def evaluate_both(
     tested: SubjectFeatures, task: TargetTask, *, plan: ProbePlan
 ) -> tuple[Evaluation, Evaluation]:
-    """Evaluate under true and under permuted labels, in less time than one after the other.
-
-    Raises:
-        As `evaluate` does.
-    """
+    """Evaluate as `evaluate` does under true and permuted labels, in less time than one by one."""
     true, permuted = _evaluate(tested, task, plan=plan, under=["true", "permuted"])
     return true, permuted
 

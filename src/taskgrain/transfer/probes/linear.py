@@ -198,8 +198,7 @@ class LogisticRegression(Probe):
     Minimises |w|^2 / 2 + C * (sum of the cross-entropies of the clips, in nats); the intercept is
     not penalised. Two classes have one weight vector, as scikit-learn has it. C is 0.1 unless
     given; with None it is chosen by five folds from 0.01, 0.1, 1 and 10 where every class has
-    five clips, and is 0.1 otherwise. The penalty keeps every w in the span of the support
-    features and does not change under rotation: it is solved in the support's principal axes.
+    five clips, and is 0.1 otherwise.
     """
 
     def __init__(self, C: float | None = LOGISTIC_C) -> None:
