@@ -173,6 +173,8 @@ class Source(Settings):
         return self
 
 
+# The joint sources weigh both tasks alike. The authors' lambda is 0.1; what it changes is a
+# question of its own, which the study `joint` asks (docs/deviations.md).
 LADDER: tuple[Source, ...] = (
     Source.model_validate({"name": "action-groups", "classify": "action-group"}),
     Source.model_validate({"name": "categories", "classify": "category"}),

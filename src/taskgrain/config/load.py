@@ -30,6 +30,14 @@ def packaged_studies() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir())
 
 
+# A study is put together as a plain table, and checked once when it is whole. Of a file that
+# extends another the parent is read first; the file's own keys replace the parent's, and `--set`
+# replaces both. Then what stands for something is written out: packaged sources, twins, drawn
+# worlds, sealed seeds. So the study.toml of a run has every setting, and needs neither parent nor
+# defaults.
+#
+# What breaks it: paths that are resolved after the merge. A path is meant from the folder of the
+# file that names it, and a packaged study's from where the command is given.
 def load_study(name: str | Path, overrides: Sequence[str] = ()) -> Study:
     """Read a packaged study by name, or a study file by its path.
 

@@ -120,6 +120,7 @@ def lay_out(study: Study, folder: RunFolder) -> dict[str, Dataset]:
         ConfigError: if a packed store holds other frames than the study wants.
     """
     datasets: dict[str, Dataset] = {}
+    # The source's first, of which targets of held-out categories are made.
     wanted: dict[str, SourceData | Target] = {SOURCE: study.data}
     wanted.update({target.name: target for target in study.targets})
     for name, settings in wanted.items():

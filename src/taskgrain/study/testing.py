@@ -37,6 +37,7 @@ EPISODE_SECONDS = 2 / 600  # one 5-way 5-shot episode of logistic regression, on
 def evaluate_subject(worker: Worker, inputs: Inputs, key: SubjectKey, target: Target) -> None:
     """Probe a subject's features on one target and its factors; write every answer."""
     transfer = inputs.study.transfer
+    # Features are read once, and serve the category and every factor.
     tested = read_subject(inputs, key, target)
     plan = probe_plan_of(transfer, has_steps=tested.step_standardiser is not None)
     for task in tasks_of(inputs, target, key.seed):

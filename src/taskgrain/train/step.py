@@ -124,6 +124,8 @@ def train_step(
         (len(batch.clip_ids), count_tokens(caption))
         for batch, caption in zip(batches, captions, strict=True)
     ]
+    # Each batch gets the part of the whole loss that its clips and tokens are: the gradients add up
+    # to that of one large batch, and its graph is freed before the next batch is encoded.
     sums, shares = LossSums(), Shares()
     descent.optimizer.zero_grad()
     for index, weights in enumerate(weights_of_parts(options.weights, parts)):

@@ -155,6 +155,8 @@ class _Questions:
 
     def _num_at_once(self, probes: Sequence[ProbeName]) -> int:
         """Choose how many problems are taken at a time; the answers do not depend on it."""
+        # Two bounds: the features of a block should stay in the caches, and the products of queries
+        # and support are kept from one probe to the next (`Queries.met`) up to a size.
         num_support = self._support.shape[1]
         scales = PROBES[probes[0]]().scales_queries
         clips = num_support + (self._num_query if scales else 0)

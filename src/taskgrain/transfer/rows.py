@@ -94,6 +94,8 @@ def permuted_rows(evaluations: Iterable[Evaluation], *, study: str) -> list[Resu
 def _over_permutations(evaluation: Evaluation, answers: Answers) -> Interval:
     weights = clip_weights(evaluation.labels, metric=PERMUTED_METRIC)
     predicted = answers.predicted
+    # A clip that failed is wrong whatever the labels: chance is that of the clips that were
+    # decoded.
     decoded = float((predicted[0] != NO_ANSWER) @ weights)
     # Rounded, so that equal draws stay equal whatever the order of summation.
     accuracies = np.round((predicted == evaluation.labels) @ weights, 12)  # (draws,)

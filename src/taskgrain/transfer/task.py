@@ -283,6 +283,7 @@ def check_episodes(task: TargetTask, *, plan: EpisodePlan) -> NDArray[np.bool_]:
     num_classes = len(task.class_names)
     support, query = episode_clips(task, pooled=plan.pooled)
     usable = np.bincount(support.labels[support.is_decoded], minlength=num_classes)
+    # Queries count whether or not they were decoded: they are drawn all the same, and then wrong.
     scored = np.bincount(query.labels, minlength=num_classes)
     wanted = plan.num_queries + (plan.num_shots if plan.pooled else 0)
     is_able: NDArray[np.bool_] = (usable >= plan.num_shots) & (scored >= wanted)
