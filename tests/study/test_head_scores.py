@@ -140,7 +140,7 @@ def test_rows_count_the_clips_that_a_score_is_of(manifest: Manifest) -> None:
     assert (whole.source, whole.seed, whole.target) == ("it", 3, "source-validation")
 
 
-def test_a_read_out_finds_categories_that_features_tell_apart() -> None:
+def test_a_linear_probe_finds_categories_that_features_tell_apart() -> None:
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(3, 6)) * 5
     index = np.arange(90) % 3
@@ -151,7 +151,7 @@ def test_a_read_out_finds_categories_that_features_tell_apart() -> None:
     assert (read.chosen, read.chosen_on) == ("C=0.1", "fixed in advance")
 
 
-def test_the_read_out_says_what_the_transfer_layers_probe_says() -> None:
+def test_the_linear_probe_says_what_the_transfer_layers_probe_says() -> None:
     rng = np.random.default_rng(1)
     index = np.arange(300) % 8
     centres = rng.normal(size=(8, 20))
@@ -166,7 +166,7 @@ def test_the_read_out_says_what_the_transfer_layers_probe_says() -> None:
     assert (read.chosen, read.chosen_on) == (probe.chosen_, probe.chosen_on_)
 
 
-def test_the_read_out_is_fitted_on_as_many_clips_for_every_source(
+def test_the_linear_probe_is_fitted_on_as_many_clips_for_every_source(
     manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     training = manifest.split(Split.TRAIN)
