@@ -239,6 +239,7 @@ def _learn_sources(inputs: Inputs, checked: Cell, passes: int | None) -> list[Ce
     cells: list[Cell] = []
     for source in inputs.study.trained:
         for seed in inputs.study.seeds:
+            # Of the same seed: it began with the same clips and the same held-out categories.
             begins_with = warm_start_source(inputs, source.name)
             needs = [] if begins_with is None else [_train_name(begins_with, seed)]
             call = partial(train_source, inputs=inputs, name=source.name, seed=seed, passes=passes)

@@ -156,6 +156,8 @@ def _learn(worker: Worker, inputs: Inputs, training: _Training, passes: int) -> 
     clips = [example.clip_id for example in batches.examples]
     rounds = Rounds(batches, ceil(passes / len(clips)))
     options = scratch_options(inputs, batches, seed)
+    # The time planned for the passes, over the steps that there are: whole rounds see some clips
+    # more.
     step_seconds = (
         passes * pass_seconds(inputs, None) / ceil(rounds.steps_per_epoch / options.accumulate)
     )

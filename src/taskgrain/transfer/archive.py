@@ -133,6 +133,8 @@ def stored_shape(path: Path, name: str) -> tuple[int, ...]:
     """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as stream:
+            # numpy writes a third version only for names of fields that are not Latin, which plain
+            # arrays have none of.
             version = npy_format.read_magic(stream)
             read = {
                 (1, 0): npy_format.read_array_header_1_0,
