@@ -74,6 +74,14 @@ def test_a_control_that_was_not_compared_is_said_to_be_so(
     assert plain(finding.sentence).endswith("the two were not compared.")
 
 
+def test_seeds_that_both_answered_do_not_stand_for_one_that_failed(
+    make_lookup: MakeLookup, row: Make, control: Make, failed_row: Make
+) -> None:
+    each = [row(0.05, seed=0, **BESIDE), failed_row(seed=None, **BESIDE)]
+    (finding,) = findings(make_lookup(row(0.40), control("motion-energy", 0.2), *each))
+    assert plain(finding.sentence).endswith("the two were not compared.")
+
+
 def test_shuffled_labels_alarm_only_after_correction(
     make_lookup: MakeLookup, control: Make
 ) -> None:

@@ -14,6 +14,7 @@ from taskgrain.transfer.answers import Answers, Evaluation, Subject
 from taskgrain.transfer.difference_rows import control_rows
 from taskgrain.transfer.endpoints import Endpoint
 from taskgrain.transfer.fitting import NO_ANSWER
+from taskgrain.transfer.rows import without_interval
 from taskgrain.transfer.task import TargetTask
 from tests.making import find, measured_as
 
@@ -182,9 +183,43 @@ def test_a_probe_that_failed_leaves_a_row_with_the_reason() -> None:
         controls=ASKED,
     )
     own = select(rows, source="fine", versus="motion-energy")
-    assert [(row.seed, row.value, row.interval) for row in own] == [(None, None, None)]
-    assert own[0].problem == "motion-energy: it broke"
+    nothing = [(seed, None, None) for seed in (0, 1, 2, None)]
+    assert [(row.seed, row.value, row.interval) for row in own] == nothing
+    assert {row.problem for row in own} == {"motion-energy: it broke"}
     assert len(select(rows, source="fine", versus="chance")) == 6
+
+
+@pytest.mark.parametrize(
+    ("source", "control", "versus"),
+    [("fine", None, "chance"), (None, "random-encoder", "random-encoder")],
+)
+def test_seeds_that_both_answered_keep_their_rows_and_are_not_averaged(
+    source: str | None, control: Control | None, versus: str
+) -> None:
+    broken = [
+        replace(each, answers=tuple(replace(one, problem="it broke") for one in each.answers))
+        if (each.subject.source, each.subject.control, each.subject.seed) == (source, control, 1)
+        else each
+        for each in evaluations(3)
+    ]
+    rows = control_rows(
+        broken,
+        TASK,
+        at=AT,
+        study="quick",
+        bootstrap=ClipBootstrap(LABELS, seed=0),
+        controls=ASKED,
+    )
+    own = select(rows, source="fine", versus=versus)
+    assert [row.seed for row in own] == [0, 1, 2, None]
+    for row in (own[1], own[3]):
+        assert (row.value, row.interval, row.p) == (None, None, None)
+        assert row.problem == f"{source or control}, seed 1: it broke"
+    for seed in (0, 2):
+        found, before = own[seed], find(ROWS, source="fine", versus=versus, seed=seed)
+        assert found.value == before.value
+        assert (found.low, found.high) == pytest.approx((before.low, before.high), abs=1e-12)
+        assert without_interval(found) == without_interval(before)
 
 
 def test_a_control_with_a_head_of_its_own_is_compared_at_the_draws_that_both_have() -> None:

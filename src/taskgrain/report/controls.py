@@ -112,7 +112,10 @@ def _compared(lookup: Lookup, question: Question, row: ResultRow) -> Phrase:
     if source is None or measured is None or measured.value is None:
         return (*own, ".")
     against: Phrase = (f"; “{source}” scores ", *with_interval(measured))
-    rows = lookup.judging(lookup.every(source, row.control, question))
+    # Where a probe failed under one seed, those that both answered must not stand for all seeds.
+    gap = lookup.difference(source, row.control, question)
+    is_whole = gap is not None and gap.problem is None
+    rows = lookup.judging(lookup.every(source, row.control, question)) if is_whole else ()
     paired = _paired(rows, lookup.margin)
     if source in lookup.unlearned:
         paired = (*paired[:-1], f": nothing is claimed, “{source}” has not learned its own labels.")

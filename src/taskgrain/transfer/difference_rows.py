@@ -177,7 +177,8 @@ def control_rows(
     The name of the control is the `versus` of its rows, which are those of `difference_rows`. A
     control with encoders is paired by seed, and one that is a source's own encoder (shuffled time)
     with that source alone. One without an encoder stands beside each seed. Where a control has
-    fewer support draws than a source, both are read at those that they share, the first ones.
+    fewer support draws than a source, both are read at those that they share, the first ones. If
+    a probe failed under some seeds, the others keep their rows and nothing is averaged over them.
 
     Args:
         evaluations: of one target, with true labels.
@@ -241,9 +242,18 @@ def _from_control(
     others = () if isinstance(second, _Known) else second
     write = partial(measured_rows, study=study, metric=at.metric, versus=control)
     problem = problem_of((*first, *others), at)
+    if problem is not None and len(first) > 1:
+        # Seeds that both answered keep their rows, as those of two sources do, but no mean is taken
+        # over them: it would stand for the seed that failed (docs/protocol.md, "Probes that fail").
+        over = write(first[0], answers_like(first[0], at), [(None, problem)])
+        compare = partial(_from_control, at=at, study=study, bootstrap=bootstrap)
+        each = [
+            compare([ours], control, second if isinstance(second, _Known) else [second[index]])
+            for index, ours in enumerate(first)
+        ]
+        return [*(row for rows in each for row in rows), *over]
     if problem is not None:
-        seed = first[0].subject.seed if len(first) == 1 else None
-        return write(first[0], answers_like(first[0], at), [(seed, problem)])
+        return write(first[0], answers_like(first[0], at), [(first[0].subject.seed, problem)])
     if others:
         first, second = _at_shared_draws(first, others, at)
     answers = answers_like(first[0], at)
