@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from itertools import chain
-from operator import add
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +30,7 @@ _CAPTIONS_KEPT = 1 << 16  # many clips share captions, and each is looked at sev
 
 
 class CaptionCounts(NamedTuple):
-    """Counts over clips; they add with `+`.
+    """Counts of one clip; those of several add up, field by field (`caption_tallies`).
 
     Words are compared: upper case, punctuation and spaces make no difference. Where a clip has
     several references, a caption is right if it is right by any of them; its objects are counted
@@ -63,44 +62,6 @@ class CaptionCounts(NamedTuple):
     num_true_words: int = 0  # of the reference closest in length
     num_unknown: int = 0  # of the predicted words, those that are "<unk>"
 
-    @classmethod
-    def of(
-        cls,
-        predicted: Sequence[str],
-        true: Sequence[Captions],
-        *,
-        parse: Parse,
-        meant: Sequence[ParsedCaption | None] | None = None,
-    ) -> CaptionCounts:
-        """Count captions.
-
-        Args:
-            predicted: one caption a clip; an empty caption is wrong in everything.
-            true: the reference captions in the same order, one a clip or several.
-            parse: reads a caption's template and objects; None where no template fits.
-            meant: what the first true caption of each clip means by its annotation, written as
-                `parse` writes it; None for a clip, or for all, where only the words are known,
-                which are parsed.
-
-        Raises:
-            ValueError: if there are not as many of one as of the other, or a clip has no true
-                caption.
-        """
-        return sum(count_clips(predicted, true, parse=parse, meant=meant), cls())
-
-    def __add__(self, other: CaptionCounts) -> CaptionCounts:  # type: ignore[override]
-        return CaptionCounts(*map(add, self, other))
-
-    @property
-    def exact_match(self) -> float:
-        """Share of captions right in every word, 0 to 1; NaN without clips."""
-        return _share(self.num_exact, self.num_clips)
-
-    @property
-    def unknown_rate(self) -> float:
-        """Share of the predicted words that are "<unk>"; NaN without words."""
-        return _share(self.num_unknown, self.num_words)
-
 
 def count_clips(
     predicted: Sequence[str],
@@ -109,7 +70,20 @@ def count_clips(
     parse: Parse,
     meant: Sequence[ParsedCaption | None] | None = None,
 ) -> list[CaptionCounts]:
-    """Count each clip by itself; see `CaptionCounts.of`."""
+    """Count each clip by itself.
+
+    Args:
+        predicted: one caption a clip; an empty caption is wrong in everything.
+        true: the reference captions in the same order, one a clip or several.
+        parse: reads a caption's template and objects; None where no template fits.
+        meant: what the first true caption of each clip means by its annotation, written as
+            `parse` writes it; None for a clip, or for all, where only the words are known,
+            which are parsed.
+
+    Raises:
+        ValueError: if there are not as many of one as of the other, or a clip has no true
+            caption.
+    """
     meant = [None] * len(true) if meant is None else meant
     if len(predicted) != len(true):
         raise ValueError(f"{len(predicted)} captions for {len(true)} clips")
@@ -232,10 +206,6 @@ def _count_directions(words: Words, references: Sequence[Words]) -> tuple[int, i
         return 1, 0
     spoken = _directions(words)
     return 1, int(all(contradict(spoken, directions) for directions in directed))
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
 
 
 # Each pair of words with opposite meanings, and what else says the same.
