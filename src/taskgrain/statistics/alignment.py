@@ -32,7 +32,7 @@ from taskgrain.names import TaskKind
 Counts = NDArray[np.int64]
 Kind = TaskKind
 
-PERMUTATIONS = 200
+PERMUTATIONS = 200  # of the factor, for what chance alone shares
 NAMED = 0.10
 """Least alignment gain of a target that the finer labels name."""
 UNNAMED = 0.01
@@ -72,18 +72,14 @@ def information_bits(tables: Counts) -> NDArray[np.float64]:
     return bits
 
 
-def share_known(table: Counts, *, permutations: int = PERMUTATIONS, seed: int = 0) -> float:
+def share_known(table: Counts) -> float:
     """Compute which share of a factor's entropy a label knows, corrected for chance.
 
-    (I - I0) / (H - I0), with I the mutual information, H the entropy of the factor, and I0 the mean
-    of I over permutations of the factor among the scenes: 1 where the label determines the factor,
-    about 0 where they are independent. The table of a permutation is drawn from the law that
-    permutations give it (Patefield 1981, algorithm AS 159), which takes no time for each scene.
+    (I - I0) / (H - I0), with I0 the mean of I over 200 permutations of the factor among the scenes:
+    1 where the label determines the factor, about 0 where they are independent.
 
     Args:
         table: (L, V) scenes of each label and value, as `joint_counts` counts them.
-        permutations: over which I0 is the mean.
-        seed: of the permutations.
 
     Returns:
         The share; 0.0 for a factor of one value, and where chance alone tells all of it.
@@ -93,9 +89,10 @@ def share_known(table: Counts, *, permutations: int = PERMUTATIONS, seed: int = 
     # Not above: whoever asks for a target's kind alone, as a report does, would wait for scipy.
     from scipy.stats import random_table
 
-    generator = np.random.default_rng(seed)
+    # Tables are drawn from the law that permutations give them (Patefield 1981, algorithm AS 159):
+    # permuting 100,000 scenes or more 200 times would take time for each of them.
     permuted = random_table(table.sum(axis=1), table.sum(axis=0)).rvs(
-        permutations, method="patefield", random_state=generator
+        PERMUTATIONS, method="patefield", random_state=np.random.default_rng(0)
     )
     by_chance = float(information_bits(np.asarray(permuted, np.int64)).mean())
     entropy = float(entropies(table.sum(axis=0)))
@@ -153,6 +150,7 @@ def _distance(
     if min(having) <= 0:
         return 0.0
     values = sorted({*held[0], *held[1]})
+    # Conditional on having the factor at all: a held thing, say, has no outcome.
     shares_of = np.array([[shares.get(value, 0.0) for value in values] for shares in held])
     shares_of /= np.array(having)[:, None]
     counts = [
@@ -170,9 +168,7 @@ def _distance(
 def _chance(
     shares_of: NDArray[np.float64], counts: Sequence[float | None], counted: NDArray[np.bool_]
 ) -> tuple[float, float]:
-    """Compute the mean and the spread of the distance between two samples of one distribution.
-
-    The spread is that of differences which all rise and fall together: no less than the true one.
+    """Compute the mean of the distance between two samples of one distribution, and its spread.
 
     Args:
         shares_of: float64 (2, V), the share of each value in the two classes.
@@ -182,10 +178,15 @@ def _chance(
     inverse = [0.0 if number is None else 1.0 / number for number in counts]
     if not sum(inverse):
         return 0.0, 0.0
+    # The distribution that both would share: the exact one where either is, else both samples
+    # pooled by their numbers of scenes.
     weights = np.array([1.0 if each == 0.0 else 0.0 for each in inverse])
     if not weights.sum():
         weights = 1.0 / np.array(inverse)
     pooled = (shares_of * (weights / weights.sum())[:, None]).sum(axis=0)[counted]
+    # A value of share p differs by a normal variable of variance p (1 - p) (1 / n + 1 / m), of
+    # which the distance takes half the absolute value. Spreads are added up, as if all values rose
+    # and fell together: no less than the true spread.
     total = 0.5 * float(np.sqrt(pooled * (1 - pooled) * sum(inverse)).sum())
     return MEAN_OF_ABSOLUTE * total, DEVIATION_OF_ABSOLUTE * total
 

@@ -27,7 +27,7 @@ from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval
 # both members of a pair, so what is hard in them cancels in a difference, seed by seed.
 
 LEVEL = 0.05  # a corrected p below it is a claim
-POWER = 0.8  # of finding a difference that is there
+POWER = 0.8  # of finding a difference that is there, at the uncorrected LEVEL
 ALARM_LEVEL = 0.001  # over the whole family: an alarm 1 time in 20 would be no alarm
 FEWEST_DRAWS = 20  # for a t test that far out in its tail
 LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
@@ -136,9 +136,7 @@ def _statistic(difference: float, error: float) -> float:
     return difference / error
 
 
-def trend_interval(
-    values: NDArray[np.float64], *, positions: Sequence[float] | None = None
-) -> Interval:
+def trend_interval(values: NDArray[np.float64]) -> Interval:
     """Return the mean slope over the levels, its t interval over seeds, and p for "no slope".
 
     A least-squares line is laid through each seed's L values, and the S slopes are taken as one
@@ -149,21 +147,16 @@ def trend_interval(
 
     Args:
         values: float64 (S, L), S and L of at least 2.
-        positions: where the levels stand, rising; 0, 1, ..., L - 1 if absent, so that the slope is
-            per level. The bits of a label, say, give a slope per bit.
 
     Returns:
-        Kind "seeds", n = S. Equal slopes leave no spread: p is 1 if they are zero, 0 otherwise.
+        Of the slope per level; kind "seeds", n = S. Equal slopes leave no spread: p is then 1.
 
     Raises:
-        ValueError: for other shapes, positions that do not rise, or a value that is not finite.
+        ValueError: for other shapes, or a value that is not finite.
     """
     if values.ndim != 2 or min(values.shape) < 2:
         raise ValueError(f"values have shape {values.shape}; expected (S, L), at least (2, 2)")
-    at = np.asarray(range(values.shape[1]) if positions is None else positions, dtype=np.float64)
-    if at.shape != (values.shape[1],) or not (np.diff(at) > 0.0).all():
-        raise ValueError(f"positions are {at.tolist()}; expected {values.shape[1]} rising numbers")
-    found = slopes(values, at.tolist()).tolist()
+    found = slopes(values, range(values.shape[1])).tolist()
     return paired_interval(found, [0.0] * len(found), kind="seeds")
 
 
@@ -202,14 +195,13 @@ def proportion_interval(right: int, count: int) -> Interval:
     share = right / count
     centre = (share + z * z / (2 * count)) / (1 + z * z / count)
     half = z * math.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z * z / count)
+    # At 0 and N of N one end is the share itself, but for rounding.
     low, high = max(0.0, centre - half), min(1.0, centre + half)
     return Interval("clips", share, min(low, share), max(high, share), count)
 
 
-def minimum_detectable_difference(
-    sd: float, *, num_seeds: int, power: float = POWER, level: float = LEVEL
-) -> float:
-    """Return the mean difference that the paired t test over seeds finds with this power.
+def minimum_detectable_difference(sd: float, *, num_seeds: int) -> float:
+    """Return the mean difference that the paired t test over seeds finds with a power of .8.
 
     Exact for normal differences: t then has the noncentral distribution with S - 1 degrees of
     freedom. With sd = 1 it is 3.26, 1.68 and 1.16 at 3, 5 and 8 seeds. Rejections on the wrong
@@ -220,8 +212,6 @@ def minimum_detectable_difference(
         sd: standard deviation over seeds of the paired differences, at least 0; the result has
             its unit.
         num_seeds: S, at least 2.
-        power: chance to find it, from .5 to below 1.
-        level: of the two-sided test; for the first of a Holm family of m, .05 / m.
 
     Raises:
         ValueError: for an argument outside its range.
@@ -230,12 +220,9 @@ def minimum_detectable_difference(
         raise ValueError(f"sd is {sd}; expected a number of at least 0")
     if num_seeds < 2:
         raise ValueError(f"{num_seeds} seeds; a paired t test needs at least 2")
-    if not 0.5 <= power < 1.0:
-        raise ValueError(f"power is {power}; expected .5 to below 1")
-    if not 0.0 < level < 0.5:
-        raise ValueError(f"level is {level}; expected above 0, below .5")
     df = num_seeds - 1
-    shift = nctdtrinc(df, 1.0 - power, stdtrit(df, 1.0 - level / 2.0))
+    # The noncentrality at which t stays below its critical value with a probability of 1 - POWER.
+    shift = nctdtrinc(df, 1.0 - POWER, stdtrit(df, 1.0 - LEVEL / 2.0))
     return sd * float(shift) / math.sqrt(num_seeds)
 
 
@@ -286,6 +273,7 @@ def permuted_label_interval(accuracies: Sequence[float], *, chance: float) -> In
         no p below 20 draws or without any spread, where a t test says nothing.
     """
     interval = mean_interval(accuracies, kind="draws")
+    # Without spread t would be infinite, and a probe that answers one class would ring the alarm.
     varies = min(accuracies) < max(accuracies)
     p = p_above(accuracies, null=chance) if varies and len(accuracies) >= FEWEST_DRAWS else None
     return Interval("draws", interval.value, interval.low, interval.high, interval.n, p)
