@@ -40,10 +40,19 @@ from taskgrain.statistics.tests import from_error
 #
 # which is unbiased (Searle, Casella and McCulloch 1992, "Variance components", section 4.3). The
 # crossed bootstrap (Owen 2007, "The pigeonhole bootstrap") resamples the same axes, but counts
-# every interaction several times; here the signs take off what is counted twice.
+# every interaction several times; here the signs take off what is counted twice. Nor can its
+# percentiles be offered: over 3, 5, 8, 20 seeds they cover 86, 89, 90, 93 % where seeds make 70 %
+# of the variance (docs/protocol.md, "Intervals").
 #
 # `crossed_interval` sets each V_J below 0 to 0, since no component is negative. `variance_parts`
-# leaves it, so that a mean over several of its results is unbiased.
+# leaves it, so that a mean over several of its results is unbiased. The interval is
+#
+#     value -+ t(.975; df) sqrt(sum V_J),    1 / df = sum (V_J / sum V)^1.5 / df_J.
+#
+# Satterthwaite (1946) squares the shares, and covers 92 % over 3 seeds for some mixtures of
+# variances, because the shares are estimates. The power 1.5 keeps 93 to 97 % (simulated,
+# tests/statistics; up to 98 % over 3 seeds where they differ in their favourite classes, and 99 %
+# where all is independent noise). Where only seeds vary it is Student's t with S - 1.
 
 Values = NDArray[np.generic]
 Classes = Literal["random", "fixed"]
@@ -101,22 +110,9 @@ def crossed_interval(
 ) -> Interval:
     """Return the value, its 95 % interval, and the two-sided p for "the value is zero".
 
-    The crossed bootstrap (Owen 2007, "The pigeonhole bootstrap") resamples seeds, draws and clips
-    independently. Its percentiles cannot be offered: over 3, 5, 8, 20 seeds they cover 86, 89, 90,
-    93 % where seeds make 70 % of the variance (75 % over 3 where they make all of it), and
-    resampling classes and the clips in them counts the clips twice. For a value linear in the
-    scores its variance is known without drawing a resample, so that variance is taken, each of
-    its parts at its unbiased value:
-
-    - `values` is split as in a three-way analysis of variance: seeds, draws, units and what
-      they share (a seed may favour a class). A part counts once; a negative estimate counts as 0.
-    - Clips are nested in classes. Where classes are random, the unit is the class, whose spread
-      holds that of its clips; where they are fixed, the clip within its class.
-    - The interval is value -+ t(.975; df) * sqrt(sum V_j), 1 / df = sum (V_j / sum V)^1.5 / df_j.
-      Satterthwaite (1946) squares the shares, and covers 92 % over 3 seeds for some mixtures of
-      variances, because the shares are estimates; the power 1.5 keeps 93 to 97 % (simulated,
-      tests/statistics; up to 98 % over 3 seeds where they differ in their favourite classes, and
-      99 % where all is independent noise). Where only seeds vary it is Student's t with S - 1.
+    Seeds, draws and units vary, each as the comment above has it. Clips are nested in classes:
+    where classes are random, the unit is the class, whose spread holds that of its clips; where
+    they are fixed, the clip within its class.
 
     Memory: in float64 a few times (S, R, K) for random classes, (S, R, clips of the largest
     class) for fixed ones.
@@ -143,6 +139,7 @@ def crossed_interval(
     )
     if fault is not None:
         raise ValueError(fault)
+    # Seed by seed, and below class by class: memory may not grow with the clips.
     if not all(np.isfinite(each).all() for each in (*values, *([] if known is None else [known]))):
         raise ValueError("values hold one that is not finite")
     part = partial(_values_of, values, known)
@@ -166,11 +163,8 @@ def variance_parts(
 ) -> dict[Axes, float]:
     """Split the variance of a value into what seeds, draws, clips and their interactions add.
 
-    The three-way analysis of variance of `crossed_interval` with fixed classes (random effects;
-    Searle, Casella and McCulloch 1992, "Variance components", section 4.3), clips within classes:
-    of a set of axes J, V_J = sum over sets K that hold J of (-1)^(|K| - |J|) Q_K, where Q_K is the
-    mean square of the interaction of K over the number of cells it has. For K without clips Q_K is
-    that of the values of each seed and draw; with clips it is the sum over classes of
+    The analysis of `crossed_interval` with fixed classes, clips within them. For K without clips
+    Q_K is that of the values of each seed and draw; with clips it is the sum over classes of
     (weight of the class)^2 times that of the class's clips.
 
     Args:
@@ -226,8 +220,6 @@ def _variance(
     overall: NDArray[np.float64], tables: Iterator[tuple[float, NDArray[np.float64]]]
 ) -> tuple[float, float]:
     """Return the variance of the value and its degrees of freedom.
-
-    A component whose estimate is below 0 counts as 0.
 
     Args:
         overall: (S, R), the value of each seed and draw.
@@ -311,11 +303,9 @@ def shared_components(
 ) -> list[Part]:
     """Split the variance of a difference where all seeds answer the same clips.
 
-    The model is d(s, r, i) = mean of the clip's class + S(s) + R(r) + C(i) + the interactions of
-    seed, draw and clip, all random; the classes are fixed. `variance_parts` has the
-    formulas. The clips' component is that of the closed form over clips within classes, sum over
-    classes of (weight of the class)^2 s^2 / (clips of the class), less what clips share with seeds
-    and draws.
+    Seeds, draws, clips within fixed classes and their interactions are random (`variance_parts`).
+    The clips' component is that of the closed form over clips within classes, sum over classes of
+    (weight of the class)^2 s^2 / (clips of the class), less what clips share with seeds and draws.
 
     Args:
         values: (S, R, N), of a seed, a draw and a clip, the difference of two answers.
@@ -339,8 +329,7 @@ def rotating_components(
 
     Draws and clips are nested in seeds: the variance over the S values of the seeds (S - 1 in the
     denominator) is what seeds add, with their classes, and what draws and clips add under one seed.
-    The latter are means over the seeds of `variance_parts`, and the seeds' component is the
-    rest.
+    The latter are means over the seeds of `variance_parts`; the former is the rest.
 
     Args:
         values: of each seed (R, N), as in `shared_components`; two seeds or more.

@@ -44,6 +44,7 @@ class GroupSums:
             category: int64 (N,), of each clip.
             groups: int64 (N,) in 0..G-1, each with clips.
         """
+        # Not above: `intervals` imports this module, and `score` needs that but not scipy.
         from scipy.sparse import coo_array
         from scipy.sparse.csgraph import connected_components
 
@@ -62,6 +63,8 @@ class GroupSums:
         with np.errstate(divide="ignore", invalid="ignore"):
             factor = np.sqrt((of_class - 1) / of_class) / (1.0 - self._share)
         self._factor = np.where(of_class > 1, factor, 0.0)  # (P,); alone, a group shows nothing
+        # Groups that share a class vary together, and so do those that a chain of classes joins:
+        # they are the connected parts of the graph of groups and classes.
         links = coo_array(
             (np.ones(len(pairs)), (self._group_of, self.num_groups + self._class_of)),
             shape=(self.num_groups + num_classes,) * 2,
@@ -118,7 +121,7 @@ class GroupSums:
 def _freedom(variance: Floats, part_of: Labels) -> float:
     """Combine units (U,) that make up the variances of parts; 0 where a part rests on one."""
     total = np.bincount(part_of, variance)
-    effective = total**2 / np.bincount(part_of, variance**2)
+    effective = total**2 / np.bincount(part_of, variance**2)  # as many equal units vary as much
     if (effective < 1.0 + 1e-9).any():
         return 0.0
     return float(total.sum() ** 2 / (total**2 / (effective - 1.0)).sum())

@@ -27,6 +27,16 @@ from taskgrain.statistics.groups import GroupSums
 # where k is multinomial(n_c; 1 / n_c, ...) within each category c of n_c clips. Both are linear in
 # x, and k is drawn once for every source: the paired interval of "a minus b" is the interval of the
 # scores a - b, and what makes a clip hard for both cancels.
+#
+# This is the percentile bootstrap (Efron and Tibshirani 1993, chapter 13) inside strata. Left like
+# that it is too narrow where categories are small: resampling gives (n_c - 1) / n_c of the
+# variance, and its quantiles are those of a known variance (five clips of each of eight
+# categories: it covers 90 %, measured). So deviations are widened by sqrt(n_c / (n_c - 1)), and by
+# Student's over the normal quantile; with 100 clips of each of 13 categories, by 0.6 %.
+#
+# Of groups, what a resample holds more or less than once moves the value by the group's sum of
+# deviations from its classes' means (`statistics.groups`). Those sums are unbiased already, and are
+# widened by Student's over the normal quantile alone.
 
 CONFIDENCE = 0.95
 TAIL = (1.0 - CONFIDENCE) / 2.0  # probability left out on either side
@@ -120,24 +130,11 @@ class ClipBootstrap:
     """Resample the scored clips within each category, the same way for every source.
 
     Conditional on the encoders and the support draws: the interval says how far the value would
-    move with other clips of the same categories, and nothing about another training seed. The
-    percentile bootstrap (Efron and Tibshirani 1993, chapter 13) with resampling inside strata:
-    of n_c clips of category c, n_c are drawn with replacement, so the counts of the clips are
-    multinomial(n_c; 1/n_c, ...).
+    move with other clips of the same categories, and nothing about another training seed.
+    `is_sound` says whether each category has enough clips for the interval to be shown.
 
-    Left like this it is too narrow where categories are small: resampling gives (n_c - 1) / n_c of
-    the variance, and its quantiles are those of a known variance (five clips of each of eight
-    categories: it covers 90 %, measured). So deviations are widened by sqrt(n_c / (n_c - 1)) and
-    by Student's over the normal quantile; with 100 clips of each of 13 categories, by 0.6 %.
-    A category of a single clip adds no width, so `is_sound` says whether each has enough clips
-    for the interval to be shown.
-
-    Clips that were recorded together are alike, and taking each for itself makes the interval too
-    narrow (ten alike of each recording: it covers 45 %). With groups these are resampled: the
-    groups of a class, or those that hang together where groups hold clips of several classes. What
-    a resample holds of a group more or less than once moves the value by the group's sum of
-    deviations from its classes' means (`statistics.groups`), and the widening is by Student's over
-    the normal quantile alone.
+    With groups, clips that were recorded together, these are resampled: the groups of a class, or
+    those that hang together where groups hold clips of several classes.
 
     Resamples take one byte a clip, at most 256 MB, whatever the number of clips; or none, where
     they are kept in a file.
@@ -250,12 +247,9 @@ class ClipBootstrap:
     def _units_of(
         self, table: ScoreTable, weight: NDArray[np.float64]
     ) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
-        """Return what computes float64 (S, n): what each of some clips or groups adds to a value.
-
-        A group's is unbiased already. In Fortran's order: another memory order would change the
-        last bits of the sums.
-        """
+        """Return what computes what each of some clips or groups adds: float64 (S, n)."""
         if self.groups is None:
+            # In Fortran's order: another one would change the last bits of the sums.
             return lambda clips: np.asfortranarray(table.of_clips(clips) * weight[clips])
         scores = np.stack([table.of_set(index) for index in range(table.shape[0])])
         units = self.groups.sums(scores, weight)
@@ -328,6 +322,8 @@ def _summed(
 class StoredDraws:
     """Draws in a file without a name, which is gone with the process however that ends.
 
+    Of 20,000 clips they are 200 MB, by which the memory of gathering rows grew (docs/log.md).
+
     Raises:
         OSError: if the file cannot be made or written: the disk is full, the folder read-only.
     """
@@ -346,6 +342,7 @@ class StoredDraws:
         offset = 0
         for units, first, shape in self._parts:
             size = shape[0] * shape[1]
+            # By offset: readings that overlap do not move each other's place in the file.
             counts = np.frombuffer(os.pread(self._file.fileno(), size, offset), np.uint8)
             yield units, first, counts.reshape(shape)
             offset += size

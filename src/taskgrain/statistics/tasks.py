@@ -143,6 +143,7 @@ def _estimate(differences: Floats, design: Floats, weights: Floats) -> TaskEstim
     fault = tasks_fault(num_tasks, num_seeds, num_fitted=num_fitted)
     if fault is not None:
         raise ValueError(fault)
+    # Of the residuals: what strata differ by, and what the gains explain, is no chance.
     rest = differences - design @ np.linalg.lstsq(design, differences, rcond=None)[0]  # (m, n)
     own = rest.mean(axis=1)
     freedom = num_tasks - num_fitted, num_seeds - 1
@@ -155,6 +156,8 @@ def _estimate(differences: Floats, design: Floats, weights: Floats) -> TaskEstim
         float(of_seed.var(ddof=1)) / num_seeds,
         share * ms_both / num_seeds,
     )
+    # A mean square that is not above that of tasks x seeds gives a component below 0, which counts
+    # as 0: its part is then left out.
     parts = [each for each in ((tasks, freedom[0]), (seeds, freedom[1])) if each[0] > both]
     if len(parts) == 2:  # both hold what tasks x seeds add
         parts.append((-both, math.prod(freedom)))
