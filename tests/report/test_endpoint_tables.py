@@ -267,6 +267,19 @@ def test_each_task_has_its_kind_gain_values_and_difference(make_lookup: MakeLook
     assert (values["action-groups"], values["categories"]) == ("50.0", "60.0")
 
 
+def test_a_sample_counts_the_tasks_that_stand_in_their_own_table_alone(
+    make_lookup: MakeLookup, difference: Make
+) -> None:
+    rows = [
+        *(difference(0.01, target=f"tasks/{name}") for name in ("light", "noun-of-eight")),
+        difference(0.01, **{**SAMPLE, "target": "tasks"}, metric="mean-over-tasks"),
+    ]
+    lookup = make_lookup(difference(0.02), *rows, study=WITH_TASKS)
+    (block,) = task_sample_table(lookup).blocks
+    assert block.title == "tasks: 2 tasks"
+    assert "Over the 2 tasks of tasks as a sample" in plain(answer(lookup).everywhere)
+
+
 def test_many_tasks_stand_in_their_own_table_alone(make_lookup: MakeLookup) -> None:
     rows = [*scored("kitchenware", 9), *scored("tasks", 9), *scored("tasks/light", 9)]
     lookup = make_lookup(*rows, study=WITH_TASKS)

@@ -364,8 +364,7 @@ def _over_tasks(lookup: Lookup, primary: FamilyEndpoint) -> Iterator[str | Numbe
     rows = [row for row in lookup.rows if (row.source, row.versus) == pair_of(primary)]
     of_target = {(row.target, row.metric): row for row in rows if row.interval == "tasks"}
     for target in unique(target for target, _ in of_target):
-        num_tasks = sum(name.startswith(f"{target}/") for name in lookup.targets)
-        yield f" Over the {num_tasks} tasks of {target} as a sample it is"
+        yield f" Over the {lookup.num_tasks(target)} tasks of {target} as a sample it is"
         words = (
             (MEAN_OVER_TASKS, ""),
             (mean_over_kind("named"), " where the labels name what is asked"),

@@ -237,7 +237,7 @@ def task_sample_table(lookup: Lookup) -> Table:
                 [row for row in own if (row.source, row.versus) == (source, versus)]
             )
         )
-        blocks.append(Block(f"{target}: {_num_tasks(lookup, target)} tasks", tuple(lines)))
+        blocks.append(Block(f"{target}: {lookup.num_tasks(target)} tasks", tuple(lines)))
     return Table(
         name="task-sample",
         title="Tasks as a sample",
@@ -257,10 +257,6 @@ def _sample_caption(row: ResultRow) -> str:
         "for one unit of alignment gain. Variances, of tasks, seeds and tasks x seeds, are in "
         "squared points and unbiased: one below 0 counts as 0."
     )
-
-
-def _num_tasks(lookup: Lookup, target: str) -> int:
-    return sum(name.startswith(f"{target}/") for name in lookup.targets)
 
 
 def _sample_lines(rows: list[ResultRow]) -> tuple[Line, ...]:

@@ -117,6 +117,10 @@ class Lookup:
         drawn = [each.name for each in self.target_settings if each.world == TABLETOP]
         return "/" in task and base_target(task) in drawn
 
+    def num_tasks(self, target: str) -> int:
+        """Return the number of tasks that a target was asked for, beside the whole of it."""
+        return sum(each.startswith(f"{target}/") for each in self.all_tasks)
+
     def aligned(self, metric: str, task: str, source: str, versus: str | None) -> ResultRow | None:
         """Return the row of a source's alignment with a task, or of an alignment gain, or None."""
         rows = self._rows_of.get(Question(task, metric=metric), ())
