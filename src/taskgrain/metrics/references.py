@@ -7,7 +7,7 @@ beside floors.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from taskgrain.labels.caption import CaptionForm, caption_of, is_free, last_word, objects_of
@@ -147,19 +147,13 @@ def floor_captions(references: Clips, training: Clips, *, seed: int) -> dict[str
 
 def training_unknown_rate(references: Clips, training: Clips) -> float:
     """Share of the references' words that no training caption holds; NaN without a word."""
-    known = {
-        word
-        for clip in training.values()
-        for caption in clip.captions
-        for word in spoken_words(caption)
-    }
-    words = [
-        word
-        for clip in references.values()
-        for caption in clip.captions
-        for word in spoken_words(caption)
-    ]
+    known, words = set(_all_words(training)), list(_all_words(references))
     return sum(word not in known for word in words) / len(words) if words else float("nan")
+
+
+def _all_words(clips: Clips) -> Iterator[str]:
+    captions = (caption for clip in clips.values() for caption in clip.captions)
+    return (word for caption in captions for word in spoken_words(caption))
 
 
 def _commonest(texts: Sequence[str]) -> str:
@@ -169,5 +163,6 @@ def _commonest(texts: Sequence[str]) -> str:
 
 
 def _drawn(captions: Sequence[str], clip_id: str, seed: int) -> str:
-    place = int.from_bytes(drawn_digest(seed, clip_id, size=8))
-    return captions[place % len(captions)]
+    # From a hash, not from a generator's next number: other clips may not change the draw.
+    number = int.from_bytes(drawn_digest(seed, clip_id, size=8))
+    return captions[number % len(captions)]
