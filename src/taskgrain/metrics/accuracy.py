@@ -240,6 +240,7 @@ def group_errors(answers: HeadAnswers, group_of: IntArray) -> GroupErrors:
     answer, true = answers.predicted, answers.target
     is_wrong = answer != true
     in_group = groups[true]  # -1 where a category lies in none: no error stays within it
+    # Clamped, since -1 (no answer) would be the last category; `is_answered` takes it out again.
     is_same = (groups[answer.clamp(min=0)] == in_group) & (in_group >= 0) & answers.is_answered
     return GroupErrors(
         within=float((is_wrong & is_same).double().mean()),

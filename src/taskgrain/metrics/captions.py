@@ -137,7 +137,9 @@ def _count(
     meant = list(map(spoken_words, references))
     meanings = [meaning or parse(references[0]), *map(parse, references[1:])]
     reading = None
-    if words in meant:  # read by the annotation of the reference with the same words
+    # A caption may fit several templates: "putting a, b and c on the table" has two objects or
+    # three. One that repeats a reference means what that one does.
+    if words in meant:
         same = (truth for each, truth in zip(meant, meanings, strict=True) if each == words)
         reading = next(filter(None, same), None)
     reading = reading or parse(caption)
@@ -248,7 +250,8 @@ _IDIOMS_WITH = {
     )
     for word in _POLE_OF
 }
-"""By word that says a direction, the idioms that hold it, each after another word of it."""
+"""Of each word of direction its idioms, each after another of its words: most captions lack that
+one, and need not be searched for the whole."""
 _AFTER_FRONT = _set("of and or then while to with")
 # What "into" ends in where something becomes, and goes nowhere: "into two pieces".
 _RESULTS = _set(
@@ -332,5 +335,5 @@ def contradict(spoken: Directions, meant: Directions) -> bool:
 
 def _is_within(part: Sequence[object], whole: Sequence[object]) -> bool:
     """Whether the whole holds the part in its order, perhaps with more between."""
-    rest = iter(whole)
+    rest = iter(whole)  # each is looked for after the one before: `in` uses the iterator up
     return all(each in rest for each in part)

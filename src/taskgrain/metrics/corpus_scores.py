@@ -84,7 +84,8 @@ class TokenPairs:
         self._lengths = lengths  # (N + M,)
         words = list(chain.from_iterable(captions))
         index = {word: number for number, word in enumerate(dict.fromkeys(words))}
-        self._words: IntArray = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
+        # The words of all captions, one caption after the other: (W,).
+        self.words: IntArray = np.fromiter(map(index.__getitem__, words), np.int64, len(words))
         self._num_words = len(index)
         # The same captions, with the words that hold a space split there: "1\u00a01/2" of PTB.
         self.at_spaces = self
@@ -109,25 +110,23 @@ class TokenPairs:
         """Where the words of each caption begin, candidates first: int64 (N + M,)."""
         return np.cumsum(self._lengths) - self._lengths
 
-    @property
-    def words(self) -> IntArray:
-        """The words of all captions, one caption after the other: int64 (W,)."""
-        return self._words
-
+    # An n-gram is written as one number: its first n - 1 words are an n-gram whose number is known,
+    # and number * (distinct words) + last word tells all n-grams apart. They are numbered anew at
+    # every order, from 0 on, so that the product never leaves 64 bits.
     @cached_property
     def orders(self) -> tuple[OrderCounts, ...]:
         """The counts of n-grams of 1, 2, 3, 4 words."""
         caption = np.repeat(np.arange(len(self._lengths)), self._lengths)  # (W,)
         # Words from each position to the end of its caption, its own counted.
-        left = np.repeat(self.starts + self._lengths, self._lengths) - np.arange(len(self._words))
-        code, num_codes, counted = self._words, self._num_words, []
+        left = np.repeat(self.starts + self._lengths, self._lengths) - np.arange(len(self.words))
+        code, num_codes, counted = self.words, self._num_words, []
         for order in range(1, MAX_ORDER + 1):
             positions = np.flatnonzero(left >= order)
             if order > 1:
-                pairs = code[positions] * self._num_words + self._words[positions + order - 1]
-                distinct, numbers = np.unique(pairs, return_inverse=True)
-                code = np.zeros_like(self._words)
-                code[positions], num_codes = numbers, len(distinct)
+                pairs = code[positions] * self._num_words + self.words[positions + order - 1]
+                of_order, numbers = np.unique(pairs, return_inverse=True)
+                code = np.zeros_like(self.words)
+                code[positions], num_codes = numbers, len(of_order)
             counted.append(self._count(caption[positions], code[positions], num_codes))
         return tuple(counted)
 
@@ -169,7 +168,7 @@ def _at_spaces(words: Tokens) -> list[str]:
     return " ".join(words).split()
 
 
-# They keep a score of nothing at nearly 0 instead of an error.
+# coco-caption's own: they keep a score of nothing at nearly 0 instead of an error.
 _TINY, _SMALL = 1e-15, 1e-9
 _GUESSED, _LENGTH, _REFERENCE_LENGTH = MAX_ORDER, 2 * MAX_ORDER, 2 * MAX_ORDER + 1
 
@@ -302,6 +301,10 @@ def _padded(pairs: TokenPairs, captions: IntArray, *, pad: int) -> IntArray:
     return words
 
 
+# A row of the table holds, for a reference up to some word and a candidate up to each, the length
+# of what is common: the largest of the cell above, the cell to the left, and the one above that,
+# and one more where the words are equal. The cells to the left are what a running maximum takes in,
+# so a row is filled at once, for all pairs.
 def _longest(candidate: IntArray, reference: IntArray) -> IntArray:
     """Fill the usual table of int64 (P, L) and (P, L') words row by row: int64 (P,)."""
     table = np.zeros((len(candidate), candidate.shape[1] + 1), np.int64)
@@ -339,6 +342,7 @@ def _similarity(pairs: TokenPairs, order: OrderCounts) -> FloatArray:
     """Compare each reference with its clip's candidate in the n-grams of one order: (M,)."""
     candidate, reference, size = order.candidate, order.reference, max(order.num_ngrams, 1)
     clip = pairs.clip_of[reference.caption]
+    # The number of clips, and not of references, is what coco-caption counts rarity by.
     in_clips = distinct(clip * size + reference.ngram) % size  # each n-gram once a clip
     num_clips_with = np.bincount(in_clips, minlength=size)
     idf = np.log(float(pairs.num_clips)) - np.log(np.maximum(num_clips_with, 1))

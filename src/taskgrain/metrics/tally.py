@@ -97,8 +97,9 @@ def clip_intervals(tallies: Mapping[str, Tally], *, seed: int) -> dict[str, Inte
     intervals: dict[str, Interval | None] = dict.fromkeys(tallies)
     if not shown:
         return intervals
+    # Tallies may share their counts, as the four of BLEU do: each array is resampled once.
     counts = {id(tally.counts): tally.counts for tally in shown.values()}
-    with threadpool_limits(limits=1):  # so thin a product gains nothing from more
+    with threadpool_limits(limits=1):  # so thin a product gains nothing from more threads
         totals = _resampled(counts, seed)
     for name, tally in shown.items():
         scores = tally.formula(totals[id(tally.counts)])
