@@ -46,9 +46,7 @@ from taskgrain.report.words import (
 )
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import CONFIDENCE
-from taskgrain.statistics.tests import LEVEL
-
-SEEDS_FOR_A_CLAIM = 8  # below it a run describes itself (docs: protocol, "What may be said")
+from taskgrain.statistics.tests import LEVEL, SEEDS_FOR_A_CLAIM
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,10 +220,7 @@ def _is_preview(lookup: Lookup, primary: FamilyEndpoint, row: ResultRow) -> bool
 def _limits(
     lookup: Lookup, primary: FamilyEndpoint, row: ResultRow, *, is_all: bool
 ) -> tuple[Phrase, ...]:
-    """Return what the answer does not claim.
-
-    Where no sentence on other targets precedes it, it also states clips, seeds and seal.
-    """
+    """Return what the answer does not claim; where it `is_all`, with clips, seeds and seal."""
     seeds = len(lookup.seeds_of(*pair_of(primary)))
     world = lookup.world_of(primary.target)
     within = "one drawn world" if world else "one target data set"
@@ -253,10 +248,7 @@ def _limits(
 def _alignment(
     lookup: Lookup, primary: FamilyEndpoint, verdict: Verdict, *, finer: bool
 ) -> tuple[Phrase, ...]:
-    """Return the outcome of a positive control: a target of what only the finer labels name.
-
-    Nothing for other targets.
-    """
+    """Return the outcome of a positive control; nothing for other targets."""
     outcomes = {
         Verdict.BETTER: "it came out",
         Verdict.WORSE: "finer labels made it worse, so it failed",

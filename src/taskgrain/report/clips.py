@@ -74,7 +74,7 @@ def shelves(examples: tuple[Example, ...], sources: tuple[str, ...]) -> tuple[Sh
     for name in names:
         cards = []
         for example in (item for item in examples if item.dataset == name):
-            size = len(example.video or b"")
+            size = len(example.video or b"")  # one that has no room leaves it to smaller ones
             cards.append(_card(example, sources, has_room=size <= room))
             room -= size if size <= room else 0
         title = "Source clips, held out for validation" if name == SOURCE else f"Target: {name}"
@@ -128,6 +128,7 @@ def compare(caption: str, truth: str) -> Iterator[Word]:
     """
     words = caption.split()
     ours, theirs = _normal(caption), _normal(truth)
+    # Without autojunk: difflib would pass over words that are frequent in a text of 200 or more.
     matching = SequenceMatcher(a=ours, b=theirs, autojunk=False).get_matching_blocks()
     kept = {block.a + offset for block in matching for offset in range(block.size)}
     for position, word in enumerate(words):

@@ -182,32 +182,36 @@ def _permuted(
     yield Finding("permuted-labels", title, (*sentence, verdict), is_alarm=bool(alarms))
 
 
+def _permutation_tests(lookup: Lookup) -> list[tuple[float, ResultRow]]:
+    rows = (row for row in lookup.rows if row.control == "permuted-labels")
+    return [(row.p, row) for row in rows if row.p is not None]
+
+
 def alarm_rows(lookup: Lookup) -> tuple[ResultRow, ...]:
     """Return the shuffled-label rows that lie above chance after correction for their number."""
-    rows = [row for row in lookup.rows if row.control == "permuted-labels" and row.p is not None]
-    return tuple(row for row in rows if row.p is not None and is_alarm(row.p, family=len(rows)))
+    tests = _permutation_tests(lookup)
+    return tuple(row for p, row in tests if is_alarm(p, family=len(tests)))
 
 
 def alarm_phrase(lookup: Lookup) -> Phrase:
     """Return the alarm that opens the page where shuffled labels score above chance; else ()."""
-    rows = [row for row in lookup.rows if row.control == "permuted-labels" and row.p is not None]
-    alarms = alarm_rows(lookup)
+    tests = _permutation_tests(lookup)
+    alarms = [(p, row) for p, row in tests if is_alarm(p, family=len(tests))]
     if not alarms:
         return ()
-    worst = min(alarms, key=lambda row: 1.0 if row.p is None else row.p)
-    assert worst.p is not None, "an alarm has a p"
+    least, worst = min(alarms, key=lambda each: each[0])
     chance = lookup.chance(worst.target, worst.metric)
     against: Phrase = ()
     if chance is not None and chance.value is not None:
         against = (" where chance is ", percent_number(chance.value))
     return (
         "The control with shuffled target labels scores above chance in "
-        f"{len(alarms)} of {count_words(len(rows), 'test')} (p < {ALARM_LEVEL:g} after "
+        f"{len(alarms)} of {count_words(len(tests), 'test')} (p < {ALARM_LEVEL:g} after "
         f"correction): features of “{worst.source}” reach ",
         percent_number(value_of(worst)),
         *against,
         f" on {worst.target} (",
-        p_number(worst.p),
+        p_number(least),
         "). Something leaks: do not use the numbers of this run.",
     )
 

@@ -186,11 +186,13 @@ def setting_of(endpoint: FamilyEndpoint) -> str:
 def trend_table(lookup: Lookup) -> Table:
     """Return the gain for each step to the next finer level; empty without slopes."""
     rows: dict[tuple[str, str | None, object], ResultRow] = {}
+    # Without a seed first: a slope over the seeds stands for the slopes of each.
     own = [row for row in lookup.trends() if row.readout == lookup.readout]
     for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
         rows.setdefault((row.target, row.probe, row.shots), row)
     places = list(dict.fromkeys((row.target, row.shots) for row in own))
-    unlearned = [name for name in _classifiers(lookup) if name in lookup.unlearned]
+    steps = [each.name for each in lookup.source_settings if is_step(each)]  # the line's points
+    unlearned = [name for name in steps if name in lookup.unlearned]
     warning = f" No claim: {', '.join(unlearned)} did not learn." if unlearned else ""
     lines = []
     for probe in lookup.probes:
@@ -215,11 +217,6 @@ def trend_table(lookup: Lookup) -> Table:
         ),
         blocks=(Block("", tuple(lines)),),
     )
-
-
-def _classifiers(lookup: Lookup) -> list[str]:
-    """Return the names of the sources that only classify: a trend is fitted through these."""
-    return [each.name for each in lookup.source_settings if is_step(each)]
 
 
 def task_sample_table(lookup: Lookup) -> Table:

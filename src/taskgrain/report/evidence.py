@@ -83,6 +83,7 @@ def write_evidence(run_dir: Path | str, out: Path | str) -> Path:
         )
     cell = [each for each in answered if is_cell(study, *each)]
     held = cell_arrays(run_dir, study, *cell[0]) if cell else None  # its probe may have failed
+    # All that can be refused is read by now: a run without answers leaves old evidence as it was.
     _claim(out)
     if held is not None:
         write_arrays(out / CELL, held, compress=True)
@@ -188,10 +189,8 @@ def _copy_seals(run_dir: Path, out: Path, study: str) -> None:
 
 
 def _write_page(run_dir: Path, out: Path, study: Study, components: Sequence[Components]) -> None:
-    """Write the page with its variance components, and its figures.
-
-    Clips would be most of its bytes, and are left out.
-    """
+    """Write the page with its variance components, and its figures."""
+    # Clips would be most of its bytes.
     lookup = Lookup(replace(read_run_folder(run_dir), examples=()))
     parts = build_parts(lookup, components_table(study, components))
     for drawing in parts.drawings.values():
@@ -277,6 +276,7 @@ def _subject_and_task(
     from taskgrain.study.testing import read_subject
 
     at, seed, folder = study.primary, evaluation.subject.seed, RunFolder(run_dir)
+    # Published weights that nothing was drawn of have one set of features, under no seed.
     keys = (FeaturesKey("source", at.source, each) for each in (seed, None))
     key = next((each for each in keys if (run_dir / "features" / each.name).is_dir()), None)
     if key is None:

@@ -319,6 +319,7 @@ def _panels(count: int, *, height: float, legend: int = 0) -> tuple[Figure, list
     total = height + (LEGEND_LINE * legend + 0.12 if legend else 0.0)
     below = (0.0, 0.0, 1.0, height / total)  # of the figure: what the legend leaves
     figure = Figure(figsize=(WIDTH, total), layout=ConstrainedLayoutEngine(rect=below))
+    # The ladder needs no legend: its panels share an axis, which has the names of the sources.
     grid = figure.subplots(rows, columns, squeeze=False, sharey=not legend)
     axes = list(grid.flat)
     for unused in axes[count:]:

@@ -292,10 +292,8 @@ class Lookup:
         return len(levels) > 1 and len(set(levels)) == len(levels) and self.has_one_origin()
 
     def _answer(self, source: str, versus: str | None, question: Question) -> ResultRow | None:
-        """Return the row of a failed probe, else the best row with a value.
-
-        A failure comes first: rows of single seeds that do have a value must not stand for all.
-        """
+        """Return the row of a failed probe, else the best row with a value."""
+        # A failure comes first: seeds that have a value must not stand for the one that has none.
         failed = self._as_read(self._failures_of, source, versus, question)
         if failed:
             return min(failed, key=lambda row: -1 if row.seed is None else row.seed)
@@ -308,10 +306,7 @@ class Lookup:
         versus: str | None,
         question: Question,
     ) -> tuple[ResultRow, ...]:
-        """Return the rows at the question's read-out, else the study's main one.
-
-        Rows of other read-outs are returned where neither the question nor a study names one.
-        """
+        """Return the rows at the read-out of question or study; at any, where neither names one."""
         found = tuple(
             row
             for row in rows_of.get(question.anyhow, ())

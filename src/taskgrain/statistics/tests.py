@@ -29,6 +29,9 @@ from taskgrain.statistics.intervals import INNER_TAIL, TAIL, Interval
 LEVEL = 0.05  # a corrected p below it is a claim
 POWER = 0.8  # of finding a difference that is there, at the uncorrected LEVEL
 ALARM_LEVEL = 0.001  # over the whole family: an alarm 1 time in 20 would be no alarm
+# Below it a study describes itself (docs/protocol.md, "What may be said"): a sign-flip test cannot
+# go below p = .25 at 3 seeds, and goes to .0078 at 8.
+SEEDS_FOR_A_CLAIM = 8
 FEWEST_DRAWS = 20  # for a t test that far out in its tail
 LARGEST_DF = 1e9  # above it t is the normal distribution to the last printed digit
 ROUNDING = 1e-12  # fractions that differ by less are equal: what is left is rounding

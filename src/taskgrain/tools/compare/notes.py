@@ -9,7 +9,12 @@ import numpy as np
 from taskgrain.results import ResultRow
 from taskgrain.statistics.groups import FEWEST_FREEDOM
 from taskgrain.statistics.intervals import FEWEST_CLIPS
-from taskgrain.statistics.tests import ALARM_LEVEL, FEWEST_DRAWS, is_alarm
+from taskgrain.statistics.tests import (
+    ALARM_LEVEL,
+    FEWEST_DRAWS,
+    SEEDS_FOR_A_CLAIM,
+    is_alarm,
+)
 from taskgrain.tools.compare.comparison import Comparison
 from taskgrain.tools.compare.differences import crossed_classes
 from taskgrain.tools.compare.lines import single_over
@@ -17,7 +22,6 @@ from taskgrain.tools.compare.sources import Coverage
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE
 from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 
-SEEDS_FOR_A_CLAIM = 8  # with fewer, a study of encoder seeds is descriptive (docs/protocol.md)
 SHOWN = 10  # clips named in one note
 
 
