@@ -91,6 +91,7 @@ class FactsFolder:
 
     def bucket_of(self, file: str) -> int:
         """Return the number of the bucket that holds a file's facts: 0 .. count - 1."""
+        # Not `hash`, which Python salts anew in every process.
         return zlib.crc32(os.fsencode(file)) % self.count
 
     def path(self, bucket: int) -> Path:

@@ -111,6 +111,8 @@ class Finding:
         self.count += 1
         shown = None if text is None else printable(text)
         self._entries.append((place, Entry(printable(name), shown)))
+        # Clips come bucket by bucket, so which are first is known only at the end. Sorted now and
+        # then, not each time: at most 20 times what is shown is held.
         if self.limit is not None and len(self._entries) > 20 * self.limit:
             self._entries = self._sorted()
 
@@ -120,8 +122,7 @@ class Finding:
 
     def to_json(self) -> dict[str, object]:
         """Return the count, and the entries that are kept, as JSON."""
-        entries = [{"name": entry.name, "text": entry.text} for entry in self.entries()]
-        return {"count": self.count, "entries": entries}
+        return {"count": self.count, "entries": list(map(asdict, self.entries()))}
 
     def _sorted(self) -> list[tuple[int, Entry]]:
         return sorted(self._entries, key=lambda entry: entry[0])[: self.limit]
@@ -173,10 +174,6 @@ class VideoCounts:
     width: int  # pixels, upright; the most common size
     height: int
 
-    def to_json(self) -> dict[str, object]:
-        """Return every number as JSON."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
@@ -208,7 +205,7 @@ class CheckReport:
             "sound": self.is_sound,
             "clips": dict(self.clips),
             "levels": {name: level.to_json() for name, level in self.levels.items()},
-            "videos": self.videos and self.videos.to_json(),
+            "videos": self.videos and asdict(self.videos),
             "faults": {kind: found.to_json() for kind, found in self.faults.items()},
             "notes": {kind: found.to_json() for kind, found in self.notes.items()},
             "reading": list(self.reading),

@@ -43,7 +43,7 @@ from taskgrain.transfer.task import TargetTask
 
 READOUT = "given"
 Tell = Callable[[str], None]
-# The probes that are fitted without torch.
+# The probes that are fitted without torch, which the command does not load.
 COMPARED_PROBES: tuple[ProbeName, ...] = (
     "nearest-mean",
     "k-nn",
@@ -295,6 +295,7 @@ def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:
 
 def _task(table: LabelTable, sides: Sequence[Side]) -> TargetTask:
     """Order clips by their ids and classes by their names: rows may come in any order."""
+    # The draws depend on these orders, and so would every number on the order of the rows.
     class_names = tuple(
         sorted(
             {label for label, side in zip(table.labels, sides, strict=True) if side != "left out"}

@@ -18,7 +18,7 @@ from taskgrain.statistics.crossed import Classes, crossed_fault, crossed_interva
 from taskgrain.statistics.groups import GroupSums
 from taskgrain.statistics.intervals import ClipBootstrap, Interval, clip_weights
 from taskgrain.statistics.tests import from_error, holm
-from taskgrain.transfer.answers import Answers, Evaluation
+from taskgrain.transfer.answers import Answers, Evaluation, answers_like
 from taskgrain.transfer.difference_rows import difference_rows
 
 Floats = NDArray[np.float64]
@@ -121,7 +121,7 @@ def single_encoder_interval(
         of_draw = values @ weight  # (R,)
         variances.append((float(of_draw.var(ddof=1)) / len(values), len(values) - 1))
     value = float(scores @ weight)
-    value = 0.0 if abs(value) < ROUNDING else value  # scores that cancel
+    value = 0.0 if abs(value) < ROUNDING else value  # scores that cancel, but for rounding
     total = math.fsum(variance for variance, _ in variances)
     if total < ROUNDING**2:
         return from_error(value, 0.0, df=math.inf, n=len(scores), kind="clips")
@@ -149,6 +149,7 @@ def crossed_classes(bootstrap: ClipBootstrap, *, num_seeds: int, num_draws: int)
     fixed classes, or groups of several classes, it would take each clip for itself.
     """
     groups = bootstrap.groups
+    # Random first: it speaks of other classes too, where there are enough of them.
     kinds: tuple[Classes, ...] = ("random", "fixed") if groups is None else ("random",)
     if groups is not None and groups.spans_classes:
         return None
@@ -233,17 +234,8 @@ def _with(row: ResultRow, found: Interval, value: float) -> ResultRow:
 
 def _values(one: Evaluation, other: Evaluation, answers: Answers) -> NDArray[np.int8]:
     """Subtract which answers were right: int8 (R, N)."""
-    ours, theirs = one.correct(_same(one, answers)), other.correct(_same(other, answers))
+    ours, theirs = (each.correct(answers_like(each, answers)) for each in (one, other))
     return ours.astype(np.int8) - theirs.astype(np.int8)
-
-
-def _same(evaluation: Evaluation, answers: Answers) -> Answers:
-    """Find the answers of the same probe at the same number of shots."""
-    return next(
-        each
-        for each in evaluation.answers
-        if (each.probe, each.shots) == (answers.probe, answers.shots)
-    )
 
 
 def _repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -181,6 +182,8 @@ def divide(
         members[table.clip_ids[index] if groups is None else groups[index]].append(index)
     _check_divisible(table, members, by_group=groups is not None)
     counts = [Counter(table.labels[index] for index in clips) for clips in members.values()]
+    # Where groups hold clips of several classes, a deal may leave a class on one side, and another
+    # order of the groups need not.
     for attempt in range(ATTEMPTS):
         is_support = _deal(counts, entropy=(seed, attempt, DIVISION_STREAM), share=support_share)
         lacking = _lacking(counts, is_support)
@@ -207,18 +210,17 @@ def _deal(
     for each in counts:
         total.update(each)
     wanted = {name: _support_clips(number, share) for name, number in total.items()}
-    left = {
-        True: {name: float(number) for name, number in wanted.items()},
-        False: {name: float(total[name] - number) for name, number in wanted.items()},
-    }
+    sizes = {True: wanted, False: {name: total[name] - wanted[name] for name in wanted}}
+    left = {side: dict(of_class) for side, of_class in sizes.items()}  # may fall below 0
     shuffled = np.random.default_rng(entropy).permutation(len(counts)).tolist()
     shuffled.sort(key=lambda group: -counts[group].total())  # stable: equals stay shuffled
     is_support = [False] * len(counts)
     for group in shuffled:
-        # A clip counts by the share of its class that its side still lacks.
+        # A clip counts by the share of its class that its side still lacks: otherwise large
+        # classes would decide where a group goes, and small ones would be divided badly.
         need = {
             side: sum(
-                number * lacking[name] / max(_size(wanted, total, name, side), 1)
+                number * lacking[name] / max(sizes[side][name], 1)
                 for name, number in counts[group].items()
             )
             for side, lacking in left.items()
@@ -227,10 +229,6 @@ def _deal(
         for name, number in counts[group].items():
             left[is_support[group]][name] -= number
     return is_support
-
-
-def _size(wanted: dict[str, int], total: Counter[str], name: str, is_support: bool) -> int:
-    return wanted[name] if is_support else total[name] - wanted[name]
 
 
 def _support_clips(number: int, share: float) -> int:
@@ -344,7 +342,7 @@ def _wanted_csv(
             )
         place = [index if index < len(first.cells) else None for index in range(len(columns))]
     width = len(first.cells)
-    for line in lines if has_header else _after(first, lines):
+    for line in lines if has_header else chain([first], lines):
         cells = without_empty_end(list(line.cells), width)
         if len(cells) != width:
             text = (
@@ -354,11 +352,6 @@ def _wanted_csv(
             problems.append(Problem("malformed", line.where, text))
             continue
         yield TableRow(line.where, tuple(None if p is None else cells[p] for p in place))
-
-
-def _after(first: Line, lines: Iterator[Line]) -> Iterator[Line]:
-    yield first
-    yield from lines
 
 
 def _header(first: Line, columns: tuple[Column, ...]) -> list[int | None] | None:

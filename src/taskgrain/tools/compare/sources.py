@@ -138,7 +138,7 @@ def _read(path: Path, labels: LabelTable) -> tuple[FeatureSet, bool]:
             f"{len(labels.clip_ids)} of {labels.path}, so whose they are is not known; {HOW}"
         )
     clip_ids = labels.clip_ids if ordered else _clip_ids(path, arrays["clip"], len(values))
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # what becomes infinite here is refused in the next lines
         narrow = values.astype(np.float32)
     if np.isinf(narrow).any() and not np.isinf(values).any():
         raise ResultError(

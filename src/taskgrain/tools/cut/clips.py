@@ -77,7 +77,7 @@ def _ordered_or_shuffled(footage: Frames, rng: np.random.Generator) -> Pair:
     order = np.arange(len(footage))
     inner = order[1:-1]
     drawn = rng.permutation(inner)
-    while (drawn == inner).any():  # about one draw in three moves every frame
+    while (drawn == inner).any():  # about one draw in e (2.7) moves every frame
         drawn = rng.permutation(inner)
     return footage, footage[np.concatenate([order[:1], drawn, order[-1:]])]
 
@@ -154,6 +154,7 @@ def write_pair(
             f"videos of shapes {shape} and {second.shape}: expected (T, H, W, 3) twice, H, W even"
         )
     coded = [_encoded(video) for video in videos]
+    # Both files get the size of the larger, rounded up: neither bytes nor their number tell a side.
     num_bytes = -(-(max(map(len, coded)) + _VOID_BYTES) // BLOCK_BYTES) * BLOCK_BYTES
     for path, data in zip(paths, coded, strict=True):
         with atomic_path(path, flush=False) as partial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from taskgrain.tools.cut.cutting import CutSummary
 
 
+# The names of `clips.TaskName`, which the help would load numpy and PyAV for.
 Task = Literal[
     "forward-or-reversed", "real-or-frozen", "normal-or-double-speed", "ordered-or-shuffled"
 ]
@@ -63,7 +65,7 @@ def cut(
     else:
         found = cut_dataset(videos, dataset, settings, groups=groups, workers=workers, quiet=quiet)
     if as_json:
-        outcome = {"dataset": str(dataset), "written": not dry_run, **found.to_json()}
+        outcome = {"dataset": str(dataset), "written": not dry_run, **asdict(found)}
         print(json.dumps(outcome, ensure_ascii=False))
     else:
         print(_text(dataset, found, written=not dry_run))

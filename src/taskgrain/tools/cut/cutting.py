@@ -111,6 +111,7 @@ class CutSummary:
         used = [(plan, str(plan.split)) for plan in plans if plan.split is not None]
         task = TASKS[settings.task]
         states = [plan.state for plan in plans]
+        # Each window becomes two clips, one a side.
         return cls(
             task=settings.task,
             categories=task.sides,
@@ -126,10 +127,6 @@ class CutSummary:
             ),
             remains=task.remains,
         )
-
-    def to_json(self) -> dict[str, object]:
-        """Return the summary as one object."""
-        return asdict(self)
 
 
 def _sums(counts: Iterable[tuple[str, int]]) -> dict[str, int]:
@@ -256,6 +253,7 @@ class _Cutting:
         cells = []
         for plan in plans:
             if plan.starts:
+                # Clips are written in this order, so the last one says that all are there.
                 last = _paths(videos, plan, plan.starts[-1], TASKS[self.settings.task])[1]
                 cells.append(
                     Cell(

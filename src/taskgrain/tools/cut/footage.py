@@ -340,6 +340,7 @@ def _planned(number: int, file: Footage, look: Look, choice: Choice, first: str)
     elif not look.starts:
         problem = _why_none(look, choice)
     else:
+        # By the file's name, so that other files change nothing of what is cut from it.
         drawn = generator_for(choice.seed, 0, file.name).permutation(look.starts)
         starts = tuple(sorted(drawn[: choice.most].tolist()))
     return FilePlan(
@@ -374,6 +375,8 @@ def _split(plans: Sequence[FilePlan], group_of: Mapping[str, str], seed: int) ->
     if len(groups) < 2:
         raise ClipError(_too_few(plans, len(groups)))
 
+    # Recordings of equal size in an order that the seed draws, by their names alone: neither the
+    # order of files nor other recordings change it.
     def rank(key: tuple[str, str]) -> tuple[int, bytes]:
         drawn = hashlib.blake2b(f"{seed}/{'/'.join(key)}".encode(), digest_size=16).digest()
         return -sum(len(plan.starts) for plan in groups[key]), drawn

@@ -95,13 +95,13 @@ def export_model(
     videos = _videos(clips, description.sampling)
     with tempfile.TemporaryDirectory() as scratch:
         graphs = _write_graphs(model, videos[:1], Path(scratch))
-        exported = _check(model, graphs, videos)
+        differences, captions_equal = _check(model, graphs, videos)
         found = Exported(
             str(out),
             tuple(sorted(path.name for path in Path(scratch).iterdir())),
             tolerance,
-            exported.differences,
-            exported.captions_equal,
+            differences,
+            captions_equal,
             len(videos),
             "clips" if clips else "noise",
         )
@@ -229,6 +229,7 @@ def _write(
 ) -> None:
     """Trace a module with a free batch size and write it as ONNX."""
     batch = torch.export.Dim("batch", min=1, max=4096)
+    # `_Step` takes the state as *state: torch.export wants the axes of these in one tuple.
     axes = tuple({BATCH_AXIS.get(name, 0): batch} for name in inputs)
     with _silence():
         try:
@@ -264,18 +265,14 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
-    differences: dict[str, float]
-    captions_equal: bool | None
-
-
-def _check(model: SourceModel, graphs: Mapping[str, Path], videos: NDArray[np.uint8]) -> _Checked:
-    """Run every graph beside PyTorch, all clips at once and the first alone."""
+def _check(
+    model: SourceModel, graphs: Mapping[str, Path], videos: NDArray[np.uint8]
+) -> tuple[dict[str, float], bool | None]:
+    """Run every graph beside PyTorch: the largest differences, and whether captions are equal."""
     sessions = {name: _session(path) for name, path in graphs.items()}
     differences: dict[str, float] = {}
     equal: list[bool] = []
-    for video in (videos, videos[:1]):
+    for video in (videos, videos[:1]):  # two sizes, as the batch is free
         with torch.inference_mode():
             features = model.encoder(torch.from_numpy(video)).float()
             wanted = {"features": features}
@@ -285,7 +282,7 @@ def _check(model: SourceModel, graphs: Mapping[str, Path], videos: NDArray[np.ui
             _compare(differences, wanted, found)
             if model.decoder is not None:
                 equal.append(_check_decoder(model.decoder, sessions, found, features, differences))
-    return _Checked(differences, all(equal) if equal else None)
+    return differences, all(equal) if equal else None
 
 
 def _check_decoder(

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from math import ceil
 from pathlib import Path
 
@@ -199,19 +200,15 @@ def _part(
             advance(1)
 
     made: dict[str, NDArray[np.generic]] = {"clip": np.array([], np.str_)}
+    # Where every clip of a part fails there is no batch, and of features not even the width.
     first = next(numbered := batches(), None)
     if first is not None:
         read = never_alone(reader.read) if reader.device.type == "cpu" else reader.read
-        found = collect_places(read, _chained(first, numbered), device=reader.device)
+        found = collect_places(read, chain([first], numbered), device=reader.device)
         features = _reduced(reader, extraction, found)
         made = {"clip": np.array(features.clip_ids, np.str_), "features": features.features}
     outcome = {"failed": failed, "truncated": truncated}
     return {**made, "told": np.array(json.dumps(outcome, sort_keys=True), np.str_)}
-
-
-def _chained(first: Batch, others: Iterator[Batch]) -> Iterator[Batch]:
-    yield first
-    yield from others
 
 
 def never_alone(read: ReadVideo) -> ReadVideo:

@@ -226,6 +226,7 @@ def _has_rows_on_lines(text: str) -> bool:
         row = json.loads(first)
     except (ValueError, RecursionError):
         return False
+    # A single line may also hold captions by id, of which no key is called like these.
     return "\n" in text.strip() or ("caption" in row or "label" in row)
 
 

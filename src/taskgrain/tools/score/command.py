@@ -20,6 +20,7 @@ _ROWS = (
 )
 _SHARES = frozenset((*_ROWS[:6], "unknown-rate"))  # shown in percent
 _WIDTH = 19  # of a column
+# The names of `scoring.Tokenizer` and `caption.CaptionForm`: the help waits for neither.
 Tokenizer = Literal["ptb", "words"]
 Form = Literal["template", "simplified", "simplified-head-noun", "full"]
 
