@@ -29,12 +29,12 @@ from taskgrain.statistics.tests import from_error
 #
 #     d(s, r, u) = mean + S(s) + R(r) + U(u) + SR(s, r) + SU(s, u) + RU(r, u) + SRU(s, r, u),
 #
-# and the variance of the mean is the sum of each component over the number of its cells:
+# and the variance of the mean is the sum of each component over the number of its combinations:
 #
 #     Var(mean) = v_S / S + v_R / R + v_U / U + v_SR / (S R) + ... + v_SRU / (S R U).
 #
-# The mean square Q_K of a set of axes K, over the number of its cells, holds the term of K and of
-# every set that contains K. So the term of J alone is, by inclusion and exclusion,
+# The mean square Q_K of a set of axes K, over the number of its combinations, holds the term of K
+# and of every set that contains K. So the term of J alone is, by inclusion and exclusion,
 #
 #     V_J = sum over K containing J of (-1)^(|K| - |J|) Q_K,
 #
@@ -249,16 +249,18 @@ def _observed_of(
 
 
 def _observed(table: NDArray[np.float64], axes: Axes) -> _Component:
-    """Return Q_K of some axes K: the mean square of their interaction over its number of cells.
+    """Return Q_K of some axes K: the mean square of their interaction over its combinations.
 
     Of one axis it is the squared standard error of the mean over that axis.
     """
     rest = tuple(axis for axis in range(table.ndim) if axis not in axes)
-    cells = table.mean(axis=rest) if rest else table
-    for axis in range(cells.ndim):
-        cells = cells - cells.mean(axis=axis, keepdims=True)
-    freedom = math.prod(size - 1 for size in cells.shape)
-    return _Component(float((cells**2).sum()) / freedom / cells.size, freedom)
+    effects = table.mean(axis=rest) if rest else table
+    # Taking off the mean of each axis in turn leaves what is of all these axes together, and no
+    # fewer: the effect of a smaller set is constant along one of them.
+    for axis in range(effects.ndim):
+        effects = effects - effects.mean(axis=axis, keepdims=True)
+    freedom = math.prod(size - 1 for size in effects.shape)
+    return _Component(float((effects**2).sum()) / freedom / effects.size, freedom)
 
 
 def _own(axes: Axes, observed: dict[Axes, _Component]) -> float:
