@@ -130,6 +130,7 @@ def _pairs(study: Study, answered: Answered) -> dict[str, list[Pair]]:
             (of.get((task, at.source, seed)), of.get((task, at.versus, seed)))
             for seed in study.seeds
         ]
+        # Of all seeds or of none: those that did not fail do not answer for one that did.
         whole = [(ours, theirs) for ours, theirs in both if ours and theirs]
         if len(whole) == len(both):
             found[task] = whole

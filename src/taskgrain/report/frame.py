@@ -198,6 +198,7 @@ OVER_CONTROL: Mapping[str | None, Kind] = {
 def _kinds(rows: Iterable[ResultRow]) -> list[Kind]:
     """Return the kind of each row, such that no two rows of a kind answer the same question."""
     rows = tuple(rows)
+    # Some floors have no seed at all: a row without one is over seeds only if others have one.
     seeded = {_subject(row) for row in rows if row.seed is not None}
     return [_kind(row, has_seeds=_subject(row) in seeded) for row in rows]
 

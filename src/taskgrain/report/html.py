@@ -182,6 +182,8 @@ def _context(lookup: Lookup, parts: Parts) -> Mapping[str, object]:
     }
 
 
+# Names of a study and of clips are their users': a policy that allows one script by its hash, and
+# loads nothing, leaves what they may hold without effect even where escaping should fail.
 def script_hash(script: str) -> str:
     """Return the hash by which the content security policy allows this script and no other."""
     digest = hashlib.sha256(script.encode("utf-8")).digest()
@@ -263,6 +265,7 @@ def run_facts(lookup: Lookup) -> tuple[Fact, ...]:
         Fact("commit", _plain(provenance, "commit")),
         Fact("command", command_of(run)),
     )
+    # Whatever else a run noted is shown too, under the names that it has there.
     shown = ("commit", "command")
     rest = {key: value for key, value in provenance.items() if key not in shown}
     return (

@@ -347,6 +347,8 @@ def seal_words(run_dir: Path, study: str, opened: str) -> str | None:
     number = _object(seal.read_text(encoding="utf-8") if seal.is_file() else "").get("number")
     if not isinstance(number, int):
         return None
+    # Either may be less: a run does not know of later seals, and may have been moved without the
+    # file beside it.
     known = NUMBER_OF.match(opened)
     path = run_dir.resolve().parent / "seals.jsonl"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []

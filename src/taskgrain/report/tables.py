@@ -227,4 +227,5 @@ def _tex_cell(cell: Cell) -> str:
 
 def tex(text: str) -> str:
     """Escape text for LaTeX."""
+    # Letter by letter: replacing one after the other would escape the braces of what is inserted.
     return "".join(TEX_SPECIAL.get(letter, letter) for letter in " ".join(text.split()))

@@ -120,6 +120,7 @@ def _mean(rows: Sequence[ResultRow]) -> ResultRow | None:
         return None
     if len(rows) == 1:
         return rows[0]
+    # Seeds that did not fail do not answer for one that did (docs/protocol.md).
     failed = next((row for row in rows if row.problem is not None), None)
     if failed is not None:
         return replace(failed, seed=None)

@@ -87,6 +87,7 @@ def parse_sources(arguments: Sequence[str]) -> tuple[SourceFiles, ...]:
 
 def _parse(argument: str) -> SourceFiles:
     name, equals, files = argument.partition("=")
+    # Paths may hold "=" and "," themselves: what is there under the whole of a text is that file.
     if Path(argument).exists() or not equals or "/" in name:
         if "," in argument and not Path(argument).exists():
             raise ConfigError(f"{argument}: several seeds of a source take a name: NAME=FILE,FILE")

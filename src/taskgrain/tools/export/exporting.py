@@ -121,6 +121,7 @@ def _put(scratch: Path, out: Path) -> None:
         for name in (graph, graph + WEIGHTS):
             if not (scratch / name).exists():  # that of another checkpoint, perhaps
                 (out / name).unlink(missing_ok=True)
+    # Weights first, so that a graph which is there finds its own.
     for path in sorted(scratch.iterdir(), key=lambda path: path.suffix == ".onnx"):
         with atomic_path(out / path.name) as temporary:
             shutil.copyfile(path, temporary)
@@ -351,7 +352,7 @@ def _refuse_differences(checkpoint: Path, found: Exported) -> None:
     far = {
         name: value
         for name, value in found.largest_difference.items()
-        if not value <= found.tolerance
+        if not value <= found.tolerance  # NaN is not within it either
     }
     if far:
         listed = ", ".join(f"{name} by {value:.2g}" for name, value in far.items())

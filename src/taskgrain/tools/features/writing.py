@@ -143,6 +143,7 @@ def _key(reader: Reader, extraction: Extraction) -> str:
         "excluded": [clip.excluded for clip in extraction.clips.clips],
         "files": [None if stamp is None else [stamp.bytes, stamp.changed] for stamp in stamps],
     }
+    # Without weights, as pixels are read, the name stands for what computes the features.
     return fingerprint(
         weights_sha256=str(reader.facts["weights"] or extraction.name),
         preprocessing=settings,

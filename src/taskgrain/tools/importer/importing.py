@@ -151,6 +151,7 @@ def _placed(folder: Path) -> set[str]:
         names = json.loads((folder / PLACED).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return set()
+    # What is listed may be removed: a damaged list must not name anything outside of the folder.
     return {
         name
         for name in (names if isinstance(names, list) else [])

@@ -145,6 +145,7 @@ class _Packing:
         missing = [n for n in range(self.facts.shards) if not shard_index(self.folder, n).is_file()]
         if missing:
             self._note_libraries()
+        # Where each shard's clips begin in the list of all, so that a worker reads those alone.
         offsets = packed.shard_offsets(self.folder, self.facts.clips_per_shard)
         self._run(self._cell(number, offsets[number]) for number in missing)
         return len(missing)
@@ -344,6 +345,7 @@ def _mend_clips(
             "store was packed from; give it those, or remove the folder and pack again"
         )
     same = (a.clip == b.clip and a.file == b.file for a, b in zip(held, clips, strict=False))
+    # Up to the first line that was lost: those after it are no longer at their clips' places.
     known = sum(takewhile(bool, same))
     for shard in range(known // facts.clips_per_shard, facts.shards):
         _remove(folder, shard)

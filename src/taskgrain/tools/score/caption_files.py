@@ -214,6 +214,8 @@ def _parsed(path: Path) -> tuple[object, Callable[[], list[int]]]:
     if _has_rows_on_lines(text):
         lines = [number for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         return _parse_lines(text, path), lambda: lines
+    # Lines are looked for once a row is wrong. For every row it took time in the square of the rows
+    # where a file has no line breaks: 168,913 rows took ten minutes instead of two seconds.
     return parse_json(text, path), cache(lambda: row_lines(read_text(path)))
 
 

@@ -75,7 +75,7 @@ class Meteor:
             try:
                 if stream is not None:
                     stream.close()
-            except BrokenPipeError:  # what was not read yet is of no use
+            except BrokenPipeError:  # what Java has not read yet is of no use
                 continue
         self._elsewhere.cleanup()
 

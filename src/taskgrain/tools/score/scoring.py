@@ -137,6 +137,7 @@ def score_clips(
     scorer = _Scorer(reader, list(references.values()), settings)
     true = scorer.true
     floors = floor_captions(references, training, seed=settings.seed) if training else {}
+    # Predictions, floors and the ceiling are scored by one road; "" is none of the floors' names.
     everything = {
         "": predicted,
         **floors,
@@ -193,6 +194,8 @@ class _Scorer:
             )
             for clip, meaning in zip(references, meanings, strict=True)
         ]
+        # All at once, as coco-caption does: whether a last full stop stays depends on the caption
+        # that comes next in the file.
         words = iter(self._split([each for captions in self.true for each in captions]))
         self._tokens = [[next(words) for _ in captions] for captions in self.true]
 
