@@ -89,18 +89,16 @@ def _card(example: Example, sources: tuple[str, ...], *, has_room: bool) -> Card
         (item for item in example.predictions if (item.seed or 0) == first_seed),
         key=lambda item: rank.get(item.source, len(rank)),
     )
+    uri = ""
+    if example.video and has_room:
+        uri = f"data:video/webm;base64,{base64.b64encode(example.video).decode('ascii')}"
     return Card(
         clip=example.clip,
         category=example.category,
         caption=example.caption,
-        uri=data_uri(example.video) if example.video and has_room else "",
+        uri=uri,
         opinions=tuple(_opinion(example, prediction) for prediction in predictions),
     )
-
-
-def data_uri(video: bytes) -> str:
-    """Return a WebM file as a data URI."""
-    return f"data:video/webm;base64,{base64.b64encode(video).decode('ascii')}"
 
 
 def _opinion(example: Example, prediction: Prediction) -> Opinion:

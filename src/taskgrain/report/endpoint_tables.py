@@ -10,6 +10,7 @@ from taskgrain.names import (
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
     TASK_KINDS,
+    TREND,
     VARIANCE_OVER_TASKS,
     mean_over_kind,
 )
@@ -187,7 +188,8 @@ def trend_table(lookup: Lookup) -> Table:
     """Return the gain for each step to the next finer level; empty without slopes."""
     rows: dict[tuple[str, str | None, object], ResultRow] = {}
     # Without a seed first: a slope over the seeds stands for the slopes of each.
-    own = [row for row in lookup.trends() if row.readout == lookup.readout]
+    slopes = (row for row in lookup.attempted_rows if row.metric == TREND)
+    own = [row for row in slopes if row.readout == lookup.readout]
     for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
         rows.setdefault((row.target, row.probe, row.shots), row)
     places = list(dict.fromkeys((row.target, row.shots) for row in own))

@@ -135,7 +135,8 @@ def results_frame(  # noqa: PLR0913 - a filter for each column
             name: getattr(primary, name) if value == "primary" else value
             for name, value in filters.items()
         }
-    rows, processors = read_rows(results), _processors(results)
+    rows = read_rows(results)
+    processors = "; ".join(processors_of(read_provenance(results.parent))) or None
     records: list[Record] = [
         {"kind": found, **asdict(row), "processors": processors}
         for row, found in zip(rows, _kinds(rows), strict=True)
@@ -159,12 +160,6 @@ def _primary_of(results: Path) -> Primary:
             "for all"
         )
     return study.primary
-
-
-def _processors(results: Path) -> str | None:
-    """Name the kinds of processor that the rows were computed on; None where none is recorded."""
-    kinds = processors_of(read_provenance(results.parent))
-    return "; ".join(kinds) or None
 
 
 def _is_about(row: ResultRow, kind: Kind, filters: Mapping[str, Value]) -> bool:

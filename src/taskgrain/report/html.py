@@ -271,7 +271,7 @@ def run_facts(lookup: Lookup) -> tuple[Fact, ...]:
     return (
         *facts,
         *(
-            Fact(_spaced(key), UNKNOWN if value == "null" else value)
+            Fact(key.replace("_", " ").replace(".", ": "), UNKNOWN if value == "null" else value)
             for key, value in flatten(rest)
         ),
     )
@@ -303,7 +303,3 @@ def _target_words(lookup: Lookup) -> tuple[str, ...]:
 def _plain(provenance: Json, key: str) -> str:
     value = provenance.get(key)
     return printable(value) if isinstance(value, str) and value else UNKNOWN
-
-
-def _spaced(key: str) -> str:
-    return key.replace("_", " ").replace(".", ": ")

@@ -28,7 +28,6 @@ from taskgrain.names import (
     CONTROLS,
     DETECTABLE,
     EPISODE_METRIC,
-    TREND,
 )
 from taskgrain.report.run_folder import RunFolder
 from taskgrain.results import BOTH, LESS, ResultRow, Shots, less_target, versus_each
@@ -223,10 +222,6 @@ class Lookup:
         """Return the metrics of N-way episodes, as "5-way-accuracy"."""
         found = unique(row.metric for row in self.transfer_rows)
         return tuple(name for name in found if EPISODE_METRIC.fullmatch(name))
-
-    def trends(self) -> tuple[ResultRow, ...]:
-        """Return the slopes over classification levels, in the run's order."""
-        return tuple(row for row in self.attempted_rows if row.metric == TREND)
 
     def detectable(self, endpoint: FamilyEndpoint) -> ResultRow | None:
         """Return the smallest difference that the endpoint's seeds would find, or None."""

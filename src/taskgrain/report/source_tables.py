@@ -154,10 +154,6 @@ def _column(metric: str) -> Column:
     return Column(METRICS[key].column + (metric.removeprefix(key) if key.endswith("-") else ""))
 
 
-def _is_named(metric: str, name: str) -> bool:
-    return metric == name or (name.endswith("-") and metric.startswith(name))
-
-
 def _own_rows(lookup: Lookup, probes: tuple[str, ...]) -> dict[Key, ResultRow]:
     """Return the rows on source clips by source, control and metric; of the lowest seed each."""
     found: dict[Key, ResultRow] = {}
@@ -170,7 +166,12 @@ def _own_rows(lookup: Lookup, probes: tuple[str, ...]) -> dict[Key, ResultRow]:
 
 def _in_order(found: list[str], known: tuple[str, ...]) -> tuple[str, ...]:
     """Return the found metrics in the order of the known ones; "at-" stands for all "at-..."."""
-    return unique(name for wanted in known for name in found if _is_named(name, wanted))
+    return unique(
+        name
+        for wanted in known
+        for name in found
+        if name == wanted or (wanted.endswith("-") and name.startswith(wanted))
+    )
 
 
 def _seed_words(lookup: Lookup) -> str:

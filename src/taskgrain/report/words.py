@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from taskgrain.names import (
@@ -26,6 +26,7 @@ MINUS = "\N{MINUS SIGN}"
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 SURROGATE = re.compile("[\\ud800-\\udfff]")
 
+DECIMALS: Mapping[Unit, int] = {"bits": 2, "score": 3, "of-one": 2}  # of what is no percentage
 SMALLEST_P = 1e-4  # smaller p values are printed as "< 0.0001"
 
 
@@ -56,22 +57,6 @@ def points(value: float) -> str:
     The sign stays where the digits round to zero: it tells on which side of 0 a bound lies.
     """
     return f"{100 * value:+.1f}".replace("-", MINUS)
-
-
-def bits(value: float) -> str:
-    """Return a number of bits with two decimals."""
-    return f"{value:.2f}".replace("-", MINUS)
-
-
-def of_one(value: float) -> str:
-    """Return an alignment or a gain with two decimals; no sign before what rounds to 0."""
-    shown = f"{value:.2f}"
-    return "0.00" if shown == "-0.00" else shown.replace("-", MINUS)
-
-
-def score(value: float) -> str:
-    """Return a caption score with three decimals, as `taskgrain score` does."""
-    return f"{value:.3f}".replace("-", MINUS)
 
 
 def percent_number(value: float) -> Number:
@@ -203,14 +188,9 @@ def format_value(metric: str, value: float, *, is_difference: bool = False) -> s
     unit = "percent" if key is None else METRICS[key].unit
     if unit == "variance":
         return f"{1e4 * value:.2f}".replace("-", MINUS)  # in squared percentage points
-    if unit in PRINTED:
-        return PRINTED[unit](value)
-    return points(value) if is_difference or unit == "points" else percent(value)
-
-
-PRINTED: Mapping[Unit, Callable[[float], str]] = {
-    "bits": bits,
-    "score": score,
-    "of-one": of_one,
-    "size": percent,  # a size has no sign
-}
+    if unit in DECIMALS:
+        shown = f"{value:.{DECIMALS[unit]}f}"
+        # No sign before what rounds to 0; of points it tells on which side of 0 a bound lies.
+        return shown.replace("-", MINUS if float(shown) else "")
+    is_signed = (is_difference or unit == "points") and unit != "size"
+    return points(value) if is_signed else percent(value)

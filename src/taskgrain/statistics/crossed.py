@@ -239,7 +239,8 @@ def _observed_of(
 ) -> dict[Axes, _Component]:
     """Return Q_K of each set of axes K: its own variance and that of the sets that contain it."""
     crossed = [axis for axis in (0, 1) if overall.shape[axis] > 1]
-    without = {axes: _observed(overall, axes) for axes in _subsets(crossed)}
+    sets = [axes for size in (1, 2) for axes in combinations(crossed, size)]
+    without = {axes: _observed(overall, axes) for axes in sets}
     of_units: dict[Axes, list[_Component]] = {(*axes, 2): [] for axes in ((), *without)}
     for weight, table in tables:
         for axes, found in of_units.items():
@@ -275,11 +276,6 @@ def _pooled(parts: list[_Component]) -> _Component:
     if total == 0.0:
         return _Component(0.0, sum(part.freedom for part in parts))
     return _Component(total, total**2 / sum(part.variance**2 / part.freedom for part in parts))
-
-
-def _subsets(axes: list[int]) -> list[Axes]:
-    """List all subsets but the empty one."""
-    return [each for size in range(1, len(axes) + 1) for each in combinations(axes, size)]
 
 
 @dataclass(frozen=True, slots=True)

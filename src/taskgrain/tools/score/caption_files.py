@@ -123,8 +123,10 @@ def read_predictions(path: Path, references: Mapping[str, object]) -> dict[str, 
                 clip_id = _known_id(clip.clip_id, references, len(problems))
                 if clip_id in captions:
                     raise BadRowError(f"a second caption of {clip_id!r}, see {rows[clip_id]}")
-                captions[clip_id] = _only_caption(clip)
-                rows[clip_id] = clip.row
+                if len(clip.captions) > 1:
+                    number = len(clip.captions)
+                    raise BadRowError(f"{number} captions of {clip.clip_id!r}; expected one")
+                captions[clip_id], rows[clip_id] = clip.captions[0], clip.row
             except BadRowError as error:
                 problems.append(f"{clip.where()}: {error}")
     except MalformedFileError as error:
@@ -139,12 +141,6 @@ def read_predictions(path: Path, references: Mapping[str, object]) -> dict[str, 
             'A clip that failed has the caption "": it then counts as wrong'
         )
     return {clip_id: captions[clip_id] for clip_id in references}
-
-
-def _only_caption(clip: ClipCaptions) -> str:
-    if len(clip.captions) > 1:
-        raise BadRowError(f"{len(clip.captions)} captions of {clip.clip_id!r}; expected one")
-    return clip.captions[0]
 
 
 def _known_id(clip_id: str, references: Mapping[str, object], num_problems: int) -> str:
