@@ -235,7 +235,7 @@ class GroupErrors:
 
 
 def group_errors(answers: HeadAnswers, group_of: IntArray) -> GroupErrors:
-    """Part the errors of a head of categories by the groups int64 (K,) that they lie in."""
+    """Split the errors of a head of categories by group: int64 (K,), of each category."""
     groups = torch.from_numpy(group_of)
     answer, true = answers.predicted, answers.target
     is_wrong = answer != true

@@ -54,7 +54,7 @@ class OrderCounts:
 
 
 class TokenPairs:
-    """The captions predicted of N clips beside the references, counted once for every score."""
+    """The predicted captions of N clips and their references, counted once for all scores."""
 
     def __init__(
         self, candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
@@ -62,7 +62,7 @@ class TokenPairs:
         """Count the words of candidates and references.
 
         Args:
-            candidates: the words of one caption a clip; none is an empty caption.
+            candidates: the words of one caption a clip; an empty caption has none.
             references: the words of one or more captions a clip, in the same order.
 
         Raises:

@@ -157,7 +157,7 @@ _FIRST_WORD = re.compile(r"\s*\S+(?:\s|$)")
 def ptb_words(caption: str, *, following: str = "") -> tuple[str, ...]:
     """Split a caption into words as coco-caption does before it scores.
 
-    Contractions are parted ("doesn't" -> "does", "n't"), words with hyphens stay whole, quotes and
+    Contractions are split ("doesn't" -> "does", "n't"), words with hyphens stay whole, quotes and
     punctuation are dropped, brackets become "-lrb-" and "-rrb-", a tag such as "<unk>" stays one.
     A mixed fraction or a telephone number is one word, with no-break spaces (U+00A0) inside.
 
@@ -205,7 +205,7 @@ def _first_word(caption: str) -> str:
 
 
 def _prepared(caption: str) -> str:
-    """Leave out what the tokenizer does not know; it parts words, but for a soft hyphen."""
+    """Replace what the tokenizer does not know by spaces; a soft hyphen by nothing."""
     caption = caption.replace("\n", " ")
     if caption.isascii():
         return caption

@@ -51,7 +51,7 @@ from taskgrain.statistics.tests import LEVEL, SEEDS_FOR_A_CLAIM
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The verdict, the sentence that states it with its numbers, and the limits of both."""
+    """The verdict, the sentence that states it with its numbers, and what neither says."""
 
     verdict: Verdict
     sentence: Phrase
@@ -165,7 +165,7 @@ def _one_difference(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
 
 
 def _beside_margin(row: ResultRow, verdict: Verdict, margin: float) -> Phrase:
-    """Return how the interval lies to 0 and to the margin that the study names."""
+    """Return where the interval lies relative to 0 and to the margin that the study names."""
     if is_within(row, margin) and verdict is not Verdict.NOT_LEARNED:
         assert row.low_90 is not None, "it lies within"
         assert row.high_90 is not None, "it lies within"

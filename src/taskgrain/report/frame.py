@@ -163,7 +163,7 @@ def _primary_of(results: Path) -> Primary:
 
 
 def _is_about(row: ResultRow, kind: Kind, filters: Mapping[str, Value]) -> bool:
-    """Whether a row passes the filters; a control without a probe, say, passes for every probe."""
+    """Whether a row passes the filters; a control without a probe passes for every probe."""
     for name, wanted in filters.items():
         found = getattr(row, name)
         is_free = (row.control is not None or kind == "alignment") and found in (None, FLAT)

@@ -51,7 +51,7 @@ class Kept:
 
     @classmethod
     def of(cls, study: Study) -> Kept:
-        """Read which these are off a study's endpoints."""
+        """Collect the settings and sources of a study's endpoints."""
         compared: dict[Setting, set[str]] = defaultdict(set)
         paired: dict[Setting, set[str]] = defaultdict(set)
         for each in study.endpoints:

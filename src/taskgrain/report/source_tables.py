@@ -51,7 +51,7 @@ CAPTION_METRICS = (
 CLASS_PROBES = ("head", "linear")
 Key = tuple[str, Control | None, str]  # source, control, metric
 FLOOR_WORDS = {"majority": "commonest class"}  # of groups and categories alike
-FEW = 2  # of more sources that did not learn the front page gives the names alone
+FEW = 2  # of more sources that did not learn, the front page names the sources alone
 SHOWN = ("top-1", "template-accuracy", "noun-accuracy", "modifier-accuracy", "exact-match")
 """Scores by which the end of a source's learning is judged."""
 

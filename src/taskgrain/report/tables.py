@@ -43,7 +43,7 @@ class Cell:
     note: str = ""  # shown on hovering: n, the kind of interval, failed clips
     is_highest: bool = False
     origin: str = "results"  # the file that the value comes from
-    columns: int = 1  # how many columns it stretches over
+    columns: int = 1  # how many columns it spans
     row: ResultRow | None = None
 
 
@@ -180,7 +180,7 @@ def to_csv(table: Table) -> str:
 def _csv_fields(line: Line) -> list[str | float | None]:
     fields: list[str | float | None] = []
     for cell in line.cells:
-        # Repeated over the columns that it stretches over, so that every line has as many fields.
+        # Repeated over the columns that it spans, so that every line has as many fields.
         value = cell.shown if cell.value is None else cell.value
         fields += [value, cell.low, cell.high] * cell.columns
     return fields

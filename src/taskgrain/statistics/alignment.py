@@ -1,7 +1,7 @@
-"""How much of a target's classes a source's labels speak of, and what kind of target that makes.
+"""How much of what a target asks for a source's labels name, and the kind of target that makes it.
 
-First what labels know of a factor (bits that both share, less those that chance shares), then how
-far a target's classes lie apart in each factor, and both together.
+First what labels know of a factor (the bits that both share, less those that chance shares), then
+how far apart a target's classes are in each factor, then both together.
 
 Shapes: L labels, V values of a factor, P pairs of classes, J factors.
 """

@@ -74,7 +74,7 @@ class GroupSums:
 
     @property
     def strata(self) -> list[Labels]:
-        """Return the groups that hang together by their classes, as those of one class do."""
+        """Return each set of groups that shared classes connect, as those of one class are."""
         return [np.flatnonzero(self._stratum == each) for each in range(self._stratum.max() + 1)]
 
     @property

@@ -134,7 +134,7 @@ class ClipBootstrap:
     `is_sound` says whether each category has enough clips for the interval to be shown.
 
     With groups, clips that were recorded together, these are resampled: the groups of a class, or
-    those that hang together where groups hold clips of several classes.
+    all that shared classes connect where groups hold clips of several classes.
 
     Resamples take one byte a clip, at most 256 MB, whatever the number of clips; or none, where
     they are kept in a file.

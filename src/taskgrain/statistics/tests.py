@@ -237,7 +237,7 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     none ends below one that was smaller, or above 1. The family is fixed before the run.
 
     Args:
-        p: m uncorrected p values in [0, 1]; of an empty family nothing comes back.
+        p: m uncorrected p values in [0, 1]; m may be 0.
 
     Returns:
         m adjusted p values, in the order of `p`.

@@ -98,8 +98,8 @@ def _entries(entries: Sequence[Entry], count: int) -> list[str]:
 
 
 def _end(report: CheckReport) -> list[str]:
-    looked = f"{report.inspected} files decoded, {report.known} known from before"
-    lines = [f"{looked}, in {report.seconds:.1f} s"]
+    decoded = f"{report.inspected} files decoded, {report.known} known from before"
+    lines = [f"{decoded}, in {report.seconds:.1f} s"]
     if report.ledger is not None:
         lines.append(f"clips at fault are listed in {report.ledger}")
     if report.is_sound:

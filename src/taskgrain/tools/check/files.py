@@ -220,7 +220,7 @@ class Unread:
 
 @dataclass(slots=True)
 class Unnamed:
-    """The files below a dataset's root that no row names."""
+    """The files below a dataset's root that no row names, but images, texts, tables and sound."""
 
     videos: list[str] = field(default_factory=list)  # called as videos are; by name
     others: dict[tuple[str, str], Unread] = field(default_factory=dict)  # by folder and ending

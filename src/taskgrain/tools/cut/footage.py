@@ -105,7 +105,7 @@ def find_footage(folder: Path) -> list[Footage]:
 
 
 class _Regular:
-    """The coded frames of a file with the times k / 12 s, k in start .. stop - 1, of each.
+    """The coded frames of a file, each with its times k / 12 s, k in start .. stop - 1.
 
     A time belongs to the coded frame nearest to it, by the rule of `decode_clip`.
     """

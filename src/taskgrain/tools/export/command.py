@@ -42,10 +42,10 @@ def export(
         return
     from taskgrain.report.words import count_words
 
-    clips_said = count_words(found.num_clips, "clip")
+    clips_checked = count_words(found.num_clips, "clip")
     of_noise = " of noise (name your own with --clip)" if found.checked_on == "noise" else ""
     print(f"{out}: {', '.join(found.files)}, model.json")
-    print(f"checked against PyTorch on {clips_said}{of_noise}; largest differences:")
+    print(f"checked against PyTorch on {clips_checked}{of_noise}; largest differences:")
     for name, value in found.largest_difference.items():
         print(f"  {name:<16} {value:.1e}")
     if found.captions_equal:

@@ -47,7 +47,7 @@ from taskgrain.transfer.features import (
     write_feature_parts,
 )
 
-NO_BATCH = torch.zeros(0, dtype=torch.long)  # labels are not used
+NO_LABELS = torch.zeros(0, dtype=torch.long)  # features need none
 Tell = Callable[[str], None]
 Advance = Callable[[int], None]
 
@@ -196,7 +196,7 @@ def _part(
                     truncated.append(clip.clip_id)
             if seen and (len(seen) == extraction.batch_size or index == len(clips) - 1):
                 video = torch.from_numpy(np.stack([frames for _, frames in seen]))
-                yield Batch(tuple(clip_id for clip_id, _ in seen), video, NO_BATCH, NO_BATCH)
+                yield Batch(tuple(clip_id for clip_id, _ in seen), video, NO_LABELS, NO_LABELS)
                 seen.clear()
             advance(1)
 

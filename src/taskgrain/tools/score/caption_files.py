@@ -382,5 +382,5 @@ def _quoted(value: object) -> str:
 
 
 def _keys(value: Mapping[str, object]) -> str:
-    """Name the keys of an object, in its own words."""
+    """List the first six keys of an object."""
     return ", ".join(map(json.dumps, list(value)[:6])) or "nothing"
