@@ -82,6 +82,27 @@ def test_seeds_that_both_answered_do_not_stand_for_one_that_failed(
     assert plain(finding.sentence).endswith("the two were not compared.")
 
 
+def test_a_control_that_failed_under_one_seed_has_no_score(
+    make_lookup: MakeLookup, row: Make, control: Make, failed_row: Make
+) -> None:
+    of = {"source": None, "control": "random-encoder"}
+    rows = [control("random-encoder", 0.1, seed=0), failed_row(**of, seed=1)]
+    lookup = make_lookup(row(0.40), *rows, failed_row(**of, seed=None))
+    assert [finding.control for finding in findings(lookup)] == []
+    (table,) = transfer_tables(lookup)
+    lines = {line.header: line for block in table.blocks for line in block.lines}
+    assert [cell.shown for cell in lines["untrained encoder"].cells] == ["no result"]
+
+
+def test_shuffled_labels_of_a_seed_that_did_not_fail_are_shown(
+    make_lookup: MakeLookup, row: Make, control: Make, failed_row: Make
+) -> None:
+    failed = failed_row(control="permuted-labels", seed=0)
+    lookup = make_lookup(row(0.40), failed, control("permuted-labels", 0.1, seed=1, p=0.5))
+    (finding,) = findings(lookup)
+    assert "scores 10.0" in plain(finding.sentence)
+
+
 def test_shuffled_labels_alarm_only_after_correction(
     make_lookup: MakeLookup, control: Make
 ) -> None:

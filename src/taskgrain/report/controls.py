@@ -153,7 +153,8 @@ def _permuted(
         return
     primary = lookup.primary
     own = lookup.control("permuted-labels", question, source=primary.source if primary else None)
-    here = own or lookup.control("permuted-labels", question) or rows[0]
+    found = (own, lookup.control("permuted-labels", question), *rows)
+    here = next(row for row in found if row is not None and row.value is not None)
     chance = lookup.chance(here.target, here.metric)
     sentence: Phrase = (
         "With the target's training labels shuffled, a sound measurement falls to chance. "

@@ -84,7 +84,8 @@ class Lookup:
             for row in rows:
                 if row.control is None:
                     index[Question(row.target, row.probe, row.shots, row.metric)].append(row)
-        for row in self.rows:
+        # Failures too: a row of all seeds that has none comes before those of single seeds.
+        for row in (*self.rows, *self.failures):
             if row.control is not None:
                 self._rows_of_control[row.control].append(row)
         self.sources = self._source_order()
@@ -160,7 +161,10 @@ class Lookup:
         source: str | None = None,
         readout: str | None = None,
     ) -> ResultRow | None:
-        """Return a control's row; a control without probe or shots answers for all of them."""
+        """Return a control's row, which has no value where a probe failed under any seed.
+
+        A control without probe or shots answers for all of them.
+        """
         rows = [
             row
             for row in self._rows_of_control.get(control, ())
