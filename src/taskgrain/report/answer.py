@@ -107,6 +107,7 @@ def _claim(verdict: Verdict, primary: FamilyEndpoint, row: ResultRow, *, finer: 
     source, versus = pair_of(primary)
     pair = f"“{source}” and “{versus}”"
     ours = f"the finer labels, “{source}”," if finer else f"“{source}”"
+    # An interval over clips takes these encoders as given, and says nothing of others.
     these = "" if row.interval in SEED_INTERVALS else ", of these encoders,"
     trained, than = f"Training on {ours} gave features", f"training on “{versus}”"
     if verdict is Verdict.NOT_LEARNED:

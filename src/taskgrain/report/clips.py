@@ -68,6 +68,7 @@ class Shelf:
 
 def shelves(examples: tuple[Example, ...], sources: tuple[str, ...]) -> tuple[Shelf, ...]:
     """Return the examples by data set, the source's first, in the order in which they came."""
+    # False sorts before True: the source's clips come first.
     names = sorted(dict.fromkeys(example.dataset for example in examples), key=SOURCE.__ne__)
     room = MAX_VIDEO_BYTES
     found = []

@@ -38,6 +38,7 @@ from taskgrain.report.words import (
 from taskgrain.results import ResultRow
 from taskgrain.statistics.tests import ALARM_LEVEL, FEWEST_DRAWS, LEVEL, is_alarm
 
+# What a complete study has (docs/protocol.md, "Controls"), in the order of the page.
 EXPECTED = (
     *("chance", "majority", "motion-energy", "pixels"),
     *("random-encoder", "random-labels", "shuffled-time", "permuted-labels"),

@@ -150,6 +150,7 @@ def _lines(lookup: Lookup, endpoint: FamilyEndpoint) -> tuple[Line, ...]:
 def _line(lookup: Lookup, endpoint: FamilyEndpoint) -> Line:
     tested, judged = _tested(lookup, endpoint), judge(lookup, endpoint)
     source, versus = pair_of(endpoint)
+    # The row of the test, so that the interval and the p beside it are one statement.
     row = tested or next(iter(judged.rows), None)
     each = "each of " if len(endpoint.each_versus) > 1 else ""
     return Line(

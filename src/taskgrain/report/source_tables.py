@@ -304,6 +304,7 @@ def _lowest(lookup: Lookup) -> Iterator[tuple[OwnScore, list[OwnScore]]]:
     of_task: dict[tuple[str | None, str], list[OwnScore]] = defaultdict(list)
     for score in lookup.own_scores:
         of_task[score.own.source, score.own.metric].append(score)
+    # A source has to have learned under every seed, so the lowest bound decides.
     for seeds in of_task.values():
         yield min(seeds, key=lambda each: -1.0 if each.own.low is None else each.own.low), seeds
 

@@ -44,6 +44,7 @@ ANSWER_KINDS = {
 
 def questions_of(lookup: Lookup, probe: str, metric: str) -> tuple[Question, ...]:
     """Return one question for each column of a transfer table: targets in order, shots within."""
+    # Attempted, not only with a value: a probe that failed everywhere keeps its columns.
     own = (row for row in lookup.attempted_rows if row.metric == metric)
     numbers = sorted_shots(row.shots for row in own if row.control is None)
     questions = (
@@ -112,6 +113,7 @@ def episode_tables(lookup: Lookup) -> tuple[Table, ...]:
                 f"Mean accuracy over episodes of {ways} categories each, shots being support clips "
                 f"of a category; the same episodes for every source; {_CELLS}"
             ),
+            # An episode has a chance of its own: the number of the target's classes would mislead.
             heading=lambda _, target: target,
         )
         for metric in lookup.episode_metrics()
@@ -241,6 +243,8 @@ def _control_lines(lookup: Lookup, questions: tuple[Question, ...]) -> Iterator[
                     continue
                 of_source = source if source in lookup.sources else None
                 of_readout = readout_words(readout) if readout and len(readouts) > 1 else None
+                # Shuffled labels may be in the other accuracy than the table, which the line names.
+                # Chance is 1 / K in either.
                 metrics = {row.metric for row in rows if row is not None and control != "chance"}
                 other = "/".join(sorted(metrics - {questions[0].metric}))
                 header = joined(control_words(control), of_source, of_readout, other)
@@ -252,6 +256,7 @@ def _merged(rows: list[ResultRow | None]) -> Iterator[Cell]:
     start = 0
     while start < len(rows):
         end = start + 1
+        # The same row, not an equal value: chance has one for all numbers of shots.
         while end < len(rows) and rows[end] is not None and rows[end] is rows[start]:
             end += 1
         yield cell_of(rows[start], columns=end - start)

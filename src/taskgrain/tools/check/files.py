@@ -147,7 +147,7 @@ class FactsFolder:
 
 
 def _read(path: Path, files: Collection[str]) -> dict[str, FileFacts]:
-    """Read the facts of these files; a line that cannot be read is passed over."""
+    """Read the facts of these files; of a line that cannot be read the file is decoded again."""
     found = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:

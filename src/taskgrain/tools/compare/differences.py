@@ -241,6 +241,7 @@ def _values(one: Evaluation, other: Evaluation, answers: Answers) -> NDArray[np.
 def _repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:
     if len(evaluations) == count:
         return list(evaluations)
+    # One encoder under each seed's number: it is paired with all of them, and does not vary.
     one = evaluations[0]
     return [replace(one, subject=replace(one.subject, seed=seed)) for seed in range(count)]
 

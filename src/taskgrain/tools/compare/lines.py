@@ -86,6 +86,7 @@ def _differences(comparison: Comparison, probe: str) -> Iterator[Line]:
             title,
             tuple(None if each is None else each.row for each in tested),
         )
+        # The test of two single encoders counts as one over clips, and varies the draws too.
         if line.over == over(comparison, "clips"):
             line = replace(line, over=single_over(comparison))
         yield replace(line, p_holm=tuple(None if each is None else each.p_holm for each in tested))

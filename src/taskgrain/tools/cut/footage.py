@@ -119,6 +119,8 @@ class _Regular:
         last: tuple[VideoFrame, float] | None = None
         for frame, at, duration in self._video.timed_frames():
             if last is not None:
+                # Up to the middle between both frames; a time on the middle is the later frame's,
+                # and rounding must not change that (`data.decode`).
                 stop = ceil((last[1] + at) / 2 * FRAME_RATE - 1e-6)
                 yield from self._until(last[0], stop)
             last, self.end = (frame, at), at + duration

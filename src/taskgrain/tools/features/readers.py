@@ -96,7 +96,7 @@ def _plain(wanted: Wanted, device: torch.device) -> Reader:
         raise ConfigError(f"--readout {wanted.readout}: {wanted.encoder} has one vector a clip")
     if wanted.encoder == "motion-energy" and wanted.num_frames == 1:
         raise ConfigError("--frames 1: nothing moves in a single frame; give 2 or more")
-    usual = Video()
+    usual = Video()  # what a study shows its encoders unless it says otherwise
     sampling = FrameSampling(
         wanted.num_frames or usual.num_frames,
         usual.store_height,

@@ -221,6 +221,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _copy_folder(source: Path, target: Path) -> None:
+    # Named as half a file is, so that `_sweep` knows what a killed import left.
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.copytree(source, temporary)
     temporary.replace(target)

@@ -175,6 +175,7 @@ class _Packing:
 
 
 def _verify(worker: Worker, folder: Path, shard: int, verdict: Path) -> None:
+    # Cells run in other processes, so that what one finds is a file.
     problem = verify_shard(folder, shard)
     if problem is not None:
         _remove(folder, shard)
