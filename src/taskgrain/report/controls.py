@@ -244,17 +244,17 @@ def warnings_of(lookup: Lookup) -> tuple[Phrase, ...]:
 
 
 def _failed_probes(lookup: Lookup) -> str:
-    """Return the measurements without a result because a probe failed, and the first reason."""
+    """Return what has no result because a probe failed, and the first reason."""
     single = [row for row in lookup.failures if row.versus is None and row.seed is not None]
     rows = single or list(lookup.failures)
-    places = unique(
+    failed = unique(
         f"{row.source or row.control} on {row.target}, {shots_words(row.shots)} "
         f"{probe_words(row.probe)}"
         for row in rows
     )
-    more = f" and {len(places) - MOST_FAILED} more" if len(places) > MOST_FAILED else ""
+    more = f" and {len(failed) - MOST_FAILED} more" if len(failed) > MOST_FAILED else ""
     return (
-        f"A probe failed, so that there is no result of: {'; '.join(places[:MOST_FAILED])}{more}. "
+        f"A probe failed, so that there is no result of: {'; '.join(failed[:MOST_FAILED])}{more}. "
         f"{printable(rows[0].problem or '')}"
     )
 

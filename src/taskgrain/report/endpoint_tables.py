@@ -193,13 +193,13 @@ def trend_table(lookup: Lookup) -> Table:
     own = [row for row in slopes if row.readout == lookup.readout]
     for row in sorted(own, key=lambda row: -1 if row.seed is None else row.seed):
         rows.setdefault((row.target, row.probe, row.shots), row)
-    places = list(dict.fromkeys((row.target, row.shots) for row in own))
+    asked = list(dict.fromkeys((row.target, row.shots) for row in own))
     steps = [each.name for each in lookup.source_settings if is_step(each)]  # the line's points
     unlearned = [name for name in steps if name in lookup.unlearned]
     warning = f" No claim: {', '.join(unlearned)} did not learn." if unlearned else ""
     lines = []
     for probe in lookup.probes:
-        found = [rows.get((target, probe, shots)) for target, shots in places]
+        found = [rows.get((target, probe, shots)) for target, shots in asked]
         if any(found):
             lines.append(Line(probe_words(probe), tuple(map(cell_of, found))))
         if not unlearned and any(row is not None and row.p is not None for row in found):
@@ -216,7 +216,7 @@ def trend_table(lookup: Lookup) -> Table:
         ),
         corner="probe",
         columns=tuple(
-            Column(str(shots), f"{target_title(lookup, target)}: shots") for target, shots in places
+            Column(str(shots), f"{target_title(lookup, target)}: shots") for target, shots in asked
         ),
         blocks=(Block("", tuple(lines)),),
     )

@@ -111,7 +111,7 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
     Of one of a target's tasks ("tasks/noun-of-eight") the draws are added up: there may be many.
 
     Returns:
-        `header`, JSON: a record for each subject, with the place of its clips; `right-I`, uint8,
+        `header`, JSON: a record for each subject, with the number of its clips; `right-I`, uint8,
         the bits of its (draws, N) answers, row by row, as `numpy.packbits` packs them, or `hits-I`
         (N,), the draws in which each clip was answered right; `clip-C` and `label-C` of each
         distinct list of clips.
@@ -121,9 +121,9 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
     header = []
     for index, (evaluation, answers) in enumerate(answered):
         # Sources and seeds that answered the same clips share one list of them.
-        place = clips.setdefault(evaluation.clip_ids, len(clips))
-        arrays[f"clip-{place}"] = np.array(evaluation.clip_ids, dtype=np.str_)
-        arrays[f"label-{place}"] = evaluation.labels.astype(np.int16)
+        number = clips.setdefault(evaluation.clip_ids, len(clips))
+        arrays[f"clip-{number}"] = np.array(evaluation.clip_ids, dtype=np.str_)
+        arrays[f"label-{number}"] = evaluation.labels.astype(np.int16)
         if "/" in evaluation.target:
             arrays[f"hits-{index}"] = evaluation.hits(answers)
         else:
@@ -137,7 +137,7 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
                 "probe": answers.probe,
                 "shots": answers.shots,
                 "draws": answers.num_draws,
-                "clips": place,
+                "clips": number,
             }
         )
     return {"header": np.array(json.dumps(header), dtype=np.str_), **arrays}

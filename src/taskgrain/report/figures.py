@@ -99,13 +99,13 @@ def panel_order(lookup: Lookup) -> tuple[str, ...]:
 
 
 def ladder_heights(looks: Mapping[str, Look]) -> dict[str, float]:
-    """Return each source's vertical place, with a gap where the kind changes."""
+    """Return each source's height on the vertical axis, with a gap where the kind changes."""
     heights: dict[str, float] = {}
-    place, previous = 0.0, None
+    height, previous = 0.0, None
     for source, look in looks.items():
-        place += GAP if previous not in (None, look.kind) else 0.0
-        heights[source] = place
-        place, previous = place + 1, look.kind
+        height += GAP if previous not in (None, look.kind) else 0.0
+        heights[source] = height
+        height, previous = height + 1, look.kind
     return heights
 
 
@@ -232,8 +232,8 @@ def _draw_shots(axes: Axes, lookup: Lookup, target: str, looks: Mapping[str, Loo
         shift = DODGE * (position - (count - 1) / 2)
         rows = [lookup.measured(source, question) for question in questions]
         found = [row for row in rows if row is not None and row.value is not None]
-        places = [i + shift for i, row in enumerate(rows) if row in found]
-        _curve(axes, places, found, colour=looks[source].colour, marker=looks[source].marker)
+        across = [i + shift for i, row in enumerate(rows) if row in found]
+        _curve(axes, across, found, colour=looks[source].colour, marker=looks[source].marker)
     energy = [lookup.control("motion-energy", question) for question in questions]
     points = [(i, 100 * row.value) for i, row in enumerate(energy) if row and row.value is not None]
     if points:
@@ -254,13 +254,13 @@ def _possible(low: float, high: float) -> tuple[float, float]:
 
 
 def _curve(
-    axes: Axes, places: list[float], rows: list[ResultRow], *, colour: str, marker: str
+    axes: Axes, across: list[float], rows: list[ResultRow], *, colour: str, marker: str
 ) -> None:
-    for place, row in zip(places, rows, strict=True):
+    for x, row in zip(across, rows, strict=True):
         if row.low is not None and row.high is not None:
-            axes.plot([place] * 2, [100 * row.low, 100 * row.high], color=colour, lw=1, alpha=0.6)
+            axes.plot([x] * 2, [100 * row.low, 100 * row.high], color=colour, lw=1, alpha=0.6)
     values = [100 * row.value for row in rows if row.value is not None]
-    axes.plot(places, values, marker=marker, ms=4, color=colour, lw=1.4)
+    axes.plot(across, values, marker=marker, ms=4, color=colour, lw=1.4)
 
 
 def curves_figure(lookup: Lookup) -> Drawing | None:

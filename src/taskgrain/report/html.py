@@ -68,7 +68,7 @@ UNKNOWN_STUDY = "study"  # printed where the run folder has no study file
 class Parts:
     """Everything that the page shows and that is also written as files of its own."""
 
-    tables: Mapping[str, tuple[Table, ...]]  # by the place in the page; those that hold anything
+    tables: Mapping[str, tuple[Table, ...]]  # by section of the page; those that hold anything
     drawings: Mapping[str, Drawing]  # by name; a figure that cannot be drawn is left out
 
     @property
@@ -130,7 +130,7 @@ def build_parts(lookup: Lookup, *further: Table) -> Parts:
     }
     figures = (ladder_figure(lookup), shots_figure(lookup), curves_figure(lookup))
     return Parts(
-        {place: tuple(t for t in found if not t.is_empty) for place, found in tables.items()},
+        {name: tuple(t for t in found if not t.is_empty) for name, found in tables.items()},
         {figure.name: figure for figure in figures if figure is not None},
     )
 

@@ -74,11 +74,11 @@ def check_dataset(
     findings, ledger = Findings(), HeldLedger.below(root)
     read = _read(root, ledger, findings)
     clips = read.clips
-    place = CheckPlace.of(root, out)
-    place.refuse_foreign()  # before the lock, which is a file in the folder already
-    with workspace(place.state, advice=ADVICE):
-        place.claim()
-        facts = FactsFolder.sized(place.state, len(clips.ids))
+    folder = CheckFolder.of(root, out)
+    folder.refuse_foreign()  # before the lock, which is a file in the folder already
+    with workspace(folder.state, advice=ADVICE):
+        folder.claim()
+        facts = FactsFolder.sized(folder.state, len(clips.ids))
         work = _plan(facts, clips, root)
         run_inspection(facts, work.cells, workers=workers, quiet=quiet)
         facts.drop_older()
@@ -91,10 +91,10 @@ def check_dataset(
         for number, each in enumerate(left_out(root, unnamed)):
             kind: NoteKind = "left-out" if each.is_footage else "other-file"
             findings.note(kind, number, each.where, each.text)
-        if place.source is None and not ledger.is_readable:
-            written: Path | None = place.ledger  # a line that cannot be read may be by hand
+        if folder.source is None and not ledger.is_readable:
+            written: Path | None = folder.ledger  # a line that cannot be read may be by hand
         else:
-            written = place.write_ledger(ledger.text(lines))
+            written = folder.write_ledger(ledger.text(lines))
     return CheckReport(
         data=printable(str(root)),
         layout=read.layout,
@@ -124,16 +124,16 @@ class _Read:
 def _read(root: Path, ledger: HeldLedger, findings: Findings) -> _Read:
     """Read the annotations, and note what is wrong or odd in them; no video is opened."""
     reading = read_dataset(root)
-    for place, problem in enumerate(reading.problems):
-        findings.fault(problem.kind, place, problem.where, problem.text)
-    for place, folder in enumerate(reading.closed):
-        findings.fault("closed", place, folder)
+    for position, problem in enumerate(reading.problems):
+        findings.fault(problem.kind, position, problem.where, problem.text)
+    for position, folder in enumerate(reading.closed):
+        findings.fault("closed", position, folder)
     levels = count_levels(reading, findings)
     note_captions(reading, findings)
     known = {*(record.clip_id for record in reading.records), *reading.test_ids}
-    for place, line in enumerate(ledger.by_hand.values()):
+    for position, line in enumerate(ledger.by_hand.values()):
         if line.clip not in known:
-            findings.note("unknown-clip", place, line.clip, line.problem)
+            findings.note("unknown-clip", position, line.clip, line.problem)
     notes = tuple(map(printable, reading.notes))
     return _Read(reading.layout, levels, _Clips.of(reading, ledger.by_hand), notes)
 
@@ -147,15 +147,15 @@ class _Clips:
     ids: Sequence[str]
     files: Sequence[str]  # relative to the root
     splits: Sequence[Split]
-    excluded: Mapping[int, str]  # place -> why; these are not looked at
+    excluded: Mapping[int, str]  # position -> why; these are not looked at
     num_annotated: int
 
     @classmethod
     def of(cls, reading: Reading, by_hand: Mapping[str, LedgerLine]) -> _Clips:
         ids = [record.clip_id for record in reading.records]
         excluded = {
-            place: by_hand[clip_id].problem
-            for place, clip_id in enumerate(ids)
+            position: by_hand[clip_id].problem
+            for position, clip_id in enumerate(ids)
             if clip_id in by_hand and by_hand[clip_id].state != "truncated"
         }
         files = [record.file for record in reading.records]
@@ -166,20 +166,20 @@ class _Clips:
         return cls(ids, files, splits, excluded, len(reading.records))
 
     def by_bucket(self, facts: FactsFolder) -> Iterator[tuple[int, list[int]]]:
-        """Yield each bucket that has clips, and their places."""
+        """Yield each bucket that has clips, and their positions."""
         bucket = np.array([facts.bucket_of(file) for file in self.files], np.int64)
         order = np.argsort(bucket, kind="stable")
         starts = np.flatnonzero(np.diff(bucket[order], prepend=-1))
-        for places in np.split(order, starts[1:]) if len(order) else []:
-            kept = [place for place in places.tolist() if place not in self.excluded]
+        for positions in np.split(order, starts[1:]) if len(order) else []:
+            kept = [position for position in positions.tolist() if position not in self.excluded]
             if kept:
-                yield int(bucket[places[0]]), kept
+                yield int(bucket[positions[0]]), kept
 
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
     cells: list[Cell]
-    missing: set[int]  # places of clips without a file
+    missing: set[int]  # positions of clips without a file
     num_stale: int  # files
     num_known: int
 
@@ -189,13 +189,13 @@ def _plan(facts: FactsFolder, clips: _Clips, root: Path) -> _Plan:
     plan: list[Cell] = []
     missing: set[int] = set()
     num_stale = num_known = 0
-    for bucket, places in clips.by_bucket(facts):
-        files = tuple(dict.fromkeys(clips.files[place] for place in places))
+    for bucket, positions in clips.by_bucket(facts):
+        files = tuple(dict.fromkeys(clips.files[position] for position in positions))
         known = facts.read(bucket, frozenset(files))
         stamps = {file: stamp_of(root / file) for file in files}
         there = [file for file, stamp in stamps.items() if stamp is not None]
         stale = [f for f in there if f not in known or known[f].stamp != stamps[f]]
-        missing.update(place for place in places if stamps[clips.files[place]] is None)
+        missing.update(position for position in positions if stamps[clips.files[position]] is None)
         num_stale += len(stale)
         num_known += len(there) - len(stale)
         # Without stale files too, where a dataset has grown to more buckets: what is known lies in
@@ -252,25 +252,25 @@ def _tally(
 ) -> tuple[list[LedgerLine], VideoCounts | None]:
     """Go through the facts twice: which clips are odd is known only after all were counted."""
     lines = _missing(missing, clips, findings)
-    for place, why in clips.excluded.items():
-        findings.note("excluded", place, clips.ids[place], why)
+    for position, why in clips.excluded.items():
+        findings.note("excluded", position, clips.ids[position], why)
     tally, contents = VideoTally(), ContentTally()
-    for place, found in _facts(clips, facts, missing):
+    for position, found in _facts(clips, facts, missing):
         tally.add(found)
-        contents.add(found, place)
+        contents.add(found, position)
     usual = tally.counts()
-    for place, found in _facts(clips, facts, missing):
-        clip_id = clips.ids[place]
+    for position, found in _facts(clips, facts, missing):
+        clip_id = clips.ids[position]
         if found.state != "whole":
             kind: FaultKind = "undecodable" if found.state == "failed" else "truncated"
             problem = found.problem or "no reason is known"
-            findings.fault(kind, place, clip_id, problem)
+            findings.fault(kind, position, clip_id, problem)
             line = LedgerLine(
                 clip_id, found.state, problem, found.bytes, by_hand=False, changed=found.changed
             )
-            lines.append((place, line))
+            lines.append((position, line))
         if found.state != "failed" and usual is not None:
-            note_odd(found, usual, place, clip_id, findings)
+            note_odd(found, usual, position, clip_id, findings)
     note_content(contents.groups(), clips.ids, clips.splits, findings)
     lines.sort(key=lambda line: line[0])
     return [line for _, line in lines], usual
@@ -279,28 +279,28 @@ def _tally(
 def _missing(missing: set[int], clips: _Clips, findings: Findings) -> list[tuple[int, LedgerLine]]:
     """List the clips without a file; only annotated clips are faults, as no others are used."""
     lines = []
-    for place in sorted(missing):
-        clip_id, problem = clips.ids[place], f"{clips.files[place]}: no such file"
-        if place < clips.num_annotated:
-            findings.fault("missing", place, clip_id, problem)
-            lines.append((place, LedgerLine(clip_id, "failed", problem, None, by_hand=False)))
+    for position in sorted(missing):
+        clip_id, problem = clips.ids[position], f"{clips.files[position]}: no such file"
+        if position < clips.num_annotated:
+            findings.fault("missing", position, clip_id, problem)
+            lines.append((position, LedgerLine(clip_id, "failed", problem, None, by_hand=False)))
         else:
-            findings.note("missing-test", place, clip_id, problem)
+            findings.note("missing-test", position, clip_id, problem)
     return lines
 
 
 def _facts(clips: _Clips, facts: FactsFolder, missing: set[int]) -> Iterator[tuple[int, FileFacts]]:
-    """Yield the place of each clip that has a file, and the facts of the file."""
-    for bucket, places in clips.by_bucket(facts):
-        known = facts.read(bucket, frozenset(clips.files[place] for place in places))
-        for place in places:
-            file = clips.files[place]
-            if place not in missing and file in known:
-                yield place, known[file]
+    """Yield the position of each clip that has a file, and the facts of the file."""
+    for bucket, positions in clips.by_bucket(facts):
+        known = facts.read(bucket, frozenset(clips.files[position] for position in positions))
+        for position in positions:
+            file = clips.files[position]
+            if position not in missing and file in known:
+                yield position, known[file]
 
 
 @dataclass(frozen=True, slots=True)
-class CheckPlace:
+class CheckFolder:
     """The files of one check. Nothing outside `state` is removed, but a ledger that it wrote."""
 
     state: Path
@@ -308,7 +308,7 @@ class CheckPlace:
     source: str | None  # the dataset that the folder is claimed for; None in the dataset itself
 
     @classmethod
-    def of(cls, root: Path, out: Path | None) -> CheckPlace:
+    def of(cls, root: Path, out: Path | None) -> CheckFolder:
         """Choose the files of a dataset's check, in the dataset or in the folder `out`."""
         if out is None or out.resolve() == root.resolve():
             return cls(root / STATE, root / LEDGER, None)

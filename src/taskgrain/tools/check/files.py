@@ -46,7 +46,7 @@ COMPANIONS = frozenset(
         *(".wma", ".oga"),
     )
 )
-MOST_PLACES = 10  # that are listed one by one; of more, the folders above them are
+MOST_FOLDERS = 10  # that are listed one by one; of more, the folders above them are
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,9 +287,9 @@ def left_out(root: Path, unnamed: Unnamed) -> list[LeftOut]:
 
     Files without an ending are named only where they hold a picture or a video.
     """
-    places = _grouped(unnamed.others)
+    grouped = _grouped(unnamed.others)
     found = []
-    for (folder, ending), unread in sorted(places.items()):
+    for (folder, ending), unread in sorted(grouped.items()):
         kind = kind_of(root / unread.first)
         if kind is None and not ending:
             continue
@@ -307,12 +307,12 @@ def _grouped(others: dict[tuple[str, str], Unread]) -> dict[tuple[str, str], Unr
     """Join folders to those above them until few enough are left."""
     depth = max((folder.count("/") + 1 for folder, _ in others), default=0)
     while True:
-        places: dict[tuple[str, str], Unread] = {}
+        grouped: dict[tuple[str, str], Unread] = {}
         for (folder, ending), unread in others.items():
             above = "/".join(folder.split("/")[:depth])
-            place = places.setdefault((above, ending), Unread(0, unread.first))
-            place.count += unread.count
-            place.first = min(place.first, unread.first)
-        if len(places) <= MOST_PLACES or not depth:
-            return places
+            joined = grouped.setdefault((above, ending), Unread(0, unread.first))
+            joined.count += unread.count
+            joined.first = min(joined.first, unread.first)
+        if len(grouped) <= MOST_FOLDERS or not depth:
+            return grouped
         depth -= 1

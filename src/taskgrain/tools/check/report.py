@@ -106,11 +106,11 @@ class Finding:
     count: int = 0
     _entries: list[tuple[int, Entry]] = field(default_factory=list)
 
-    def add(self, place: int, name: str, text: str | None = None) -> None:
-        """Add a thing that stands at a place of the dataset."""
+    def add(self, position: int, name: str, text: str | None = None) -> None:
+        """Add a thing that stands at a position of the dataset."""
         self.count += 1
         shown = None if text is None else printable(text)
-        self._entries.append((place, Entry(printable(name), shown)))
+        self._entries.append((position, Entry(printable(name), shown)))
         # Clips come bucket by bucket, so which are first is known only at the end. Sorted now and
         # then, not each time: at most 20 times what is shown is held.
         if self.limit is not None and len(self._entries) > 20 * self.limit:
@@ -224,13 +224,13 @@ class Findings:
         self._faults = {kind: Finding(None) for kind in FAULTS}
         self._notes = {kind: Finding(NOTED) for kind in NOTES}
 
-    def fault(self, kind: FaultKind, place: int, name: str, text: str | None = None) -> None:
-        """Add a fault at a place of the dataset."""
-        self._faults[kind].add(place, name, text)
+    def fault(self, kind: FaultKind, position: int, name: str, text: str | None = None) -> None:
+        """Add a fault at a position of the dataset."""
+        self._faults[kind].add(position, name, text)
 
-    def note(self, kind: NoteKind, place: int, name: str, text: str | None = None) -> None:
-        """Add a note at a place of the dataset."""
-        self._notes[kind].add(place, name, text)
+    def note(self, kind: NoteKind, position: int, name: str, text: str | None = None) -> None:
+        """Add a note at a position of the dataset."""
+        self._notes[kind].add(position, name, text)
 
     @property
     def faults(self) -> dict[FaultKind, Finding]:
@@ -300,20 +300,20 @@ def _median(counts: Counter[float]) -> float:
     raise AssertionError("nothing was counted")
 
 
-def note_odd(facts: FileFacts, usual: VideoCounts, place: int, name: str, out: Findings) -> None:
+def note_odd(facts: FileFacts, usual: VideoCounts, position: int, name: str, out: Findings) -> None:
     """Note how a file differs from most of its dataset."""
     if _is_odd_rate(facts.frame_rate, usual.frame_rate):
-        out.note("odd-rate", place, name, f"{facts.frame_rate:g} a second")
+        out.note("odd-rate", position, name, f"{facts.frame_rate:g} a second")
     if (facts.width, facts.height) != (usual.width, usual.height):
-        out.note("odd-size", place, name, f"{facts.width} x {facts.height}")
+        out.note("odd-size", position, name, f"{facts.width} x {facts.height}")
     if not usual.median_seconds / ODD_LENGTH <= facts.seconds <= ODD_LENGTH * usual.median_seconds:
-        out.note("odd-length", place, name, f"{facts.seconds:.1f} s")
+        out.note("odd-length", position, name, f"{facts.seconds:.1f} s")
     if facts.is_variable_rate:
-        out.note("variable-rate", place, name)
+        out.note("variable-rate", position, name)
     if facts.note is not None:
-        out.note("doubtful", place, name, facts.note)
+        out.note("doubtful", position, name, facts.note)
     if facts.rotation:
-        out.note("rotated", place, name, f"{facts.rotation} degrees")
+        out.note("rotated", position, name, f"{facts.rotation} degrees")
 
 
 def _is_odd_rate(rate: float | None, usual: float | None) -> bool:
@@ -326,23 +326,25 @@ class ContentTally:
     def __init__(self) -> None:
         """Begin without any."""
         # 64 bits of the hash: among a million clips two differ by chance in one of 10^7 datasets.
-        self._hashes, self._places = array("Q"), array("I")
+        self._hashes, self._positions = array("Q"), array("I")
 
-    def add(self, facts: FileFacts, place: int) -> None:
-        """Add what stands at a place."""
+    def add(self, facts: FileFacts, position: int) -> None:
+        """Add what stands at a position."""
         if facts.content:
             self._hashes.append(int(facts.content[:16], 16))
-            self._places.append(place)
+            self._positions.append(position)
 
     def groups(self) -> Iterator[list[int]]:
-        """Yield the places of each content that stands at several, in their order."""
+        """Yield the positions of each content that stands at several, in their order."""
         hashes = np.frombuffer(self._hashes, np.uint64) if self._hashes else np.zeros(0, np.uint64)
         order = np.argsort(hashes, kind="stable")
         ends = np.flatnonzero(np.diff(hashes[order])) + 1
         starts = np.concatenate([[0], ends])
         lengths = np.diff(np.concatenate([starts, [len(order)]]))
         for start, length in zip(starts[lengths > 1], lengths[lengths > 1], strict=True):
-            yield sorted(self._places[place] for place in order[start : start + length].tolist())
+            yield sorted(
+                self._positions[position] for position in order[start : start + length].tolist()
+            )
 
 
 def count_levels(reading: Reading, out: Findings) -> dict[str, LevelCounts]:
@@ -353,7 +355,7 @@ def count_levels(reading: Reading, out: Findings) -> dict[str, LevelCounts]:
         for split in (Split.TRAIN, Split.VALIDATION)
     }
     levels = {}
-    for place, level in enumerate((CATEGORY, *taxonomy.levels)):
+    for position, level in enumerate((CATEGORY, *taxonomy.levels)):
         names = taxonomy.names(level)
         index_of = taxonomy.index_of(level).tolist()
         counts: dict[Split, Counter[str]] = {}
@@ -366,11 +368,11 @@ def count_levels(reading: Reading, out: Findings) -> dict[str, LevelCounts]:
         levels[level] = _level(counts[Split.TRAIN], counts[Split.VALIDATION])
         imbalance = levels[level].imbalance
         if imbalance is not None and imbalance > MAX_IMBALANCE:
-            out.note("imbalance", place, level, f"{imbalance:.0f} to 1")
+            out.note("imbalance", position, level, f"{imbalance:.0f} to 1")
     untrained = by_split[Split.VALIDATION].keys() - by_split[Split.TRAIN].keys()
-    for place, category in enumerate(sorted(untrained)):
+    for position, category in enumerate(sorted(untrained)):
         number = by_split[Split.VALIDATION][category]
-        out.note("untrained-class", place, category, f"{number} clips of validation")
+        out.note("untrained-class", position, category, f"{number} clips of validation")
     return levels
 
 
@@ -396,23 +398,23 @@ def _effective(counts: Sequence[int]) -> float:
 
 def note_captions(reading: Reading, out: Findings) -> None:
     """Note the captions that lose words: of the tokens of a caption the last is its end."""
-    for place, record in enumerate(reading.records):
+    for position, record in enumerate(reading.records):
         for caption in record.captions:
             number = len(words_of(caption))
             if number > MAX_TOKENS - 1:
-                out.note("long-caption", place, record.clip_id, f"{number} words")
+                out.note("long-caption", position, record.clip_id, f"{number} words")
 
 
 def note_content(
     groups: Iterable[list[int]], ids: Sequence[str], splits: Sequence[Split], out: Findings
 ) -> None:
     """Report clips with the same content: a fault across splits, a note within one."""
-    for places in groups:
-        first = places[0]
-        elsewhere = [place for place in places if splits[place] is not splits[first]]
-        for place in elsewhere:
-            text = f'({splits[place]}) holds the same as "{ids[first]}" ({splits[first]})'
-            out.fault("same-content", place, ids[place], text)
-        for place in places[1:]:
-            if place not in elsewhere:
-                out.note("repeated", place, ids[place], f'as "{ids[first]}"')
+    for positions in groups:
+        first = positions[0]
+        elsewhere = [position for position in positions if splits[position] is not splits[first]]
+        for position in elsewhere:
+            text = f'({splits[position]}) holds the same as "{ids[first]}" ({splits[first]})'
+            out.fault("same-content", position, ids[position], text)
+        for position in positions[1:]:
+            if position not in elsewhere:
+                out.note("repeated", position, ids[position], f'as "{ids[first]}"')

@@ -332,15 +332,15 @@ def _wanted_csv(
     if first is None:
         return
     first = replace(first, cells=without_empty_end(list(first.cells), 1))
-    place = _header(first, columns)
-    has_header = place is not None
-    if place is None:
+    index_of = _header(first, columns)
+    has_header = index_of is not None
+    if index_of is None:
         if not _fits(first, columns):
             raise ManifestError(
                 f"{first.where}: {len(first.cells)} columns; expected {_wanted(columns)}, or a "
                 "header that names them"
             )
-        place = [index if index < len(first.cells) else None for index in range(len(columns))]
+        index_of = [index if index < len(first.cells) else None for index in range(len(columns))]
     width = len(first.cells)
     for line in lines if has_header else chain([first], lines):
         cells = without_empty_end(list(line.cells), width)
@@ -351,11 +351,11 @@ def _wanted_csv(
             )
             problems.append(Problem("malformed", line.where, text))
             continue
-        yield TableRow(line.where, tuple(None if p is None else cells[p] for p in place))
+        yield TableRow(line.where, tuple(None if i is None else cells[i] for i in index_of))
 
 
 def _header(first: Line, columns: tuple[Column, ...]) -> list[int | None] | None:
-    """Return the position of each wanted column; None where the line is not a header."""
+    """Return the index of each wanted column; None where the line is not a header."""
     names = [column_name(cell) for cell in first.cells]
     known = {name for column in columns for name in column.names}
     if not known.intersection(names):
@@ -368,10 +368,10 @@ def _header(first: Line, columns: tuple[Column, ...]) -> list[int | None] | None
             f"{first.where}: columns are {', '.join(first.cells)}; none is called "
             f"{columns[0].words}"
         )
-    return [_place(first, names, column) for column in columns]
+    return [_index(first, names, column) for column in columns]
 
 
-def _place(first: Line, names: list[str], column: Column) -> int | None:
+def _index(first: Line, names: list[str], column: Column) -> int | None:
     found = [index for index, name in enumerate(names) if name in column.names]
     if len(found) > 1:
         both = ", ".join(first.cells[index] for index in found)

@@ -123,12 +123,12 @@ def _failures(comparison: Comparison) -> Iterator[str]:
     ]
     found: dict[tuple[str, str], list[str]] = {}
     for row in failed:
-        place = f"{row.probe} at {row.shots}"
+        setting = f"{row.probe} at {row.shots}"
         if row.control is not None:
-            place += " with permuted labels"
-        found.setdefault((f"{row.source}, seed {row.seed}", row.problem or ""), []).append(place)
-    for (where, problem), places in found.items():
-        yield f"{where}: no result of {_some(list(dict.fromkeys(places)))}: {problem}"
+            setting += " with permuted labels"
+        found.setdefault((f"{row.source}, seed {row.seed}", row.problem or ""), []).append(setting)
+    for (where, problem), settings in found.items():
+        yield f"{where}: no result of {_some(list(dict.fromkeys(settings)))}: {problem}"
 
 
 def _probes(comparison: Comparison) -> Iterator[str]:
