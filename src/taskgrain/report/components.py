@@ -67,7 +67,7 @@ def components_of(study: Study, rows: Sequence[ResultRow], answered: Answered) -
     return found
 
 
-def components_json(study: Study, found: Sequence[Components]) -> str:
+def components_json(study: Study, of_targets: Sequence[Components]) -> str:
     """Write components as JSON; variances are in squared percentage points."""
     at = study.primary
     endpoint = {
@@ -88,12 +88,12 @@ def components_json(study: Study, found: Sequence[Components]) -> str:
                 for part in each.parts
             ],
         }
-        for each in found
+        for each in of_targets
     ]
     return json.dumps(written, indent=1) + "\n"
 
 
-def components_table(study: Study, found: Sequence[Components]) -> Table:
+def components_table(study: Study, of_targets: Sequence[Components]) -> Table:
     """Return the table of components: what one unit adds, and what remains in the mean."""
     at = study.primary
     of_one, of_mean = "one of them adds", "the mean has of it"
@@ -111,7 +111,7 @@ def components_table(study: Study, found: Sequence[Components]) -> Table:
         columns=tuple(
             Column(label, group) for group in (of_one, of_mean) for label in ("variance", "SD")
         ),
-        blocks=tuple(Block(_title(each), _lines(each)) for each in found),
+        blocks=tuple(Block(_title(each), _lines(each)) for each in of_targets),
     )
 
 
@@ -188,13 +188,13 @@ def _of_tasks(
     return Components(target, TASKS, parts)
 
 
-def _title(found: Components) -> str:
-    units = {part.name: part.units for part in found.parts}
-    if found.kind == TASKS:
-        return f"{found.target}: {units['tasks']} tasks, {units['seeds']} encoder seeds"
-    per_seed = units.get("seeds", 1) if found.kind == ROTATING else 1
+def _title(components: Components) -> str:
+    units = {part.name: part.units for part in components.parts}
+    if components.kind == TASKS:
+        return f"{components.target}: {units['tasks']} tasks, {units['seeds']} encoder seeds"
+    per_seed = units.get("seeds", 1) if components.kind == ROTATING else 1
     seeds = f"{units['seeds']} encoder seeds, " if "seeds" in units else "one encoder seed, "
-    return f"{found.target}: {seeds}{units.get('draws', per_seed) // per_seed} support draws"
+    return f"{components.target}: {seeds}{units.get('draws', per_seed) // per_seed} support draws"
 
 
 WORDS = {
@@ -208,11 +208,11 @@ WORDS = {
 }
 
 
-def _lines(found: Components) -> tuple[Line, ...]:
+def _lines(components: Components) -> tuple[Line, ...]:
     """Return one line for each component, one for all interactions, and one for the sum."""
-    shown = [part for part in found.parts if part.name in WORDS]
-    rest = [part.in_mean for part in found.parts if part.name not in WORDS]
-    total = sum(part.in_mean for part in found.parts if part.name not in (IN_TASKS, IN_BOTH))
+    shown = [part for part in components.parts if part.name in WORDS]
+    rest = [part.in_mean for part in components.parts if part.name not in WORDS]
+    total = sum(part.in_mean for part in components.parts if part.name not in (IN_TASKS, IN_BOTH))
     lines = [
         Line(WORDS[each.name], (*_cells(each.of_one), *_cells(each.in_mean))) for each in shown
     ]

@@ -255,22 +255,22 @@ def _tally(
     for position, why in clips.excluded.items():
         findings.note("excluded", position, clips.ids[position], why)
     tally, contents = VideoTally(), ContentTally()
-    for position, found in _facts(clips, facts, missing):
-        tally.add(found)
-        contents.add(found, position)
+    for position, file in _facts(clips, facts, missing):
+        tally.add(file)
+        contents.add(file, position)
     usual = tally.counts()
-    for position, found in _facts(clips, facts, missing):
+    for position, file in _facts(clips, facts, missing):
         clip_id = clips.ids[position]
-        if found.state != "whole":
-            kind: FaultKind = "undecodable" if found.state == "failed" else "truncated"
-            problem = found.problem or "no reason is known"
+        if file.state != "whole":
+            kind: FaultKind = "undecodable" if file.state == "failed" else "truncated"
+            problem = file.problem or "no reason is known"
             findings.fault(kind, position, clip_id, problem)
             line = LedgerLine(
-                clip_id, found.state, problem, found.bytes, by_hand=False, changed=found.changed
+                clip_id, file.state, problem, file.bytes, by_hand=False, changed=file.changed
             )
             lines.append((position, line))
-        if found.state != "failed" and usual is not None:
-            note_odd(found, usual, position, clip_id, findings)
+        if file.state != "failed" and usual is not None:
+            note_odd(file, usual, position, clip_id, findings)
     note_content(contents.groups(), clips.ids, clips.splits, findings)
     lines.sort(key=lambda line: line[0])
     return [line for _, line in lines], usual

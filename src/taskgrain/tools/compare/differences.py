@@ -179,12 +179,12 @@ def _finding(
         if not bootstrap.is_sound:
             return Finding(rows[0], (), None)
         values = _values(ours[0], theirs[0], answers)
-        found = single_encoder_interval(
+        interval = single_encoder_interval(
             values, bootstrap.category, metric=metric, groups=bootstrap.groups
         )
         # The bootstrap's interval holds the draws.
-        value = min(max(rows[0].value or 0.0, found.low), found.high)
-        return Finding(_with(rows[0], found, value), (), None)
+        value = min(max(rows[0].value or 0.0, interval.low), interval.high)
+        return Finding(_with(rows[0], interval, value), (), None)
     summary = [row for row in rows if row.seed is None]
     tested = next((row for row in summary if row.interval == "seeds"), None)
     if tested is None:  # the same features under several seeds: one encoder is no sample
@@ -211,24 +211,24 @@ def _crossed(
     pairs = zip(ours, theirs, strict=True)
     values = np.stack([_values(one, other, answers) for one, other in pairs])  # (S, R, N)
     metric: ClipMetric = "top-1" if tested.metric == "top-1" else "mean-per-class"
-    found = crossed_interval(values, bootstrap.category, metric=metric, classes=classes)
+    interval = crossed_interval(values, bootstrap.category, metric=metric, classes=classes)
     # The same sum in another order.
-    value = min(max(tested.value or 0.0, found.low), found.high)
-    return [replace(_with(tested, found, value), interval="crossed")]
+    value = min(max(tested.value or 0.0, interval.low), interval.high)
+    return [replace(_with(tested, interval, value), interval="crossed")]
 
 
-def _with(row: ResultRow, found: Interval, value: float) -> ResultRow:
+def _with(row: ResultRow, interval: Interval, value: float) -> ResultRow:
     """Return a row with the bounds and p of an interval, around a value of its own rounding."""
-    assert found.low_90 is not None, "a t interval has both"
-    assert found.high_90 is not None, "a t interval has both"
+    assert interval.low_90 is not None, "a t interval has both"
+    assert interval.high_90 is not None, "a t interval has both"
     return replace(
         row,
         value=value,
-        low=found.low,
-        high=found.high,
-        p=found.p,
-        low_90=min(found.low_90, value),
-        high_90=max(found.high_90, value),
+        low=interval.low,
+        high=interval.high,
+        p=interval.p,
+        low_90=min(interval.low_90, value),
+        high_90=max(interval.high_90, value),
     )
 
 

@@ -61,32 +61,34 @@ def cut(
 
     settings = CutSettings(task, seconds, clips_per_file, height, width, seed)
     if dry_run:
-        found = outline_cut(videos, settings, groups=groups, workers=workers, quiet=quiet)
+        summary = outline_cut(videos, settings, groups=groups, workers=workers, quiet=quiet)
     else:
-        found = cut_dataset(videos, dataset, settings, groups=groups, workers=workers, quiet=quiet)
+        summary = cut_dataset(
+            videos, dataset, settings, groups=groups, workers=workers, quiet=quiet
+        )
     if as_json:
-        outcome = {"dataset": str(dataset), "written": not dry_run, **asdict(found)}
+        outcome = {"dataset": str(dataset), "written": not dry_run, **asdict(summary)}
         print(json.dumps(outcome, ensure_ascii=False))
     else:
-        print(_text(dataset, found, written=not dry_run))
+        print(_text(dataset, summary, written=not dry_run))
 
 
-def _text(dataset: Path, found: CutSummary, *, written: bool) -> str:
+def _text(dataset: Path, summary: CutSummary, *, written: bool) -> str:
     from taskgrain.errors import list_problems
     from taskgrain.report.words import count_words
 
-    first, second = found.categories
-    lines = [f"{found.task}: {first} and {second}, {found.frames_per_clip} frames a clip"]
+    first, second = summary.categories
+    lines = [f"{summary.task}: {first} and {second}, {summary.frames_per_clip} frames a clip"]
     for split, use in (("train", "to fit on"), ("validation", "to score")):
-        files = count_words(found.files[split], "file")
-        lines.append(f"{split:<11} {found.clips[split]} clips of {files}, {use}")
-    used, still = sum(found.files.values()), count_words(found.still, "window")
+        files = count_words(summary.files[split], "file")
+        lines.append(f"{split:<11} {summary.clips[split]} clips of {files}, {use}")
+    used, still = sum(summary.files.values()), count_words(summary.still, "window")
     lines.append(
-        f"footage     {count_words(found.found, 'file')}: {used} used, {found.failed} failed, "
-        f"{found.truncated} truncated; {still} in which nothing moves passed over"
+        f"footage     {count_words(summary.found, 'file')}: {used} used, {summary.failed} failed, "
+        f"{summary.truncated} truncated; {still} in which nothing moves passed over"
     )
-    if found.unused:
-        lines.append(list_problems([f"  not used  {text}" for text in found.unused]))
-    lines.append(f"remains     {found.remains}")
+    if summary.unused:
+        lines.append(list_problems([f"  not used  {text}" for text in summary.unused]))
+    lines.append(f"remains     {summary.remains}")
     lines.append(f"written to {dataset}" if written else "nothing was written")
     return "\n".join(lines)

@@ -36,17 +36,17 @@ def export(
     """
     from taskgrain.tools.export.exporting import export_model
 
-    found = export_model(checkpoint, out, clips=clips or (), tolerance=tolerance)
+    exported = export_model(checkpoint, out, clips=clips or (), tolerance=tolerance)
     if as_json:
-        print(json.dumps(asdict(found)))
+        print(json.dumps(asdict(exported)))
         return
     from taskgrain.report.words import count_words
 
-    clips_checked = count_words(found.num_clips, "clip")
-    of_noise = " of noise (name your own with --clip)" if found.checked_on == "noise" else ""
-    print(f"{out}: {', '.join(found.files)}, model.json")
+    clips_checked = count_words(exported.num_clips, "clip")
+    of_noise = " of noise (name your own with --clip)" if exported.checked_on == "noise" else ""
+    print(f"{out}: {', '.join(exported.files)}, model.json")
     print(f"checked against PyTorch on {clips_checked}{of_noise}; largest differences:")
-    for name, value in found.largest_difference.items():
+    for name, value in exported.largest_difference.items():
         print(f"  {name:<16} {value:.1e}")
-    if found.captions_equal:
+    if exported.captions_equal:
         print("  captions         equal, word for word")

@@ -96,7 +96,7 @@ def export_model(
     with tempfile.TemporaryDirectory() as scratch:
         graphs = _write_graphs(model, videos[:1], Path(scratch))
         differences, captions_equal = _check(model, graphs, videos)
-        found = Exported(
+        exported = Exported(
             str(out),
             tuple(sorted(path.name for path in Path(scratch).iterdir())),
             tolerance,
@@ -105,14 +105,14 @@ def export_model(
             len(videos),
             "clips" if clips else "noise",
         )
-        _refuse_differences(checkpoint, found)
+        _refuse_differences(checkpoint, exported)
         stored = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))
-        facts = {key: value for key, value in asdict(found).items() if key != "folder"}
+        facts = {key: value for key, value in asdict(exported).items() if key != "folder"}
         stored["onnx"] = {"opset": OPSET, **facts}
         text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
         _put(Path(scratch), out)
         write_text(out / "model.json", text)
-    return found
+    return exported
 
 
 def _put(scratch: Path, out: Path) -> None:
@@ -279,23 +279,23 @@ def _check(
             wanted = {"features": features}
             if model.head is not None:
                 wanted["log_probs"] = model.head(features)
-            found = _run(sessions[ENCODER], {"video": torch.from_numpy(video)})
-            _compare(differences, wanted, found)
+            ours = _run(sessions[ENCODER], {"video": torch.from_numpy(video)})
+            _compare(differences, wanted, ours)
             if model.decoder is not None:
-                equal.append(_check_decoder(model.decoder, sessions, found, features, differences))
+                equal.append(_check_decoder(model.decoder, sessions, ours, features, differences))
     return differences, all(equal) if equal else None
 
 
 def _check_decoder(
     decoder: CaptionDecoder,
     sessions: Mapping[str, Any],
-    found: Mapping[str, Tensor],
+    exported: Mapping[str, Tensor],
     features: Tensor,
     differences: dict[str, float],
 ) -> bool:
     """Compare the state, every word's logits in PyTorch's captions, and the captions of both."""
     first = decoder.start(features)
-    started = _run(sessions[START], {"features": found["features"]})
+    started = _run(sessions[START], {"features": exported["features"]})
     _compare(differences, _tensors(first), started)
 
     def step(token: Tensor, state: DecoderState) -> tuple[Tensor, DecoderState]:
@@ -348,19 +348,19 @@ def _compare(
         differences[name] = float(np.maximum(differences.get(name, 0.0), here))  # NaN wins
 
 
-def _refuse_differences(checkpoint: Path, found: Exported) -> None:
+def _refuse_differences(checkpoint: Path, exported: Exported) -> None:
     far = {
         name: value
-        for name, value in found.largest_difference.items()
-        if not value <= found.tolerance  # NaN is not within it either
+        for name, value in exported.largest_difference.items()
+        if not value <= exported.tolerance  # NaN is not within it either
     }
     if far:
         listed = ", ".join(f"{name} by {value:.2g}" for name, value in far.items())
         raise CheckpointError(
             f"{checkpoint}: the exported graphs differ from PyTorch: {listed}; allowed is "
-            f"{found.tolerance:g}. Nothing was written; --tolerance allows more"
+            f"{exported.tolerance:g}. Nothing was written; --tolerance allows more"
         )
-    if found.captions_equal is False:
+    if exported.captions_equal is False:
         raise CheckpointError(
             f"{checkpoint}: the exported decoder says other captions than PyTorch though its "
             "numbers agree: two words are all but equally probable. Nothing was written; check "

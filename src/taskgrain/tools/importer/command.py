@@ -51,12 +51,12 @@ def import_dataset(
     reading = read_dataset(source, layout=layout, options=options)
     if not dry_run:
         _write(manifest_of(reading), folder, copy=copy, quiet=quiet)
-    found = outline(reading)
+    summary = outline(reading)
     if as_json:
-        print(json.dumps({"folder": str(folder), "written": not dry_run, **found.to_json()}))
+        print(json.dumps({"folder": str(folder), "written": not dry_run, **summary.to_json()}))
     else:
-        _print(found, folder, written=not dry_run)
-    if found.problems:
+        _print(summary, folder, written=not dry_run)
+    if summary.problems:
         raise typer.Exit(2)
 
 
@@ -79,24 +79,24 @@ def _write(manifest: Manifest, folder: Path, *, copy: bool, quiet: bool) -> None
         )
 
 
-def _print(found: Outline, folder: Path, *, written: bool) -> None:
+def _print(summary: Outline, folder: Path, *, written: bool) -> None:
     from taskgrain.errors import list_problems
     from taskgrain.tools.importer.importing import NUM_SHOWN
 
-    print(f"layout      {found.layout}")
-    for split, number in found.clips.items():
-        print(f"{split:<11} {number} clips, {found.classes[split]} classes")
-    print(f"videos      {found.num_found} found, {len(found.missing)} missing")
-    for file in found.missing[:NUM_SHOWN]:
+    print(f"layout      {summary.layout}")
+    for split, number in summary.clips.items():
+        print(f"{split:<11} {number} clips, {summary.classes[split]} classes")
+    print(f"videos      {summary.num_found} found, {len(summary.missing)} missing")
+    for file in summary.missing[:NUM_SHOWN]:
         print(f"  missing   {file}")
-    for note in found.notes:
+    for note in summary.notes:
         print(f"note        {note}")
     if not written:
-        for record in found.first:
+        for record in summary.first:
             print(f"  {record.clip_id}  {record.split}  {record.category}  {record.caption!r}")
-    if found.problems:
+    if summary.problems:
         print("problems")
-        print(list_problems(found.problems))
+        print(list_problems(summary.problems))
     elif written:
         print(f"written to {folder}; next: taskgrain check {folder}")
     else:
