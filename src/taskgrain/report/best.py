@@ -89,6 +89,7 @@ def find_best(run_dir: Path, *, captions: bool = False) -> Best:
         each for each in lookup.every(row.source or "", None, question) if each.seed is not None
     ]
     of_seed = min(seeds, key=lambda each: (-value_of(each), each.seed or 0), default=row)
+    # A frozen source may be ahead, and is named: it has no checkpoint that could be given.
     ahead = ranked[: ranked.index(row)]
     return Best(
         _checkpoint(run_dir, study, of_seed),

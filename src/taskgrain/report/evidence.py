@@ -146,6 +146,7 @@ def packed(answered: Sequence[tuple[Evaluation, Answers]]) -> dict[str, NDArray[
 def _answered(run_dir: Path, kept: Kept) -> Iterator[tuple[Evaluation, Answers]]:
     """Yield every answer that is kept; those to permuted labels are left out."""
     for path in sorted((run_dir / "predictions").glob("*.npz")):
+        # Endpoints are read on support draws, and rows of permuted labels are not recomputed.
         if ".episodes." in path.name or ".permuted." in path.name:
             continue
         evaluation = read_evaluation(path)

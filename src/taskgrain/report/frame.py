@@ -51,6 +51,8 @@ Record = dict[str, Value]
 
 # A pivot over rows of two kinds would average scores with differences, or means with their parts;
 # the kinds are therefore cut so that no two rows of one kind answer the same question.
+#
+# Rows of these kinds have a metric that no filter names, and pass whatever metric is asked for.
 OWN_METRICS: tuple[Kind, ...] = (
     *("trend", "trend-over-seeds", "detectable-difference"),
     *("difference-over-tasks", "variance-over-tasks"),

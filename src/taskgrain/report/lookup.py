@@ -247,6 +247,7 @@ class Lookup:
             if row.source and row.versus and row.versus not in CONTROLS and row.control is None
             if BOTH not in row.versus
         }
+        # By what is subtracted first: a table has a block for each, in the order of the ladder.
         rank = {name: position for position, name in enumerate(self.sources)}
         last = len(rank)
         return tuple(

@@ -405,6 +405,7 @@ def _parts(option: str, text: str) -> list[str]:
 
 
 def _probe(name: str) -> ProbeName:
+    # A loop rather than `in`: it tells mypy which of the names it is.
     for known in COMPARED_PROBES:
         if name == known:
             return known

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from taskgrain.tools.cut.cutting import CutSummary
 
 
-# The names of `clips.TaskName`, which the help would load numpy and PyAV for.
+# As `clips.TaskName` (`tools`).
 Task = Literal[
     "forward-or-reversed", "real-or-frozen", "normal-or-double-speed", "ordered-or-shuffled"
 ]

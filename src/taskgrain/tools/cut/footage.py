@@ -32,6 +32,7 @@ from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
 from taskgrain.errors import ClipError, list_problems
 from taskgrain.randomness import generator_for
 
+# 12 hours at up to 60 frames a second: one frame and one window are in memory at a time.
 LIMITS = DecodeLimits(
     seconds=12 * 3600, coded_frames=12 * 3600 * 60, packets=48_000_000, decoded_pixels=4e12
 )

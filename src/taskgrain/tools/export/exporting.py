@@ -90,9 +90,10 @@ def export_model(
     checkpoint, out = find_checkpoint(checkpoint), Path(out)
     _check_tolerance(tolerance)
     _check_packages()
-    check_writable(out / "model.json")
+    check_writable(out / "model.json")  # before the graphs are traced, not after
     model, description = load_model(checkpoint, encoder=encoder)
     videos = _videos(clips, description.sampling)
+    # Into a scratch folder: nothing is written where the graphs turn out to differ.
     with tempfile.TemporaryDirectory() as scratch:
         graphs = _write_graphs(model, videos[:1], Path(scratch))
         differences, captions_equal = _check(model, graphs, videos)

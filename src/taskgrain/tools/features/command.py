@@ -72,7 +72,7 @@ def features(
 
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")
-    check_writable(out)
+    check_writable(out)  # before the encoder is opened and clips are decoded
     clips = list_clips(data, None if split == "all" else Split(split))
     wanted = Wanted(
         encoder,

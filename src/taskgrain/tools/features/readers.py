@@ -82,6 +82,7 @@ def open_reader(wanted: Wanted) -> Reader:
     if wanted.encoder in PLAIN:
         return _plain(wanted, device)
     library, colon, model = wanted.encoder.partition(":")
+    # A loop rather than `in`: it tells mypy which of the names it is.
     for known in LIBRARIES:
         if colon and library == known:
             if not model:

@@ -20,7 +20,7 @@ _ROWS = (
 )
 _SHARES = frozenset((*_ROWS[:6], "unknown-rate"))  # shown in percent
 _WIDTH = 19  # of a column
-# The names of `scoring.Tokenizer` and `caption.CaptionForm`: the help waits for neither.
+# As `scoring.Tokenizer` and `labels.caption.CaptionForm` (`tools`).
 Tokenizer = Literal["ptb", "words"]
 Form = Literal["template", "simplified", "simplified-head-noun", "full"]
 

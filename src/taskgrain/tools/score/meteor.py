@@ -20,6 +20,7 @@ from urllib.parse import quote
 from taskgrain.errors import ResultError
 from taskgrain.metrics.corpus_scores import Tokens
 
+# On two examples NLTK's METEOR gives .68 and .75, and the jar .42 and .43.
 JAR_VARIABLE = "TASKGRAIN_METEOR_JAR"
 _JAR = Path("meteor") / "meteor-1.5.jar"
 _ARGUMENTS = ("-", "-", "-stdio", "-l", "en", "-norm")  # as coco-caption runs it

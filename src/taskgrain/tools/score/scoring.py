@@ -259,10 +259,12 @@ def cautions(
     """
     warnings = []
     references = [spoken_words(each) for captions in true for each in captions]
+    # The idf of an n-gram is log(clips / clips that have it), which is 0 for one clip or caption.
     if len(true) == 1:
         warnings.append("one clip: CIDEr-D is 0 for any caption, and nothing here generalises")
     elif len(set(references)) == 1:
         warnings.append("all references are the same caption: CIDEr-D is 0 for any caption")
+    # A caption of three words has no four in a row: said back perfectly it scores BLEU-4 .03.
     short = sum(len(words) < MAX_ORDER for words in references) / len(references)
     if short > MANY:
         warnings.append(
