@@ -95,9 +95,9 @@ def verdict_of(rows: Sequence[ResultRow], *, margin: float, p_holm: float | None
     # A p that is not below the level overrules an interval that leaves out 0: the correction for
     # the number of endpoints is in p alone.
     if p_holm is None or p_holm < LEVEL:
-        if all(is_separated(row) and (row.low or 0.0) > 0 for row in rows):
+        if all((row.low or 0.0) > 0 for row in rows):
             return Verdict.BETTER
-        if all(is_separated(row) and (row.high or 0.0) < 0 for row in rows):
+        if all((row.high or 0.0) < 0 for row in rows):
             return Verdict.WORSE
     if all(is_within(row, margin) for row in rows):
         return Verdict.NO_DIFFERENCE
