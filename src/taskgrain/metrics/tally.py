@@ -133,6 +133,7 @@ def _resampled(counts: Mapping[int, FloatArray], seed: int) -> dict[int, FloatAr
         # int32 draws the units that int64 does, in two thirds of the time.
         drawn = generator.integers(num_units, size=(rows, num_units), dtype=np.int32)
         drawn += np.arange(0, rows * num_units, num_units, dtype=np.int32)[:, None]
+        # A resample's sum is a product: how often it holds each unit, times the units' counts.
         held = np.bincount(drawn.ravel(), minlength=rows * num_units)  # of each unit, how often
         weights = held.reshape(rows, num_units).astype(np.float64)
         np.matmul(weights, table, out=totals[start : start + rows])

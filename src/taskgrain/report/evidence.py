@@ -248,6 +248,7 @@ def cell_arrays(
     labels = np.concatenate([task.support_labels[pool], task.query_labels[scored]])
     row_of_scored = np.full(len(task.query_ids), FAILED, np.int32)
     row_of_scored[scored] = len(pool) + np.arange(len(scored))
+    # Draws are indices into the whole support pool; the arrays have the decoded clips of it alone.
     arrays: dict[str, NDArray[np.generic]] = {
         "header": np.array(_header(study, task, answers, features.header), dtype=np.str_),
         "clip": np.array(clips, dtype=np.str_),
@@ -285,6 +286,7 @@ def _subject_and_task(
             f"{run_dir / 'features'}: no features of {at.source}, seed {seed}; evidence holds "
             "those of one cell, so that it can be fitted again: give the study's command again"
         )
+    # With this target alone, so that no other's annotations have to be there.
     targets = tuple(each for each in study.targets if each.name == at.target)
     alone = after_opening(study.model_copy(update={"targets": targets}), read_seal(folder))
     (target,) = alone.targets

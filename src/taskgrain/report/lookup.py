@@ -176,6 +176,7 @@ class Lookup:
         # whatever the study's metric is.
         either = [row for row in rows if {row.metric, question.metric} <= set(CLIP_METRICS)]
         rows = same_metric or either
+        # The closest to the question: of its probe and shots, its shots, its probe, or of any.
         exact = [row for row in rows if (row.probe, row.shots) == (question.probe, question.shots)]
         same_shots = [row for row in rows if row.probe is None and row.shots == question.shots]
         same_probe = [row for row in rows if row.probe == question.probe and row.shots is None]

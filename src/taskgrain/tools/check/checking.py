@@ -91,6 +91,7 @@ def check_dataset(
         for number, each in enumerate(left_out(root, unnamed)):
             kind: NoteKind = "left-out" if each.is_footage else "other-file"
             findings.note(kind, number, each.where, each.text)
+        # Last of all: a check that is killed leaves the ledger of the one before.
         if folder.source is None and not ledger.is_readable:
             written: Path | None = folder.ledger  # a line that cannot be read may be by hand
         else:

@@ -69,6 +69,8 @@ def differences(
         for metric in ("top-1", "mean-per-class"):
             own = select(rows, probe=answers.probe, shots=answers.shots, metric=metric)
             found.append(_finding(own, ours, theirs, answers=answers, bootstrap=bootstrap))
+    # A tested row stands in place of the one that it was made from, which has the same key; crossed
+    # intervals of fixed classes come from here alone.
     extra = [row for each in found for row in each.beside if row not in rows]
     tested = {_key(each.row): each.row for each in found}
     return [*(tested.get(_key(row), row) for row in rows), *extra], found
@@ -87,6 +89,12 @@ def correct(findings: Sequence[Finding], *, metric: ClipMetric) -> list[Finding]
     return [replace(each, p_holm=of_row.get(_key(each.row))) for each in findings]
 
 
+# With W_c the weight of class c, n_c its clips, s_c^2 the variance of their scores (means over
+# draws), and s_R^2 the variance of the values of the R draws,
+#
+#     Var(value) = sum over classes c of W_c^2 s_c^2 / n_c + s_R^2 / R.
+#
+# The first part holds what draws do to single clips, and so does the second.
 def single_encoder_interval(
     values: NDArray[np.int8],
     category: NDArray[np.int64],
@@ -97,9 +105,9 @@ def single_encoder_interval(
     """Compute by how much two encoders differ, over other clips of these classes and other draws.
 
     A stratified t interval and test: the encoders and classes are held; the clips of each class
-    vary, and the support draws where there are several. What draws and clips share is in both
-    variances, which makes it a little too careful. Degrees of freedom by Satterthwaite. With
-    groups, these vary and not the clips for themselves (`GroupSums`).
+    vary, and the support draws where there are several. It is a little too careful, as what draws
+    and clips share counts twice. Degrees of freedom by Satterthwaite. With groups, these vary and
+    not the clips for themselves (`GroupSums`).
 
     Args:
         values: int8 (R, N) of a draw and a clip, the difference of two answers: 1, 0 or -1.

@@ -200,6 +200,7 @@ def cut_windows(
             if stop <= left[-1]:
                 continue
             framer.write(coded, image)
+            # A coded frame may end one window and begin the next: it is then written into both.
             while left and stop > left[-1]:
                 first = left[-1]
                 frames[max(0, start - first) : stop - first] = image
@@ -230,6 +231,8 @@ class _Movement:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY).astype(np.float32)
         small = cv2.resize(grey, (GRID, GRID), interpolation=cv2.INTER_AREA)
         cells = np.asarray(small, np.float32)
+        # Windows follow one another from time 0 on, and a coded frame may lie in several. Each
+        # is judged once its last time was seen.
         for number in range(start // self._length, (stop - 1) // self._length + 1):
             first, end = number * self._length, (number + 1) * self._length
             if start <= first:

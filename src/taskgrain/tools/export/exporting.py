@@ -309,6 +309,8 @@ def _check_decoder(
     size, device = len(features), features.device
     decoded = greedy(decoder.step, first, batch_size=size, device=device)
     equal = torch.equal(decoded, greedy(step, theirs, batch_size=size, device=device))
+    # Both are given PyTorch's words, and each goes on from its own state: what they differ by adds
+    # up from word to word as it would in use.
     ours, token = first, torch.full((size,), BOS, dtype=torch.long)
     for following in decoded.T:
         wanted, ours = decoder.step(token, ours)

@@ -130,6 +130,7 @@ def _place_videos(
     place, placed = _Placing(videos, copy), set()
     for number, (clip_id, source) in enumerate(_sources(manifest), start=1):
         name = _video_name(clip_id, source)
+        # An earlier import may have put the clip there under another ending.
         if held.get(clip_id, name) != name:
             _remove(videos / held[clip_id])
         if place.put(source, name):
