@@ -18,6 +18,7 @@ from taskgrain.report.lookup import (
     KITCHENWARE,
     SEED_INTERVALS,
     Lookup,
+    comparison_of,
     is_step,
     pair_of,
     question_of,
@@ -284,7 +285,7 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
     if primary is None or {*pair_of(primary)} & set(lookup.unlearned):
         return ()
     tasks = tuple(_over_tasks(lookup, primary))
-    found = [(each, _row(lookup, each)) for each in (primary, *others)]
+    found = [(each, lookup.difference(*comparison_of(each))) for each in (primary, *others)]
     shown = [(each, row) for each, row in found if row is not None and row.value is not None]
     if not shown or not (shown[1:] or tasks):
         return ()
@@ -301,10 +302,6 @@ def everywhere(lookup: Lookup, *, finer: bool) -> Phrase:
         if each.minus_target is not None and _is_same(primary, each):
             parts += _between(lookup, each)
     return (*parts, " Nothing was measured on Something-Something." if lookup.source_world else "")
-
-
-def _row(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
-    return lookup.difference(*pair_of(endpoint), question_of(endpoint))
 
 
 def _begin(lookup: Lookup, primary: FamilyEndpoint) -> str:
@@ -374,7 +371,7 @@ def _over_tasks(lookup: Lookup, primary: FamilyEndpoint) -> Iterator[str | Numbe
 
 
 def _between(lookup: Lookup, endpoint: FamilyEndpoint) -> Iterator[str | Number]:
-    row = _row(lookup, endpoint)
+    row = lookup.difference(*comparison_of(endpoint))
     if row is None or row.value is None:
         return
     yield f" The gain on {endpoint.target} minus the gain on {endpoint.minus_target} is "

@@ -18,6 +18,7 @@ from taskgrain.report.lookup import (
     Lookup,
     Question,
     base_target,
+    comparison_of,
     is_step,
     pair_of,
     question_of,
@@ -72,7 +73,7 @@ def endpoint_table(lookup: Lookup) -> Table:
     its seeds gave no test.
     """
     endpoints = lookup.endpoints
-    is_tested = any(_tested(lookup, endpoint) is not None for endpoint in endpoints)
+    is_tested = any(lookup.tested(*comparison_of(each)) is not None for each in endpoints)
     others = tuple(each for each in elsewhere(lookup) if each not in endpoints)
     blocks: tuple[Block, ...] = ()
     if is_tested or len(endpoints) > 1 or others:
@@ -82,7 +83,7 @@ def endpoint_table(lookup: Lookup) -> Table:
             Block("Further", further),
             Block(
                 "The primary comparison on other targets, secondary",
-                tuple(_beside(lookup, *pair_of(each), question_of(each)) for each in others),
+                tuple(_beside(lookup, *comparison_of(each)) for each in others),
             ),
         )
     family = f"all {len(endpoints)}" if len(endpoints) > 1 else "the only one"
@@ -129,13 +130,7 @@ def elsewhere(lookup: Lookup) -> tuple[FamilyEndpoint, ...]:
         return ()
     names = (each.name for each in lookup.target_settings if each.name != primary.target)
     others = (primary.model_copy(update={"target": name}) for name in names)
-    return tuple(
-        each for each in others if lookup.difference(*pair_of(each), question_of(each)) is not None
-    )
-
-
-def _tested(lookup: Lookup, endpoint: FamilyEndpoint) -> ResultRow | None:
-    return lookup.tested(*pair_of(endpoint), question_of(endpoint))
+    return tuple(each for each in others if lookup.difference(*comparison_of(each)) is not None)
 
 
 def _lines(lookup: Lookup, endpoint: FamilyEndpoint) -> tuple[Line, ...]:
@@ -148,8 +143,8 @@ def _lines(lookup: Lookup, endpoint: FamilyEndpoint) -> tuple[Line, ...]:
 
 
 def _line(lookup: Lookup, endpoint: FamilyEndpoint) -> Line:
-    tested, judged = _tested(lookup, endpoint), judge(lookup, endpoint)
-    source, versus = pair_of(endpoint)
+    source, versus, question = comparison_of(endpoint)
+    tested, judged = lookup.tested(source, versus, question), judge(lookup, endpoint)
     # The row of the test, so that the interval and the p beside it are one statement.
     row = tested or next(iter(judged.rows), None)
     each = "each of " if len(endpoint.each_versus) > 1 else ""

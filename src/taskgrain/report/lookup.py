@@ -363,6 +363,11 @@ def question_of(endpoint: FamilyEndpoint) -> Question:
     return Question(target, endpoint.probe, endpoint.shots, endpoint.metric, endpoint.readout)
 
 
+def comparison_of(endpoint: FamilyEndpoint) -> tuple[str, str, Question]:
+    """Return an endpoint's source, what it is compared with, and the question."""
+    return (*pair_of(endpoint), question_of(endpoint))
+
+
 def is_step(source: Source) -> bool:
     """Whether a source is a step of a ladder: it classifies a level, and is no control."""
     is_control = source.twin_of is not None or source.regrouped
