@@ -58,16 +58,17 @@ def read_annotations(
         layout: what the reading calls this.
     """
     with _collector_paused():
-        return _Reader(root, files or usual_files(root), layout).read()
+        usual = annotation_files(root, "", root / "videos")
+        return _Reader(root, files or usual, layout).read()
 
 
-def usual_files(root: Path) -> AnnotationFiles:
-    """Name the files of a dataset in our own format."""
+def annotation_files(folder: Path, prefix: str, videos: Path) -> AnnotationFiles:
+    """Name the annotations in a folder, whose names begin with a prefix, and the videos."""
     return AnnotationFiles(
-        {split: root / f"{split}.json" for split in (Split.TRAIN, Split.VALIDATION)},
-        test=root / f"{Split.TEST}.json",
-        labels=root / "labels.json",
-        videos=root / "videos",
+        {split: folder / f"{prefix}{split}.json" for split in (Split.TRAIN, Split.VALIDATION)},
+        test=folder / f"{prefix}test.json",
+        labels=folder / f"{prefix}labels.json",
+        videos=videos,
     )
 
 
@@ -177,9 +178,7 @@ class _Reader:
             return
         problems_before = len(self._problems)
         has_some = False
-        file = self._rows(path)
-        for index, row in enumerate(file.rows if file else ()):
-            assert file is not None
+        for file, index, row in self._rows(path):
             try:
                 record = self._record(row, split, file.may_hold_surrogates)
                 self._ids.claim(record.clip_id, index)
@@ -193,10 +192,8 @@ class _Reader:
     def _read_test(self) -> tuple[list[ClipRecord], tuple[str, ...]]:
         """Read the test clips: those whose rows have a template, and the ids of the others."""
         path = self._files.test
-        file = self._rows(path) if path.is_file() else None
         records, ids = [], []
-        for index, row in enumerate(file.rows if file else ()):
-            assert file is not None
+        for file, index, row in self._rows(path) if path.is_file() else ():
             try:
                 if "template" in _object(row):
                     record = self._record(row, Split.TEST, file.may_hold_surrogates)
@@ -210,14 +207,16 @@ class _Reader:
                 self._problems.append(Problem(error.kind, file.where(index), str(error)))
         return records, tuple(ids)
 
-    def _rows(self, path: Path) -> JsonRows | None:
+    def _rows(self, path: Path) -> Iterator[tuple[JsonRows, int, object]]:
+        """Yield each row of a file with its index; of a file that cannot be read, none."""
         try:
             file = JsonRows(path)
         except MalformedFileError as error:
             self._problems.append(error.problem)
-            return None
-        self._ids.begin(file.path)
-        return file
+            return
+        self._ids.begin(path)
+        for index, row in enumerate(file.rows):
+            yield file, index, row
 
     def _record(self, row: object, split: Split, may_hold_surrogates: bool) -> ClipRecord:
         row = _object(row)

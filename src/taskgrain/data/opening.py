@@ -50,13 +50,10 @@ def read_manifest(
 ) -> Manifest:
     """Read the annotations below `root`; the video files themselves are not opened.
 
-    Args:
-        root: of the dataset.
-        layout: as in `read_dataset`.
-        options: as in `read_dataset`.
+    The layout and its options are those of `read_dataset`.
 
     Raises:
-        ManifestError: naming every bad row as file:line, up to ten.
+        ManifestError: as `read_dataset`, and naming every bad row as file:line, up to ten.
     """
     return manifest_of(read_dataset(root, layout=layout, options=options))
 
@@ -99,7 +96,7 @@ def read_dataset(
             "validation.json and videos/, or a folder of clips for each class (docs/data-format.md)"
         )
     tree = Tree(root)
-    name = layout or _layout_of(tree)
+    name = layout or _recognised(tree)
     if name == LAYOUT:
         return with_companions(read_annotations(root))
     if name not in LAYOUTS:
@@ -114,60 +111,47 @@ def layout_of(root: Path) -> str:
     """Name the layout of the files below `root`.
 
     Raises:
-        ManifestError: if the layout is unknown.
+        ManifestError: if none fits; it says what a layout lacks that fits nearly.
     """
-    return _layout_of(Tree(root))
+    return _recognised(Tree(root))
 
 
-def _layout_of(tree: Tree) -> str:
+def _recognised(tree: Tree) -> str:
     root = tree.root
     # Something-Something v2 as its makers pack it may have a train.json here, too.
     if (root / "train.json").is_file() and not twentybn.has_makers_videos(root):
         return LAYOUT
-    name = recognise(tree)
-    if name is None:
-        raise ManifestError(
-            f"{root}: train.json: no such file, and the folder has none of the other layouts "
-            f"({', '.join(LAYOUTS)}; docs/data-format.md)"
-        )
-    return name
-
-
-def recognise(tree: Tree) -> str | None:
-    """Name the first layout that knows the files of a folder; None if none does.
-
-    Raises:
-        ManifestError: if none does, but something is there that is nearly one.
-    """
-    known = next((name for name, layout in LAYOUTS.items() if layout.recognises(tree)), None)
-    reasons = [] if known else _nearly(tree)
-    if reasons:
-        raise ManifestError(
-            f"{tree.root}: train.json: no such file, and the folder has none of the other layouts: "
-            f"{'; '.join(reasons)}; expected one folder per action, a table with the header "
-            '"path,label,split", or a list of each split (docs/data-format.md)'
-        )
-    return known
+    for name, layout in LAYOUTS.items():
+        if layout.recognises(tree):
+            return name
+    lacks = f"{root}: train.json: no such file, and the folder has none of the other layouts"
+    reasons = _nearly(tree)
+    if not reasons:
+        raise ManifestError(f"{lacks} ({', '.join(LAYOUTS)}; docs/data-format.md)")
+    raise ManifestError(
+        f"{lacks}: {'; '.join(reasons)}; expected one folder per action, a table with the header "
+        '"path,label,split", or a list of each split (docs/data-format.md)'
+    )
 
 
 def _nearly(tree: Tree) -> list[str]:
     """Phrase what is missing, for each layout that the files nearly fit."""
     reasons = []
-    found = lists.find_lists(tree)
-    if found:
-        names = ", ".join(path.relative_to(tree.root).as_posix() for path in found)
+    unpaired = lists.find_lists(tree)
+    if unpaired:
+        names = ", ".join(map(tree.name_of, unpaired))
         reasons.append(
             f"{names}: without a header; expected one such list of each split, one of them named "
             'after "train", or the header "path,label,split" in the first line'
         )
     for path, head in tree.tables.items():
         text = columns.lacking(head.columns)
-        if path not in found and len(head.columns) > 1 and text:
-            reasons.append(f"{path.relative_to(tree.root).as_posix()}: {text}")
+        if path not in unpaired and len(head.columns) > 1 and text:
+            reasons.append(f"{tree.name_of(path)}: {text}")
     others = [name for name in tree.unread(tree.tables) if not name.endswith(".yaml")]
     if others:
         reasons.append(f"{shown(others)} cannot be read: write CSV or JSON lines")
     why = folders.lacking(tree)
-    if why is None and (not reasons or not tree.found.clips):
+    if why is None and (not reasons or not tree.below.clips):
         return []
     return [*reasons, why] if why else reasons

@@ -54,9 +54,8 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
     """Read every such table."""
     paths = _tables(tree)
     if not paths:
-        text = "expected a table with the columns id (or file) and caption"
-        problem = Problem("missing-file", str(tree.root), text)
-        return Reading(tree.root, NAME, (), problems=(problem,))
+        expected = "a table with the columns id (or file) and caption"
+        return tree.lacking(NAME, expected)
     problems: list[Problem] = []
     rows: list[_Clip] = []
     tables = open_tables(tree, paths, problems)

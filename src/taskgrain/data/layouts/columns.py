@@ -9,7 +9,7 @@ from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError, check_clip_id
 from taskgrain.data.layouts.names import split_named, split_of_file
-from taskgrain.data.layouts.tree import Tree, clip_path
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Split
 from taskgrain.data.tables import Row, read_table
 from taskgrain.data.videos import is_video_name
@@ -81,7 +81,7 @@ class ClipTable:
         if column in IDS and not _is_path(written):
             clip_id = check_clip_id(written)
             return clip_id, tree.index.named(clip_id) or f"videos/{clip_id}.webm"
-        return None, clip_path(written, tree.root, tree.index, self.beside)
+        return None, tree.clip_path(written, self.beside)
 
 
 def open_tables(tree: Tree, paths: Iterable[Path], problems: list[Problem]) -> list[ClipTable]:
@@ -89,19 +89,11 @@ def open_tables(tree: Tree, paths: Iterable[Path], problems: list[Problem]) -> l
     tables = []
     for path in paths:
         rows = list(read_table(path, problems))
-        columns = {name: True for row in rows for name in row.cells}  # JSON: not of the first alone
-        folder = path.parent.relative_to(tree.root)
-        beside = "" if folder == Path() else folder.as_posix()
-        tables.append(
-            ClipTable(
-                path,
-                rows,
-                _clip_column(tree, rows, columns, beside),
-                _class_column(rows, columns),
-                _split_of(path, tree.root),
-                beside,
-            )
-        )
+        columns = {name for row in rows for name in row.cells}  # JSON: not of the first row alone
+        beside = tree.folder_of(path)
+        clip = _clip_column(tree, rows, columns, beside)
+        category, split = _class_column(rows, columns), _split_of(path, tree.root)
+        tables.append(ClipTable(path, rows, clip, category, split, beside))
     return tables
 
 
@@ -132,10 +124,13 @@ def holds_answers(path: Path) -> bool:
 
 
 def unread_columns(table: ClipTable) -> str | None:
-    """Phrase which columns would cut a part out of a video; None without such columns."""
+    """Phrase which columns would cut a part out of a video; None without such columns.
+
+    Kinetics' own columns name clips that are cut out already: `ID_000010_000020.mp4`.
+    """
     first = table.rows[0].cells if table.rows else {}
     names = [name for name in first if NOT_READ.fullmatch(name)]
-    if not names:
+    if not names or SEGMENT.issubset(first):
         return None
     return f"{table.path.name}: {', '.join(names)} are not read: each clip is its whole file"
 
@@ -180,10 +175,9 @@ def _is_there(tree: Tree, written: str | None, beside: str) -> bool:
     if written is None:
         return False
     try:
-        file = clip_path(written, tree.root, tree.index, beside)
+        return tree.index.holds(tree.clip_path(written, beside))
     except BadRowError as error:
         return "ambiguous" in str(error)
-    return tree.index.holds(file)
 
 
 def _class_column(rows: Sequence[Row], columns: Collection[str]) -> str | None:

@@ -7,7 +7,7 @@ one is read. The clips lie anywhere below the folder.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import defaultdict
 from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
@@ -32,27 +32,24 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
     """Read one of the divisions."""
     divisions = _divisions(tree)
     if not divisions:
-        text = "expected a file CLASS_test_split1.txt for each class"
-        problem = Problem("missing-file", str(tree.root), text)
-        return Reading(tree.root, NAME, (), problems=(problem,))
+        expected = "a file CLASS_test_split1.txt for each class"
+        return tree.lacking(NAME, expected)
     problems: list[Problem] = []
     clips: list[FoundClip] = []
     unused: list[str] = []
     chosen, note = chosen_of([str(number) for number in sorted(divisions)], options)
     for path, category in divisions[int(chosen)]:
         for line in read_names(path, problems):
-            found = _LINE.fullmatch(line.cells[0])
-            if found is None:
-                text = "expected a clip and 0, 1 or 2"
-                problems.append(Problem("malformed", line.where, text))
-                continue
-            split = CODES[found["code"]]
+            match = _LINE.fullmatch(line.cells[0])
             try:
-                file = _file(tree, category, found["clip"])
+                if match is None:
+                    raise BadRowError("expected a clip and 0, 1 or 2")
+                file = _file(tree, category, match["clip"])
+                split = CODES[match["code"]]
                 if split is None:
                     unused.append(file)
-                    continue
-                clips.append(FoundClip(file, line.where, category, split))
+                else:
+                    clips.append(FoundClip(file, line.where, category, split))
             except BadRowError as error:
                 problems.append(Problem(error.kind, line.where, str(error)))
     notes = [note] if note else []
@@ -68,14 +65,9 @@ def _file(tree: Tree, category: str, name: str) -> str:
 
 def _divisions(tree: Tree) -> dict[int, list[tuple[Path, str]]]:
     """Find the files of each division, with their classes."""
-    found: dict[int, list[tuple[Path, str]]] = {}
+    divisions: dict[int, list[tuple[Path, str]]] = defaultdict(list)
     for path, head in tree.tables.items():
         named = _FILE.fullmatch(path.name)
-        if named and _are_lines(head.lines):
-            held = found.setdefault(int(named["number"]), [])
-            held.append((path, named["category"]))
-    return found
-
-
-def _are_lines(lines: Iterable[str]) -> bool:
-    return all(_LINE.fullmatch(line) for line in lines)
+        if named and all(map(_LINE.fullmatch, head.lines)):
+            divisions[int(named["number"])].append((path, named["category"]))
+    return divisions

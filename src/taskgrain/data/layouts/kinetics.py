@@ -44,9 +44,8 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
     """Read every such table."""
     paths = _lists(tree)
     if not paths:
-        text = "expected a table with label,youtube_id,time_start,time_end or path,label"
-        problem = Problem("missing-file", str(tree.root), text)
-        return Reading(tree.root, NAME, (), problems=(problem,))
+        expected = "a table with label,youtube_id,time_start,time_end or path,label"
+        return tree.lacking(NAME, expected)
     problems: list[Problem] = []
     tables = open_tables(tree, paths, problems)
     segments = Counter(row.text("youtube_id") for table in tables for row in table.rows)
@@ -58,16 +57,10 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
             except BadRowError as error:
                 problems.append(Problem(error.kind, row.where, str(error)))
     merged = _merged(clips)
-    notes = [
-        note for table in tables if not _has_segments(table) and (note := unread_columns(table))
-    ]
+    notes = [note for table in tables if (note := unread_columns(table))]
     if len(merged) < len(clips):
         notes.append(f"{len(clips) - len(merged)} rows say again what another row says")
     return reading_of(tree, NAME, Findings(merged, problems, notes, paths), options)
-
-
-def _has_segments(table: ClipTable) -> bool:
-    return bool(table.rows) and SEGMENT.issubset(table.rows[0].cells)
 
 
 def _merged(clips: Sequence[FoundClip]) -> list[FoundClip]:

@@ -7,6 +7,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -17,7 +18,13 @@ from taskgrain.data.layouts.tree import Tree, shown
 from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.videos import is_video_name, split_name
 from taskgrain.errors import ManifestError
-from taskgrain.labels.template import CaptionParser, fill, placeholder_count, strip_brackets
+from taskgrain.labels.template import (
+    CaptionParser,
+    fill,
+    placeholder_count,
+    placeholder_names,
+    strip_brackets,
+)
 from taskgrain.randomness import drawn_digest
 
 
@@ -25,9 +32,8 @@ from taskgrain.randomness import drawn_digest
 class LayoutOptions:
     """What the user decides where the data themselves do not say it."""
 
-    validation_share: float | None = (
-        None  # where the data name no validation clips; see `num_scored`
-    )
+    # Where the data name no validation clips; None: see `num_scored`.
+    validation_share: float | None = None
     seed: int = 0  # of the draw of those
     test_answers: bool = False  # keep the labels of test clips; otherwise only their ids
     division: int = 1  # which of several official divisions is read, from 1
@@ -92,7 +98,6 @@ HASH_DIGITS = 8
 
 # UCF101 and UCF50: clips of one group are cut from one video.
 _TAKE = re.compile(r"(?P<group>.*_g\d+)_c\d+", re.IGNORECASE)
-_BRACKET = re.compile(r"\[([^\[\]]*)\]")
 _NO_ID_LETTER = re.compile(r"[^\w.-]+", re.UNICODE)
 
 
@@ -140,14 +145,12 @@ def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions)
         notes.append(f"{num_withheld} test clips have labels, of which only the ids are kept")
     records: list[ClipRecord] = []
     tested: list[FoundClip] = []
-    parsers = _Parsers()
     for clip in named:
-        assert clip.clip_id is not None
         if clip.split is Split.TEST and (clip.category is None or not options.test_answers):
             tested.append(clip)
             continue
         try:
-            records.append(_record(root, clip, parsers))
+            records.append(record_of(root, clip))
         except BadRowError as error:
             bad.append(Problem(error.kind, clip.where, str(error)))
     notes += _alike({record.category for record in records})
@@ -173,7 +176,43 @@ def record_of(root: Path, clip: FoundClip) -> ClipRecord:
     Raises:
         BadRowError: if it has no category, or one that does not fit its placeholders.
     """
-    return _record(root, clip, _Parsers())
+    assert clip.clip_id is not None
+    assert clip.split is not None
+    template = check_name(clip.category, "category")
+    if not strip_brackets(template).strip():
+        raise BadRowError(f'template "{template}" names no category; expected words')
+    captions = tuple(dict.fromkeys(check_name(text, "caption") for text in clip.captions))
+    placeholders = clip.placeholders
+    if placeholders is None and captions:
+        placeholders = _objects(template, captions[0]) if "[" in template else ()
+    if placeholders is None:
+        placeholders = placeholder_names(template)
+    if len(placeholders) != placeholder_count(template):
+        raise BadRowError(
+            f'template "{template}" has {placeholder_count(template)} brackets, '
+            f"but {len(placeholders)} placeholders"
+        )
+    if not captions:
+        captions = (_caption_of(template, placeholders),)
+    return ClipRecord(clip.clip_id, clip.split, template, placeholders, captions, root, clip.file)
+
+
+@lru_cache(maxsize=1024)  # making a parser takes longer than using it
+def _parser(template: str) -> CaptionParser:
+    return CaptionParser([template])
+
+
+def _objects(template: str, caption: str) -> tuple[str, ...] | None:
+    """Read from a caption what fills the brackets of a template; None if it does not fit."""
+    parsed = _parser(template).parse(caption)
+    return parsed.objects if parsed else None
+
+
+def _caption_of(template: str, placeholders: Sequence[str]) -> str:
+    """Return a class in words: "Opening_a-box" -> "opening a box"."""
+    if placeholders:
+        return fill(template, placeholders)
+    return " ".join(re.sub(r"[_-]+", " ", template).split()).lower() or template
 
 
 def check_name(text: object, what: str) -> str:
@@ -212,12 +251,12 @@ def _with_ids(clips: Sequence[FoundClip]) -> list[FoundClip]:
     made = [made_id(clip.file) if clip.clip_id is None else clip.clip_id for clip in clips]
     # Without regard to case: some file systems know none, and ids are names of files.
     times = Counter(clip_id.casefold() for clip_id in made)
-    return [
-        replace(clip, clip_id=f"{clip_id}-{_hash(clip.file)}")
-        if clip.clip_id is None and times[clip_id.casefold()] > 1
-        else replace(clip, clip_id=clip_id)
-        for clip, clip_id in zip(clips, made, strict=True)
-    ]
+    named = []
+    for clip, clip_id in zip(clips, made, strict=True):
+        is_ambiguous = clip.clip_id is None and times[clip_id.casefold()] > 1
+        unique = f"{clip_id}-{_hash(clip.file)}" if is_ambiguous else clip_id
+        named.append(replace(clip, clip_id=unique))
+    return named
 
 
 def _unique(clips: Sequence[FoundClip], problems: list[Problem]) -> list[FoundClip]:
@@ -237,10 +276,9 @@ def _unique(clips: Sequence[FoundClip], problems: list[Problem]) -> list[FoundCl
 
 def _unnamed(tree: Tree, found: Findings) -> list[str]:
     """Note the clips that lie there and that no table or list names."""
-    if not found.used:
-        return []
     named = {*(clip.file for clip in found.clips), *found.set_aside}
-    unnamed = [clip.file for clip in tree.arrangement.clips if clip.file not in named]
+    clips = tree.arrangement.clips if found.used else ()
+    unnamed = [clip.file for clip in clips if clip.file not in named]
     if not unnamed:
         return []
     return [f"{len(unnamed)} clips are named by no row and are left out ({shown(unnamed)})"]
@@ -333,46 +371,3 @@ def _drawn(members: Sequence[FoundClip], options: LayoutOptions) -> set[str | No
             break
         scored.update(groups[group])
     return scored
-
-
-class _Parsers:
-    """One parser for each template: making a parser takes longer than using it."""
-
-    def __init__(self) -> None:
-        self._parsers: dict[str, CaptionParser] = {}
-
-    def objects(self, template: str, caption: str) -> tuple[str, ...] | None:
-        """Read from a caption what fills the brackets of a template; None if it does not fit."""
-        if template not in self._parsers:
-            self._parsers[template] = CaptionParser([template])
-        parsed = self._parsers[template].parse(caption)
-        return parsed.objects if parsed else None
-
-
-def _record(root: Path, clip: FoundClip, parsers: _Parsers) -> ClipRecord:
-    assert clip.clip_id is not None
-    assert clip.split is not None
-    template = check_name(clip.category, "category")
-    if not strip_brackets(template).strip():
-        raise BadRowError(f'template "{template}" names no category; expected words')
-    captions = tuple(dict.fromkeys(check_name(text, "caption") for text in clip.captions))
-    placeholders = clip.placeholders
-    if placeholders is None and captions:
-        placeholders = parsers.objects(template, captions[0]) if "[" in template else ()
-    if placeholders is None:
-        placeholders = tuple(_BRACKET.findall(template))
-    if len(placeholders) != placeholder_count(template):
-        raise BadRowError(
-            f'template "{template}" has {placeholder_count(template)} brackets, '
-            f"but {len(placeholders)} placeholders"
-        )
-    if not captions:
-        captions = (_caption_of(template, placeholders),)
-    return ClipRecord(clip.clip_id, clip.split, template, placeholders, captions, root, clip.file)
-
-
-def _caption_of(template: str, placeholders: Sequence[str]) -> str:
-    """Return a class in words: "Opening_a-box" -> "opening a box"."""
-    if placeholders:
-        return fill(template, placeholders)
-    return " ".join(re.sub(r"[_-]+", " ", template).split()).lower() or template

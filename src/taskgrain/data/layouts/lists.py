@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from taskgrain.data.layouts.names import (
     split_of_file,
     variant_of,
 )
-from taskgrain.data.layouts.tree import MAX_PATH_BYTES, Tree, clip_path, shown
+from taskgrain.data.layouts.tree import MAX_PATH_BYTES, Tree, shown
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import Head, plain_lines
 from taskgrain.data.videos import VIDEO_SUFFIXES, is_video_name
@@ -68,9 +68,8 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
     """Read the lists of one division."""
     variants = _variants(tree)
     if not variants.lists:
-        text = 'expected lists with a line "path label" for each clip'
-        problem = Problem("missing-file", str(tree.root), text)
-        return Reading(tree.root, NAME, (), problems=(problem,))
+        expected = 'lists with a line "path label" for each clip'
+        return tree.lacking(NAME, expected)
     notes: list[str] = []
     lists = list(variants.lists)
     if variants.divisions:
@@ -82,8 +81,7 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
     clips, more = with_class_names(clips, tree, problems)
     notes += more
     notes += [f"{path.name} has no header: read as path and label" for path in lists]
-    unread = [path for path in variants.lists if path not in lists]
-    others = [path.relative_to(tree.root).as_posix() for path in unread]
+    others = [tree.name_of(path) for path in variants.lists if path not in lists]
     if others:
         notes.append(f"{len(others)} lists of other divisions are not read ({shown(others)})")
     return reading_of(tree, NAME, Findings(clips, problems, notes, variants.lists), options)
@@ -109,10 +107,10 @@ def _is_list(path: Path, head: Head, tree: Tree) -> bool:
     if all(_of_video(line) for line in lines):
         return True
     is_split = split_of_file(path) is not None
-    beside = _folder(path, tree)
-    found = [_of_clip(line, tree, beside, may_be_alone=is_split) for line in lines]
+    beside = tree.folder_of(path)
+    num_clips = sum(_of_clip(line, tree, beside, may_be_alone=is_split) for line in lines)
     # Half of them: some clips may be missing. A list of classes may begin with the name of a clip.
-    return 2 * sum(found) >= len(lines) and not _counts(lines)
+    return 2 * num_clips >= len(lines) and not _counts(lines)
 
 
 def _counts(lines: tuple[str, ...]) -> bool:
@@ -135,7 +133,7 @@ def _of_clip(line: str, tree: Tree, beside: str, *, may_be_alone: bool) -> bool:
     names = [form["path"] for form in _forms(line)]
     for name in (*names, line) if may_be_alone else names:
         try:
-            if tree.index.holds(clip_path(name, tree.root, tree.index, beside)):
+            if tree.index.holds(tree.clip_path(name, beside)):
                 return True
         except BadRowError:
             continue
@@ -152,46 +150,45 @@ def _unquoted(line: str) -> str:
     return _QUOTED.sub(r"\1", line) if '"' in line else line
 
 
-def _folder(path: Path, tree: Tree) -> str:
-    folder = path.parent.relative_to(tree.root)
-    return "" if folder == Path() else folder.as_posix()
-
-
 def _read_list(path: Path, tree: Tree, problems: list[Problem]) -> list[FoundClip]:
-    split, beside = split_of_file(path), _folder(path, tree)
-
-    def place(written: str) -> str:
-        return clip_path(written, tree.root, tree.index, beside)
-
+    split, beside = split_of_file(path), tree.folder_of(path)
     clips = []
     for line in plain_lines(path, problems):
         try:
-            clips.append(_clip(line.cells[0], line.where, split, place, tree))
+            written, label = _path_and_label(
+                line.cells[0], tree, beside, is_split=split is not None
+            )
+            clips.append(FoundClip(tree.clip_path(written, beside), line.where, label, split))
         except BadRowError as error:
             problems.append(Problem(error.kind, line.where, str(error)))
     return clips
 
 
-def _clip(
-    line: str, where: str, split: Split | None, place: Callable[[str], str], tree: Tree
-) -> FoundClip:
+def _path_and_label(
+    line: str, tree: Tree, beside: str, *, is_split: bool
+) -> tuple[str, str | None]:
+    """Read a line; a list of a split may leave the label to the folders.
+
+    Raises:
+        BadRowError: if it is no path with a label.
+    """
     line = _unquoted(line[: MAX_LINE + 1])  # a longer one holds no path that is taken
-    found = _of_video(line)
-    if found is not None:
-        label = found.groupdict().get("named") or found["label"]
-        return FoundClip(place(found["path"]), where, label.strip(), split)
+    of_video = _of_video(line)
+    if of_video is not None:
+        label = of_video.groupdict().get("named") or of_video["label"]
+        return of_video["path"], label.strip()
     if _OF_SEVERAL.fullmatch(line):
         raise BadRowError('several numbers after the path of a video; expected "path label"')
     forms = _forms(line)
+    # A line fits several forms; that counts whose path is there.
     for form in forms:
-        file = place(form["path"])
-        if tree.index.holds(file):
-            return FoundClip(file, where, form["label"], split)
-    if split is not None and (is_video_name(line) or tree.index.holds(place(line))):
-        return FoundClip(place(line), where, None, split)
+        if tree.index.holds(tree.clip_path(form["path"], beside)):
+            return form["path"], form["label"]
+    if is_split and (is_video_name(line) or tree.index.holds(tree.clip_path(line, beside))):
+        return line, None
     if not forms:
         raise BadRowError('expected "path label"; a header "path,label" allows any other text')
-    return FoundClip(place(forms[0]["path"]), where, forms[0]["label"], split)
+    return forms[0]["path"], forms[0]["label"]
 
 
 @dataclass(frozen=True, slots=True)

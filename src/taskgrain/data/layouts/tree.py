@@ -17,6 +17,7 @@ from taskgrain.data.annotations import BadRowError
 from taskgrain.data.companions import FACTORS, HIERARCHY, LEDGER
 from taskgrain.data.json_rows import is_text
 from taskgrain.data.layouts.names import Arrangement, arrange, kind_of
+from taskgrain.data.manifest import Problem, Reading
 from taskgrain.data.tables import Head, look_at
 from taskgrain.data.videos import (
     is_folder,
@@ -35,6 +36,7 @@ NUM_SHOWN = 3  # names in a note
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".lst", ".list")
 UNREAD_SUFFIXES = (".parquet", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".mat", ".xml", ".yaml")
 OWN_FOLDER = ".taskgrain"
+OWN_TABLES = (FACTORS, HIERARCHY, LEDGER)
 # What disks, systems and archives keep for themselves: thumbnails, waste, snapshots.
 SYSTEM_FOLDERS = frozenset(
     (
@@ -45,6 +47,9 @@ SYSTEM_FOLDERS = frozenset(
     )
 )
 _CHECKED_DISK = re.compile(r"found\.\d{3}|.*\.trickplay")
+VIDEOS = "videos"
+MAX_PATH_BYTES = 1000
+_UNUSUAL = re.compile(r"\\|^/|//|/$|(?:^|/)\.\.?(?:/|$)")
 
 
 @dataclass(slots=True)
@@ -58,6 +63,11 @@ class Walk:
     unreadable: list[str] = field(default_factory=list)  # folders
     images: dict[str, int] = field(default_factory=dict)  # folder -> images that are no clip
 
+    @property
+    def closed(self) -> list[str]:
+        """The folders that cannot be read and may hold clips."""
+        return [name for name in self.unreadable if name not in self.system]
+
 
 def find_clips(folder: Path) -> list[str]:
     """List every video file and every folder of frames below a folder, in the order of names.
@@ -69,11 +79,10 @@ def find_clips(folder: Path) -> list[str]:
     Raises:
         ManifestError: naming a folder that cannot be read.
     """
-    found = walk(folder)
-    closed = [name for name in found.unreadable if name not in found.system]
-    if closed:
-        raise ManifestError(f"{folder / closed[0]}: cannot be read; change its permissions")
-    return found.clips
+    below = walk(folder)
+    if below.closed:
+        raise ManifestError(f"{folder / below.closed[0]}: cannot be read; change its permissions")
+    return below.clips
 
 
 def walk(root: Path) -> Walk:
@@ -82,9 +91,9 @@ def walk(root: Path) -> Walk:
     Raises:
         ManifestError: if the folder itself cannot be read; of those below it is only noted.
     """
-    found = Walk()
-    _walk(root, (), set(), found)
-    return found
+    below = Walk()
+    _walk(root, (), set(), below)
+    return below
 
 
 def _walk(folder: Path, parts: tuple[str, ...], seen: set[tuple[int, int]], out: Walk) -> None:
@@ -157,34 +166,79 @@ class Tree:
         self.root = root
 
     @cached_property
-    def found(self) -> Walk:
+    def below(self) -> Walk:
         """All that lies below."""
         return walk(self.root)
 
     @property
     def is_walked(self) -> bool:
         """Whether the folder was walked."""
-        return "found" in self.__dict__
+        return "below" in self.__dict__
 
     @cached_property
     def arrangement(self) -> Arrangement:
         """The clips, each once, however many modalities of it lie there."""
-        return arrange(self.found.clips)
+        return arrange(self.below.clips)
 
     @cached_property
     def index(self) -> ClipIndex:
         """The clips by the names that annotations give them."""
-        return ClipIndex((clip.file for clip in self.arrangement.clips), self.found.clips)
+        return ClipIndex((clip.file for clip in self.arrangement.clips), self.below.clips)
 
     @cached_property
     def tables(self) -> dict[Path, Head]:
         """The files that may hold rows, and how each begins; not those with names of our own."""
         return {
             self.root / name: look_at(self.root / name)
-            for name in self.found.tables
-            if Path(name).suffix.lower() in TABLE_SUFFIXES
-            and name not in (FACTORS, HIERARCHY, LEDGER)
+            for name in self.below.tables
+            if Path(name).suffix.lower() in TABLE_SUFFIXES and name not in OWN_TABLES
         }
+
+    def name_of(self, path: Path) -> str:
+        """Return a path below the folder relative to it, with slashes."""
+        return path.relative_to(self.root).as_posix()
+
+    def folder_of(self, path: Path) -> str:
+        """Return the folder that a file below lies in, relative to the root; "" for the root."""
+        folder = self.name_of(path.parent)
+        return "" if folder == "." else folder
+
+    def clip_path(self, written: str, beside: str = "") -> str:
+        """Find the clip that a list means: beside the list, below the root or its `videos`.
+
+        A name without a folder is looked for everywhere. A path is looked for further down as
+        well, never under other folders than it names, as another folder of a clip is often another
+        class. The suffix may be missing. A clip that is not there gets the path as it is written;
+        it is then missing.
+
+        Args:
+            written: by the list.
+            beside: the folder of the list, relative to the root.
+
+        Raises:
+            BadRowError: if the path leads out of the root, or can be no path, or if several clips
+                have the name.
+        """
+        if not is_text(written) or "\0" in written or len(written.encode()) > MAX_PATH_BYTES:
+            raise BadRowError(f"{written[:60]!r} cannot be a path")
+        folders = ("", VIDEOS) if beside in ("", VIDEOS) else (beside, "", VIDEOS)
+        clip = self.index.at(written, folders)  # a file may have a backslash in its name
+        if clip is not None:
+            return clip
+        file = _plain(written, self.root)
+        name = file.rpartition("/")[2]
+        if not name or len(name.encode()) > 255:
+            raise BadRowError(f"{written[:60]!r} cannot be a path")
+        if file != written:
+            clip = self.index.at(file, folders)
+        if clip is None:
+            clip = self.index.below(file) if "/" in file else self.index.named(file)
+        return clip or file
+
+    def lacking(self, layout: str, expected: str) -> Reading:
+        """Build the reading of a folder without the files of a layout that the user named."""
+        problem = Problem("missing-file", str(self.root), f"expected {expected}")
+        return Reading(self.root, layout, (), problems=(problem,))
 
     def notes(self, used: Iterable[Path] = ()) -> list[str]:
         """Phrase what below the folder is no clip and no annotation, with counts and names.
@@ -194,19 +248,19 @@ class Tree:
         """
         if not self.is_walked:
             return []
-        found = self.found
-        closed = [name for name in found.unreadable if name in found.system]
+        below = self.below
+        closed = [name for name in below.unreadable if name in below.system]
         system = [f"{name} could not be read" for name in closed]
-        system += [name for name in found.system if name not in closed]
+        system += [name for name in below.system if name not in closed]
         return [
             f"{len(names)} {what} ({shown(names)})"
             for names, what in (
                 (self.unread(used), "files of other tables are not read"),
                 (system, "folders that disks and systems keep for themselves are passed over"),
-                (found.hidden, "hidden folders and videos are passed over"),
-                (self.closed, "folders could not be read, and their clips are left out"),
+                (below.hidden, "hidden folders and videos are passed over"),
+                (below.closed, "folders could not be read, and their clips are left out"),
                 (
-                    [f"{name or '.'}: {number}" for name, number in found.images.items()],
+                    [f"{name or '.'}: {number}" for name, number in below.images.items()],
                     "folders hold images beside videos or folders: such images are no clips",
                 ),
             )
@@ -215,19 +269,16 @@ class Tree:
 
     @property
     def closed(self) -> list[str]:
-        """The folders that cannot be read and may hold clips."""
-        if not self.is_walked:
-            return []
-        return [name for name in self.found.unreadable if name not in self.found.system]
+        """The folders that cannot be read and may hold clips; none before the folder is walked."""
+        return self.below.closed if self.is_walked else []
 
     def unread(self, used: Iterable[Path]) -> list[str]:
         """Name the tables that no layout has read."""
-        read = {path.relative_to(self.root).as_posix() for path in used}
-        own = (FACTORS, HIERARCHY, LEDGER)
+        read = set(map(self.name_of, used))
         return [
             name
-            for name in self.found.tables
-            if name not in read and name not in own and _is_of_clips(name)
+            for name in self.below.tables
+            if name not in read and name not in OWN_TABLES and _is_of_clips(name)
         ]
 
 
@@ -245,9 +296,6 @@ def shown(names: Sequence[str]) -> str:
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:
     """Return the first of some folders below `root` that exists; None if none does."""
     return next((root / name for name in names if (root / name).is_dir()), None)
-
-
-VIDEOS = "videos"
 
 
 class ClipIndex:
@@ -328,14 +376,9 @@ class ClipIndex:
 
 
 def _only(name: str, files: Sequence[str]) -> str:
-    best: Sequence[str] = files
-    for chosen in (
-        [file for file in files if file.rpartition("/")[0] == VIDEOS],
-        [file for file in files if file.startswith(f"{VIDEOS}/")],
-    ):
-        if chosen:
-            best = chosen
-            break
+    in_videos = [file for file in files if file.rpartition("/")[0] == VIDEOS]
+    below_videos = [file for file in files if file.startswith(f"{VIDEOS}/")]
+    best = in_videos or below_videos or files
     first_in = {file.rpartition("/")[0]: file for file in reversed(best)}
     if len(first_in) > 1:
         some, other = sorted(first_in.values())[:2]
@@ -349,46 +392,6 @@ def _only(name: str, files: Sequence[str]) -> str:
 def _stem(path: str) -> str:
     """Return a path without the suffix of a video."""
     return split_name(path)[0] if is_video_name(path.rpartition("/")[2]) else path
-
-
-MAX_PATH_BYTES = 1000
-
-_UNUSUAL = re.compile(r"\\|^/|//|/$|(?:^|/)\.\.?(?:/|$)")
-
-
-def clip_path(written: str, root: Path, index: ClipIndex, beside: str = "") -> str:
-    """Find the clip that a list means: by its path beside the list, below `root` or its `videos`.
-
-    A name without a folder is looked for everywhere. A path is looked for further down as well,
-    never under other folders than it names, as another folder of a clip is often another class.
-    The suffix may be missing. A clip that is not there gets the path as it is written; it is then
-    missing.
-
-    Args:
-        written: by the list.
-        root: of the dataset.
-        index: of its clips.
-        beside: the folder of the list, relative to `root`.
-
-    Raises:
-        BadRowError: if the path leads out of `root`, or can be no path, or if several clips have
-            the name.
-    """
-    if not is_text(written) or "\0" in written or len(written.encode()) > MAX_PATH_BYTES:
-        raise BadRowError(f"{written[:60]!r} cannot be a path")
-    folders = ("", VIDEOS) if beside in ("", VIDEOS) else (beside, "", VIDEOS)
-    found = index.at(written, folders)  # a file may have a backslash in its name
-    if found is not None:
-        return found
-    file = _plain(written, root)
-    name = file.rpartition("/")[2]
-    if not name or len(name.encode()) > 255:
-        raise BadRowError(f"{written[:60]!r} cannot be a path")
-    if file != written:
-        found = index.at(file, folders)
-    if found is None:
-        found = index.below(file) if "/" in file else index.named(file)
-    return found or file
 
 
 def _plain(written: str, root: Path) -> str:

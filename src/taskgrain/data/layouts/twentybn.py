@@ -19,6 +19,7 @@ from taskgrain.data.annotations import (
     AnnotationFiles,
     BadRowError,
     KnownNames,
+    annotation_files,
     check_clip_id,
     read_annotations,
 )
@@ -49,12 +50,11 @@ class TwentyBn:
     def read(self, tree: Tree, options: LayoutOptions) -> Reading:
         """Read the CSV files; test clips have ids only."""
         root = tree.root
-        found = self._annotations(root)
-        if found is None:
-            text = f"expected {self.name}-train.csv, or labels/train.csv and 20bn-{self.name}/"
-            problem = Problem("missing-file", str(root), text)
-            return Reading(root, self.layout, (), problems=(problem,))
-        folder, prefix = found
+        annotations = self._annotations(root)
+        if annotations is None:
+            expected = f"{self.name}-train.csv, or labels/train.csv and 20bn-{self.name}/"
+            return tree.lacking(self.layout, expected)
+        folder, prefix = annotations
         problems: list[Problem] = []
         categories = _categories(folder / f"{prefix}labels.csv", problems)
         frames = first_folder(root, self._frame_folders()) or root / f"20bn-{self.name}"
@@ -134,8 +134,7 @@ def read_v2(tree: Tree, options: LayoutOptions) -> Reading:
     root = tree.root
     files = _files(root)
     if files is None:
-        text = f"expected {PREFIX}train.json or labels/train.json"
-        return Reading(root, V2, (), problems=(Problem("missing-file", str(root), text),))
+        return tree.lacking(V2, f"{PREFIX}train.json or labels/train.json")
     reading = read_annotations(root, files, layout=V2)
     answers = files.labels.parent / "test-answers.csv"
     if not options.test_answers or not answers.is_file():
@@ -166,15 +165,7 @@ def _files(root: Path) -> AnnotationFiles | None:
             is_ours = not folder and not prefix and (there is None or there.name != VIDEOS)
             if is_ours or not (below / f"{prefix}train.json").is_file():
                 continue
-            return AnnotationFiles(
-                {
-                    split: below / f"{prefix}{split}.json"
-                    for split in (Split.TRAIN, Split.VALIDATION)
-                },
-                test=below / f"{prefix}test.json",
-                labels=below / f"{prefix}labels.json",
-                videos=videos,
-            )
+            return annotation_files(below, prefix, videos)
     return None
 
 
