@@ -42,7 +42,10 @@ def test_line_ends_of_every_kind_count_once(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_bytes(b"\xef\xbb\xbf[\r\n1,\r2,\n3]")
     file = JsonRows(path)
-    assert (file.rows, [file.line(index) for index in range(3)]) == ([1, 2, 3], [2, 3, 4])
+    assert (file.rows, [file.where(index) for index in range(3)]) == (
+        [1, 2, 3],
+        [f"{path}:{line}" for line in (2, 3, 4)],
+    )
     assert file.where(1) == f"{path}:3"
 
 

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from taskgrain.data.sampling import (
     FrameSampling,
     Window,
-    crop_at,
-    crop_corner,
+    choose_crop,
     spread_frames,
     strided_frames,
 )
@@ -100,7 +99,7 @@ def draw_view(
     is_mirrored = bool(extra.random() < augmentation.mirror)
     colour = _draw_colour(augmentation, extra) if augmentation.changes_colour else None
     if augmentation.crop_scale is None:
-        rows, columns = crop_at(*crop_corner(sampling, rng), sampling)
+        rows, columns = choose_crop(sampling, rng)
     else:
         rows, columns = _draw_crop(sampling, augmentation, extra)
     return View(Window(frames, rows, columns), is_mirrored, colour)

@@ -29,9 +29,8 @@ class Batch:
     clip_ids: tuple[str, ...]
     video: Tensor  # uint8 (B, T, H, W, 3), RGB
     target: Tensor  # long (B,), index at the source's level; -1 where it does not classify
-    caption: (
-        Tensor  # long (B, L), BOS first, right-padded with PAD; L = 0 where it does not caption
-    )
+    # long (B, L), BOS first, right-padded with PAD; L = 0 where it does not caption
+    caption: Tensor
 
 
 Tokens = tuple[int, ...]  # BOS ... EOS

@@ -25,7 +25,6 @@ from taskgrain.data.files import atomic_path
 from taskgrain.data.frame_folder import FrameFolder
 from taskgrain.data.framing import Fit, Framing, VideoFramer, write_image
 from taskgrain.data.limits import DEFAULT_LIMITS, DecodeLimits, errors_of
-from taskgrain.errors import ClipError
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -140,9 +139,9 @@ def _decode_folder(
     for image, at, duration in folder.timed_images(framing):
         grid.add(image, at, duration)
     frames = grid.finish()
-    problem = folder.truncation()
     if not len(frames):
-        raise ClipError(f"{path}: {problem}; expected frames as JPEG, PNG or the like")
+        raise folder.nothing()
+    problem = folder.truncation()
     return DecodedClip(frames, problem is not None, problem, grid.frame_rate, folder.note)
 
 

@@ -131,14 +131,14 @@ def few_shot_records(listed: FewShotList, records: Sequence[ClipRecord]) -> tupl
         ]
     if problems:
         raise ManifestError(list_problems(problems))
-    support = {
-        clip for clips in members.values() for clip in sorted(clips, key=_digest)[: len(clips) // 2]
-    }
-    chosen = {clip for clips in members.values() for clip in clips}
+    split_of: dict[str, Split] = {}
+    for clips in members.values():
+        for place, clip_id in enumerate(sorted(clips, key=_digest)):
+            split_of[clip_id] = Split.TRAIN if place < len(clips) // 2 else Split.VALIDATION
     return tuple(
-        record._replace(split=Split.TRAIN if record.clip_id in support else Split.VALIDATION)
+        record._replace(split=split_of[record.clip_id])
         for record in records
-        if record.clip_id in chosen
+        if record.clip_id in split_of
     )
 
 
@@ -163,8 +163,7 @@ def _from_line(line: str, where: str, problems: list[str]) -> Iterator[ListedCli
     if numbers is not None:
         yield _listed(where, numbers["clip"], numbers["number"])
         return
-    separator = "//" if "//" in line else "/"
-    name, _, clip = line.partition("//") if separator == "//" else line.rpartition("/")
+    name, _, clip = line.partition("//") if "//" in line else line.rpartition("/")
     if not name.strip() or not clip.strip():
         problems.append(f"{where}: {line[:60]!r} is none of {FORMS}")
         return
@@ -172,15 +171,15 @@ def _from_line(line: str, where: str, problems: list[str]) -> Iterator[ListedCli
 
 
 def _from_table(path: Path, problems: list[str]) -> Iterator[ListedClip]:
-    found: list[Problem] = []
-    for row in read_table(path, found):
+    malformed: list[Problem] = []
+    for row in read_table(path, malformed):
         clip, name = row.text(*CLIP_COLUMNS), row.text(*CLASS_COLUMNS)
         if clip is None or name is None:
             wanted = f"{' or '.join(CLIP_COLUMNS[:2])}, and {' or '.join(CLASS_COLUMNS[:3])}"
             problems.append(f"{row.where}: has no clip or no class; expected columns {wanted}")
             continue
         yield from _with_split(row.where, (clip, name), row.text(*SPLIT_COLUMNS), problems)
-    problems += [str(problem) for problem in found]
+    problems += map(str, malformed)
 
 
 def _from_json(path: Path, problems: list[str]) -> Iterator[ListedClip]:

@@ -122,6 +122,12 @@ class FrameFolder:
             yield image, number / FRAME_RATE, 1 / FRAME_RATE
             number += 1
 
+    def nothing(self) -> ClipError:
+        """Make the error of a folder none of whose images could be read."""
+        return ClipError(
+            f"{self.path}: {self.truncation()}; expected frames as JPEG, PNG or the like"
+        )
+
     def truncation(self) -> str | None:
         """Return what the folder lacks, once its images have been read; None if it is whole."""
         problems = []

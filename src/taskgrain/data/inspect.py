@@ -64,7 +64,7 @@ def inspect_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipFacts
             return _inspect_video(video, sha)
 
 
-def displayed_size(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> tuple[int, int]:
+def displayed_size(path: Path) -> tuple[int, int]:
     """Return a clip's height and width in pixels as it is displayed; only one frame is decoded.
 
     Raises:
@@ -72,13 +72,11 @@ def displayed_size(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> tuple[i
     """
     with errors_of(path):
         if path.is_dir():
-            folder = FrameFolder(path, limits)
+            folder = FrameFolder(path, DEFAULT_LIMITS)
             for image, _, _ in folder.timed_images():
                 return image.shape[0], image.shape[1]
-            raise ClipError(
-                f"{path}: {folder.truncation()}; expected frames as JPEG, PNG or the like"
-            )
-        with open_video(path, limits=limits) as video:
+            raise folder.nothing()
+        with open_video(path, limits=DEFAULT_LIMITS) as video:
             for frame, _, _ in video.timed_frames():
                 return _displayed(frame.height, frame.width, upright(frame), video.pixel_aspect)
             raise video.nothing()
@@ -130,9 +128,9 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
         if not count:
             height, width = image.shape[:2]
         count += 1
-    problem = folder.truncation()
     if not count:
-        raise ClipError(f"{path}: {problem}; expected frames as JPEG, PNG or the like")
+        raise folder.nothing()
+    problem = folder.truncation()
     return ClipFacts(
         num_frames=count,
         seconds=count / FRAME_RATE,
@@ -187,7 +185,7 @@ class ClipHeader:
     decode_seconds: float  # an estimate, for one thread
 
 
-def read_header(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipHeader | None:
+def read_header(path: Path) -> ClipHeader | None:
     """Read what a video file or a folder of frames declares.
 
     Returns:
@@ -196,21 +194,21 @@ def read_header(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> ClipHeader
     try:
         with errors_of(path):
             if path.is_dir():
-                return _of_folder(path, limits)
-            with open_video(path, limits=limits) as video:
+                return _of_folder(path)
+            with open_video(path, limits=DEFAULT_LIMITS) as video:
                 return _of_video(video, path.stat().st_size)
     except ClipError:
         return None
 
 
-def is_clip(path: Path, limits: DecodeLimits = DEFAULT_LIMITS) -> bool:
+def is_clip(path: Path) -> bool:
     """Whether a file can be opened as a video, or a folder holds frames; no frame is decoded."""
     try:
         with errors_of(path):
             if path.is_dir():
-                FrameFolder(path, limits)
+                FrameFolder(path, DEFAULT_LIMITS)
             else:
-                with open_video(path, limits=limits):
+                with open_video(path, limits=DEFAULT_LIMITS):
                     pass
     except ClipError:
         return False
@@ -230,9 +228,9 @@ def _of_video(video: VideoFile, num_bytes: int) -> ClipHeader | None:
     return ClipHeader(seconds, megapixels, OPEN_SECONDS + cost)
 
 
-def _of_folder(path: Path, limits: DecodeLimits) -> ClipHeader | None:
-    files = FrameFolder(path, limits).files
-    if irregularity(files[0], most=limits.image_bytes):
+def _of_folder(path: Path) -> ClipHeader | None:
+    files = FrameFolder(path, DEFAULT_LIMITS).files
+    if irregularity(files[0], most=DEFAULT_LIMITS.image_bytes):
         return None
     try:
         with Image.open(files[0], formats=IMAGE_FORMATS) as image:

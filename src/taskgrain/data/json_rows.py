@@ -33,21 +33,17 @@ class JsonRows:
         """
         self.path = path
         text = read_text(path)
-        found = parse_json(text, path)
-        if not isinstance(found, list):
+        rows = parse_json(text, path)
+        if not isinstance(rows, list):
             raise MalformedFileError(f"{path}:1", "expected a JSON list of rows")
-        self.rows: list[object] = found
+        self.rows: list[object] = rows
         # Half of a surrogate pair can only have been written as an escape; without one in the
         # file no string needs to be looked at.
         self.may_hold_surrogates = "\\ud" in text or "\\uD" in text
 
-    def line(self, index: int) -> int:
-        """Return the line on which row `index` begins."""
-        return self._lines[index]
-
     def where(self, index: int) -> str:
         """Return where row `index` begins, as "file:line"."""
-        return f"{self.path}:{self.line(index)}"
+        return f"{self.path}:{self._lines[index]}"
 
     @cached_property
     def _lines(self) -> list[int]:

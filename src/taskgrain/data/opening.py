@@ -7,17 +7,10 @@ from pathlib import Path
 from taskgrain.data.annotations import LAYOUT, read_annotations
 from taskgrain.data.companions import with_companions
 from taskgrain.data.files import missing_folder
-from taskgrain.data.layouts import (
-    captions,
-    columns,
-    folders,
-    hmdb,
-    kinetics,
-    lists,
-    twentybn,
-)
+from taskgrain.data.layouts import captions, columns, folders, hmdb, kinetics, lists, twentybn
 from taskgrain.data.layouts.layout import Layout, LayoutOptions
-from taskgrain.data.layouts.tree import Tree, shown
+from taskgrain.data.layouts.names import shown
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Manifest, Reading
 from taskgrain.errors import ManifestError, list_problems, nearest
 

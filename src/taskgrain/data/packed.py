@@ -16,6 +16,7 @@ from typing import Literal
 from taskgrain.config.checked import read_as
 from taskgrain.data.decode import Fit
 from taskgrain.data.files import atomic_path, write_text
+from taskgrain.data.layouts.names import shown
 from taskgrain.data.manifest import ClipRecord, Split
 from taskgrain.data.store import (
     CLIPS_PER_SHARD,
@@ -203,7 +204,7 @@ def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
     before = {clip.clip: clip.file for clip in held}
     now = {clip.clip: clip.file for clip in found}
     changes = [
-        _some(ids, what)
+        f"{len(ids)} clip{'s are' if len(ids) > 1 else ' is'} {what} ({shown(ids)})"
         for what, ids in (
             ("new", [clip for clip in now if clip not in before]),
             ("gone", [clip for clip in before if clip not in now]),
@@ -212,8 +213,3 @@ def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
         if ids
     ]
     return ", ".join(changes) or "the clips stand in another order"
-
-
-def _some(ids: Sequence[str], what: str) -> str:
-    shown = ", ".join(ids[:3]) + (", ..." if len(ids) > 3 else "")
-    return f"{len(ids)} clip{'s are' if len(ids) > 1 else ' is'} {what} ({shown})"

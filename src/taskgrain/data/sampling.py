@@ -113,18 +113,15 @@ def _start(room: float, rng: np.random.Generator | None) -> float:
     return room / 2 if rng is None else float(rng.random() * room)
 
 
-def crop_corner(sampling: FrameSampling, rng: np.random.Generator | None) -> tuple[int, int]:
-    """Choose the top left corner (row, column) of the crop; the centre without a generator."""
+def choose_crop(sampling: FrameSampling, rng: np.random.Generator | None) -> tuple[slice, slice]:
+    """Choose the rows and columns of a crop of the model's size; the centre without a generator."""
     rows = sampling.store_height - sampling.height
     columns = sampling.store_width - sampling.width
     if rng is None:
-        return rows // 2, columns // 2
-    return int(rng.integers(rows + 1)), int(rng.integers(columns + 1))
-
-
-def crop_at(row: int, column: int, sampling: FrameSampling) -> tuple[slice, slice]:
-    """Return the rows and columns of a crop of the model's size."""
-    return slice(row, row + sampling.height), slice(column, column + sampling.width)
+        top, left = rows // 2, columns // 2
+    else:
+        top, left = int(rng.integers(rows + 1)), int(rng.integers(columns + 1))
+    return slice(top, top + sampling.height), slice(left, left + sampling.width)
 
 
 def central_window(num_stored: int, sampling: FrameSampling) -> Window:
@@ -133,7 +130,7 @@ def central_window(num_stored: int, sampling: FrameSampling) -> Window:
         frames = spread_frames(num_stored, sampling.num_frames, None)
     else:
         frames = strided_frames(num_stored, sampling.num_frames, sampling.stride, None)
-    return Window(frames, *crop_at(*crop_corner(sampling, None), sampling))
+    return Window(frames, *choose_crop(sampling, None))
 
 
 def see(frames: NDArray[np.uint8], sampling: FrameSampling) -> NDArray[np.uint8]:
@@ -204,8 +201,7 @@ def see_given(clip: NDArray[np.uint8], sampling: FrameSampling) -> NDArray[np.ui
     Frames of another size than the stored one are scaled as images of a folder of frames are.
     """
     window = central_window(len(clip), sampling)
-    frames = clip[window.frames]
-    framing = Framing(sampling.store_height, sampling.store_width, sampling.fit)
+    frames, framing = clip[window.frames], sampling.framing
     if frames.shape[1:3] != (framing.height, framing.width):
         scaled = np.empty((len(frames), framing.height, framing.width, NUM_PLANES), np.uint8)
         for frame, out in zip(frames, scaled, strict=True):

@@ -100,15 +100,10 @@ def look_at(path: Path) -> Head:
     if is_jsonl(path):
         return Head(_keys(lines[0]) if lines else (), ())
     lines = lines[1:] if lines and _SEP_LINE.fullmatch(lines[0]) else lines
-    return Head(header_of(lines), tuple(lines[:LOOKED_AT]))
-
-
-def header_of(lines: Sequence[str]) -> tuple[str, ...]:
-    """Return the names that the first of some lines would give to the columns of a CSV file."""
     if not lines:
-        return ()
-    dialect = _dialect(lines[:LOOKED_AT])
-    return tuple(map(column_name, _parsed(lines[0], dialect)))
+        return Head((), ())
+    first = _parsed(lines[0], _dialect(lines[:LOOKED_AT]))
+    return Head(tuple(map(column_name, first)), tuple(lines[:LOOKED_AT]))
 
 
 def is_jsonl(path: Path) -> bool:
@@ -298,17 +293,14 @@ def _csv_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
         if len(cells) > len(header):
             cells = without_empty_end(list(cells), len(header))
         if len(cells) > len(header):
-            problems.append(
-                Problem(
-                    "malformed",
-                    line.where,
-                    f"{len(cells)} cells, but the header has {len(header)}; put quotes around a "
-                    "cell that holds the separator",
-                )
+            text = (
+                f"{len(cells)} cells, but the header has {len(header)}; put quotes around a cell "
+                "that holds the separator"
             )
+            problems.append(Problem("malformed", line.where, text))
             continue
-        found = zip(header, cells, strict=False)
-        yield Row(line.where, {name: cell for name, cell in found if cell and name})
+        named = zip(header, cells, strict=False)
+        yield Row(line.where, {name: cell for name, cell in named if cell and name})
 
 
 def read_objects(
@@ -371,9 +363,9 @@ def _list_rows(path: Path, problems: list[Problem]) -> Iterator[Row]:
 
 def _rows_by_split(path: Path, problems: list[Problem]) -> Iterator[Row]:
     """Yield the rows of `{"train": [...], "test": [...]}`: objects, or names of files."""
-    found = parse_json(read_text(path), path)
-    assert isinstance(found, dict)
-    for split, rows in found.items():
+    lists = parse_json(read_text(path), path)
+    assert isinstance(lists, dict)
+    for split, rows in lists.items():
         if not isinstance(rows, list):
             problems.append(Problem("malformed", f"{path}: {split[:60]}", "expected a list"))
             continue

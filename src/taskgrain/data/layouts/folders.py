@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, reading_of
-from taskgrain.data.layouts.names import PlacedClip, split_named
-from taskgrain.data.layouts.tree import Tree, shown
+from taskgrain.data.layouts.names import PlacedClip, shown, split_named
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Reading, Split
 
 NAME = "folders"

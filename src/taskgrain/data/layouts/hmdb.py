@@ -12,7 +12,8 @@ from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
 from taskgrain.data.layouts.layout import Findings, FoundClip, LayoutOptions, chosen_of, reading_of
-from taskgrain.data.layouts.tree import Tree, shown
+from taskgrain.data.layouts.names import shown
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import read_names
 

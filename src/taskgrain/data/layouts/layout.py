@@ -13,8 +13,8 @@ from pathlib import Path
 
 from taskgrain.data.annotations import BadRowError
 from taskgrain.data.json_rows import is_text
-from taskgrain.data.layouts.names import split_named
-from taskgrain.data.layouts.tree import Tree, shown
+from taskgrain.data.layouts.names import shown, split_named
+from taskgrain.data.layouts.tree import Tree
 from taskgrain.data.manifest import ClipRecord, Problem, Reading, Split
 from taskgrain.data.videos import is_video_name, split_name
 from taskgrain.errors import ManifestError

@@ -25,10 +25,11 @@ from taskgrain.data.layouts.names import (
     PICTURES,
     folder_class,
     kind_of,
+    shown,
     split_of_file,
     variant_of,
 )
-from taskgrain.data.layouts.tree import MAX_PATH_BYTES, Tree, shown
+from taskgrain.data.layouts.tree import MAX_PATH_BYTES, Tree
 from taskgrain.data.manifest import Problem, Reading, Split
 from taskgrain.data.tables import Head, plain_lines
 from taskgrain.data.videos import VIDEO_SUFFIXES, is_video_name

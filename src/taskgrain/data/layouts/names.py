@@ -127,8 +127,13 @@ def variant_of(stem: str) -> tuple[str, ...]:
     return tuple(words)
 
 
-NUM_SHOWN = 3  # clips that a note names
+NUM_SHOWN = 3  # names in a note
 _OTHER = 10  # the rank of what shows no picture
+
+
+def shown(names: Sequence[str]) -> str:
+    """Join the first few names."""
+    return ", ".join(names[:NUM_SHOWN]) + (", ..." if len(names) > NUM_SHOWN else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,11 +157,10 @@ class Arrangement:
             return []
         counts = Counter(what for _, what in self.left_out)
         kinds = ", ".join(f"{what} {number}" for what, number in sorted(counts.items()))
-        files = [file for file, _ in self.left_out[:NUM_SHOWN]]
-        more = ", ..." if len(self.left_out) > NUM_SHOWN else ""
+        files = [file for file, _ in self.left_out]
         return [
-            f"{len(self.left_out)} files and folders show clips in another form and are left out: "
-            f"{kinds} ({', '.join(files)}{more}); a folder called after a modality is no class"
+            f"{len(files)} files and folders show clips in another form and are left out: "
+            f"{kinds} ({shown(files)}); a folder called after a modality is no class"
         ]
 
 

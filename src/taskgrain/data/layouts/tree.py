@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import islice
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from taskgrain.data.annotations import BadRowError
 from taskgrain.data.companions import FACTORS, HIERARCHY, LEDGER
 from taskgrain.data.json_rows import is_text
-from taskgrain.data.layouts.names import Arrangement, arrange, kind_of
+from taskgrain.data.layouts.names import Arrangement, arrange, kind_of, shown
 from taskgrain.data.manifest import Problem, Reading
 from taskgrain.data.tables import Head, look_at
 from taskgrain.data.videos import (
@@ -32,7 +31,6 @@ from taskgrain.errors import ManifestError
 MAX_DEPTH = 12  # folders within folders
 TABLE_DEPTH = 3  # folders above a table
 MOST_TABLES = 1000  # in one folder; more are taken for files of single clips
-NUM_SHOWN = 3  # names in a note
 TABLE_SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".txt", ".lst", ".list")
 UNREAD_SUFFIXES = (".parquet", ".xlsx", ".xls", ".ods", ".pkl", ".pickle", ".mat", ".xml", ".yaml")
 OWN_FOLDER = ".taskgrain"
@@ -286,11 +284,6 @@ def _is_of_clips(name: str) -> bool:
     """Return whether an unread file may annotate clips; a text only if its name names a split."""
     is_text = name.lower().endswith((".txt", ".yaml", ".xml"))
     return not is_text or kind_of(Path(name).stem).split is not None
-
-
-def shown(names: Sequence[str]) -> str:
-    """Join the first few names."""
-    return ", ".join(islice(names, NUM_SHOWN)) + (", ..." if len(names) > NUM_SHOWN else "")
 
 
 def first_folder(root: Path, names: Sequence[str]) -> Path | None:
