@@ -17,9 +17,10 @@ from benchmarks.table import Row, main_of
 from benchmarks.timing import best_seconds
 
 from taskgrain.data.opening import read_manifest
-from taskgrain.labels.ssv2 import BRACKETED, OFFICIAL_INDEX, TRAIN_COUNT, VALIDATION_COUNT
+from taskgrain.labels.ssv2 import BRACKETED, OFFICIAL_INDEX
 from taskgrain.labels.taxonomy import ACTION_GROUP
 from taskgrain.labels.template import fill, placeholder_count
+from tests.making import ssv2_counts
 
 TEST_CLIPS = 27_157
 THINGS = ("a red cup", "a bottle of water", "pen", "scissors", "my left hand", "two small boxes")
@@ -60,10 +61,11 @@ def plain(root: Path) -> None:
 
 
 def measure(small: bool) -> list[Row]:
-    most = 3 if small else max(TRAIN_COUNT.values())  # clips of a category
+    counts_of = {"train": ssv2_counts("train"), "validation": ssv2_counts("validation")}
+    most = 3 if small else max(counts_of["train"].values())  # clips of a category
     train, validation = (
-        made_up({name: min(count, most) for name, count in counts.items()}, first_id)
-        for counts, first_id in ((TRAIN_COUNT, 1), (VALIDATION_COUNT, 1_000_000))
+        made_up({name: min(count, most) for name, count in counts_of[split].items()}, first_id)
+        for split, first_id in (("train", 1), ("validation", 1_000_000))
     )
     test = [{"id": str(2_000_000 + n)} for n in range(100 if small else TEST_CLIPS)]
     files: dict[str, object] = {

@@ -10,12 +10,20 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from taskgrain.labels.ssv2 import load_packaged, strings
+from taskgrain.labels.template import strip_brackets
 from taskgrain.results import ResultRow, Value, select
 from taskgrain.transfer.answers import Evaluation
 
 PUSH = "Pushing [something] from left to right"
 PULL = "Pulling [something] from left to right"
 PRETEND = "Pretending to put [something] next to [something]"
+
+
+def ssv2_counts(split: str) -> dict[str, int]:
+    """Clips of each category of Something-Something v2 in a split, "train" or "validation"."""
+    counts = strings(load_packaged("groups.json")[f"{split}_count"])
+    return {strip_brackets(template): int(count) for template, count in counts.items()}
 
 
 def moving_square(num_frames: int, *, size: int = 32) -> NDArray[np.uint8]:

@@ -11,13 +11,12 @@ from taskgrain.labels.ssv2 import (
     GROUP_OF,
     OFFICIAL_INDEX,
     TEN_CLASS_OF,
-    TRAIN_COUNT,
-    VALIDATION_COUNT,
     VERSION,
     load_packaged,
 )
 from taskgrain.labels.symmetry import SSV2_MIRROR
 from taskgrain.labels.template import placeholder_count
+from tests.making import ssv2_counts
 
 FILES = sorted(
     path.name for path in files("taskgrain.labels.ssv2").iterdir() if path.name.endswith(".json")
@@ -33,10 +32,11 @@ def test_every_packaged_file_says_its_version_and_its_source() -> None:
 
 
 def test_the_counts_are_those_of_the_data_set() -> None:
-    assert sum(TRAIN_COUNT.values()) == 168_913
-    assert sum(VALIDATION_COUNT.values()) == 24_777
-    assert set(TRAIN_COUNT) == set(VALIDATION_COUNT) == set(OFFICIAL_INDEX)
-    assert (min(TRAIN_COUNT.values()), max(TRAIN_COUNT.values())) == (91, 3284)
+    train, validation = ssv2_counts("train"), ssv2_counts("validation")
+    assert sum(train.values()) == 168_913
+    assert sum(validation.values()) == 24_777
+    assert set(train) == set(validation) == set(OFFICIAL_INDEX)
+    assert (min(train.values()), max(train.values())) == (91, 3284)
 
 
 def test_the_official_index_is_alphabetical_without_brackets() -> None:

@@ -9,13 +9,11 @@ import pytest
 
 from taskgrain.config.checked import read_as
 from taskgrain.errors import TaxonomyError
-from taskgrain.labels.caption import CAPTION_FORMS
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF, OFFICIAL_INDEX, TEN_CLASS_OF
 from taskgrain.labels.taxonomy import (
     ACTION_GROUP,
     CATEGORY,
     TEN_CLASS,
-    Grains,
     Taxonomy,
     entropy_bits,
     regroup,
@@ -23,7 +21,6 @@ from taskgrain.labels.taxonomy import (
     taxonomy_of,
 )
 from taskgrain.tabletop.dataset import category_names
-from tests.making import PUSH
 
 
 def test_something_something_has_174_categories_in_50_groups() -> None:
@@ -167,41 +164,37 @@ def test_a_part_of_the_categories_leaves_the_names_of_the_others_out() -> None:
     assert part.category_index("c") == 1
 
 
-SSV2 = Grains(taxonomy_of(BRACKETED))
+SSV2 = taxonomy_of(BRACKETED)
 
 
-def test_grains_go_from_fine_levels_to_coarse_then_to_captions() -> None:
-    assert SSV2.names == (CATEGORY, ACTION_GROUP, TEN_CLASS, *CAPTION_FORMS)
+def test_levels_go_from_fine_to_coarse() -> None:
+    assert SSV2.fine_to_coarse == (CATEGORY, ACTION_GROUP, TEN_CLASS)
     levels = {"coarse": {"a": "x", "b": "x", "c": "x"}, "fine": {"a": "p", "b": "p", "c": "q"}}
-    own = Grains(taxonomy_of("abc").with_levels(levels, where="test"))
-    assert own.names == (CATEGORY, "fine", "coarse", *CAPTION_FORMS)
+    own = taxonomy_of("abc").with_levels(levels, where="test")
+    assert own.fine_to_coarse == (CATEGORY, "fine", "coarse")
 
 
 @pytest.mark.parametrize(
-    ("grain", "said"),
+    ("level", "name"),
     [
         (CATEGORY, "Pushing something from left to right"),
         (ACTION_GROUP, "Pushing something"),
         (TEN_CLASS, "Moving something from left to right"),
-        ("template", "pushing something from left to right"),
-        ("simplified", "pushing coffee from left to right"),
-        ("simplified-head-noun", "pushing cup from left to right"),
-        ("full", "pushing a cup of coffee from left to right"),
     ],
 )
-def test_each_grain_of_a_clip_is_one_lookup(grain: str, said: str) -> None:
-    assert SSV2.say(grain, PUSH, ["a cup of coffee"]) == said
+def test_a_category_has_a_name_at_each_level(level: str, name: str) -> None:
+    assert SSV2.name_of("Pushing something from left to right", level) == name
 
 
-def test_a_level_that_leaves_the_category_out_says_nothing() -> None:
-    assert SSV2.say(TEN_CLASS, "Opening [something]", ["a box"]) is None
+def test_a_level_that_leaves_the_category_out_has_no_name_for_it() -> None:
+    assert SSV2.name_of("Opening something", TEN_CLASS) is None
 
 
-def test_an_unknown_grain_or_category_names_its_neighbour() -> None:
-    with pytest.raises(TaxonomyError, match=r"no grain 'action-grup'.*did you mean 'action-group'"):
-        SSV2.say("action-grup", PUSH, ["a cup"])
+def test_an_unknown_level_or_category_is_refused_with_a_known_one() -> None:
+    with pytest.raises(TaxonomyError, match=r"no level 'action-grup'.*it has .*action-group"):
+        SSV2.name_of("Opening something", "action-grup")
     with pytest.raises(TaxonomyError, match="did you mean 'Opening something'"):
-        SSV2.say(ACTION_GROUP, "Openin [something]", ["a box"])
+        SSV2.name_of("Openin something", ACTION_GROUP)
 
 
 CATEGORIES = tuple("abcdefghij")

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS, OFFICIAL_INDEX, VALIDATION_COUNT
+from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS, OFFICIAL_INDEX
 from taskgrain.labels.taxonomy import Taxonomy
 from taskgrain.metrics.accuracy import (
     Accuracy,
@@ -22,6 +22,7 @@ from taskgrain.metrics.accuracy import (
     group_errors,
     present_groups,
 )
+from tests.making import ssv2_counts
 
 SCORES = torch.tensor([[3.0, 2.0, 1.0], [3.0, 2.0, 1.0], [1.0, 2.0, 3.0], [1.0, 3.0, 2.0]])
 TARGET = torch.tensor([0, 1, 2, 2])
@@ -182,7 +183,8 @@ def test_contrastive_scores_are_restricted_to_their_group() -> None:
 def test_the_contrastive_score_of_the_commonest_class_is_the_owners() -> None:
     # Always the most probable class of the validation set: 64.93, as the data's owner has it.
     categories = list(OFFICIAL_INDEX)
-    counts = torch.tensor([VALIDATION_COUNT[name] for name in categories])
+    clips = ssv2_counts("validation")
+    counts = torch.tensor([clips[name] for name in categories])
     target = torch.arange(len(categories)).repeat_interleave(counts)
     scores = counts.double().expand(len(target), -1)
     always = HeadAnswers(scores, target, torch.ones(len(target), dtype=torch.bool))

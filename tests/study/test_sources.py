@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -9,7 +10,7 @@ from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import TaxonomyError
 from taskgrain.labels.symmetry import SSV2_MIRROR
-from taskgrain.labels.template import WORDS
+from taskgrain.labels.template import Words
 from taskgrain.study.sources import source_task
 from taskgrain.tools.labels.summary import summarise_labels
 from tests.making import PRETEND, PULL, PUSH, row, write_annotations
@@ -209,6 +210,6 @@ def test_entropy_is_that_of_the_words_of_the_rule(tmp_path: Path) -> None:
     records = manifest.split(Split.TRAIN)
     ours, theirs = (
         source_task(named("captions-full"), manifest, words=words).entropy_bits(records)
-        for words in WORDS
+        for words in get_args(Words)
     )
     assert (ours, theirs) == (1.0, 0.0)

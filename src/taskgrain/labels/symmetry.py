@@ -107,12 +107,12 @@ def check_mirror_table(table: Mapping[str, str], *, where: str) -> None:
         if back == category:
             continue
         if back is not None:
-            found = f"that is mirrored to {back!r}"
+            fault = f"that is mirrored to {back!r}"
         else:  # looking for the nearest name takes milliseconds, and ten problems are shown
             close = nearest(image, table) if len(problems) < MAX_PROBLEMS_SHOWN else ""
-            found = f"the table does not have that{close}"
+            fault = f"the table does not have that{close}"
         problems.append(
-            f"{where}: {category!r} is mirrored to {image!r}, but {found}; expected "
+            f"{where}: {category!r} is mirrored to {image!r}, but {fault}; expected "
             f"{image!r} = {category!r}"
         )
     if problems:
@@ -122,7 +122,11 @@ def check_mirror_table(table: Mapping[str, str], *, where: str) -> None:
 def _image(
     label: MirroredLabel, table: Mapping[str, str], templates: Mapping[str, str]
 ) -> MirroredLabel | None:
-    template = _template_image(label.template, table, templates)
+    category = strip_brackets(label.template)
+    target = table.get(category)
+    if target is None:
+        return None
+    template = _towards(label.template, category, target, templates.get(target, target))
     if template is None:
         return None
     placeholders: list[str] = []
@@ -136,21 +140,11 @@ def _image(
         if caption == before:
             captions.append(after)
             continue
-        mirrored = _caption_image(caption, before, after, _Templates(label.template, template))
+        mirrored = _caption_image(caption, (before, after), (label.template, template))
         if mirrored is None:
             return None
         captions.append(mirrored)
     return MirroredLabel(template, tuple(placeholders), tuple(captions))
-
-
-def _template_image(
-    template: str, table: Mapping[str, str], templates: Mapping[str, str]
-) -> str | None:
-    category = strip_brackets(template)
-    target = table.get(category)
-    if target is None:
-        return None
-    return _towards(template, category, target, templates.get(target, target))
 
 
 @lru_cache(maxsize=1024)
@@ -172,17 +166,12 @@ def _towards(template: str, category: str, target: str, target_template: str) ->
     return target_template if is_same else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Templates:
-    """A template and its mirror image."""
-
-    old: str
-    new: str
+Pair = tuple[str, str]  # a text before and after mirroring
 
 
-def _caption_image(caption: str, before: str, after: str, templates: _Templates) -> str | None:
-    """Mirror one caption, given the filled template before and after mirroring."""
-    old, new, words = words_of(before), words_of(after), words_of(caption)
+def _caption_image(caption: str, filled: Pair, templates: Pair) -> str | None:
+    """Mirror one caption, given its template, filled and with brackets."""
+    old, new, words = words_of(filled[0]), words_of(filled[1]), words_of(caption)
     # Word for word the filled template: each word of the image takes the place of its own.
     if words == old:  # but for its case and punctuation
         is_in_step = len(old) == len(new) == len(word_spans(caption))
@@ -190,18 +179,15 @@ def _caption_image(caption: str, before: str, after: str, templates: _Templates)
     return swap_sides(caption) if _is_free_but_clear(caption, sides_of(old), templates) else None
 
 
-def _is_free_but_clear(caption: str, filled_sides: Sequence[str], templates: _Templates) -> bool:
+def _is_free_but_clear(caption: str, filled_sides: Sequence[str], templates: Pair) -> bool:
     """Whether a caption in other words than its template's says the same of left and right.
 
-    Args:
-        caption: as it was annotated.
-        filled_sides: what the filled template says, placeholders included.
-        templates: before and after mirroring.
+    `filled_sides` are those that the filled template says, placeholders included.
     """
     # A word by which the template and its image differ is a side ("left"), or known to the table
     # alone ("clockwise"); only sides can be mirrored in other words than the template's.
     words = words_of(caption)
-    own, of_image = _own_words(templates.old), _own_words(templates.new)
+    own, of_image = map(_own_words, templates)
     changed = {*own} ^ {*of_image}
     if any(word in changed and not sides_of([word]) for word in words):
         return False  # a word that only the table knows how to mirror

@@ -1,15 +1,15 @@
 """The taxonomy: every level of the label hierarchy as one lookup from a clip's category.
 
 K categories; a level has fewer names than that, and sends each category to one of them, or to none
-where it is known for some categories only. Beside it: every grain of a clip, captions included; a
-level regrouped at random; how many bits a label tells.
+where it is known for some categories only. Beside it: a level regrouped at random; how many bits a
+label tells.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from math import log2
@@ -19,9 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from taskgrain.errors import MAX_PROBLEMS_SHOWN, TaxonomyError, list_problems, nearest
-from taskgrain.labels.caption import CAPTION_FORMS, caption_of
+from taskgrain.labels.caption import CAPTION_FORMS
 from taskgrain.labels.ssv2 import GROUP_OF, TEN_CLASS_OF
-from taskgrain.labels.template import strip_brackets
 
 CATEGORY = "category"  # the finest level: a category is itself
 ACTION_GROUP = "action-group"  # the 50 groups of Something-Something
@@ -61,6 +60,11 @@ class Taxonomy:
         if level == CATEGORY:
             return self.categories
         return tuple(sorted({name for name in self._level(level) if name is not None}))
+
+    @property
+    def fine_to_coarse(self) -> tuple[str, ...]:
+        """The category and every level; finer is the level with more names, of equals the first."""
+        return (CATEGORY, *sorted(self.levels, key=lambda level: -len(self.names(level))))
 
     def index_of(self, level: str) -> NDArray[np.int64]:
         """Index at a level for each category: int64 (K,), in 0 .. len(names(level)) - 1.
@@ -195,54 +199,6 @@ def taxonomy_of(categories: Iterable[str]) -> Taxonomy:
     if len(set(ten) - {None}) >= 2:
         levels[TEN_CLASS] = ten
     return Taxonomy(ordered, levels)
-
-
-class Grains:
-    """What a clip is called at every grain of a dataset."""
-
-    def __init__(self, taxonomy: Taxonomy) -> None:
-        """Keep the dataset's taxonomy."""
-        self.taxonomy = taxonomy
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Every grain: levels from fine to coarse, then caption forms from short to full.
-
-        Finer is the level with more names; levels with equally many keep their order.
-        """
-        levels = sorted(self.taxonomy.levels, key=lambda level: -len(self.taxonomy.names(level)))
-        return (CATEGORY, *levels, *CAPTION_FORMS)
-
-    def say(self, grain: str, template: str, placeholders: Sequence[str]) -> str | None:
-        """Return what a clip is called at one grain; None where the level leaves its category out.
-
-        Args:
-            grain: one of `names`.
-            template: with brackets, "Pushing [something]".
-            placeholders: what fills each bracket.
-
-        Raises:
-            TaxonomyError: if the grain or the category is unknown.
-            ValueError: if the template has another number of brackets.
-        """
-        for form in CAPTION_FORMS:
-            if grain == form:
-                return caption_of(template, placeholders, form)
-        if grain not in self._names_at:
-            raise TaxonomyError(
-                f"no grain {grain!r}; there are {', '.join(self.names)}{nearest(grain, self.names)}"
-            )
-        category = strip_brackets(template)
-        if category not in self._names_at[grain]:
-            return self.taxonomy.name_of(category, grain)  # raises, naming the nearest
-        return self._names_at[grain][category]
-
-    @cached_property
-    def _names_at(self) -> dict[str, Mapping[str, str | None]]:
-        """Each level as category -> name."""
-        categories = self.taxonomy.categories
-        levels = {CATEGORY: categories, **self.taxonomy.levels}
-        return {level: dict(zip(categories, names, strict=True)) for level, names in levels.items()}
 
 
 def regrouped_level(level: str) -> str:

@@ -15,7 +15,6 @@ from typing import Literal, NamedTuple
 
 Words = Literal["taskgrain", "paper"]
 """How a caption becomes words: by `words_of`, or as the authors' code made them."""
-WORDS: tuple[Words, ...] = ("taskgrain", "paper")
 
 # A dataset has far more rows than templates; the bound holds what a hostile one can fill.
 _TEMPLATES_KEPT = 4096

@@ -34,12 +34,6 @@ def strings(mapping: object) -> dict[str, str]:
     return {str(key): str(value) for key, value in mapping.items()}
 
 
-def _counts(mapping: object) -> Mapping[str, int]:
-    """Read template (with brackets) -> clips, as category -> clips."""
-    counts = strings(mapping)
-    return MappingProxyType({strip_brackets(name): int(count) for name, count in counts.items()})
-
-
 _GROUPS = load_packaged("groups.json")
 
 OFFICIAL_INDEX: Mapping[str, int] = MappingProxyType(
@@ -59,12 +53,6 @@ TEN_CLASS_OF: Mapping[str, str] = MappingProxyType(
     strings(load_packaged("ten_classes.json")["class_of_template"])
 )
 """Template without brackets -> its class, one of 10; only 41 templates have one."""
-
-TRAIN_COUNT: Mapping[str, int] = _counts(_GROUPS["train_count"])
-"""Template without brackets -> training clips; 168,913 in all."""
-
-VALIDATION_COUNT: Mapping[str, int] = _counts(_GROUPS["validation_count"])
-"""Template without brackets -> validation clips; 24,777 in all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from taskgrain.labels.caption import (
 )
 from taskgrain.labels.ssv2 import CONTRASTIVE_GROUPS
 from taskgrain.labels.symmetry import SSV2_MIRROR, mirror
-from taskgrain.labels.taxonomy import CATEGORY, Grains, Taxonomy, entropy_bits
+from taskgrain.labels.taxonomy import CATEGORY, Taxonomy, entropy_bits
 from taskgrain.labels.template import words_of
 from taskgrain.labels.vocabulary import Coverage, build_vocabulary
 
@@ -131,8 +131,7 @@ def summarise_labels(manifest: Manifest, *, min_count: int = 1, top: int = 10) -
         raise ValueError(f"min_count is {min_count}; expected at least 1")
     taxonomy = manifest.taxonomy
     train, validation = manifest.split(Split.TRAIN), manifest.split(Split.VALIDATION)
-    grains = Grains(taxonomy)
-    levels = [grain for grain in grains.names if grain not in CAPTION_FORMS]
+    levels = taxonomy.fine_to_coarse
     chain = nested_levels(taxonomy, levels)
     by_category = (_categories(train), _categories(validation))
     forms, bits = {}, {level: _level_bits(taxonomy, level, by_category[0]) for level in levels}
