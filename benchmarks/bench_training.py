@@ -20,13 +20,12 @@ from torch.nn import functional as F
 from torch.nn.grad import conv3d_weight
 
 from taskgrain.losses import LossWeights, joint_loss
-from taskgrain.models.build import COMPACT_WIDTHS
 from taskgrain.models.convolution import weight_gradient
 from taskgrain.models.encoder import ChangeDeviations
 from taskgrain.train.memory import kept_memory
 from taskgrain.train.optim import Descent, make_optimizer, set_lr
 from taskgrain.train.precision import make_scaler
-from tests.networks import build_model, compact_shape
+from tests.networks import COMPACT_WIDTHS, build_model, compact_shape
 
 BATCH, FRAMES, PIXELS, CLASSES = 16, 16, 48, 40
 LEARNING_RATE, WEIGHT_DECAY, MAX_NORM = 2e-3, 0.01, 1.0

@@ -12,20 +12,27 @@ from taskgrain.decoding import NEVER_SAID, Step
 from taskgrain.labels.vocabulary import PAD
 from taskgrain.models.build import (
     COMPACT_DECODER,
-    COMPACT_PIXELS,
-    COMPACT_WIDTHS,
-    PAPER_PIXELS,
     DecoderShape,
     add_readouts,
     build_encoder,
-    paper_widths,
     spatial_channel,
     temporal_channel,
 )
-from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, EncoderShape
+from taskgrain.models.encoder import UNMEASURED, ChangeDeviations, EncoderShape, Pixels
 from taskgrain.models.model import SourceModel
 
 State = TypeVar("State")
+
+# What the packaged studies say of the compact encoder and of the paper's.
+COMPACT_WIDTHS = (8, 24, 48, 64)
+COMPACT_PIXELS = Pixels(mean=120.0, deviation=60.0)
+PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
+PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2, first_weights="torch")
+
+
+def paper_widths(k: int) -> tuple[int, ...]:
+    """Return the widths of a channel of the authors' code from its base width; () from 0."""
+    return (k, 2 * k, 4 * k, 8 * k, 8 * k, 8 * k) if k else ()
 
 
 def compact_shape(

@@ -10,7 +10,6 @@ from torch import Tensor
 from taskgrain.errors import CheckpointError
 from taskgrain.models.build import (
     COMPACT_DECODER,
-    PAPER_DECODER,
     DecoderShape,
     EncoderShape,
     FirstWeights,
@@ -19,7 +18,7 @@ from taskgrain.models.build import (
 )
 from taskgrain.models.decoder import WORD_SCALE
 from taskgrain.models.encoder import shape_from_json
-from tests.networks import build_model, compact_shape, paper_shape
+from tests.networks import PAPER_DECODER, build_model, compact_shape, paper_shape
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 ATTENTIVE = DecoderShape(word_width=5, lstm_width=6, num_layers=2, attention=True)

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from taskgrain.errors import CheckpointError
-from taskgrain.models.build import PAPER_DECODER, build_encoder
+from taskgrain.models.build import build_encoder
 from taskgrain.models.pretrained.efficientnet_lite import EfficientNetLite
 from taskgrain.models.pretrained.huggingface import new_network as from_huggingface
 from taskgrain.models.pretrained.torchvision import new_network as from_torchvision
@@ -21,7 +21,7 @@ from taskgrain.models.weights import (
     save_weights,
     weights_sha256,
 )
-from tests.networks import build_model, compact_shape
+from tests.networks import PAPER_DECODER, build_model, compact_shape
 
 TINY = compact_shape(spatial_widths=(4, 6), temporal_widths=(4, 6), lstm_width=8)
 

@@ -12,7 +12,7 @@ from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ConfigError
-from taskgrain.models.build import COMPACT_DECODER, PAPER_DECODER, build_encoder, paper_widths
+from taskgrain.models.build import COMPACT_DECODER, build_encoder
 from taskgrain.models.encoder import TwoChannelEncoder
 from taskgrain.predict import ModelDescription
 from taskgrain.study import networks
@@ -35,7 +35,7 @@ from taskgrain.study.run import run_study
 from taskgrain.study.sources import source_task
 from taskgrain.study.subjects import FeaturesKey
 from tests.making import PULL, PUSH, row, write_annotations
-from tests.networks import compact_shape, paper_shape
+from tests.networks import PAPER_DECODER, compact_shape, paper_shape, paper_widths
 
 QUICK = load_study("quick")
 PAPER = {

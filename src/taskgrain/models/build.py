@@ -20,9 +20,9 @@ from taskgrain.models.encoder import (
     ChannelInput,
     ChannelShape,
     ConvLayer,
-    Pixels,
     Reduction,
     TwoChannelEncoder,
+    shape_from_json,
 )
 from taskgrain.models.encoder import EncoderShape as EncoderShape
 from taskgrain.models.model import ClassificationHead, SourceModel, encoder_width
@@ -36,12 +36,9 @@ INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
 # Of a checkpoint's LSTM: all would be allocated, whatever a file says. The settings allow 8.
 NumLayers = Annotated[int, Field(ge=0, le=64)]
 SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
-COMPACT_WIDTHS = (8, 24, 48, 64)
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
 COMPACT_FRAME_STRIDE = 4  # of the spatial channel: as many steps as the 3D layers leave
 PAPER_POOLED = 3  # layers that are padded and halve height and width; the later ones do neither
-COMPACT_PIXELS = Pixels(mean=120.0, deviation=60.0)
-PAPER_PIXELS = Pixels(mean=0.0, deviation=64.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,6 @@ class DecoderShape:
 
 
 COMPACT_DECODER = DecoderShape(word_width=64, lstm_width=128, num_layers=1, attention=True)
-PAPER_DECODER = DecoderShape(word_width=256, lstm_width=1024, num_layers=2, first_weights="torch")
 
 
 def spatial_channel(
@@ -110,11 +106,6 @@ def temporal_channel(
         for width, stride in zip(widths, strides, strict=False)
     )
     return ChannelShape(tuple(deep), TEMPORAL, reduction=reduction, input=shown)
-
-
-def paper_widths(k: int) -> tuple[int, ...]:
-    """Return the widths of a channel of the authors' code from its base width; () from 0."""
-    return (k, 2 * k, 4 * k, 8 * k, 8 * k, 8 * k) if k else ()
 
 
 def build_encoder(shape: EncoderShape, seed: int) -> TwoChannelEncoder:
@@ -190,7 +181,7 @@ def recipe_from_json(entries: Mapping[str, object]) -> EncoderRecipe:
         CheckpointError: if an entry is missing or is not what it should be.
     """
     if "network" in entries:
-        return NetworkShape.from_json(entries)
+        return shape_from_json(NetworkShape, entries)
     return EncoderShape.from_json(entries)
 
 

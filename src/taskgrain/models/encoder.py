@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -143,15 +143,6 @@ def shape_from_json(kind: type[Shape], entries: Mapping[str, object]) -> Shape:
         raise CheckpointError(f"stored shape: {error}") from None
 
 
-class Encoder(Protocol):
-    """The interface of every encoder: a width, and features (B, T', width) of a uint8 video."""
-
-    width: int
-
-    def __call__(self, video: Tensor) -> Tensor:
-        """Encode video: uint8 (B, T, H, W, 3), RGB, as float (B, T', width)."""
-
-
 class TwoChannelEncoder(nn.Module):
     """A spatial (2D) and a temporal (3D) channel, joined at every step and read by an LSTM.
 
@@ -223,6 +214,7 @@ class TwoChannelEncoder(nn.Module):
         Raises:
             ValueError: if the video is not uint8 (B, T, H, W, 3).
         """
+        check_video(video)
         levels = _levels(video)
         views = [
             channel(self.inputs(levels, channel.input, frame_stride=channel.frame_stride))
@@ -409,9 +401,9 @@ def measure_changes(videos: Iterable[Tensor]) -> ChangeDeviations:
     """
     squares, num_values = torch.zeros(2, dtype=torch.float64), 0
     for video in videos:
-        levels = video.permute(0, 4, 1, 2, 3).float()
-        for place, change in enumerate((centred(levels), differences(levels))):
-            squares[place] += change.square().sum(dtype=torch.float64).cpu()
+        levels = _levels(video)
+        for index, change in enumerate((centred(levels), differences(levels))):
+            squares[index] += change.square().sum(dtype=torch.float64).cpu()
         num_values += levels.numel()
     if num_values == 0:
         raise ValueError("no clip to measure changes on")
@@ -419,12 +411,16 @@ def measure_changes(videos: Iterable[Tensor]) -> ChangeDeviations:
     return ChangeDeviations(*(deviation or 1.0 for deviation in deviations))
 
 
-def _levels(video: Tensor) -> Tensor:
-    """Turn a video into grey levels: float (B, 3, T, H, W), laid out as channels_last_3d."""
+def check_video(video: Tensor) -> None:
+    """Raise ValueError if a video is not uint8 (B, T, H, W, 3)."""
     if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != NUM_PLANES:
         raise ValueError(
             f"video is {video.dtype} {tuple(video.shape)}; expected uint8 (B, T, H, W, 3)"
         )
+
+
+def _levels(video: Tensor) -> Tensor:
+    """Turn a video into grey levels: float (B, 3, T, H, W), laid out as channels_last_3d."""
     return video.permute(0, 4, 1, 2, 3).float()
 
 

@@ -99,20 +99,18 @@ def check_encoder(encoder: nn.Module, video: Tensor) -> None:
     features = encoder(video)
     for module, mode in was_training.items():
         module.training = mode
-    found = (
-        f"{features.dtype} {tuple(features.shape)}"
-        if isinstance(features, Tensor)
-        else type(features).__name__
-    )
-    if not isinstance(features, Tensor) or not (
-        features.is_floating_point()
-        and features.ndim == FEATURE_DIMENSIONS
-        and features.shape[0] == video.shape[0]
-        and features.shape[1] >= 1
-        and features.shape[2] == width
-    ):
+    returned, is_right = type(features).__name__, False
+    if isinstance(features, Tensor):
+        returned = f"{features.dtype} {tuple(features.shape)}"
+        is_right = (
+            features.is_floating_point()
+            and features.ndim == FEATURE_DIMENSIONS
+            and (features.shape[0], features.shape[2]) == (video.shape[0], width)
+            and features.shape[1] >= 1
+        )
+    if not is_right:
         raise ValueError(
-            f"{type(encoder).__name__} gave {found} for a video {tuple(video.shape)}; "
+            f"{type(encoder).__name__} gave {returned} for a video {tuple(video.shape)}; "
             f"expected float (B, T', width) = ({video.shape[0]}, T', {width})"
         )
 

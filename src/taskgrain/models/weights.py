@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -103,10 +104,7 @@ def load_weights(module: nn.Module, path: Path) -> None:
             or holds a NaN or an infinite number; it names the first weight that does. The module is
             then as it was.
     """
-    check_fit(module, path)
-    stored = read_tensors(path)
-    refuse_not_finite(stored, path)
-    module.load_state_dict(stored, strict=True)
+    load_part(module, path, prefix="")
 
 
 def check_fit(module: nn.Module, path: Path) -> None:
@@ -153,8 +151,7 @@ def load_part(module: nn.Module, path: Path, prefix: str) -> LeftOut:
     """
     expected = {prefix + name: tensor for name, tensor in module.state_dict().items()}
     left_out = _check_header(expected, path, prefix)
-    read = read_tensors(path)
-    stored = {name: read[name] for name in expected}
+    stored = {name: tensor for name, tensor in read_tensors(path).items() if name in expected}
     refuse_not_finite(stored, path)
     module.load_state_dict(
         {name.removeprefix(prefix): tensor for name, tensor in stored.items()}, strict=True
@@ -168,9 +165,16 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     Raises:
         CheckpointError: if the file is missing or is no whole safetensors file.
     """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file, or raise CheckpointError; only its header is read by that."""
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            return {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
+            yield file
     except FileNotFoundError as error:
         raise CheckpointError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
@@ -193,35 +197,34 @@ def weights_sha256(module: nn.Module) -> str:
 
 
 def _check_header(expected: Mapping[str, Tensor], path: Path, prefix: str) -> LeftOut:
-    """Compare names, shapes and dtypes without reading any weight; give names without the prefix.
+    """Compare names, shapes and dtypes without reading any weight.
+
+    Returns:
+        The names without the prefix, in alphabetical order.
 
     Raises:
         CheckpointError: naming the first weight that differs.
     """
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            # A slice reads the header alone: a wrong file of gigabytes is refused at once.
-            found = {name: file.get_slice(name) for name in sorted(file.keys())}
-            for name, tensor in expected.items():
-                if name not in found:
-                    raise CheckpointError(f"{path}: weight {name} is missing")
-                shape, dtype = tuple(found[name].get_shape()), found[name].get_dtype()
-                if shape != tuple(tensor.shape):
-                    raise CheckpointError(
-                        f"{path}: weight {name} has shape {shape}; expected {tuple(tensor.shape)}"
-                    )
-                if dtype != DTYPE_NAMES[tensor.dtype]:
-                    raise CheckpointError(
-                        f"{path}: weight {name} is {dtype}; expected {DTYPE_NAMES[tensor.dtype]}"
-                    )
-            for name in found:
-                if name.startswith(prefix) and name not in expected:
-                    raise CheckpointError(f"{path}: weight {name} is not part of this model")
-            return tuple(sorted(name for name in found if not name.startswith(prefix)))
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from error
+    with _opened(path) as file:
+        # A slice reads the header alone: a wrong file of gigabytes is refused at once.
+        slices = {name: file.get_slice(name) for name in sorted(file.keys())}
+        stored = {name: (tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()}
+    for name, tensor in expected.items():
+        if name not in stored:
+            raise CheckpointError(f"{path}: weight {name} is missing")
+        shape, dtype = stored[name]
+        if shape != tuple(tensor.shape):
+            raise CheckpointError(
+                f"{path}: weight {name} has shape {shape}; expected {tuple(tensor.shape)}"
+            )
+        if dtype != DTYPE_NAMES[tensor.dtype]:
+            raise CheckpointError(
+                f"{path}: weight {name} is {dtype}; expected {DTYPE_NAMES[tensor.dtype]}"
+            )
+    for name in stored:
+        if name.startswith(prefix) and name not in expected:
+            raise CheckpointError(f"{path}: weight {name} is not part of this model")
+    return tuple(name for name in stored if not name.startswith(prefix))
 
 
 # What those functions of torch.nn.init call that do not show themselves to the mode.

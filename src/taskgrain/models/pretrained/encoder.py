@@ -18,11 +18,10 @@ from torch.nn import functional as F
 
 from taskgrain.config.checked import Count, Number
 from taskgrain.data.sampling import spread_frames
-from taskgrain.models.encoder import shape_from_json
+from taskgrain.models.encoder import NUM_PLANES, check_video
 
 Library = Literal["torchvision", "huggingface", "imagenet"]
 LIBRARIES: tuple[Library, ...] = get_args(Library)
-NUM_PLANES = 3  # red, green and blue
 Planes = tuple[Number, Number, Number]
 
 
@@ -52,17 +51,8 @@ class NetworkShape:
     lstm_width: Count  # of an LSTM over its steps, in each direction; 0 leaves it out
 
     def to_json(self) -> dict[str, object]:
-        """Return what `json.dumps` takes and `from_json` reads."""
+        """Return what `json.dumps` takes and `shape_from_json` reads."""
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, entries: Mapping[str, object]) -> NetworkShape:
-        """Read what `to_json` returned.
-
-        Raises:
-            CheckpointError: if an entry is missing or is not what it should be.
-        """
-        return shape_from_json(cls, entries)
 
 
 def planes_of(value: object) -> Planes:
@@ -140,10 +130,7 @@ class NetworkEncoder(nn.Module):
         Raises:
             ValueError: if the video is not uint8 (B, T, H, W, 3).
         """
-        if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != NUM_PLANES:
-            raise ValueError(
-                f"video is {video.dtype} {tuple(video.shape)}; expected uint8 (B, T, H, W, 3)"
-            )
+        check_video(video)
         video = self._chosen_frames(video)
         if self._reads == "frames":
             frames = video.flatten(0, 1)  # (B * T, H, W, 3)

@@ -91,7 +91,8 @@ def shape_of(wanted: WantedNetwork) -> NetworkShape:
             config = huggingface.stored_config(huggingface_config(folder))
             processor = huggingface_processor(folder)
             preparation = huggingface.preparation_of(wanted.model, config, processor)
-    if wanted.single_frame and not is_image_network(wanted):
+    is_video = wanted.network == "huggingface" or wanted.model in torchvision.VIDEO_LAYERS
+    if wanted.single_frame and is_video:
         raise ConfigError(
             f"{wanted.model} takes clips, not single frames; single_frame is for an image network, "
             "as resnet50 of torchvision"
@@ -104,12 +105,6 @@ def shape_of(wanted: WantedNetwork) -> NetworkShape:
         single_frame=wanted.single_frame,
         lstm_width=wanted.lstm_width,
     )
-
-
-def is_image_network(wanted: WantedNetwork) -> bool:
-    """Whether a network reads frame by frame."""
-    is_video = wanted.network == "huggingface" or wanted.model in torchvision.VIDEO_LAYERS
-    return not is_video
 
 
 def _pretrained(wanted: WantedNetwork, shape: NetworkShape) -> nn.Module:

@@ -142,10 +142,10 @@ def packaged_file(published: PackagedWeights) -> Path:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; install it anew: {published.install}")
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, "sha256").hexdigest()
-    if found != published.file_sha256:
+        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+    if sha256 != published.file_sha256:
         raise ConfigError(
-            f"{path}: its SHA-256 is {found}; expected {published.file_sha256}, and no other file "
+            f"{path}: its SHA-256 is {sha256}; expected {published.file_sha256}, and no other file "
             f"is read; remove the package and install it anew: {published.install}"
         )
     return path
@@ -202,7 +202,7 @@ def _unpickled(path: Path) -> Mapping[str, Tensor]:
 
 
 def check_weights(
-    expected: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]], path: Path
+    expected: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], path: Path
 ) -> None:
     """Compare names and shapes.
 
@@ -210,15 +210,15 @@ def check_weights(
         CheckpointError: naming the first weight that is missing, superfluous or of another shape.
     """
     for name, tensor in expected.items():
-        if name not in found:
+        if name not in shapes:
             if _is_counter(name):
                 continue
             raise CheckpointError(f"{path}: weight {name} is missing")
-        if found[name] != tuple(tensor.shape):
+        if shapes[name] != tuple(tensor.shape):
             raise CheckpointError(
-                f"{path}: weight {name} has shape {found[name]}; expected {tuple(tensor.shape)}"
+                f"{path}: weight {name} has shape {shapes[name]}; expected {tuple(tensor.shape)}"
             )
-    for name in found:
+    for name in shapes:
         if name not in expected:
             raise CheckpointError(f"{path}: weight {name} is not part of this network")
 
@@ -317,18 +317,19 @@ def load_huggingface(config: LibraryConfig, folder: Path, *, unused_part: str | 
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{folder}: weights cannot be read: {reason}") from error
     for mismatch in report["mismatched_keys"]:
-        name, found, expected = mismatch[:3]
+        name, shape, expected = mismatch[:3]
         raise CheckpointError(
-            f"{folder}: weight {name} has shape {tuple(found)}; expected {tuple(expected)}"
+            f"{folder}: weight {name} has shape {tuple(shape)}; expected {tuple(expected)}"
         )
-    for name in sorted(report["missing_keys"]):
-        if unused_part is None or not name.startswith(f"{unused_part}."):
-            raise CheckpointError(f"{folder}: weight {name} is missing")
+
+    def is_used(name: str) -> bool:
+        return unused_part is None or not name.startswith(f"{unused_part}.")
+
+    for name in filter(is_used, sorted(report["missing_keys"])):
+        raise CheckpointError(f"{folder}: weight {name} is missing")
     assert isinstance(network, nn.Module)
-    used = network.state_dict()
-    if unused_part is not None:
-        used = {key: each for key, each in used.items() if not key.startswith(f"{unused_part}.")}
-    refuse_not_finite(used, folder)
+    weights = network.state_dict()
+    refuse_not_finite({name: weights[name] for name in filter(is_used, weights)}, folder)
     return network
 
 
