@@ -180,10 +180,12 @@ def score_alternatives(
         ValueError: if a caption does not begin with BOS.
     """
     _check_begun(captions)
-    found = torch.zeros(captions[:, 1:].shape, dtype=torch.float64, device=captions.device)
+    log_probs_of = torch.zeros(captions[:, 1:].shape, dtype=torch.float64, device=captions.device)
     num_tokens = int(captions.max()) + 1 if captions.numel() else 1
     state, beginning = start, clips.clone()  # (R,), the row of the state that a caption goes on
-    for place, (token, following) in enumerate(zip(captions.T[:-1], captions.T[1:], strict=True)):
+    for position, (token, following) in enumerate(
+        zip(captions.T[:-1], captions.T[1:], strict=True)
+    ):
         goes_on = following != PAD
         if not bool(goes_on.any()):
             break
@@ -191,9 +193,9 @@ def score_alternatives(
         rows, row_of = keys.unique(return_inverse=True)
         logits, state = step(rows % num_tokens, reorder(state, rows // num_tokens))
         log_probs = _allowed(logits.double()).log_softmax(dim=1)
-        found[goes_on, place] = log_probs[row_of, following[goes_on]]
+        log_probs_of[goes_on, position] = log_probs[row_of, following[goes_on]]
         beginning[goes_on] = row_of
-    return found
+    return log_probs_of
 
 
 def _check_begun(captions: Tensor) -> None:
@@ -231,5 +233,5 @@ def _best(scores: Tensor, number: int) -> tuple[Tensor, Tensor]:
         index = left.argmax(dim=1, keepdim=True)
         left.scatter_(1, index, float("-inf"))
         chosen.append(index)
-    places = torch.cat(chosen, dim=1)
-    return scores.gather(1, places), places
+    indices = torch.cat(chosen, dim=1)
+    return scores.gather(1, indices), indices

@@ -49,13 +49,13 @@ def own_scores(rows: Iterable[ResultRow]) -> tuple[OwnScore, ...]:
         key = row.source, row.metric, row.seed
         if row.control in FLOORS and (row.value or 0.0) > _value(highest.get(key)):
             highest[key] = row
-    found = []
+    scores = []
     for row in own:
         floors = [highest.get((row.source, row.metric, seed)) for seed in (row.seed, None)]
         known = [floor for floor in floors if floor is not None]
         if row.control is None and known:
-            found.append(OwnScore(row, max(known, key=_value)))
-    return tuple(found)
+            scores.append(OwnScore(row, max(known, key=_value)))
+    return tuple(scores)
 
 
 def floor_of(rows: Iterable[ResultRow], score: OwnScore, control: Control) -> ResultRow | None:
@@ -73,11 +73,11 @@ def unlearned(rows: Iterable[ResultRow]) -> dict[str, OwnScore]:
 
     A source has learned if each of its tasks was learned under every seed.
     """
-    found: dict[str, OwnScore] = {}
+    first: dict[str, OwnScore] = {}
     for score in own_scores(rows):
         if not score.is_learned and score.own.source is not None:
-            found.setdefault(score.own.source, score)
-    return found
+            first.setdefault(score.own.source, score)
+    return first
 
 
 def _value(row: ResultRow | None) -> float:

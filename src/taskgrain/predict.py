@@ -357,8 +357,8 @@ class Predictor:
             return np.zeros((0, encoder_width(self._model.encoder)), np.float32)
         place = PLACE_OF[READOUT]
         read = encoder_reader(self._model.encoder, [place], device=self._device)
-        found = collect_places(read, self._batches(clips, names), device=self._device)
-        return mean_over_steps(read_out(feature_set([found], place, {}), READOUT)).features
+        parts = collect_places(read, self._batches(clips, names), device=self._device)
+        return mean_over_steps(read_out(feature_set([parts], place, {}), READOUT)).features
 
     def _checked(
         self, clips: Sequence[object], names: Sequence[str] | None, *, resize: bool

@@ -109,9 +109,9 @@ def _clips_at(path: Path) -> list[Path]:
     from taskgrain.data.videos import is_image_name
     from taskgrain.errors import ClipError
 
-    found = [path / file for file in find_clips(path)]
-    if found:
-        return found
+    videos = [path / file for file in find_clips(path)]
+    if videos:
+        return videos
     if any(is_image_name(each.name) for each in path.iterdir()):
         return [path]
     raise ClipError(f"{path}: holds no video; expected a video file, or a folder with some in it")

@@ -55,6 +55,6 @@ def report(
 def _print_best(run: Path, *, captions: bool) -> None:
     from taskgrain.report.best import describe_best, find_best
 
-    found = find_best(run, captions=captions)
-    print(f"taskgrain: {describe_best(found)}", file=sys.stderr)
-    print(found.checkpoint)
+    encoder = find_best(run, captions=captions)
+    print(f"taskgrain: {describe_best(encoder)}", file=sys.stderr)
+    print(encoder.checkpoint)

@@ -319,8 +319,8 @@ class _SeenIds:
 
 def _object(row: object) -> dict[str, object]:
     if not isinstance(row, dict):
-        found = "a list" if isinstance(row, list) else json.dumps(row)[:60]
-        raise BadRowError(f"expected an object, found {found}")
+        shown = "a list" if isinstance(row, list) else json.dumps(row)[:60]
+        raise BadRowError(f"expected an object, found {shown}")
     return row
 
 

@@ -109,8 +109,8 @@ class ClipBatches:
         """Yield the batches of an epoch from a step on; a resumed epoch has the same batches."""
         order = self._order(epoch)
         again = _times_before(order)
-        for places in np.array_split(np.arange(len(order)), self.steps_per_epoch)[first_step:]:
-            drawn = [(self.examples[order[place]], again[place]) for place in places]
+        for rows in np.array_split(np.arange(len(order)), self.steps_per_epoch)[first_step:]:
+            drawn = [(self.examples[order[row]], again[row]) for row in rows]
             yield self._batch(drawn, epoch)
 
     def _order(self, epoch: int) -> NDArray[np.int64]:

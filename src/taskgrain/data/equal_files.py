@@ -22,7 +22,7 @@ MIDDLE_BYTES = 4096  # headers of files from one encoder are alike, their middle
 
 
 class EqualPair(NamedTuple):
-    """Two equal clips: their places in the first and the second list, and how they are equal."""
+    """Two equal clips: their indices in the first and the second list, and how they are equal."""
 
     first: int
     second: int
@@ -49,26 +49,26 @@ def equal_files(first: Sequence[Path], second: Sequence[Path]) -> Iterator[Equal
     """
     by_inode: dict[tuple[int, int], list[int]] = defaultdict(list)
     by_size: dict[int, list[int]] = defaultdict(list)
-    for place, path in enumerate(second):
+    for index, path in enumerate(second):
         seen = _look_at(path)
         if seen is not None:
-            by_inode[seen.inode].append(place)
-            by_size[seen.bytes].append(place)
-    found: set[int] = set()
-    alike: dict[int, list[int]] = defaultdict(list)  # size -> places in the first list
-    for place, path in enumerate(first):
+            by_inode[seen.inode].append(index)
+            by_size[seen.bytes].append(index)
+    paired: set[int] = set()
+    alike: dict[int, list[int]] = defaultdict(list)  # size -> indices in the first list
+    for index, path in enumerate(first):
         seen = _look_at(path)
         if seen is None:
             continue
         if seen.inode in by_inode:
-            others = [other for other in by_inode[seen.inode] if other not in found]
-            found.update(others)
-            yield from (EqualPair(place, other, "one file") for other in others)
+            others = [other for other in by_inode[seen.inode] if other not in paired]
+            paired.update(others)
+            yield from (EqualPair(index, other, "one file") for other in others)
         elif seen.bytes in by_size:
-            alike[seen.bytes].append(place)
-    for size, places in alike.items():
-        others = [other for other in by_size[size] if other not in found]
-        yield from _equal_content(first, places, second, others)
+            alike[seen.bytes].append(index)
+    for size, indices in alike.items():
+        others = [other for other in by_size[size] if other not in paired]
+        yield from _equal_content(first, indices, second, others)
 
 
 def _look_at(path: Path) -> _Seen | None:
@@ -86,7 +86,7 @@ def _look_at(path: Path) -> _Seen | None:
 
 
 def _equal_content(
-    first: Sequence[Path], places: Sequence[int], second: Sequence[Path], others: Sequence[int]
+    first: Sequence[Path], indices: Sequence[int], second: Sequence[Path], others: Sequence[int]
 ) -> Iterator[EqualPair]:
     """Yield the pairs of equal content among clips of one size."""
     by_middle: dict[bytes, list[int]] = defaultdict(list)
@@ -95,18 +95,18 @@ def _equal_content(
         if middle is not None:
             by_middle[middle].append(other)
     content_of: dict[int, bytes | None] = {}  # of the second list
-    for place in places:
-        middle = _middle_of(first[place]) if by_middle else None
+    for index in indices:
+        middle = _middle_of(first[index]) if by_middle else None
         waiting = by_middle.get(middle, []) if middle is not None else []
         if not waiting:
             continue
-        content = _content_of(first[place])
+        content = _content_of(first[index])
         for other in tuple(waiting):
             if other not in content_of:
                 content_of[other] = _content_of(second[other])
             if content is not None and content_of[other] == content:
                 waiting.remove(other)
-                yield EqualPair(place, other, "of equal content")
+                yield EqualPair(index, other, "of equal content")
 
 
 def _middle_of(path: Path) -> bytes | None:

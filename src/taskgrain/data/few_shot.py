@@ -133,8 +133,8 @@ def few_shot_records(listed: FewShotList, records: Sequence[ClipRecord]) -> tupl
         raise ManifestError(list_problems(problems))
     split_of: dict[str, Split] = {}
     for clips in members.values():
-        for place, clip_id in enumerate(sorted(clips, key=_digest)):
-            split_of[clip_id] = Split.TRAIN if place < len(clips) // 2 else Split.VALIDATION
+        for rank, clip_id in enumerate(sorted(clips, key=_digest)):
+            split_of[clip_id] = Split.TRAIN if rank < len(clips) // 2 else Split.VALIDATION
     return tuple(
         record._replace(split=split_of[record.clip_id])
         for record in records
@@ -257,15 +257,15 @@ def _split_of(path: Path, splits: set[Split | None]) -> Split | None:
     """Choose the split that is read."""
     named = _NAMED_AFTER.search(path.stem.lower())
     by_name = SPLITS[named[1]] if named else None
-    found = {split for split in splits if split is not None}
-    if len(found) < 2:
-        return next(iter(found), by_name)
+    written = {split for split in splits if split is not None}
+    if len(written) < 2:
+        return next(iter(written), by_name)
     for wanted in (by_name, Split.TEST):
-        if wanted in found:
+        if wanted in written:
             return wanted
     raise ManifestError(
-        f"{path}: holds clips of {' and '.join(sorted(found))}, and no test clips; give a list of "
-        "one split"
+        f"{path}: holds clips of {' and '.join(sorted(written))}, and no test clips; give a list "
+        "of one split"
     )
 
 

@@ -97,8 +97,8 @@ def _tokens(stem: str) -> list[str]:
             if is_one or re.fullmatch(r"\d+[.,]\d+", piece):
                 tokens += [piece, ""]
                 continue
-            for place, digits in enumerate(re.split(r"(\d+)", piece)):
-                if place % 2:
+            for index_within, digits in enumerate(re.split(r"(\d+)", piece)):
+                if index_within % 2:
                     tokens += [digits, ""]
                 else:
                     tokens[-1] += digits
@@ -167,7 +167,7 @@ def _read_hexadecimal(stems: Sequence[str], counted: Sequence[Parts]) -> Names |
         before, after = match.groups(default="") if match else (stem, "")
         series[before, after].append(index)
     parts = list(counted)
-    found = False
+    is_read = False
     for (_, after), indices in series.items():
         some = [stems[index] for index in indices]
         read = _hexadecimal(some, [counted[index] for index in indices], len(after))
@@ -175,10 +175,10 @@ def _read_hexadecimal(stems: Sequence[str], counted: Sequence[Parts]) -> Names |
             continue
         if read.problem is not None:
             return Names(parts, read.problem)
-        found = True
+        is_read = True
         for index, each in zip(indices, read.parts, strict=True):
             parts[index] = each
-    return Names(parts) if found else None
+    return Names(parts) if is_read else None
 
 
 def _no_order(stem: str) -> str:
@@ -291,13 +291,13 @@ def _side_by_side(groups: dict[tuple[str, ...], list[int]], names: Names) -> lis
         (texts for texts in groups if len(texts) > 1), key=lambda texts: -len(groups[texts])
     )[:MOST_SERIES]
     numbers = {texts: {names.numbers(index) for index in groups[texts]} for texts in largest}
-    found: set[tuple[str, ...]] = set()
+    beside: set[tuple[str, ...]] = set()
     for one, other in combinations(largest, 2):
         shared = len(numbers[one] & numbers[other])
         fewer = min(len(numbers[one]), len(numbers[other]))
         if one[-1] == other[-1] and shared and shared >= SHARED_NUMBERS * fewer:
-            found |= {one, other}
-    return [texts for texts in groups if texts in found]
+            beside |= {one, other}
+    return [texts for texts in groups if texts in beside]
 
 
 def _words(texts: Sequence[str]) -> set[str]:

@@ -45,13 +45,13 @@ class DecodeLimits:
         Only what a file holds is counted, never the time that it takes: a clip is then refused
         or read alike on every machine.
         """
-        for what, found, limit in (
+        for what, spent, limit in (
             ("frames", coded_frames, self.coded_frames),
             ("seconds of video", seconds, self.seconds),
             ("packets", packets, self.packets),
             ("pixels in all its frames", pixels, self.decoded_pixels),
         ):
-            if found > limit:
+            if spent > limit:
                 raise ClipError(
                     f"{path}: over {limit:.0f} {what}; cut it into clips of a few seconds"
                 )

@@ -199,10 +199,10 @@ def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:
     return offsets
 
 
-def difference(held: Sequence[PackedClip], found: Sequence[PackedClip]) -> str:
+def difference(held: Sequence[PackedClip], current: Sequence[PackedClip]) -> str:
     """Phrase how the annotations changed: clips that are new, gone, or in another file."""
     before = {clip.clip: clip.file for clip in held}
-    now = {clip.clip: clip.file for clip in found}
+    now = {clip.clip: clip.file for clip in current}
     changes = [
         f"{len(ids)} clip{'s are' if len(ids) > 1 else ' is'} {what} ({shown(ids)})"
         for what, ids in (

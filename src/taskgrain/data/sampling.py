@@ -83,8 +83,8 @@ def spread_frames(
     within = np.full(num_frames, 0.5) if rng is None else rng.random(num_frames)
     span = num_stored * share
     start = 0.0 if share == 1.0 else _start(num_stored - span, rng)
-    places = start + (np.arange(num_frames) + within) * (span / num_frames)
-    return np.minimum(places.astype(np.int64), num_stored - 1)
+    positions = start + (np.arange(num_frames) + within) * (span / num_frames)
+    return np.minimum(positions.astype(np.int64), num_stored - 1)
 
 
 def strided_frames(
@@ -104,8 +104,8 @@ def strided_frames(
     room = max(0.0, num_stored - ((num_frames - 1) * step + 1))
     # A window of whole steps has room + 1 places, each as likely as the others.
     start = _start(room, None) if rng is None else float(rng.random() * (room + 1))
-    places = np.floor(start + np.arange(num_frames) * step)
-    return np.minimum(places.astype(np.int64), num_stored - 1)
+    positions = np.floor(start + np.arange(num_frames) * step)
+    return np.minimum(positions.astype(np.int64), num_stored - 1)
 
 
 def _start(room: float, rng: np.random.Generator | None) -> float:

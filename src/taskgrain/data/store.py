@@ -201,9 +201,9 @@ def _read_index(folder: Path, shard: int) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: not the index of a shard ({error}); {AGAIN}") from error
     data = frames_path(folder, shard)
-    found = data.stat().st_size if data.is_file() else 0
-    if found != end:
-        raise RunError(f"{data}: {found} bytes, expected {end}; {AGAIN}")
+    num_bytes = data.stat().st_size if data.is_file() else 0
+    if num_bytes != end:
+        raise RunError(f"{data}: {num_bytes} bytes, expected {end}; {AGAIN}")
     return index
 
 
@@ -223,7 +223,7 @@ class FrameStore:
         self.folder = folder
         self.ledger: list[LedgerEntry] = []
         self.height, self.width, self.encoding = 0, 0, RAW
-        self._place_of: dict[str, int] = {}  # clip id -> place in the arrays
+        self._row_of: dict[str, int] = {}  # clip id -> index into the arrays
         self._shard, self._num_frames = array("I"), array("I")
         self._offset, self._bytes = array("Q"), array("Q")
         self._mapped: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
@@ -244,7 +244,7 @@ class FrameStore:
         self.encoding = Encoding(index["quality"])
         for clip in index["clips"]:
             if clip["frames"]:
-                self._place_of[clip["id"]] = len(self._shard)
+                self._row_of[clip["id"]] = len(self._shard)
                 self._shard.append(shard)
                 self._num_frames.append(clip["frames"])
                 self._offset.append(clip["offset"])
@@ -253,15 +253,15 @@ class FrameStore:
                 self.ledger.append(LedgerEntry(clip["id"], clip["state"], clip["problem"]))
 
     def __contains__(self, clip_id: str) -> bool:
-        return clip_id in self._place_of
+        return clip_id in self._row_of
 
     def __len__(self) -> int:
         """Count the clips that have frames."""
-        return len(self._place_of)
+        return len(self._row_of)
 
     def num_frames(self, clip_id: str) -> int:
         """Frames stored of a clip."""
-        return self._num_frames[self._place_of[clip_id]]
+        return self._num_frames[self._row_of[clip_id]]
 
     def frames(self, clip_id: str) -> NDArray[np.uint8]:
         """Return a clip's frames: uint8 (T, H, W, 3), RGB; of a raw store, a view of the file."""
@@ -290,9 +290,9 @@ class FrameStore:
         picked = np.asarray(indices, np.int64)
         if self.encoding.quality is None:
             return self._raw(clip_id)[picked, rows, columns]
-        place = self._place_of[clip_id]
-        count = self._num_frames[place]
-        block = self._block(place)
+        row = self._row_of[clip_id]
+        count = self._num_frames[row]
+        block = self._block(row)
         ends = block[: 4 * count].view("<u4").cumsum(dtype=np.int64) + 4 * count
         images: dict[int, NDArray[np.uint8]] = {}
         for index in picked.tolist():
@@ -300,19 +300,19 @@ class FrameStore:
                 start = ends[index - 1] if index else 4 * count
                 image = _decoded_image(block[start : ends[index]])
                 if image.shape != (self.height, self.width, 3):
-                    path = frames_path(self.folder, self._shard[place])
+                    path = frames_path(self.folder, self._shard[row])
                     raise RunError(f'{path}: frame {index} of clip "{clip_id}" is damaged; {AGAIN}')
                 images[index] = image[rows, columns]
         return np.stack([images[index] for index in picked.tolist()])
 
     def _raw(self, clip_id: str) -> NDArray[np.uint8]:
-        place = self._place_of[clip_id]
-        shape = (self._num_frames[place], self.height, self.width, 3)
-        return self._block(place).reshape(shape)
+        row = self._row_of[clip_id]
+        shape = (self._num_frames[row], self.height, self.width, 3)
+        return self._block(row).reshape(shape)
 
-    def _block(self, place: int) -> NDArray[np.uint8]:
+    def _block(self, row: int) -> NDArray[np.uint8]:
         """Return the bytes of a clip, a view of its mapped shard."""
-        shard = self._shard[place]
+        shard = self._shard[row]
         mapped = self._mapped.get(shard)
         if mapped is None:
             if len(self._mapped) >= MAX_MAPPED:
@@ -321,8 +321,8 @@ class FrameStore:
             # A plain view: indexing the subclass costs more than copying a clip.
             mapped = np.memmap(frames_path(self.folder, shard), np.uint8, "r").view(np.ndarray)
             self._mapped[shard] = mapped
-        offset = self._offset[place]
-        return mapped[offset : offset + self._bytes[place]]
+        offset = self._offset[row]
+        return mapped[offset : offset + self._bytes[row]]
 
 
 _SETTINGS = ("height", "width", "encoding", "quality", "fit")

@@ -85,10 +85,10 @@ def stamp_of(path: Path) -> Stamp | None:
     A folder's time is the latest of its own and what it holds.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISDIR(found.st_mode):
-            return Stamp(found.st_size, found.st_mtime_ns)
-        size, changed = 0, found.st_mtime_ns
+        status = path.stat()
+        if not stat.S_ISDIR(status.st_mode):
+            return Stamp(status.st_size, status.st_mtime_ns)
+        size, changed = 0, status.st_mtime_ns
         with os.scandir(path) as entries:
             for entry in entries:
                 held = _stat(entry)
@@ -143,10 +143,10 @@ def _names_in(folder: Path) -> frozenset[str]:
 
 def stored_as(videos: Mapping[str, str], clip_id: str) -> str | None:
     """Look a clip up in the result of `index_videos`, in any Unicode form of its name."""
-    found = videos.get(clip_id)
-    if found is None:
-        found = next((videos[form] for form in unicode_forms(clip_id) if form in videos), None)
-    return found
+    stored = videos.get(clip_id)
+    if stored is None:
+        stored = next((videos[form] for form in unicode_forms(clip_id) if form in videos), None)
+    return stored
 
 
 def suffix_rank(name: str) -> int:
@@ -160,10 +160,10 @@ def index_videos(folder: Path) -> dict[str, str]:
     Where one id has several, WebM goes first, then the order of `VIDEO_SUFFIXES`, then a folder
     of frames. Nothing is opened; a folder that does not exist holds nothing.
     """
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     ranks: dict[str, int] = {}
     if not folder.is_dir():
-        return found
+        return names
     with os.scandir(folder) as entries:
         for entry in entries:
             stem, suffix = split_name(entry.name)
@@ -173,9 +173,9 @@ def index_videos(folder: Path) -> dict[str, str]:
                 if entry.name.startswith(".") or not is_folder(entry):
                     continue
                 stem, rank = entry.name, _FOLDER_RANK
-            if (rank, entry.name) < (ranks.get(stem, _FOLDER_RANK + 1), found.get(stem, "")):
-                found[stem], ranks[stem] = entry.name, rank
-    return found
+            if (rank, entry.name) < (ranks.get(stem, _FOLDER_RANK + 1), names.get(stem, "")):
+                names[stem], ranks[stem] = entry.name, rank
+    return names
 
 
 START = 4096  # bytes looked at; a stream of Ogg names its codec within them

@@ -267,11 +267,11 @@ def missing_seconds(declared: float, end: float, *, longest: float = 0.0) -> str
     return f"truncated: {end:.2f} s of the declared {declared:.2f} s"
 
 
-def missing_frames(declared: int, found: int, *, rate: float) -> str | None:
+def missing_frames(declared: int, decoded: int, *, rate: float) -> str | None:
     """Return what lacks of a declared number of frames, `rate` a second; None if little."""
-    if declared - found <= allowed_seconds(declared / rate) * rate:
+    if declared - decoded <= allowed_seconds(declared / rate) * rate:
         return None
-    return f"damaged: {found} of the declared {declared} frames"
+    return f"damaged: {decoded} of the declared {declared} frames"
 
 
 # A frame that stays for longer than both of these stands for others that never came.

@@ -110,8 +110,8 @@ def why_not_importable(made: object) -> str | None:
     """
     try:
         _Names(io.BytesIO()).dump(made)
-    except _NotImportableError as found:
-        return str(found)
+    except _NotImportableError as error:
+        return str(error)
     except (pickle.PicklingError, TypeError, AttributeError, ValueError, RecursionError) as error:
         return f"it cannot be sent to workers: {error}"
     return None

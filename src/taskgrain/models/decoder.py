@@ -231,8 +231,8 @@ class CaptionDecoder(nn.Module):
         known = self._known_gates(words, state.condition)  # (B, t, 4 P)
         hidden, cell, outputs = list(state.hidden), list(state.cell), []
         for of_word in known.unbind(dim=1):
-            found = self.attention(hidden[-1], memory)  # (B, 4 P)
-            gates = torch.addmm(of_word + found, hidden[0], self._weight("hh", 0).t())
+            attended = self.attention(hidden[-1], memory)  # (B, 4 P)
+            gates = torch.addmm(of_word + attended, hidden[0], self._weight("hh", 0).t())
             hidden[0], cell[0] = _lstm_cell(gates, cell[0])
             for layer in range(1, self.num_layers):
                 gates = nn.functional.linear(

@@ -62,16 +62,16 @@ def find_checkpoint(folder: Path | str) -> Path:
         for path in folder.glob(f"{where}/model.json")
         if ".passes-" not in path.parents[1].name  # scored, and not tested
     }
-    found = [
+    checkpoints = [
         next(path for path in (training / "last", training / "best", training) if path.is_dir())
         for training in sorted(trainings)
     ]
-    if len(found) > 1:
+    if len(checkpoints) > 1:
         raise CheckpointError(
-            f"{folder}: no checkpoint, but it holds {len(found)}; give one of them:\n"
-            f"{list_problems([str(path) for path in found])}"
+            f"{folder}: no checkpoint, but it holds {len(checkpoints)}; give one of them:\n"
+            f"{list_problems([str(path) for path in checkpoints])}"
         )
-    return found[0] if found else folder
+    return checkpoints[0] if checkpoints else folder
 
 
 def save_weights(module: nn.Module, path: Path) -> None:

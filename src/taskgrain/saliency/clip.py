@@ -69,15 +69,15 @@ def draw_explanation(
     stored = decoded.stored
     video = torch.from_numpy(see(stored.frames, sampling))
     targets = targets_of(predictor.model, predictor.description, video, predictor.beams)
-    found = explain(predictor.model, video, targets) if targets else None
-    places = central_window(len(stored.frames), sampling).frames
-    seconds = float(places[-1] - places[0]) / max(1, len(places) - 1) / stored.frame_rate
+    saliency = explain(predictor.model, video, targets) if targets else None
+    indices = central_window(len(stored.frames), sampling).frames
+    seconds = float(indices[-1] - indices[0]) / max(1, len(indices) - 1) / stored.frame_rate
     level = predictor.description.level
-    panels = [Panel(clip.name, f"{len(places)} frames" if targets else "an empty caption", None)]
-    if found is not None:
-        panels += [_panel(found, index, target, level) for index, target in enumerate(targets)]
-    write_animation(out, _shown(decoded, places), panels, frame_seconds=seconds)
-    return found
+    panels = [Panel(clip.name, f"{len(indices)} frames" if targets else "an empty caption", None)]
+    if saliency is not None:
+        panels += [_panel(saliency, index, target, level) for index, target in enumerate(targets)]
+    write_animation(out, _shown(decoded, indices), panels, frame_seconds=seconds)
+    return saliency
 
 
 @torch.inference_mode()
@@ -94,21 +94,21 @@ def targets_of(
         decoded = decode_captions(model.decoder, features, beams)[0]
         words = [token for token in decoded.tolist() if token not in (EOS, PAD)]
         targets += [
-            WordTarget(description.vocabulary.decode([word]), (BOS, *words[: place + 1]))
-            for place, word in enumerate(words)
+            WordTarget(description.vocabulary.decode([word]), (BOS, *words[: index + 1]))
+            for index, word in enumerate(words)
         ]
     return tuple(targets)
 
 
-def _panel(found: Saliency, index: int, target: Target, level: str | None) -> Panel:
+def _panel(saliency: Saliency, index: int, target: Target, level: str | None) -> Panel:
     is_word = isinstance(target, WordTarget)
     # A class's probability is in the text: there it is scaled to a sum of 1 over the classes.
-    notes = [f"p {np.exp(found.log_probs[index]):.2f}" if is_word else f"{level}"]
-    if found.peak[index] == 0:
+    notes = [f"p {np.exp(saliency.log_probs[index]):.2f}" if is_word else f"{level}"]
+    if saliency.peak[index] == 0:
         notes.append("nothing speaks for it")
-    elif len(found.channels) > 1:
-        notes.append(f"{found.share(SPATIAL)[index]:.0%} spatial")
-    return Panel(target.name, ", ".join(notes), found.maps[index], is_word=is_word)
+    elif len(saliency.channels) > 1:
+        notes.append(f"{saliency.share(SPATIAL)[index]:.0%} spatial")
+    return Panel(target.name, ", ".join(notes), saliency.maps[index], is_word=is_word)
 
 
 def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
@@ -133,18 +133,18 @@ def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
     return DrawnClip(stored, shown, larger)
 
 
-def _shown(clip: DrawnClip, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _shown(clip: DrawnClip, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
     """Return the frames and the crop that the model saw, at the larger size.
 
     Args:
         clip: as `decode_to_draw` decodes it.
-        places: int64 (T,), the stored frames that the model saw.
+        indices: int64 (T,), of the stored frames that the model saw.
 
     Returns:
         uint8 (T, h, w, 3), in the clip's own aspect.
     """
     frames = clip.shown.frames
     # Of a very long clip larger frames are fewer.
-    at = (places * (clip.shown.frame_rate / clip.stored.frame_rate)).astype(np.int64)
+    at = (indices * (clip.shown.frame_rate / clip.stored.frame_rate)).astype(np.int64)
     window = central_window(len(frames), clip.larger)
     return frames[np.minimum(at, len(frames) - 1), window.rows, window.columns]

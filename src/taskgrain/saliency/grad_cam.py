@@ -257,10 +257,10 @@ def spread(
         float32 (K, T, H, W), a pixel of a frame each: a cell's value is divided by the frames
         and pixels from it to the next, so that channels of other strides compare.
     """
-    places = places_of(channel, clip[0])
+    cells = places_of(channel, clip[0])
     by_time, by_row, by_column = (
-        place.weights(num_cells, size) / place.spacing
-        for place, num_cells, size in zip(places, maps.shape[1:], clip, strict=True)
+        axis.weights(num_cells, size) / axis.spacing
+        for axis, num_cells, size in zip(cells, maps.shape[1:], clip, strict=True)
     )
     rows = np.einsum("kthw,xw->kthx", maps.astype(np.float64), by_column)
     frames = np.einsum("kthx,yh->ktyx", rows, by_row)

@@ -192,9 +192,9 @@ def move_in_air(stage: Stage, *, upwards: bool) -> Script:
     return _in_hand(stage, carried, alone=True)
 
 
-def hold(stage: Stage, place: Pose, *, alone: bool = False) -> Script:
+def hold(stage: Stage, pose: Pose, *, alone: bool = False) -> Script:
     """Bring it and hold it in the air where it is."""
-    middle = replace(place, lift=place.lift + 0.1 + 0.14 * stage.height)
+    middle = replace(pose, lift=pose.lift + 0.1 + 0.14 * stage.height)
     swayed = replace(middle, x=middle.x + 0.015 * stage.direction, lift=middle.lift + 0.01)
     carried = (
         Key(0, stage.reach.away(middle, CARRIED_OUT_OF_SIGHT)),

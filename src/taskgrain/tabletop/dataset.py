@@ -93,12 +93,12 @@ def plan(spec: WorldSpec) -> tuple[ClipPlan, ...]:
 
 def _plan_clip(spec: WorldSpec, split: SplitName, index: int) -> ClipPlan:
     names = category_names(spec.world)
-    block, place = divmod(index, len(names))
+    block, position = divmod(index, len(names))
     # Both looks have the same draws, so that their clips are pairs. The tabletop's target has
     # others than its source, so that no clip of it was learned from, whatever the seeds are.
     stream = spec.world if spec.world in TABLETOPS else doing.WORLD
     draws = Draws(stream, spec.seed, split)
-    category = draws.shuffled(f"categories/{block}", names)[place]
+    category = draws.shuffled(f"categories/{block}", names)[position]
     own = draws.within(str(index))
     clip_id = str(FIRST_ID[split] + index)
     if spec.world in TABLETOPS:

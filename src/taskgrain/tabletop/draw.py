@@ -99,15 +99,15 @@ class Actor:
 def cast(scene: Scene, script: Script, stage: Stage, *, height: int) -> list[Actor]:
     """Draw every thing of a scene, each with its keys."""
     light = scene.camera.light
-    place = stage.home if script.second_at_home else stage.companion
+    pose = stage.home if script.second_at_home else stage.companion
     actors = [
         draw_standing(scene.main, script.main, light=light, height=height),
-        draw_standing(scene.second, (Key(0, place),), light=light, height=height),
+        draw_standing(scene.second, (Key(0, pose),), light=light, height=height),
     ]
     wanted = scene.layout.clutter - 1 - int(script.starts_on_table)
-    places = _free_places(scene, script, stage)
-    for thing, place in list(zip((scene.third, scene.fourth), places, strict=False))[:wanted]:
-        actors.append(draw_standing(thing, (Key(0, place),), light=light, height=height))
+    poses = _free_places(scene, script, stage)
+    for thing, pose in list(zip((scene.third, scene.fourth), poses, strict=False))[:wanted]:
+        actors.append(draw_standing(thing, (Key(0, pose),), light=light, height=height))
     if script.cover:
         extent = cover_extent(scene)
         span = max(extent.width, extent.height)

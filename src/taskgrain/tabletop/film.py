@@ -207,8 +207,8 @@ def _affines(*numbers: Floats | float) -> Affines:
     """Stack the six numbers of affine maps, row by row: float (T, 2, 3), of scalars (2, 3)."""
     shape = np.broadcast_shapes(*(np.shape(number) for number in numbers))
     maps = np.empty((*shape, 6))
-    for place, number in enumerate(numbers):
-        maps[..., place] = number
+    for index, number in enumerate(numbers):
+        maps[..., index] = number
     return maps.reshape(*shape, 2, 3)
 
 

@@ -74,7 +74,7 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
             _add(clips, clip)
         except BadRowError as error:
             problems.append(Problem(error.kind, clip.where, str(error)))
-    found = [
+    merged = [
         FoundClip(
             clip.file,
             clip.where,
@@ -86,7 +86,7 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
         )
         for clip in clips.values()
     ]
-    return reading_of(tree, NAME, Findings(found, problems, notes, paths), options)
+    return reading_of(tree, NAME, Findings(merged, problems, notes, paths), options)
 
 
 def _tables(tree: Tree) -> list[Path]:

@@ -34,9 +34,9 @@ class _Sorted:
 
 def recognises(tree: Tree) -> bool:
     """Whether the folders of clips name two classes at least, or splits and a class."""
-    found = _sort(tree.arrangement.clips)
-    classes = {each.category for each in found if each.category is not None}
-    has_splits = any(each.split is Split.TRAIN for each in found)
+    clips = _sort(tree.arrangement.clips)
+    classes = {each.category for each in clips if each.category is not None}
+    has_splits = any(each.split is Split.TRAIN for each in clips)
     return len(classes) > 1 or (bool(classes) and has_splits)
 
 

@@ -79,7 +79,7 @@ def _merged(clips: Sequence[FoundClip]) -> list[FoundClip]:
 
 def _lists(tree: Tree) -> list[Path]:
     heads = {p: h.columns for p, h in tree.tables.items() if not holds_answers(p)}
-    found = [
+    lists = [
         path
         for path, names in heads.items()
         if SEGMENT.issubset(names)
@@ -88,13 +88,13 @@ def _lists(tree: Tree) -> list[Path]:
     tested = [
         path
         for path, names in heads.items()
-        if path not in found
+        if path not in lists
         and len(names) > 1
         and names_clips(names)
         and not names_captions(names)
         and split_of_file(path) is Split.TEST
     ]
-    return [*found, *tested] if found else _divisions(heads)
+    return [*lists, *tested] if lists else _divisions(heads)
 
 
 def _divisions(heads: Mapping[Path, Sequence[str]]) -> list[Path]:

@@ -125,12 +125,12 @@ class Findings:
     set_aside: Collection[str] = ()  # files of clips that the tables leave out on purpose
 
 
-def reading_of(tree: Tree, layout: str, found: Findings, options: LayoutOptions) -> Reading:
+def reading_of(tree: Tree, layout: str, findings: Findings, options: LayoutOptions) -> Reading:
     """Build the reading of a dataset; an invalid clip is left out and its problem listed."""
     root = tree.root
-    bad = list(found.problems)
-    notes = [*found.notes, *tree.notes(found.used), *_unnamed(tree, found)]
-    named = _unique(_with_ids(found.clips), bad)
+    bad = list(findings.problems)
+    notes = [*findings.notes, *tree.notes(findings.used), *_unnamed(tree, findings)]
+    named = _unique(_with_ids(findings.clips), bad)
     named = _with_split_folders(named, notes)
     named = _scored_on_test(named, options, notes)
     named, num_open = _with_splits(named, options)
@@ -274,10 +274,10 @@ def _unique(clips: Sequence[FoundClip], problems: list[Problem]) -> list[FoundCl
     return list(first.values())
 
 
-def _unnamed(tree: Tree, found: Findings) -> list[str]:
+def _unnamed(tree: Tree, findings: Findings) -> list[str]:
     """Note the clips that lie there and that no table or list names."""
-    named = {*(clip.file for clip in found.clips), *found.set_aside}
-    clips = tree.arrangement.clips if found.used else ()
+    named = {*(clip.file for clip in findings.clips), *findings.set_aside}
+    clips = tree.arrangement.clips if findings.used else ()
     unnamed = [clip.file for clip in clips if clip.file not in named]
     if not unnamed:
         return []

@@ -143,8 +143,8 @@ def _of_clip(line: str, tree: Tree, beside: str, *, may_be_alone: bool) -> bool:
 
 def _forms(line: str) -> list[re.Match[str]]:
     """Return the ways in which a line may be a path and a label; no label is called as a video."""
-    found = [match for form in _FORMS if (match := form.fullmatch(line))]
-    return [match for match in found if not is_video_name(match["label"])]
+    matches = [match for form in _FORMS if (match := form.fullmatch(line))]
+    return [match for match in matches if not is_video_name(match["label"])]
 
 
 def _unquoted(line: str) -> str:
@@ -312,7 +312,7 @@ def _listed_names(labels: set[str], tree: Tree) -> tuple[dict[str, str], str]:
 def _numbered(lines: Sequence[str]) -> dict[int, str]:
     lines = [line.strip() for line in lines if line.strip()]
     for form in (_INDEX_FIRST, _INDEX_LAST):
-        found = [match for line in lines if (match := form.fullmatch(line))]
-        if found and len(found) == len(lines):
-            return {int(match["number"]): match["name"].strip(" ,;") for match in found}
+        matches = [match for line in lines if (match := form.fullmatch(line))]
+        if matches and len(matches) == len(lines):
+            return {int(match["number"]): match["name"].strip(" ,;") for match in matches}
     return dict(enumerate(lines))

@@ -82,9 +82,9 @@ def kind_of(name: str) -> Kind:
     rest: list[str] = []
     num_other = 0
     for word in words:
-        found = _SPLIT_WORD.fullmatch(word)
-        if found:
-            splits.add(SPLIT_NAMES[found["split"]])
+        match = _SPLIT_WORD.fullmatch(word)
+        if match:
+            splits.add(SPLIT_NAMES[match["split"]])
         elif word in MODALITIES:
             modalities.add(MODALITIES[word])
         elif word.rstrip("0123456789") in _NEUTRAL or _SIZE.fullmatch(word):
@@ -121,8 +121,8 @@ def variant_of(stem: str) -> tuple[str, ...]:
     """
     words = []
     for word in _WORD.findall(stem.casefold()):
-        found = _SPLIT_WORD.fullmatch(word)
-        left = word[len(found["split"]) :] if found else word
+        match = _SPLIT_WORD.fullmatch(word)
+        left = word[len(match["split"]) :] if match else word
         words += [part.lstrip("0") or "0" for part in re.findall(r"\d+|\D+", left)]
     return tuple(words)
 
@@ -271,9 +271,9 @@ def _says_modality(kind: Kind, depth: int) -> bool:
 def _ending(stem: str) -> tuple[str, str | None]:
     """Split "_rgb" or "_depth" off a video's name: return the clip, and the word or None."""
     for mark in "_-.":
-        clip, found, word = stem.rpartition(mark)
+        clip, separator, word = stem.rpartition(mark)
         word = word.casefold()
-        if found and clip and word in MODALITIES and MODALITIES[word] not in ("videos", FRAMES):
+        if separator and clip and word in MODALITIES and MODALITIES[word] not in ("videos", FRAMES):
             return clip, word
     return stem, None
 

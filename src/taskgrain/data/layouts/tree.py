@@ -145,15 +145,15 @@ def _is_system(name: str) -> bool:
 
 def _tables(files: Sequence[str], videos: Sequence[str]) -> list[str]:
     """Choose the files of one folder that may annotate many clips."""
-    found = [
+    tables = [
         name
         for name in files
         if name.lower().endswith((*TABLE_SUFFIXES, *UNREAD_SUFFIXES)) and name[0] != "."
     ]
-    if found:
+    if tables:
         of_clips = {split_name(name)[0] for name in videos}
-        found = [name for name in found if split_name(name)[0] not in of_clips]
-    return found if len(found) <= MOST_TABLES else []
+        tables = [name for name in tables if split_name(name)[0] not in of_clips]
+    return tables if len(tables) <= MOST_TABLES else []
 
 
 class Tree:
@@ -327,9 +327,9 @@ class ClipIndex:
             alike = self._alike(form.rpartition("/")[2])
             for folder in folders if alike else ():
                 whole = f"{folder}/{form}" if folder else form
-                found = [file for file in alike if _stem(file) == whole]
-                if found:
-                    return _only(path, found)
+                clips = [file for file in alike if _stem(file) == whole]
+                if clips:
+                    return _only(path, clips)
         return None
 
     def below(self, path: str) -> str | None:
@@ -341,9 +341,9 @@ class ClipIndex:
         stem = _stem(path)
         for form in (stem, *unicode_forms(stem)):
             alike = self._alike(form.rpartition("/")[2])
-            found = [file for file in alike if f"/{_stem(file)}".endswith(f"/{form}")]
-            if found:
-                return _only(path, found)
+            clips = [file for file in alike if f"/{_stem(file)}".endswith(f"/{form}")]
+            if clips:
+                return _only(path, clips)
         return None
 
     def _alike(self, stem: str) -> list[str]:
@@ -360,11 +360,11 @@ class ClipIndex:
         """
         for form in (name, *unicode_forms(name)):
             # A whole file name is one clip; otherwise a video goes before a folder of frames.
-            found = self._by_name.get(form, [])
+            clips = self._by_name.get(form, [])
             if not is_video_name(form):
-                found = [*self._by_stem.get(form, []), *found]
-            if found:
-                return _only(name, found)
+                clips = [*self._by_stem.get(form, []), *clips]
+            if clips:
+                return _only(name, clips)
         return None
 
 

@@ -144,15 +144,15 @@ def _lay_table(
     dish = draw_dish(table.dish, shade=table.dish_tone, light=scene.look.light, frame_height=height)
     below = shadow_of(dish)
     x, y = table.dish_x, table.dish_y
-    places = scattered(np.random.default_rng(table.others_seed), table.others)
+    pieces = scattered(np.random.default_rng(table.others_seed), table.others)
     layers = [
         Layer(below, x - scene.look.light * 0.02, y + 0.025, 0.0),
         Layer(dish, x, y, 0.1),
         *(
             Layer(shadow, x + across, y + down + 0.012, 0.15, angle=angle)
-            for across, down, angle in places
+            for across, down, angle in pieces
         ),
-        *(Layer(food, x + across, y + down, 0.2, angle=angle) for across, down, angle in places),
+        *(Layer(food, x + across, y + down, 0.2, angle=angle) for across, down, angle in pieces),
     ]
     imprint(cloth, layers)
 

@@ -115,14 +115,14 @@ def _standing(scene: NearScene, top: Worktop, *, height: int) -> list[Actor]:
     layout, room = scene.layout, scene.room
     apart = (FOOD_WIDTH + extent_of(scene.second).width) / 2 * 0.85 + layout.gap
     across = max(-0.5, room.edge_side * top.piece.x - apart)
-    places = (
+    poses = (
         Pose(room.edge_side * across, layout.depth - layout.companion_depth),
         Pose(room.edge_side * (-0.55 + 0.85 * layout.rear_x), 0.03),
     )
     things = (scene.second, scene.third)
     return [
-        draw_standing(thing, (Key(0, place),), light=scene.camera.light, height=height)
-        for thing, place in list(zip(things, places, strict=True))[: layout.clutter - 1]
+        draw_standing(thing, (Key(0, pose),), light=scene.camera.light, height=height)
+        for thing, pose in list(zip(things, poses, strict=True))[: layout.clutter - 1]
     ]
 
 

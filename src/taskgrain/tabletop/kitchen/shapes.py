@@ -281,7 +281,7 @@ DISH_SHAPES: dict[str, Callable[[Pen, float], None]] = {
 
 def scattered(generator: Generator, number: int) -> list[tuple[float, float, float]]:
     """Draw places on a dish away from its middle: x, y and angle of each."""
-    places = []
+    spots = []
     for turn in generator.uniform(0, 2 * math.pi, number):
-        places.append((0.27 * math.cos(turn), 0.15 * math.sin(turn), float(turn)))
-    return places
+        spots.append((0.27 * math.cos(turn), 0.15 * math.sin(turn), float(turn)))
+    return spots
