@@ -267,8 +267,8 @@ class Predictor:
         """Load a checkpoint folder; its errors are those of `load_model`.
 
         Args:
-            folder: as `load_model` takes it.
-            encoder: likewise.
+            folder: see `load_model`.
+            encoder: see `load_model`.
             device: where the network computes, "cpu" or "cuda".
             beam_width: beginnings of a caption that are followed side by side; 1 is greedy.
             length_penalty: whole captions compare by log-probability / tokens ** this.
@@ -341,15 +341,13 @@ class Predictor:
     ) -> NDArray[np.float32]:
         """Return the encoder's features of clips, as transfer tests them: the mean over the steps.
 
-        Args:
-            clips: as `describe` takes them.
-            resize: likewise.
+        Clips, and whether they are scaled, are as in `describe`.
 
         Returns:
             float32 (N, D), a row a clip; (0, D) of no clips.
 
         Raises:
-            ValueError: if a clip is anything else.
+            ValueError: as `describe`.
             ResultError: if features are NaN or infinite, naming the clip.
         """
         names = self._checked(clips, None, resize=resize)

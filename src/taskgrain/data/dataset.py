@@ -170,9 +170,7 @@ class ClipBatches:
 def _balanced(targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Draw N of N clips, int64 (N,), so that every class comes as often as any other, or once more.
 
-    Args:
-        targets: (N,), the class of each clip.
-        rng: of the epoch.
+    `targets` are the classes of the clips, (N,).
     """
     classes = np.unique(targets)
     each, left = divmod(len(targets), len(classes))

@@ -150,9 +150,7 @@ def _inspect_folder(path: Path, limits: DecodeLimits) -> ClipFacts:
 def _rate(starts: array[float], *, tick: float) -> tuple[float | None, bool]:
     """Return the frames per second, and whether the time between frames varies.
 
-    Args:
-        starts: of the frames, in seconds.
-        tick: of the file's clock, in seconds, to which it rounds them.
+    Starts are in seconds, and rounded to a `tick` of the file's clock.
     """
     span = starts[-1] - starts[0]
     if len(starts) < 2 or span <= 0:

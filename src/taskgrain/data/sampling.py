@@ -174,13 +174,10 @@ def names_of(clips: Sequence[object], names: Sequence[str] | None) -> Sequence[s
 def check_clips(
     clips: Sequence[object], names: Sequence[str], sampling: FrameSampling, *, resize: bool
 ) -> None:
-    """Refuse clips of which a model would see something else than it was trained on.
+    """Refuse clips that are not uint8 (S, H', W', 3), RGB, S >= 1, of the stored size.
 
-    Args:
-        clips: each to be uint8 (S, H', W', 3), RGB, S >= 1.
-        names: of the clips, for messages.
-        sampling: what the model is shown of a clip.
-        resize: whether frames may have another size than the stored one.
+    A model would see something else of them than it was trained on. With `resize` frames may have
+    any size.
 
     Raises:
         ValueError: naming the first clip that does not fit, what was found and what was expected.

@@ -230,9 +230,7 @@ KNOWN_NAMES = frozenset(
 def _dialect(lines: Sequence[str], most: int = 1000) -> Dialect:
     """Choose the separator of some lines, the first of which may be a header.
 
-    Args:
-        lines: not blank.
-        most: cells that a line is cut into; the last one then holds further separators.
+    A line is cut into `most` cells; the last one then holds further separators.
     """
     first = lines[0] if lines else ""
     quote = "'" if first.startswith("'") and '"' not in first else '"'

@@ -257,10 +257,8 @@ class Tally:
 def missing_seconds(declared: float, end: float, *, longest: float = 0.0) -> str | None:
     """Return what lacks of a declared duration; None if it is little.
 
-    Args:
-        declared: seconds.
-        end: of what is there, seconds.
-        longest: that a frame stays, where the file does not say it of the last one; seconds.
+    All are seconds: `end` that of what is there, `longest` the time that a frame stays, where the
+    file does not say it of the last one.
     """
     if declared - end <= max(allowed_seconds(declared), longest):
         return None

@@ -167,13 +167,9 @@ class CaptionDecoder(nn.Module):
         return logits
 
     def start(self, features: Tensor) -> DecoderState:
-        """Compute the state of clips before any token.
+        """Compute the state before any token, from features float (B, T', D) of the encoder.
 
-        Args:
-            features: float (B, T', D) from the encoder.
-
-        Returns:
-            The state from which `step` with BOS gives the first word.
+        `step` with BOS then gives the logits of the first word.
         """
         condition = self.condition(features).relu().mean(dim=1)  # (B, P)
         first = condition.expand(self.num_layers, -1, -1).contiguous()  # (R, B, P)
@@ -219,13 +215,8 @@ class CaptionDecoder(nn.Module):
                 + sum_t a_t (W_found f_t)       W_found f_t once a clip: the values of `memory`
                 + U h
 
-        Args:
-            words: float (B, t, E), embeddings of the tokens.
-            state: before the first of them.
-            memory: of the state.
-
-        Returns:
-            float (B, t, V) logits, and the state after the words.
+        From float (B, t, E) embeddings, and the state before the first of them, to float (B, t, V)
+        logits and the state after the words.
         """
         assert self.attention is not None, "only attention leaves a memory"
         known = self._known_gates(words, state.condition)  # (B, t, 4 P)
@@ -247,11 +238,9 @@ class CaptionDecoder(nn.Module):
         )
 
     def _known_gates(self, words: Tensor, condition: Tensor) -> Tensor:
-        """Compute what words and clip alone add to the first layer's gates: float (B, t, 4 P).
+        """Compute what words and clip alone add to the first layer's gates.
 
-        Args:
-            words: float (B, t, E).
-            condition: float (B, P).
+        From float (B, t, E) and float (B, P) to float (B, t, 4 P).
         """
         weight = self._weight("ih", 0)
         of_word = weight[:, : words.shape[2]]
@@ -277,12 +266,8 @@ class CaptionDecoder(nn.Module):
 def _lstm_cell(gates: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
     """Compute one step of an LSTM, with its gates in torch's order: input, forget, cell, output.
 
-    Args:
-        gates: float (B, 4 P), before their nonlinearities.
-        cell: float (B, P).
-
-    Returns:
-        The hidden and the cell state, float (B, P) each.
+    From gates float (B, 4 P), before their nonlinearities, and the cell state float (B, P) to the
+    hidden and the cell state.
     """
     enter, forget, new, leave = gates.chunk(4, dim=1)
     cell = forget.sigmoid() * cell + enter.sigmoid() * new.tanh()

@@ -126,15 +126,10 @@ class ClassificationHead(nn.Module):
         self.linear = nn.Linear(width, num_classes)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Classify clips.
+        """Classify features float (B, T', D): float (B, K) log-probabilities, in nats.
 
-        Args:
-            features: float (B, T', D) from the encoder.
-
-        Returns:
-            float (B, K): the mean over the steps of the log-probabilities, in nats. Their
-            exponentials sum to at most 1 (and to less where steps disagree); the loss is
-            their NLL as it stands.
+        They are means over the steps, so that their exponentials sum to at most 1 (and to less
+        where steps disagree); the loss is their NLL as it stands.
         """
         logits = self.linear(features)  # (B, T', K)
         return F.log_softmax(logits, dim=2).mean(dim=1)

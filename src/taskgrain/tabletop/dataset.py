@@ -140,24 +140,18 @@ def _opencv_alone() -> Iterator[None]:
 
 
 def redraw(factors: Mapping[str, Factor], *, width: int, height: int) -> Pixels:
-    """Draw a clip again from its line of factors.jsonl, at any size.
+    """Draw a clip again from its parsed line of factors.jsonl: uint8 (T, H, W, 3), RGB.
 
-    Args:
-        factors: one parsed line.
-        width: of a frame, pixels; 4 : 3 is what scenes are composed for.
-        height: of a frame, pixels.
-
-    Returns:
-        uint8 (T, H, W, 3), RGB.
+    Frames may have any size in pixels; scenes are composed for 4 : 3.
 
     Raises:
-        ValueError: if the line is not one of ours.
+        ValueError: as `scene_of`.
     """
     return draw_clip(scene_of(factors), width=width, height=height)
 
 
 def scene_of(factors: Mapping[str, Factor]) -> AnyScene:
-    """Read the scene of a line of factors.jsonl.
+    """Read the scene of a parsed line of factors.jsonl.
 
     Raises:
         ValueError: if the line is not one of ours.
@@ -178,10 +172,7 @@ def clip_path(root: Path, clip_id: str) -> Path:
 
 
 def write_clip(root: Path, clip: ClipPlan) -> None:
-    """Draw and encode one clip: 12 frames a second, 128 x 96; equal plans give equal bytes.
-
-    OpenCV is kept to one thread for it: callers spread clips over processes instead.
-    """
+    """Draw and encode one clip: 12 frames a second, 128 x 96; equal plans give equal bytes."""
     path = clip_path(root, clip.clip_id)
     with _opencv_alone():
         write_webm(path, draw_clip(clip.scene))

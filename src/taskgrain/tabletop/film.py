@@ -130,11 +130,7 @@ class _Pastes:
     def __init__(self, layers: Sequence[Layer], view: Affines, *, width: int, height: int) -> None:
         """Compute where each sprite lies in each frame, and the box of pixels that it reaches.
 
-        Args:
-            layers: what to paste.
-            view: float (T, 2, 3), from screen units to pixels.
-            width: of a frame, pixels.
-            height: of a frame, pixels.
+        `view` is float (T, 2, 3), from screen units to the pixels of a frame.
         """
         self._images = [layer.sprite.image for layer in layers]
         depth, opacity = np.empty((2, len(layers), len(view)))

@@ -45,16 +45,7 @@ CLEARANCE = 0.1  # how far above the food a pretending tool stays
 
 
 def render_far(scene: FarScene, *, width: int, height: int) -> Pixels:
-    """Draw every frame of a scene of the far look.
-
-    Args:
-        scene: what to draw.
-        width: of a frame, pixels.
-        height: of a frame, pixels; the picture is composed for 4 : 3.
-
-    Returns:
-        uint8 (T, H, W, 3), RGB; the same bits for the same arguments.
-    """
+    """Draw every frame of a scene of the far look, as `draw.render`: uint8 (T, H, W, 3), RGB."""
     script = direct_kitchen(far_worktop(scene))
     moments = moments_of(scene.num_frames, scene.handling)
     tool_track = track(script.tool, moments, softness=1.0)

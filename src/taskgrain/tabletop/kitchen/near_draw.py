@@ -44,16 +44,7 @@ LEAST_PITCH, PITCH_SHARE = 14.0, 0.62  # degrees; of the pitch that arms have in
 
 
 def render_near(scene: NearScene, *, width: int, height: int) -> Pixels:
-    """Draw every frame of a scene of the near look.
-
-    Args:
-        scene: what to draw.
-        width: of a frame, pixels.
-        height: of a frame, pixels; the picture is composed for 4 : 3.
-
-    Returns:
-        uint8 (T, H, W, 3), RGB; the same bits for the same arguments.
-    """
+    """Draw every frame of a scene of the near look, as `draw.render`: uint8 (T, H, W, 3), RGB."""
     top = near_worktop(scene)
     script = direct_kitchen(top)
     moments = moments_of(scene.num_frames, scene.handling)
