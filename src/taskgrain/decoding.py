@@ -179,7 +179,8 @@ def score_alternatives(
     Raises:
         ValueError: if a caption does not begin with BOS.
     """
-    _check_begun(captions)
+    if captions.ndim != 2 or bool((captions[:, :1] != BOS).any()):
+        raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
     log_probs_of = torch.zeros(captions[:, 1:].shape, dtype=torch.float64, device=captions.device)
     num_tokens = int(captions.max()) + 1 if captions.numel() else 1
     state, beginning = start, clips.clone()  # (R,), the row of the state that a caption goes on
@@ -196,11 +197,6 @@ def score_alternatives(
         log_probs_of[goes_on, position] = log_probs[row_of, following[goes_on]]
         beginning[goes_on] = row_of
     return log_probs_of
-
-
-def _check_begun(captions: Tensor) -> None:
-    if captions.ndim != 2 or bool((captions[:, :1] != BOS).any()):
-        raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
 
 
 def _allowed(logits: Tensor) -> Tensor:

@@ -149,11 +149,12 @@ class Upright:
 
 def upright(frame: VideoFrame) -> Upright:
     """Read off a frame how it is to be turned and mirrored, to the nearest quarter turn."""
-    data = _display_matrix(frame)
-    if data is None:  # or it lies behind what PyAV does not know; then its turns are all we have
+    try:
+        matrix = bytes(_KnownSideData(frame)["DISPLAYMATRIX"])
+    except KeyError:  # or it lies behind what PyAV does not know; then its turns are all we have
         return Upright(turns=round(frame.rotation / 90) % 4)
     # The display's x is a x + c y and its y is b x + d y, of a pixel at x to the right, y down.
-    a, b, _, c, d, *_ = MATRIX.unpack(data)
+    a, b, _, c, d, *_ = MATRIX.unpack(matrix)
     if a * d == b * c:  # shows nothing
         return Upright()
     mirrored = a * d < b * c
@@ -175,11 +176,3 @@ class _KnownSideData(SideDataContainer):
     def __init__(self, frame: VideoFrame) -> None:
         with suppress(ValueError):
             super().__init__(frame)  # type: ignore[call-arg]  # missing in PyAV's types
-
-
-def _display_matrix(frame: VideoFrame) -> bytes | None:
-    """Read the 36 bytes of a frame's display matrix; None where none is found."""
-    try:
-        return bytes(_KnownSideData(frame)["DISPLAYMATRIX"])
-    except KeyError:
-        return None

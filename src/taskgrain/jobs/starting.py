@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec
 from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from taskgrain.errors import RunError
@@ -73,7 +73,7 @@ def refuse_to_begin_again() -> None:
         return
     if os.environ.get(STARTS_WORKERS) == str(os.getppid()):
         os._exit(BEGAN_AGAIN)
-    raise RunError(_lacks_guard(str(getattr(again, "__file__", "the main program"))))
+    raise RunError(_lacks_guard(_file_of(again)))
 
 
 def explain_death(exit_codes: Sequence[int | None], under_way: str | None) -> str:
@@ -83,7 +83,7 @@ def explain_death(exit_codes: Sequence[int | None], under_way: str | None) -> st
         exit_codes: of all of them, as `multiprocessing.Process.exitcode`: negative for a signal.
         under_way: names of the cells that were being computed; None before the first.
     """
-    main = _main_name()
+    main = _file_of(sys.modules["__main__"])
     if BEGAN_AGAIN in exit_codes:
         return _lacks_guard(main)
     # Those that did not die by themselves were ended (SIGTERM) when the first had died.
@@ -173,8 +173,8 @@ def _is_run_again() -> bool:
     return file is not None and Path(file).is_file()
 
 
-def _main_name() -> str:
-    return str(getattr(sys.modules["__main__"], "__file__", "the main program"))
+def _file_of(main: ModuleType) -> str:
+    return str(getattr(main, "__file__", "the main program"))
 
 
 def _lacks_guard(main: str) -> str:

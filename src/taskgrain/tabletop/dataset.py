@@ -57,9 +57,8 @@ class ClipPlan:
     clip_id: str
     split: SplitName
     scene: AnyScene
-    task_factors: Mapping[str, str | None] = field(
-        default_factory=dict
-    )  # beside the scene's own factors
+    # Beside the scene's own factors.
+    task_factors: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def category_names(world: World) -> tuple[str, ...]:
@@ -192,23 +191,17 @@ def write_annotations(root: Path, plans: Sequence[ClipPlan]) -> None:
     rows: dict[SplitName, list[dict[str, object]]] = {"train": [], "validation": [], "test": []}
     for clip in plans:
         rows[clip.split].append(_annotation(clip))
-    for split, split_rows in rows.items():
-        write_text(root / f"{split}.json", _json_list(split_rows))
+    for split, of_split in rows.items():
+        text = ",\n".join(map(json.dumps, of_split))
+        write_text(root / f"{split}.json", f"[\n{text}\n]\n")
     names = scene.CATEGORIES if isinstance(plans[0].scene, Scene) else doing.CATEGORIES
     labels = {name: str(index) for index, name in enumerate(names)}
     write_text(root / "labels.json", json.dumps(labels, indent=1) + "\n")
-    lines = [
-        json.dumps(
-            {
-                "id": clip.clip_id,
-                "split": clip.split,
-                **clip.scene.to_factors(),
-                **clip.task_factors,
-            }
-        )
-        for clip in plans
-    ]
-    write_text(root / "factors.jsonl", "".join(f"{line}\n" for line in lines))
+    lines = []
+    for clip in plans:
+        factors = {**clip.scene.to_factors(), **clip.task_factors}
+        lines.append(json.dumps({"id": clip.clip_id, "split": clip.split, **factors}) + "\n")
+    write_text(root / "factors.jsonl", "".join(lines))
 
 
 def _annotation(clip: ClipPlan) -> dict[str, object]:
@@ -220,7 +213,3 @@ def _annotation(clip: ClipPlan) -> dict[str, object]:
         "template": clip.scene.bracketed,
         "placeholders": list(clip.scene.placeholders),
     }
-
-
-def _json_list(rows: Sequence[dict[str, object]]) -> str:
-    return "[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n"

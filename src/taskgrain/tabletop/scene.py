@@ -207,8 +207,7 @@ def sample_scene(template: str, draws: Draws, *, shows_held_back: bool = False) 
     main = draws.within("main")
     return Scene(
         template=template,
-        num_frames=FEWEST_FRAMES
-        + int(draws.unit("num_frames") * (MOST_FRAMES - FEWEST_FRAMES + 1)),
+        num_frames=sample_num_frames(draws),
         main=_sample_any_thing(main) if shows_held_back else sample_thing(main),
         second=sample_thing(draws.within("second")),
         third=sample_thing(draws.within("third"), rare=COVERS[0]),
@@ -220,6 +219,11 @@ def sample_scene(template: str, draws: Draws, *, shows_held_back: bool = False) 
         camera=sample_camera(draws.within("camera")),
         room=sample_room(draws.within("room")),
     )
+
+
+def sample_num_frames(draws: Draws) -> int:
+    """Draw how long a clip is."""
+    return FEWEST_FRAMES + int(draws.unit("num_frames") * (MOST_FRAMES - FEWEST_FRAMES + 1))
 
 
 def sample_thing(draws: Draws, rare: str | None = None) -> Thing:

@@ -14,7 +14,6 @@ from taskgrain.randomness import Draws
 from taskgrain.tabletop.scene import Factor, flatten, rebuild
 
 WORLD = "kitchenware"
-FEWEST_FRAMES, MOST_FRAMES = 24, 36  # 2 to 3 s at 12 frames a second
 TOOLS = ("fork", "knife", "spoon", "tongs")
 OTHER_CATEGORY = "Doing other things"
 
@@ -117,11 +116,6 @@ MEANINGS: dict[str, tuple[str, str | None]] = {
 """Category -> motion and tool; other things are done with any tool."""
 
 CATEGORIES: tuple[str, ...] = tuple(sorted(MEANINGS))
-
-
-def sample_num_frames(draws: Draws) -> int:
-    """Draw how long a clip is."""
-    return FEWEST_FRAMES + int(draws.unit("num_frames") * (MOST_FRAMES - FEWEST_FRAMES + 1))
 
 
 def sample_handling(draws: Draws) -> Handling:

@@ -12,8 +12,8 @@ from taskgrain.tabletop.kitchen.doing import (
     Doing,
     Handling,
     sample_handling,
-    sample_num_frames,
 )
+from taskgrain.tabletop.scene import sample_num_frames
 
 WORLD = "kitchenware-far"
 PATTERNS = ("checks", "tiles", "steel", "dots", "slate", "mat")

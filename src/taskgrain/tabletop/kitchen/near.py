@@ -17,7 +17,6 @@ from taskgrain.tabletop.kitchen.doing import (
     Doing,
     Handling,
     sample_handling,
-    sample_num_frames,
 )
 from taskgrain.tabletop.scene import (
     Arm,
@@ -27,6 +26,7 @@ from taskgrain.tabletop.scene import (
     sample_arm,
     sample_camera,
     sample_layout,
+    sample_num_frames,
     sample_room,
     sample_thing,
 )
