@@ -190,6 +190,7 @@ def score_alternatives(
         goes_on = following != PAD
         if not bool(goes_on.any()):
             break
+        # Captions that have begun alike are one row: its number and the next token as one key.
         keys = beginning[goes_on] * num_tokens + token[goes_on]
         rows, row_of = keys.unique(return_inverse=True)
         logits, state = step(rows % num_tokens, reorder(state, rows // num_tokens))

@@ -143,6 +143,8 @@ def weights_of_parts(weights: LossWeights, parts: Sequence[tuple[int, int]]) -> 
         parts: clips and tokens of each part, as `LossTerms` counts them; tokens may be 0
             in all parts where captioning has no weight.
     """
+    # A mean over all N is the sum over parts of (n / N) times the mean of the part. Clips and
+    # tokens are spread differently over the parts, so that each term has its own n and N.
     num_clips = sum(clips for clips, _ in parts)
     num_tokens = sum(tokens for _, tokens in parts)
     return [
@@ -200,6 +202,8 @@ def _classification_loss(log_probs: Tensor | None, target: Tensor, *, smoothing:
     if bool((target < 0).any()):
         raise ValueError("a target is negative: this source does not classify every clip")
     loss = F.nll_loss(log_probs, target)
+    # (1 - s) nll + s mean(-log p), as `F.cross_entropy` smooths. It takes logits, though, and means
+    # of log-probabilities are none: their exponentials need not sum to 1.
     return loss if smoothing == 0 else loss.lerp(-log_probs.mean(), smoothing)
 
 

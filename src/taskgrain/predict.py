@@ -306,6 +306,7 @@ class Predictor:
 
     def describe_decoded(self, clip: DecodedClip, name: str, *, top: int = 5) -> Description:
         """Describe a clip of `decode`."""
+        # What was cut off must not be described as if it were whole.
         return replace(self.describe([clip.frames], [name], top=top)[0], problem=clip.problem)
 
     def describe(
@@ -354,6 +355,7 @@ class Predictor:
         if not names:
             return np.zeros((0, encoder_width(self._model.encoder)), np.float32)
         place = PLACE_OF[READOUT]
+        # By the functions that write a study's features, so that these are equal to the bit.
         read = encoder_reader(self._model.encoder, [place], device=self._device)
         parts = collect_places(read, self._batches(clips, names), device=self._device)
         return mean_over_steps(read_out(feature_set([parts], place, {}), READOUT)).features

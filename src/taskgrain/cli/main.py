@@ -56,6 +56,8 @@ def _stoppable(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
+# Their modules hold options, and import what they call when they are called: `--help` takes .19 s,
+# of which `import typer` is .12 (docs/log.md, "How long the commands take").
 COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # as `--help` lists them
     ("study", study, "From a question to the report of its answer"),
     ("report", report, "Rebuild a run's report from its results"),

@@ -130,6 +130,7 @@ def print_plan(settings: Study, workers: int | None, *, device: str, as_json: bo
     missing, weights = _missing(settings), missing_weights(settings)
     steps: list[dict[str, object]] = []
     total = None
+    # Cells are laid out below a folder that is thrown away: a dry run leaves nothing behind.
     with tempfile.TemporaryDirectory() as scratch:
         folder, datasets = RunFolder(Path(scratch)), None
         if not missing:

@@ -89,6 +89,8 @@ def draw_view(
     rng = generator_for(drawing.seed, drawing.epoch, drawing.clip_id)
     # Its own stream, so that a new kind of augmentation leaves frames and fixed crops as they were.
     extra = generator_for(drawing.seed, drawing.epoch, f"{drawing.clip_id}/augment")
+    # What is drawn from `extra`, and in which order, is frozen: another order would be other crops,
+    # mirrorings and colours under every seed.
     deviation = augmentation.rate_jitter * extra.uniform(-1, 1)
     if sampling.stride is None:
         share = 1 - abs(deviation)
@@ -155,6 +157,7 @@ def apply_view(
     """
     if video.shape[1:3] != (sampling.height, sampling.width):
         shrinks = video.shape[1] > sampling.height and video.shape[2] > sampling.width
+        # Area means where it shrinks, as `data.framing`: linear interpolation would skip pixels.
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         size = (sampling.width, sampling.height)
         scaled = [cv2.resize(frame, size, interpolation=interpolation) for frame in video]
@@ -166,6 +169,12 @@ def apply_view(
     return video
 
 
+# With brightness b, contrast c about the clip's mean luma m, saturation S and hue R,
+#
+#     x -> R S (c b x + (1 - c) m)
+#
+# S and R leave grey as it is, so that the offset (1 - c) m passes through them: all is one matrix
+# and one offset, clipped once at the end, since what one change overshoots the next may bring back.
 def change_colour(video: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]:
     """Change the colours of a whole clip alike: uint8 (T, H, W, 3) -> the same.
 
@@ -186,7 +195,6 @@ def change_colour(video: NDArray[np.uint8], colour: Colour) -> NDArray[np.uint8]
         ]
     )
     rotate = _RGB @ turn @ _YIQ
-    # Saturation and hue leave equal channels equal, so the offset of the contrast passes through.
     matrix = np.hstack([scale * (rotate @ saturate), np.full((3, 1), offset)])
     pixels = np.ascontiguousarray(video).reshape(-1, 1, 3)
     return cv2.transform(pixels, matrix).reshape(video.shape).astype(np.uint8, copy=False)

@@ -112,6 +112,7 @@ def _read_hierarchy(
         return None, [replace(problem, kind="hierarchy") for problem in problems]
     try:
         hierarchy = parse_hierarchy([(each.number, each.cells) for each in lines], where=str(path))
+        # Built for its errors alone: the reading builds it again where it is asked.
         replace(reading, hierarchy=hierarchy).taxonomy()
     except TaxonomyError as error:
         return None, [_placed(line, path) for line in str(error).splitlines()]
@@ -120,6 +121,7 @@ def _read_hierarchy(
 
 def _placed(line: str, path: Path) -> Problem:
     """Split "path:LINE: text" into place and text; without a line number the place is the file."""
+    # A fault of the file has its line; one of levels that do not fit the dataset has none.
     number, colon, text = line.removeprefix(f"{path}:").partition(": ")
     if line.startswith(f"{path}:") and colon and number.isdecimal():
         return Problem("hierarchy", f"{path}:{number}", text)

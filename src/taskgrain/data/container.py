@@ -274,6 +274,8 @@ class VideoFile:
         num_packets, pixels = 0, 0.0
         for packet in self._packets():
             num_packets += 1
+            # Compared here before the call: Python between frames is what is left to save
+            # (docs/log.md, "Where the time of decoding goes").
             if num_packets > limits.packets:
                 limits.check_cost(self.path, packets=num_packets)
             tally.meet(packet)
@@ -307,6 +309,7 @@ class VideoFile:
 
     def _packets(self) -> Iterator[Packet[Stream]]:
         """Yield the packets of every stream; the last ones are empty."""
+        # A damaged stretch ends the reading, though the file goes on: reading on begins behind it.
         for _ in range(MOST_RESTARTS):
             try:
                 yield from self._container.demux()

@@ -103,6 +103,8 @@ class ClipBatches:
         if variation is not None and variation.is_balanced and (self._targets < 0).any():
             raise ValueError("a clip without a class cannot be balanced against others")
         has_captions = any(example.label.captions for example in self.examples)
+        # All captions at full length: where their padding counts as ends, a batch cut to its
+        # longest caption would count fewer of them (`losses.padding_as_ends`).
         self._length = MAX_TOKENS + 1 if has_captions else 0  # BOS and at most MAX_TOKENS
 
     def batches(self, epoch: int = 0, first_step: int = 0) -> Iterator[Batch]:
@@ -135,6 +137,8 @@ class ClipBatches:
                 video[row], label = self._centre(example.clip_id), example.label
                 picked = 0
             else:
+                # Shown for the second time in an epoch it is cut differently; the first time draws
+                # as ever.
                 name = f"{example.clip_id}/again-{again}" if again else example.clip_id
                 drawing = Drawing(self.variation.seed, epoch, name)
                 video[row], label = self._varied(example, self.variation.augmentation, drawing)

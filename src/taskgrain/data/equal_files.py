@@ -60,6 +60,7 @@ def equal_files(first: Sequence[Path], second: Sequence[Path]) -> Iterator[Equal
         seen = _look_at(path)
         if seen is None:
             continue
+        # Links to one file are equal, and nothing is read for it.
         if seen.inode in by_inode:
             others = [other for other in by_inode[seen.inode] if other not in paired]
             paired.update(others)
@@ -128,6 +129,8 @@ def _content_of(path: Path) -> bytes | None:
     try:
         images = _images_of(path) if path.is_dir() else [path]
         for image in images:
+            # The length goes first: two folders could divide the same bytes into images
+            # differently.
             digest.update(image.stat().st_size.to_bytes(8))
             for piece in file_bytes(image):
                 digest.update(piece)

@@ -32,6 +32,7 @@ FORMS = '"CLASS/ID", "test3/ID", "test3//PATH" or "ID [FRAMES] NUMBER"'
 CLIP_COLUMNS = ("clip", "id", "video_id", "video", "video_name", "file", "filename", "path")
 CLASS_COLUMNS = ("template", "class", "category", "class_name", "label")  # "label" may be a caption
 SPLIT_COLUMNS = ("split", "subset")
+# Few-shot publications call the classes of training base, those of testing novel.
 SPLITS = {
     **{"train": Split.TRAIN, "base": Split.TRAIN},
     **{"val": Split.VALIDATION, "validation": Split.VALIDATION},
@@ -40,6 +41,7 @@ SPLITS = {
 
 _NUMBERS = re.compile(r"(?P<clip>\S+)(?:\s+\d+)?\s+(?P<number>\d+)")
 _NUMBERED = re.compile(r"(?P<split>train|base|validation|val|test|novel)?_?\d+")
+# At the beginning of a word: "latest.txt" is called after no split.
 _NAMED_AFTER = re.compile(r"(?<![a-z])(train|base|validation|val|test|novel)")
 
 
@@ -142,6 +144,7 @@ def few_shot_records(listed: FewShotList, records: Sequence[ClipRecord]) -> tupl
     )
 
 
+# Frozen: another hash would put other clips into the support of every published list.
 def _digest(clip_id: str) -> bytes:
     return hashlib.sha256(clip_id.encode()).digest()
 
@@ -245,6 +248,7 @@ def _with_split(
 
 def _listed(where: str, clip: str, name: str, *, split: Split | None = None) -> ListedClip:
     """Read the id from a path, and the split from a class name such as "test18"."""
+    # Some lists were written under Windows.
     file = PurePosixPath(clip.replace("\\", "/")).name
     clip_id = split_name(file)[0] if is_video_name(file) else file
     numbered = _NUMBERED.fullmatch(name)

@@ -72,6 +72,8 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
             what is there need not wait for it: a killed process loses nothing either way.
     """
     make_folder(path.parent)
+    # With the number of the process, so that two never write one file. `jobs.workspace` knows such
+    # names: what a killed process leaves makes a folder nobody else's.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with naming(path, temporary):

@@ -153,10 +153,13 @@ def _read(
             if image.format in SERIES_FORMATS and getattr(image, "is_animated", False):
                 raise ValueError("holds more than one picture; expected a file for each")
             size = image.width * image.height
+            # Phones keep pictures as the sensor lay; which side is up stands in EXIF.
             orientation = image.getexif().get(ORIENTATION, 1)
             upright = UPRIGHT.get(orientation, UPRIGHT[1])
             if framing is not None:
                 height, width = framing.turned(upright.turns).scaled_size(image.height, image.width)
+                # A large JPEG is then decoded at 1/2, 1/4 or 1/8 of its size; other kinds of image
+                # pass over this.
                 image.draft("RGB", (width, height))
             pixels = _rgb(image)
     known = orientation if orientation in UPRIGHT else 1

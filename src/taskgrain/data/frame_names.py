@@ -50,6 +50,9 @@ class Names:
         return tuple(part for part in self.parts[index][1::2] if not isinstance(part, str))
 
 
+# In natural order 0.5 comes before 0.125, and 000a before 0001: frames were once shown so, without
+# a word. Digits are still counters by default. Another reading has to give another order, and
+# steadier steps; names that tell no order at all, as hashes, are refused.
 def read_names(stems: Sequence[str]) -> Names:
     """Choose how the numbers of some names are read, and read them.
 
@@ -127,6 +130,8 @@ def _kind(rows: Sequence[Sequence[str]]) -> Literal["counter", "decimal", "unkno
         values = [_value(written) for written in column]
         groups: dict[str, list[Number]] = defaultdict(list)
         for pair, fraction in zip(pairs, fractions, strict=True):
+            # Read as counters, what stands behind the point counts anew within each number before
+            # it.
             groups[pair[0]].append(int(fraction or 0))
         spread, counted = _spread([values]), _spread(list(groups.values()))
         if len(set(values)) < len(set(column)):  # 1.1 and 1.10
@@ -195,9 +200,11 @@ def _hexadecimal(stems: Sequence[str], counted: Sequence[Parts], num_after: int)
     """
     first, last = min(stems), max(stems)  # what these two begin with, all do
     same = next((n for n in range(len(first)) if first[n] != last[n : n + 1]), len(first))
+    # Digits with which all names begin are the number's first digits, and no text before it.
     before = len(first[:same].rstrip("0123456789"))
     digits = [stem[before : len(stem) - num_after] for stem in stems]
     text = "".join(digits)
+    # Digits alone are a counter, letters alone are words ("face", "bed").
     if not HEXADECIMAL.fullmatch(text) or text.isdecimal() or text.isalpha() or "" in digits:
         return None
     values = [int(each, 16) for each in digits]
@@ -206,6 +213,8 @@ def _hexadecimal(stems: Sequence[str], counted: Sequence[Parts], num_after: int)
         return None
     steps = [values[right] - values[left] for left, right in pairwise(order)]
     step, most = Counter(steps).most_common(1)[0]
+    # Frames are counted in steps that are nearly all alike, though some may be missing; long
+    # numbers whose steps are not are hashes.
     counts = most >= SAME_STEPS * len(steps) and (len(steps) > 1 or step == 1)
     if counts or (len(steps) > 2 and _spread([values]) < UNSTEADY):
         after = first[len(first) - num_after :]
@@ -265,6 +274,8 @@ def choose_series(files: list[Path]) -> Series:
     beside = _side_by_side(groups, names)
     if not beside:
         return series(range(len(files)))
+    # First what is known to be no frame goes, then what is called after frames stays: of img,
+    # flow_x and flow_y the first step is enough, of a and rgb it takes the second.
     chosen = [texts for texts in beside if not _words(texts) & OTHER_WORDS]
     if len(chosen) > 1:
         chosen = [texts for texts in chosen if _words(texts) & FRAME_WORDS]

@@ -116,6 +116,7 @@ def write_image(image: NDArray[np.uint8], framing: Framing, out: NDArray[np.uint
     """Write an upright image, uint8 (H, W, 3), into `out`: uint8 (h, w, 3)."""
     height, width = image.shape[:2]
     if framing.fit == "crop":
+        # Cut before it is scaled: what is cut off need not be scaled.
         scale = max(framing.height / height, framing.width / width)
         rows = min(height, max(1, round(framing.height / scale)))
         columns = min(width, max(1, round(framing.width / scale)))

@@ -10,6 +10,8 @@ from pathlib import Path
 from taskgrain.errors import ClipError
 
 
+# A 109 kB MP4 of 8192 x 4320 pixels took 1.9 GB for its 12 frames: what a header declares bounds
+# nothing, so that size, length and cost are each checked again while decoding.
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
     """What one clip may cost. The header is checked first, and the frames as they are decoded."""

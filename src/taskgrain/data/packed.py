@@ -136,6 +136,7 @@ def fingerprint(records: Sequence[ClipRecord]) -> str:
     """Hash the ids and files of the clips, in their order: what the places of a store depend on."""
     digest = hashlib.blake2b(digest_size=16)
     for record in records:
+        # fsencode: the name of a file may hold bytes that are no text.
         digest.update(os.fsencode(f"{record.clip_id}\0{record.file}\n"))
     return digest.hexdigest()
 
@@ -190,6 +191,7 @@ def readable_clips(folder: Path) -> list[PackedClip]:
 
 def shard_offsets(folder: Path, clips_per_shard: int) -> array[int]:
     """Find the byte offset in the list of clips at which each shard's clips begin."""
+    # The cell of a shard then reads its own lines alone, and memory does not grow with the clips.
     offsets, end = array("Q"), 0
     with (folder / "clips.jsonl").open("rb") as file:
         for number, line in enumerate(file):

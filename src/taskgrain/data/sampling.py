@@ -82,6 +82,8 @@ def spread_frames(
     """
     within = np.full(num_frames, 0.5) if rng is None else rng.random(num_frames)
     span = num_stored * share
+    # At a full share nothing is drawn here, so that the crop, which is drawn next, is as without
+    # jitter.
     start = 0.0 if share == 1.0 else _start(num_stored - span, rng)
     positions = start + (np.arange(num_frames) + within) * (span / num_frames)
     return np.minimum(positions.astype(np.int64), num_stored - 1)

@@ -88,6 +88,8 @@ def write_shard(
     """
     rows: list[dict[str, object]] = []
     offset = 0
+    # Not forced to the disk: the frames can be decoded again, and without its index, which is, a
+    # shard does not count as written.
     with atomic_path(frames_path(folder, shard), flush=False) as part, part.open("wb") as file:
         for record in records:
             try:
@@ -145,6 +147,7 @@ def _coded(frames: NDArray[np.uint8], encoding: Encoding) -> bytes:
 
 
 def _rows_crc32(rows: object) -> int:
+    # Of the rows in one spelling, however the file lays them out.
     return zlib.crc32(json.dumps(rows, separators=(",", ":")).encode())
 
 

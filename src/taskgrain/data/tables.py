@@ -30,6 +30,7 @@ HEAD_BYTES = 65_536  # of a file that is looked at to recognise it
 LOOKED_AT = 50  # lines by which the separator is chosen
 
 _SEP_LINE = re.compile(r"\"?sep=(?P<separator>[\t,;|])\"?")  # as Excel writes it above a table
+# `{"train": [...], "test": [...]}`: lists by split.
 _LISTS = re.compile(r"\{\s*\"(?:train|val|dev|test)[a-z_ -]*\"\s*:\s*\[\s*(?=[\"{])", re.IGNORECASE)
 _NO_WORD = re.compile(r"[\s-]+")
 
@@ -134,6 +135,7 @@ def read_pairs(path: Path, problems: list[Problem]) -> Iterator[Line]:
     separator = _dialect([line.cells[0] for line in lines[:LOOKED_AT]], most=2).separator
     for index, line in enumerate(lines):
         cells = [_unquoted(cell.strip()) for cell in line.cells[0].split(separator, 1)]
+        # A first line whose cells are all known names of columns is a header after all.
         if index or not KNOWN_NAMES.issuperset(map(column_name, cells)):
             yield Line(line.file, line.number, cells)
 

@@ -237,9 +237,11 @@ def kind_of_bytes(start: bytes) -> tuple[str, str] | None:
         return {b"AVI ": ("AVI", ".avi"), b"WEBP": ("WebP", ".webp")}.get(start[8:12])
     if start[:4] == b"OggS":
         return ("Ogg video", ".ogv") if any(each in start for each in OGG_VIDEO) else None
+    # Four bytes of a bitmap's header are always 0; a text may begin with BM.
     if start[:2] == b"BM" and start[6:10] == bytes(4):
         return "BMP", ".bmp"
     for offset, ending in ((0, ".ts"), (4, ".m2ts")):
+        # Every packet begins with a G; those of .m2ts have a time of four bytes before it.
         packets = start[offset :: TS_PACKET + offset][:5]
         if len(packets) == 5 and packets == b"G" * 5:
             return "an MPEG transport stream", ending

@@ -23,6 +23,8 @@ START = 128  # bytes read to tell the kind of a file; an EBML header has about 4
 
 # A file may end a little before its declared duration; more than both of these is a cut file,
 # and so is more than the last, however long it is.
+# Truncated files look whole: a WebM cut to a quarter decodes 9 of its 40 frames and ends cleanly,
+# and a cut MP4 raises only after a part of its frames.
 MISSING_SHARE = 0.1
 MISSING_SECONDS = 2 / 12
 MOST_MISSING_SECONDS = 1.0

@@ -301,6 +301,7 @@ def _run_cell(name: str, pickled: bytes) -> tuple[float, Facts]:
     _is_busy = True
     try:
         facts = cell.work(_ProcessWorker(cell.name))
+        # The mark comes last: a cell that is killed while it writes is computed again.
         write_text(cell.done, "")
     finally:
         _is_busy = False

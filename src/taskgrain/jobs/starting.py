@@ -48,6 +48,7 @@ def starting_workers() -> Iterator[None]:
     before = os.environ.get(STARTS_WORKERS)
     os.environ[STARTS_WORKERS] = str(os.getpid())
     if is_hidden:
+        # multiprocessing tells workers which file to run by this name; without it they run none.
         del main.__file__
     try:
         yield
@@ -129,6 +130,7 @@ class _Names(pickle.Pickler):
             problem = _name_problem(made)
             if problem is not None:
                 raise _NotImportableError(problem)
+        # pickle goes on as ever: this only looks.
         return NotImplemented
 
 
@@ -144,6 +146,7 @@ def _name_problem(made: type | FunctionType) -> str | None:
     spec = _find(module)
     if spec is None:
         return f"{name} belongs to {module!r}, which is no module on sys.path"
+    # A file of the same name earlier on the path would be imported instead, without a word.
     held = getattr(sys.modules.get(module), "__file__", None)
     if held and spec.origin and Path(held).exists() and not Path(held).samefile(spec.origin):
         return f"{name} comes from {held}, but workers would import {module!r} from {spec.origin}"

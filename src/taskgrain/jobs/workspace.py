@@ -152,11 +152,14 @@ def locked(root: Path, *, advice: str = ADVICE) -> Iterator[None]:
     refuse_to_begin_again()  # or a worker would report its own parent as the holder
     try:
         root.mkdir(parents=True, exist_ok=True)
+        # "a+" and not "w", which would erase the number of the process that holds the folder.
         handle = (root / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise RunError(f"{root}: cannot be written ({error.strerror}); {advice}") from error
     with handle:
         try:
+            # The system lets go of it when the process ends, however it ends: a killed run leaves
+            # no lock.
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             handle.seek(0)

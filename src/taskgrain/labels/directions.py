@@ -20,6 +20,10 @@ def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
 
 
+# "Left" and "right" are sides, but "left" is also a verb ("the man left") and a remainder ("what is
+# left of it"), "right" a manner ("right away") and an angle. Mirroring needs every one of them to
+# be surely a side (`is_understood`), for a wrong label costs accuracy; the score of directions
+# takes those that the words around them show (`clear_sides_of`), and passes over the others.
 # Things that come as a left and a right one, and parts of a thing or a place.
 _SIDED = _set(
     "hand hands arm arms foot feet leg legs shoe shoes sock socks slipper slippers glove gloves "

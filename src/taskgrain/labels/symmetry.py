@@ -54,6 +54,9 @@ class MirroredLabel:
     captions: tuple[str, ...]
 
 
+# Clips that were mirrored under their old label cost earlier systems accuracy, and none of them
+# rewrote a caption. So template, objects and captions change together, and a label that is not
+# surely understood is not mirrored at all.
 def mirror(
     template: str,
     placeholders: Sequence[str],

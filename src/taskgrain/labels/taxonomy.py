@@ -238,6 +238,8 @@ def regroup(taxonomy: Taxonomy, level: str, *, seed: int) -> Taxonomy:
         f"group-{number:0{width}d}" for number, size in enumerate(sizes, 1) for _ in range(size)
     ]
     regrouped: list[str | None] = [None] * len(index_of)
+    # One order for all groups, cut by their sizes: a category is in each group with the probability
+    # that the group's size has.
     drawn = np.random.default_rng(seed).permutation(covered)
     for group, category in zip(names, drawn, strict=True):
         regrouped[category] = group

@@ -241,6 +241,8 @@ class CaptionParser:
     @cached_property
     def _rules_when_cut(self) -> list[_Rule]:
         """The whole templates, and each cut after every word or placeholder."""
+        # A decoder's captions end after so many words: of a long template only the beginning is
+        # then there, and the whole template would not be recognised.
         cut = (
             rule
             for parts, template in self._first.items()
@@ -286,6 +288,8 @@ def _in_order(rules: Iterable[_Rule]) -> list[_Rule]:
     )
 
 
+# Without the comma "Putting [something], [something] and [something] on the table" was read as the
+# template of two things, with one long object.
 def _listed_rules(template: str, parts: Sequence[str]) -> Iterator[_Rule]:
     """Yield the rule of a template that divides placeholders by commas alone; else nothing."""
     raw = fixed_parts(template)

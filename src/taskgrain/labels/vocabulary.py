@@ -13,6 +13,7 @@ from functools import cached_property
 
 from taskgrain.labels.template import Words, words_as
 
+# These numbers are stored: they are the first rows of a checkpoint's embedding.
 PAD, BOS, EOS, UNK = range(4)
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")
 # Words and EOS; the paper's fixed length, BOS not counted. (The authors' code: at most 12 and EOS.)

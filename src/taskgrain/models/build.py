@@ -36,6 +36,8 @@ INITIALISED = (nn.Conv3d, nn.BatchNorm3d, nn.Linear, nn.LSTM, nn.Embedding)
 # Of a checkpoint's LSTM: all would be allocated, whatever a file says. The settings allow 8.
 NumLayers = Annotated[int, Field(ge=0, le=64)]
 SPATIAL, TEMPORAL = 1, 3  # frames that a kernel of the channel spans
+# Two strides in time train on 244 clips a second, one on 161 (docs/log.md, "The compact encoder").
+# The 2D channel sees every fourth frame: neighbours look alike.
 COMPACT_TEMPORAL_STRIDES = (2, 2)  # of the first 3D layers; the others keep every step
 COMPACT_FRAME_STRIDE = 4  # of the spatial channel: as many steps as the 3D layers leave
 PAPER_POOLED = 3  # layers that are padded and halve height and width; the later ones do neither

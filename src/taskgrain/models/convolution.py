@@ -38,6 +38,8 @@ class TemporalConv3d(nn.Conv3d):
         return convolved
 
 
+# Everywhere else torch's own kernel serves: on other devices, in other dtypes, without gradients,
+# and where oneDNN has instructions of 512 bits.
 def _is_faster_here(frames: Tensor, weight: Tensor) -> bool:
     return (
         torch.is_grad_enabled()
@@ -168,6 +170,8 @@ def _by_product(
     padded = F.pad(frames.permute(0, 2, 3, 4, 1), pads)  # (B, T, H, W, C), contiguous
     of_clip, *of_sizes, of_plane = padded.stride()
     num_clips, num_out, *sizes_out = above.shape
+    # A view in which every output position has its window of the padded frames, overlapping the
+    # next; only the reshape below copies.
     unrolled = padded.as_strided(
         (num_clips, *sizes_out, *kernel, frames.shape[1]),
         (

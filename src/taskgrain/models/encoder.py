@@ -21,6 +21,8 @@ from taskgrain.config.checked import AboveZero, Count, FromOne, Number, read_as
 from taskgrain.errors import CheckpointError
 from taskgrain.models.convolution import TemporalConv3d
 
+# What each input, and each reduction, taught the sources of their own labels: docs/log.md, "The
+# recipe".
 ChannelInput = Literal["pixels", "centred", "difference", "pixels-and-centred"]
 Change = Literal["centred", "difference"]
 Reduction = Literal["max", "mean"]
@@ -399,6 +401,7 @@ def measure_changes(videos: Iterable[Tensor]) -> ChangeDeviations:
     Raises:
         ValueError: if there is no clip.
     """
+    # float64, and rounded in the end: every cell measures anew, and has to come to the same number.
     squares, num_values = torch.zeros(2, dtype=torch.float64), 0
     for video in videos:
         levels = _levels(video)
@@ -429,4 +432,6 @@ def _stretch(view: Tensor, num_steps: int) -> Tensor:
     num_own = view.shape[1]
     if num_own == num_steps:
         return view
+    # Over the whole clip: when the first steps were repeated instead, the 2D channel's later frames
+    # never stood beside those of the 3D channel (seven steps beside eight, of 30 frames).
     return torch.stack([view[:, i * num_own // num_steps] for i in range(num_steps)], dim=1)

@@ -166,6 +166,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         CheckpointError: if the file is missing or is no whole safetensors file.
     """
     with _opened(path) as file:
+        # Tensors of a mapped file would change when the file does.
         return {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
 
 
@@ -186,6 +187,7 @@ def to_store(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
 
+# Frozen: stored features, and weights that are published, are known by this hash.
 def weights_sha256(module: nn.Module) -> str:
     """Return the SHA-256 of a module's parameters and buffers: names, kinds, shapes and numbers."""
     digest = hashlib.sha256()

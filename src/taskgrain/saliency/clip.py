@@ -129,6 +129,7 @@ def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
         height=PANEL_HEIGHT,
         width=width,
     )
+    # One pass over the file fills both sizes.
     stored, shown = decode_sizes(clip, [sampling.framing, larger.framing])
     return DrawnClip(stored, shown, larger)
 

@@ -223,6 +223,8 @@ class Places:
 
 def places_of(channel: Channel, num_frames: int) -> tuple[Places, Places, Places]:
     """Return the places of a channel's cells in time, height and width; zero padding aside."""
+    # Each layer moves the centre of the first cell by (kernel - 1) / 2 - padding cells of the layer
+    # before it, and sets its cells `stride` of those apart.
     first, spacing = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
     for module in channel.layers.modules():
         if isinstance(module, nn.Conv3d):

@@ -83,6 +83,7 @@ _MEANINGS: dict[str, Meaning] = {
     "Pretending to pick something up": Meaning("picking up"),
     "Covering something with something": Meaning("covering"),
     "Uncovering something": Meaning("uncovering"),
+    # By itself is a relation, so that any two templates differ in an attribute.
     "Holding something": Meaning("holding", relation="by itself"),
     "Holding something behind something": Meaning("holding", relation="behind"),
     "Turning something upside down": Meaning("turning"),

@@ -105,6 +105,7 @@ def expose(
         cv2.cvtColor(canvas, cv2.COLOR_RGBA2RGB, dst=frame)
         cv2.multiply(frame, lens, dst=frame, scale=1 / 128)
         top, left = _grain_shift(index, finish.seed)
+        # In two steps: bytes have no numbers below 0.
         cv2.add(frame, brighter[top : top + height, left : left + width], dst=frame)
         cv2.subtract(frame, darker[top : top + height, left : left + width], dst=frame)
     return video

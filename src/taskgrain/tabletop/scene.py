@@ -239,6 +239,8 @@ def sample_thing(draws: Draws, rare: str | None = None) -> Thing:
 
 def _sample_any_thing(draws: Draws) -> Thing:
     """Draw a thing of any noun and colour, held-back ones among them."""
+    # The streams go by the factors' names: shade and size are as they would be without held-back
+    # things.
     return replace(
         sample_thing(draws),
         noun=draws.choice("noun", NOUNS + HELD_BACK_NOUNS),

@@ -51,6 +51,8 @@ POKING: Given = {"verb": ("poking",)}
 PUTTING: Given = {"verb": ("putting",)}
 DROPPING: Given = {"verb": ("dropping",)}
 REALLY_PUTTING: Given = {"verb": ("putting",), "reality": ("real",)}
+# The number of things at the start is asked only where none comes or goes: otherwise the end, which
+# the template decides, would tell it.
 UNCHANGED: Given = {
     "verb": ("pulling", "moving", "poking", "turning", "holding", "covering", "uncovering")
 }  # as many things on the table at the end as at the start

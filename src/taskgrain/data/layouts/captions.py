@@ -66,6 +66,7 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
             except BadRowError as error:
                 problems.append(Problem(error.kind, row.where, str(error)))
     notes: list[str] = []
+    # Ids that name the clips are right as they are; only beside files may they number the rows.
     if not all(table.clip in IDS for table in tables):
         rows, notes = _without_row_numbers(rows)
     clips: dict[str, _Clip] = {}

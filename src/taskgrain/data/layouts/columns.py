@@ -14,6 +14,7 @@ from taskgrain.data.manifest import Problem, Split
 from taskgrain.data.tables import Row, read_table
 from taskgrain.data.videos import is_video_name
 
+# The first columns go first, also where two name equally many clips.
 FILES = (
     *("file", "file_name", "filename", "file_path", "filepath", "path", "video_path", "clip_path"),
     *("relative_path", "video_file", "video", "video_name", "vid_name", "clip_name", "name"),
@@ -28,6 +29,7 @@ TEXTS = ("text", "sentence", "sentences", "description")  # captions where no co
 SPLITS = ("split", "subset", "partition")
 SEGMENT = frozenset({"youtube_id", "time_start", "time_end"})
 NOT_READ = re.compile(r"(?:t_|time_)?(?:start|end|begin|stop)(?:_(?:time|sec|seconds|frame))?")
+# A model's predictions are a table of clips and classes too.
 ANSWERS = re.compile(r"(?:^|[\W_])(?:pred(?:iction)?s?|results?|scores|submission)(?:$|[\W_])")
 SAMPLED = 50  # rows by which a column is chosen
 
@@ -177,6 +179,7 @@ def _is_there(tree: Tree, written: str | None, beside: str) -> bool:
     try:
         return tree.index.holds(tree.clip_path(written, beside))
     except BadRowError as error:
+        # A name that several clips have shows as well that this column names clips.
         return "ambiguous" in str(error)
 
 
@@ -184,6 +187,7 @@ def _class_column(rows: Sequence[Row], columns: Collection[str]) -> str | None:
     """Choose the column of the class: of several, the first that holds words and no numbers."""
     here = [name for name in CLASSES if name in columns]
     for name in here:
+        # Beside a column of words one of numbers is their index.
         texts = [text for row in rows[:SAMPLED] if (text := row.text(name)) is not None]
         if texts and not all(text.isdecimal() for text in texts):
             return name

@@ -90,6 +90,8 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
     return reading_of(tree, NAME, Findings(clips, notes=notes), options)
 
 
+# `train/` and `test/` beside a table once became two classes: what is called after a split is
+# looked at first.
 def _sort(clips: Sequence[PlacedClip]) -> list[_Sorted]:
     above = _above([clip.parts for clip in clips])
     inner = [clip.parts[above:] for clip in clips]
@@ -110,6 +112,10 @@ def _below_split(clip: PlacedClip, parts: Parts) -> _Sorted:
     return _Sorted(clip, None, None, "/".join(folders[: folders.index(parts[0]) + 1]))
 
 
+# Data often lie in `my-data/`, or in `my-data/videos/`: folders that stand alone name nothing. So
+# we go down while one folder alone holds every clip that lies deeper, and stop where several stand
+# side by side (the classes) or where the one that is left is called after a split. If several are
+# never met the folders name no classes, and none is passed.
 def _above(paths: Sequence[Parts]) -> int:
     """Count the folders above those of the classes or splits: 1 where all is in `my-data/`."""
     above = 0

@@ -61,6 +61,7 @@ def read(tree: Tree, options: LayoutOptions) -> Reading:
 
 
 def _file(tree: Tree, category: str, name: str) -> str:
+    # Below its class first: clips of two classes may have one name.
     return tree.index.below(f"{category}/{name}") or tree.index.named(name) or f"{category}/{name}"
 
 

@@ -85,6 +85,7 @@ def _lists(tree: Tree) -> list[Path]:
         if SEGMENT.issubset(names)
         or (names_clips(names) and names_classes(names) and not names_captions(names))
     ]
+    # A list of test clips has no classes; only its name shows what it is.
     tested = [
         path
         for path, names in heads.items()
@@ -117,6 +118,8 @@ def _clip(table: ClipTable, row: Row, tree: Tree, segments: Counter[str | None])
     else:
         clip_id, file = table.place_of(row, tree)
     if table.category is None and category is None and split is not None:
+        # A table of paths and splits divides clips whose classes are their folders. It was once
+        # passed over, and the division drawn anew.
         category = folder_class(file) if tree.index.holds(file) else None
     if category is None and split is not Split.TEST:
         raise BadRowError(f'no "{table.category or "label"}"; expected the name of a class')
@@ -128,6 +131,7 @@ def _segment(row: Row, tree: Tree, segments: Counter[str | None]) -> tuple[str, 
     youtube_id = row.text("youtube_id")
     start, end = (_seconds(row, name) for name in ("time_start", "time_end"))
     name = check_clip_id(f"{youtube_id}_{start:06d}_{end:06d}")
+    # A video from which one segment is taken may lie there under its own id.
     names: Sequence[str | None] = (name, youtube_id) if segments[youtube_id] == 1 else (name,)
     for each in names:
         file = None if each is None else tree.index.named(each)

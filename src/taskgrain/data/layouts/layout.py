@@ -52,6 +52,7 @@ class LayoutOptions:
         wherever that is not more than half.
         """
         if self.validation_share is None:
+            # A fifth of ten clips is two, and a study of ten clips a class could claim nothing.
             number = max(round(0.2 * num_clips), min(5, num_clips // 2))
         else:
             number = round(self.validation_share * num_clips)
@@ -130,6 +131,8 @@ def reading_of(tree: Tree, layout: str, findings: Findings, options: LayoutOptio
     root = tree.root
     bad = list(findings.problems)
     notes = [*findings.notes, *tree.notes(findings.used), *_unnamed(tree, findings)]
+    # This order must not change: the draw of validation clips goes by ids, and splits that folders
+    # or labelled test clips give decide what is left to be drawn.
     named = _unique(_with_ids(findings.clips), bad)
     named = _with_split_folders(named, notes)
     named = _scored_on_test(named, options, notes)
@@ -243,6 +246,7 @@ def made_id(file: str) -> str:
 
 
 def _hash(text: str) -> str:
+    # surrogateescape: the name of a file may hold bytes that are no text.
     return blake2b(text.encode("utf-8", "surrogateescape")).hexdigest()[:HASH_DIGITS]
 
 
@@ -366,6 +370,7 @@ def _drawn(members: Sequence[FoundClip], options: LayoutOptions) -> set[str | No
         groups[take["group"] if take else clip_id].append(clip_id)
     ordered = sorted(groups, key=lambda group: drawn_digest(options.seed, group))
     number, scored = options.num_scored(len(members)), set[str | None]()
+    # Never the last group: a class keeps clips to learn from.
     for group in ordered[:-1]:
         if len(scored) >= number:
             break

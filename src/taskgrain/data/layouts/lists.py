@@ -40,6 +40,9 @@ LOOKED_AT = 20  # lines by which a list is recognised
 MAX_LINE = 2 * MAX_PATH_BYTES  # letters
 
 _KINDS = "|".join(suffix[1:] for suffix in VIDEO_SUFFIXES)
+# The forms of a line. What ends in a video's suffix is a path, and the rest is the label, which may
+# then hold spaces. Without a suffix either a number ends the line, or the first space or comma ends
+# the path. Of several numbers behind a video it is not known which is the class: they are refused.
 _VIDEO = re.compile(
     rf"(?P<path>[^,;\t]*?\.(?:{_KINDS}))(?:\s*[,;\t]\s*(?P<named>[^,;\t]+)|\s+(?P<label>\S+))",
     re.IGNORECASE,
@@ -233,6 +236,7 @@ def _key(path: Path, root: Path) -> tuple[object, ...]:
     rank += modality == FRAMES
     folder = path.parent.relative_to(root).parts
     words = (*(word for name in folder for word in variant_of(name)), *variant_of(path.stem))
+    # zfill: the tenth division comes after the second.
     return (rank, *((word.isdecimal(), word.zfill(9)) for word in words))
 
 
@@ -290,6 +294,7 @@ def _folder_names(clips: Sequence[FoundClip]) -> dict[str, str]:
     for clip in clips:
         if clip.category is not None:
             folders[clip.category].add(folder_class(clip.file))
+    # One folder a number and one number a folder: anything else would part or join classes.
     names = {number: held for number, (held, *more) in folders.items() if not more and held}
     is_whole = len(names) == len(folders) > 1 and len(set(names.values())) == len(names)
     return names if is_whole else {}

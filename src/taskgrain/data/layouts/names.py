@@ -91,6 +91,8 @@ def kind_of(name: str) -> Kind:
             num_other += 1
         elif not (word in _FLOW_AXES and "flow" in modalities):
             rest.append(word)
+    # "train_val" means neither split: no clip may be put on one side for a name that has both. Then
+    # its words say something else, and the name may be that of a class.
     split = splits.pop() if len(splits) == 1 else None
     others = modalities - set(PICTURES) or modalities  # "flow_images" are flow
     modality = min(others) if len(others) == 1 else None
@@ -182,6 +184,7 @@ def arrange(files: Sequence[str]) -> Arrangement:
     """
     tops = {file.split("/", 1)[0] for file in files if "/" in file}
     variants = _variants(tops)
+    # Hundreds of thousands of clips lie in few folders: what a folder is called is worked out once.
     folders_of: dict[str, _Folders] = {}
     forms = []
     for file in files:
@@ -239,11 +242,13 @@ def _form(file: str, folders: _Folders) -> _Form:
     name = split_name(name)[0] if is_video else name
     kept, named, modalities = list(folders.kept), list(folders.named), list(folders.modalities)
     by_folder = bool(modalities)
+    # A folder of frames whose name ends in a digit is a clip ("video12"), and no modality.
     called = None if is_video or name[-1:].isdigit() else kind_of(name)
     if called is not None and called.is_plain and called.modality:
         by_folder = True
         named.append(name)  # the frames of `wave/1` lie in `wave/1/rgb`
         modalities.append(called.modality)
+        # Where the clip has no folder of its own (`wave/rgb`), the modality's names it.
         kept += [name] if len(kept) < 2 else []
     else:
         stem, word = _ending(name) if is_video else (name, None)

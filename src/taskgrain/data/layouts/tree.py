@@ -104,6 +104,7 @@ def _walk(folder: Path, parts: tuple[str, ...], seen: set[tuple[int, int]], out:
             raise ManifestError(f"{folder}: cannot be read: {error.strerror}") from error
         out.unreadable.append("/".join(parts))
         return
+    # By device and inode: links may lead in a circle, or to one folder from several places.
     if (status.st_dev, status.st_ino) in seen or len(parts) > MAX_DEPTH:
         return
     seen.add((status.st_dev, status.st_ino))
@@ -151,6 +152,7 @@ def _tables(files: Sequence[str], videos: Sequence[str]) -> list[str]:
         if name.lower().endswith((*TABLE_SUFFIXES, *UNREAD_SUFFIXES)) and name[0] != "."
     ]
     if tables:
+        # `1.json` beside `1.mp4` says something of that clip alone.
         of_clips = {split_name(name)[0] for name in videos}
         tables = [name for name in tables if split_name(name)[0] not in of_clips]
     return tables if len(tables) <= MOST_TABLES else []
@@ -225,6 +227,7 @@ class Tree:
             return clip
         file = _plain(written, self.root)
         name = file.rpartition("/")[2]
+        # No file has a longer name, and asking the system for one raises an error of its own.
         if not name or len(name.encode()) > 255:
             raise BadRowError(f"{written[:60]!r} cannot be a path")
         if file != written:
@@ -317,6 +320,8 @@ class ClipIndex:
 
         A path without the suffix, or with that of another kind of video, is found too.
         """
+        # First as it is written, then without the suffix: lists often name another kind of file
+        # than lies there, or leave the suffix out.
         for form in (path, *unicode_forms(path)):
             for folder in folders:
                 file = f"{folder}/{form}" if folder else form

@@ -77,6 +77,8 @@ class TwentyBn:
         for folder in (root / name for name in FOLDERS):
             if (folder / f"{self.name}-train.csv").is_file():
                 return folder, f"{self.name}-"
+        # Anybody's table may be called train.csv: it counts only beside frames under the makers'
+        # name.
         has_frames = first_folder(root, self._frame_folders()[:2]) is not None
         for folder in (root / name for name in FOLDERS):
             if has_frames and (folder / "train.csv").is_file():
@@ -162,6 +164,8 @@ def _files(root: Path) -> AnnotationFiles | None:
     for folder in FOLDERS:
         below = root / folder
         for prefix in (PREFIX, ""):
+            # A plain train.json in the folder itself is our own format, unless the videos lie under
+            # the makers' name.
             is_ours = not folder and not prefix and (there is None or there.name != VIDEOS)
             if is_ours or not (below / f"{prefix}train.json").is_file():
                 continue

@@ -154,6 +154,8 @@ def new_network(shape: NetworkShape) -> nn.Module:
 def as_encoder(shape: NetworkShape, network: nn.Module, seed: int) -> NetworkEncoder:
     """Put a whole network behind our contract; the seed is that of the LSTM, if it has one."""
     with torch.random.fork_rng(devices=[]):
+        # A stream of its own: the LSTM of a seed is the same whether the network's weights were
+        # loaded or drawn.
         torch.default_generator.manual_seed(derive_seed(seed, "encoder", "lstm"))
         return NetworkEncoder(trunk_of(shape, network), shape)
 

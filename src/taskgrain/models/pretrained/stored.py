@@ -141,6 +141,8 @@ def packaged_file(published: PackagedWeights) -> Path:
     path = Path(spec.submodule_search_locations[0]) / published.file
     if not path.is_file():
         raise ConfigError(f"{path}: no such file; install it anew: {published.install}")
+    # Before the pickle is opened, though it is read as tensors alone: `weights_only=True` has been
+    # bypassed twice (CVE-2025-32434, CVE-2026-24747).
     with path.open("rb") as stream:
         sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
     if sha256 != published.file_sha256:

@@ -178,6 +178,7 @@ def _mend_torchvision() -> None:
     except RuntimeError as error:
         if "torchvision::nms" not in str(error) or _kept:
             raise
+        # What was imported before the error stays in sys.modules, and would be taken for the whole.
         for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
             del sys.modules[name]  # half imported
         library = torch.library.Library("torchvision", "DEF")
