@@ -40,8 +40,7 @@ def describe(
         ),
     ] = 1,
     length_penalty: Annotated[
-        float,
-        typer.Option(min=0, help="of several beams: compare log-probability / words ** this"),
+        float, typer.Option(min=0, help="of several beams: compare log-probability / words ** this")
     ] = 0.0,
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,

@@ -14,13 +14,11 @@ def report(
     best: Annotated[
         bool,
         typer.Option(
-            "--best",
-            help="print the checkpoint folder of the encoder that did best, and stop",
+            "--best", help="print the checkpoint folder of the encoder that did best, and stop"
         ),
     ] = False,
     captions: Annotated[
-        bool,
-        typer.Option("--captions", help="with --best: only of sources that learned captions"),
+        bool, typer.Option("--captions", help="with --best: only of sources that learned captions")
     ] = False,
     evidence: Annotated[
         Path | None,

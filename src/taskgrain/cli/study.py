@@ -25,9 +25,7 @@ def study(
     overrides: Annotated[
         list[str] | None,
         typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="change a setting: --set train.epochs=3 (repeatable)",
+            "--set", metavar="KEY=VALUE", help="change a setting: --set train.epochs=3 (repeatable)"
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="run folder [default: runs/NAME]")] = None,

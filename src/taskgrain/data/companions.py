@@ -68,9 +68,7 @@ def with_companions(reading: Reading) -> Reading:
     )
 
 
-def _read_factors(
-    root: Path,
-) -> tuple[dict[str, dict[str, str | None]], list[Problem]]:
+def _read_factors(root: Path) -> tuple[dict[str, dict[str, str | None]], list[Problem]]:
     """Read clip id -> factor -> value, as text.
 
     Only factors whose value is a word are kept: those are what a target can be read out by. A
@@ -96,9 +94,7 @@ def _read_factors(
     return factors, problems
 
 
-def _read_hierarchy(
-    reading: Reading,
-) -> tuple[dict[str, dict[str, str]] | None, list[Problem]]:
+def _read_hierarchy(reading: Reading) -> tuple[dict[str, dict[str, str]] | None, list[Problem]]:
     """Read the levels of a hierarchy that fits the categories; None, and why, where it does not."""
     path = reading.root / HIERARCHY
     if not path.is_file():

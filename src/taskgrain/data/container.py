@@ -174,11 +174,7 @@ class VideoFile:
         numbered = container.format.name == "avi" and codec.name in REORDERING
         self._slots = Slots() if numbered else None
         self.starts = array("d")  # of the frames yielded up to now, in seconds
-        self._tally = Tally(
-            video_index=self.stream.index,
-            is_dense=is_dense,
-            is_numbered=numbered,
-        )
+        self._tally = Tally(video_index=self.stream.index, is_dense=is_dense, is_numbered=numbered)
         self._declared_end = _declared_end(container, self.stream)
         declared = self.declared_seconds
         # Where the stream begins is then known from its first packet alone: until that has come,

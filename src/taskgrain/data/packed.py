@@ -18,13 +18,7 @@ from taskgrain.data.decode import Fit
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.data.layouts.names import shown
 from taskgrain.data.manifest import ClipRecord, Split
-from taskgrain.data.store import (
-    CLIPS_PER_SHARD,
-    Encoding,
-    FrameStore,
-    checksums,
-    shard_index,
-)
+from taskgrain.data.store import CLIPS_PER_SHARD, Encoding, FrameStore, checksums, shard_index
 from taskgrain.data.videos import stamp_of
 from taskgrain.errors import RunError
 

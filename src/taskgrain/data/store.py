@@ -273,11 +273,7 @@ class FrameStore:
         return self.read(clip_id, range(self.num_frames(clip_id)), slice(None), slice(None))
 
     def read(
-        self,
-        clip_id: str,
-        indices: Sequence[int] | NDArray[np.int64],
-        rows: slice,
-        columns: slice,
+        self, clip_id: str, indices: Sequence[int] | NDArray[np.int64], rows: slice, columns: slice
     ) -> NDArray[np.uint8]:
         """Read a crop of chosen frames; of a JPEG store, only those frames are decoded.
 

@@ -27,12 +27,7 @@ from typing import Protocol
 
 from taskgrain.data.files import held_folders, holding, write_text
 from taskgrain.errors import RunError, StoppedError, TaskgrainError
-from taskgrain.jobs.starting import (
-    GUARD,
-    explain_death,
-    refuse_to_begin_again,
-    starting_workers,
-)
+from taskgrain.jobs.starting import GUARD, explain_death, refuse_to_begin_again, starting_workers
 
 # Three ways in which work ends early, and what must hold in each:
 #

@@ -65,12 +65,7 @@ class _Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
-        frames: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        stride: Triple,
-        padding: Triple,
+        ctx: Any, frames: Tensor, weight: Tensor, bias: Tensor, stride: Triple, padding: Triple
     ) -> Tensor:
         ctx.save_for_backward(frames, weight)
         ctx.stride, ctx.padding = stride, padding

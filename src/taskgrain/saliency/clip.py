@@ -20,14 +20,7 @@ from taskgrain.decoding import GREEDY, BeamSettings
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 from taskgrain.models.model import SourceModel
 from taskgrain.predict import ModelDescription, Predictor
-from taskgrain.saliency.grad_cam import (
-    SPATIAL,
-    ClassTarget,
-    Saliency,
-    Target,
-    WordTarget,
-    explain,
-)
+from taskgrain.saliency.grad_cam import SPATIAL, ClassTarget, Saliency, Target, WordTarget, explain
 from taskgrain.saliency.picture import Panel, write_animation
 from taskgrain.train.step import decode_captions
 

@@ -168,8 +168,7 @@ ATTRIBUTES: dict[str, Attribute] = {
     "pan": Attribute(
         ("left", "steady", "right"),
         lambda s, m: _cut(
-            s.camera.drift_x,
-            ((-0.1, -0.05, "left"), (-0.02, 0.02, "steady"), (0.05, 0.1, "right")),
+            s.camera.drift_x, ((-0.1, -0.05, "left"), (-0.02, 0.02, "steady"), (0.05, 0.1, "right"))
         ),
     ),
     "tilt": Attribute(
@@ -201,8 +200,7 @@ ATTRIBUTES: dict[str, Attribute] = {
     ),
     "light": Attribute(("left", "right"), lambda s, m: SIDES[s.camera.light]),
     "arm": Attribute(
-        ("left", "right"),
-        lambda s, m: None if m.verb in BOUND_ARM_VERBS else SIDES[s.arm.side],
+        ("left", "right"), lambda s, m: None if m.verb in BOUND_ARM_VERBS else SIDES[s.arm.side]
     ),
     "sleeve": Attribute(SLEEVE_NAMES, lambda s, m: _with_hand(SLEEVE_NAMES[s.arm.sleeve], m)),
     "stripes": Attribute(

@@ -65,14 +65,7 @@ def render(scene: Scene, *, width: int, height: int) -> Pixels:
     imprint(room, lying)
     layers += _hands(scene, script, moments, height=height)
     layers += occluder(scene, shadow, camera)
-    return expose(
-        room,
-        layers,
-        camera,
-        width=width,
-        height=height,
-        finish=finish_of(scene.camera),
-    )
+    return expose(room, layers, camera, width=width, height=height, finish=finish_of(scene.camera))
 
 
 def finish_of(camera: Camera) -> Finish:

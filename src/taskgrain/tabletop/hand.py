@@ -77,8 +77,7 @@ def _finger(pen: Pen, points: list[Point], thickness: float, skin: Colour) -> No
 
 def _palm(pen: Pen, skin: Colour) -> None:
     pen.polygon(
-        [(0.42, -0.27), (0.75, -0.3), (1.06, -0.2), (1.06, 0.22), (0.75, 0.28), (0.46, 0.2)],
-        skin,
+        [(0.42, -0.27), (0.75, -0.3), (1.06, -0.2), (1.06, 0.22), (0.75, 0.28), (0.46, 0.2)], skin
     )
 
 

@@ -44,13 +44,7 @@ def colour_of(name: str) -> Colour:
 
 
 def draw_thing(
-    noun: str,
-    colour: Colour,
-    *,
-    span: float,
-    light: float,
-    frame_height: int,
-    covers: bool = False,
+    noun: str, colour: Colour, *, span: float, light: float, frame_height: int, covers: bool = False
 ) -> Sprite:
     """Draw a thing with its anchor in the middle.
 
@@ -107,8 +101,7 @@ def _ball(pen: Pen, colour: Colour) -> None:
     pen.ellipse((0.0, 0.0), (0.48, 0.48), colour)
     band = contrast(colour)
     pen.polygon(
-        [*arc((0.0, -0.62), (0.62, 0.62), 135, 45), *arc((0.0, -0.62), (0.74, 0.74), 52, 128)],
-        band,
+        [*arc((0.0, -0.62), (0.62, 0.62), 135, 45), *arc((0.0, -0.62), (0.74, 0.74), 52, 128)], band
     )
     pen.polygon([*arc((0.0, -0.08), (0.38, 0.4), 250, 290), (0.0, -0.3)], band)
     pen.ellipse((-0.18, 0.1), (0.1, 0.07), tone(colour, 1.45), angle=-30)
@@ -248,8 +241,7 @@ def _teapot(pen: Pen, colour: Colour) -> None:
 def _bucket(pen: Pen, colour: Colour) -> None:
     pen.stroke(arc((0.0, -0.26), (0.37, 0.23), 180, 360), 0.05, (130, 130, 135))
     pen.polygon(
-        [(-0.42, -0.24), (0.42, -0.24), (0.29, 0.44), *arc((0, 0.43), (0.29, 0.07), 0, 180)],
-        colour,
+        [(-0.42, -0.24), (0.42, -0.24), (0.29, 0.44), *arc((0, 0.43), (0.29, 0.07), 0, 180)], colour
     )
     pen.polygon([(-0.37, 0.0), (0.37, 0.0), (0.34, 0.14), (-0.34, 0.14)], tone(colour, 0.65))
     pen.ellipse((0.0, -0.25), (0.42, 0.11), tone(colour, 1.3))
@@ -258,8 +250,7 @@ def _bucket(pen: Pen, colour: Colour) -> None:
 
 def _upturned_bucket(pen: Pen, colour: Colour) -> None:
     pen.polygon(
-        [(-0.29, -0.44), (0.29, -0.44), (0.42, 0.42), *arc((0, 0.42), (0.42, 0.08), 0, 180)],
-        colour,
+        [(-0.29, -0.44), (0.29, -0.44), (0.42, 0.42), *arc((0, 0.42), (0.42, 0.08), 0, 180)], colour
     )
     pen.polygon([(-0.33, -0.14), (0.33, -0.14), (0.36, 0.0), (-0.36, 0.0)], tone(colour, 0.65))
     pen.ellipse((0.0, -0.44), (0.29, 0.06), tone(colour, 1.3))

@@ -6,13 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from taskgrain.randomness import Draws
-from taskgrain.tabletop.kitchen.doing import (
-    FOODS,
-    HANDLES,
-    Doing,
-    Handling,
-    sample_handling,
-)
+from taskgrain.tabletop.kitchen.doing import FOODS, HANDLES, Doing, Handling, sample_handling
 from taskgrain.tabletop.scene import sample_num_frames
 
 WORLD = "kitchenware-far"

@@ -10,14 +10,7 @@ from typing import ClassVar
 
 from taskgrain.randomness import Draws
 from taskgrain.tabletop.backdrop import Room
-from taskgrain.tabletop.kitchen.doing import (
-    FOODS,
-    HANDLES,
-    WORLD,
-    Doing,
-    Handling,
-    sample_handling,
-)
+from taskgrain.tabletop.kitchen.doing import FOODS, HANDLES, WORLD, Doing, Handling, sample_handling
 from taskgrain.tabletop.scene import (
     Arm,
     Camera,
