@@ -100,9 +100,24 @@ class Attribute:
     read: Callable[[Scene, Meaning], str | None]
 
 
-def _cut(number: float, cuts: Iterable[tuple[float, float, str]]) -> str | None:
+Range = tuple[float, float, str]  # the lowest and the highest number of a value, and the value
+
+
+def _cut(number: float, ranges: Iterable[Range]) -> str | None:
     """Return the value whose range holds a number, its ends included; None between two ranges."""
-    return next((value for low, high, value in cuts if low <= number <= high), None)
+    return next((value for low, high, value in ranges if low <= number <= high), None)
+
+
+def _of_template(read: Callable[[Meaning], str | None]) -> Attribute:
+    """Make an attribute that the template determines; some templates may have none."""
+    values = [value for each in MEANINGS.values() if (value := read(each)) is not None]
+    return Attribute(tuple(dict.fromkeys(values)), lambda scene, meaning: read(meaning))
+
+
+def _of_ranges(read: Callable[[Scene], float], *ranges: Range) -> Attribute:
+    """Make an attribute of a continuous factor."""
+    values = tuple(value for _, _, value in ranges)
+    return Attribute(values, lambda scene, meaning: _cut(read(scene), ranges))
 
 
 def _reality(scene: Scene, meaning: Meaning) -> str:
@@ -144,60 +159,34 @@ def _with_hand(value: str, meaning: Meaning) -> str | None:
 
 
 ATTRIBUTES: dict[str, Attribute] = {
-    "verb": Attribute(
-        tuple(dict.fromkeys(each.verb for each in MEANINGS.values())), lambda s, m: m.verb
-    ),
-    "direction": Attribute(
-        tuple({each.direction: 1 for each in MEANINGS.values() if each.direction}),
-        lambda s, m: m.direction,
-    ),
-    "relation": Attribute(
-        tuple({each.relation: 1 for each in MEANINGS.values() if each.relation}),
-        lambda s, m: m.relation,
-    ),
-    "outcome": Attribute(
-        tuple({each.outcome: 1 for each in MEANINGS.values() if each.outcome}),
-        lambda s, m: m.outcome,
-    ),
+    "verb": _of_template(lambda m: m.verb),
+    "direction": _of_template(lambda m: m.direction),
+    "relation": _of_template(lambda m: m.relation),
+    "outcome": _of_template(lambda m: m.outcome),
     "reality": Attribute(("real", "pretended"), _reality),
     "noun": Attribute(NOUNS + HELD_BACK_NOUNS, lambda s, m: s.main.noun),
     "colour": Attribute((*PALETTE, *HELD_BACK_PALETTE), lambda s, m: s.main.colour),
     "size": Attribute(tuple(SPANS), lambda s, m: s.main.size),
     "things-at-start": Attribute(("2", "3"), lambda s, m: str(s.layout.clutter)),
     "things-at-end": Attribute(("1", "2", "3", "4"), lambda s, m: str(s.layout.clutter + m.adds)),
-    "pan": Attribute(
-        ("left", "steady", "right"),
-        lambda s, m: _cut(
-            s.camera.drift_x, ((-0.1, -0.05, "left"), (-0.02, 0.02, "steady"), (0.05, 0.1, "right"))
-        ),
+    "pan": _of_ranges(
+        lambda s: s.camera.drift_x,
+        *((-0.1, -0.05, "left"), (-0.02, 0.02, "steady"), (0.05, 0.1, "right")),
     ),
-    "tilt": Attribute(
-        ("up", "steady", "down"),
-        lambda s, m: _cut(
-            s.camera.drift_y,
-            ((-0.07, -0.035, "up"), (-0.012, 0.012, "steady"), (0.035, 0.07, "down")),
-        ),
+    "tilt": _of_ranges(
+        lambda s: s.camera.drift_y,
+        *((-0.07, -0.035, "up"), (-0.012, 0.012, "steady"), (0.035, 0.07, "down")),
     ),
     "zoom": Attribute(("out", "steady", "in"), _zoom),
-    "start": Attribute(
-        ("early", "late"),
-        lambda s, m: _cut(s.manner.start, ((0.0, 0.04, "early"), (0.1, 0.14, "late"))),
-    ),
-    "finish": Attribute(
-        ("early", "late"),
-        lambda s, m: _cut(s.manner.finish, ((0.84, 0.89, "early"), (0.95, 1.0, "late"))),
-    ),
-    "pace": Attribute(
-        ("quick first", "slow first"),
-        lambda s, m: _cut(s.manner.pace, ((0.72, 0.9, "quick first"), (1.2, 1.4, "slow first"))),
+    "start": _of_ranges(lambda s: s.manner.start, (0.0, 0.04, "early"), (0.1, 0.14, "late")),
+    "finish": _of_ranges(lambda s: s.manner.finish, (0.84, 0.89, "early"), (0.95, 1.0, "late")),
+    "pace": _of_ranges(
+        lambda s: s.manner.pace, (0.72, 0.9, "quick first"), (1.2, 1.4, "slow first")
     ),
     "unsaid-way": Attribute(("left", "right"), _unsaid_way),
     "hand-at-end": Attribute(("stays", "leaves"), _hand),
     "height": Attribute(("low", "high"), _height),
-    "place": Attribute(
-        ("far", "near"),
-        lambda s, m: _cut(s.layout.depth, ((0.48, 0.57, "far"), (0.71, 0.8, "near"))),
-    ),
+    "place": _of_ranges(lambda s: s.layout.depth, (0.48, 0.57, "far"), (0.71, 0.8, "near")),
     "light": Attribute(("left", "right"), lambda s, m: SIDES[s.camera.light]),
     "arm": Attribute(
         ("left", "right"), lambda s, m: None if m.verb in BOUND_ARM_VERBS else SIDES[s.arm.side]
@@ -209,14 +198,10 @@ ATTRIBUTES: dict[str, Attribute] = {
     "table": Attribute(tuple(TABLE_TEXTURES), lambda s, m: s.room.table),
     "table-edge": Attribute(("left", "right"), lambda s, m: SIDES[s.room.edge_side]),
     "wall": Attribute(tuple(WALLS), lambda s, m: s.room.wall),
-    "brightness": Attribute(
-        ("dim", "bright"),
-        lambda s, m: _cut(s.camera.brightness, ((0.82, 0.9, "dim"), (1.06, 1.14, "bright"))),
+    "brightness": _of_ranges(
+        lambda s: s.camera.brightness, (0.82, 0.9, "dim"), (1.06, 1.14, "bright")
     ),
-    "warmth": Attribute(
-        ("cool", "warm"),
-        lambda s, m: _cut(s.camera.warmth, ((-0.1, -0.03, "cool"), (0.09, 0.16, "warm"))),
-    ),
+    "warmth": _of_ranges(lambda s: s.camera.warmth, (-0.1, -0.03, "cool"), (0.09, 0.16, "warm")),
 }
 """Attribute -> its values and how it is read, in the order of the tables."""
 

@@ -52,26 +52,23 @@ def _slide_end(stage: Stage, direction: int) -> float:
 
 
 def _push(stage: Stage, direction: int) -> Script:
-    reach = _beside_reach(stage, -direction)
     end = replace(stage.home, x=_slide_end(stage, direction))
-    touch = [reach.touch(pose, stage.main, height=0.45) for pose in (stage.home, end)]
-    return _shove(stage, reach, end=end, touches=(touch[0], touch[1]), arrival=0.74)
+    return _shove(stage, -direction, end, arrival=0.74)
 
 
-def _shove(
-    stage: Stage, reach: Reach, *, end: Pose, touches: tuple[Pose, Pose], arrival: float
-) -> Script:
-    back = end if stage.stays else None
-    leave = touches[1] if back else reach.away(touches[1])
+def _shove(stage: Stage, side: int, end: Pose, *, arrival: float) -> Script:
+    """Push the main thing with the flat hand, which comes from a side, until it is at the end."""
+    reach = _beside_reach(stage, side)
+    first, last = (reach.touch(pose, stage.main, height=0.45) for pose in (stage.home, end))
     return Script(
         main=(Key(0, stage.home), Key(0.3, stage.home), Key(arrival, end)),
         hand=(
-            Key(0, reach.away(touches[0])),
-            Key(0.27, touches[0]),
-            Key(0.3, touches[0]),
-            Key(arrival, touches[1]),
-            Key(arrival + 0.08, touches[1]),
-            Key(1, leave),
+            Key(0, reach.away(first)),
+            Key(0.27, first),
+            Key(0.3, first),
+            Key(arrival, last),
+            Key(arrival + 0.08, last),
+            Key(1, last if stage.stays else reach.away(last)),
         ),
         postures=((0, "flat"),),
         reach=reach,
@@ -79,33 +76,27 @@ def _shove(
 
 
 def _push_slightly(stage: Stage) -> Script:
-    reach = _beside_reach(stage, -stage.direction)
     distance = stage.direction * (0.07 + 0.05 * stage.travel)
     end = replace(stage.home, x=stage.home.x + distance)
-    touch = [reach.touch(pose, stage.main, height=0.45) for pose in (stage.home, end)]
-    return _shove(stage, reach, end=end, touches=(touch[0], touch[1]), arrival=0.5)
+    return _shove(stage, -stage.direction, end, arrival=0.5)
 
 
 def _push_off(stage: Stage) -> Script:
     side = stage.edge_side
-    reach = _beside_reach(stage, -side)
     half = stage.main.width / 2 * depth_scale(stage.home.depth)
     brink = replace(stage.home, x=stage.edge + side * 0.1 * half)
     fallen = replace(brink, x=stage.edge + side * (half + 0.1), lift=-1.1, angle=side * 2.6)
     tilting = replace(brink, x=stage.edge + side * 0.6 * half, lift=-0.03, angle=side * 0.7)
-    touch = [reach.touch(pose, stage.main, height=0.45) for pose in (stage.home, brink)]
-    script = _shove(stage, reach, end=brink, touches=(touch[0], touch[1]), arrival=0.6)
+    script = _shove(stage, -side, brink, arrival=0.6)
     falling = (Key(0.72, tilting, "fall"), Key(0.95, fallen, "fall"))
     return replace(script, main=script.main + falling)
 
 
 def _push_almost_off(stage: Stage) -> Script:
     side = stage.edge_side
-    reach = _beside_reach(stage, -side)
     half = stage.main.width / 2 * depth_scale(stage.home.depth)
     brink = replace(stage.home, x=stage.edge - side * 0.12 * half)
-    touch = [reach.touch(pose, stage.main, height=0.45) for pose in (stage.home, brink)]
-    script = _shove(stage, reach, end=brink, touches=(touch[0], touch[1]), arrival=0.6)
+    script = _shove(stage, -side, brink, arrival=0.6)
     rocking = tuple(
         Key(0.6 + 0.07 * step, replace(brink, angle=side * angle, lift=-0.05 * abs(angle)))
         for step, angle in enumerate((0.3, 0.05, 0.2, 0.0), start=1)
@@ -167,14 +158,6 @@ def _film(stage: Stage, zoom: float) -> Script:
     return Script(main=(Key(0, stage.home),), reach=stage.reach, closing_zoom=zoom)
 
 
-def _approach(stage: Stage) -> Script:
-    return _film(stage, 1.5 + 0.3 * stage.travel)
-
-
-def _recede(stage: Stage) -> Script:
-    return _film(stage, 0.66 - 0.06 * stage.travel)
-
-
 def _poke(stage: Stage, *, after: tuple[Key, ...], depth: float, gap: float = 0.0) -> Script:
     """Stretch out a finger, jab, and draw it back; `after` is what becomes of the thing."""
     reach = _beside_reach(stage, -stage.direction)
@@ -215,10 +198,6 @@ def _poke_slightly(stage: Stage) -> Script:
     return _poke(stage, after=after, depth=0.05)
 
 
-def _pretend_to_poke(stage: Stage) -> Script:
-    return _poke(stage, after=(), depth=0.0, gap=0.05)
-
-
 def _turn(stage: Stage, angles: tuple[float, float]) -> Script:
     """Lift, turn by the first angle, set down at the second."""
     reach = stage.reach
@@ -244,14 +223,6 @@ def _turn(stage: Stage, angles: tuple[float, float]) -> Script:
         postures=((0, "open"), (0.25, "grip"), (0.82, "open")),
         reach=reach,
     )
-
-
-def _turn_over(stage: Stage) -> Script:
-    return _turn(stage, (math.pi, math.pi))
-
-
-def _pretend_to_turn(stage: Stage) -> Script:
-    return _turn(stage, (0.55, 0.0))
 
 
 PROGRAMS: dict[str, Program] = {
@@ -290,11 +261,13 @@ PROGRAMS: dict[str, Program] = {
     "Moving something away from something": _move_apart,
     "Moving something towards the camera": _towards_camera,
     "Moving something away from the camera": _from_camera,
-    "Approaching something with your camera": _approach,
-    "Moving away from something with your camera": _recede,
+    "Approaching something with your camera": lambda stage: _film(stage, 1.5 + 0.3 * stage.travel),
+    "Moving away from something with your camera": lambda stage: _film(
+        stage, 0.66 - 0.06 * stage.travel
+    ),
     "Poking something so that it falls over": _poke_over,
     "Poking something so it slightly moves": _poke_slightly,
-    "Pretending to poke something": _pretend_to_poke,
+    "Pretending to poke something": lambda stage: _poke(stage, after=(), depth=0.0, gap=0.05),
     "Picking something up": pick_up,
     "Pretending to pick something up": pretend_to_pick_up,
     "Covering something with something": cover_up,
@@ -303,7 +276,7 @@ PROGRAMS: dict[str, Program] = {
     "Moving something down": lambda stage: move_in_air(stage, upwards=False),
     "Holding something": lambda stage: hold(stage, stage.home, alone=True),
     "Holding something behind something": lambda stage: hold(stage, behind(stage)),
-    "Turning something upside down": _turn_over,
-    "Pretending to turn something upside down": _pretend_to_turn,
+    "Turning something upside down": lambda stage: _turn(stage, (math.pi, math.pi)),
+    "Pretending to turn something upside down": lambda stage: _turn(stage, (0.55, 0.0)),
 }
 """Template without brackets, word for word as in Something-Something v2 -> what it does."""

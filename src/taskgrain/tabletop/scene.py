@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from taskgrain.labels.ssv2 import BRACKETED, GROUP_OF
 from taskgrain.labels.template import fill, placeholder_count
@@ -124,6 +124,11 @@ class Camera:
 class Scene:
     """Everything that decides a clip; a factor can be replaced without touching another."""
 
+    parts: ClassVar[Mapping[str, type]] = {
+        **dict.fromkeys(("main", "second", "third", "fourth", "cover"), Thing),
+        **{"layout": Layout, "manner": Manner, "arm": Arm, "camera": Camera, "room": Room},
+    }
+
     template: str  # without brackets: one of CATEGORIES
     num_frames: int
     main: Thing
@@ -179,20 +184,8 @@ class Scene:
             template, num_frames = str(factors["template"]), int(factors["num_frames"])
         except KeyError as error:
             raise ValueError(f"factors do not make a scene: {error} is missing") from error
-        return cls(
-            template=template,
-            num_frames=num_frames,
-            main=rebuild(Thing, factors, "main."),
-            second=rebuild(Thing, factors, "second."),
-            third=rebuild(Thing, factors, "third."),
-            fourth=rebuild(Thing, factors, "fourth."),
-            cover=rebuild(Thing, factors, "cover."),
-            layout=rebuild(Layout, factors, "layout."),
-            manner=rebuild(Manner, factors, "manner."),
-            arm=rebuild(Arm, factors, "arm."),
-            camera=rebuild(Camera, factors, "camera."),
-            room=rebuild(Room, factors, "room."),
-        )
+        parts = {name: rebuild(make, factors, f"{name}.") for name, make in cls.parts.items()}
+        return cls(template, num_frames, **parts)
 
 
 def sample_scene(template: str, draws: Draws, *, shows_held_back: bool = False) -> Scene:

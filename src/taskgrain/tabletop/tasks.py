@@ -191,19 +191,11 @@ def _camera_and_time() -> Iterator[Task]:
 
 
 def _unsaid() -> Iterator[Task]:
-    for name, attribute in (
-        ("unsaid-way", "unsaid-way"),
-        ("hand-at-end", "hand-at-end"),
-        ("height", "height"),
-        ("place", "place"),
-        ("light", "light"),
-        ("arm", "arm"),
-        ("stripes", "stripes"),
-        ("table-edge", "table-edge"),
-        ("brightness", "brightness"),
-        ("warmth", "warmth"),
+    for name in (
+        *("unsaid-way", "hand-at-end", "height", "place", "light"),
+        *("arm", "stripes", "table-edge", "brightness", "warmth"),
     ):
-        yield Task(name, attribute, ATTRIBUTES[attribute].values)
+        yield Task(name, name, ATTRIBUTES[name].values)
     yield Task("sleeve-of-six", "sleeve", SLEEVE_NAMES)
     yield Task("sleeve-blue-red", "sleeve", SLEEVE_NAMES[:2])
     yield Task("table-of-five", "table", tuple(TABLE_TEXTURES))
@@ -215,16 +207,13 @@ def _unsaid() -> Iterator[Task]:
 _CAMERA = ("pan", "tilt", "zoom")
 
 
-def _by_name(tasks: Iterable[Task]) -> dict[str, Task]:
-    return {task.name: task for task in tasks}
-
-
-TASKS: dict[str, Task] = _by_name(
-    chain(
+TASKS: dict[str, Task] = {
+    task.name: task
+    for task in chain(
         *(_verbs(), _directions(), _relations(), _outcomes(), _realities()),
         *(_things(), _counts(), _camera_and_time(), _unsaid()),
     )
-)
+}
 """Name -> task, in the order of the table of docs/protocol.md."""
 
 
