@@ -29,7 +29,7 @@ from taskgrain.tabletop.motion import Extent, Key, Keys, Pose, Reach, Script, St
 from taskgrain.tabletop.pen import tone
 from taskgrain.tabletop.programs import PROGRAMS
 from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES, Camera, Layout, Scene, Thing
-from taskgrain.tabletop.shapes import SPANS, WIDTHS, colour_of, draw_thing, thing_size
+from taskgrain.tabletop.shapes import SPANS, colour_of, draw_thing, thing_size, wide_of
 
 SHADOW_DARKNESS = 120  # alpha under a thing that stands on the table, of 255
 SHADOW_RADIUS = 24  # pixels of the shadow's sprite, which is stretched as needed
@@ -249,22 +249,18 @@ class Filmed(Protocol):
     @property
     def num_frames(self) -> int:
         """Frames of the clip."""
-        ...
 
     @property
     def camera(self) -> Camera:
         """How it is filmed."""
-        ...
 
     @property
     def room(self) -> Room:
         """Where."""
-        ...
 
     @property
     def layout(self) -> Layout:
         """Where in the room things are."""
-        ...
 
 
 def camera_path(scene: Filmed, moments: Floats, *, closing_zoom: float = 1.0) -> CameraPath:
@@ -301,6 +297,6 @@ def extent_of(thing: Thing) -> Extent:
 
 def cover_extent(scene: Scene) -> Extent:
     """Measure the cover: as large as the main thing needs."""
-    main, wide = extent_of(scene.main), WIDTHS[scene.cover.noun]
+    main, wide = extent_of(scene.main), wide_of(scene.cover.noun)
     height = max(1.1 * main.height, 1.12 * main.width / wide, SPANS["small"] / wide)
     return Extent(wide * height, height)

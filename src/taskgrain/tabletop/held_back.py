@@ -11,6 +11,9 @@ from collections.abc import Callable
 
 from taskgrain.tabletop.pen import CREAM, INK, Colour, Pen, arc, contrast, tone
 
+Shape = tuple[Callable[[Pen, Colour], None], float]
+"""How a thing is drawn, and its width over its height."""
+
 HELD_BACK_PALETTE: dict[str, Colour] = {
     "pink": (244, 140, 188),
     "brown": (140, 84, 40),
@@ -157,26 +160,14 @@ def _kite(pen: Pen, colour: Colour) -> None:
     pen.stroke([left, right], 0.03, INK)
 
 
-HELD_BACK_SHAPES: dict[str, Callable[[Pen, Colour], None]] = {
-    "fish": _fish,
-    "chair": _chair,
-    "heart": _heart,
-    "cactus": _cactus,
-    "snail": _snail,
-    "crown": _crown,
-    "butterfly": _butterfly,
-    "kite": _kite,
+HELD_BACK_SHAPES: dict[str, Shape] = {
+    "fish": (_fish, 1.46),
+    "chair": (_chair, 0.84),
+    "heart": (_heart, 1.08),
+    "cactus": (_cactus, 0.86),
+    "snail": (_snail, 1.3),
+    "crown": (_crown, 1.26),
+    "butterfly": (_butterfly, 1.3),
+    "kite": (_kite, 0.86),
 }
-HELD_BACK_WIDTHS: dict[str, float] = {
-    "fish": 1.46,
-    "chair": 0.84,
-    "heart": 1.08,
-    "cactus": 0.86,
-    "snail": 1.3,
-    "crown": 1.26,
-    "butterfly": 1.3,
-    "kite": 0.86,
-}
-"""Noun -> width over height."""
-
 HELD_BACK_NOUNS = tuple(HELD_BACK_SHAPES)

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 
 from taskgrain.tabletop.film import SPRITE_OVERSAMPLING, Sprite
-from taskgrain.tabletop.held_back import HELD_BACK_PALETTE, HELD_BACK_SHAPES, HELD_BACK_WIDTHS
+from taskgrain.tabletop.held_back import HELD_BACK_PALETTE, HELD_BACK_SHAPES, Shape
 from taskgrain.tabletop.pen import CREAM, INK, Colour, Pen, Point, arc, contrast, tone
 
 PALETTE: dict[str, Colour] = {
@@ -35,7 +35,11 @@ def thing_size(noun: str, size: str) -> tuple[float, float]:
 
 def wide_of(noun: str) -> float:
     """Return the width of a thing over its height; held-back nouns have one too."""
-    return HELD_BACK_WIDTHS[noun] if noun in HELD_BACK_WIDTHS else WIDTHS[noun]
+    return _shape_of(noun)[1]
+
+
+def _shape_of(noun: str) -> Shape:
+    return HELD_BACK_SHAPES[noun] if noun in HELD_BACK_SHAPES else SHAPES[noun]
 
 
 def colour_of(name: str) -> Colour:
@@ -60,8 +64,8 @@ def draw_thing(
     height = span / max(1.0, wide)
     unit = frame_height * SPRITE_OVERSAMPLING * height
     pen = Pen((-wide / 2, wide / 2), (-0.5, 0.5), unit=unit)
-    shapes = COVER_SHAPES if covers else HELD_BACK_SHAPES if noun in HELD_BACK_SHAPES else SHAPES
-    shapes[noun](pen, colour)
+    draw = COVER_SHAPES[noun] if covers else _shape_of(noun)[0]
+    draw(pen, colour)
     sprite = pen.sprite((0.0, 0.0), light=light)
     # The placement's scale is 1 at the middle of the table, whatever the thing's height.
     return Sprite(sprite.image, sprite.anchor_x, sprite.anchor_y, unit / height)
@@ -273,51 +277,28 @@ def _cloth(pen: Pen, colour: Colour) -> None:
         pen.stroke([(0.6 * u, -0.1), (1.1 * u, 0.38)], 0.05, tone(colour, 1.3))
 
 
-SHAPES: dict[str, Callable[[Pen, Colour], None]] = {
-    "cup": _cup,
-    "bottle": _bottle,
-    "box": _box,
-    "ball": _ball,
-    "book": _book,
-    "banana": _banana,
-    "lamp": _lamp,
-    "duck": _duck,
-    "bear": _bear,
-    "car": _car,
-    "boot": _boot,
-    "plant": _plant,
-    "clock": _clock,
-    "house": _house,
-    "star": _star,
-    "cone": _cone,
-    "teapot": _teapot,
-    "bucket": _bucket,
-    "hat": _hat,
-    "cloth": _cloth,
+SHAPES: dict[str, Shape] = {
+    "cup": (_cup, 0.94),
+    "bottle": (_bottle, 0.42),
+    "box": (_box, 1.0),
+    "ball": (_ball, 1.0),
+    "book": (_book, 0.8),
+    "banana": (_banana, 1.26),
+    "lamp": (_lamp, 0.74),
+    "duck": (_duck, 1.2),
+    "bear": (_bear, 0.84),
+    "car": (_car, 1.56),
+    "boot": (_boot, 0.9),
+    "plant": (_plant, 0.8),
+    "clock": (_clock, 0.88),
+    "house": (_house, 0.98),
+    "star": (_star, 1.1),
+    "cone": (_cone, 0.86),
+    "teapot": (_teapot, 1.32),
+    "bucket": (_bucket, 0.88),
+    "hat": (_hat, 1.26),
+    "cloth": (_cloth, 1.04),
 }
-WIDTHS: dict[str, float] = {
-    "cup": 0.94,
-    "bottle": 0.42,
-    "box": 1.0,
-    "ball": 1.0,
-    "book": 0.8,
-    "banana": 1.26,
-    "lamp": 0.74,
-    "duck": 1.2,
-    "bear": 0.84,
-    "car": 1.56,
-    "boot": 0.9,
-    "plant": 0.8,
-    "clock": 0.88,
-    "house": 0.98,
-    "star": 1.1,
-    "cone": 0.86,
-    "teapot": 1.32,
-    "bucket": 0.88,
-    "hat": 1.26,
-    "cloth": 1.04,
-}
-"""Noun -> width over height."""
 
 COVER_SHAPES: dict[str, Callable[[Pen, Colour], None]] = {
     "cloth": _cloth,

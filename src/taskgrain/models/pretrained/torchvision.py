@@ -9,7 +9,7 @@ import importlib
 import importlib.util
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import ModuleType
 
 import torch
@@ -51,28 +51,12 @@ class PatchesLast(nn.Module):
 
 
 # All but `avgpool`, which would average over time as well, and `fc`.
-def _of_residual(network: nn.Module) -> nn.Sequential:
-    names = ("stem", "layer1", "layer2", "layer3", "layer4")
-    return nn.Sequential(*(network.get_submodule(name) for name in names))
-
-
-def _of_s3d(network: nn.Module) -> nn.Sequential:
-    return nn.Sequential(network.get_submodule("features"))
-
-
-def _of_swin(network: nn.Module) -> nn.Sequential:
-    names = ("patch_embed", "pos_drop", "features", "norm")
-    return nn.Sequential(*(network.get_submodule(name) for name in names), PatchesLast())
-
-
-VIDEO_LAYERS: Mapping[str, Callable[[nn.Module], nn.Sequential]] = {
-    "r3d_18": _of_residual,
-    "mc3_18": _of_residual,
-    "r2plus1d_18": _of_residual,
-    "s3d": _of_s3d,
-    "swin3d_t": _of_swin,
-    "swin3d_s": _of_swin,
-    "swin3d_b": _of_swin,
+_RESIDUAL = ("stem", "layer1", "layer2", "layer3", "layer4")
+_SWIN = ("patch_embed", "pos_drop", "features", "norm")  # and `PatchesLast`
+VIDEO_LAYERS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18"), _RESIDUAL),
+    "s3d": ("features",),
+    **dict.fromkeys(("swin3d_t", "swin3d_s", "swin3d_b"), _SWIN),
 }
 """What of each video network is left when pooling and classifier are taken off."""
 
@@ -116,8 +100,11 @@ def trunk_of(model: str, network: nn.Module) -> Trunk:
     video network they are its last maps, averaged over space alone.
     """
     if model in VIDEO_LAYERS:
-        layers = VIDEO_LAYERS[model](network)
-        return Trunk(MapsOverTime(layers), VIDEO_WIDTHS.get(model, RESIDUAL_WIDTH), "clips")
+        layers = [network.get_submodule(name) for name in VIDEO_LAYERS[model]]
+        if VIDEO_LAYERS[model] == _SWIN:
+            layers.append(PatchesLast())
+        maps = MapsOverTime(nn.Sequential(*layers))
+        return Trunk(maps, VIDEO_WIDTHS.get(model, RESIDUAL_WIDTH), "clips")
     linear = [(name, each) for name, each in network.named_modules() if isinstance(each, nn.Linear)]
     # In every family above the classifier is the last Linear layer that is defined.
     name, classifier = linear[-1]
