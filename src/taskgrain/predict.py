@@ -252,7 +252,7 @@ class Predictor:
         self.description = description
         self.beams = beams  # how captions are looked for
         self._device = usable_device(device)
-        self._model = model.to(self._device).eval()
+        self.model = model.to(self._device).eval()
 
     @classmethod
     def from_checkpoint(
@@ -282,11 +282,6 @@ class Predictor:
 
     def __repr__(self) -> str:
         return f"<Predictor: {self.description.summary}; on {self._device}>"
-
-    @property
-    def model(self) -> SourceModel:
-        """The network itself, in eval mode, on the device."""
-        return self._model
 
     def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
         """Describe a video file. A truncated file is described as far as it goes; see `problem`.
@@ -353,10 +348,10 @@ class Predictor:
         """
         names = self._checked(clips, None, resize=resize)
         if not names:
-            return np.zeros((0, encoder_width(self._model.encoder)), np.float32)
+            return np.zeros((0, encoder_width(self.model.encoder)), np.float32)
         place = PLACE_OF[READOUT]
         # By the functions that write a study's features, so that these are equal to the bit.
-        read = encoder_reader(self._model.encoder, [place], device=self._device)
+        read = encoder_reader(self.model.encoder, [place], device=self._device)
         parts = collect_places(read, self._batches(clips, names), device=self._device)
         return mean_over_steps(read_out(feature_set([parts], place, {}), READOUT)).features
 
@@ -378,10 +373,10 @@ class Predictor:
 
     @torch.inference_mode()
     def _describe(self, batch: Batch, top: int) -> list[Description]:
-        features = self._model.encoder(batch.video.to(self._device)).float()
+        features = self.model.encoder(batch.video.to(self._device)).float()
         groups = categories = None
-        if self._model.head is not None:
-            probs = self._model.head(features).softmax(dim=1).cpu()  # (B, K)
+        if self.model.head is not None:
+            probs = self.model.head(features).softmax(dim=1).cpu()  # (B, K)
             groups, categories = self._named(probs, top)
         captions = self._captions(features)
         return [
@@ -410,7 +405,7 @@ class Predictor:
         return [_most_probable(row, names, top) for row in of_group], categories
 
     def _captions(self, features: Tensor) -> list[str] | None:
-        decoder, vocabulary = self._model.decoder, self.description.vocabulary
+        decoder, vocabulary = self.model.decoder, self.description.vocabulary
         if decoder is None or vocabulary is None:
             return None
         tokens = decode_captions(decoder, features, self.beams)

@@ -208,14 +208,6 @@ def test_a_word_rests_on_the_words_before_it_and_not_on_those_after() -> None:
     assert not np.allclose(other.maps[0], again.maps[1], atol=1e-3)
 
 
-def test_the_steps_of_a_class_make_up_the_class() -> None:
-    model, video = make_model(), make_video()
-    whole = explain(model, video, [ClassTarget("push", 0)])
-    steps = explain(model, video, [ClassTarget("push", 0, step) for step in range(4)])
-    assert steps.log_probs.mean() == pytest.approx(whole.log_probs[0], abs=1e-6)
-    assert not np.allclose(steps.maps[0], steps.maps[3], atol=1e-2)
-
-
 def test_random_weights_give_other_maps() -> None:
     """Adebayo et al. 2018: a map that does not depend on the weights explains none of them."""
     video, target = make_video(), [ClassTarget("push", 0)]
@@ -295,7 +287,6 @@ def test_an_encoder_of_another_kind_is_refused_by_name() -> None:
     ("target", "said"),
     [
         (ClassTarget("push", -1), "class -1: expected 0 to 2"),
-        (ClassTarget("push", 0, 4), "step 4: expected 0 to 3"),
         (WordTarget("a", (BOS,)), "expected BOS"),
         (WordTarget("a", (5, 6)), "expected BOS"),
         (WordTarget("a", (BOS, 9)), "each below 9"),

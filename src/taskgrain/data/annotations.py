@@ -29,8 +29,6 @@ from taskgrain.data.videos import index_videos, stored_as
 from taskgrain.errors import nearest
 from taskgrain.labels.template import placeholder_count, strip_brackets
 
-__all__ = ["Problem", "Reading", "read_annotations"]
-
 LAYOUT = "taskgrain"
 MAX_ID_BYTES = 200  # a file name holds 255, and has a suffix
 MAX_PLAIN_ID = MAX_ID_BYTES // 4  # letters, of at most four bytes each

@@ -236,8 +236,8 @@ class FrameStore:
             settings = tuple(index.get(key) for key in _SETTINGS)
             if made is not None and settings != made:
                 raise RunError(
-                    f"{shard_index(folder, shard)}: {_said(settings)}, but the shards before it: "
-                    f"{_said(made)}; {AGAIN}"
+                    f"{shard_index(folder, shard)}: {_phrased(settings)}, but the shards before "
+                    f"it: {_phrased(made)}; {AGAIN}"
                 )
             made = settings
             self._add(shard, index)
@@ -327,7 +327,7 @@ class FrameStore:
 _SETTINGS = ("height", "width", "encoding", "quality", "fit")
 
 
-def _said(settings: tuple[object, ...]) -> str:
+def _phrased(settings: tuple[object, ...]) -> str:
     return ", ".join(f"{key} {value}" for key, value in zip(_SETTINGS, settings, strict=True))
 
 

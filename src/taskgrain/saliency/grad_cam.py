@@ -34,11 +34,10 @@ SPATIAL, TEMPORAL = "spatial", "temporal"
 
 @dataclass(frozen=True, slots=True)
 class ClassTarget:
-    """The log-probability of a class: the head's mean over the steps, or that of one step."""
+    """The log-probability of a class: the head's mean over the steps."""
 
     name: str
     index: int  # 0 to the number of classes - 1
-    step: int | None = None  # 0 .. T' - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,23 +173,21 @@ def _score(model: SourceModel, features: Tensor, target: Target) -> Tensor:
         return _word_score(model, features, target)
     if model.head is None:
         raise ValueError(f"{target.name!r} is a class, but the model has no head")
-    num_steps, num_classes = features.shape[1], model.head.num_classes
+    num_classes = model.head.num_classes
     if not 0 <= target.index < num_classes:
         raise ValueError(f"class {target.index}: expected 0 to {num_classes - 1}")
-    if target.step is not None and not 0 <= target.step < num_steps:
-        raise ValueError(f"step {target.step}: expected 0 to {num_steps - 1}")
-    log_probs = model.head.linear(features).double().log_softmax(dim=2)[0, :, target.index]  # (T',)
-    return log_probs.mean() if target.step is None else log_probs[target.step]
+    log_probs = model.head.linear(features).double().log_softmax(dim=2)[0]  # (T', K)
+    return log_probs[:, target.index].mean()
 
 
 def _word_score(model: SourceModel, features: Tensor, target: WordTarget) -> Tensor:
     if model.decoder is None:
         raise ValueError(f"{target.name!r} is a word, but the model has no decoder")
     size = model.decoder.vocabulary_size
-    is_said = len(target.tokens) > 1 and target.tokens[0] == BOS
-    if not is_said or not all(0 <= token < size for token in target.tokens):
+    has_words = len(target.tokens) > 1 and target.tokens[0] == BOS
+    if not has_words or not all(0 <= token < size for token in target.tokens):
         raise ValueError(
-            f"tokens {target.tokens}: expected BOS ({BOS}) and what was said, each below {size}"
+            f"tokens {target.tokens}: expected BOS ({BOS}) and words behind it, each below {size}"
         )
     caption = torch.tensor([target.tokens], device=features.device)  # (1, L)
     logits = model.decoder(features, caption)[0, -1]  # (V,)

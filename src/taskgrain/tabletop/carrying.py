@@ -44,18 +44,10 @@ def put(stage: Stage, rest: Pose, *, alone: bool = False) -> Script:
 
 def pretend_to_put(stage: Stage, rest: Pose, *, alone: bool = False) -> Script:
     """Bring it, all but set it down, take it away again."""
-    reach = stage.reach
     almost = replace(rest, lift=rest.lift + 0.02)
     approach = _approach(stage, rest)
     carried = (*approach, Key(0.58, almost), Key(0.68, almost), Key(1, approach[0].pose))
-    return Script(
-        main=carried,
-        hand=_gripped(reach, carried, stage.main),
-        postures=((0, "grip"),),
-        reach=reach,
-        second_at_home=not alone,
-        starts_on_table=False,
-    )
+    return _in_hand(stage, carried, alone=alone)
 
 
 def _falling(above: Pose, rest: Pose, start: float) -> Keys:

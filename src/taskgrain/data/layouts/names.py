@@ -225,14 +225,12 @@ def _folders(folders: Sequence[str], variants: Collection[str]) -> _Folders:
     modalities: list[str] = []
     for depth, folder in enumerate(folders):
         kind = kind_of(folder)
-        is_said = _says_modality(kind, depth) or (depth == 0 and folder in variants)
-        if is_said:
-            named.append(folder)
-            modalities += [kind.modality] if kind.modality else []
-        if not is_said:
+        if not (_names_modality(kind, depth) or (depth == 0 and folder in variants)):
             kept.append(folder)
-        elif kind.split is not None:
-            kept.append(str(kind.split))
+            continue
+        named.append(folder)
+        modalities += [kind.modality] if kind.modality else []
+        kept += [] if kind.split is None else [str(kind.split)]
     return _Folders(tuple(kept), tuple(named), tuple(modalities))
 
 
@@ -266,7 +264,7 @@ def _form(file: str, folders: _Folders) -> _Form:
     return _Form(PlacedClip(file, tuple(kept)), tuple(named), by_folder, rank, what)
 
 
-def _says_modality(kind: Kind, depth: int) -> bool:
+def _names_modality(kind: Kind, depth: int) -> bool:
     """Return whether a folder is called after a modality; below the top level by no other word."""
     if kind.modality is None or kind.rest:
         return False
