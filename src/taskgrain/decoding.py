@@ -23,8 +23,8 @@ The state carries the whole prefix, so no step computes it again.
 Reorder = Callable[[State, Tensor], State]
 """State and rows long (R,) to the state with those rows of it, in that order; rows may repeat."""
 
-NEVER_SAID = (PAD, BOS)  # they stand around captions, not in them
-SORTED_SCORES = 512  # a row of at most so many is sorted; of longer ones the best are picked
+NEVER_SAID = (PAD, BOS)  # they stand around captions, and are no answer
+SORTED_SCORES = 512  # the longest row that is sorted; of longer ones the best are picked
 
 
 def _check_positive(name: str, value: int) -> None:
@@ -106,11 +106,11 @@ def beam(
     batch_size: int,
     device: torch.device,
 ) -> Tensor:
-    """Follow the most probable beginnings of each caption side by side; give the best whole one.
+    """Follow the most probable beginnings of each caption side by side; return the best whole one.
 
-    After each token the W most probable beginnings of a clip go on; one that has ended keeps its
-    place without going on. Its score is the sum of its tokens' log-probabilities in nats, EOS
-    counted; PAD and BOS are never chosen. It stops when every beam of every clip has ended.
+    After each token the W most probable beginnings of a clip go on; one that has ended stays among
+    them unchanged. The score of a beginning is the sum of its tokens' log-probabilities in nats,
+    EOS counted; PAD and BOS are never chosen. The search ends when every beam has ended.
 
     Args:
         step: gives the logits after one more token; fed B * W rows, the beams of a clip together.
@@ -121,8 +121,8 @@ def beam(
         device: where the tokens are made.
 
     Returns:
-        long (B, L), as `greedy` gives it. Of equal scores the beam that came first goes before,
-        then the lowest index.
+        long (B, L), as `greedy` returns it. Of equal scores the earlier beam is taken, then the
+        lowest index.
     """
     width = settings.width
     first_row = torch.arange(batch_size, device=device)[:, None] * width  # (B, 1)

@@ -207,7 +207,7 @@ class _Reader:
         return records, tuple(ids)
 
     def _rows(self, path: Path) -> Iterator[tuple[JsonRows, int, object]]:
-        """Yield each row of a file with its index; of a file that cannot be read, none."""
+        """Yield each row of a file with its index; a file that cannot be read has no rows."""
         try:
             file = JsonRows(path)
         except MalformedFileError as error:

@@ -155,8 +155,8 @@ def bytes_of(path: Path) -> int | None:
 def is_stale(line: LedgerLine, path: Path) -> bool:
     """Return whether the video at `path` has changed since it was checked, by size and time.
 
-    A copy of the dataset has other times: its broken clips are tried again, and fail again. A clip
-    that somebody excluded is not tried again for its time; only its size counts.
+    A copy of the dataset has other times: its broken clips are tried again, and fail again. Of a
+    clip that a person has excluded only the size counts.
     """
     if line.by_hand:
         return False

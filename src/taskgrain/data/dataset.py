@@ -137,8 +137,8 @@ class ClipBatches:
                 video[row], label = self._centre(example.clip_id), example.label
                 picked = 0
             else:
-                # Shown for the second time in an epoch it is cut differently; the first time draws
-                # as ever.
+                # A clip that an epoch shows twice is cut differently the second time; the first
+                # time draws as it would alone.
                 name = f"{example.clip_id}/again-{again}" if again else example.clip_id
                 drawing = Drawing(self.variation.seed, epoch, name)
                 video[row], label = self._varied(example, self.variation.augmentation, drawing)

@@ -73,7 +73,7 @@ def atomic_path(path: Path, *, flush: bool = True) -> Iterator[Path]:
     """
     make_folder(path.parent)
     # With the number of the process, so that two never write one file. `jobs.workspace` knows such
-    # names: what a killed process leaves makes a folder nobody else's.
+    # names, so that what a killed process leaves does not count as the user's own file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with naming(path, temporary):

@@ -60,7 +60,7 @@ class FrameFolder:
         """List the images.
 
         Raises:
-            ClipError: if there is none, or there are too many, or it is not known which of
+            ClipError: if there is no image, or there are too many, or it is not known which of
                 several series are the frames.
         """
         self.path = path

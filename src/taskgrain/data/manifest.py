@@ -105,7 +105,7 @@ class Reading:
         return tuple(record for record in self.records if record.split is split)
 
     def taxonomy(self) -> Taxonomy:
-        """Build the taxonomy: every listed category, or those that clips have.
+        """Build the taxonomy of every listed category, or of the categories that clips have.
 
         Raises:
             TaxonomyError: if the hierarchy does not fit the categories. What `read_dataset` gives

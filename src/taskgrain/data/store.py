@@ -218,7 +218,7 @@ class FrameStore:
     encoding: Encoding
 
     def __init__(self, folder: Path, shards: range | int) -> None:
-        """Open shards, or the first so many; frames are mapped when they are read.
+        """Open shards; a number N is the first N. Frames are mapped when they are read.
 
         Raises:
             RunError: if a shard is missing, not whole or made with other settings.

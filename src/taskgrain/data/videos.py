@@ -28,12 +28,12 @@ _FOLDER_RANK = len(_RANK)  # a video file goes before a folder of frames
 
 
 def is_video_name(name: str) -> bool:
-    """Whether a file is called as a video is; hidden files are none."""
+    """Whether a file has the name of a video; hidden files have not."""
     return not name.startswith(".") and split_name(name)[1] in _RANK
 
 
 def is_image_name(name: str) -> bool:
-    """Whether a file is called as an image is; hidden files are none."""
+    """Whether a file has the name of an image; hidden files have not."""
     return not name.startswith(".") and split_name(name)[1] in IMAGE_SUFFIXES
 
 

@@ -35,7 +35,7 @@ HOLE_BYTES = 256  # more than the headers that Matroska and FLV put between two 
 
 
 def allowed_seconds(declared: float) -> float:
-    """Return how much of so many declared seconds a whole file may lack."""
+    """Return how many of its declared seconds a whole file may lack."""
     return min(max(MISSING_SHARE * declared, MISSING_SECONDS), MOST_MISSING_SECONDS)
 
 

@@ -130,7 +130,7 @@ class _Names(pickle.Pickler):
             problem = _name_problem(made)
             if problem is not None:
                 raise _NotImportableError(problem)
-        # pickle goes on as ever: this only looks.
+        # So that pickle does what it would have done.
         return NotImplemented
 
 
@@ -146,7 +146,7 @@ def _name_problem(made: type | FunctionType) -> str | None:
     spec = _find(module)
     if spec is None:
         return f"{name} belongs to {module!r}, which is no module on sys.path"
-    # A file of the same name earlier on the path would be imported instead, without a word.
+    # Another file of that name, earlier on the path, would be imported instead.
     held = getattr(sys.modules.get(module), "__file__", None)
     if held and spec.origin and Path(held).exists() and not Path(held).samefile(spec.origin):
         return f"{name} comes from {held}, but workers would import {module!r} from {spec.origin}"

@@ -241,8 +241,8 @@ class CaptionParser:
     @cached_property
     def _rules_when_cut(self) -> list[_Rule]:
         """The whole templates, and each cut after every word or placeholder."""
-        # A decoder's captions end after so many words: of a long template only the beginning is
-        # then there, and the whole template would not be recognised.
+        # A decoder's captions end after `max_words`: of a long template only the beginning is then
+        # there, and the whole template would not be recognised.
         cut = (
             rule
             for parts, template in self._first.items()

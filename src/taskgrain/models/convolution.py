@@ -126,7 +126,7 @@ def _of_kernel_step(
 ) -> Tensor:
     """Compute the gradient (D, C, height, width) of a kernel's step k by one 2D convolution."""
     shape = (above.shape[1], frames.shape[1], *kernel[1:])
-    # Of the steps that come out, those whose frame t * stride + k - padding is none of the padding.
+    # The output steps t whose frame t * stride + k - padding lies in the clip, not in the padding.
     inside = [
         step
         for step in range(above.shape[2])

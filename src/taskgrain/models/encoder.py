@@ -80,7 +80,7 @@ class ChannelShape:
         return self.layers[-1].width if self.layers else 0
 
     def layers_that_fit(self, height: int, width: int) -> int:
-        """Count the layers, first to last, that frames of so many pixels leave something for."""
+        """Count the layers, first to last, to which frames of this size leave any pixel."""
         sizes: tuple[int, ...] = (height, width)
         for index, layer in enumerate(self.layers):
             sizes = tuple(
@@ -307,8 +307,8 @@ class FrameInputs(nn.Module):
         Args:
             levels: float (B, 3, T, H, W), grey levels 0 to 255, RGB; left as they are.
             kind: of the input.
-            frame_stride: the channel looks at the middle frame of each run of so many, so that no
-                end of the clip is favoured.
+            frame_stride: the channel looks at the middle one of each `frame_stride` frames, so
+                that no end of the clip is favoured.
 
         Returns:
             float (B, 3, T_s, H, W), or (B, 6, T_s, H, W) where two inputs stand beside each other.

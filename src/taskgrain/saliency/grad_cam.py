@@ -236,7 +236,7 @@ def places_of(channel: Channel, num_frames: int) -> tuple[Places, Places, Places
             first[axis] += ((size[axis] - 1) / 2 - padding[axis]) * spacing[axis]
             spacing[axis] *= stride[axis]
     time, height, width = map(Places, first, spacing)
-    # The channel looks at every so manieth frame, the middle one of each run.
+    # The channel looks at the middle one of each `step` frames, as `FrameInputs` does.
     step = channel.frame_stride
     skipped = min(step // 2, num_frames - 1) if step > 1 else 0
     return Places(skipped + step * time.first, step * time.spacing), height, width

@@ -92,7 +92,7 @@ def draw_room(room: Room, *, width: int, height: int) -> Pixels:
 
 
 def smooth_noise(generator: Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Texture:
-    """Draw noise of unit spread that varies over so many cells down and across."""
+    """Draw noise of unit spread that varies over a number of cells, (down, across)."""
     coarse = generator.standard_normal(cells, dtype=np.float32)
     noise = cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_CUBIC)
     return np.asarray(noise, np.float32)

@@ -17,7 +17,7 @@ Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float64]
 Affines = NDArray[np.float64]  # (..., 2, 3)
 
-BACKDROP_SPAN = 1.9  # the backdrop is so many frames wide and high: room for the camera to move
+BACKDROP_SPAN = 1.9  # frames that the backdrop is wide and high: room for the camera to move
 SPRITE_OVERSAMPLING = 2  # sprite pixels to a frame's pixel; bilinear halving is then an area mean
 GRAIN_MARGIN = 16  # pixels, by which the grain's tile is shifted from frame to frame
 

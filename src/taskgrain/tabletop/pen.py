@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 INK: Colour = (45, 40, 40)
 CREAM: Colour = (245, 238, 220)
-SUBPIXEL_BITS = 6  # OpenCV takes coordinates as integers with so many fractional bits
+SUBPIXEL_BITS = 6  # fractional bits of the integers that OpenCV takes as coordinates
 
 
 def tone(colour: Colour, factor: float) -> Colour:

@@ -1,7 +1,7 @@
 """A folder for each class: `CLASS/clip.mp4`, or `train/CLASS/clip.mp4` and `validation/...`.
 
 A clip is a video file or a folder of frames, at any depth below its class; the class is called as
-its folder is. A folder that is called after a modality is none (`names`), nor is one that is
+its folder is. A folder that is called after a modality is no class (`names`), nor is one that is
 called after a split: `CLASS/train/clip.mp4` is a training clip of CLASS (`layout`). Clips of
 a `test` folder may lie in no class folder. What lies beside the folders of splits belongs to none
 of them and is left out.

@@ -70,7 +70,7 @@ def chosen_of(divisions: Sequence[str], options: LayoutOptions) -> tuple[str, st
     """Choose one of the official divisions of a dataset, and phrase a note where there are several.
 
     Raises:
-        ManifestError: if there are not so many.
+        ManifestError: if there are fewer divisions than the number that is asked for.
     """
     if options.division > len(divisions):
         raise ManifestError(
@@ -338,10 +338,10 @@ def _alike(categories: Collection[str]) -> list[str]:
 
 
 def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[list[FoundClip], int]:
-    """Assign a split to every clip, and count those that the data do not divide.
+    """Assign a split to every clip, and count the clips that the data do not divide.
 
-    The draw is of clips without a split; where the data name no validation clip, of the training
-    clips too. Each class of two groups or more has one on either side at least.
+    Clips without a split are drawn; where the data name no validation clip, training clips are
+    drawn too. Each class of two groups or more has at least one on either side.
     """
     has_validation = any(clip.split is Split.VALIDATION for clip in clips)
     open_splits = (None,) if has_validation else (None, Split.TRAIN)

@@ -202,7 +202,7 @@ def arrange(files: Sequence[str]) -> Arrangement:
         alike = by_clip[form.placed.parts]
         best = alike[0] if len(alike) == 1 else min(alike, key=lambda each: each.rank)
         is_best = form.rank == best.rank and form.modality == best.modality
-        # "jump_mask.mp4" alone is a clip; the same beside "jump.mp4", or in `masks/`, is none.
+        # "jump_mask.mp4" alone is a clip; beside "jump.mp4", or in `masks/`, it is left out.
         if is_best and not (has_pictures and form.rank >= _OTHER and form.by_folder):
             kept.append(form.placed)
         else:
@@ -214,8 +214,8 @@ def arrange(files: Sequence[str]) -> Arrangement:
 class _Folders:
     """The folders above a clip: those that name a class or a split, and those of modalities."""
 
-    kept: tuple[str, ...]  # but those that name modalities
-    named: tuple[str, ...]  # those that name modalities
+    kept: tuple[str, ...]  # that may name a class or a split
+    named: tuple[str, ...]  # that are called after modalities
     modalities: tuple[str, ...]
 
 

@@ -90,7 +90,7 @@ class NetworkEncoder(nn.Module):
     """Show a network what it was trained to see; an LSTM over its steps where one is wanted.
 
     Clips are scaled to the network's own size (bilinear, antialiased) and normalised as its
-    publishers say. A network that takes a fixed number of frames gets so many, spread over the
+    publishers say. A network that takes a fixed number of frames gets that number, spread over the
     clip; of a shorter clip some come twice.
     """
 
@@ -153,7 +153,7 @@ class NetworkEncoder(nn.Module):
         return video[:, torch.from_numpy(spread_frames(num_frames, wanted, None)).to(video.device)]
 
     def _in_parts(self, read: Callable[[Tensor], Tensor], items: Tensor) -> Tensor:
-        """Read so many items at once as memory allows.
+        """Read as many items at once as memory allows.
 
         All of them where a BatchNorm takes them together, or where gradients keep them anyway.
         """

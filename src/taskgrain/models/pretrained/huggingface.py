@@ -106,7 +106,7 @@ def trunk_of(config: Mapping[str, object], network: nn.Module) -> Trunk:
         setattr(network, UNUSED_PARTS[kind], None)
     if kind == "vjepa2":
         network = network.get_submodule("encoder")  # the whole would ask for its predictor
-    # A token spans `tubelet_size` frames, two for most: so many times fewer steps.
+    # A token spans `tubelet_size` frames, two for most: there are that many times fewer steps.
     steps = num_frames_of(config) // (_number(config, "tubelet_size") or 1)
     return Trunk(TokensOverTime(network, argument, order, max(steps, 1)), width, "clips")
 

@@ -265,7 +265,7 @@ def huggingface_config(folder: Path) -> dict[str, object]:
     """Read a model's own config.json.
 
     Raises:
-        ConfigError: if there is none, or it does not say what kind of model it is.
+        ConfigError: if there is no such file, or it is no JSON object.
     """
     config = _json(folder / "config.json")
     if config is None:
