@@ -183,6 +183,8 @@ def score_alternatives(
         raise ValueError(f"captions {tuple(captions.shape)} must be (B, L), BOS first")
     log_probs_of = torch.zeros(captions[:, 1:].shape, dtype=torch.float64, device=captions.device)
     num_tokens = int(captions.max()) + 1 if captions.numel() else 1
+    # At each position the rows of the state are the different beginnings that still go on, so that
+    # what captions of a clip share is computed once.
     state, beginning = start, clips.clone()  # (R,), the row of the state that a caption goes on
     for position, (token, following) in enumerate(
         zip(captions.T[:-1], captions.T[1:], strict=True)

@@ -178,6 +178,7 @@ def with_ledger(
     """
     if not lines:
         return tuple(records)
+    # A truncated clip is used as far as it goes, and counted.
     excluding: Mapping[str, LedgerLine] = {
         line.clip: line for line in lines if line.state != "truncated"
     }

@@ -170,6 +170,7 @@ class VideoFile:
         limits.check_size(path, codec.width, codec.height)
         is_dense = held.is_ebml or container.format.name == "flv"
         # These count their durations from 0, and need not begin there.
+        # A recorder that was switched on for hours stamps a clip of three seconds with those hours.
         self._from_zero = is_dense or container.format.name == "asf"
         numbered = container.format.name == "avi" and codec.name in REORDERING
         self._slots = Slots() if numbered else None

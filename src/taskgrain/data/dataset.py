@@ -177,6 +177,7 @@ def _balanced(targets: NDArray[np.int64], rng: np.random.Generator) -> NDArray[n
     `targets` are the classes of the clips, (N,).
     """
     classes = np.unique(targets)
+    # N // K clips of every class, and one more of N % K classes that are drawn.
     each, left = divmod(len(targets), len(classes))
     once_more = set(rng.choice(classes, left, replace=False).tolist())
     drawn: list[NDArray[np.int64]] = []

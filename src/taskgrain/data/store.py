@@ -292,6 +292,8 @@ class FrameStore:
         row = self._row_of[clip_id]
         count = self._num_frames[row]
         block = self._block(row)
+        # T sizes of four bytes each, then the T images: any image is found without decoding those
+        # before it.
         ends = block[: 4 * count].view("<u4").cumsum(dtype=np.int64) + 4 * count
         images: dict[int, NDArray[np.uint8]] = {}
         for index in picked.tolist():

@@ -238,6 +238,9 @@ class Tally:
         """
         if not len(self._shown) or (len(self._shown) >= len(self._sent) and not self._holes):
             return None
+        # The times at which frames were shown part the clip into gaps. A gap counts as lost where
+        # packets lie in it that were sent and never shown, or bytes that belong to no packet; what
+        # a frame usually stays is taken off it. A gap without either is a frame that stays.
         # The same time, in ticks and in seconds, may differ in its last bit.
         sent, shown = (np.unique(np.round(times, 6)) for times in (self._sent, self._shown))
         usual = float(np.median(np.diff(sent))) if len(sent) > 1 else 0.0

@@ -104,6 +104,7 @@ def run_cells(cells: Sequence[Cell], *, workers: int, monitor: Monitor) -> None:
         RunError: if a worker died.
     """
     refuse_to_begin_again()
+    # What is marked is never computed again: so a run goes on wherever it was stopped.
     cells = [cell for cell in cells if not cell.is_done]
     if not cells:
         return

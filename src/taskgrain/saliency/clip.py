@@ -112,6 +112,7 @@ def decode_to_draw(clip: Path, sampling: FrameSampling) -> DrawnClip:
     """
     width = PANEL_HEIGHT * sampling.width / sampling.height
     if sampling.fit == "stretch":
+        # Clips are stored stretched; the picture shows them in their own aspect.
         displayed_height, displayed_width = displayed_size(clip)
         width *= displayed_width / sampling.store_width * sampling.store_height / displayed_height
     width = round(min(max(width, PANEL_HEIGHT / WIDEST), PANEL_HEIGHT * WIDEST))

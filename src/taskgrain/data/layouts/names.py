@@ -177,6 +177,9 @@ class _Form:
     what: str
 
 
+# Each file is a form of a clip. Forms are of one clip if they have the same folders and name once
+# modalities are taken out of both; of them the form of the lowest rank stays, and the others are
+# named in a note, so that nothing is left out in silence.
 def arrange(files: Sequence[str]) -> Arrangement:
     """Choose one form of each clip: a video first, then RGB, then frames; never flow or depth.
 

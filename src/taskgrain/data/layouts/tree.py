@@ -221,6 +221,7 @@ class Tree:
         """
         if not is_text(written) or "\0" in written or len(written.encode()) > MAX_PATH_BYTES:
             raise BadRowError(f"{written[:60]!r} cannot be a path")
+        # A list names clips from where it lies itself, from the root, or from `videos/`.
         folders = ("", VIDEOS) if beside in ("", VIDEOS) else (beside, "", VIDEOS)
         clip = self.index.at(written, folders)  # a file may have a backslash in its name
         if clip is not None:

@@ -35,6 +35,8 @@ from taskgrain.tabletop.kitchen.shapes import GRIP, TOOL_LENGTH, draw_food, draw
 from taskgrain.tabletop.motion import Extent, Key, Pose, track
 from taskgrain.tabletop.scene import SKIN_TONES, SLEEVES
 
+# What differs between the looks is here and in `far_draw`; motions, tools and foods are shared, so
+# that clips of a seed are pairs.
 TOOL_SCALE = 0.66  # of the far look's tools, which are seen from closer
 FOOD_WIDTH = 0.21  # frame heights, of a piece of scale 1
 FOOD_MIDDLE = 0.09  # height of its middle above the table
