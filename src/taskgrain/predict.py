@@ -413,5 +413,6 @@ class Predictor:
 
 
 def _most_probable(probs: Tensor, names: Sequence[str], top: int) -> Ranking:
+    # Stable: equal probabilities keep the order of the classes, on every device.
     order = probs.argsort(descending=True, stable=True)[:top].tolist()
     return tuple(NamedProbability(names[index], float(probs[index])) for index in order)

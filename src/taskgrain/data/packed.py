@@ -57,6 +57,7 @@ class StoreFacts:
 
 def shard_size(num_clips: int) -> int:
     """Choose how many clips a shard holds, from the size of the dataset alone."""
+    # Of the dataset alone, never of the number of workers: equal data have to give equal stores.
     even = ceil(num_clips / SMALL_STORE_SHARDS)
     return max(LEAST_CLIPS_PER_SHARD, min(CLIPS_PER_SHARD, even))
 

@@ -57,6 +57,7 @@ class Reporter:
 
     def advanced(self, cell: Cell, cost: float) -> None:
         """Take a part of a cell off what is left."""
+        # The queue may bring a cell's last reports after its result.
         if cell.name in self._left:
             self._left[cell.name] = max(0.0, self._left[cell.name] - cost)
             self._show()
