@@ -184,7 +184,7 @@ def _path_and_label(
     if _OF_SEVERAL.fullmatch(line):
         raise BadRowError('several numbers after the path of a video; expected "path label"')
     forms = _forms(line)
-    # A line fits several forms; that counts whose path is there.
+    # A line may fit several forms: the one whose path is there counts.
     for form in forms:
         if tree.index.holds(tree.clip_path(form["path"], beside)):
             return form["path"], form["label"]
