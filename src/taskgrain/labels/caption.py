@@ -35,17 +35,18 @@ _HYPHENED = re.compile(r"(?<![^\W_])[^\W_]++(?:'[^\W_]++)*+(?:[-\u2010\u2011][^\
 _HYPHEN = re.compile("[-\u2010\u2011]")
 
 
-def _set(words: str) -> frozenset[str]:
+def word_set(words: str) -> frozenset[str]:
+    """Return the words of a text, which spaces part."""
     return frozenset(words.split())
 
 
-_DETERMINERS = _set(
+_DETERMINERS = word_set(
     "a an the this that these those my your his her its our their some any no each every all both "
     "another other several many few more most half one two three four five six seven eight nine "
     "ten eleven twelve thirteen fifteen twenty thirty forty fifty hundred dozen"
 )
 # What begins the description of a noun from behind; participles are known by their endings too.
-_DESCRIBING = _set(
+_DESCRIBING = word_set(
     "about above across after against along among around as at before behind below beneath beside "
     "besides between beyond by down for from in inside into like near next of off on onto out "
     "outside over past per through to toward towards under underneath until up upon upside via "
@@ -54,8 +55,8 @@ _DESCRIBING = _set(
     "filled made kept lying laying standing sitting hanging holding containing having carrying "
     "wearing covering including showing supporting touching stuck tied covered attached placed put"
 )
-_CONJUNCTIONS = _set("and or")
-_ADJECTIVES = _set(
+_CONJUNCTIONS = word_set("and or")
+_ADJECTIVES = word_set(
     "red green blue yellow orange purple violet pink brown black white grey gray silver golden "
     "beige turquoise colored coloured colorful colourful dark bright big small large little tiny "
     "huge long short tall high low wide narrow thin thick deep heavy round square flat curved "
@@ -65,10 +66,12 @@ _ADJECTIVES = _set(
     "unbendable tearable unknown alone available"
 )
 _NO_NOUNS = _DESCRIBING | _DETERMINERS | _CONJUNCTIONS | {_PAUSE}
-_PRONOUNS = _set("something anything nothing everything someone somebody anyone anybody somewhere")
+_PRONOUNS = word_set(
+    "something anything nothing everything someone somebody anyone anybody somewhere"
+)
 # Words that count, portion or gather give way to what they are of: "a sheet of paper" is paper.
 # A container or a part is a thing of its own: "a bottle of water" is a bottle.
-_MEASURES = _set(
+_MEASURES = word_set(
     "lot lots couple number amount plenty pair pairs kind kinds type types sort sorts variety "
     "piece pieces bit bits slice slices sheet sheets strip strips chunk chunks lump lumps block "
     "blocks bar bars loaf roll rolls scrap scraps crumb crumbs drop drops bunch bunches set sets "
@@ -76,7 +79,7 @@ _MEASURES = _set(
     "handful handfuls"
 )
 # What ends like a participle; behind a noun all else is one: "phone charging", "cup covered".
-_NO_PARTICIPLES = _set(
+_NO_PARTICIPLES = word_set(
     "ring earring string spring thing things king wing swing sling building painting drawing "
     "ceiling clothing pudding wrapping stocking railing bearing bedding bowling casing coating "
     "cutting dressing dumpling earing evening fitting filling flooring frosting icing "
@@ -93,11 +96,11 @@ _NO_PARTICIPLES = _set(
 # What ends so is a thing too: "drawstring", "keyring", "flatbed", "birdseed".
 _THING_ENDINGS = ("string", "keyring", "bed", "seed", "shed", "sled", "weed", "reed")
 # What begins no action, though a thing may follow: "something the size of a cup".
-_NO_ACTIONS = _PRONOUNS | _set("thing string ring king spring wing earring")
+_NO_ACTIONS = _PRONOUNS | word_set("thing string ring king spring wing earring")
 _SWITCHING = (["turning", "on"], ["switching", "on"], ["putting", "on"])
-_PARTICLES = _set("up down out off over apart together away")
+_PARTICLES = word_set("up down out off over apart together away")
 # What is a verb before a particle and a thing: "pop up book", "pull out drawer".
-_VERBS = _set(
+_VERBS = word_set(
     "pop pull push fold wind roll step stand sit make clip plug build built lift pick pin punch "
     "press lay take tear cut see walk wrap pump check sign blow stick screw snap slip turn flip"
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from taskgrain.labels.caption import latin
+from taskgrain.labels.caption import latin, word_set
 from taskgrain.labels.template import normal, word_spans, words_of
 
 _ENDINGS = ("", "most", "ward", "wards", "hand", "handed", "side", "sided")
@@ -16,47 +16,43 @@ _MIRRORED = {
 _BARE = ("left", "right")  # also a verb, a remainder, an angle: only the words around them tell
 
 
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
-
-
 # "Left" and "right" are sides, but "left" is also a verb ("the man left") and a remainder ("what is
 # left of it"), "right" a manner ("right away") and an angle. Mirroring needs every one of them to
 # be surely a side (`is_understood`), for a wrong label costs accuracy; the score of directions
 # takes those that the words around them show (`clear_sides_of`), and passes over the others.
 # Things that come as a left and a right one, and parts of a thing or a place.
-_SIDED = _set(
+_SIDED = word_set(
     "hand hands arm arms foot feet leg legs shoe shoes sock socks slipper slippers glove gloves "
     "sandal sandals boot boots sneaker sneakers mitten mittens ear ears eye eyes earbud earphone "
     "earring headphone airpod speaker knee thumb finger fingers fingertip palm fist wrist elbow "
     "shoulder pocket index pinky lens side sides corner corners edge edges end ends half "
     "upper lower top bottom most handed sided ward wards"
 )
-_NO_SIDES = _set("up down out in")  # "right side up"
-_POINTING = _set("to from toward towards on at by")
-_OWNING = _set("the my your his her its their our far top bottom upper lower")
+_NO_SIDES = word_set("up down out in")  # "right side up"
+_POINTING = word_set("to from toward towards on at by")
+_OWNING = word_set("the my your his her its their our far top bottom upper lower")
 # Before "left shoe" these show that no verb stands there. "This left half of it" may have one.
-_ARTICLES = _OWNING | _set("a an small big")
-_PREPOSITIONS = _POINTING | _set("in with using into onto of for against behind near between")
-_BEING = _set("is are was were am be been being")
+_ARTICLES = _OWNING | word_set("a an small big")
+_PREPOSITIONS = _POINTING | word_set("in with using into onto of for against behind near between")
+_BEING = word_set("is are was were am be been being")
 # What may follow a side that a preposition points to: "to the right of", "on the left while".
-_GOING_ON = _set("and or while then with until so but")
-_FOLLOWING = _GOING_ON | _set("to of from across along using in on onto by")
-_MANNER = _set(
+_GOING_ON = word_set("and or while then with until so but")
+_FOLLOWING = _GOING_ON | word_set("to of from across along using in on onto by")
+_MANNER = word_set(
     "slowly quickly gently carefully slightly rapidly smoothly suddenly steadily repeatedly "
     "swiftly gradually briefly finally immediately continuously completely very fast again once "
     "twice too quite"
 )
 # Behind these "moves left" may be moves that are left, or a part of a relative clause.
-_COUNTING = _OWNING | _set(
+_COUNTING = _OWNING | word_set(
     "a an no some any many more few several all one two three four five six seven eight nine ten "
     "has have had having there with of only"
 )
-_RELATIVE = _set("who that which what whoever whatever whom")
-_SUBJECTS = _set("he she they we i who")
-_PRONOUNS = _SUBJECTS | _set("it you")
-_CONTRACTED = _PRONOUNS | _RELATIVE | _set("there here")
-_LINKING = _set("and then while as when but so or if before after because until where")
+_RELATIVE = word_set("who that which what whoever whatever whom")
+_SUBJECTS = word_set("he she they we i who")
+_PRONOUNS = _SUBJECTS | word_set("it you")
+_CONTRACTED = _PRONOUNS | _RELATIVE | word_set("there here")
+_LINKING = word_set("and then while as when but so or if before after because until where")
 
 
 def _forms(verb: str) -> set[str]:
@@ -67,13 +63,13 @@ def _forms(verb: str) -> set[str]:
 
 
 # "comes right", "looks right" and "turns out right" say no side, so they are none of these.
-_MOTIONS = _set(
+_MOTIONS = word_set(
     "went swung slid panning panned dragging dragged spinning spun running ran drove stepping "
     "stepped swept bent"
 ).union(
     *map(
         _forms,
-        _set(
+        word_set(
             "go move swipe slide turn push pull swing tilt lean walk roll drift shift scroll "
             "rotate steer veer head point face glance step jump float travel wave kick bend "
             "flick sweep crawl swerve nudge sway bounce dash skate pan drag spin run drive"
@@ -81,7 +77,7 @@ _MOTIONS = _set(
     ),
 )
 # Verbs of a clause whose subject ends with a side: "the man on the left throws".
-_PREDICATES = _MOTIONS | _set(
+_PREDICATES = _MOTIONS | word_set(
     "is are was were has does can will throws catches picks puts takes holds lifts drops raises "
     "gives shows touches opens closes stands sits walks hits plays waves claps starts stops"
 )

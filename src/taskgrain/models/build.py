@@ -93,12 +93,8 @@ def temporal_channel(
 ) -> ChannelShape:
     """Lay out the 3D channel, whose kernels span three frames; without widths there is none.
 
-    Args:
-        widths: of the layers, first to last.
-        layers: "compact": each halves height and width by its stride, the first two the frames
-            too. "paper": as the spatial channel's, and no frame is left out.
-        reduction: as the spatial channel's.
-        shown: what the channel sees of its frames.
+    Arguments are those of `spatial_channel`, and so are the layers; but no frame is left out, and
+    the first two compact layers halve the number of frames too.
     """
     if layers == "paper":
         return ChannelShape(_paper_layers(widths, 1), TEMPORAL, reduction=reduction, input=shown)
