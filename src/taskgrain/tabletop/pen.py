@@ -82,6 +82,7 @@ class Pen:
         """
         image = _shaded(self._canvas, light=light, relief=relief) if relief else self._canvas
         x, y = (anchor[0] - self._u) * self._unit, (anchor[1] - self._v) * self._unit
+        # Cut to what is drawn: a sprite is warped anew in every frame.
         left, top, width, height = cv2.boundingRect(image[..., 3])
         inked = np.ascontiguousarray(image[top : top + height, left : left + width])
         return Sprite(inked, x - 0.5 - left, y - 0.5 - top, self._unit)

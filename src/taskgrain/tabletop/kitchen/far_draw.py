@@ -65,6 +65,7 @@ def render_far(scene: FarScene, *, width: int, height: int) -> Pixels:
     hand = _hand(scene, height)
     food_shadow, tool_shadow = shadow_of(food), shadow_of(tool)
     cloth = draw_cloth(scene, width=width, height=height)
+    # What nobody touches is drawn once a clip, not once a frame.
     _lay_table(cloth, scene, food, food_shadow, height=height)
     layers = [
         *_lying(scene, food, food_shadow, food_track),
