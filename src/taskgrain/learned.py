@@ -1,7 +1,7 @@
 """Whether a source learned its own labels: its score beside what needs no learning.
 
 Nothing is read from the transfer of a source that tells its own clips apart no better than a guess,
-the commonest class or a linear read-out of motion energy: it enters no claim.
+the commonest class or a linear probe of motion energy: it enters no claim.
 """
 
 from __future__ import annotations

@@ -71,8 +71,8 @@ def with_companions(reading: Reading) -> Reading:
 def _read_factors(root: Path) -> tuple[dict[str, dict[str, str | None]], list[Problem]]:
     """Read clip id -> factor -> value, as text.
 
-    Only factors whose value is a word are kept: those are what a target can be read out by. A
-    clip with null is left out of that read-out.
+    Only factors whose value is a word are kept: their values can be a target's classes. A clip
+    with null has no class in that factor's task.
     """
     path = root / FACTORS
     factors: dict[str, dict[str, str | None]] = {}

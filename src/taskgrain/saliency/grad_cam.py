@@ -1,16 +1,17 @@
 """Grad-CAM (Selvaraju et al. 2017, arXiv 1610.02391) over both channels of the encoder.
 
 A target y is a log-probability in nats. For a plane k of a channel's last convolution and a step t
-of the channel, a[k, t] is the mean over the step's cells of dy / dA[k, t]; the map is
+of the channel, a[k, t] is the mean over the step's sites of dy / dA[k, t]; the map is
 ReLU(sum over k of a[k, t] A[k, t]). The paper has one a[k] for an image; a step of a clip is an
-image of its own to the LSTM, so it has its own here. Where the channel takes the mean of its cells,
-a[k, t] A[k, t] sums over the cells to the slope times what the LSTM is given: nats in both
+image of its own to the LSTM, so it has its own here. Where the channel takes the mean of its sites,
+a[k, t] A[k, t] sums over the sites to the slope times what the LSTM is given: nats in both
 channels, which therefore add up as they are.
 
-A cell lies at the centre of what it looks at. The usual resizing of a small map puts the cells side
+A site lies at the centre of what it looks at. The usual resizing of a small map puts the sites side
 by side over the frame instead: with strides of 16 pixels that is 8 pixels off.
 
-Shapes: K targets or maps, T frames, H W pixels, T' steps, T_c h w cells and D_c width of a channel.
+Shapes: K targets or maps, T frames, H W pixels, T' steps; of a channel, T_c h w sites (positions of
+its map) and D_c width.
 """
 
 from __future__ import annotations
@@ -109,12 +110,12 @@ def explain(model: SourceModel, video: Tensor, targets: Sequence[Target]) -> Sal
         slopes = [
             torch.autograd.grad(score, list(maps.values()), retain_graph=True) for score in scores
         ]
-        cells = {
+        weighted = {
             name: _weighted(seen, [each[index] for each in slopes])
             for index, (name, seen) in enumerate(maps.items())
         }
     clip = (video.shape[0], video.shape[1], video.shape[2])
-    evidence = {name: spread(cells[name], channel, clip) for name, channel in present.items()}
+    evidence = {name: spread(weighted[name], channel, clip) for name, channel in present.items()}
     together = np.sum(list(evidence.values()), axis=0, dtype=np.float32)
     peak = together.max(axis=(1, 2, 3))
     scale = np.divide(1, peak, out=np.zeros_like(peak), where=peak > 0)[:, None, None, None]
@@ -203,25 +204,25 @@ def _weighted(maps: Tensor, slopes: Sequence[Tensor]) -> NDArray[np.float32]:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where cells lie along one axis of the clip: at `first`, then every `spacing`."""
+    """Where sites lie along one axis of the clip: at `first`, then every `spacing`."""
 
     first: float  # frames, or pixels
     spacing: float
 
-    def weights(self, num_cells: int, size: int) -> NDArray[np.float64]:
-        """Return how much of each cell a frame or a row of pixels takes: float64 (size, num_cells).
+    def weights(self, num_sites: int, size: int) -> NDArray[np.float64]:
+        """Return how much of each site a frame or a row of pixels takes: float64 (size, num_sites).
 
-        Linear between the two cells that it lies between; the outer cells reach to the edge.
+        Linear between the two sites that it lies between; the outer sites reach to the edge.
         """
-        centres = self.first + self.spacing * np.arange(num_cells)
+        centres = self.first + self.spacing * np.arange(num_sites)
         at = np.arange(size)
-        return np.stack([np.interp(at, centres, one) for one in np.eye(num_cells)], axis=1)
+        return np.stack([np.interp(at, centres, one) for one in np.eye(num_sites)], axis=1)
 
 
 def places_of(channel: Channel, num_frames: int) -> tuple[Places, Places, Places]:
-    """Return the places of a channel's cells in time, height and width; zero padding aside."""
-    # Each layer moves the centre of the first cell by (kernel - 1) / 2 - padding cells of the layer
-    # before it, and sets its cells `stride` of those apart.
+    """Return the places of a channel's sites in time, height and width; zero padding aside."""
+    # Each layer moves the centre of the first site by (kernel - 1) / 2 - padding sites of the layer
+    # before it, and sets its sites `stride` of those apart.
     first, spacing = [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]
     for module in channel.layers.modules():
         if isinstance(module, nn.Conv3d):
@@ -248,18 +249,18 @@ def spread(
     """Bring maps to the frames and pixels of a clip.
 
     Args:
-        maps: float32 (K, T_c, h, w), the sum over what each cell stands for.
+        maps: float32 (K, T_c, h, w), the sum over what each site stands for.
         channel: that they belong to.
         clip: T, H, W.
 
     Returns:
-        float32 (K, T, H, W), a pixel of a frame each: a cell's value is divided by the frames
+        float32 (K, T, H, W), a pixel of a frame each: a site's value is divided by the frames
         and pixels from it to the next, so that channels of other strides compare.
     """
-    cells = places_of(channel, clip[0])
+    axes = places_of(channel, clip[0])
     by_time, by_row, by_column = (
-        axis.weights(num_cells, size) / axis.spacing
-        for axis, num_cells, size in zip(cells, maps.shape[1:], clip, strict=True)
+        axis.weights(num_sites, size) / axis.spacing
+        for axis, num_sites, size in zip(axes, maps.shape[1:], clip, strict=True)
     )
     rows = np.einsum("kthw,xw->kthx", maps.astype(np.float64), by_column)
     frames = np.einsum("kthx,yh->ktyx", rows, by_row)

@@ -188,7 +188,7 @@ class Scene:
         return cls(template, num_frames, **parts)
 
 
-# Only what happens may tell the categories apart: a linear read-out finds 3.7 % of the 40 by the
+# Only what happens may tell the categories apart: a linear probe finds 3.7 % of the 40 by the
 # first frame, 9.5 by the last and 2 by the length (chance 2.5), and 34.5 by frame differences
 # (docs/log.md, "The embedded world"). So no factor depends on the template;
 # tests/tabletop/test_shortcuts.py keeps bounds on it.
