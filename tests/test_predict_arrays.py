@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.framing import Fit
+from taskgrain.encoders import Wanted, open_reader
 from taskgrain.errors import CheckpointError
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.predict import CLIPS_AT_ONCE, Predictor
-from taskgrain.tools.features.readers import Wanted, list_clips, open_reader
+from taskgrain.tools.features.clips import list_clips
 from taskgrain.tools.features.writing import Extraction, write_clip_features
 from taskgrain.transfer.features import read_features
 from tests.making import moving_square

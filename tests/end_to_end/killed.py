@@ -60,8 +60,9 @@ def training(count: Count, folder: str, how: str) -> None:
 
 def extraction(count: Count, encoder: str, data: str, out: str) -> None:
     """Extract features of eight clips in parts of two."""
+    from taskgrain.encoders import Wanted, open_reader
     from taskgrain.tools.features import writing
-    from taskgrain.tools.features.readers import Wanted, list_clips, open_reader
+    from taskgrain.tools.features.clips import list_clips
 
     setattr(writing, "PART_CLIPS", 2)  # noqa: B010 - it is not the module's own
     writing.write_clip_features(

@@ -10,12 +10,13 @@ import torch
 
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.sampling import see
+from taskgrain.encoders import Reader, Wanted, open_reader
 from taskgrain.errors import ResultError
 from taskgrain.predict import load_model
 from taskgrain.tools.compare.labels import read_labels
 from taskgrain.tools.compare.sources import parse_sources, read_source
 from taskgrain.tools.features import writing
-from taskgrain.tools.features.readers import Clip, ClipList, Reader, Wanted, list_clips, open_reader
+from taskgrain.tools.features.clips import Clip, ClipList, list_clips
 from taskgrain.tools.features.writing import Extraction, Outcome, write_clip_features
 from taskgrain.transfer.features import read_features
 from tests.making import moving_square, write_video

@@ -65,8 +65,9 @@ def features(
     """
     from taskgrain.data.files import check_writable
     from taskgrain.data.manifest import Split
+    from taskgrain.encoders import Wanted, open_reader
     from taskgrain.errors import ConfigError
-    from taskgrain.tools.features.readers import Wanted, list_clips, open_reader
+    from taskgrain.tools.features.clips import list_clips
     from taskgrain.tools.features.writing import Extraction, write_clip_features
     from taskgrain.transfer.features import ONE_VECTOR
 

@@ -22,8 +22,9 @@ from taskgrain.data.decode import DecodedClip
 from taskgrain.data.files import make_folder
 from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.data.videos import printable, stamp_of
+from taskgrain.encoders import Reader, never_alone
 from taskgrain.errors import ClipError, ResultError, list_problems
-from taskgrain.tools.features.readers import Clip, ClipList, Reader
+from taskgrain.tools.features.clips import Clip, ClipList
 from taskgrain.transfer.archive import (
     PART_CLIPS,
     Arrays,
@@ -33,12 +34,11 @@ from taskgrain.transfer.archive import (
     remove_parts,
     stored_shape,
 )
-from taskgrain.transfer.extract import ReadVideo, collect_places, feature_set
+from taskgrain.transfer.extract import collect_places, feature_set
 from taskgrain.transfer.features import (
     ONE_VECTOR,
     PLACE_OF,
     FeatureSet,
-    Place,
     fingerprint,
     joins_steps,
     mean_over_steps,
@@ -210,22 +210,6 @@ def _part(
         made = {"clip": np.array(features.clip_ids, np.str_), "features": features.features}
     outcome = {"failed": failed, "truncated": truncated}
     return {**made, "told": np.array(json.dumps(outcome, sort_keys=True), np.str_)}
-
-
-def never_alone(read: ReadVideo) -> ReadVideo:
-    """Return a function that reads one clip beside a copy of itself, and more clips as `read` does.
-
-    On a CPU the libraries compute a lone clip by other kernels, which round its last bits otherwise
-    (2.6e-8 of .1 for the compact encoder); from two clips up every batch size gave equal bits, with
-    AVX2 and with SSE4.1 alone. So the last clip of a part does not depend on what was left for it.
-    """
-
-    def read_pair(video: torch.Tensor) -> Mapping[Place, torch.Tensor]:
-        if len(video) > 1:
-            return read(video)
-        return {place: found[:1] for place, found in read(torch.cat([video, video])).items()}
-
-    return read_pair
 
 
 def _decoded(clip: Clip, sampling: FrameSampling) -> DecodedClip:
