@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from taskgrain.data.equal_files import MIDDLE_BYTES, equal_files
+from taskgrain.data.equal_files import MIDDLE_BYTES, content_sha256, equal_files, equal_groups
 
 
 def written(path: Path, content: bytes) -> Path:
@@ -81,3 +81,32 @@ def test_what_is_absent_empty_or_no_file_is_equal_to_nothing(tmp_path: Path) -> 
         os.mkfifo(tmp_path / side / "pipe")
     first, second = ([tmp_path / side / name for name in names] for side in ("a", "b"))
     assert list(equal_files(first, second)) == []
+
+
+def test_equal_groups_of_one_list_are_those_that_hashing_everything_finds(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    contents = [rng.bytes(int(size)) for size in (10, 10, 9_000, 9_000)]
+    contents.append(contents[2][:-1] + b"x")  # of equal size and middle
+    drawn = rng.integers(0, len(contents), 20)
+    paths = [written(tmp_path / f"{n}.mp4", contents[drawn[n]]) for n in range(20)]
+    paths.append(tmp_path / "linked.mp4")
+    paths[-1].symlink_to(paths[0])
+    paths += [written(tmp_path / "empty.mp4", b""), written(tmp_path / "void.mp4", b"")]
+    paths.append(tmp_path / "absent.mp4")
+    held: dict[bytes, list[int]] = {}
+    for place, path in enumerate(paths[:21]):
+        held.setdefault(path.read_bytes(), []).append(place)
+    assert equal_groups(paths) == sorted(tuple(each) for each in held.values() if len(each) > 1)
+
+
+def test_the_hash_is_of_all_bytes_and_none_of_what_cannot_be_read(tmp_path: Path) -> None:
+    first, second = (written(tmp_path / name, b"a" * 99_999) for name in ("a.mp4", "b.mp4"))
+    assert content_sha256(first) == content_sha256(second)
+    with second.open("r+b") as file:
+        file.seek(70_000)
+        file.write(b"b")
+    assert content_sha256(first) != content_sha256(second)
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "nothing").mkdir()
+    for name in ("absent.mp4", "pipe.mp4", "nothing"):
+        assert content_sha256(tmp_path / name) is None

@@ -205,6 +205,14 @@ class VideoFile:
         return max(0.0, float(start * unit))
 
     @property
+    def created(self) -> str | None:
+        """When it was recorded, as the file says it: "2024-01-31T10:45:32.000000Z"; or None."""
+        for held in (self.stream.metadata, self._container.metadata):
+            if "creation_time" in held:
+                return held["creation_time"]
+        return None
+
+    @property
     def file_seconds(self) -> float | None:
         """What the whole file declares, which may be the length of its sound; None: nothing."""
         if not self._container.duration:

@@ -1,4 +1,4 @@
-"""Find files that two lists of clips share: one file under two names, or files of equal content.
+"""Find equal files, in one list of clips or in two: one file under two names, or equal content.
 
 Files are compared by their sizes first, then by a few bytes from their middle, and hashed whole
 only where both are equal: of hundreds of thousands of files few are opened, and fewer read.
@@ -10,7 +10,7 @@ import hashlib
 import os
 import stat
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -72,6 +72,34 @@ def equal_files(first: Sequence[Path], second: Sequence[Path]) -> Iterator[Equal
         yield from _equal_content(first, indices, second, others)
 
 
+def equal_groups(paths: Sequence[Path]) -> list[tuple[int, ...]]:
+    """List the clips of one list that are equal: groups of two indices or more, in their order.
+
+    Args:
+        paths: of video files or of folders of frames, as in `equal_files`.
+    """
+    by_size: dict[int, list[int]] = defaultdict(list)
+    for place, path in enumerate(paths):
+        seen = _look_at(path)
+        if seen is not None:
+            by_size[seen.bytes].append(place)
+    groups: list[tuple[int, ...]] = []
+    for places in by_size.values():
+        for middle in _sharing(places, lambda place: _middle_of(paths[place])):
+            groups += _sharing(middle, lambda place: content_sha256(paths[place]))
+    return sorted(groups)
+
+
+def _sharing(places: Sequence[int], read: Callable[[int], bytes | None]) -> list[tuple[int, ...]]:
+    """Group the places for which `read` returns equal bytes; those alone, or without, are left."""
+    if len(places) < 2:
+        return []
+    held: dict[bytes | None, list[int]] = defaultdict(list)
+    for place in places:
+        held[read(place)].append(place)
+    return [tuple(each) for key, each in held.items() if key is not None and len(each) > 1]
+
+
 def _look_at(path: Path) -> _Seen | None:
     try:
         status = path.stat()
@@ -101,10 +129,10 @@ def _equal_content(
         waiting = by_middle.get(middle, []) if middle is not None else []
         if not waiting:
             continue
-        content = _content_of(first[index])
+        content = content_sha256(first[index])
         for other in tuple(waiting):
             if other not in content_of:
-                content_of[other] = _content_of(second[other])
+                content_of[other] = content_sha256(second[other])
             if content is not None and content_of[other] == content:
                 waiting.remove(other)
                 yield EqualPair(index, other, "of equal content")
@@ -123,11 +151,16 @@ def _middle_of(path: Path) -> bytes | None:
         return None
 
 
-def _content_of(path: Path) -> bytes | None:
-    """Hash all bytes of a clip, of frames each image's length and bytes."""
+def content_sha256(path: Path) -> bytes | None:
+    """Hash all bytes of a clip, of frames each image's length and bytes; None if it has none.
+
+    None is returned for a clip that is absent or cannot be read, too.
+    """
     digest = hashlib.sha256()
     try:
         images = _images_of(path) if path.is_dir() else [path]
+        if not images or not all(image.is_file() for image in images):  # a pipe would wait
+            return None
         for image in images:
             # The length goes first: two folders could divide the same bytes into images
             # differently.

@@ -313,3 +313,12 @@ def test_clips_of_one_group_are_never_on_both_sides(tmp_path: Path) -> None:
         Split.TRAIN: 6,
         Split.VALIDATION: 4,
     }
+
+
+def test_without_a_draw_clips_that_the_data_do_not_divide_are_training_clips(
+    tmp_path: Path,
+) -> None:
+    files = [f"{name}/{number}.mp4" for name in ("wave", "clap") for number in range(10)]
+    reading = read(touch(tmp_path, *files), LayoutOptions(draws_validation=False))
+    assert counts(reading) == {"train": {"wave": 10, "clap": 10}}
+    assert not reading.notes

@@ -37,6 +37,7 @@ class LayoutOptions:
     seed: int = 0  # of the draw of those
     test_answers: bool = False  # keep the labels of test clips; otherwise only their ids
     division: int = 1  # which of several official divisions is read, from 1
+    draws_validation: bool = True  # False: clips that the data do not divide stay in training
 
     def __post_init__(self) -> None:
         share = self.validation_share
@@ -341,8 +342,11 @@ def _with_splits(clips: Sequence[FoundClip], options: LayoutOptions) -> tuple[li
     """Assign a split to every clip, and count the clips that the data do not divide.
 
     Clips without a split are drawn; where the data name no validation clip, training clips are
-    drawn too. Each class of two groups or more has at least one on either side.
+    drawn too. Each class of two groups or more has at least one on either side. Without a draw
+    they are training clips.
     """
+    if not options.draws_validation:
+        return [replace(clip, split=clip.split or Split.TRAIN) for clip in clips], 0
     has_validation = any(clip.split is Split.VALIDATION for clip in clips)
     open_splits = (None,) if has_validation else (None, Split.TRAIN)
     classes: dict[str | None, list[FoundClip]] = defaultdict(list)

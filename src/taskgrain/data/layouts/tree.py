@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,11 +23,12 @@ from taskgrain.data.videos import (
     is_folder,
     is_image_name,
     is_video_name,
+    printable,
     split_name,
     suffix_rank,
     unicode_forms,
 )
-from taskgrain.errors import ManifestError
+from taskgrain.errors import ManifestError, list_problems
 
 MAX_DEPTH = 12  # folders within folders
 TABLE_DEPTH = 3  # folders above a table
@@ -81,6 +83,29 @@ def find_clips(folder: Path) -> list[str]:
     if below.closed:
         raise ManifestError(f"{folder / below.closed[0]}: cannot be read; change its permissions")
     return below.clips
+
+
+def path_ids(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+    """Return the path of each clip without its suffix, as an id: "a", "walk/b".
+
+    Args:
+        folder: of the clips, for the message.
+        files: of the clips, relative to the folder, with slashes.
+
+    Raises:
+        ManifestError: naming the files that would have the same id.
+    """
+    ids = tuple(printable(_stem(file)) for file in files)
+    twice = [clip for clip, times in Counter(ids).items() if times > 1]
+    if twice:
+        problems = [
+            f"{folder}: the files of clip {clip!r} are "
+            + " and ".join(printable(f) for f, each in zip(files, ids, strict=True) if each == clip)
+            + "; rename all but one"
+            for clip in twice
+        ]
+        raise ManifestError(list_problems(problems))
+    return ids
 
 
 def walk(root: Path) -> Walk:

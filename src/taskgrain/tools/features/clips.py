@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from taskgrain.data.files import missing_folder
-from taskgrain.data.layouts.tree import find_clips
+from taskgrain.data.layouts.tree import find_clips, path_ids
 from taskgrain.data.manifest import Manifest, Split
 from taskgrain.data.opening import layout_of, read_manifest
-from taskgrain.data.videos import is_video_name, printable, split_name
-from taskgrain.errors import ManifestError, list_problems
+from taskgrain.errors import ManifestError
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +83,6 @@ def _of_dataset(manifest: Manifest, split: Split | None) -> tuple[Clip, ...]:
 
 
 def _of_folder(data: Path) -> tuple[Clip, ...]:
-    files = list(find_clips(data))
-    ids = [_id_of(file) for file in files]
-    _refuse_twice(data, ids, files)
+    files = find_clips(data)
+    ids = path_ids(data, files)
     return tuple(Clip(clip_id, data / file) for clip_id, file in zip(ids, files, strict=True))
-
-
-def _id_of(file: str) -> str:
-    above, slash, name = file.rpartition("/")
-    return printable(above + slash + (split_name(name)[0] if is_video_name(name) else name))
-
-
-def _refuse_twice(data: Path, ids: Sequence[str], files: Sequence[str]) -> None:
-    twice = [clip for clip, times in Counter(ids).items() if times > 1]
-    if twice:
-        problems = [
-            f"{data}: the files of clip {clip!r} are "
-            + " and ".join(printable(f) for f, each in zip(files, ids, strict=True) if each == clip)
-            + "; rename all but one"
-            for clip in twice
-        ]
-        raise ManifestError(list_problems(problems))
