@@ -131,6 +131,13 @@ def test_the_length_of_a_clip_counts_from_the_time_in_its_name(tmp_path: Path) -
     assert recordings(clips) == ("a", "a", "c")
 
 
+def test_a_clip_that_another_one_spans_does_not_end_the_recording(tmp_path: Path) -> None:
+    names = ("VID_20240131_104500", "VID_20240131_104510", "VID_20240131_104730")
+    write_video(tmp_path / f"{names[0]}.mp4", moving_square(100), rate=1)  # to 10:46:40
+    clips = [Filmed(name, tmp_path / f"{name}.mp4", "wave") for name in names]
+    assert recordings(clips) == (names[0],) * 3
+
+
 def created(path: Path, when: str) -> Path:
     """Write a video of a second that says when it was filmed."""
     with av.open(str(path), "w", container_options={}) as container:
@@ -150,8 +157,8 @@ def test_the_time_in_the_container_links_as_the_one_in_the_name_does(tmp_path: P
         "a": "2024-01-31T10:45:32Z",
         "b": "2024-01-31T10:46:30Z",
         "c": "2024-01-31T12:00:00Z",
-        "d": "1904-01-01T00:00:00Z",  # a camera that does not know the time
-        "e": "1904-01-01T00:00:00Z",
+        "d": "1970-01-01T00:00:05Z",  # a camera that does not know the time
+        "e": "1970-01-01T00:00:05Z",
     }
     clips = [
         Filmed(name, created(tmp_path / f"{name}.mp4", when), "x") for name, when in times.items()
