@@ -505,6 +505,7 @@ def test_the_encoders_of_a_machine_are_those_whose_weights_it_has(no_weights: Pa
     from torchvision.models import get_model, get_model_weights
 
     no_weights.mkdir(parents=True)
+    (no_weights / "mc3_18-00000000.pth").touch()  # of another version than torchvision's
     name = get_model_weights("s3d").DEFAULT.url.rpartition("/")[2]
     torch.save(get_model("s3d").state_dict(), no_weights / name)
     assert [each.name for each in encoders_here()] == ["torchvision:s3d", "motion-energy", "pixels"]

@@ -138,6 +138,10 @@ def _is_here(name: str) -> bool:
     try:
         for part in JOINED.get(name, (name,)):
             library, _, model = part.partition(":")
+            # To name the file exactly takes torchvision's import: seconds, mostly for nothing.
+            kept = Path(torch.hub.get_dir(), "checkpoints")
+            if library == "torchvision" and not any(kept.glob(f"{model}-*")):
+                return False
             for known in LIBRARIES:
                 if library == known:
                     make_ready(WantedNetwork(known, model))
