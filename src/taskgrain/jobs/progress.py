@@ -1,11 +1,12 @@
-"""Progress of a run: a bar with the time left on a terminal, plain lines elsewhere."""
+"""Progress of cells and of clips: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -111,3 +112,44 @@ def time_left(elapsed: float, done: float, total: float) -> str:
     seconds = round(elapsed * (total - done) / done)
     minutes, seconds = divmod(seconds, 60)
     return f"{minutes} min {seconds:02d} s left" if minutes else f"{seconds} s left"
+
+
+@contextmanager
+def counted_clips(num_clips: int | None, *, quiet: bool) -> Iterator[ClipCount]:
+    """Show a bar on a terminal, a line now and then elsewhere, and nothing if quiet.
+
+    Args:
+        num_clips: of all; None where it is not known before the work begins.
+        quiet: whether nothing is to be shown.
+    """
+    has_bar = not quiet and sys.stderr.isatty()
+    with Progress(console=Console(stderr=True), disable=not has_bar, transient=True) as bar:
+        yield ClipCount(num_clips, bar if has_bar else None, quiet=quiet)
+
+
+class ClipCount:
+    """Counts clips as they are done, and shows the count."""
+
+    def __init__(self, num_clips: int | None, bar: Progress | None, *, quiet: bool) -> None:
+        self._num_clips = num_clips
+        self._bar = bar
+        self._task = None if bar is None else bar.add_task("clips", total=num_clips)
+        self._quiet = quiet
+        self._done = 0
+        self._last_line = time.monotonic()
+
+    def tell(self, line: str) -> None:
+        """Print a line about the work."""
+        if not self._quiet:
+            print(f"taskgrain: {line}", file=sys.stderr)
+
+    def advance(self, clips: int) -> None:
+        """Count clips as done."""
+        self._done += clips
+        now = time.monotonic()
+        if self._bar is not None and self._task is not None:
+            self._bar.advance(self._task, clips)
+        elif not self._quiet and now - self._last_line >= LINE_SECONDS:
+            self._last_line = now
+            of_all = "" if self._num_clips is None else f" of {self._num_clips}"
+            print(f"{self._done}{of_all} clips", file=sys.stderr, flush=True)

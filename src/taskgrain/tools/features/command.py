@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,12 +12,7 @@ import typer
 from taskgrain.names import Readout
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from taskgrain.tools.features.writing import Outcome
-
-LINE_SECONDS = 15.0  # between two lines about how far it is
-
 
 SplitName = Literal["train", "validation", "test", "all"]
 
@@ -67,9 +59,9 @@ def features(
     from taskgrain.data.manifest import Split
     from taskgrain.encoders import Wanted, open_reader
     from taskgrain.errors import ConfigError
+    from taskgrain.jobs.progress import counted_clips
     from taskgrain.tools.features.clips import list_clips
     from taskgrain.tools.features.writing import Extraction, write_clip_features
-    from taskgrain.transfer.features import ONE_VECTOR
 
     if download and random_weights is not None:
         raise ConfigError("--download fetches what --random-weights does not use; give one of them")
@@ -84,18 +76,26 @@ def features(
         device,
     )
     reader = open_reader(wanted)
-    if steps and reader.readout is None:
-        raise ConfigError(f"--steps: {encoder} gives one vector a clip and has no steps")
-    if steps and reader.readout in ONE_VECTOR:
-        raise ConfigError(f"--steps: {reader.readout} has none; lstm-steps keeps them all")
+    if steps:
+        _refuse_without_steps(encoder, reader.readout)
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)
-    with _following(len(clips.clips), quiet=quiet) as progress:
+    with counted_clips(len(clips.clips), quiet=quiet) as progress:
         outcome = write_clip_features(
             reader, extraction, out, tell=progress.tell, advance=progress.advance
         )
     for clip, problem in outcome.failed.items():
         print(f"taskgrain: {clip}: {problem}", file=sys.stderr)
     print(json.dumps(outcome.to_json(), ensure_ascii=False) if as_json else _text(outcome))
+
+
+def _refuse_without_steps(encoder: str, readout: Readout | None) -> None:
+    from taskgrain.errors import ConfigError
+    from taskgrain.transfer.features import ONE_VECTOR
+
+    if readout is None:
+        raise ConfigError(f"--steps: {encoder} gives one vector a clip and has no steps")
+    if readout in ONE_VECTOR:
+        raise ConfigError(f"--steps: {readout} has none; lstm-steps keeps them all")
 
 
 def _text(outcome: Outcome) -> str:
@@ -107,41 +107,3 @@ def _text(outcome: Outcome) -> str:
         lines.append(f"{len(outcome.failed)} failed and {len(outcome.truncated)} truncated")
     lines.append(f"in {outcome.seconds:.1f} s")
     return "\n".join(lines)
-
-
-@contextmanager
-def _following(num_clips: int, *, quiet: bool) -> Iterator[_Progress]:
-    """Show a bar on a terminal, a line now and then elsewhere, and nothing if quiet."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    has_bar = not quiet and sys.stderr.isatty()
-    with Progress(console=Console(stderr=True), disable=not has_bar, transient=True) as bar:
-        yield _Progress(num_clips, bar if has_bar else None, quiet=quiet)
-
-
-class _Progress:
-    """Counts clips as they are done, and shows the count."""
-
-    def __init__(self, num_clips: int, bar: Progress | None, *, quiet: bool) -> None:
-        self._num_clips = num_clips
-        self._bar = bar
-        self._task = None if bar is None else bar.add_task("clips", total=num_clips)
-        self._quiet = quiet
-        self._done = 0
-        self._last_line = time.monotonic()
-
-    def tell(self, line: str) -> None:
-        """Print a line about the file that the features go to."""
-        if not self._quiet:
-            print(f"taskgrain: {line}", file=sys.stderr)
-
-    def advance(self, clips: int) -> None:
-        """Count clips as done."""
-        self._done += clips
-        now = time.monotonic()
-        if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task, clips)
-        elif not self._quiet and now - self._last_line >= LINE_SECONDS:
-            self._last_line = now
-            print(f"{self._done} of {self._num_clips} clips", file=sys.stderr, flush=True)
