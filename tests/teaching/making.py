@@ -7,12 +7,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from taskgrain.teaching.featuring import (
-    FeaturedLesson,
-    LessonEncoder,
-    feature_lesson,
-)
+from taskgrain.teaching.featuring import FeaturedLesson, feature_lesson
 from taskgrain.teaching.lesson import Lesson
+from taskgrain.teaching.seeing import LessonEncoder
 from taskgrain.transfer.features import Place
 from tests.making import moving_square, write_video
 

@@ -13,12 +13,9 @@ import pytest
 
 from taskgrain.encoders import Wanted, open_reader
 from taskgrain.errors import ConfigError
-from taskgrain.teaching.featuring import (
-    LessonEncoder,
-    encoder_named,
-    feature_lesson,
-)
+from taskgrain.teaching.featuring import feature_lesson
 from taskgrain.teaching.lesson import read_lesson
+from taskgrain.teaching.seeing import LessonEncoder, encoder_named
 from tests.teaching.making import counting, featured, make
 from tests.tools.features.making import checkpoint
 
@@ -97,8 +94,9 @@ def test_a_stopped_run_loses_a_part_at_most(folder: Path, tmp_path: Path) -> Non
 RUN = """
 import os, signal, sys
 from pathlib import Path
-from taskgrain.teaching.featuring import encoder_named, feature_lesson
+from taskgrain.teaching.featuring import feature_lesson
 from taskgrain.teaching.lesson import read_lesson
+from taskgrain.teaching.seeing import encoder_named
 
 done = 0
 def advance(clips):

@@ -14,16 +14,16 @@ from taskgrain.data.sampling import see
 from taskgrain.encoders import PLAIN, Wanted, open_reader
 from taskgrain.errors import ConfigError, ManifestError, ResultError
 from taskgrain.models.pretrained.stored import EFFICIENTNET_LITE0
-from taskgrain.teaching import featuring
-from taskgrain.teaching.featuring import (
+from taskgrain.teaching import seeing
+from taskgrain.teaching.featuring import feature_lesson
+from taskgrain.teaching.lesson import link_near_duplicates, read_lesson
+from taskgrain.teaching.near_duplicates import SIGNATURE_FRAMING, signature_of
+from taskgrain.teaching.seeing import (
     LessonEncoder,
     encoder_named,
     encoders_here,
-    feature_lesson,
     summarise_steps,
 )
-from taskgrain.teaching.lesson import link_near_duplicates, read_lesson
-from taskgrain.teaching.near_duplicates import SIGNATURE_FRAMING, signature_of
 from tests.making import moving_square, write_video
 from tests.teaching.making import featured, make
 from tests.tools.features.making import checkpoint
@@ -95,7 +95,7 @@ def test_each_video_is_decoded_once_for_all_encoders(
         opened.append(path)
         return decode_sizes(path, *framings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("taskgrain.teaching.featuring.decode_sizes", decode_counted)
+    monkeypatch.setattr("taskgrain.teaching.seeing.decode_sizes", decode_counted)
     encoders = [encoder_named(name) for name in (*PIXELS, str(checkpoint(tmp_path / "last")))]
     found = featured(read_lesson(folder), encoders)
     assert len(opened) == len(set(opened)) == 6  # of seven, two are equal
@@ -272,5 +272,5 @@ def test_the_encoders_of_a_machine_are_those_whose_weights_it_has(no_weights: Pa
 
 
 def test_imagenet_is_two_readers_side_by_side() -> None:
-    assert featuring.JOINED["imagenet"] == ("imagenet:efficientnet-lite0", "motion-energy")
+    assert seeing.JOINED["imagenet"] == ("imagenet:efficientnet-lite0", "motion-energy")
     assert encoder_named("pixels").readers["pixels"].sampling.framing == SIGNATURE_FRAMING

@@ -5,79 +5,37 @@ Shapes: N clips, B of them read together, T frames, T' steps of an encoder, D it
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from taskgrain.data.dataset import Batch
-from taskgrain.data.decode import FRAME_RATE, decode_sizes
 from taskgrain.data.equal_files import content_sha256
-from taskgrain.data.sampling import FrameSampling, see
+from taskgrain.data.sampling import FrameSampling
 from taskgrain.data.videos import printable
-from taskgrain.encoders import Reader, Wanted, never_alone, open_reader
-from taskgrain.errors import ClipError, ConfigError, ManifestError, ResultError, list_problems
-from taskgrain.models.pretrained.encoder import LIBRARIES
-from taskgrain.models.pretrained.opening import WantedNetwork, make_ready
+from taskgrain.errors import ClipError, ManifestError, ResultError, list_problems
 from taskgrain.teaching.feature_cache import Entry, FeatureCache
 from taskgrain.teaching.lesson import LEAST_CLIPS, Lesson, LessonClip
-from taskgrain.teaching.near_duplicates import SIGNATURE_FRAMING, Signature, signature_of
-from taskgrain.transfer.extract import collect_places
-from taskgrain.transfer.features import PLACE_OF, fingerprint
+from taskgrain.teaching.near_duplicates import SIGNATURE_FRAMING, Signature
+from taskgrain.teaching.seeing import (
+    CLIPS_TOGETHER,
+    LessonEncoder,
+    SeenClip,
+    encode_clips,
+    see_clip,
+)
+from taskgrain.transfer.features import fingerprint
 
-NO_BATCH = torch.zeros(0, dtype=torch.long)  # labels are not used
 Tell = Callable[[str], None]
 Advance = Callable[[int], None]
 
 PART_CLIPS = 16  # are decoded, then read, then kept: so many are lost at most
-CLIPS_TOGETHER = 4  # that an encoder reads at once; pretrained networks take no more themselves
-SUMMARY_VERSION = 1  # of `summarise_steps`; another one has other features
 SIGNATURE_VERSION = 1  # of `signature_of`
 SIGNATURES = "signatures"
-
-# Image features know what is shown and hardly what moves; the features of change know that alone.
-JOINED: Mapping[str, tuple[str, ...]] = {
-    "imagenet": ("imagenet:efficientnet-lite0", "motion-energy")
-}
-# Networks that "auto" tries where their weights are on the machine: trained on Kinetics.
-TORCHVISION = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t")
-HUGGINGFACE = (
-    "facebook/vjepa2-vitl-fpc64-256",
-    "MCG-NJU/videomae-base-finetuned-kinetics",
-    "facebook/timesformer-base-finetuned-k400",
-    "google/vivit-b-16x2-kinetics400",
-)
-ALWAYS = ("motion-energy", "pixels")  # references, which may also be the best
-
-
-@dataclass(frozen=True, slots=True)
-class LessonEncoder:
-    """What turns a clip into one vector."""
-
-    name: str  # as the user names it
-    readers: Mapping[str, Reader]  # by their names; their vectors stand side by side
-
-    @property
-    def facts(self) -> dict[str, object]:
-        """Return all that determines the features of a clip, as JSON."""
-        return {
-            "readers": {
-                name: {
-                    **reader.facts,
-                    "readout": reader.readout,
-                    "sampling": asdict(reader.sampling),
-                }
-                for name, reader in self.readers.items()
-            },
-            "summary": SUMMARY_VERSION,
-            "frame_rate": FRAME_RATE,
-        }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,87 +58,6 @@ class FeaturedLesson:
     truncated: Mapping[str, str]  # clip id -> what is missing; such clips are used
     decoding_seconds: float
     network_seconds: float
-
-
-def encoder_named(name: str, *, device: str = "cpu") -> LessonEncoder:
-    """Open an encoder by its name; nothing is fetched.
-
-    Args:
-        name: "imagenet" (joined with motion energy), "motion-energy", "pixels", LIBRARY:NAME as
-            "torchvision:r3d_18", or the folder of a checkpoint.
-        device: where it computes.
-
-    Raises:
-        ConfigError: if there is no such encoder, or its weights are not on this machine.
-        CheckpointError: if its weights are not whole.
-    """
-    parts = JOINED.get(name, (name,))
-    return LessonEncoder(name, {part: open_reader(Wanted(part, device=device)) for part in parts})
-
-
-def encoders_here(*, device: str = "cpu") -> list[LessonEncoder]:
-    """Open every known encoder whose weights are on this machine; nothing is fetched.
-
-    Raises:
-        CheckpointError: if weights are there and not whole.
-    """
-    has_transformers = all(map(importlib.util.find_spec, ("transformers", "huggingface_hub")))
-    names = [
-        *JOINED,
-        *(f"torchvision:{model}" for model in TORCHVISION),
-        *(f"huggingface:{model}" for model in HUGGINGFACE if has_transformers),
-        *ALWAYS,
-    ]
-    return [encoder_named(name, device=device) for name in names if _is_here(name)]
-
-
-def _is_here(name: str) -> bool:
-    try:
-        for part in JOINED.get(name, (name,)):
-            library, _, model = part.partition(":")
-            # To name the file exactly takes torchvision's import: seconds, mostly for nothing.
-            kept = Path(torch.hub.get_dir(), "checkpoints")
-            if library == "torchvision" and not any(kept.glob(f"{model}-*")):
-                return False
-            for known in LIBRARIES:
-                if library == known:
-                    make_ready(WantedNetwork(known, model))
-    except ConfigError:
-        return False
-    return True
-
-
-def summarise_steps(steps: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Reduce the steps of each clip to one vector that knows their order.
-
-    With x_t the T' steps, side by side stand
-
-        mean        m = sum(x_t) / T'
-        deviation   sqrt(sum((x_t - m)^2) / T')
-        slope       sum(w_t x_t),  w_t = (t - (T' - 1) / 2) / sum(|s - (T' - 1) / 2| over all s)
-
-    The weights of the slope sum to 0, their absolutes to 1: it is half the difference between a
-    weighted mean of the second half and one of the first. Played backwards a clip has the same
-    mean and deviation and the opposite slope: so "open" and "close" differ.
-
-    Args:
-        steps: float32 (N, T', D), T' >= 1.
-
-    Returns:
-        float32 (N, 3 D), computed in float64. Of a single step deviation and slope are 0. A clip's
-        row does not depend on the other clips.
-    """
-    num_steps = steps.shape[1]
-    centred = np.arange(num_steps) - (num_steps - 1) / 2
-    weights = centred / max(np.abs(centred).sum(), 1.0)
-    rows = []
-    for clip in steps.astype(np.float64):  # (T', D)
-        mean = clip.mean(axis=0)
-        deviation = np.sqrt(((clip - mean) ** 2).mean(axis=0))
-        # Less the mean, whose weights sum to 0 but for rounding: of equal steps it is exactly 0.
-        slope = (weights[:, None] * (clip - mean)).sum(axis=0)
-        rows.append(np.concatenate([mean, deviation, slope]))
-    return np.stack(rows).astype(np.float32)
 
 
 def feature_lesson(
@@ -230,19 +107,8 @@ class _Column:
     encoder: LessonEncoder | None
 
     @property
-    def samplings(self) -> set[FrameSampling]:
-        return (
-            set() if self.encoder is None else {r.sampling for r in self.encoder.readers.values()}
-        )
-
-
-@dataclass(slots=True)
-class _Seen:
-    """What the encoders are shown of one clip."""
-
-    shown: Mapping[FrameSampling, NDArray[np.uint8]]  # (T, H, W, 3)
-    signature: Signature
-    problem: str  # of a truncated clip
+    def samplings(self) -> frozenset[FrameSampling]:
+        return frozenset() if self.encoder is None else self.encoder.samplings
 
 
 @dataclass(slots=True)
@@ -264,7 +130,7 @@ class _Work:
         signature = {"framing": asdict(SIGNATURE_FRAMING), "version": SIGNATURE_VERSION}
         self.columns = [
             _Column(_key(SIGNATURES, signature), None),
-            *(_Column(_key("features", each.facts), each) for each in self.encoders),
+            *(_Column(each.fingerprint, each) for each in self.encoders),
         ]
         self.clips_of = {}
         for clip in self.lesson.clips:
@@ -292,11 +158,13 @@ class _Work:
     def make(self, names: Sequence[str], advance: Advance) -> None:
         """Decode some clips, read them with every encoder that lacks them, and keep the results."""
         started = time.perf_counter()
-        seen: dict[str, _Seen] = {}
+        seen: dict[str, SeenClip] = {}
         for name in names:
-            samplings = set().union(*(each.samplings for each in self._missing(name)))
+            samplings = frozenset[FrameSampling]().union(
+                *(each.samplings for each in self._missing(name))
+            )
             try:
-                seen[name] = _see(self.clips_of[name][0].path, samplings)
+                seen[name] = see_clip(self.clips_of[name][0].path, samplings)
             except ClipError as error:
                 for clip in self.clips_of[name]:
                     self.failed[clip.clip_id] = printable(str(error))
@@ -310,12 +178,12 @@ class _Work:
                 self._read(column, {name: seen[name] for name in some})
         self.network_seconds += time.perf_counter() - decoded
 
-    def _read(self, column: _Column, seen: Mapping[str, _Seen]) -> None:
-        rows = (
-            [each.signature for each in seen.values()]
-            if column.encoder is None
-            else _features(column.encoder, {name: each.shown for name, each in seen.items()})
-        )
+    def _read(self, column: _Column, seen: Mapping[str, SeenClip]) -> None:
+        rows: Sequence[NDArray[np.generic]]
+        if column.encoder is None:
+            rows = [each.signature for each in seen.values()]
+        else:
+            rows = list(encode_clips(column.encoder, [each.shown for each in seen.values()]))
         for (name, each), row in zip(seen.items(), rows, strict=True):
             if column.encoder is not None and not np.isfinite(row).all():
                 raise ResultError(
@@ -362,40 +230,6 @@ def _fits(entry: Entry, column: _Column) -> bool:
     if column.encoder is None:
         return values.dtype == np.uint8 and values.ndim == 3 and len(values) > 0
     return values.dtype == np.float32 and values.ndim == 1 and bool(np.isfinite(values).all())
-
-
-def _see(path: Path, samplings: Collection[FrameSampling]) -> _Seen:
-    """Decode a clip once, and cut out of it what each encoder is shown.
-
-    Raises:
-        ClipError: if it cannot be decoded.
-    """
-    framings = list({SIGNATURE_FRAMING, *(each.framing for each in samplings)})
-    sizes = dict(zip(framings, decode_sizes(path, framings), strict=True))
-    whole = sizes[SIGNATURE_FRAMING]
-    return _Seen(
-        {each: see(sizes[each.framing].frames, each) for each in samplings},
-        signature_of(whole.frames),
-        printable(whole.problem or "truncated") if whole.truncated else "",
-    )
-
-
-def _features(
-    encoder: LessonEncoder, shown: Mapping[str, Mapping[FrameSampling, NDArray[np.uint8]]]
-) -> Sequence[NDArray[np.generic]]:
-    """Compute the vectors of some clips: float32 (D,) each."""
-    parts: list[NDArray[np.float32]] = []
-    for reader in encoder.readers.values():
-        video = np.stack([each[reader.sampling] for each in shown.values()])
-
-        def batches(video: NDArray[np.uint8] = video) -> Iterator[Batch]:
-            yield Batch(tuple(shown), torch.from_numpy(video), NO_BATCH, NO_BATCH)
-
-        read = never_alone(reader.read) if reader.device.type == "cpu" else reader.read
-        place = "output" if reader.readout is None else PLACE_OF[reader.readout]
-        found = collect_places(read, batches(), device=reader.device)[place].astype(np.float32)
-        parts.append(found if found.ndim == 2 else summarise_steps(found))
-    return list(np.concatenate(parts, axis=1))
 
 
 def _stacked(encoder: LessonEncoder, entries: Mapping[str, Entry]) -> NDArray[np.float32]:

@@ -11,8 +11,8 @@ from pathlib import Path
 from taskgrain.data.equal_files import equal_groups
 from taskgrain.data.files import missing_folder
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.names import kind_of
-from taskgrain.data.layouts.tree import find_clips, path_ids, shown
+from taskgrain.data.layouts.names import kind_of, shown
+from taskgrain.data.layouts.tree import find_clips, path_ids
 from taskgrain.data.manifest import ClipRecord, Reading
 from taskgrain.data.opening import read_dataset
 from taskgrain.data.videos import printable
