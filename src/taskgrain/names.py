@@ -148,7 +148,9 @@ CONTROLS: Mapping[str, ControlName] = MappingProxyType(
     }
 )
 
-IntervalKind = Literal["clips", "draws", "seeds", "crossed", "episodes", "clip-pairs", "tasks"]
+IntervalKind = Literal[
+    "clips", "draws", "seeds", "crossed", "episodes", "clip-pairs", "tasks", "recordings"
+]
 """What an interval takes as random."""
 INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 INTERVALS: Mapping[str, str] = MappingProxyType(
@@ -160,6 +162,7 @@ INTERVALS: Mapping[str, str] = MappingProxyType(
         "episodes": "over episodes, these encoders held fixed",
         "clip-pairs": "over pairs of test clips in two looks, these encoders held fixed",
         "tasks": "over tasks and encoder seeds together",
+        "recordings": "over recordings",
     }
 )
 
