@@ -37,6 +37,7 @@ REASONS = {
     "cli/report.py": "the front door loads it at every start, so that it holds the options alone",
     "tools/export/command.py": "the front door loads it at every start, so that it loads no torch",
     "tools/pack/command.py": "the front door loads it at every start, so that it loads no codec",
+    "tools/teach/command.py": "the front door loads it at every start, so that it loads no torch",
     "tools/render/command.py": "the front door loads it at every start, so that it loads no codec",
     "tools/render/rendering.py": "what the command runs, loaded only when it runs",
     **dict.fromkeys(

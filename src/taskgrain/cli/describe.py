@@ -12,7 +12,10 @@ import typer
 from taskgrain.labels.vocabulary import MAX_BEAMS
 
 if TYPE_CHECKING:
-    from taskgrain.predict import Description, Predictor, Ranking
+    from collections.abc import Sequence
+
+    from taskgrain.predict import Description, NamedProbability, Predictor
+    from taskgrain.teaching.model import Prediction
 
 ANIMATION = ".webp"
 
@@ -21,8 +24,8 @@ def describe(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, or a run folder "
-            "with one training in it"
+            help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, a run folder "
+            "with one training in it, or what `taskgrain teach` wrote"
         ),
     ],
     clips: Annotated[
@@ -45,15 +48,20 @@ def describe(
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,
 ) -> None:
-    """Describe clips: action groups, categories and a caption.
+    """Describe clips: action groups, categories and a caption; or your own actions, as taught.
 
     Of a folder every video in it is described, at any depth, in the order of names. A clip that
     cannot be read is named on standard error; the others are still described, and the exit code
     is 2.
     """
     from taskgrain.errors import ClipError
+    from taskgrain.teaching.taught import is_taught
 
     clips = [clip for path in clips for clip in _clips_at(path)]
+    if is_taught(checkpoint):
+        _refuse_of_taught(saliency, beam_width)
+        _answer(checkpoint, clips, top, device, as_json=as_json)
+        return
     if saliency is not None:
         _check_saliency(saliency, clips)
     predictor = _opened(checkpoint, device, beam_width, length_penalty)
@@ -81,6 +89,55 @@ def describe(
             print(_text(description, predictor.description.level, saliency))
     if failed:
         raise typer.Exit(2)
+
+
+def _refuse_of_taught(saliency: Path | None, beam_width: int) -> None:
+    """Refuse options that are about captions and channels, which a taught model has not."""
+    for option, is_given in (
+        ("--saliency", saliency is not None),
+        ("--beam-width", beam_width > 1),
+    ):
+        if is_given:
+            raise typer.BadParameter(
+                "is for a study's checkpoint; a taught model has neither captions nor channels",
+                param_hint=option,
+            )
+
+
+def _answer(model: Path, clips: list[Path], top: int, device: str, *, as_json: bool) -> None:
+    """Print what a taught model answers to clips."""
+    from taskgrain.errors import ClipError
+    from taskgrain.teaching.model import TaughtModel
+
+    taught = TaughtModel.from_folder(model, device=device)
+    failed = 0
+    for path in clips:
+        try:
+            prediction = taught.predict_file(path)
+        except ClipError as error:
+            failed += 1
+            print(f"taskgrain: {error}", file=sys.stderr)
+            continue
+        if as_json:
+            print(json.dumps(prediction.to_json(), ensure_ascii=False))
+        else:
+            print("\n".join(_answer_lines(prediction, top)))
+    if failed:
+        raise typer.Exit(2)
+
+
+def _answer_lines(prediction: Prediction, top: int) -> list[str]:
+    answer = prediction.answer
+    lines = [prediction.clip]
+    if prediction.problem is not None:
+        lines.append(f"  problem     {prediction.problem}; read as far as it goes")
+    if answer.verdict == "none of these":
+        own = f"{answer.typical:.0%} of the actions' own clips are so unlike"
+        lines.append(f"  none of these ({own})")
+    lines += _ranking("if any" if answer.label is None else "action", answer.ranking[:top])
+    if answer.verdict == "cannot tell":
+        lines.append("  (this model always names an action: it cannot tell unknown from known)")
+    return lines
 
 
 def _opened(checkpoint: Path, device: str, beam_width: int, length_penalty: float) -> Predictor:
@@ -152,7 +209,7 @@ def _text(description: Description, level: str | None, saliency: Path | None) ->
     return "\n".join(lines)
 
 
-def _ranking(name: str, ranking: Ranking | None) -> list[str]:
+def _ranking(name: str, ranking: Sequence[NamedProbability] | None) -> list[str]:
     if ranking is None:
         return [f"  {name:<11} (not trained for these)"]
     return [

@@ -26,6 +26,7 @@ from taskgrain.tools.labels.command import labels
 from taskgrain.tools.pack.command import pack
 from taskgrain.tools.render.command import render
 from taskgrain.tools.score.command import score
+from taskgrain.tools.teach.command import teach
 from taskgrain.version import package_version
 
 EXIT_MENDABLE = 2  # the user can mend it
@@ -63,6 +64,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], str], ...] = (  # as `--help` li
     ("report", report, "Rebuild a run's report from its results"),
     ("compare", compare, "Compare features from any encoders"),
     ("features", features, "Write an encoder's features of clips"),
+    ("teach", teach, "Teach your own actions from a few clips"),
     ("describe", describe, "Describe what happens in clips, and where"),
     ("score", score, "Score captions"),
     ("check", check, "Find what is broken or odd in a dataset"),

@@ -1,1 +1,1 @@
-"""From a folder of clips to a classifier that says "none of these": clips, features, estimates."""
+"""From a handful of clips of each action to a classifier that can answer "none of these"."""

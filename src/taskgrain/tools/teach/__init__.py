@@ -1,0 +1,1 @@
+"""`taskgrain teach`: a classifier of your own actions, and how good it will be."""
