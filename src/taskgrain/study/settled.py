@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import partial
+from functools import cache, partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -125,11 +125,12 @@ def processor_kind(device: str = "cpu") -> str:
     """Return what oneDNN, PyTorch, the BLAS library and a CUDA device are, as one line.
 
     Such as "oneDNN Intel AVX2, PyTorch AVX2, BLAS Haswell", and ", CUDA NVIDIA H200" where encoders
-    compute on that device. Takes about two seconds: oneDNN reports it from a process of its own.
+    compute on that device. The first call takes about two seconds: oneDNN reports it from another
+    process.
     """
     blas = sorted({_architecture(each) for each in threadpool_info() if each["user_api"] == "blas"})
     parts = {
-        "oneDNN": _onednn_isa(),
+        "oneDNN": _onednn_isa(_onednn_variables()),
         "PyTorch": torch.backends.cpu.get_cpu_capability(),
         "BLAS": "/".join(blas),
     }
@@ -143,8 +144,19 @@ def _architecture(library: dict[str, object]) -> str:
     return str(library.get("architecture") or library.get("internal_api") or "unknown")
 
 
-def _onednn_isa() -> str | None:
-    """Read oneDNN's instructions from its log; None where PyTorch has no oneDNN or logs nothing."""
+def _onednn_variables() -> tuple[tuple[str, str], ...]:
+    """Return the environment variables that oneDNN reads, its caps among them, in their order."""
+    begins = ("ONEDNN_", "DNNL_")
+    return tuple(sorted(each for each in os.environ.items() if each[0].startswith(begins)))
+
+
+@cache
+def _onednn_isa(variables: tuple[tuple[str, str], ...]) -> str | None:
+    """Read oneDNN's instructions from its log; None where PyTorch has no oneDNN or logs nothing.
+
+    Args:
+        variables: those of `_onednn_variables`; the answer is kept for each set of them.
+    """
     try:
         done = subprocess.run(
             [sys.executable, "-c", FIRST_WORK],
@@ -152,7 +164,7 @@ def _onednn_isa() -> str | None:
             text=True,
             timeout=120,
             check=False,
-            env={**os.environ, "ONEDNN_VERBOSE": "1", "DNNL_VERBOSE": "1"},
+            env={**os.environ, **dict(variables), "ONEDNN_VERBOSE": "1", "DNNL_VERBOSE": "1"},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
