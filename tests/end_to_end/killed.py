@@ -18,8 +18,16 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
+LOADED_ONCE = (  # what each child would load anew
+    "torch._dynamo",  # by the first optimizer, in two seconds
+    "taskgrain.study.plan",
+    "taskgrain.tools.features.readers",
+    "taskgrain.tools.features.writing",
+    "tests.train.test_resume",
+)
 SECONDS = 300  # of a child, before it is taken to hang
 FILE_EVENTS = ("open", "os.rename", "os.remove")
 Moment = Mapping[str, object]
@@ -128,8 +136,8 @@ def child(task: dict[str, object]) -> int:
 
 def main() -> None:
     """Serve tasks until standard input ends."""
-    import taskgrain.study.plan  # noqa: F401
-    import tests.train.test_resume  # noqa: F401 - what each child would load anew
+    for module in LOADED_ONCE:
+        import_module(module)
 
     for line in sys.stdin:
         pid = os.fork()
