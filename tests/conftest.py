@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -38,6 +41,26 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
             raise AssertionError(f"a test wanted the network: {address}")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
+
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    """Begin worker processes as forks of this one, where the way they begin is not the point.
+
+    A spawned worker, as every command has, imports torch anew: six seconds of processor a study.
+    The run of tests/end_to_end/conftest.py, programs of their own and tests/jobs spawn theirs.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    import cv2
+    import torch._dynamo  # noqa: F401 - the first optimizer loads it, in every child anew
+
+    cv2.setNumThreads(1)  # a fork has no copies of its threads
+    fork = multiprocessing.get_context("fork")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(multiprocessing, "get_context", lambda method=None: fork)
+        yield
 
 
 @pytest.fixture(scope="session")

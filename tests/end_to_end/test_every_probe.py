@@ -12,7 +12,7 @@ from taskgrain.names import ChosenControl, ProbeName
 from taskgrain.results import read_rows, select
 from tests.end_to_end.conftest import SMALL
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 # With sources, where the primary endpoint is read.
 COMPARED = set(get_args(ChosenControl)) - {"permuted-labels"}
 

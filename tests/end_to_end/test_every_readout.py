@@ -12,7 +12,7 @@ from taskgrain.names import Readout
 from taskgrain.results import read_rows, select
 from tests.end_to_end.conftest import SMALL
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 
 
 def test_every_readout_of_every_source_has_its_rows(tmp_path: Path) -> None:

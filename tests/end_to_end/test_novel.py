@@ -49,7 +49,7 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("novel") / "run"
     settings = [word for each in SETTINGS for word in ("--set", each)]
     main(["study", "smoke", "--quiet", *ONE_WORKER, *settings, "--out", str(out)])

@@ -16,7 +16,7 @@ from taskgrain.results import read_rows
 from tests.end_to_end.conftest import ONE_WORKER
 from tests.making import moving_square, row, write_annotations, write_video
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 TEMPLATES = [  # two of a group, then others; official names, so that groups are the official ones
     "Pushing [something] from left to right",
     "Pushing [something] from right to left",

@@ -9,7 +9,7 @@ from taskgrain.cli.main import main
 from taskgrain.train.log import read_records
 from tests.end_to_end.conftest import SMALL
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
 SOURCES = (
     "sources=[{name='joint-full', classify='category', caption='full', lambda=0.5, "
     "warm_start='action-groups'}, {name='again', classify='category', caption='full', "
