@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import stats
 
 from taskgrain.names import CLIP_METRICS, ClipMetric
 from taskgrain.statistics.crossed import (
@@ -65,6 +66,21 @@ def test_the_value_is_the_mean_of_every_seed_and_draw(metric: ClipMetric, classe
     assert (found.kind, found.n) == ("crossed", 4)
     assert found.p is not None
     assert (found.low <= 0 <= found.high) == (found.p >= 0.05)
+
+
+def test_degrees_of_freedom_weigh_each_share_to_the_power_of_three_halves() -> None:
+    # Seeds and clips add up without an interaction: two components of known variance.
+    generator = np.random.default_rng(4)
+    of_seed, of_clip = generator.normal(size=4), 2 * generator.normal(size=12)
+    values = (of_seed[:, None] + of_clip)[:, None]
+    one_class = np.zeros(12, dtype=np.int64)
+    found = crossed_interval(values, one_class, metric="top-1", classes="fixed")
+    variance = np.array([of_seed.var(ddof=1) / 4, of_clip.var(ddof=1) / 12])
+    share = variance / variance.sum()
+    assert 0.2 < share[0] < 0.8
+    df = 1 / (share**1.5 / np.array([3, 11])).sum()
+    half = stats.t.ppf(0.975, df) * variance.sum() ** 0.5
+    assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
 
 
 @pytest.mark.parametrize("classes", BOTH)

@@ -225,3 +225,14 @@ def test_a_hard_problem_changes_no_bit_of_the_easy_ones_beside_it() -> None:
     for index, part in enumerate(parts):
         alone = minimise(problems_of([part], np.ones((1, 40)), 10.0))
         assert np.array_equal(alone.theta[0], together.theta[index])
+
+
+def test_no_probability_is_further_than_its_tolerance_promises_from_the_exact_one() -> None:
+    # The worst of these is 1e-9 away; with ten times the tolerance it is 8e-9.
+    parts = [standardised(make, 8, 5, 40) for make in KINDS]
+    problems = problems_of(parts, np.ones((len(parts), 40)), 10.0)
+    offered, exact = minimise(problems), minimise(problems, tolerance=1e-11)
+    assert exact.is_found.all()
+    for (features, _), ours, theirs in zip(parts, offered.theta, exact.theta, strict=True):
+        probs, limit = (softmax(features @ each[:, :-1].T + each[:, -1]) for each in (ours, theirs))
+        assert probs == pytest.approx(limit, rel=0.0, abs=4e-9)
