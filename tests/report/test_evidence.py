@@ -36,7 +36,7 @@ THREE_SEEDS = (
     *("--set", "transfer.controls=['majority', 'pixels', 'random-encoder', 'permuted-labels']"),
     *("--set", "targets=[{name='kitchenware', support=26, scored=39, factors=['motion']},"
       "{name='far', world='kitchenware-far', support=26, scored=39},"
-      "{name='tasks', world='tabletop', support=400, scored=200, factors=[" + TASKS + "]}]"),
+      "{name='tasks', world='tabletop', support=160, scored=100, factors=[" + TASKS + "]}]"),
     *("--set", "family=[{source='action-groups', versus='categories', target='kitchenware', "
       "shots=1, metric='top-1', probe='nearest-mean'},"
       "{source='categories', versus='action-groups', target='kitchenware', shots=1,"
