@@ -38,7 +38,7 @@ SEEDS = (0, 1, 2)
 SETTINGS = (
     *("seeds=[0, 1, 2]", "data.train=120", "data.validation=80", "data.draw=60"),
     *("data.hold_out={siblings=4, groups=2}", "train.epochs=1", "examples=4"),
-    'sources=["action-groups", "captions-full", "joint-full"]',
+    'sources=["action-groups", "joint-full"]',
     *("primary.source=joint-full", "primary.target=novel", "primary.shots=1"),
     "transfer.episodes={number=5, ways=3, shots=[1], queries=2}",
     *("transfer.shots=[1]", "transfer.draws=5", "alignment=400"),
@@ -49,7 +49,7 @@ SETTINGS = (
 
 
 @pytest.fixture(scope="module")
-def run(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(forked_trainings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("novel") / "run"
     settings = [word for each in SETTINGS for word in ("--set", each)]
     main(["study", "smoke", "--quiet", *ONE_WORKER, *settings, "--out", str(out)])
