@@ -28,8 +28,8 @@ epochs = 1
 name = "tasks"
 world = "tabletop"
 seed = 3
-support = 160
-scored = 60
+support = 80
+scored = 40
 tasks = 6
 factors = ["light"]
 
@@ -51,7 +51,7 @@ shots = 1
 
 
 @pytest.fixture(scope="module")
-def run(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(forked_trainings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tasks")
     (folder / "tasks.toml").write_text(STUDY)
     out = folder / "run"
@@ -117,7 +117,7 @@ def test_each_gain_is_the_difference_of_two_alignments(run: Path) -> None:
 def test_more_tasks_than_have_clips_enough_are_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    study = STUDY.replace("support = 160", "support = 60").replace("tasks = 6", "tasks = 95")
+    study = STUDY.replace("support = 80", "support = 60").replace("tasks = 6", "tasks = 95")
     (tmp_path / "few.toml").write_text(study)
     with pytest.raises(SystemExit):
         main(["study", str(tmp_path / "few.toml"), "--out", str(tmp_path / "run"), "--quiet"])
