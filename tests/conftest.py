@@ -5,6 +5,8 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a core for each of pytest's pro
 
 from tests.making import PULL, PUSH, moving_square, row, write_annotations, write_video
 
+COMPILER = "torch._dynamo"  # the first optimizer of a process loads it, in two seconds
 SLOWEST = (  # files, those of most seconds first
     *("end_to_end/test_kills.py", "end_to_end/test_study.py", "end_to_end/test_own_folders.py"),
     *("end_to_end/test_own_data.py", "statistics/test_simulation.py", "report/test_evidence.py"),
@@ -43,23 +46,37 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
-@pytest.fixture(scope="module")
-def forked_workers() -> Iterator[None]:
+@contextmanager
+def forking(*loaded: str) -> Iterator[None]:
     """Begin worker processes as forks of this one, where the way they begin is not the point.
 
-    A spawned worker, as every command has, imports torch anew: six seconds of processor a study.
+    A spawned worker, as every command has, imports all anew: six seconds of processor a study.
     The run of tests/end_to_end/conftest.py, programs of their own and tests/jobs spawn theirs.
+
+    Args:
+        loaded: modules that workers would load by and by, each one anew.
     """
     if sys.platform != "linux":
         yield
         return
-    import cv2
-    import torch._dynamo  # noqa: F401 - the first optimizer loads it, in every child anew
-
-    cv2.setNumThreads(1)  # a fork has no copies of its threads
+    for name in ("cv2", *loaded):
+        import_module(name)
+    sys.modules["cv2"].setNumThreads(1)  # a fork has no copies of its threads
     fork = multiprocessing.get_context("fork")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(multiprocessing, "get_context", lambda method=None: fork)
+        yield
+
+
+@pytest.fixture(scope="module")
+def forked_workers() -> Iterator[None]:
+    with forking():
+        yield
+
+
+@pytest.fixture(scope="module")
+def forked_trainings() -> Iterator[None]:
+    with forking(COMPILER):
         yield
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,20 @@ def digests(run: Path) -> dict[str, str]:
         for path in files
         if path.name not in NOT_COMPARED and not path.name.startswith("previous-")
     }
+
+
+def with_drawn_clips(small_run: Path, out: Path) -> Path:
+    """Begin a run with the clips that the small run drew, as if it had stopped before learning.
+
+    A study that draws the same clips goes on from there, whatever else it sets otherwise.
+    """
+    for name in ("data", "store"):
+        shutil.copytree(small_run / name, out / name)
+    shutil.copy(small_run / "study.toml", out)
+    (out / "cells").mkdir()
+    for mark in (small_run / "cells").glob("prepare-*.done"):
+        shutil.copy(mark, out / "cells")
+    return out
 
 
 @pytest.fixture(scope="session")

@@ -138,7 +138,6 @@ def main() -> None:
     """Serve tasks until standard input ends."""
     for module in LOADED_ONCE:
         import_module(module)
-
     for line in sys.stdin:
         pid = os.fork()
         if pid == 0:

@@ -10,9 +10,9 @@ import pytest
 from taskgrain.cli.main import main
 from taskgrain.names import ChosenControl, ProbeName
 from taskgrain.results import read_rows, select
-from tests.end_to_end.conftest import SMALL
+from tests.end_to_end.conftest import SMALL, with_drawn_clips
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_trainings")]
 # With sources, where the primary endpoint is read.
 COMPARED = set(get_args(ChosenControl)) - {"permuted-labels"}
 
@@ -21,14 +21,14 @@ def named(values: tuple[str, ...]) -> str:
     return "[" + ", ".join(f'"{value}"' for value in values) + "]"
 
 
-def test_every_probe_gives_its_rows(tmp_path: Path) -> None:
+def test_every_probe_gives_its_rows(small_run: Path, tmp_path: Path) -> None:
     probes = get_args(ProbeName)
     changes = (
         *("--set", f"transfer.probes={named(probes)}"),
         *("--set", "transfer.controls=['majority', 'pixels']", "--set", "train.epochs=1"),
         *("--set", "transfer.episodes={number=2, ways=3, shots=[1], queries=2}"),
     )
-    main([*SMALL, *changes, "--out", str(tmp_path / "run")])
+    main([*SMALL, *changes, "--out", str(with_drawn_clips(small_run, tmp_path / "run"))])
     rows = read_rows(tmp_path / "run" / "results.jsonl")
     for metric in ("top-1", "3-way-accuracy"):
         found = select(rows, source="joint-full", target="kitchenware", metric=metric, versus=None)
@@ -37,7 +37,7 @@ def test_every_probe_gives_its_rows(tmp_path: Path) -> None:
         assert {row.probe for row in found} == {*probes} - {"recurrent", "attentive"}
 
 
-def test_every_control_gives_its_rows(tmp_path: Path) -> None:
+def test_every_control_gives_its_rows(small_run: Path, tmp_path: Path) -> None:
     controls = get_args(ChosenControl)
     changes = (
         *("--set", f"transfer.controls={named(controls)}"),
@@ -45,7 +45,7 @@ def test_every_control_gives_its_rows(tmp_path: Path) -> None:
         *("--set", "transfer.episodes={number=2, ways=3, shots=[1], queries=2}"),
         *("--set", "transfer.from_scratch={draws=5, passes=16}"),
     )
-    main([*SMALL, *changes, "--out", str(tmp_path / "run")])
+    main([*SMALL, *changes, "--out", str(with_drawn_clips(small_run, tmp_path / "run"))])
     rows = read_rows(tmp_path / "run" / "results.jsonl")
     for control in controls:
         found = select(rows, control=control, target="kitchenware")

@@ -10,12 +10,12 @@ import pytest
 from taskgrain.cli.main import main
 from taskgrain.names import Readout
 from taskgrain.results import read_rows, select
-from tests.end_to_end.conftest import SMALL
+from tests.end_to_end.conftest import SMALL, with_drawn_clips
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_trainings")]
 
 
-def test_every_readout_of_every_source_has_its_rows(tmp_path: Path) -> None:
+def test_every_readout_of_every_source_has_its_rows(small_run: Path, tmp_path: Path) -> None:
     readouts = get_args(Readout)
     listed = ", ".join(f'"{readout}"' for readout in readouts)
     changes = (
@@ -29,7 +29,7 @@ def test_every_readout_of_every_source_has_its_rows(tmp_path: Path) -> None:
         'sources=["action-groups", {name="flat", classify="category", encoder="flat"}]',
         *("--set", "primary.source=flat", "--set", "primary.versus=action-groups"),
     )
-    main([*SMALL, *changes, "--out", str(tmp_path / "run")])
+    main([*SMALL, *changes, "--out", str(with_drawn_clips(small_run, tmp_path / "run"))])
     rows = read_rows(tmp_path / "run" / "results.jsonl")
     one = select(rows, target="kitchenware", probe="ridge", metric="top-1", shots=1)
     for readout in readouts:

@@ -111,7 +111,7 @@ def test_lists_and_episodes_that_do_not_fit_are_refused_before_the_first_cell(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_trainings")
 def test_a_packed_store_of_the_whole_dataset_serves_a_list_of_some_of_it(
     study: Path, tmp_path: Path
 ) -> None:
@@ -133,7 +133,7 @@ def test_a_packed_store_of_the_whole_dataset_serves_a_list_of_some_of_it(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_trainings")
 def test_a_study_of_a_few_shot_list_asks_episodes_of_every_source_and_control(
     study: Path, tmp_path: Path
 ) -> None:

@@ -114,7 +114,7 @@ def test_the_sources_are_laid_out_on_the_classes_that_are_not_listed(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_trainings")
 def test_a_published_list_is_held_out_of_the_sources_and_asked_as_a_target(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ TARGETS = ("kitchenware", "kitchenware-far")
 
 
 @pytest.fixture(scope="module")
-def run(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(forked_trainings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("kitchenware") / "run"
     targets = ", ".join(
         f"{{name='{name}', world='{name}', support=13, scored=13, factors=['motion']}}"

@@ -26,7 +26,7 @@ from tests.making import (
     write_video,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_trainings")]
 
 SETTINGS = (
     *("--set", "sources=['categories', 'captions-full']"),

@@ -14,7 +14,7 @@ from taskgrain.results import read_rows
 from tests.end_to_end.conftest import ONE_WORKER
 from tests.making import moving_square, write_video
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_trainings")]
 
 CLASSES = ("clapping", "nodding", "waving left", "waving right")
 SMALL = (

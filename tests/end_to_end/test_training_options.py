@@ -7,9 +7,9 @@ import pytest
 
 from taskgrain.cli.main import main
 from taskgrain.train.log import read_records
-from tests.end_to_end.conftest import SMALL
+from tests.end_to_end.conftest import SMALL, with_drawn_clips
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_workers")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked_trainings")]
 SOURCES = (
     "sources=[{name='joint-full', classify='category', caption='full', lambda=0.5, "
     "warm_start='action-groups'}, {name='again', classify='category', caption='full', "
@@ -30,9 +30,9 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 def test_a_study_of_other_optimisation_runs_and_its_second_source_begins_with_the_first(
-    command: list[str], tmp_path: Path
+    command: list[str], small_run: Path, tmp_path: Path
 ) -> None:
-    main([*command, "--out", str(tmp_path / "run")])
+    main([*command, "--out", str(with_drawn_clips(small_run, tmp_path / "run"))])
     run = tmp_path / "run" / "checkpoints"
     described = json.loads((run / "joint-full-seed-0" / "last" / "model.json").read_text())
     begun = described["warm_start"]

@@ -47,7 +47,7 @@ THREE_SEEDS = (
 
 
 @pytest.fixture(scope="module")
-def evidence(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def evidence(forked_trainings: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("evidence")
     main([*THREE_SEEDS, "--out", str(folder / "run"), "--workers", "1"])
     return write_evidence(folder / "run", folder / "evidence")

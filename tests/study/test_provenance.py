@@ -167,7 +167,7 @@ def test_what_a_sealed_study_could_not_test_is_refused_before_it_learns(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("forked_workers")
+@pytest.mark.usefixtures("forked_trainings")
 def test_a_sealed_study_draws_its_targets_after_its_weights(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
