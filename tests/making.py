@@ -38,9 +38,11 @@ def moving_square(num_frames: int, *, size: int = 32) -> NDArray[np.uint8]:
 def write_video(path: Path, frames: NDArray[np.uint8], *, rate: int = 12) -> Path:
     """Write frames as a small video of whatever kind the name asks for."""
     codec = {".webm": "libvpx-vp9", ".mp4": "libx264", ".avi": "mpeg4"}[path.suffix]
+    fast = {"deadline": "realtime", "cpu-used": "8"}  # three times as fast as usual
+    options = fast if codec == "libvpx-vp9" else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate)
+        stream = container.add_stream(codec, rate=rate, options=options)
         assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = frames.shape[1:3]
         stream.pix_fmt = "yuv420p"
