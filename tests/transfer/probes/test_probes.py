@@ -10,7 +10,6 @@ from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import check_estimator
 
 from taskgrain.transfer.probes import (
     CLASSIFIERS,
@@ -152,6 +151,16 @@ def test_a_support_without_variation_gives_every_class_the_same_probability() ->
             assert probs == pytest.approx(1 / 3, abs=1e-9), name
 
 
+def assert_contract(probe: Probe) -> None:
+    # Loaded here, as no fast test needs it: it takes a second.
+    from sklearn.utils.estimator_checks import check_estimator
+
+    ran = check_estimator(probe, on_fail=None, on_skip=None)
+    failed = [each for each in ran if each["status"] == "failed"]
+    assert not failed, failed[0]["exception"]
+    assert sum(each["status"] == "passed" for each in ran) > 40
+
+
 @pytest.mark.parametrize(
     "probe",
     [NearestMean(), NearestNeighbours(), Ridge(), RbfRidge(), LogisticRegression()],
@@ -159,19 +168,13 @@ def test_a_support_without_variation_gives_every_class_the_same_probability() ->
 )
 @pytest.mark.slow
 def test_a_probe_keeps_scikit_learns_contract(probe: Probe) -> None:
-    ran = check_estimator(probe, on_fail=None, on_skip=None)
-    failed = [each for each in ran if each["status"] == "failed"]
-    assert not failed, failed[0]["exception"]
-    assert sum(each["status"] == "passed" for each in ran) > 40
+    assert_contract(probe)
 
 
 @pytest.mark.parametrize("name", ["mlp", "recurrent", "attentive"])
 @pytest.mark.slow
 def test_a_network_keeps_scikit_learns_contract(name: ProbeName) -> None:
-    ran = check_estimator(CLASSIFIERS[name](), on_fail=None, on_skip=None)
-    failed = [each for each in ran if each["status"] == "failed"]
-    assert not failed, failed[0]["exception"]
-    assert sum(each["status"] == "passed" for each in ran) > 40
+    assert_contract(CLASSIFIERS[name]())
 
 
 def test_probes_are_cloned_searched_and_piped() -> None:
