@@ -20,6 +20,8 @@ from taskgrain.tools.check.files import FactsFolder
 from taskgrain.tools.check.report import CheckReport
 from tests.making import PRETEND, PULL, PUSH, moving_square, row, write_annotations, write_video
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 LONG = "a very very very very very very very very very very very very red cup"
 BY_HAND = {"clip": "hidden", "state": "excluded", "problem": "a face is seen"}
 
@@ -39,7 +41,7 @@ def write_clips(root: Path, *ids: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def faulty(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A dataset with every fault, checked once: to be copied, not changed."""
     root = tmp_path_factory.mktemp("faulty") / "my clips"
     train: list[object] = [

@@ -9,6 +9,8 @@ import typer
 from taskgrain.tools.check.command import check
 from tests.making import row, write_annotations
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 
 @pytest.mark.slow
 def test_a_sound_dataset_is_summed_up(

@@ -26,6 +26,8 @@ from tests.data.test_streams import write_numbered
 from tests.making import PUSH, moving_square, row, write_annotations, write_video
 from tests.making import moving_square as square
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 
 class Idle:
     """A worker that is told to stop after so many files."""

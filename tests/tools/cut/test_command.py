@@ -11,6 +11,8 @@ from taskgrain.tools.cut.clips import TaskName
 from taskgrain.tools.cut.command import Task, cut
 from tests.making import moving_square, write_video
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 FROZEN: Task = "real-or-frozen"
 
 

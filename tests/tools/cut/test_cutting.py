@@ -22,6 +22,8 @@ from taskgrain.tools.cut.clips import TASKS, TaskName
 from taskgrain.tools.cut.cutting import CutSettings, CutSummary, cut_dataset, outline_cut
 from tests.making import moving_square, write_video
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 SMALL = CutSettings("forward-or-reversed", seconds=0.5, clips_per_file=3, height=32, width=48)
 
 
@@ -43,7 +45,7 @@ def footage(folder: Path, count: int = 3) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Footage in `videos` and a target cut from it in `data`: to be copied, not changed."""
     folder = tmp_path_factory.mktemp("made")
     footage(folder / "videos")

@@ -8,6 +8,8 @@ import pytest
 from taskgrain.data.packed import open_store
 from taskgrain.tools.pack.command import pack
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 
 @pytest.mark.slow
 def test_a_store_is_packed_and_summed_up(

@@ -17,6 +17,8 @@ from taskgrain.tools.pack import packing
 from taskgrain.tools.pack.packing import PackSettings, PackSummary, pack_dataset
 from tests.making import moving_square, row, write_annotations, write_video
 
+pytestmark = pytest.mark.usefixtures("forked_workers")
+
 SMALL = PackSettings(height=16, width=24)
 
 
@@ -25,7 +27,7 @@ def pack(root: Path, folder: Path, settings: PackSettings = SMALL, **options: bo
 
 
 @pytest.fixture(scope="module")
-def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed(forked_workers: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with eight clips in `data`, packed into `store`: to be copied, not changed."""
     folder = tmp_path_factory.mktemp("packed")
     rows: list[object] = [row(str(n)) for n in range(8)]
