@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from taskgrain.teaching.classifier import fit_linear, hold_out
 from taskgrain.teaching.curve import learning_curve
 from taskgrain.teaching.estimate import Estimate, estimate
-from taskgrain.teaching.folds import TaughtClips
+from taskgrain.teaching.folds import NONE, TaughtClips
+from taskgrain.teaching.taught import teach_classifier
 from tests.teaching.worlds import FeatureWorld
 
 
@@ -179,3 +182,30 @@ def test_equal_clips_give_equal_numbers() -> None:
     clips = world.clips(5, 2, crossed=False)
     assert estimated(clips) == estimated(clips)
     assert learning_curve(clips, 1.0) == learning_curve(clips, 1.0)
+
+
+def test_lessons_of_few_clips_get_numbers_or_none_and_never_end_in_a_traceback() -> None:
+    # Every way in which two clips of two actions, and one of none, can share recordings.
+    rng = np.random.default_rng(3)
+    features = rng.normal(size=(5, 8))
+    labels = np.array([0, 0, 1, 1, NONE])
+    for recordings in product(range(3), repeat=5):
+        clips = TaughtClips(features, labels, np.array(recordings), 2)
+        found = estimated(clips)
+        taught = teach_classifier(
+            clips, ("a", "b"), encoder="made", fingerprint="", alpha=0.05, why_not=None
+        )
+        learning_curve(clips, taught.facts.penalty)
+        (answer,) = taught.answer(features[:1])
+        assert answer.verdict == "cannot tell"  # of four clips no threshold can be had
+        assert (found.accuracy is None) == (
+            recordings[0] == recordings[1] and recordings[2] == recordings[3]
+        )
+
+
+def test_clips_that_all_look_alike_are_answered_by_chance() -> None:
+    labels = np.repeat(np.arange(3), 6)
+    alike = TaughtClips(np.ones((18, 4)), labels, np.arange(18), 3)
+    found = estimated(alike).accuracy
+    assert found is not None
+    assert found.value == pytest.approx(1 / 3, abs=0.2)

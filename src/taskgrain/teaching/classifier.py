@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from taskgrain.teaching.folds import NONE, Floats, Labels, Mask, TaughtClips, recording_folds
 from taskgrain.transfer.probes.clips import one_hot, principal_axes
-from taskgrain.transfer.probes.linear import ALPHAS_PER_WIDTH
+from taskgrain.transfer.probes.linear import ALPHAS_PER_WIDTH, FIXED_ALPHA_PER_WIDTH
 
 INNER_FOLDS = 5
 TEMPERATURES = np.logspace(-3, 1, 81)  # of scores between about -1 and 1
@@ -88,7 +88,7 @@ def fit_linear(
     root = np.sqrt(weight * len(labels))[:, None]
     rows = root * ((clips.features - mean) / scale)  # (N, D), whose sum over root is 0
     target = 2.0 * one_hot(labels[None], num_scores)[0] - 1.0  # (N, K')
-    base = weight @ target  # the same for every class: 2 / K' - 1
+    base = _mean_target(labels, num_scores)
     num_clips, width = rows.shape
     gram = (rows @ rows.T)[None] if num_clips <= width else None
     axes = principal_axes(np.zeros((1, 1, width)), rows[None], gram=gram)
@@ -98,6 +98,16 @@ def fit_linear(
         solved = moment / (axes.energy[0] + penalty * width)[:, None]
         models.append(LinearModel(mean, scale, axes.lift(solved.T[None])[0], base))
     return models
+
+
+def _mean_target(labels: Labels, num_scores: int) -> Floats:
+    """Return the weighted mean (K',) of +1 for the class and -1 for the others.
+
+    It is equal for all classes that have clips, to the last bit. Summed up clip by clip it would
+    tell by its rounding which class lacks the clip that is held out.
+    """
+    is_there = np.bincount(labels, minlength=num_scores) > 0
+    return np.where(is_there, 2.0 / is_there.sum() - 1.0, -1.0)
 
 
 def _balanced_scale(features: Floats, weight: Floats) -> tuple[Floats, Floats]:
@@ -128,6 +138,9 @@ def hold_out(clips: TaughtClips, *, num_folds: int = INNER_FOLDS) -> HeldOut:
     """Choose penalty and temperature on clips whose recordings were left out."""
     folds = recording_folds(clips, num_folds, splits_lone_classes=True)
     labels, num_scores = targets_of(clips)
+    if folds.max(initial=0) == 0:  # a single clip: nothing is left to judge it by
+        nothing = np.zeros((len(clips), num_scores))
+        return HeldOut(nothing, FIXED_ALPHA_PER_WIDTH, temperature=1.0, accuracy=0.0)
     scores = np.empty((len(ALPHAS_PER_WIDTH), len(clips), num_scores))
     for fold in range(int(folds.max()) + 1):
         is_held = folds == fold
@@ -166,7 +179,7 @@ def _score_held(clips: TaughtClips, is_held: Mask, penalties: Sequence[float]) -
     products = points @ points.T  # (N, N)
     root = np.sqrt(weight * len(taught))
     target = 2.0 * one_hot(labels[None, taught], num_scores)[0] - 1.0  # (n, K')
-    base = weight @ target
+    base = _mean_target(labels[taught], num_scores)
     energy, vectors = np.linalg.eigh(root[:, None] * products[np.ix_(taught, taught)] * root)
     moment = vectors.T @ (root[:, None] * (target - base))
     along = products[np.ix_(is_held, taught)] @ (root[:, None] * vectors)  # (M, n)

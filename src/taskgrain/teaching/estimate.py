@@ -206,7 +206,9 @@ def cross_answer(
     nested = np.full(num_clips, UNANSWERED)
     alone = {name: np.full(num_clips, UNANSWERED) for name in sets}
     chosen = []
-    for fold in range(int(folds.max()) + 1):
+    # With a single recording nothing is taught, and nothing answered.
+    num_folds = int(folds.max()) + 1
+    for fold in range(num_folds if num_folds > 1 else 0):
         is_held = folds == fold
         accuracy = {}
         for name, clips in sets.items():
