@@ -36,7 +36,7 @@ KILLS = {
     "the writing of episodes": 3,
     "a packing": 6,
 }
-CPU_SECONDS = 200  # of all children together, bounded; about 60 on two idle cores
+CPU_SECONDS = 200  # of all children together, bounded; about 40 on two idle cores
 SEED = 20  # of the moments
 # Way of training -> the steps after which it is killed; None draws two of every epoch.
 TRAINED: dict[str, tuple[int, ...] | None] = {

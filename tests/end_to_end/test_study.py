@@ -20,6 +20,7 @@ from taskgrain.report.frame import results_frame
 from taskgrain.report.words import percent, points
 from taskgrain.results import read_rows
 from taskgrain.transfer.predictions import read_evaluation
+from tests.conftest import COMPILER, forking
 from tests.end_to_end.conftest import SMALL, TWO_WORKERS, digests
 from tests.making import find
 
@@ -122,7 +123,8 @@ def test_two_workers_stopped_and_killed_go_on_elsewhere_to_the_bits_of_one_worke
         shutil.copytree(out, moved)
         shutil.rmtree(out)
         out = moved
-    main([*SMALL, *TWO_WORKERS, "--out", str(out)])
+    with forking(COMPILER):  # the workers before were spawned
+        main([*SMALL, *TWO_WORKERS, "--out", str(out)])
     two, one = digests(out), digests(small_run)
     assert len(two) > 200
     assert two == one
