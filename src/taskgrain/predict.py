@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from taskgrain.names import Readout
 
 FORMAT = 2  # of model.json
+TAUGHT = "taskgrain-taught"  # how the format of a taught model's model.json begins
 CLIPS_AT_ONCE = 16  # that are read together
 READOUT: Readout = "lstm-mean"  # what transfer reads by default
 NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
@@ -120,6 +121,11 @@ class ModelDescription:
 
     @classmethod
     def _of(cls, entries: object) -> ModelDescription:
+        if isinstance(entries, dict) and str(entries.get("format")).startswith(TAUGHT):
+            raise ValueError(
+                "holds what `taskgrain teach` wrote; `taskgrain describe` and "
+                "taskgrain.teaching.model.TaughtModel open it"
+            )
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError(
                 f"its format is not {FORMAT}: not a checkpoint, or written by another version of "

@@ -22,7 +22,7 @@ from taskgrain.config.checked import AboveZero, FromOne, Share, read_as
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.errors import CheckpointError
 from taskgrain.models.weights import read_tensors, refuse_not_finite, save_tensors
-from taskgrain.predict import NamedProbability, Ranking
+from taskgrain.predict import TAUGHT, NamedProbability, Ranking
 from taskgrain.teaching.classifier import (
     LinearModel,
     conformal_threshold,
@@ -34,7 +34,7 @@ from taskgrain.teaching.classifier import (
 from taskgrain.teaching.folds import Floats, TaughtClips
 from taskgrain.transfer.probes.clips import softmax
 
-FORMAT = "taskgrain-taught-1"
+FORMAT = f"{TAUGHT}-1"
 SETTINGS, ARRAYS = "model.json", "model.safetensors"
 ENCODER = "encoder"  # the folder of the checkpoint in a model that was taught with one
 

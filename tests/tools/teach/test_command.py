@@ -195,3 +195,13 @@ def test_a_model_of_another_encoder_is_refused(
     (other / "model.json").write_text(json.dumps(stored), encoding="utf-8")
     clip = clips / "left" / "day 0" / "take0.mp4"
     assert "teach it anew" in refused(["describe", str(other), str(clip)], capsys)
+
+
+@pytest.mark.parametrize("command", ["export", "features"])
+def test_commands_for_checkpoints_say_what_opens_a_taught_model(
+    model: Path, clips: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rest = [] if command == "export" else [str(clips), str(tmp_path / "out.npz")]
+    text = refused([command, str(model), *rest], capsys)
+    assert "taskgrain teach" in text
+    assert "TaughtModel" in text
