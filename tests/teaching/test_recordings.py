@@ -247,6 +247,7 @@ def test_a_table_names_recordings(tmp_path: Path, text: str) -> None:
         (b"clip,recording\nwave/a,x\nwave/q,x\n", r"r\.csv:3: no clip 'wave/q'; did you mean"),
         (b"clip,recording\nwave/a,x\n7,y\n", r"r\.csv:3: clip '7' is of recording 'y' here, and "),
         (b"clip,recording\nwave/a,\n", r"r\.csv:2: clip 'wave/a' has no recording"),
+        (b"clip,recording\nholiday,x\n", r"no clip 'holiday'; expected its path .*, as 'wave/a'"),
         (b"clip,recording\n,x\n", r"r\.csv:2: no clip; expected clip,recording"),
         (b"clip,group\nwave/a,x\n", r"r\.csv:1: no column recording, but clip, group; expected "),
         (b"wave/a,x\n", r"r\.csv:1: no column clip and no column recording"),

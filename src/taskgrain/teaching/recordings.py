@@ -312,7 +312,10 @@ def read_recordings(path: Path, clips: Sequence[Filmed]) -> dict[str, str]:
             if name is None:
                 problems.append(f"{row.where}: no clip; expected clip,recording")
             elif clip_id is None:
-                problems.append(f"{row.where}: no clip {name[:200]!r}{nearest(name, id_of)}")
+                advice = nearest(name, id_of) or (
+                    f"; expected its path below the folder, as {clips[0].clip_id!r}"
+                )
+                problems.append(f"{row.where}: no clip {name[:200]!r}{advice}")
             elif recording is None:
                 problems.append(f"{row.where}: clip {name!r} has no recording; expected its name")
             elif (held := found.setdefault(clip_id, (recording, row.where)))[0] != recording:
