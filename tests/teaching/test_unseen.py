@@ -13,7 +13,12 @@ from taskgrain.teaching.classifier import (
     unlikeness,
 )
 from taskgrain.teaching.folds import NONE, TaughtClips
-from taskgrain.teaching.unseen import precision, unseen_classes, without_class
+from taskgrain.teaching.unseen import (
+    precision,
+    unknown_classes,
+    unseen_classes,
+    without_class,
+)
 from tests.teaching.worlds import FeatureWorld
 
 
@@ -111,3 +116,11 @@ def test_precision_follows_the_base_rate(
     rate: float, found: float, accepted: float, expected: float
 ) -> None:
     assert precision(rate, found=found, accepted=accepted) == pytest.approx(expected)
+
+
+def test_of_many_classes_ten_play_the_unknown() -> None:
+    assert unknown_classes(4) == [0, 1, 2, 3]
+    drawn = unknown_classes(50)
+    assert len(set(drawn)) == 10
+    assert drawn == unknown_classes(50) != list(range(10))
+    assert max(drawn) < 50

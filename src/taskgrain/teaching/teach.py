@@ -84,6 +84,7 @@ def teach(
             lesson, [*candidates, *references], out / CACHE, tell=tell, advance=advance
         )
         lesson = link_near_duplicates(lesson, featured.signatures)
+        tell(f"judging {len(featured.features)} encoders on recordings that were held out")
         outcome, encoder = _taught(teaching, lesson, featured, [*candidates, *references])
         _write(outcome, encoder, out)
     return outcome
