@@ -24,7 +24,7 @@ from pathlib import Path
 LOADED_ONCE = (  # what each child would load anew
     "torch._dynamo",  # by the first optimizer, in two seconds
     "taskgrain.study.plan",
-    "taskgrain.tools.features.readers",
+    "taskgrain.encoders",
     "taskgrain.tools.features.writing",
     "tests.train.test_resume",
 )
