@@ -79,6 +79,15 @@ def test_a_strange_room_does_not_pass_for_a_strange_action() -> None:
     assert abs(unseen.auroc.value - 0.5) < 0.12
 
 
+def test_a_value_without_a_lower_bound_is_no_reason_to_abstain() -> None:
+    world = FeatureWorld.of(0, num_classes=5, separation=2.0, shift=0.3)
+    few = unseen_classes(world.clips(4, 3, crossed=True), 0.1)
+    assert few is not None
+    assert few.auroc.value > 0.9
+    assert few.lower_bound is None
+    assert not few.can_tell
+
+
 def test_two_classes_are_too_few_to_play_the_unknown() -> None:
     world = FeatureWorld.of(4, num_classes=2, separation=1.0, shift=0.3)
     assert unseen_classes(world.clips(5, 2, crossed=True), 0.1) is None

@@ -27,7 +27,7 @@ TEMPERATURES = np.logspace(-3, 1, 81)  # of scores between about -1 and 1
 # can afford the hundreds of fits that nested folds need. Clips are weighted so that every class
 # counts alike, in mean and deviation too. Otherwise a class that lacks a clip has a lower score;
 # since a clip that is held out is taken from its own class, it would be answered wrong for that
-# reason alone (.07 instead of .25 in a simulation with weak classes). Scores are no probabilities.
+# reason alone (.14 instead of .27 in made worlds of weak classes). Scores are no probabilities.
 # With held-out scores s (of clips whose recording was left out),
 #     p_k = exp(s_k / T) / sum_j exp(s_j / T),      T = argmin of the mean held-out -log p_class
 # (temperature scaling, Guo et al. 2017). T and the penalty are chosen on held-out recordings: with

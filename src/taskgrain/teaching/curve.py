@@ -146,7 +146,11 @@ def _last_recordings(
                 taught = np.sort(np.concatenate([others, kept]))
                 fewer += _answered_right(clips, taught, asked, penalty)
             gain[asked] = full - fewer / len(there)
-        value = Value.of(means_by_recording(gain, clips.recordings), num_folds=int(folds.max()) + 1)
+        value = Value.of(
+            means_by_recording(gain, clips.recordings),
+            num_folds=int(folds.max()) + 1,
+            lowest=-1.0,
+        )
         if value is not None:
             gains.append(LastRecording(label, value))
     return tuple(sorted(gains, key=lambda each: (-each.gain.value, each.label)))

@@ -67,13 +67,13 @@ class Value:
     interval: Interval | None = None
 
     @classmethod
-    def of(cls, values: Floats, *, num_folds: int) -> Value | None:
+    def of(cls, values: Floats, *, num_folds: int, lowest: float = 0.0) -> Value | None:
         """Average what recordings gave; None of none.
 
         Args:
-            values: (R,), one of each recording, each from classifiers taught without it: shares, 0
-                to 1, or differences of shares, -1 to 1, at which the interval is cut.
+            values: (R,), one of each recording, each from classifiers taught without it.
             num_folds: F, over which the recordings were held out.
+            lowest: at which the interval is cut, as at 1: 0 of shares, -1 of differences.
         """
         count = len(values)
         if not count:
@@ -83,7 +83,6 @@ class Value:
             return cls(mean, count)
         error = float(np.std(values, ddof=1)) * sqrt((1 + num_folds / (num_folds - 1)) / count)
         whole = from_error(mean, error, df=count - 1, n=count, kind="recordings")
-        lowest = -1.0 if (values < 0).any() else 0.0
         interval = replace(whole, low=max(whole.low, lowest), high=min(whole.high, 1.0))
         return cls(mean, count, interval)
 
@@ -171,7 +170,9 @@ def estimate(sets: Mapping[str, TaughtClips], candidates: Sequence[str]) -> Esti
                 Value.of(by_recording[name], num_folds=num_folds),
                 None
                 if name == winner
-                else Value.of(by_recording[winner] - by_recording[name], num_folds=num_folds),
+                else Value.of(
+                    by_recording[winner] - by_recording[name], num_folds=num_folds, lowest=-1.0
+                ),
             )
             for name in order
         ),

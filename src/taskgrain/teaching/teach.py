@@ -15,7 +15,7 @@ from taskgrain.data.files import make_folder, write_text
 from taskgrain.jobs.workspace import claim, refuse_within, workspace
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.teaching.curve import learning_curve
-from taskgrain.teaching.estimate import estimate
+from taskgrain.teaching.estimate import FEWEST_RECORDINGS, estimate
 from taskgrain.teaching.featuring import FeaturedLesson, feature_lesson
 from taskgrain.teaching.folds import NONE, TaughtClips
 from taskgrain.teaching.lesson import Lesson, link_near_duplicates, read_lesson
@@ -173,8 +173,12 @@ def _why_not(unseen: Unseen | None) -> str | None:
         )
     if unseen.can_tell:
         return None
-    interval = unseen.auroc.interval
-    bound = unseen.auroc.value if interval is None else interval.low
+    bound = unseen.lower_bound
+    if bound is None:
+        return (
+            f"{unseen.auroc.num_recordings} recordings are too few to know whether it can tell "
+            f"unknown from known; at least {FEWEST_RECORDINGS} are needed"
+        )
     return (
         "it cannot tell unknown from known: clips of unseen classes look unknown with an AUROC of "
         f"{unseen.auroc.value:.2f}, perhaps as low as {bound:.2f}; at least {FEWEST_AUROC} is asked"

@@ -21,7 +21,7 @@ from taskgrain.teaching.classifier import (
     known_unlikeness,
     unlikeness,
 )
-from taskgrain.teaching.estimate import OUTER_FOLDS, Value
+from taskgrain.teaching.estimate import FEWEST_RECORDINGS, OUTER_FOLDS, Value
 from taskgrain.teaching.folds import (
     NONE,
     Floats,
@@ -65,8 +65,14 @@ class Unseen:
     @property
     def can_tell(self) -> bool:
         """Whether unknown is told from known well enough to abstain: AUROC surely .7 or more."""
-        interval = self.auroc.interval
-        return (self.auroc.value if interval is None else interval.low) >= FEWEST_AUROC
+        return self.lower_bound is not None and self.lower_bound >= FEWEST_AUROC
+
+    @property
+    def lower_bound(self) -> float | None:
+        """The lower bound of AUROC; None of fewer than five recordings."""
+        if self.auroc.interval is not None:
+            return self.auroc.interval.low
+        return self.auroc.value if self.auroc.num_recordings >= FEWEST_RECORDINGS else None
 
 
 def precision(base_rate: float, *, found: float, accepted: float) -> float:
