@@ -5,6 +5,8 @@ Shapes: B clips, T frames, T' steps, H W pixels, D width, K classes, L tokens, V
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -86,6 +88,18 @@ def encoder_width(encoder: nn.Module) -> int:
     return width
 
 
+@contextmanager
+def in_eval_mode(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode; every module in it gets its own mode back."""
+    was_training = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, mode in was_training.items():
+            module.training = mode
+
+
 @torch.inference_mode()
 def check_encoder(encoder: nn.Module, video: Tensor) -> None:
     """Try an encoder once on video: uint8 (B, T, H, W, 3); its mode and weights are kept.
@@ -94,11 +108,8 @@ def check_encoder(encoder: nn.Module, video: Tensor) -> None:
         ValueError: if its features are not float (B, T', width).
     """
     width = encoder_width(encoder)
-    was_training = {module: module.training for module in encoder.modules()}
-    encoder.eval()  # so that no BatchNorm counts the clips
-    features = encoder(video)
-    for module, mode in was_training.items():
-        module.training = mode
+    with in_eval_mode(encoder):  # so that no BatchNorm counts the clips
+        features = encoder(video)
     returned, is_right = type(features).__name__, False
     if isinstance(features, Tensor):
         returned = f"{features.dtype} {tuple(features.shape)}"

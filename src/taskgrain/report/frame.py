@@ -13,6 +13,7 @@ from taskgrain.names import (
     ALIGNMENT,
     CONTROLS,
     DETECTABLE,
+    FLAT,
     MEAN_OVER_TASKS,
     TREND,
     VARIANCE_OVER_TASKS,
@@ -58,7 +59,6 @@ OWN_METRICS: tuple[Kind, ...] = (
     *("difference-over-tasks", "variance-over-tasks"),
     "alignment",
 )
-FLAT = "flat"  # the read-out of controls without an encoder
 ENDPOINT = ("target", "probe", "metric", "readout", "shots")
 
 

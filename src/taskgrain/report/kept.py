@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from taskgrain.config.settings import Study
 from taskgrain.names import (
+    FLAT,
     MEAN_OVER_TASKS,
     SLOPE_OVER_TASKS,
     TASK_KINDS,
@@ -84,7 +85,7 @@ class Kept:
             for each in self.compared
             if shots == each.shots
             and probe in (each.probe, None)
-            and (readout in (each.readout, "flat") or probe is None)
+            and (readout in (each.readout, FLAT) or probe is None)
         ]
 
     def has(self, setting: Setting, subjects: Collection[str], *, of_task: bool) -> bool:

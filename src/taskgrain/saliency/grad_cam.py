@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from taskgrain.errors import CheckpointError
 from taskgrain.labels.vocabulary import BOS
 from taskgrain.models.encoder import Channel, TwoChannelEncoder
-from taskgrain.models.model import SourceModel
+from taskgrain.models.model import SourceModel, in_eval_mode
 
 SPATIAL, TEMPORAL = "spatial", "temporal"
 
@@ -130,19 +130,14 @@ def explain(model: SourceModel, video: Tensor, targets: Sequence[Target]) -> Sal
 @contextmanager
 def _as_tested(model: nn.Module, device: torch.device) -> Iterator[None]:
     """Compute with gradients, in eval mode and full precision, whatever the caller had set."""
-    was_training = {module: module.training for module in model.modules()}
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(torch.autocast(device.type, enabled=False))
         # cuDNN gives no gradients of an LSTM in eval mode.
         stack.enter_context(torch.backends.cudnn.flags(enabled=False))
-        model.eval()
-        try:
-            yield
-        finally:
-            for module, mode in was_training.items():
-                module.training = mode
+        stack.enter_context(in_eval_mode(model))
+        yield
 
 
 def _watch(

@@ -30,6 +30,7 @@ from taskgrain.data.decode import FRAME_RATE
 from taskgrain.data.manifest import ClipRecord
 from taskgrain.data.store import FrameStore
 from taskgrain.errors import ResultError, list_problems
+from taskgrain.models.model import in_eval_mode
 from taskgrain.randomness import generator_for
 from taskgrain.transfer.archive import Arrays
 from taskgrain.transfer.features import CHANNEL_WIDTHS, FeatureSet, Place
@@ -171,26 +172,23 @@ def calibrate_batch_norm(encoder: nn.Module, batches: Iterable[Tensor]) -> None:
         ValueError: if there is no batch.
     """
     norms = [module for module in encoder.modules() if isinstance(module, _BatchNorm)]
-    was_training = {module: module.training for module in encoder.modules()}
     momentum_of = {norm: norm.momentum for norm in norms}
-    encoder.eval()
-    for norm in norms:
-        norm.train()
     num_batches = 0
-    try:
-        for video in batches:
-            if num_batches == 0:
-                for norm in norms:
-                    norm.reset_running_stats()
-                    norm.momentum = None  # torch's word for a cumulative mean
-            with torch.autocast(video.device.type, enabled=False):
-                encoder(video)
-            num_batches += 1
-    finally:
-        for norm, momentum in momentum_of.items():
-            norm.momentum = momentum
-        for module, mode in was_training.items():
-            module.training = mode
+    with in_eval_mode(encoder):
+        for norm in norms:
+            norm.train()
+        try:
+            for video in batches:
+                if num_batches == 0:
+                    for norm in norms:
+                        norm.reset_running_stats()
+                        norm.momentum = None  # torch's word for a cumulative mean
+                with torch.autocast(video.device.type, enabled=False):
+                    encoder(video)
+                num_batches += 1
+        finally:
+            for norm, momentum in momentum_of.items():
+                norm.momentum = momentum
     if num_batches == 0:
         raise ValueError("no batch of clips to calibrate on")
 

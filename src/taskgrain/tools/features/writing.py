@@ -24,6 +24,7 @@ from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.data.videos import printable, stamp_of
 from taskgrain.encoders import Reader, never_alone
 from taskgrain.errors import ClipError, ResultError, list_problems
+from taskgrain.names import FLAT
 from taskgrain.tools.features.clips import Clip, ClipList
 from taskgrain.transfer.archive import (
     PART_CLIPS,
@@ -253,7 +254,7 @@ def _header(reader: Reader, extraction: Extraction, parts: Parts, key: str) -> d
         "encoder": extraction.name,
         "data": extraction.data,
         "layout": extraction.clips.layout,
-        "readout": reader.readout or "flat",
+        "readout": reader.readout or FLAT,
         "steps": extraction.keeps_steps and reader.readout not in (None, *ONE_VECTOR),
         "sampling": asdict(reader.sampling),
         "fingerprint": key,
