@@ -22,11 +22,12 @@ def test_a_new_folder_takes_the_study_and_the_same_study_again(tmp_path: Path) -
     assert load_study(str(tmp_path / "run" / "study.toml")) == study
 
 
-def test_another_study_is_refused_with_the_difference(tmp_path: Path) -> None:
+@pytest.mark.parametrize("training", ["checkpoints", "from-scratch"])
+def test_another_study_is_refused_with_the_difference(tmp_path: Path, training: str) -> None:
     folder = RunFolder(tmp_path)
     with locked(tmp_path):
         claim(folder, load_study("smoke"))
-        (tmp_path / "checkpoints").mkdir()
+        (tmp_path / training).mkdir()  # of one that was stopped or killed, which has no mark
         with pytest.raises(RunError, match=r"train\.epochs: 2 before, 3 now"):
             claim(folder, load_study("smoke", ["train.epochs=3"]))
 

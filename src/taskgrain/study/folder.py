@@ -17,6 +17,7 @@ from taskgrain.jobs.workspace import refuse_others
 
 HALF_WRITTEN = (".*.tmp", ".*.new", ".tmp*")  # ours, a training state's, and safetensors' own
 PLACES = ("root", "store", "few_shot")  # of the user's own data; `data`, its hold_out, `targets`
+CHECKPOINTS, SCRATCH = "checkpoints", "from-scratch"  # folders of trainings
 PREPARING = ("data.", "video.", "targets")  # settings that drawing and decoding depend on
 
 Section = TypeVar("Section", SourceData, HoldOut, Target)
@@ -42,7 +43,11 @@ class RunFolder:
         With passes, of a training of so many clip passes that is scored and not tested.
         """
         fewer = "" if passes is None else f".passes-{passes}"  # no name has a dot
-        return self.root / "checkpoints" / f"{source}-seed-{seed}{fewer}"
+        return self.root / CHECKPOINTS / f"{source}-seed-{seed}{fewer}"
+
+    def scratch(self, name: str) -> Path:
+        """Folder of the trainings of the control from-scratch on one target, while they last."""
+        return self.root / SCRATCH / name
 
     def features(
         self,
@@ -186,7 +191,7 @@ def _may_change(folder: RunFolder, changed: list[str]) -> bool:
     """
     # A training that was stopped or killed has no mark, but it has a folder.
     marks = [path.name for path in (folder.root / "cells").glob("*.done")]
-    begun = (folder.root / "checkpoints").exists()
+    begun = any((folder.root / name).exists() for name in (CHECKPOINTS, SCRATCH))
     if begun or not all(mark.startswith(("prepare-", "check")) for mark in marks):
         return False
     if marks and any(change.startswith(PREPARING) for change in changed):

@@ -110,7 +110,7 @@ def learn_from_scratch(worker: Worker, inputs: Inputs, target: Target, seed: int
     task = tasks_of(inputs, target, seed if rotates(inputs.study, target) else None)[0]
     plan = scratch_plan_of(inputs.study.transfer)
     name = scratch_name(target.name, seed)
-    folder = inputs.folder.root / FROM_SCRATCH / name
+    folder = inputs.folder.scratch(name)
     answers: list[Answers] = []
     for shots, draws in support_of(task, plan).items():
         predicted: list[NDArray[np.int16]] = []
