@@ -22,6 +22,7 @@ from taskgrain.data.decode import DecodedClip
 from taskgrain.data.sampling import FrameSampling, check_clips, decode_stored, names_of, see_given
 from taskgrain.decoding import GREEDY, BeamSettings
 from taskgrain.errors import CheckpointError, TaxonomyError
+from taskgrain.familiarity import Familiarity
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy
 from taskgrain.labels.template import Words
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 FORMAT = 2  # of model.json
 TAUGHT = "taskgrain-taught"  # how the format of a taught model's model.json begins
 CLIPS_AT_ONCE = 16  # that are read together
+UNLIKE = 0.05  # share of own clips; a clip that is rarer is said to be unlike them
 READOUT: Readout = "lstm-mean"  # what transfer reads by default
 NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
 
@@ -238,6 +240,14 @@ class Description:
     categories: Ranking | None
     caption: str | None
     problem: str | None = None  # of a clip that was read as far as it goes
+    # Share of the model's own validation clips that are at least as unlike those that it learned
+    # from, 0 to 1 (`Familiarity.typical`); None where it was not measured.
+    typical: float | None = None
+
+    @property
+    def is_unlike(self) -> bool:
+        """Whether the clip is unlike what the model learned from, so that it may know nothing."""
+        return self.typical is not None and self.typical <= UNLIKE
 
     def to_json(self) -> dict[str, object]:
         """Write as what `json.dumps` takes; docs/data-format.md, "A description"."""
@@ -253,8 +263,11 @@ class Predictor:
         description: ModelDescription,
         device: str,
         beams: BeamSettings = GREEDY,
+        *,
+        familiarity: Familiarity | None = None,
     ) -> None:
         """Keep a loaded model; see `from_checkpoint`."""
+        self.familiarity = familiarity
         self.description = description
         self.beams = beams  # how captions are looked for
         self._device = usable_device(device)
@@ -284,7 +297,9 @@ class Predictor:
         """
         beams = BeamSettings(beam_width, length_penalty)
         model, description = load_model(folder, encoder=encoder)
-        return cls(model, description, device, beams)
+        width = encoder_width(model.encoder)
+        familiarity = Familiarity.read(find_checkpoint(folder), width)
+        return cls(model, description, device, beams, familiarity=familiarity)
 
     def __repr__(self) -> str:
         return f"<Predictor: {self.description.summary}; on {self._device}>"
@@ -385,12 +400,16 @@ class Predictor:
             probs = self.model.head(features).softmax(dim=1).cpu()  # (B, K)
             groups, categories = self._named(probs, top)
         captions = self._captions(features)
+        typical: list[float] | None = None
+        if self.familiarity is not None:
+            typical = self.familiarity.typical(features.mean(dim=1).cpu().numpy()).tolist()
         return [
             Description(
                 name,
                 None if groups is None else groups[index],
                 None if categories is None else categories[index],
                 None if captions is None else captions[index],
+                typical=None if typical is None else typical[index],
             )
             for index, name in enumerate(batch.clip_ids)
         ]

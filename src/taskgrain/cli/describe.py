@@ -196,6 +196,11 @@ def _text(description: Description, level: str | None, saliency: Path | None) ->
     lines = [description.clip]
     if description.problem is not None:
         lines.append(f"  problem     {description.problem}; described as far as it goes")
+    if description.is_unlike:
+        lines.append(
+            "  unlike      what this model learned from: of its own validation clips "
+            f"{description.typical:.1%} are so unlike; the answers may mean nothing"
+        )
     caption = (
         "(not trained for captions)" if description.caption is None else f'"{description.caption}"'
     )

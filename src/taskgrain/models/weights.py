@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -168,6 +170,32 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     with _opened(path) as file:
         # Tensors of a mapped file would change when the file does.
         return {name: file.get_tensor(name).clone() for name in sorted(file.keys())}
+
+
+def read_arrays(
+    path: Path, shapes: Mapping[str, tuple[int | None, ...]]
+) -> dict[str, NDArray[np.float64]]:
+    """Read the float64 tensors of a safetensors file whose names and shapes are known.
+
+    Args:
+        path: of the file.
+        shapes: name -> shape; None stands for any size.
+
+    Raises:
+        CheckpointError: if the file is missing or not whole, or naming the first tensor that is
+            missing, of another type or shape, NaN or infinite.
+    """
+    tensors = read_tensors(path)
+    for name, shape in shapes.items():
+        held = tensors.get(name)
+        if held is not None and held.dtype == torch.float64 and held.ndim == len(shape):
+            sizes = zip(shape, held.shape, strict=True)
+            if all(wanted in (None, size) for wanted, size in sizes):
+                continue
+        what = "is missing" if held is None else f"is {held.dtype} {tuple(held.shape)}"
+        raise CheckpointError(f"{path}: {name} {what}; expected float64 {shape}")
+    refuse_not_finite(tensors, path)
+    return {name: tensors[name].numpy() for name in shapes}
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from torch import Tensor
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
+from taskgrain.familiarity import Familiarity
 from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.metrics.accuracy import HeadAnswers
@@ -39,13 +40,15 @@ from taskgrain.study.head_scores import (
     linear_probe_clips,
     mean_features,
 )
-from taskgrain.study.inputs import Inputs
+from taskgrain.study.inputs import Inputs, drawn_once
 from taskgrain.study.learning import evaluation_batches, task_of
 from taskgrain.study.networks import beams_of, own_encoder
 from taskgrain.study.sources import Score, Scored, SourceTask, captions_in
 from taskgrain.study.template_ranking import TemplateRanking, ranked_clips, ranking_of
 from taskgrain.train.log import EpochRecord, read_records
 from taskgrain.train.step import decode_captions
+
+FAMILIAR_CLIPS = 1000  # training clips that show where an encoder's features lie
 
 
 def scores_name(source: str, seed: int, passes: int | None = None) -> str:
@@ -61,7 +64,8 @@ def score_source(
 
     Writes the rows; of the training that is tested (passes is None) also
     `captions/NAME-seed-N.json` where it has a decoder (what `taskgrain score` reads) and
-    `confusions/NAME-seed-N.csv` where it has a head.
+    `confusions/NAME-seed-N.csv` where it has a head, and beside its weights how far out the
+    features of its own clips lie.
     """
     folder, store = inputs.folder, inputs.datasets[SOURCE].frames()
     manifest = inputs.clips(seed).learned
@@ -82,6 +86,10 @@ def score_source(
         scores += own.caption_scores(answers)
         if passes is None:
             write_text(folder.captions(name, seed), _captions_json(own.records, answers.captions))
+    if passes is None:
+        familiarity = own.familiarity(model, answers)
+        if familiarity is not None:
+            familiarity.write(checkpoint)
     scores += _gains(read_records(checkpoint.parent / "epochs.jsonl"))
     bits = task.entropy_bits(manifest.split(Split.TRAIN))
     scores.append(Score(metric="entropy-bits", value=bits))
@@ -96,7 +104,7 @@ class _Answers:
 
     target: Tensor  # long (N,), -1 where it does not classify
     log_probs: Tensor  # float (N, K), 0 where there is no answer; K = 0 without a head
-    features: NDArray[np.float32]  # (N, D), means over the steps; D = 0 where nobody needs them
+    features: NDArray[np.float32]  # (N, D), means over the steps
     captions: list[str]  # "" where there is none
     is_decoded: NDArray[np.bool_]  # (N,)
     ranking: TemplateRanking | None  # None without a decoder or templates
@@ -135,8 +143,7 @@ class _OwnClips:
             answers.is_decoded[rows] = True
             if model.head is not None:
                 answers.log_probs[rows] = model.head(features).cpu()
-            if answers.features.shape[1]:
-                answers.features[rows] = features.mean(dim=1).cpu().numpy()
+            answers.features[rows] = features.mean(dim=1).cpu().numpy()
             if model.decoder is None or task.vocabulary is None:
                 continue
             for row, tokens in zip(
@@ -155,14 +162,13 @@ class _OwnClips:
         # a failed clip counts as wrong in every score.
         task, num_clips = self.task, len(self.records)
         examples = task.examples(self.records)
-        is_probed = task.level not in (None, CATEGORY)
         ranking = None
         if task.form is not None and task.vocabulary is not None and self.ranked:
             ranking = ranking_of(task.form, task.vocabulary, self.manifest)
         return _Answers(
             torch.tensor([example.label.target for example in examples]),
             torch.zeros(num_clips, task.num_classes or 0),
-            np.zeros((num_clips, encoder_width(model.encoder) if is_probed else 0), np.float32),
+            np.zeros((num_clips, encoder_width(model.encoder)), np.float32),
             [""] * num_clips,
             np.zeros(num_clips, np.bool_),
             ranking,
@@ -174,15 +180,9 @@ class _OwnClips:
         category_of = {record.clip_id: record.category for record in usable}
         if len(set(category_of.values())) < 2:
             return []
-        clips: list[str] = []
-        parts: list[NDArray[np.float32]] = []
-        batches = evaluation_batches(self.inputs, self.task, self.store, usable).batches()
-        for clip_ids, features in mean_features(model.encoder, batches, self.inputs.device):
-            self.worker.advance(0.0)
-            clips += clip_ids
-            parts.append(features)
+        clips, features = self._features_of(model, usable)
         learned = [category_of[clip] for clip in clips]
-        linear = fit_linear_probe(np.concatenate(parts), learned, answers.features)
+        linear = fit_linear_probe(features, learned, answers.features)
         is_right = np.array([record.category for record in self.records]) == np.array(
             linear.predicted
         )
@@ -195,6 +195,28 @@ class _OwnClips:
                 chosen_on=linear.chosen_on,
             )
         ]
+
+    def familiarity(self, model: SourceModel, answers: _Answers) -> Familiarity | None:
+        """Measure how far out the features of own clips lie; None with too few of them."""
+        drawn = drawn_once(self.training, FAMILIAR_CLIPS, "familiarity")
+        usable = [record for record in drawn if record.clip_id in self.store]
+        if not usable:
+            return None
+        _, learned = self._features_of(model, usable)
+        return Familiarity.of(learned, answers.features[answers.is_decoded])
+
+    def _features_of(
+        self, model: SourceModel, records: Sequence[ClipRecord]
+    ) -> tuple[list[str], NDArray[np.float32]]:
+        """Return ids and mean features, (n, D), of clips that were decoded, at least one."""
+        clips: list[str] = []
+        parts: list[NDArray[np.float32]] = []
+        batches = evaluation_batches(self.inputs, self.task, self.store, records).batches()
+        for clip_ids, features in mean_features(model.encoder, batches, self.inputs.device):
+            self.worker.advance(0.0)
+            clips += clip_ids
+            parts.append(features)
+        return clips, np.concatenate(parts)
 
     def caption_scores(self, answers: _Answers) -> list[Score]:
         """Score the captions, the ranks of the templates, and the words that are unknown."""

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import Field
-from torch import Tensor
 
 from taskgrain.config.checked import AboveZero, FromOne, Share, read_as
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.errors import CheckpointError
-from taskgrain.models.weights import read_tensors, refuse_not_finite, save_tensors
+from taskgrain.models.weights import read_arrays, save_tensors
 from taskgrain.predict import TAUGHT, NamedProbability, Ranking
 from taskgrain.teaching.classifier import (
     LinearModel,
@@ -206,34 +205,16 @@ def read_taught(folder: Path) -> Taught:
         raise CheckpointError(f"{path}: {error.strerror}; expected what `teach` wrote") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: {error}; expected what `teach` wrote") from error
-    arrays = read_tensors(folder / ARRAYS)
-    refuse_not_finite(arrays, folder / ARRAYS)
-    return _joined(facts, arrays, folder / ARRAYS)
-
-
-def _joined(facts: TaughtFacts, arrays: dict[str, Tensor], path: Path) -> Taught:
     num_scores, width = len(facts.classes) + facts.has_none, facts.width
-    expected: dict[str, tuple[int | None, ...]] = {
+    shapes = {
         "mean": (width,),
         "scale": (width,),
         "coef": (num_scores, width),
         "intercept": (num_scores,),
         "known": (None,),
     }
-    for name, shape in expected.items():
-        found = arrays.get(name)
-        if (
-            found is None
-            or found.dtype != torch.float64
-            or len(found.shape) != len(shape)
-            or any(
-                wanted not in (None, size) for wanted, size in zip(shape, found.shape, strict=True)
-            )
-        ):
-            what = "is missing" if found is None else f"is {found.dtype} {tuple(found.shape)}"
-            raise CheckpointError(f"{path}: {name} {what}; expected float64 {shape}")
-    get = {name: arrays[name].numpy() for name in expected}
-    if not (get["scale"] > 0).all():
-        raise CheckpointError(f"{path}: a scale that is not above 0")
-    model = LinearModel(get["mean"], get["scale"], get["coef"], get["intercept"])
-    return Taught(facts, model, np.sort(get["known"]))
+    arrays = read_arrays(folder / ARRAYS, shapes)
+    if not (arrays["scale"] > 0).all():
+        raise CheckpointError(f"{folder / ARRAYS}: a scale that is not above 0")
+    linear = LinearModel(arrays["mean"], arrays["scale"], arrays["coef"], arrays["intercept"])
+    return Taught(facts, linear, np.sort(arrays["known"]))
