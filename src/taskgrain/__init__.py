@@ -53,7 +53,15 @@ def __getattr__(name: str) -> object:
         return package_version()
     if name not in _HOME:
         raise AttributeError(f"module 'taskgrain' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    try:
+        return getattr(import_module(_HOME[name]), name)
+    except ModuleNotFoundError as error:
+        from taskgrain.errors import how_to_install
+
+        advice = how_to_install(error.name)
+        if advice is None:
+            raise
+        raise ModuleNotFoundError(f"taskgrain.{name}: {advice}", name=error.name) from error
 
 
 def __dir__() -> list[str]:

@@ -17,9 +17,15 @@ A wrong argument from Python is a ValueError; a state that cannot occur is an as
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 MAX_PROBLEMS_SHOWN = 10
+OF_TRAIN: Mapping[str, str] = {  # module -> the package of the extra `train` that brings it
+    "torch": "torch",
+    "av": "av",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+}
 
 
 class TaskgrainError(Exception):
@@ -63,6 +69,16 @@ class RunError(TaskgrainError):
 
 class StoppedError(Exception):
     """The user asked to stop; what was done so far is kept, and the same command goes on."""
+
+
+def how_to_install(module: str | None) -> str | None:
+    """Return what to do about a module that cannot be found, if an extra brings it; else None."""
+    if module is None or module.partition(".")[0] not in OF_TRAIN:
+        return None
+    return (
+        f"this needs {OF_TRAIN[module.partition('.')[0]]}, which is not installed here; "
+        "pip install 'taskgrain[train]' adds what trains encoders and reads video"
+    )
 
 
 def list_problems(problems: Sequence[str]) -> str:

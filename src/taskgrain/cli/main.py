@@ -15,7 +15,7 @@ import typer
 from taskgrain.cli.describe import describe
 from taskgrain.cli.report import report
 from taskgrain.cli.study import study
-from taskgrain.errors import StoppedError, TaskgrainError
+from taskgrain.errors import StoppedError, TaskgrainError, how_to_install
 from taskgrain.tools.check.command import check
 from taskgrain.tools.compare.command import compare
 from taskgrain.tools.cut.command import cut
@@ -122,6 +122,11 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except TaskgrainError as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        advice = how_to_install(error.name)
+        if advice is None:
+            raise
+        _fail(advice)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         advice = f"; {ADVICE[error.errno]}, {AGAIN}" if error.errno in ADVICE else ""
