@@ -34,7 +34,6 @@ SHORT = 80
 REASONS = {
     "__main__.py": "`python -m taskgrain` runs it, and must load nothing else first",
     "version.py": "below everything: the command line reads it without loading the package",
-    "errors.py": "the whole hierarchy of errors, and nothing that a layer below it could need",
     "data/layouts/hmdb.py": "each layout has a module of its own",
     "cli/report.py": "the front door loads it at every start, so that it holds the options alone",
     "tools/export/command.py": "the front door loads it at every start, so that it loads no torch",
