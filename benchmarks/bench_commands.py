@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.table import Row, main_of
 from benchmarks.timing import best_seconds, children_seconds, command
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import build_vocabulary
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription
 from taskgrain.tabletop.dataset import WorldSpec, clip_path, plan, write_clip
 from tests.networks import build_model, compact_shape
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from taskgrain.checkpoint import load_model
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.encoders import Wanted, open_reader
 from taskgrain.errors import CheckpointError, ConfigError
 from taskgrain.models.pretrained import opening
 from taskgrain.models.pretrained.encoder import NetworkShape, Preparation
 from taskgrain.models.pretrained.opening import WantedNetwork
-from taskgrain.predict import load_model
 from taskgrain.transfer.extract import motion_energy, raw_pixels
 from tests.tools.features.making import SAMPLING, checkpoint
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from taskgrain.checkpoint import ModelDescription, load_model
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import CheckpointError, ClipError
 from taskgrain.labels.caption import CaptionForm
@@ -23,7 +24,7 @@ from taskgrain.models.build import (
 )
 from taskgrain.models.pretrained.opening import WantedNetwork, open_encoder
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription, Predictor, load_model
+from taskgrain.predict import Predictor
 from tests.making import moving_square, write_video
 from tests.networks import build_model, compact_shape
 

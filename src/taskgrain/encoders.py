@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from taskgrain.checkpoint import load_model
 from taskgrain.config.clips import Video
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.errors import ConfigError
@@ -19,7 +20,6 @@ from taskgrain.models.pretrained.encoder import LIBRARIES, NetworkShape, Prepara
 from taskgrain.models.pretrained.opening import WantedNetwork, Weights, open_encoder
 from taskgrain.models.weights import weights_sha256
 from taskgrain.names import Readout
-from taskgrain.predict import load_model
 from taskgrain.train.precision import usable_device
 from taskgrain.transfer.extract import (
     ReadVideo,

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.cli.main import main
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.caption import CaptionForm
@@ -14,7 +15,7 @@ from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, Taxonomy, taxonomy_of
 from taskgrain.labels.vocabulary import build_vocabulary
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription, Predictor
+from taskgrain.predict import Predictor
 from tests.making import moving_square, write_video
 from tests.networks import build_model, compact_shape
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.decoding import BeamSettings
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import BOS, build_vocabulary
-from taskgrain.predict import ModelDescription, Predictor
+from taskgrain.predict import Predictor
 from taskgrain.saliency.clip import draw_explanation, targets_of
 from taskgrain.saliency.grad_cam import ClassTarget, WordTarget
 from tests.making import PULL, PUSH, moving_square, write_video

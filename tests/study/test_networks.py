@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.config.learning import Decoder, Encoder, Source
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
@@ -14,7 +15,6 @@ from taskgrain.data.opening import read_manifest
 from taskgrain.errors import ConfigError
 from taskgrain.models.build import COMPACT_DECODER, build_encoder
 from taskgrain.models.encoder import TwoChannelEncoder
-from taskgrain.predict import ModelDescription
 from taskgrain.study import networks
 from taskgrain.study.folder import RunFolder
 from taskgrain.study.inputs import Inputs

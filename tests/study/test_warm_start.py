@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.config.load import load_study
 from taskgrain.config.settings import Study
 from taskgrain.data.sampling import FrameSampling
@@ -18,7 +19,6 @@ from taskgrain.models.build import EncoderShape, temporal_channel
 from taskgrain.models.encoder import Pixels, TwoChannelEncoder
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription
 from taskgrain.study.learning import check_training
 from taskgrain.study.networks import shape_of
 from taskgrain.study.warm_start import begin_with

@@ -14,7 +14,8 @@ from taskgrain.labels.vocabulary import MAX_BEAMS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from taskgrain.predict import Description, NamedProbability, Predictor
+    from taskgrain.labels.taxonomy import NamedProbability
+    from taskgrain.predict import Description, Predictor
     from taskgrain.teaching.model import Prediction
 
 ANIMATION = ".webp"

@@ -2,7 +2,7 @@
 
 K categories; a level has fewer names than that, and sends each category to one of them, or to none
 where it is known for some categories only. Beside it: a level regrouped at random; how many bits a
-label tells.
+label tells; classes in the order that a model gives them.
 """
 
 from __future__ import annotations
@@ -263,3 +263,14 @@ def entropy_bits(counts: Mapping[Label, int]) -> float:
         return 0.0
     # Rounding must not make it negative, nor -0.0.
     return max(0.0, log2(total) - sum(count * log2(count) for count in counts.values()) / total)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedProbability:
+    """A class and its probability by the model, 0 to 1."""
+
+    name: str
+    probability: float
+
+
+Ranking = tuple[NamedProbability, ...]  # most probable first

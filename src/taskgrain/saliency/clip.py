@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.data.decode import DecodedClip, decode_sizes
 from taskgrain.data.inspect import displayed_size
 from taskgrain.data.sampling import FrameSampling, central_window, see
 from taskgrain.decoding import GREEDY, BeamSettings
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 from taskgrain.models.model import SourceModel
-from taskgrain.predict import ModelDescription, Predictor
+from taskgrain.predict import Predictor
 from taskgrain.saliency.grad_cam import SPATIAL, ClassTarget, Saliency, Target, WordTarget, explain
 from taskgrain.saliency.picture import Panel, write_animation
 from taskgrain.train.step import decode_captions

@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from taskgrain.checkpoint import load_model
 from taskgrain.config.settings import Study
 from taskgrain.data.dataset import Batch
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
@@ -23,7 +24,6 @@ from taskgrain.data.store import FrameStore
 from taskgrain.jobs.executor import Worker
 from taskgrain.models.build import build_from
 from taskgrain.models.weights import save_weights, weights_sha256
-from taskgrain.predict import load_model
 from taskgrain.randomness import generator_for
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order, drawn_once

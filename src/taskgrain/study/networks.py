@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.config.clips import Video
 from taskgrain.config.learning import Decoder, Encoder
 from taskgrain.config.settings import Study
@@ -34,7 +35,6 @@ from taskgrain.models.encoder import (
 )
 from taskgrain.models.model import SourceModel
 from taskgrain.models.pretrained.opening import WantedNetwork, make_ready, open_encoder
-from taskgrain.predict import ModelDescription
 from taskgrain.randomness import derive_seed
 from taskgrain.study.datasets import SOURCE
 from taskgrain.study.inputs import Inputs, batches_in_order, drawn_once

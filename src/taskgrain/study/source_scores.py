@@ -22,6 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from taskgrain.checkpoint import load_model
 from taskgrain.data.files import write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
@@ -30,7 +31,6 @@ from taskgrain.jobs.executor import Worker
 from taskgrain.labels.taxonomy import CATEGORY
 from taskgrain.metrics.accuracy import HeadAnswers
 from taskgrain.models.model import SourceModel, encoder_width
-from taskgrain.predict import load_model
 from taskgrain.results import write_rows
 from taskgrain.study.caption_scores import CaptionScores
 from taskgrain.study.datasets import SOURCE

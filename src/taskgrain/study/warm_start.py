@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.config.learning import Source
 from taskgrain.config.settings import Study
 from taskgrain.errors import CheckpointError, ConfigError, nearest
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import load_part, load_weights
-from taskgrain.predict import ModelDescription
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import shape_of
 from taskgrain.transfer.features import file_sha256

@@ -17,11 +17,12 @@ import torch
 from numpy.typing import NDArray
 from pydantic import Field
 
+from taskgrain.checkpoint import TAUGHT
 from taskgrain.config.checked import AboveZero, FromOne, Share, read_as
 from taskgrain.data.files import atomic_path, write_text
 from taskgrain.errors import CheckpointError
+from taskgrain.labels.taxonomy import NamedProbability, Ranking
 from taskgrain.models.weights import read_arrays, save_tensors
-from taskgrain.predict import TAUGHT, NamedProbability, Ranking
 from taskgrain.teaching.classifier import (
     LinearModel,
     conformal_threshold,

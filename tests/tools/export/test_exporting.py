@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from taskgrain.checkpoint import ModelDescription, load_model
 from taskgrain.cli.main import main
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.sampling import FrameSampling, see
@@ -20,7 +21,7 @@ from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.labels.vocabulary import BOS, EOS, build_vocabulary
 from taskgrain.models.build import DecoderShape, add_readouts
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription, Predictor, load_model
+from taskgrain.predict import Predictor
 from taskgrain.tools.export import exporting as export
 from taskgrain.tools.export.exporting import export_model
 from tests.making import moving_square, write_video

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from taskgrain.checkpoint import ModelDescription
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.labels.taxonomy import CATEGORY, taxonomy_of
 from taskgrain.models.weights import save_weights
-from taskgrain.predict import ModelDescription
 from tests.networks import build_model, compact_shape
 
 SAMPLING = FrameSampling(8, 36, 36, 32, 32)

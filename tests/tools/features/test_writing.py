@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
+from taskgrain.checkpoint import load_model
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.sampling import see
 from taskgrain.encoders import Reader, Wanted, open_reader
 from taskgrain.errors import ResultError
-from taskgrain.predict import load_model
 from taskgrain.tools.compare.labels import read_labels
 from taskgrain.tools.compare.sources import parse_sources, read_source
 from taskgrain.tools.features import writing

@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from taskgrain.checkpoint import load_model
 from taskgrain.data.files import atomic_path, check_writable, write_text
 from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.decoding import greedy
@@ -33,7 +34,6 @@ from taskgrain.labels.vocabulary import BOS
 from taskgrain.models.decoder import CaptionDecoder, DecoderState, Memory
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import find_checkpoint
-from taskgrain.predict import load_model
 from taskgrain.randomness import generator_for
 
 OPSET = 18
