@@ -78,6 +78,11 @@ class LessonEncoder:
         return fingerprint(weights_sha256="features", preprocessing=self.facts, clip_ids=[])
 
     @property
+    def is_checkpoint(self) -> bool:
+        """Whether it is a checkpoint, which a taught model carries along."""
+        return any("source" in reader.facts for reader in self.readers.values())
+
+    @property
     def samplings(self) -> frozenset[FrameSampling]:
         """Return what of a clip its readers are shown."""
         return frozenset(reader.sampling for reader in self.readers.values())

@@ -140,7 +140,7 @@ def _taught(
     taught = teach_classifier(
         clips,
         lesson.classes,
-        encoder=ENCODER if Path(best.name).is_dir() else best.name,
+        encoder=ENCODER if best.is_checkpoint else best.name,
         fingerprint=best.fingerprint,
         alpha=teaching.alpha,
         why_not=_why_not(unseen),
@@ -188,16 +188,22 @@ def _why_not(unseen: Unseen | None) -> str | None:
 def _write(outcome: Outcome, encoder: LessonEncoder, out: Path) -> None:
     """Write the model and its estimate; a folder that is left half written has no model.json."""
     (out / SETTINGS).unlink(missing_ok=True)
-    held = out / ENCODER
-    if held.exists():
-        shutil.rmtree(held)
-    if Path(encoder.name).is_dir():
-        checkpoint = find_checkpoint(encoder.name)
-        make_folder(held)
-        for name in ("model.safetensors", "model.json"):
-            shutil.copyfile(checkpoint / name, held / name)
+    _carry_along(encoder, out / ENCODER)
     write_text(
         out / ESTIMATE,
         json.dumps(outcome.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
     )
     write_taught(outcome.taught, out)
+
+
+def _carry_along(encoder: LessonEncoder, held: Path) -> None:
+    """Put a copy of the encoder's checkpoint into a model; of other encoders there is none."""
+    checkpoint = find_checkpoint(encoder.name) if encoder.is_checkpoint else None
+    if checkpoint is not None and held.exists() and checkpoint.samefile(held):
+        return  # the model is taught anew with the encoder that it carries
+    if held.exists():
+        shutil.rmtree(held)
+    if checkpoint is not None:
+        make_folder(held)
+        for name in ("model.safetensors", "model.json"):
+            shutil.copyfile(checkpoint / name, held / name)

@@ -111,6 +111,24 @@ def test_a_checkpoint_travels_with_the_model(clips: Path, tmp_path: Path) -> Non
     assert str(tmp_path) not in (Path(moved) / "model.json").read_text(encoding="utf-8")
 
 
+def test_a_model_is_taught_anew_with_the_encoder_that_it_carries(
+    clips: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model"
+    for encoder in (checkpoint(tmp_path / "last"), out / "encoder"):
+        main(["teach", str(clips), "--out", str(out), "--encoder", str(encoder), "--quiet"])
+    assert TaughtModel.from_folder(out).taught.facts.encoder == "encoder"
+
+
+def test_a_folder_called_as_an_encoder_is_not_taken_for_one(
+    clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pixels").mkdir()
+    monkeypatch.chdir(tmp_path)
+    main(["teach", str(clips), "--out", "model", "--encoder", "pixels", "--quiet"])
+    assert TaughtModel.from_folder("model").taught.facts.encoder == "pixels"
+
+
 def test_clips_that_cannot_be_read_are_named_and_left_out(
     clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
