@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from taskgrain.data.framing import Fit
+from taskgrain.describing import CLIPS_AT_ONCE
 from taskgrain.encoders import Wanted, open_reader
 from taskgrain.errors import CheckpointError
 from taskgrain.models.weights import find_checkpoint
-from taskgrain.predict import CLIPS_AT_ONCE, Predictor
+from taskgrain.predict import Predictor
 from taskgrain.tools.features.clips import list_clips
 from taskgrain.tools.features.writing import Extraction, write_clip_features
 from taskgrain.transfer.features import read_features
@@ -123,7 +124,7 @@ def test_many_clips_are_read_some_at_a_time_and_stay_in_order(predictor: Predict
     lengths = rng.integers(1, 30, CLIPS_AT_ONCE + 3)
     clips = [rng.integers(0, 256, (n, 36, 36, 3), dtype=np.uint8) for n in lengths]
     seen: list[int] = []
-    watching = predictor.model.encoder.register_forward_hook(
+    watching = predictor.describer.model.encoder.register_forward_hook(
         lambda module, given, found: seen.append(len(found))
     )
     together = predictor.features(clips)
@@ -150,7 +151,9 @@ def test_features_are_those_that_a_file_of_features_holds(
         advance=lambda number: None,
     )
     predictor = Predictor.from_checkpoint(folder)
-    found = predictor.features([predictor.decode(clip.path).frames for clip in clips.clips])
+    found = predictor.features(
+        [predictor.describer.decode(clip.path).frames for clip in clips.clips]
+    )
     np.testing.assert_array_equal(found, read_features(out).features)
 
 
@@ -159,8 +162,10 @@ def test_what_a_program_holds_says_what_it_is(predictor: Predictor) -> None:
         "<Predictor: source 'tiny', seed 3; answers category; sees 8 frames of 32 x 32 pixels; "
         "on cpu>"
     )
-    assert repr(predictor.description).startswith("<ModelDescription: source 'tiny', seed 3; ")
-    assert repr(predictor.description.taxonomy).startswith("<Taxonomy of 2 categories")
+    assert repr(predictor.describer.description).startswith(
+        "<ModelDescription: source 'tiny', seed 3; "
+    )
+    assert repr(predictor.describer.description.taxonomy).startswith("<Taxonomy of 2 categories")
 
 
 def test_a_run_of_one_training_stands_for_its_last_checkpoint(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from taskgrain.version import package_version
 if TYPE_CHECKING:
     from taskgrain.config.load import load_study
     from taskgrain.errors import TaskgrainError
-    from taskgrain.predict import Predictor
+    from taskgrain.predict import Predictor, teach, teach_clips
     from taskgrain.report.best import best_checkpoint
     from taskgrain.report.frame import results_frame
     from taskgrain.report.html import write_report
@@ -32,6 +32,8 @@ __all__ = [
     "read_rows",
     "results_frame",
     "run_study",
+    "teach",
+    "teach_clips",
     "write_report",
 ]
 
@@ -44,6 +46,8 @@ _HOME = {
     "read_rows": "taskgrain.results",
     "results_frame": "taskgrain.report.frame",
     "run_study": "taskgrain.study.run",
+    "teach": "taskgrain.predict",
+    "teach_clips": "taskgrain.predict",
     "write_report": "taskgrain.report.html",
 }
 

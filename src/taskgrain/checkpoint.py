@@ -107,8 +107,8 @@ class ModelDescription:
     def _of(cls, entries: object) -> ModelDescription:
         if isinstance(entries, dict) and str(entries.get("format")).startswith(TAUGHT):
             raise ValueError(
-                "holds what `taskgrain teach` wrote; `taskgrain describe` and "
-                "taskgrain.teaching.model.TaughtModel open it"
+                "holds what `taskgrain teach` wrote; `taskgrain describe`, `taskgrain export` and "
+                "taskgrain.Predictor open it"
             )
         if not isinstance(entries, dict) or entries.get("format") != FORMAT:
             raise ValueError(

@@ -1,85 +1,68 @@
-"""From a clip to its description, for the command line, studies and programs.
+"""A model and clips in, its answers out: what programs use.
 
-Shapes: S stored frames of a clip, T frames that the model sees, H W pixels.
+Shapes: S frames of a clip, H' W' its pixels, N clips, D width of the features.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from taskgrain.checkpoint import ModelDescription as ModelDescription
 from taskgrain.checkpoint import load_model as load_model
-from taskgrain.data.dataset import Batch
-from taskgrain.data.decode import DecodedClip
-from taskgrain.data.sampling import check_clips, decode_stored, names_of, see_given
-from taskgrain.decoding import GREEDY, BeamSettings
-from taskgrain.familiarity import Familiarity
-from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, NamedProbability, Ranking
-from taskgrain.models.model import SourceModel, encoder_width
+from taskgrain.describing import Describer as Describer
+from taskgrain.describing import Description as Description
+from taskgrain.errors import CheckpointError
+from taskgrain.labels.taxonomy import NamedProbability as NamedProbability
+from taskgrain.labels.taxonomy import Ranking as Ranking
 from taskgrain.models.weights import find_checkpoint
-from taskgrain.train.precision import usable_device
-from taskgrain.train.step import decode_captions
-from taskgrain.transfer.extract import collect_places, encoder_reader, feature_set
-from taskgrain.transfer.features import PLACE_OF, mean_over_steps, read_out
-
-if TYPE_CHECKING:
-    from taskgrain.names import Readout
-
-CLIPS_AT_ONCE = 16  # that are read together
-UNLIKE = 0.05  # share of own clips; a clip that is rarer is said to be unlike them
-READOUT: Readout = "lstm-mean"  # what transfer reads by default
-NO_TARGET = torch.zeros(0, dtype=torch.long)  # nothing is compared
-
-
-@dataclass(frozen=True, slots=True)
-class Description:
-    """The answers of a model for one clip; None where it was not trained for one."""
-
-    clip: str
-    groups: Ranking | None
-    categories: Ranking | None
-    caption: str | None
-    problem: str | None = None  # of a clip that was read as far as it goes
-    # Share of the model's own validation clips that are at least as unlike those that it learned
-    # from, 0 to 1 (`Familiarity.typical`); None where it was not measured.
-    typical: float | None = None
-
-    @property
-    def is_unlike(self) -> bool:
-        """Whether the clip is unlike what the model learned from, so that it may know nothing."""
-        return self.typical is not None and self.typical <= UNLIKE
-
-    def to_json(self) -> dict[str, object]:
-        """Write as what `json.dumps` takes; docs/data-format.md, "A description"."""
-        return asdict(self)
+from taskgrain.teaching.given import GivenClips, teach_given
+from taskgrain.teaching.model import Prediction as Prediction
+from taskgrain.teaching.model import TaughtModel as TaughtModel
+from taskgrain.teaching.outcome import read_estimate
+from taskgrain.teaching.taught import is_taught
+from taskgrain.teaching.teach import ALPHA, AUTO, Teaching
+from taskgrain.teaching.teach import teach as teach_folder
 
 
 class Predictor:
-    """A loaded checkpoint that describes clips, and gives its encoder's features of them."""
+    """A model that is ready for clips: a study's checkpoint, or what was taught.
+
+    | | a study's checkpoint | a taught model |
+    |---|---|---|
+    | `describe`, `describe_file` | groups, categories, caption | - |
+    | `predict`, `predict_file` | - | an action of yours, or none of these |
+    | `estimate` | - | how often it will be right |
+    | `features` | of its encoder | of its encoder |
+    | `teach`, `teach_clips` | a taught model | another taught model, with the same encoder |
+
+    What a model does not answer is refused with a CheckpointError that names what to call instead.
+    """
 
     def __init__(
         self,
-        model: SourceModel,
-        description: ModelDescription,
-        device: str,
-        beams: BeamSettings = GREEDY,
+        opened: Describer | TaughtModel,
+        folder: Path | None = None,
         *,
-        familiarity: Familiarity | None = None,
+        device: str = "cpu",
+        estimate: Mapping[str, object] | None = None,
     ) -> None:
-        """Keep a loaded model; see `from_checkpoint`."""
-        self.familiarity = familiarity
-        self.description = description
-        self.beams = beams  # how captions are looked for
-        self._device = usable_device(device)
-        self.model = model.to(self._device).eval()
+        """Keep an opened model; see `from_checkpoint`.
+
+        Args:
+            opened: the model.
+            folder: of its files; None of a taught model in memory.
+            device: where its networks are, and those that it teaches with will be.
+            estimate: of a taught model; None: it lies in the folder.
+        """
+        self._opened = opened
+        self._folder = folder
+        self._device = device
+        self._estimate = estimate
 
     @classmethod
     def from_checkpoint(
@@ -91,47 +74,77 @@ class Predictor:
         beam_width: int = 1,
         length_penalty: float = 0.0,
     ) -> Predictor:
-        """Load a checkpoint folder; its errors are those of `load_model`.
+        """Open a study's checkpoint, or a model that was taught.
 
         Args:
-            folder: see `load_model`.
-            encoder: see `load_model`.
+            folder: a checkpoint, a run with one training in it, or what `taskgrain teach`, `teach`
+                or `teach_clips` wrote.
+            encoder: an untrained module of the same kind, for a checkpoint of your own encoder.
             device: where the network computes, "cpu" or "cuda".
             beam_width: beginnings of a caption that are followed side by side; 1 is greedy.
             length_penalty: whole captions compare by log-probability / tokens ** this.
 
         Raises:
-            ValueError: if `beam_width` is below 1, or `length_penalty` below 0 or infinite.
+            CheckpointError: if a file is missing, malformed or does not fit, or the encoder on
+                this machine is not the one that the model was taught with.
+            ConfigError: if the weights of a taught model's encoder are not on this machine.
+            ValueError: if `beam_width` is below 1, `length_penalty` below 0 or infinite, or if a
+                taught model is given any of these or an encoder.
         """
-        beams = BeamSettings(beam_width, length_penalty)
-        model, description = load_model(folder, encoder=encoder)
-        width = encoder_width(model.encoder)
-        familiarity = Familiarity.read(find_checkpoint(folder), width)
-        return cls(model, description, device, beams, familiarity=familiarity)
+        folder = Path(folder)
+        if is_taught(folder):
+            if encoder is not None or (beam_width, length_penalty) != (1, 0.0):
+                raise ValueError(
+                    f"{folder}: encoder, beam_width and length_penalty are for a study's "
+                    "checkpoint; this is a taught model, which brings its encoder and has no "
+                    "captions"
+                )
+            return cls(TaughtModel.from_folder(folder, device=device), folder, device=device)
+        folder = find_checkpoint(folder)
+        describer = Describer.from_checkpoint(
+            folder,
+            encoder=encoder,
+            device=device,
+            beam_width=beam_width,
+            length_penalty=length_penalty,
+        )
+        return cls(describer, folder, device=device)
 
     def __repr__(self) -> str:
-        return f"<Predictor: {self.description.summary}; on {self._device}>"
+        return f"<Predictor: {self._opened.summary}>"
 
-    def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
-        """Describe a video file. A truncated file is described as far as it goes; see `problem`.
-
-        Raises:
-            ClipError: if it cannot be decoded.
-        """
-        return self.describe_decoded(self.decode(path), str(path), top=top)
-
-    def decode(self, path: Path | str) -> DecodedClip:
-        """Decode a video file, or a folder of images, at the size that `describe` expects.
+    @property
+    def describer(self) -> Describer:
+        """The study's checkpoint, with its networks and what model.json says of them.
 
         Raises:
-            ClipError: if it cannot be decoded.
+            CheckpointError: if this is a taught model.
         """
-        return decode_stored(Path(path), self.description.sampling)
+        if isinstance(self._opened, Describer):
+            return self._opened
+        raise CheckpointError(
+            f"{self._name}: a taught model, which has no groups, categories or captions; "
+            "predict(clips) and predict_file(path) answer with its actions"
+        )
 
-    def describe_decoded(self, clip: DecodedClip, name: str, *, top: int = 5) -> Description:
-        """Describe a clip of `decode`."""
-        # What was cut off must not be described as if it were whole.
-        return replace(self.describe([clip.frames], [name], top=top)[0], problem=clip.problem)
+    @property
+    def taught(self) -> TaughtModel:
+        """The taught model, with its classifier and its encoder.
+
+        Raises:
+            CheckpointError: if this is a study's checkpoint.
+        """
+        if isinstance(self._opened, TaughtModel):
+            return self._opened
+        raise CheckpointError(
+            f"{self._name}: a study's checkpoint, which was taught none of your actions; "
+            "describe(clips) and describe_file(path) answer with what it was trained for, "
+            "teach(folder, out) makes a model of your actions with its encoder"
+        )
+
+    @property
+    def _name(self) -> str:
+        return "this model" if self._folder is None else str(self._folder)
 
     def describe(
         self,
@@ -141,111 +154,251 @@ class Predictor:
         top: int = 5,
         resize: bool = False,
     ) -> list[Description]:
-        """Describe clips; an empty list gives an empty list.
+        """Describe clips by a study's checkpoint; an empty list gives an empty list.
 
         Args:
             clips: uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, S >= 1 of any
-                number, at the description's stored size.
+                number, at the checkpoint's stored size.
             names: one for each clip; None names them "clip 0", "clip 1", ...
             top: how many classes to name, at least 1.
             resize: scale frames of any other size to the stored one, as decoding does.
 
         Raises:
             ValueError: if a clip is anything else, or names or `top` do not fit.
+            CheckpointError: if this is a taught model.
         """
-        names = self._checked(clips, names, resize=resize)
-        if not isinstance(top, int) or top < 1:
-            raise ValueError(f"top is {top!r}; expected a whole number, at least 1")
-        described: list[Description] = []
-        for batch in self._batches(clips, names):
-            described += self._describe(batch, top)
-        return described
+        return self.describer.describe(clips, names, top=top, resize=resize)
+
+    def describe_file(self, path: Path | str, *, top: int = 5) -> Description:
+        """Describe a video file, or a folder of images, by a study's checkpoint.
+
+        A truncated file is described as far as it goes; see `problem`.
+
+        Raises:
+            ClipError: if it cannot be decoded.
+            CheckpointError: if this is a taught model.
+        """
+        return self.describer.describe_file(path, top=top)
+
+    def predict(
+        self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str] | None = None
+    ) -> list[Prediction]:
+        """Answer by a taught model which action clips show, or that it is none of its actions.
+
+        Args:
+            clips: uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, of any size.
+            names: one for each clip; None names them "clip 0", "clip 1", ...
+
+        Returns:
+            One prediction a clip: of an empty list an empty one. `answer.label` is the action, or
+            None; `answer.verdict` says whether the model knows it from others at all.
+
+        Raises:
+            ValueError: if a clip is anything else, or names do not fit.
+            CheckpointError: if this is a study's checkpoint.
+        """
+        return self.taught.predict(clips, names)
+
+    def predict_file(self, path: Path | str) -> Prediction:
+        """Answer by a taught model which action a video file, or a folder of images, shows.
+
+        A truncated file is read as far as it goes; see `problem`.
+
+        Raises:
+            ClipError: if it cannot be decoded.
+            CheckpointError: if this is a study's checkpoint.
+        """
+        return self.taught.predict_file(path)
 
     def features(
         self, clips: Sequence[NDArray[np.uint8]], *, resize: bool = False
     ) -> NDArray[np.float32]:
-        """Return the encoder's features of clips, as transfer tests them: the mean over the steps.
+        """Compute features of clips.
 
-        Clips, and whether they are scaled, are as in `describe`.
+        Those of a study's checkpoint are its encoder's, as transfer tests them: the mean over the
+        steps. Those of a taught model are what its classifier reads.
+
+        Args:
+            clips: as in `describe` or `predict`.
+            resize: as in `describe`; a taught model takes frames of any size in any case.
 
         Returns:
             float32 (N, D), a row a clip; (0, D) of no clips.
 
         Raises:
-            ValueError: as `describe`.
+            ValueError: if a clip is anything else.
             ResultError: if features are NaN or infinite, naming the clip.
         """
-        names = self._checked(clips, None, resize=resize)
-        if not names:
-            return np.zeros((0, encoder_width(self.model.encoder)), np.float32)
-        place = PLACE_OF[READOUT]
-        # By the functions that write a study's features, so that these are equal to the bit.
-        read = encoder_reader(self.model.encoder, [place], device=self._device)
-        parts = collect_places(read, self._batches(clips, names), device=self._device)
-        return mean_over_steps(read_out(feature_set([parts], place, {}), READOUT)).features
+        if isinstance(self._opened, Describer):
+            return self._opened.features(clips, resize=resize)
+        return self._opened.features(clips)
 
-    def _checked(
-        self, clips: Sequence[object], names: Sequence[str] | None, *, resize: bool
-    ) -> Sequence[str]:
-        """Refuse clips and names that do not fit; return the names."""
-        names = names_of(clips, names)
-        check_clips(clips, names, self.description.sampling, resize=resize)
-        return names
+    @property
+    def estimate(self) -> Mapping[str, object]:
+        """How good a taught model will be on new recordings, as JSON reads it.
 
-    def _batches(self, clips: Sequence[NDArray[np.uint8]], names: Sequence[str]) -> Iterator[Batch]:
-        """Yield what the model sees of the clips, in batches that fit into memory."""
-        for first in range(0, len(clips), CLIPS_AT_ONCE):
-            some = slice(first, first + CLIPS_AT_ONCE)
-            seen = [see_given(clip, self.description.sampling) for clip in clips[some]]
-            video = torch.from_numpy(np.stack(seen))
-            yield Batch(tuple(names[some]), video, NO_TARGET, NO_TARGET)
+        docs/data-format.md, "A taught model", has its keys: `estimate["accuracy"]["value"]` is how
+        often it will be right on a clip of a new recording.
 
-    @torch.inference_mode()
-    def _describe(self, batch: Batch, top: int) -> list[Description]:
-        features = self.model.encoder(batch.video.to(self._device)).float()
-        groups = categories = None
-        if self.model.head is not None:
-            probs = self.model.head(features).softmax(dim=1).cpu()  # (B, K)
-            groups, categories = self._named(probs, top)
-        captions = self._captions(features)
-        typical: list[float] | None = None
-        if self.familiarity is not None:
-            typical = self.familiarity.typical(features.mean(dim=1).cpu().numpy()).tolist()
-        return [
-            Description(
-                name,
-                None if groups is None else groups[index],
-                None if categories is None else categories[index],
-                None if captions is None else captions[index],
-                typical=None if typical is None else typical[index],
+        Raises:
+            CheckpointError: if this is a study's checkpoint, or estimate.json is not whole.
+        """
+        taught = self.taught
+        if self._estimate is None:
+            assert self._folder is not None, f"{taught} lies in a folder, or came with its estimate"
+            self._estimate = read_estimate(self._folder)
+        return self._estimate
+
+    def teach(
+        self,
+        folder: Path | str,
+        out: Path | str,
+        *,
+        none: Path | str | None = None,
+        recordings: Path | str | None = None,
+        rejected: float = ALPHA,
+    ) -> Predictor:
+        """Teach a classifier of your own actions with this model's encoder, from a folder.
+
+        Arguments, what is returned and errors are those of `teach`, but for the encoder; and:
+
+        Raises:
+            CheckpointError: if this is a checkpoint of your own encoder, which cannot be stored.
+        """
+        return teach(
+            folder,
+            out,
+            none=none,
+            recordings=recordings,
+            encoder=self._encoder_name(),
+            rejected=rejected,
+            device=self._device,
+        )
+
+    def teach_clips(
+        self,
+        clips: Sequence[NDArray[np.uint8]],
+        labels: Sequence[str | None],
+        recordings: Sequence[Hashable] | None = None,
+        *,
+        out: Path | str | None = None,
+        rejected: float = ALPHA,
+    ) -> Predictor:
+        """Teach a classifier of your own actions with this model's encoder, from clips in memory.
+
+        Arguments, what is returned and errors are those of `teach_clips`, but for the encoder; and:
+
+        Raises:
+            CheckpointError: if this is a checkpoint of your own encoder, which cannot be stored.
+        """
+        return teach_clips(
+            clips,
+            labels,
+            recordings,
+            encoder=self._encoder_name(),
+            out=out,
+            rejected=rejected,
+            device=self._device,
+        )
+
+    def _encoder_name(self) -> str:
+        """Return the encoder's name, as `encoder_named` takes it.
+
+        Raises:
+            CheckpointError: if it is the user's own.
+        """
+        if isinstance(self._opened, TaughtModel):
+            return self._opened.encoder.name
+        if self._opened.description.shape is None or self._folder is None:
+            raise CheckpointError(
+                f"{self._name}: has an encoder of your own, which a taught model could not carry "
+                "along; fit a classifier of yours on features(clips)"
             )
-            for index, name in enumerate(batch.clip_ids)
-        ]
-
-    def _named(self, probs: Tensor, top: int) -> tuple[list[Ranking] | None, list[Ranking] | None]:
-        """Name the classes of float (B, K) probabilities, as groups and as categories."""
-        taxonomy, level = self.description.taxonomy, self.description.level
-        assert level is not None, "a head tells the classes of a level apart"
-        if level != CATEGORY:
-            return [_most_probable(row, taxonomy.names(level), top) for row in probs], None
-        categories = [_most_probable(row, taxonomy.categories, top) for row in probs]
-        if ACTION_GROUP not in taxonomy.levels:
-            return None, categories
-        names = taxonomy.names(ACTION_GROUP)
-        # A fine model scored on groups: the probabilities of a group's categories add up.
-        of_group = torch.zeros(len(probs), len(names))
-        of_group.index_add_(1, torch.from_numpy(taxonomy.index_of(ACTION_GROUP)), probs)
-        return [_most_probable(row, names, top) for row in of_group], categories
-
-    def _captions(self, features: Tensor) -> list[str] | None:
-        decoder, vocabulary = self.model.decoder, self.description.vocabulary
-        if decoder is None or vocabulary is None:
-            return None
-        tokens = decode_captions(decoder, features, self.beams)
-        return [vocabulary.decode(caption) for caption in tokens.tolist()]
+        return str(self._folder)
 
 
-def _most_probable(probs: Tensor, names: Sequence[str], top: int) -> Ranking:
-    # Stable: equal probabilities keep the order of the classes, on every device.
-    order = probs.argsort(descending=True, stable=True)[:top].tolist()
-    return tuple(NamedProbability(names[index], float(probs[index])) for index in order)
+def teach(  # noqa: PLR0913 - the options of the command
+    folder: Path | str,
+    out: Path | str,
+    *,
+    none: Path | str | None = None,
+    recordings: Path | str | None = None,
+    encoder: str = AUTO,
+    rejected: float = ALPHA,
+    device: str = "cpu",
+) -> Predictor:
+    """Teach a classifier of your own actions from a folder, as `taskgrain teach` does.
+
+    Args:
+        folder: a folder of clips for each action, or a dataset of any layout.
+        out: folder of the model: new, empty, or of an earlier teaching, which is replaced.
+        none: folder of clips that show none of the actions.
+        recordings: table with the columns `clip` and `recording`: which were filmed in one go.
+        encoder: "auto", the best of those on this machine; or "imagenet", "motion-energy",
+            "pixels", LIBRARY:NAME as "torchvision:r3d_18", or the folder of a checkpoint.
+        rejected: share of clips of the actions that may be answered "none of these", .001 to .5.
+        device: where the encoder computes, "cpu" or "cuda".
+
+    Returns:
+        The taught model, which predicts; its `estimate` says how often it will be right.
+
+    Raises:
+        ValueError: if `rejected` is out of its range.
+        ManifestError: if the clips cannot serve.
+        ConfigError: if there is no such encoder, or its weights are not on this machine.
+        RunError: if `out` holds other things, or lies in `folder`.
+        CheckpointError: if the encoder's weights are not whole.
+        ResultError: if features are NaN or infinite.
+    """
+    teaching = Teaching(
+        Path(folder),
+        None if none is None else Path(none),
+        None if recordings is None else Path(recordings),
+        encoder,
+        rejected,
+        device,
+    )
+    teach_folder(teaching, Path(out))
+    return Predictor.from_checkpoint(out, device=device)
+
+
+def teach_clips(  # noqa: PLR0913 - the options of the command
+    clips: Sequence[NDArray[np.uint8]],
+    labels: Sequence[str | None],
+    recordings: Sequence[Hashable] | None = None,
+    *,
+    encoder: str = AUTO,
+    out: Path | str | None = None,
+    rejected: float = ALPHA,
+    device: str = "cpu",
+) -> Predictor:
+    """Teach a classifier of your own actions from clips in memory.
+
+    Args:
+        clips: uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, of any size.
+        labels: the action of each clip; None: it shows none of the actions.
+        recordings: which recording each clip is of, by any values: equal for clips that were
+            filmed in one go, `range(len(clips))` where none were. None: not known. The model then
+            answers, but there is no estimate of how often it is right about new recordings, and
+            it never answers "none of these".
+        encoder: as in `teach`.
+        out: folder to write the model into, as in `teach`; None writes nothing.
+        rejected: as in `teach`.
+        device: as in `teach`.
+
+    Returns:
+        The taught model, which predicts; its `estimate` says how often it will be right.
+
+    Raises:
+        ValueError: if clips, labels or recordings do not fit, there are fewer than two actions, an
+            action has fewer than two clips, or `rejected` is out of its range.
+        ConfigError: if there is no such encoder, or its weights are not on this machine.
+        RunError: if `out` holds other things.
+        CheckpointError: if the encoder's weights are not whole.
+        ResultError: if features are NaN or infinite.
+    """
+    given = GivenClips(clips, labels, recordings)
+    where = None if out is None else Path(out)
+    outcome, chosen = teach_given(given, encoder=encoder, out=where, alpha=rejected, device=device)
+    taught = TaughtModel(outcome.taught, chosen)
+    return Predictor(taught, where, device=device, estimate=outcome.to_json())

@@ -14,8 +14,8 @@ from taskgrain.labels.vocabulary import MAX_BEAMS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from taskgrain.describing import Describer, Description
     from taskgrain.labels.taxonomy import NamedProbability
-    from taskgrain.predict import Description, Predictor
     from taskgrain.teaching.model import Prediction
 
 ANIMATION = ".webp"
@@ -65,29 +65,29 @@ def describe(
         return
     if saliency is not None:
         _check_saliency(saliency, clips)
-    predictor = _opened(checkpoint, device, beam_width, length_penalty)
+    describer = _opened(checkpoint, device, beam_width, length_penalty)
     failed = 0
     for path in clips:
         try:
             if saliency is None:
-                decoded = predictor.decode(path)
+                decoded = describer.decode(path)
             else:
                 from taskgrain.saliency.clip import decode_to_draw, draw_explanation
 
-                drawn = decode_to_draw(path, predictor.description.sampling)
+                drawn = decode_to_draw(path, describer.description.sampling)
                 decoded = drawn.stored
         except ClipError as error:
             failed += 1
             print(f"taskgrain: {error}", file=sys.stderr)
             continue
-        description = predictor.describe_decoded(decoded, str(path), top=top)
+        description = describer.describe_decoded(decoded, str(path), top=top)
         if saliency is not None:
-            draw_explanation(predictor, path, saliency, decoded=drawn)
+            draw_explanation(describer, path, saliency, decoded=drawn)
         if as_json:
             picture = {} if saliency is None else {"saliency": str(saliency)}
             print(json.dumps({**description.to_json(), **picture}, ensure_ascii=False))
         else:
-            print(_text(description, predictor.description.level, saliency))
+            print(_text(description, describer.description.level, saliency))
     if failed:
         raise typer.Exit(2)
 
@@ -141,15 +141,15 @@ def _answer_lines(prediction: Prediction, top: int) -> list[str]:
     return lines
 
 
-def _opened(checkpoint: Path, device: str, beam_width: int, length_penalty: float) -> Predictor:
+def _opened(checkpoint: Path, device: str, beam_width: int, length_penalty: float) -> Describer:
     if length_penalty > 0 and beam_width == 1:
         raise typer.BadParameter(
             f"{length_penalty:g} compares beams; give --beam-width of 2 or more with it",
             param_hint="--length-penalty",
         )
-    from taskgrain.predict import Predictor
+    from taskgrain.describing import Describer
 
-    return Predictor.from_checkpoint(
+    return Describer.from_checkpoint(
         checkpoint, device=device, beam_width=beam_width, length_penalty=length_penalty
     )
 

@@ -200,13 +200,18 @@ def see_given(clip: NDArray[np.uint8], sampling: FrameSampling) -> NDArray[np.ui
     Frames of another size than the stored one are scaled as images of a folder of frames are.
     """
     window = central_window(len(clip), sampling)
-    frames, framing = clip[window.frames], sampling.framing
-    if frames.shape[1:3] != (framing.height, framing.width):
-        scaled = np.empty((len(frames), framing.height, framing.width, NUM_PLANES), np.uint8)
-        for frame, out in zip(frames, scaled, strict=True):
-            write_image(frame, framing, out)
-        frames = scaled
+    frames = scale_frames(clip[window.frames], sampling.framing)
     return frames[:, window.rows, window.columns]
+
+
+def scale_frames(frames: NDArray[np.uint8], framing: Framing) -> NDArray[np.uint8]:
+    """Scale frames of any size to a stored one: uint8 (S, H, W, 3) -> (S, H', W', 3)."""
+    if frames.shape[1:3] == (framing.height, framing.width):
+        return frames
+    scaled = np.empty((len(frames), framing.height, framing.width, NUM_PLANES), np.uint8)
+    for frame, out in zip(frames, scaled, strict=True):
+        write_image(frame, framing, out)
+    return scaled
 
 
 def _problem(clip: object, sampling: FrameSampling, *, resize: bool) -> str | None:

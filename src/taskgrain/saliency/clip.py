@@ -18,9 +18,9 @@ from taskgrain.data.decode import DecodedClip, decode_sizes
 from taskgrain.data.inspect import displayed_size
 from taskgrain.data.sampling import FrameSampling, central_window, see
 from taskgrain.decoding import GREEDY, BeamSettings
+from taskgrain.describing import Describer
 from taskgrain.labels.vocabulary import BOS, EOS, PAD
 from taskgrain.models.model import SourceModel
-from taskgrain.predict import Predictor
 from taskgrain.saliency.grad_cam import SPATIAL, ClassTarget, Saliency, Target, WordTarget, explain
 from taskgrain.saliency.picture import Panel, write_animation
 from taskgrain.train.step import decode_captions
@@ -39,12 +39,12 @@ class DrawnClip:
 
 
 def draw_explanation(
-    predictor: Predictor, clip: Path | str, out: Path | str, *, decoded: DrawnClip | None = None
+    describer: Describer, clip: Path | str, out: Path | str, *, decoded: DrawnClip | None = None
 ) -> Saliency | None:
     """Draw what speaks for the most probable class and for each word of the caption of a clip.
 
     Args:
-        predictor: with a `TwoChannelEncoder`.
+        describer: with a `TwoChannelEncoder`.
         clip: a video file, or a folder of images.
         out: the animated WebP to write.
         decoded: the clip as `decode_to_draw` decodes it, where the caller has it.
@@ -57,16 +57,16 @@ def draw_explanation(
         ClipError: if the clip cannot be decoded.
         CheckpointError: if the encoder is of another kind.
     """
-    sampling = predictor.description.sampling
+    sampling = describer.description.sampling
     clip, out = Path(clip), Path(out)
     decoded = decode_to_draw(clip, sampling) if decoded is None else decoded
     stored = decoded.stored
     video = torch.from_numpy(see(stored.frames, sampling))
-    targets = targets_of(predictor.model, predictor.description, video, predictor.beams)
-    saliency = explain(predictor.model, video, targets) if targets else None
+    targets = targets_of(describer.model, describer.description, video, describer.beams)
+    saliency = explain(describer.model, video, targets) if targets else None
     indices = central_window(len(stored.frames), sampling).frames
     seconds = float(indices[-1] - indices[0]) / max(1, len(indices) - 1) / stored.frame_rate
-    level = predictor.description.level
+    level = describer.description.level
     panels = [Panel(clip.name, f"{len(indices)} frames" if targets else "an empty caption", None)]
     if saliency is not None:
         panels += [_panel(saliency, index, target, level) for index, target in enumerate(targets)]

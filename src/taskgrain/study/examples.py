@@ -17,8 +17,8 @@ from taskgrain.data.decode import decode_clip, write_webm
 from taskgrain.data.files import make_folder, write_text
 from taskgrain.data.manifest import ClipRecord, Manifest, Split
 from taskgrain.data.store import FrameStore
+from taskgrain.describing import Describer
 from taskgrain.jobs.executor import Worker
-from taskgrain.predict import Predictor
 from taskgrain.study.datasets import SOURCE, Dataset
 from taskgrain.study.inputs import Inputs
 from taskgrain.study.networks import own_encoder
@@ -35,7 +35,7 @@ def show_examples(worker: Worker, inputs: Inputs) -> None:
     """Write examples/examples.json and a video for each example."""
     folder = inputs.folder.examples
     make_folder(folder)
-    predictors = _predictors(inputs)
+    describers = _describers(inputs)
     entries = []
     for name, count in example_counts(inputs.study):
         dataset = inputs.datasets[name]
@@ -53,8 +53,8 @@ def show_examples(worker: Worker, inputs: Inputs) -> None:
                     "category": record.category,
                     "caption": record.caption,
                     "predictions": [
-                        _prediction(predictor, frames, record if name == SOURCE else None)
-                        for predictor in predictors
+                        _prediction(describer, frames, record if name == SOURCE else None)
+                        for describer in describers
                     ],
                 }
             )
@@ -70,10 +70,10 @@ def _shown_clips(inputs: Inputs, dataset: Dataset) -> Manifest:
     return first.learned if dataset.name == SOURCE else dataset.manifest()
 
 
-def _predictors(inputs: Inputs) -> list[Predictor]:
+def _describers(inputs: Inputs) -> list[Describer]:
     seed = inputs.study.seeds[0]
     return [
-        Predictor.from_checkpoint(
+        Describer.from_checkpoint(
             inputs.checkpoint(source.name, seed),
             encoder=own_encoder(inputs, seed),
             device=inputs.device,
@@ -127,12 +127,12 @@ def _large(
 
 
 def _prediction(
-    predictor: Predictor, frames: NDArray[np.uint8], record: ClipRecord | None
+    describer: Describer, frames: NDArray[np.uint8], record: ClipRecord | None
 ) -> dict[str, object]:
     """Describe a clip by one model, beside the truth at the model's own grain for source clips."""
-    described = predictor.describe([frames], [""], top=TOP)[0]
+    described = describer.describe([frames], [""], top=TOP)[0]
     classes = described.categories or described.groups or ()
-    description = predictor.description
+    description = describer.description
     # Only clips of the source have a truth at a model's own grain: targets have other categories.
     truth = true_class = None
     if record is not None and description.form is not None:

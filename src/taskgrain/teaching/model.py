@@ -5,26 +5,23 @@ Shapes: S frames of a clip, H' W' its pixels, N clips, D width of the features.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from taskgrain.data.sampling import FrameSampling, check_clips, names_of, see_given
+from taskgrain.data.sampling import names_of
 from taskgrain.errors import CheckpointError
 from taskgrain.teaching.seeing import (
-    CLIPS_TOGETHER,
     LessonEncoder,
     encode_clips,
+    encode_given,
     encoder_named,
     see_clip,
 )
 from taskgrain.teaching.taught import ENCODER, Taught, TaughtAnswer, read_taught
-
-Shown = Mapping[FrameSampling, NDArray[np.uint8]]
-"""What the parts of an encoder are shown of one clip: (T, H, W, 3) each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +66,13 @@ class TaughtModel:
         return cls(taught, encoder)
 
     def __repr__(self) -> str:
-        classes = ", ".join(self.classes)
-        return f"<TaughtModel: {classes}; features of {self.taught.facts.encoder}>"
+        return f"<TaughtModel: {self.summary}>"
+
+    @property
+    def summary(self) -> str:
+        """Return what it answers, and by what, in a line."""
+        end = " or none of these" if self.taught.facts.abstains else ""
+        return f"answers {', '.join(self.classes)}{end}; features of {self.taught.facts.encoder}"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -114,15 +116,11 @@ class TaughtModel:
 
         Returns:
             float32 (N, D), a row a clip; (0, D) of no clips.
+
+        Raises:
+            ValueError: as `predict`.
         """
         names = names_of(clips, names)
-        for sampling in self.encoder.samplings:
-            check_clips(clips, names, sampling, resize=True)
-        shown = [{each: see_given(clip, each) for each in self.encoder.samplings} for clip in clips]
-        parts = [
-            encode_clips(self.encoder, shown[start : start + CLIPS_TOGETHER])
-            for start in range(0, len(shown), CLIPS_TOGETHER)
-        ]
-        return (
-            np.concatenate(parts) if parts else np.zeros((0, self.taught.facts.width), np.float32)
-        )
+        if not len(clips):
+            return np.zeros((0, self.taught.facts.width), np.float32)
+        return encode_given(self.encoder, clips, names)

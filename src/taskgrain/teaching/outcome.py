@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from taskgrain.data.files import write_text
+from taskgrain.errors import CheckpointError
 from taskgrain.teaching.curve import Curve
 from taskgrain.teaching.estimate import Estimate, Value
 from taskgrain.teaching.taught import Taught
 from taskgrain.teaching.unseen import BASE_RATES, Unseen, precision
+
+ESTIMATE = "estimate.json"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,3 +137,27 @@ def value_json(value: Value | None) -> dict[str, object] | None:
 
 def _unseen_json(unseen: Unseen) -> dict[str, object]:
     return {name: value_json(getattr(unseen, name)) for name in unseen.__slots__}
+
+
+def write_estimate(outcome: Outcome, folder: Path) -> None:
+    """Write `Outcome.to_json` into the folder of a model: estimate.json."""
+    text = json.dumps(outcome.to_json(), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(folder / ESTIMATE, text + "\n")
+
+
+def read_estimate(folder: Path) -> Mapping[str, object]:
+    """Read what `write_estimate` wrote.
+
+    Raises:
+        CheckpointError: if it is missing or malformed.
+    """
+    path = folder / ESTIMATE
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{path}: {error.strerror}; expected what `teach` wrote") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {error}; expected what `teach` wrote") from error
+    if not isinstance(stored, dict):
+        raise CheckpointError(f"{path}: is no JSON object; expected what `teach` wrote")
+    return stored

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from taskgrain.data.dataset import Batch
 from taskgrain.data.decode import FRAME_RATE, decode_sizes
-from taskgrain.data.sampling import FrameSampling, see
+from taskgrain.data.sampling import FrameSampling, check_clips, names_of, see, see_given
 from taskgrain.data.videos import printable
 from taskgrain.encoders import Reader, Wanted, never_alone, open_reader
 from taskgrain.errors import ConfigError
@@ -213,3 +213,33 @@ def encode_clips(
         values = collect_places(read, [batch], device=reader.device)[place].astype(np.float32)
         parts.append(values if values.ndim == 2 else summarise_steps(values))
     return np.concatenate(parts, axis=1)
+
+
+def encode_given(
+    encoder: LessonEncoder,
+    clips: Sequence[NDArray[np.uint8]],
+    names: Sequence[str] | None = None,
+) -> NDArray[np.float32]:
+    """Compute the features of clips in memory.
+
+    Args:
+        encoder: of the features.
+        clips: at least one; uint8 (S, H', W', 3) each, RGB, 12 frames a second as a rule, of any
+            size.
+        names: one for each clip, for messages; None names them "clip 0", "clip 1", ...
+
+    Returns:
+        float32 (N, D), a row a clip.
+
+    Raises:
+        ValueError: if a clip is anything else, or names do not fit.
+    """
+    names = names_of(clips, names)
+    for sampling in encoder.samplings:
+        check_clips(clips, names, sampling, resize=True)
+    parts = []
+    for start in range(0, len(clips), CLIPS_TOGETHER):
+        some = clips[start : start + CLIPS_TOGETHER]
+        shown = [{each: see_given(clip, each) for each in encoder.samplings} for clip in some]
+        parts.append(encode_clips(encoder, shown))
+    return np.concatenate(parts)

@@ -184,12 +184,12 @@ def _arrays(taught: Taught) -> list[tuple[str, Floats]]:
 
 
 def is_taught(folder: Path) -> bool:
-    """Whether a folder holds a taught classifier, rather than a study's checkpoint."""
+    """Whether a folder holds what was taught, by any version, rather than a study's checkpoint."""
     try:
         stored = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(stored, dict) and stored.get("format") == FORMAT
+    return isinstance(stored, dict) and str(stored.get("format")).startswith(TAUGHT)
 
 
 def read_taught(folder: Path) -> Taught:
@@ -201,6 +201,7 @@ def read_taught(folder: Path) -> Taught:
     path = folder / SETTINGS
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
+        _refuse_format(stored)
         facts = read_as(TaughtFacts, stored)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror}; expected what `teach` wrote") from error
@@ -219,3 +220,9 @@ def read_taught(folder: Path) -> Taught:
         raise CheckpointError(f"{folder / ARRAYS}: a scale that is not above 0")
     linear = LinearModel(arrays["mean"], arrays["scale"], arrays["coef"], arrays["intercept"])
     return Taught(facts, linear, np.sort(arrays["known"]))
+
+
+def _refuse_format(stored: object) -> None:
+    found = stored.get("format") if isinstance(stored, dict) else None
+    if found != FORMAT:
+        raise ValueError(f"its format is {found}, not {FORMAT}: teach it anew from its clips")

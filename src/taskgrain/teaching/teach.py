@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from taskgrain.data.files import make_folder, write_text
+from taskgrain.data.files import make_folder
 from taskgrain.jobs.workspace import claim, refuse_within, workspace
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.teaching.curve import learning_curve
@@ -19,7 +18,7 @@ from taskgrain.teaching.estimate import FEWEST_RECORDINGS, estimate
 from taskgrain.teaching.featuring import FeaturedLesson, feature_lesson
 from taskgrain.teaching.folds import NONE, TaughtClips
 from taskgrain.teaching.lesson import Lesson, link_near_duplicates, read_lesson
-from taskgrain.teaching.outcome import Outcome
+from taskgrain.teaching.outcome import Outcome, write_estimate
 from taskgrain.teaching.seeing import LessonEncoder, encoder_named, encoders_here
 from taskgrain.teaching.taught import ENCODER, SETTINGS, teach_classifier, write_taught
 from taskgrain.teaching.unseen import FEWEST_AUROC, FEWEST_CLASSES, Unseen, unseen_classes
@@ -27,7 +26,8 @@ from taskgrain.teaching.unseen import FEWEST_AUROC, FEWEST_CLASSES, Unseen, unse
 AUTO = "auto"
 REFERENCES = ("motion-energy", "pixels")  # need no network; stand beside every encoder
 ALPHA = 0.05  # share of clips of the classes that may be answered "none of these"
-ESTIMATE, CACHE = "estimate.json", "features"
+MIN_ALPHA, MAX_ALPHA = 0.001, 0.5
+CACHE = "features"
 MARK, MARK_TEXT = "teaching.json", '{"format": 1}\n'  # tells our folder from a user's
 
 Tell = Callable[[str], None]
@@ -44,7 +44,11 @@ def _uncounted(clips: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Teaching:
-    """What to teach from, and how."""
+    """What to teach from, and how.
+
+    Raises:
+        ValueError: if `alpha` is not .001 to .5.
+    """
 
     folder: Path  # a folder of clips for each action, or a dataset of any layout
     none: Path | None = None  # folder of clips that show none of the actions
@@ -52,6 +56,21 @@ class Teaching:
     encoder: str = AUTO  # or a name that `encoder_named` takes
     alpha: float = ALPHA
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_alpha(self.alpha)
+
+
+def check_alpha(alpha: float) -> None:
+    """Refuse a share of rejected clips that is none, or most of them.
+
+    Raises:
+        ValueError: naming it.
+    """
+    if not MIN_ALPHA <= alpha <= MAX_ALPHA:
+        raise ValueError(
+            f"share of rejected clips: found {alpha!r}; expected {MIN_ALPHA} to {MAX_ALPHA}"
+        )
 
 
 def teach(
@@ -76,30 +95,51 @@ def teach(
         ResultError: if features are NaN or infinite.
     """
     lesson = read_lesson(teaching.folder, none=teaching.none, recordings=teaching.recordings)
-    candidates, references = _encoders(teaching)
+    candidates, references = encoders_for(teaching.encoder, device=teaching.device)
     refuse_within(out, teaching.folder)
     with workspace(out):
-        claim(out, Path(MARK), MARK_TEXT, work="a teaching")
+        claim_model(out)
         featured = feature_lesson(
             lesson, [*candidates, *references], out / CACHE, tell=tell, advance=advance
         )
         lesson = link_near_duplicates(lesson, featured.signatures)
         tell(f"judging {len(featured.features)} encoders on recordings that were held out")
-        outcome, encoder = _taught(teaching, lesson, featured, [*candidates, *references])
-        _write(outcome, encoder, out)
+        outcome, encoder = teach_judged(
+            _examples(lesson, featured),
+            candidates,
+            references,
+            teaching.alpha,
+        )
+        write_model(outcome, encoder, out)
     return outcome
 
 
-def _encoders(teaching: Teaching) -> tuple[list[LessonEncoder], list[LessonEncoder]]:
+def encoders_for(name: str, *, device: str) -> tuple[list[LessonEncoder], list[LessonEncoder]]:
     """Open the encoders to choose from, and those that are judged beside them.
 
     With "auto" everything that is here may be chosen, motion energy and pixels too.
+
+    Raises:
+        ConfigError: if there is no such encoder, or its weights are not on this machine.
+        CheckpointError: if its weights are not whole.
     """
-    if teaching.encoder == AUTO:
-        return encoders_here(device=teaching.device), []
-    named = encoder_named(teaching.encoder, device=teaching.device)
-    others = [name for name in REFERENCES if name != named.name]
-    return [named], [encoder_named(name, device=teaching.device) for name in others]
+    if name == AUTO:
+        return encoders_here(device=device), []
+    others = [each for each in REFERENCES if each != name]
+    return [encoder_named(name, device=device)], [encoder_named(e, device=device) for e in others]
+
+
+def _examples(lesson: Lesson, featured: FeaturedLesson) -> Examples:
+    return Examples(
+        taught_clips(lesson, featured),
+        lesson.classes,
+        lesson.notes,
+        lesson.linked_by,
+        featured.failed,
+        featured.truncated,
+        featured.decoding_seconds,
+        featured.network_seconds,
+    )
 
 
 def taught_clips(lesson: Lesson, featured: FeaturedLesson) -> dict[str, TaughtClips]:
@@ -123,26 +163,48 @@ def taught_clips(lesson: Lesson, featured: FeaturedLesson) -> dict[str, TaughtCl
     return sets
 
 
-def _taught(
-    teaching: Teaching,
-    lesson: Lesson,
-    featured: FeaturedLesson,
-    encoders: Sequence[LessonEncoder],
+@dataclass(frozen=True, slots=True, eq=False)
+class Examples:
+    """Clips to teach from by their features, and what is to be said of them."""
+
+    sets: Mapping[str, TaughtClips]  # encoder -> the same clips
+    classes: tuple[str, ...]  # names of the labels 0..K-1
+    notes: tuple[str, ...] = ()  # the fields from here on are those of `Outcome`
+    linked_by: Mapping[str, int] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    truncated: Mapping[str, str] = field(default_factory=dict)
+    decoding_seconds: float = 0.0
+    network_seconds: float = 0.0
+
+
+def teach_judged(
+    examples: Examples,
+    candidates: Sequence[LessonEncoder],
+    references: Sequence[LessonEncoder],
+    alpha: float,
 ) -> tuple[Outcome, LessonEncoder]:
-    """Judge the encoders, and teach a classifier of the features of the best."""
+    """Judge encoders, and teach a classifier of the features of the best.
+
+    Args:
+        examples: with features of each encoder.
+        candidates: encoders to choose from.
+        references: others, which are judged beside them.
+        alpha: share of clips of the classes that may get no answer.
+
+    Returns:
+        What was taught and found out, and the chosen encoder.
+    """
     started = time.perf_counter()
-    sets = taught_clips(lesson, featured)
-    candidates = [name for name in sets if teaching.encoder in (AUTO, name)]
-    found = estimate(sets, candidates)
-    best = next(each for each in encoders if each.name == found.encoders[0].encoder)
-    clips = sets[best.name]
-    unseen = unseen_classes(clips, teaching.alpha)
+    found = estimate(examples.sets, [encoder.name for encoder in candidates])
+    best = next(each for each in candidates if each.name == found.encoders[0].encoder)
+    clips = examples.sets[best.name]
+    unseen = unseen_classes(clips, alpha)
     taught = teach_classifier(
         clips,
-        lesson.classes,
+        examples.classes,
         encoder=ENCODER if best.is_checkpoint else best.name,
         fingerprint=best.fingerprint,
-        alpha=teaching.alpha,
+        alpha=alpha,
         why_not=_why_not(unseen),
     )
     outcome = Outcome(
@@ -153,12 +215,12 @@ def _taught(
         num_clips=len(clips),
         num_none=int((clips.labels == NONE).sum()),
         num_recordings=len(np.unique(clips.recordings)),
-        linked_by=lesson.linked_by,
-        notes=lesson.notes,
-        failed=featured.failed,
-        truncated=featured.truncated,
-        decoding_seconds=featured.decoding_seconds,
-        network_seconds=featured.network_seconds,
+        linked_by=examples.linked_by,
+        notes=examples.notes,
+        failed=examples.failed,
+        truncated=examples.truncated,
+        decoding_seconds=examples.decoding_seconds,
+        network_seconds=examples.network_seconds,
         seconds=time.perf_counter() - started,
     )
     return outcome, best
@@ -185,15 +247,27 @@ def _why_not(unseen: Unseen | None) -> str | None:
     )
 
 
-def _write(outcome: Outcome, encoder: LessonEncoder, out: Path) -> None:
-    """Write the model and its estimate; a folder that is left half written has no model.json."""
+def write_model(outcome: Outcome, encoder: LessonEncoder, out: Path) -> None:
+    """Write a model and its estimate; a folder that is left half written has no model.json.
+
+    Args:
+        outcome: what was taught.
+        encoder: of its features.
+        out: a folder that is ours; see `claim_model`.
+    """
     (out / SETTINGS).unlink(missing_ok=True)
     _carry_along(encoder, out / ENCODER)
-    write_text(
-        out / ESTIMATE,
-        json.dumps(outcome.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
-    )
+    write_estimate(outcome, out)
     write_taught(outcome.taught, out)
+
+
+def claim_model(out: Path) -> None:
+    """Make a folder that is new, empty or of an earlier teaching the folder of a model.
+
+    Raises:
+        ConfigError: if it holds other things.
+    """
+    claim(out, Path(MARK), MARK_TEXT, work="a teaching")
 
 
 def _carry_along(encoder: LessonEncoder, held: Path) -> None:

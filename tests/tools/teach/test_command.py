@@ -215,11 +215,22 @@ def test_a_model_of_another_encoder_is_refused(
     assert "teach it anew" in refused(["describe", str(other), str(clip)], capsys)
 
 
-@pytest.mark.parametrize("command", ["export", "features"])
-def test_commands_for_checkpoints_say_what_opens_a_taught_model(
-    model: Path, clips: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+def test_features_says_what_opens_a_taught_model(
+    model: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rest = [] if command == "export" else [str(clips), str(tmp_path / "out.npz")]
-    text = refused([command, str(model), *rest], capsys)
+    text = refused(["features", str(model), str(clips), str(tmp_path / "out.npz")], capsys)
     assert "taskgrain teach" in text
-    assert "TaughtModel" in text
+    assert "taskgrain.Predictor" in text
+
+
+def test_a_model_of_another_version_is_refused(
+    model: Path, clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "model"
+    shutil.copytree(model, other)
+    stored = json.loads((other / "model.json").read_text(encoding="utf-8"))
+    stored["format"] = "taskgrain-taught-999"
+    (other / "model.json").write_text(json.dumps(stored), encoding="utf-8")
+    text = refused(["describe", str(other), str(clips / "left" / "day 0" / "take0.mp4")], capsys)
+    assert "its format is taskgrain-taught-999" in text
+    assert "teach it anew" in text
