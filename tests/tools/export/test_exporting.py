@@ -23,6 +23,7 @@ from taskgrain.models.build import DecoderShape, add_readouts
 from taskgrain.models.weights import save_weights
 from taskgrain.predict import Predictor
 from taskgrain.tools.export import exporting as export
+from taskgrain.tools.export import graphs
 from taskgrain.tools.export.exporting import export_model
 from tests.making import moving_square, write_video
 from tests.networks import build_model, compact_shape
@@ -133,12 +134,12 @@ def test_a_checkpoint_without_a_decoder_is_one_graph_checked_on_noise(
 
 def run_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the graphs answer NaN."""
-    run = export._run
+    run = export.run_graph
 
     def changed(session: object, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor * torch.nan for name, tensor in run(session, inputs).items()}
 
-    monkeypatch.setattr(export, "_run", changed)
+    monkeypatch.setattr(export, "run_graph", changed)
 
 
 @pytest.mark.slow
@@ -159,17 +160,17 @@ def test_graphs_that_differ_are_not_written(
 def test_outputs_of_another_shape_are_refused() -> None:
     wanted, found = {"logits": torch.zeros(2, 3)}, {"logits": torch.zeros(2, 1)}
     with pytest.raises(CheckpointError, match=r"logits have shape \(2, 1.*; PyTorch gives \(2, 3"):
-        export._compare({}, wanted, found)
+        graphs.compare({}, wanted, found)
 
 
 def test_a_difference_that_is_no_number_stays_whatever_comes_after() -> None:
     wanted, differences = {"logits": torch.zeros(1, 2)}, dict[str, float]()
     for said in (0.25, torch.nan, 0.5):
-        export._compare(differences, wanted, {"logits": torch.full((1, 2), said)})
+        graphs.compare(differences, wanted, {"logits": torch.full((1, 2), said)})
     assert np.isnan(differences["logits"])
     differences.clear()
     for said in (0.25, 0.5, 0.125):
-        export._compare(differences, wanted, {"logits": torch.full((1, 2), said)})
+        graphs.compare(differences, wanted, {"logits": torch.full((1, 2), said)})
     assert differences == {"logits": 0.5}
 
 
@@ -192,7 +193,7 @@ def test_weights_beside_a_large_graph_are_copied_too(tmp_path: Path) -> None:
     (scratch / "encoder.onnx.data").write_bytes(b"weights")
     (out / "decoder_step.onnx").write_bytes(b"of another checkpoint")
     (out / "decoder_step.onnx.data").write_bytes(b"its weights")
-    export._put(scratch, out)
+    graphs.put(scratch, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == {
         "encoder.onnx": b"graph",
         "encoder.onnx.data": b"weights",
@@ -222,6 +223,6 @@ def test_a_network_without_an_onnx_form_is_named(tmp_path: Path) -> None:
 
 
 def test_a_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("taskgrain.tools.export.exporting.find_spec", lambda name: None)
+    monkeypatch.setattr("taskgrain.tools.export.graphs.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'taskgrain\[export\]'"):
         export_model(tmp_path, tmp_path / "out")
