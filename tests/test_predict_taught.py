@@ -135,7 +135,7 @@ def _texts(found: object) -> list[str]:
         (["a", "b"], None, 0.05, "labels: found 2 of them"),
         ("aabb", None, 0.05, "labels: found 4"),
         (["a", "a", "b", "b"], [1, 2], 0.05, "recordings: found 2"),
-        (["a"] * 4, None, 0.05, "at least two actions"),
+        (["a"] * 4, None, 0.05, "expected two actions or more"),
         (["a", "a", "a", "b"], None, 0.05, "action 'b' has one clip"),
         (["a", "a", 1, 1], None, 0.05, "1 is no action"),
         (["a", "a", "b", "b"], None, 0.0, "rejected clips: found 0.0"),
