@@ -13,29 +13,23 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import ceil
 from pathlib import Path
 from typing import Literal
 
 import cv2
 import numpy as np
-from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from taskgrain.data.container import FRAME_RATE, VideoFile, open_video
 from taskgrain.data.files import missing_folder
 from taskgrain.data.frame_folder import digest_of, file_bytes
 from taskgrain.data.framing import Framing, VideoFramer
-from taskgrain.data.limits import DecodeLimits
 from taskgrain.data.manifest import Split
+from taskgrain.data.streaming import LIMITS, RegularFrames
 from taskgrain.data.videos import VIDEO_SUFFIXES, split_name
 from taskgrain.errors import ClipError, list_problems
 from taskgrain.randomness import generator_for
 
-# 12 hours at up to 60 frames a second: one frame and one window are in memory at a time.
-LIMITS = DecodeLimits(
-    seconds=12 * 3600, coded_frames=12 * 3600 * 60, packets=48_000_000, decoded_pixels=4e12
-)
 REPORT_FRAMES = 240  # of footage, between two reports of progress
 
 GRID = 8  # cells on a side, in which movement is looked for: noise of the camera averages out
@@ -105,35 +99,6 @@ def find_footage(folder: Path) -> list[Footage]:
     return sorted(found, key=lambda each: each.name)
 
 
-class _Regular:
-    """The coded frames of a file, each with its times k / 12 s, k in start .. stop - 1.
-
-    A time belongs to the coded frame nearest to it, by the rule of `decode_clip`.
-    """
-
-    def __init__(self, video: VideoFile) -> None:
-        self._video = video
-        self.num_frames = 0  # times that were yielded up to now
-        self.end = 0.0  # of the last coded frame, in seconds
-
-    def __iter__(self) -> Iterator[tuple[VideoFrame, int, int]]:
-        last: tuple[VideoFrame, float] | None = None
-        for frame, at, duration in self._video.timed_frames():
-            if last is not None:
-                # Up to the middle between both frames; a time on the middle is the later frame's,
-                # and rounding must not change that (`data.decode`).
-                stop = ceil((last[1] + at) / 2 * FRAME_RATE - 1e-6)
-                yield from self._until(last[0], stop)
-            last, self.end = (frame, at), at + duration
-        if last is not None:
-            yield from self._until(last[0], max(1, round(self.end * FRAME_RATE)))
-
-    def _until(self, frame: VideoFrame, stop: int) -> Iterator[tuple[VideoFrame, int, int]]:
-        if stop > self.num_frames:
-            start, self.num_frames = self.num_frames, stop
-            yield frame, start, stop
-
-
 def look_at(path: Path, windowing: Windowing, advance: Callable[[float], None]) -> Look:
     """Decode a whole file, and find the windows in which something moves; no frame is kept.
 
@@ -149,7 +114,7 @@ def look_at(path: Path, windowing: Windowing, advance: Callable[[float], None]) 
         sha = digest_of(file_bytes(path))
         framer = _framer(path, video, windowing)
         image = np.empty((windowing.height, windowing.width, 3), np.uint8)
-        frames, movement = _Regular(video), _Movement(windowing)
+        frames, movement = RegularFrames(video), _Movement(windowing)
         reported = 0
         for coded, start, stop in frames:
             framer.write(coded, image)
@@ -194,7 +159,7 @@ def cut_windows(
     left = list(reversed(starts))
     with open_video(path, limits=LIMITS) as video:
         framer = _framer(path, video, windowing)
-        for coded, start, stop in _Regular(video):
+        for coded, start, stop in RegularFrames(video):
             if not left:
                 return
             if stop <= left[-1]:
