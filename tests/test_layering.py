@@ -35,7 +35,6 @@ REASONS = {
     "__main__.py": "`python -m taskgrain` runs it, and must load nothing else first",
     "version.py": "below everything: the command line reads it without loading the package",
     "data/layouts/hmdb.py": "each layout has a module of its own",
-    "data/streaming.py": "what an annexe and the core read footage by",
     "cli/report.py": "the front door loads it at every start, so that it holds the options alone",
     "tools/export/command.py": "the front door loads it at every start, so that it loads no torch",
     "tools/pack/command.py": "the front door loads it at every start, so that it loads no codec",

@@ -114,7 +114,7 @@ def look_at(path: Path, windowing: Windowing, advance: Callable[[float], None]) 
         sha = digest_of(file_bytes(path))
         framer = _framer(path, video, windowing)
         image = np.empty((windowing.height, windowing.width, 3), np.uint8)
-        frames, movement = RegularFrames(video), _Movement(windowing)
+        frames, movement = RegularFrames(video.timed_frames()), _Movement(windowing)
         reported = 0
         for coded, start, stop in frames:
             framer.write(coded, image)
@@ -159,7 +159,7 @@ def cut_windows(
     left = list(reversed(starts))
     with open_video(path, limits=LIMITS) as video:
         framer = _framer(path, video, windowing)
-        for coded, start, stop in RegularFrames(video):
+        for coded, start, stop in RegularFrames(video.timed_frames()):
             if not left:
                 return
             if stop <= left[-1]:
