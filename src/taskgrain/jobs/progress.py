@@ -1,4 +1,4 @@
-"""Progress of cells and of clips: a bar on a terminal, plain lines elsewhere."""
+"""Progress of cells, clips and the like: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -115,25 +115,27 @@ def time_left(elapsed: float, done: float, total: float) -> str:
 
 
 @contextmanager
-def counted_clips(num_clips: int | None, *, quiet: bool) -> Iterator[ClipCount]:
+def counted(number: int | None, *, quiet: bool, noun: str = "clips") -> Iterator[Count]:
     """Show a bar on a terminal, a line now and then elsewhere, and nothing if quiet.
 
     Args:
-        num_clips: of all; None where it is not known before the work begins.
+        number: of all; None where it is not known before the work begins.
         quiet: whether nothing is to be shown.
+        noun: what is counted, in the plural.
     """
     has_bar = not quiet and sys.stderr.isatty()
     with Progress(console=Console(stderr=True), disable=not has_bar, transient=True) as bar:
-        yield ClipCount(num_clips, bar if has_bar else None, quiet=quiet)
+        yield Count(number, noun, bar if has_bar else None, quiet=quiet)
 
 
-class ClipCount:
-    """Counts clips as they are done, and shows the count."""
+class Count:
+    """Counts clips, or other things, as they are done, and shows the count."""
 
-    def __init__(self, num_clips: int | None, bar: Progress | None, *, quiet: bool) -> None:
-        self._num_clips = num_clips
+    def __init__(self, number: int | None, noun: str, bar: Progress | None, *, quiet: bool) -> None:
+        self._number = number
+        self._noun = noun
         self._bar = bar
-        self._task = None if bar is None else bar.add_task("clips", total=num_clips)
+        self._task = None if bar is None else bar.add_task(noun, total=number)
         self._quiet = quiet
         self._done = 0
         self._last_line = time.monotonic()
@@ -143,13 +145,13 @@ class ClipCount:
         if not self._quiet:
             print(f"taskgrain: {line}", file=sys.stderr)
 
-    def advance(self, clips: int) -> None:
-        """Count clips as done."""
-        self._done += clips
+    def advance(self, number: int) -> None:
+        """Count some as done."""
+        self._done += number
         now = time.monotonic()
         if self._bar is not None and self._task is not None:
-            self._bar.advance(self._task, clips)
+            self._bar.advance(self._task, number)
         elif not self._quiet and now - self._last_line >= LINE_SECONDS:
             self._last_line = now
-            of_all = "" if self._num_clips is None else f" of {self._num_clips}"
-            print(f"{self._done}{of_all} clips", file=sys.stderr, flush=True)
+            of_all = "" if self._number is None else f" of {self._number}"
+            print(f"{self._done}{of_all} {self._noun}", file=sys.stderr, flush=True)

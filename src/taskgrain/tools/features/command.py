@@ -59,7 +59,7 @@ def features(
     from taskgrain.data.manifest import Split
     from taskgrain.encoders import Wanted, open_reader
     from taskgrain.errors import ConfigError
-    from taskgrain.jobs.progress import counted_clips
+    from taskgrain.jobs.progress import counted
     from taskgrain.tools.features.clips import list_clips
     from taskgrain.tools.features.writing import Extraction, write_clip_features
 
@@ -79,7 +79,7 @@ def features(
     if steps:
         _refuse_without_steps(encoder, reader.readout)
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)
-    with counted_clips(len(clips.clips), quiet=quiet) as progress:
+    with counted(len(clips.clips), quiet=quiet) as progress:
         outcome = write_clip_features(
             reader, extraction, out, tell=progress.tell, advance=progress.advance
         )

@@ -51,13 +51,13 @@ def teach(
     was found to know its classes from others. `taskgrain describe MODEL CLIP` uses it. A stopped
     run goes on where it was when the same command is given again.
     """
-    from taskgrain.jobs.progress import counted_clips
+    from taskgrain.jobs.progress import counted
     from taskgrain.teaching.teach import Teaching
     from taskgrain.teaching.teach import teach as teach_clips
     from taskgrain.tools.teach.lines import outcome_lines
 
     teaching = Teaching(folder, none, recordings, encoder, rejected, device)
-    with counted_clips(None, quiet=quiet) as progress:
+    with counted(None, quiet=quiet) as progress:
         outcome = teach_clips(teaching, out, tell=progress.tell, advance=progress.advance)
     for clip, problem in outcome.failed.items():
         print(f"taskgrain: {clip}: {problem}", file=sys.stderr)
