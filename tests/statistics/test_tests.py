@@ -17,6 +17,7 @@ from taskgrain.statistics.tests import (
     p_above,
     paired_interval,
     permuted_label_interval,
+    poisson_bounds,
     proportion_interval,
     slopes,
     trend_interval,
@@ -186,6 +187,21 @@ def test_it_is_wilsons_interval(right: int, count: int) -> None:
 def test_what_is_no_proportion_is_refused(right: int, count: int) -> None:
     with pytest.raises(ValueError, match=f"{right} of {count}; expected 0 to N"):
         proportion_interval(right, count)
+
+
+@pytest.mark.parametrize(
+    ("count", "low", "high"), [(0, 0.0, 3.689), (1, 0.0253, 5.572), (10, 4.795, 18.39)]
+)
+def test_counts_have_garwoods_interval(count: int, low: float, high: float) -> None:
+    assert poisson_bounds(count) == pytest.approx((low, high), rel=1e-3)
+
+
+def test_means_beyond_the_bounds_give_such_counts_in_one_case_of_forty() -> None:
+    low, high = poisson_bounds(7)
+    assert stats.poisson.sf(6, low) == pytest.approx(0.025)  # seven or more
+    assert stats.poisson.cdf(7, high) == pytest.approx(0.025)
+    with pytest.raises(ValueError, match="expected 0 or more"):
+        poisson_bounds(-1)
 
 
 @pytest.mark.parametrize(("num_seeds", "expected"), [(3, 3.26), (5, 1.68), (8, 1.16), (20, 0.66)])
