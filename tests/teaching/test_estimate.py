@@ -11,7 +11,7 @@ from taskgrain.teaching.classifier import fit_linear, hold_out
 from taskgrain.teaching.curve import learning_curve
 from taskgrain.teaching.estimate import Estimate, estimate
 from taskgrain.teaching.folds import NONE, TaughtClips
-from taskgrain.teaching.taught import teach_classifier
+from taskgrain.teaching.taught import SeenWith, teach_classifier
 from tests.teaching.worlds import FeatureWorld
 
 
@@ -193,7 +193,7 @@ def test_lessons_of_few_clips_get_numbers_or_none_and_never_end_in_a_traceback()
         clips = TaughtClips(features, labels, np.array(recordings), 2)
         found = estimated(clips)
         taught = teach_classifier(
-            clips, ("a", "b"), encoder="made", fingerprint="", alpha=0.05, why_not=None
+            clips, ("a", "b"), seen=SeenWith("made", "", 1.0), alpha=0.05, why_not=None
         )
         learning_curve(clips, taught.facts.penalty)
         (answer,) = taught.answer(features[:1])

@@ -34,6 +34,7 @@ from taskgrain.teaching.teach import (
     check_alpha,
     claim_model,
     encoders_for,
+    median_seconds,
     teach_judged,
     write_model,
 )
@@ -160,7 +161,12 @@ def _taught(
         name: TaughtClips(rows.astype(np.float64), labels, recordings, len(given.classes))
         for name, rows in features.items()
     }
-    examples = Examples(sets, given.classes, tuple(_notes(given, recordings)))
+    seconds = median_seconds(
+        len(clip)
+        for clip, label in zip(given.clips, given.labels, strict=True)
+        if label is not None
+    )
+    examples = Examples(sets, given.classes, seconds, tuple(_notes(given, recordings)))
     examples = replace(examples, network_seconds=time.perf_counter() - started)
     return teach_judged(examples, candidates, references, alpha)
 

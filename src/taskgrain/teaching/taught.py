@@ -31,7 +31,7 @@ from taskgrain.teaching.classifier import (
     known_unlikeness,
     unlikeness,
 )
-from taskgrain.teaching.folds import Floats, TaughtClips
+from taskgrain.teaching.folds import NONE, Floats, Labels, TaughtClips
 from taskgrain.transfer.probes.clips import softmax
 
 FORMAT = f"{TAUGHT}-1"
@@ -66,6 +66,7 @@ class TaughtFacts:
     temperature: AboveZero
     penalty: AboveZero  # in widths
     width: FromOne  # D
+    clip_seconds: AboveZero  # median length of the classes' clips; a minute counts as the longest
     has_none: bool  # whether clips of no class were taught
     abstains: bool
     why_not: str | None  # why it never answers "none of these"; None where it may
@@ -94,15 +95,27 @@ class Taught:
             raise ValueError(f"features are {features.shape}; expected (M, {self.facts.width})")
         if not np.isfinite(features).all():
             raise ValueError("features are NaN or infinite")
-        scores = self.model.scores(features)
-        num_classes = len(self.facts.classes)
-        unlike = unlikeness(
-            scores,
-            num_classes=num_classes,
-            temperature=self.facts.temperature,
-        )
-        probs = softmax(scores[:, :num_classes] / self.facts.temperature)
+        probs, unlike = self._judge(self.model.scores(features))
         return [self._answer(*each) for each in zip(probs, unlike.tolist(), strict=True)]
+
+    def decide(self, scores: Floats) -> tuple[Labels, Floats]:
+        """Decide on the class of clips by their scores (M, K'), which may be means over clips.
+
+        Returns:
+            The most probable class of each clip, NONE where it is none of these: int64 (M,); and
+            the probabilities of the classes as if it were one of them: float64 (M, K).
+        """
+        probs, unlike = self._judge(scores)
+        labels = probs.argmax(axis=1)
+        if self.threshold is not None:
+            labels = np.where(unlike > self.threshold, NONE, labels)
+        return labels, probs
+
+    def _judge(self, scores: Floats) -> tuple[Floats, Floats]:
+        """Return the probabilities of the classes (M, K), and the unlikeness (M,)."""
+        num_classes, temperature = len(self.facts.classes), self.facts.temperature
+        unlike = unlikeness(scores, num_classes=num_classes, temperature=temperature)
+        return softmax(scores[:, :num_classes] / temperature), unlike
 
     def _answer(self, probs: Floats, unlike: float) -> TaughtAnswer:
         order = np.argsort(-probs, kind="stable").tolist()
@@ -118,12 +131,20 @@ class Taught:
         return TaughtAnswer(verdict, label, ranking, unlike, typical)
 
 
+@dataclass(frozen=True, slots=True)
+class SeenWith:
+    """What the features of clips were computed with, and of."""
+
+    encoder: str  # its name
+    fingerprint: str  # of all that determines its features
+    clip_seconds: float  # median length of the classes' clips
+
+
 def teach_classifier(
     clips: TaughtClips,
     classes: Sequence[str],
     *,
-    encoder: str,
-    fingerprint: str,
+    seen: SeenWith,
     alpha: float,
     why_not: str | None,
 ) -> Taught:
@@ -132,8 +153,7 @@ def teach_classifier(
     Args:
         clips: with features of the encoder.
         classes: names of the labels 0..K-1.
-        encoder: its name.
-        fingerprint: of all that determines its features.
+        seen: what their features were computed with.
         alpha: share of clips of the classes that may get no answer.
         why_not: a reason never to abstain, found on these clips; None lets it abstain.
     """
@@ -147,8 +167,9 @@ def teach_classifier(
         )
     facts = TaughtFacts(
         classes=tuple(classes),
-        encoder=encoder,
-        fingerprint=fingerprint,
+        encoder=seen.encoder,
+        fingerprint=seen.fingerprint,
+        clip_seconds=seen.clip_seconds,
         alpha=alpha,
         temperature=held.temperature,
         penalty=held.penalty,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from taskgrain.data.container import FRAME_RATE
 from taskgrain.data.files import make_folder
 from taskgrain.jobs.workspace import claim, refuse_within, workspace
 from taskgrain.models.weights import find_checkpoint
@@ -20,7 +21,13 @@ from taskgrain.teaching.folds import NONE, TaughtClips
 from taskgrain.teaching.lesson import Lesson, link_near_duplicates, read_lesson
 from taskgrain.teaching.outcome import Outcome, write_estimate
 from taskgrain.teaching.seeing import LessonEncoder, encoder_named, encoders_here
-from taskgrain.teaching.taught import ENCODER, SETTINGS, teach_classifier, write_taught
+from taskgrain.teaching.taught import (
+    ENCODER,
+    SETTINGS,
+    SeenWith,
+    teach_classifier,
+    write_taught,
+)
 from taskgrain.teaching.unseen import FEWEST_AUROC, FEWEST_CLASSES, Unseen, unseen_classes
 
 AUTO = "auto"
@@ -130,9 +137,15 @@ def encoders_for(name: str, *, device: str) -> tuple[list[LessonEncoder], list[L
 
 
 def _examples(lesson: Lesson, featured: FeaturedLesson) -> Examples:
+    seconds = median_seconds(
+        len(featured.signatures[clip.clip_id])  # frames of the first minute
+        for clip in lesson.clips
+        if clip.label is not None and clip.clip_id in featured.signatures
+    )
     return Examples(
         taught_clips(lesson, featured),
         lesson.classes,
+        seconds,
         lesson.notes,
         lesson.linked_by,
         featured.failed,
@@ -169,6 +182,7 @@ class Examples:
 
     sets: Mapping[str, TaughtClips]  # encoder -> the same clips
     classes: tuple[str, ...]  # names of the labels 0..K-1
+    clip_seconds: float  # median length of the classes' clips
     notes: tuple[str, ...] = ()  # the fields from here on are those of `Outcome`
     linked_by: Mapping[str, int] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
@@ -202,8 +216,11 @@ def teach_judged(
     taught = teach_classifier(
         clips,
         examples.classes,
-        encoder=ENCODER if best.is_checkpoint else best.name,
-        fingerprint=best.fingerprint,
+        seen=SeenWith(
+            ENCODER if best.is_checkpoint else best.name,
+            best.fingerprint,
+            examples.clip_seconds,
+        ),
         alpha=alpha,
         why_not=_why_not(unseen),
     )
@@ -224,6 +241,11 @@ def teach_judged(
         seconds=time.perf_counter() - started,
     )
     return outcome, best
+
+
+def median_seconds(frames: Iterable[int]) -> float:
+    """Return the median length of clips, in seconds, from their numbers of frames."""
+    return float(np.median(list(frames))) / FRAME_RATE
 
 
 def _why_not(unseen: Unseen | None) -> str | None:

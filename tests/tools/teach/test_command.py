@@ -73,6 +73,8 @@ def test_the_estimate_is_kept_and_clips_are_answered(
     assert stored["classes"] == list(ACTIONS)
     assert stored["linked_by"]["folder"] == 30
     assert [each["encoder"] for each in stored["encoders"]] == ["motion-energy", "pixels"]
+    facts = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    assert facts["clip_seconds"] == 1.0
     capsys.readouterr()
     main(["describe", str(model), str(clips / "left" / "day 1"), "--json"])
     answers = [json.loads(line)["answer"] for line in capsys.readouterr().out.splitlines()]
