@@ -91,10 +91,11 @@ def expected_windows(path: Path, windows: SlidingWindows) -> int | None:
     Raises:
         ClipError: if it cannot be opened.
     """
-    if path.is_dir():
-        return windows.count(len(FrameFolder(path, LIMITS).files))
-    with open_video(path, limits=LIMITS) as video:
-        seconds = video.declared_seconds
+    with errors_of(path):
+        if path.is_dir():
+            return windows.count(len(FrameFolder(path, LIMITS).files))
+        with open_video(path, limits=LIMITS) as video:
+            seconds = video.declared_seconds
     return None if not seconds else windows.count(max(1, round(seconds * FRAME_RATE)))
 
 
