@@ -59,6 +59,7 @@ class Reader:
     readout: Readout | None  # None where there is one vector a clip, and no steps
     device: torch.device
     facts: Mapping[str, object]  # for the header of its features, what identifies it among them
+    network: nn.Module | None = None  # that `read` runs, for what is to write it down; None: none
 
 
 def open_reader(wanted: Wanted) -> Reader:
@@ -146,7 +147,7 @@ def _reader(
     of_place = place_facts(encoder, place)
     _refuse_absent_channel(wanted, of_place)
     found = {**facts, **of_place, "weights": weights_sha256(encoder)}
-    return Reader(read, sampling, readout, device, found)
+    return Reader(read, sampling, readout, device, found, encoder)
 
 
 def _refuse_absent_channel(wanted: Wanted, facts: Mapping[str, object]) -> None:

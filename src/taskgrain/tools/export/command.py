@@ -14,8 +14,8 @@ def export(
     checkpoint: Annotated[
         Path,
         typer.Argument(
-            help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, or a run folder "
-            "with one training in it"
+            help="checkpoint folder, as runs/quick/checkpoints/SOURCE-seed-0/last, a run folder "
+            "with one training in it, or what `taskgrain teach` wrote"
         ),
     ],
     out: Annotated[Path, typer.Option(help="folder for the graphs")] = Path("exported"),
@@ -32,6 +32,7 @@ def export(
 ) -> None:
     """Write encoder and head, and the decoder step by step, as ONNX graphs.
 
+    Of a taught model: its encoder, and its classifier.
     Each graph is run beside PyTorch first; if they disagree, nothing is written.
     """
     from taskgrain.tools.export.exporting import export_model
@@ -50,3 +51,5 @@ def export(
         print(f"  {name:<16} {value:.1e}")
     if exported.captions_equal:
         print("  captions         equal, word for word")
+    if exported.answers_equal:
+        print("  answers          equal")

@@ -7,10 +7,8 @@ Shapes: B clips, T frames, T' steps, H W pixels, D width, K classes, V vocabular
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from taskgrain.checkpoint import load_model
-from taskgrain.data.files import check_writable, write_text
+from taskgrain.data.files import check_writable
 from taskgrain.data.sampling import FrameSampling, decode_stored, see
 from taskgrain.decoding import greedy
 from taskgrain.labels.vocabulary import BOS
@@ -28,11 +26,11 @@ from taskgrain.models.decoder import CaptionDecoder, DecoderState, Memory
 from taskgrain.models.model import SourceModel
 from taskgrain.models.weights import find_checkpoint
 from taskgrain.randomness import generator_for
+from taskgrain.teaching.taught import is_taught
 from taskgrain.tools.export.graphs import (
     ENCODER,
     EXAMPLE_BATCH,
     MADE_CLIPS,
-    OPSET,
     START,
     STEP,
     TOLERANCE,
@@ -40,12 +38,12 @@ from taskgrain.tools.export.graphs import (
     check_packages,
     check_tolerance,
     compare,
+    keep,
     open_session,
-    put,
-    refuse_differences,
     run_graph,
     write_graph,
 )
+from taskgrain.tools.export.taught import export_taught
 
 
 def export_model(
@@ -56,8 +54,9 @@ def export_model(
     tolerance: float = TOLERANCE,
     encoder: nn.Module | None = None,
 ) -> Exported:
-    """Write a checkpoint as ONNX graphs, checked against PyTorch, with its model.json beside them.
+    """Write a model as ONNX graphs, checked against PyTorch, with its model.json beside them.
 
+    What was taught is written by `export_taught`; of a study's checkpoint,
     `encoder.onnx` takes video, uint8 (B, T, H, W, 3), and gives features, float32 (B, T', D), and
     with a head log_probs, float32 (B, K). With a decoder, `decoder_start.onnx` takes features and
     gives the state before BOS; `decoder_step.onnx` takes token, int64 (B,), and the state, and
@@ -65,7 +64,7 @@ def export_model(
     written unless everything agrees.
 
     Args:
-        checkpoint: as `load_model` takes it.
+        checkpoint: as `load_model` takes it, or a folder that `teach` wrote.
         out: a folder; files of these names in it are replaced.
         clips: videos to check on; none: clips of noise.
         tolerance: largest absolute difference allowed.
@@ -77,8 +76,10 @@ def export_model(
         CheckpointError: if the checkpoint cannot be loaded or exported, or differs from PyTorch.
         ClipError: if a clip cannot be decoded.
     """
-    checkpoint, out = find_checkpoint(checkpoint), Path(out)
     check_tolerance(tolerance)
+    if is_taught(Path(checkpoint)):
+        return export_taught(Path(checkpoint), Path(out), clips=clips, tolerance=tolerance)
+    checkpoint, out = find_checkpoint(checkpoint), Path(out)
     check_packages()
     check_writable(out / "model.json")  # before the graphs are traced, not after
     model, description = load_model(checkpoint, encoder=encoder)
@@ -96,13 +97,7 @@ def export_model(
             len(videos),
             "clips" if clips else "noise",
         )
-        refuse_differences(checkpoint, exported)
-        stored = json.loads((checkpoint / "model.json").read_text(encoding="utf-8"))
-        facts = {key: value for key, value in asdict(exported).items() if key != "folder"}
-        stored["onnx"] = {"opset": OPSET, **facts}
-        text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
-        put(Path(scratch), out)
-        write_text(out / "model.json", text)
+        keep(exported, checkpoint, Path(scratch))
     return exported
 
 

@@ -5,13 +5,14 @@ Shapes: B clips.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import shutil
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from taskgrain.data.files import atomic_path
+from taskgrain.data.files import atomic_path, write_text
 from taskgrain.errors import CheckpointError, ConfigError
 
 OPSET = 18
@@ -30,6 +31,8 @@ MADE_CLIPS = 4  # of noise, to check on where the user names no clip
 EXAMPLE_BATCH = 2  # of the clips that the graph is traced with; 1 would be taken for fixed
 WEIGHTS = ".data"  # what torch adds to the name of a graph for the file of its weights
 ENCODER, START, STEP = "encoder.onnx", "decoder_start.onnx", "decoder_step.onnx"
+CLASSIFIER = "classifier.onnx"  # of a taught model
+GRAPHS = (ENCODER, START, STEP, CLASSIFIER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Exported:
     captions_equal: bool | None  # whether greedy captions agree word for word; None without any
     num_clips: int  # that were checked
     checked_on: str  # "clips" of the user's, or "noise"
+    answers_equal: bool | None = None  # whether verdicts and labels agree; None: was not taught
 
 
 def check_tolerance(tolerance: float) -> None:
@@ -192,11 +196,40 @@ def refuse_differences(checkpoint: Path, exported: Exported) -> None:
             "numbers agree: two words are all but equally probable. Nothing was written; check "
             "on other clips"
         )
+    if exported.answers_equal is False:
+        raise CheckpointError(
+            f"{checkpoint}: the exported graphs answer otherwise than PyTorch though their numbers "
+            "agree: a clip lies between two answers. Nothing was written; check on other clips"
+        )
+
+
+def keep(
+    exported: Exported, model: Path, scratch: Path, facts: Mapping[str, object] | None = None
+) -> None:
+    """Keep graphs that agree with PyTorch, with the model's model.json beside them.
+
+    Args:
+        exported: what was checked.
+        model: folder of the checkpoint or the taught model.
+        scratch: folder of the graphs.
+        facts: more for the entry `onnx` of model.json.
+
+    Raises:
+        CheckpointError: if they do not agree; nothing is written then.
+    """
+    refuse_differences(model, exported)
+    stored = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    checked = {key: value for key, value in asdict(exported).items() if key != "folder"}
+    stored["onnx"] = {"opset": OPSET, **checked, **(facts or {})}
+    text = json.dumps(stored, indent=1, allow_nan=False) + "\n"
+    out = Path(exported.folder)
+    put(scratch, out)
+    write_text(out / "model.json", text)
 
 
 def put(scratch: Path, out: Path) -> None:
     """Copy the graphs, and the weights beside a graph that is too large to hold them itself."""
-    for graph in (ENCODER, START, STEP):
+    for graph in GRAPHS:
         for name in (graph, graph + WEIGHTS):
             if not (scratch / name).exists():  # that of another checkpoint, perhaps
                 (out / name).unlink(missing_ok=True)
