@@ -56,8 +56,9 @@ class GivenClips:
 
     clips: Sequence[NDArray[np.uint8]]  # uint8 (S, H', W', 3) each, RGB, of any size
     labels: Sequence[str | None]  # the action of each; None: it shows none of the actions
-    # Of each clip the recording that it is of, by any values; None: not known. Then all count as
-    # one: a clip that is held out might otherwise be beside others of its recording in teaching.
+    # The recording that each clip is of, by any values; None: not known. All clips then count as
+    # one recording: as recordings of their own, clips that are held out might lie beside others of
+    # their recording in teaching, and the estimate would be too good.
     recordings: Sequence[Hashable] | None = None
 
     def __post_init__(self) -> None:
@@ -82,7 +83,9 @@ class GivenClips:
         """Number the labels, 0..K-1 or NONE, and the recordings, 0, 1, ...: int64 (N,) both."""
         label_of = {name: number for number, name in enumerate(self.classes)}
         labels = [NONE if each is None else label_of[each] for each in self.labels]
-        named = [None] * len(self.clips) if self.recordings is None else self.recordings
+        named: Sequence[Hashable] = [None] * len(self.clips)
+        if self.recordings is not None:
+            named = self.recordings
         number_of: dict[Hashable, int] = {}
         recordings = [number_of.setdefault(each, len(number_of)) for each in named]
         return np.array(labels, dtype=np.int64), np.array(recordings, dtype=np.int64)
