@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 from taskgrain.data.equal_files import equal_groups
 from taskgrain.data.files import missing_folder
 from taskgrain.data.layouts.layout import LayoutOptions
-from taskgrain.data.layouts.names import kind_of, shown
+from taskgrain.data.layouts.names import shown
 from taskgrain.data.layouts.tree import find_clips, path_ids
 from taskgrain.data.manifest import ClipRecord, Reading
 from taskgrain.data.opening import read_dataset
@@ -23,6 +22,8 @@ from taskgrain.teaching.recordings import (
     Filmed,
     Links,
     Reason,
+    first_telling,
+    folder_of_recording,
     link_clips,
     read_recordings,
 )
@@ -43,7 +44,6 @@ WORDS: Mapping[Reason, str] = {
     "equal files": "equal content",
     "near-duplicate": "what they show",
 }
-PLAIN_FOLDERS = frozenset(("data", "raw", "original", "resized", "all", "files", "new", "good"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ def _filmed(folder: Path, records: Sequence[ClipRecord]) -> list[Filmed]:
             clip_id,
             record.path,
             record.category,
-            _recording_folder(record),
+            folder_of_recording(record),
             (record.clip_id, printable(record.file)),
         )
         for clip_id, record in zip(ids, records, strict=True)
@@ -202,35 +202,11 @@ def _of_none(folder: Path | None) -> list[Filmed]:
             f"{NONE}/{clip_id}",
             folder / file,
             None,
-            _first_telling(file.split("/")[:-1]),
+            first_telling(file.split("/")[:-1]),
             (printable(f"{NONE}/{file}"),),
         )
         for clip_id, file in zip(path_ids(folder, files), files, strict=True)
     ]
-
-
-def _recording_folder(record: ClipRecord) -> str | None:
-    """Return the first folder below that of the action; None where the clip lies in the latter.
-
-    Of several the first holds most, as a person's folder holds those of several days.
-    """
-    folders = record.file.split("/")[:-1]
-    for depth, name in enumerate(folders):
-        if " ".join(unicodedata.normalize("NFC", name).split()) == record.template:
-            return _first_telling(folders[depth + 1 :])
-    return None
-
-
-def _first_telling(folders: Sequence[str]) -> str | None:
-    """Return the first folder that is not called after a split, a modality or nothing at all."""
-    return next(
-        (
-            printable(name)
-            for name in folders
-            if kind_of(name).is_class and name.casefold() not in PLAIN_FOLDERS
-        ),
-        None,
-    )
 
 
 def _refuse_classes(folder: Path, categories: Sequence[str]) -> None:

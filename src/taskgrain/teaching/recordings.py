@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from taskgrain.data.container import open_video
+from taskgrain.data.layouts.names import kind_of
 from taskgrain.data.limits import DEFAULT_LIMITS, errors_of
-from taskgrain.data.manifest import Problem
+from taskgrain.data.manifest import ClipRecord, Problem
 from taskgrain.data.tables import look_at, read_table
 from taskgrain.data.videos import is_video_name, printable, split_name
 from taskgrain.errors import ClipError, ManifestError, list_problems, nearest
@@ -201,6 +202,33 @@ def _source_of(clip: Filmed) -> str | None:
     name = clip.path.name
     source = source_of_name(split_name(name)[0] if is_video_name(name) else name, clip.action)
     return None if source is None else printable(source)
+
+
+PLAIN_FOLDERS = frozenset(("data", "raw", "original", "resized", "all", "files", "new", "good"))
+
+
+def folder_of_recording(record: ClipRecord) -> str | None:
+    """Return the first folder below that of the action; None where the clip lies in the latter.
+
+    Of several the first holds most, as a person's folder holds those of several days.
+    """
+    folders = record.file.split("/")[:-1]
+    for depth, name in enumerate(folders):
+        if " ".join(unicodedata.normalize("NFC", name).split()) == record.template:
+            return first_telling(folders[depth + 1 :])
+    return None
+
+
+def first_telling(folders: Sequence[str]) -> str | None:
+    """Return the first folder that is not called after a split, a modality or nothing at all."""
+    return next(
+        (
+            printable(name)
+            for name in folders
+            if kind_of(name).is_class and name.casefold() not in PLAIN_FOLDERS
+        ),
+        None,
+    )
 
 
 # 20240131_104532, 2024-01-31 10.45.32, VID_20240131_104532, PXL_20240131_104532123,
