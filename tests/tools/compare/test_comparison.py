@@ -10,16 +10,12 @@ import pytest
 
 from taskgrain.errors import ConfigError, ManifestError, ResultError
 from taskgrain.results import read_rows, select
-from taskgrain.tools.compare.comparison import (
-    COMPARED_PROBES,
-    ComparePlan,
-    Comparison,
-    compare_files,
-)
+from taskgrain.tools.compare.comparison import Comparison, compare_files
 from taskgrain.tools.compare.labels import read_labels
 from taskgrain.tools.compare.lines import lines_of, probes_of
 from taskgrain.tools.compare.notes import alarms_of, notes_of, preview_of
 from taskgrain.tools.compare.page import to_json, write_rows_and_sides
+from taskgrain.tools.compare.plan import COMPARED_PROBES, ComparePlan
 from taskgrain.transfer.answers import Evaluation, Subject
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet

@@ -57,13 +57,9 @@ def compare(
 
     Needs no torch and trains no network.
     """
-    from taskgrain.tools.compare.comparison import (
-        ComparePlan,
-        compare_files,
-        parse_probes,
-        parse_shots,
-    )
+    from taskgrain.tools.compare.comparison import compare_files
     from taskgrain.tools.compare.page import to_json
+    from taskgrain.tools.compare.plan import ComparePlan, parse_probes, parse_shots
 
     plan = ComparePlan(
         probes=parse_probes(probes),

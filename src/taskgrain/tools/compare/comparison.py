@@ -6,7 +6,6 @@ Shapes: N scored clips, K classes.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -18,11 +17,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
-from taskgrain.names import ClipMetric
-from taskgrain.results import ResultRow, Shots
+from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.tools.compare.differences import STUDY, Finding, correct, differences
-from taskgrain.tools.compare.labels import LabelTable, Side, divide, read_groups, read_labels
+from taskgrain.tools.compare.division import divide
+from taskgrain.tools.compare.labels import LabelTable, Side, read_groups, read_labels
+from taskgrain.tools.compare.plan import ComparePlan
 from taskgrain.tools.compare.sources import (
     Coverage,
     SourceFeatures,
@@ -36,47 +36,13 @@ from taskgrain.train.memory import kept_memory
 from taskgrain.transfer.answers import Evaluation, Subject
 from taskgrain.transfer.evaluate import ProbePlan, SubjectFeatures, evaluate, evaluate_both
 from taskgrain.transfer.features import FeatureSet, mean_over_steps
-from taskgrain.transfer.probes import ProbeName, Standardiser
+from taskgrain.transfer.probes import Standardiser
 from taskgrain.transfer.probes.neighbours import MAX_KERNEL_CLIPS
 from taskgrain.transfer.rows import clip_rows, floor_rows, permuted_rows, seed_rows
 from taskgrain.transfer.task import TargetTask
 
 READOUT = "given"
 Tell = Callable[[str], None]
-# The probes that are fitted without torch, which the command does not load.
-COMPARED_PROBES: tuple[ProbeName, ...] = (
-    "nearest-mean",
-    "k-nn",
-    "ridge",
-    "rbf-ridge",
-    "logistic-regression",
-    "logistic-regression-cv",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ComparePlan:
-    """How sources are compared: the same for all of them.
-
-    Raises:
-        ConfigError: naming the option of the command line that is out of range.
-    """
-
-    probes: tuple[ProbeName, ...]
-    shots: tuple[Shots, ...]
-    num_draws: int = 50  # support draws at each number of shots
-    seed: int = 0  # of the division of clips, the support draws, permutations and resamples
-    primary: str | None = None  # the source that the others are compared with; None: the first
-    metric: ClipMetric = "top-1"  # of the tables, and of the one family of tests
-    support_share: float = 0.5  # of the clips to learn from, where the labels do not say which
-
-    def __post_init__(self) -> None:
-        if self.num_draws < 1:
-            raise ConfigError(f"--draws {self.num_draws}: expected at least 1")
-        if self.seed < 0:
-            raise ConfigError(f"--seed {self.seed}: expected at least 0")
-        if not 0.0 < self.support_share < 1.0:
-            raise ConfigError(f"--support {self.support_share:g}: expected between 0 and 1")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -376,48 +342,3 @@ def _missing_from_any(sources: Sequence[SourceFeatures], clip_ids: Sequence[str]
     """Return the clips that some source has no features of."""
     held = [frozenset(features.clip_ids) for source in sources for features in source.seeds]
     return frozenset(clip for clip in clip_ids if not all(clip in each for each in held))
-
-
-def parse_probes(text: str) -> tuple[ProbeName, ...]:
-    """Read names of probes that need no torch, separated by commas.
-
-    Raises:
-        ConfigError: naming one that is not known here, or is there twice.
-    """
-    return tuple(_probe(each) for each in _parts("--probes", text))
-
-
-def parse_shots(text: str) -> tuple[Shots, ...]:
-    """Read numbers and "all", separated by commas.
-
-    Raises:
-        ConfigError: naming one that is neither, or is there twice.
-    """
-    return tuple(_shots(each) for each in _parts("--shots", text))
-
-
-def _parts(option: str, text: str) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    twice = [part for part, times in Counter(parts).items() if times > 1]
-    if twice:
-        raise ConfigError(f"{option} {text!r}: {twice[0]!r} is there twice")
-    return parts
-
-
-def _probe(name: str) -> ProbeName:
-    # A loop rather than `in`: it tells mypy which of the names it is.
-    for known in COMPARED_PROBES:
-        if name == known:
-            return known
-    raise ConfigError(
-        f"--probes: no probe {name!r} here; expected some of {', '.join(COMPARED_PROBES)}"
-        f"{nearest(name, COMPARED_PROBES)}"
-    )
-
-
-def _shots(text: str) -> Shots:
-    if text == "all":
-        return "all"
-    if text.isascii() and text.isdigit() and 0 < len(text) < 10 and int(text) > 0:
-        return int(text)
-    raise ConfigError(f'--shots: {text!r} is no number of shots; expected 1, 2, ... or "all"')
