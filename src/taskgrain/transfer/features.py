@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from taskgrain.names import Readout
 
 BLOCK_BYTES = 1 << 20  # 1 MiB read at a time
+Facts = Mapping[str, Mapping[str, str]]
+"""What is known of clips beside their features: entry of the file -> clip id -> text."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,16 +110,25 @@ def flat(features: NDArray[np.float32], *, joins_steps: bool) -> NDArray[np.floa
     return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
-def write_features(path: Path, features: FeatureSet) -> None:
+def write_features(path: Path, features: FeatureSet, facts: Facts | None = None) -> None:
     """Write an `.npz` with the entries `clip`, `features` and `header` (JSON); atomic, no pickle.
 
-    Equal features give equal bytes.
+    Equal features and facts give equal bytes.
+
+    Args:
+        path: of the file.
+        features: to write.
+        facts: what is known of the clips, an entry each: text (N,), "" where it is not known.
     """
-    _write(path, features.clip_ids, features.features, features.header)
+    _write(path, features.clip_ids, features.features, features.header, facts or {})
 
 
 def write_feature_parts(
-    path: Path, parts: Parts, place: str, header: Mapping[str, object]
+    path: Path,
+    parts: Parts,
+    place: str,
+    header: Mapping[str, object],
+    facts: Facts | None = None,
 ) -> tuple[int, ...]:
     """Write what `write_features` would write of the parts put together, one in memory at a time.
 
@@ -146,7 +157,8 @@ def write_feature_parts(
             "expected as many, all of one shape"
         )
     shape = (rows, *shapes.pop())
-    _write(path, clip_ids, Blocks(shape, np.dtype(np.float32), _blocks(parts, place)), header)
+    blocks = Blocks(shape, np.dtype(np.float32), _blocks(parts, place))
+    _write(path, clip_ids, blocks, header, facts or {})
     return shape
 
 
@@ -159,16 +171,26 @@ def _write(
     clip_ids: Sequence[str],
     features: NDArray[np.float32] | Blocks,
     header: Mapping[str, object],
+    facts: Facts,
 ) -> None:
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     write_arrays(
         path,
         {
             "clip": np.array(clip_ids, dtype=np.str_),
+            **fact_arrays(clip_ids, facts),
             "features": features,
             "header": np.array(text, dtype=np.str_),
         },
     )
+
+
+def fact_arrays(clip_ids: Sequence[str], facts: Facts) -> dict[str, NDArray[np.str_]]:
+    """Return the entries of a file that hold what is known of its clips: text (N,) each."""
+    return {
+        name: np.array([of_clip.get(clip, "") for clip in clip_ids], dtype=np.str_)
+        for name, of_clip in facts.items()
+    }
 
 
 def read_features(path: Path) -> FeatureSet:

@@ -18,6 +18,7 @@ from taskgrain.tools.compare.sources import parse_sources, read_source
 from taskgrain.tools.features import writing
 from taskgrain.tools.features.clips import Clip, ClipList, list_clips
 from taskgrain.tools.features.writing import Extraction, Outcome, write_clip_features
+from taskgrain.transfer.archive import read_arrays
 from taskgrain.transfer.features import read_features
 from tests.making import moving_square, write_video
 from tests.tools.features.making import SAMPLING, checkpoint
@@ -277,6 +278,40 @@ def test_compare_reads_what_was_written(tiny_dataset: Path, folder: Path, tmp_pa
         assert source.seeds[0].clip_ids == labels.clip_ids
 
 
+def test_what_the_folder_knows_stands_beside_the_features(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    (tiny_dataset / "videos" / "3.webm").write_bytes(b"no video")
+    extraction = extraction_of(tiny_dataset)
+    known = {clip.clip_id: clip for clip in extraction.clips.clips}
+    write(open_reader(Wanted("pixels")), extraction, tmp_path / "f.npz")
+    held = read_arrays(tmp_path / "f.npz")
+    assert held["clip"].tolist() == list("0124567")
+    assert held["label"].tolist() == [known[clip].label for clip in held["clip"].tolist()]
+    assert held["split"].tolist() == ["train"] * 5 + ["validation"] * 2
+
+
+def test_a_label_that_changes_is_written_anew_and_the_features_stay(
+    tiny_dataset: Path, tmp_path: Path
+) -> None:
+    extraction, reader, out = extraction_of(tiny_dataset), open_reader(Wanted("pixels")), "f.npz"
+    write(reader, extraction, tmp_path / out)
+    before = read_arrays(tmp_path / out)
+    first, *rest = extraction.clips.clips
+    clips = (replace(first, label="another"), *rest)
+    changed = replace(extraction, clips=replace(extraction.clips, clips=clips))
+    _, said, done = write(reader, changed, tmp_path / out)
+    assert said == [
+        f"{tmp_path / out}: has these features already; labels, recordings and splits are written "
+        "anew"
+    ]
+    after = read_arrays(tmp_path / out)
+    assert (after["label"][0], done) == ("another", 0)
+    assert after["label"][1:].tolist() == before["label"][1:].tolist()
+    for name in ("clip", "features", "header", "split"):
+        np.testing.assert_array_equal(after[name], before[name])
+
+
 def test_a_clip_of_any_folder_needs_no_annotation(tmp_path: Path) -> None:
     write_video(tmp_path / "clips" / "walk" / "a.mp4", moving_square(9))
     extraction = extraction_of(tmp_path / "clips")
@@ -285,4 +320,5 @@ def test_a_clip_of_any_folder_needs_no_annotation(tmp_path: Path) -> None:
     assert outcome.shape == (1, 1728)
     features = read_features(tmp_path / "f.npz")
     assert features.header["layout"] is None
+    assert sorted(read_arrays(tmp_path / "f.npz")) == ["clip", "features", "header"]
     assert features.header["readout"] == "flat"

@@ -246,6 +246,12 @@ def made_id(file: str) -> str:
     return f"{cut}-{_hash(file)}"
 
 
+def is_made_id(clip_id: str, file: str) -> bool:
+    """Whether an id was made from a path, and not given by the annotations."""
+    made = made_id(file)
+    return clip_id in (made, f"{made}-{_hash(file)}")
+
+
 def _hash(text: str) -> str:
     # surrogateescape: the name of a file may hold bytes that are no text.
     return blake2b(text.encode("utf-8", "surrogateescape")).hexdigest()[:HASH_DIGITS]

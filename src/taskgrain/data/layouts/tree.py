@@ -85,18 +85,29 @@ def find_clips(folder: Path) -> list[str]:
     return below.clips
 
 
-def path_ids(folder: Path, files: Sequence[str]) -> tuple[str, ...]:
+def path_ids(
+    folder: Path, files: Sequence[str], *, tells_by_suffix: bool = False
+) -> tuple[str, ...]:
     """Return the path of each clip without its suffix, as an id: "a", "walk/b".
 
     Args:
         folder: of the clips, for the message.
         files: of the clips, relative to the folder, with slashes.
+        tells_by_suffix: whether clips that would have the same id keep their suffixes: "a.mp4" and
+            "a.webm".
 
     Raises:
         ManifestError: naming the files that would have the same id.
     """
     ids = tuple(printable(_stem(file)) for file in files)
-    twice = [clip for clip, times in Counter(ids).items() if times > 1]
+    times = Counter(ids)
+    if tells_by_suffix:
+        ids = tuple(
+            printable(file) if times[clip] > 1 else clip
+            for file, clip in zip(files, ids, strict=True)
+        )
+        times = Counter(ids)
+    twice = [clip for clip, number in times.items() if number > 1]
     if twice:
         problems = [
             f"{folder}: the files of clip {clip!r} are "

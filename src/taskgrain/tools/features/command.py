@@ -52,8 +52,9 @@ def features(
 ) -> None:
     """Write an encoder's features of every clip; each video is decoded once.
 
-    Clips that cannot be read are named on standard error and in the file's header, and have no
-    features. A stopped run goes on where it was when the same command is given again.
+    Labels, recordings and splits are written beside them where the folder knows them. Clips that
+    cannot be read are named on standard error and in the file's header, and have no features. A
+    stopped run goes on where it was when the same command is given again.
     """
     from taskgrain.data.files import check_writable
     from taskgrain.data.manifest import Split
@@ -76,6 +77,8 @@ def features(
         device,
     )
     reader = open_reader(wanted)
+    for note in clips.notes:
+        print(f"taskgrain: {note}", file=sys.stderr)
     if steps:
         _refuse_without_steps(encoder, reader.readout)
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)

@@ -25,13 +25,14 @@ from taskgrain.data.videos import printable, stamp_of
 from taskgrain.encoders import Reader, never_alone
 from taskgrain.errors import ClipError, ResultError, list_problems
 from taskgrain.names import FLAT
-from taskgrain.tools.features.clips import Clip, ClipList
+from taskgrain.tools.features.clips import FACTS, Clip, ClipList, facts_of
 from taskgrain.transfer.archive import (
     PART_CLIPS,
     Arrays,
     Parts,
     extract_in_parts,
     held_key,
+    read_arrays,
     remove_parts,
     stored_shape,
 )
@@ -39,13 +40,17 @@ from taskgrain.transfer.extract import collect_places, feature_set
 from taskgrain.transfer.features import (
     ONE_VECTOR,
     PLACE_OF,
+    Facts,
     FeatureSet,
+    fact_arrays,
     fingerprint,
     joins_steps,
     mean_over_steps,
+    read_features,
     read_header,
     read_out,
     write_feature_parts,
+    write_features,
 )
 
 NO_LABELS = torch.zeros(0, dtype=torch.long)  # features need none
@@ -91,8 +96,10 @@ def write_clip_features(
     """Extract features of every clip and write them; what is there already is not made again.
 
     Clips are read in parts, each kept beside `out` until the end. Clips that fail have no features
-    and are named in the header. Equal clips, encoder and settings give equal bytes. The batch size
-    is no setting: it may be another when a stopped run goes on, and on a CPU changes no bit.
+    and are named in the header. Labels, recordings and splits stand beside the features as far as
+    the folder knows them, and are renewed in a file that has the same features. Equal clips,
+    encoder and settings give equal bytes. The batch size is no setting: it may be another when a
+    stopped run goes on, and on a CPU changes no bit.
 
     Args:
         reader: of the clips.
@@ -107,9 +114,10 @@ def write_clip_features(
     """
     started = time.monotonic()
     key = _key(reader, extraction)
+    facts = facts_of(extraction.clips.clips)
     already = _already(out, key)
     if already is not None:
-        tell(f"{out}: has these features already")
+        _renew_facts(out, facts, tell)
         remove_parts(out)
         return _outcome(out, already, stored_shape(out, "features"), started)
     _say_what_lies_there(out, key, tell)
@@ -124,7 +132,7 @@ def write_clip_features(
     parts = extract_in_parts(out, make, num_parts=num_parts, key=key)
     header = _header(reader, extraction, parts, key)
     _refuse_nothing(parts, header)
-    shape = write_feature_parts(out, parts, "features", header)
+    shape = write_feature_parts(out, parts, "features", header, facts)
     remove_parts(out)
     return _outcome(out, header, shape, started)
 
@@ -167,6 +175,23 @@ def _already(out: Path, key: str) -> dict[str, object] | None:
             "choose another name, or remove it"
         )
     return header
+
+
+def _renew_facts(out: Path, facts: Facts, tell: Tell) -> None:
+    """Write the labels, recordings and splits of a features file anew where they are others now.
+
+    The features stay: nothing of what determines them has changed.
+    """
+    (clip,) = read_arrays(out, only="clip").values()
+    wanted = fact_arrays([str(each) for each in clip], facts)
+    held = {name: array for fact in FACTS for name, array in read_arrays(out, only=fact).items()}
+    if held.keys() == wanted.keys() and all(
+        np.array_equal(held[name], array) for name, array in wanted.items()
+    ):
+        tell(f"{out}: has these features already")
+        return
+    write_features(out, read_features(out), facts)
+    tell(f"{out}: has these features already; labels, recordings and splits are written anew")
 
 
 def _say_what_lies_there(out: Path, key: str, tell: Tell) -> None:
