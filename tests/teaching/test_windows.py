@@ -11,7 +11,7 @@ from taskgrain.data.decode import decode_clip
 from taskgrain.data.sampling import see
 from taskgrain.data.streaming import Shown, SlidingWindows
 from taskgrain.errors import CheckpointError, ConfigError, ResultError
-from taskgrain.predict import Predictor
+from taskgrain.describing import Describer
 from taskgrain.teaching.folds import NONE, Floats
 from taskgrain.teaching.model import TaughtModel
 from taskgrain.teaching.windows import (
@@ -96,13 +96,13 @@ def test_windows_are_as_long_as_the_clips_that_were_taught(model: TaughtModel) -
 
 
 def test_a_checkpoint_answers_windows_as_it_describes_clips(tmp_path: Path, video: Path) -> None:
-    predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "last"))
-    watcher = checkpoint_watcher(predictor)
+    describer = Describer.from_checkpoint(checkpoint(tmp_path / "last"))
+    watcher = checkpoint_watcher(describer)
     windows = choose_windows(watcher, seconds=2.0)
     assert windows == SlidingWindows(24, 6)
     scores = scores_of(watcher, video, windows)
-    frames = predictor.decode(video).frames
-    described = predictor.describe([frames[12:36]])[0].categories
+    frames = describer.decode(video).frames
+    described = describer.describe([frames[12:36]])[0].categories
     assert described is not None
     _, probs = watcher.decide(scores[2:3])
     of_class = dict(zip(watcher.classes, probs[0], strict=True))
@@ -111,19 +111,19 @@ def test_a_checkpoint_answers_windows_as_it_describes_clips(tmp_path: Path, vide
 
 
 def test_a_checkpoint_s_stride_says_how_long_its_windows_are(tmp_path: Path) -> None:
-    predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "last"))
+    describer = Describer.from_checkpoint(checkpoint(tmp_path / "last"))
     with pytest.raises(ConfigError, match=r"give their length in seconds as --window"):
-        choose_windows(checkpoint_watcher(predictor))
+        choose_windows(checkpoint_watcher(describer))
     strided = replace(SAMPLING, stride=3)
-    predictor.description = replace(predictor.description, sampling=strided)
-    assert choose_windows(checkpoint_watcher(predictor)).num_frames == 24
+    describer.description = replace(describer.description, sampling=strided)
+    assert choose_windows(checkpoint_watcher(describer)).num_frames == 24
 
 
 def test_a_checkpoint_of_captions_alone_is_refused(tmp_path: Path) -> None:
-    predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "last"))
-    predictor.model.head = None
+    describer = Describer.from_checkpoint(checkpoint(tmp_path / "last"))
+    describer.model.head = None
     with pytest.raises(CheckpointError, match="'tiny' was trained for captions alone"):
-        checkpoint_watcher(predictor)
+        checkpoint_watcher(describer)
 
 
 def test_scores_that_are_not_finite_stop_the_watching(model: TaughtModel, video: Path) -> None:

@@ -9,6 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskgrain.cli.windows import (
+    EventsFile,
+    ExpectNone,
+    Quiet,
+    StepSeconds,
+    WindowOptions,
+    WindowSeconds,
+    WindowsFlag,
+    watch_videos,
+)
 from taskgrain.labels.vocabulary import MAX_BEAMS
 
 if TYPE_CHECKING:
@@ -46,26 +56,49 @@ def describe(
     length_penalty: Annotated[
         float, typer.Option(min=0, help="of several beams: compare log-probability / words ** this")
     ] = 0.0,
+    windows: WindowsFlag = False,
+    window: WindowSeconds = None,
+    step: StepSeconds = None,
+    csv: EventsFile = None,
+    expect_none: ExpectNone = False,
+    quiet: Quiet = False,
     device: Annotated[str, typer.Option(help="where the encoder computes: cpu, cuda")] = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a clip")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="one JSON object a clip, or a video")
+    ] = False,
 ) -> None:
     """Describe clips: action groups, categories and a caption; or your own actions, as taught.
 
     Of a folder every video in it is described, at any depth, in the order of names. A clip that
     cannot be read is named on standard error; the others are still described, and the exit code
-    is 2.
+    is 2. With --windows videos may be hours long, and what happens in them is listed with times.
     """
-    from taskgrain.errors import ClipError
     from taskgrain.teaching.taught import is_taught
 
     clips = [clip for path in clips for clip in _clips_at(path)]
+    of_windows = WindowOptions(window, step, csv, expect_none, quiet, as_json)
+    if windows:
+        _refuse_captions("--windows names classes alone", saliency, beam_width)
+        watch_videos(checkpoint, clips, device, of_windows)
+        return
+    of_windows.refuse()
     if is_taught(checkpoint):
-        _refuse_of_taught(saliency, beam_width)
+        why = "is for a study's checkpoint; a taught model has neither captions nor channels"
+        _refuse_captions(why, saliency, beam_width)
         _answer(checkpoint, clips, top, device, as_json=as_json)
         return
     if saliency is not None:
         _check_saliency(saliency, clips)
     describer = _opened(checkpoint, device, beam_width, length_penalty)
+    _describe(describer, clips, top, saliency, as_json=as_json)
+
+
+def _describe(
+    describer: Describer, clips: list[Path], top: int, saliency: Path | None, *, as_json: bool
+) -> None:
+    """Print what a study's checkpoint says of clips."""
+    from taskgrain.errors import ClipError
+
     failed = 0
     for path in clips:
         try:
@@ -92,17 +125,14 @@ def describe(
         raise typer.Exit(2)
 
 
-def _refuse_of_taught(saliency: Path | None, beam_width: int) -> None:
-    """Refuse options that are about captions and channels, which a taught model has not."""
+def _refuse_captions(why: str, saliency: Path | None, beam_width: int) -> None:
+    """Refuse options that are about captions and channels, and say why."""
     for option, is_given in (
         ("--saliency", saliency is not None),
         ("--beam-width", beam_width > 1),
     ):
         if is_given:
-            raise typer.BadParameter(
-                "is for a study's checkpoint; a taught model has neither captions nor channels",
-                param_hint=option,
-            )
+            raise typer.BadParameter(why, param_hint=option)
 
 
 def _answer(model: Path, clips: list[Path], top: int, device: str, *, as_json: bool) -> None:
