@@ -77,8 +77,6 @@ def features(
         device,
     )
     reader = open_reader(wanted)
-    for note in clips.notes:
-        print(f"taskgrain: {note}", file=sys.stderr)
     if steps:
         _refuse_without_steps(encoder, reader.readout)
     extraction = Extraction(encoder, str(data), clips, steps, batch_size)
@@ -86,8 +84,9 @@ def features(
         outcome = write_clip_features(
             reader, extraction, out, tell=progress.tell, advance=progress.advance
         )
-    for clip, problem in outcome.failed.items():
-        print(f"taskgrain: {clip}: {problem}", file=sys.stderr)
+    failed = (f"{clip}: {problem}" for clip, problem in outcome.failed.items())
+    for note in (*clips.notes, *failed):
+        print(f"taskgrain: {note}", file=sys.stderr)
     print(json.dumps(outcome.to_json(), ensure_ascii=False) if as_json else _text(outcome))
 
 
