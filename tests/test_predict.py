@@ -10,6 +10,7 @@ import pytest
 
 from taskgrain.checkpoint import ModelDescription, load_model
 from taskgrain.data.sampling import FrameSampling
+from taskgrain.describing import Describer
 from taskgrain.errors import CheckpointError, ClipError
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.ssv2 import BRACKETED
@@ -205,7 +206,7 @@ def test_a_decoder_of_another_shape_and_its_words_come_back(tmp_path: Path) -> N
     assert model.decoder is not None
     assert model.decoder.attention is not None
     clips = [moving_square(20, size=36), moving_square(9, size=36)[::-1]]
-    together = Predictor(model, description, "cpu").describe(clips, ["a", "b"])
+    together = Describer(model, description, "cpu").describe(clips, ["a", "b"])
     alone = Predictor.from_checkpoint(folder).describe(clips[1:], ["b"])
     assert together[1] == alone[0]
     assert together[1].caption is not None
@@ -226,7 +227,7 @@ def test_an_encoder_from_elsewhere_is_rebuilt_from_its_shape(tmp_path: Path) -> 
     save_weights(model, folder / "model.safetensors")
     (folder / "model.json").write_text(json.dumps(description.to_json()))
     clips, names = [moving_square(20, size=36)], ["a"]
-    assert Predictor.from_checkpoint(folder).describe(clips, names) == Predictor(
+    assert Predictor.from_checkpoint(folder).describe(clips, names) == Describer(
         model, description, "cpu"
     ).describe(clips, names)
 

@@ -10,8 +10,8 @@ import pytest
 from taskgrain.data.decode import decode_clip
 from taskgrain.data.sampling import see
 from taskgrain.data.streaming import Shown, SlidingWindows
-from taskgrain.errors import CheckpointError, ConfigError, ResultError
 from taskgrain.describing import Describer
+from taskgrain.errors import CheckpointError, ConfigError, ResultError
 from taskgrain.teaching.folds import NONE, Floats
 from taskgrain.teaching.model import TaughtModel
 from taskgrain.teaching.windows import (

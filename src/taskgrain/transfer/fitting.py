@@ -197,7 +197,9 @@ class _Collected:
         self._chosen_on = fitted.chosen_on
 
     def answered(self) -> Answered:
-        return Answered(np.concatenate(self._predicted), _summary(self._chosen), self._chosen_on)
+        return Answered(
+            np.concatenate(self._predicted), joined_choices(self._chosen), self._chosen_on
+        )
 
 
 def _scaling_of(support: Floats) -> Scaling:
@@ -212,7 +214,7 @@ def _scaling_of(support: Floats) -> Scaling:
     return Scaling(mean.reshape(shape), np.where(varies, deviation, 1.0).reshape(shape))
 
 
-def _summary(chosen: list[str | None]) -> str | None:
+def joined_choices(chosen: Sequence[str | None]) -> str | None:
     """Join what the problems chose: "C=0.1", or "C=0.1 (31), C=1 (19)", the commonest first."""
     counted = Counter(each for each in chosen if each is not None).most_common()
     if len(counted) < 2:

@@ -14,7 +14,14 @@ from taskgrain.results import read_rows
 from taskgrain.tools.compare.command import compare
 from taskgrain.tools.compare.page import p_words
 from taskgrain.transfer.probes import softmax_regression
-from tests.tools.compare.made import CLASSES, clip_names, write_labels, write_npz
+from tests.tools.compare.made import (
+    CLASSES,
+    class_of,
+    clip_names,
+    features_of,
+    write_labels,
+    write_npz,
+)
 
 CLIPS = clip_names(24)
 QUICK = {"shots": "1,all", "draws": 20, "probes": "ridge"}
@@ -39,6 +46,7 @@ def test_a_table_is_printed_with_what_it_means(
 ) -> None:
     run(files)
     said = capsys.readouterr().out
+    assert said.startswith("In top-1 accuracy on 60 clips of 5 classes, <b>strong & 1_0% is ")
     for line in (
         "2 sources on 5 classes: 60 clips to learn from, 60 scored",
         "preview: encoder seeds: weak 1, <b>strong & 1_0% 1;",
@@ -114,7 +122,9 @@ def test_the_page_stands_alone_and_names_are_only_text(
     assert page.tags.count("table") == 2
     assert "script" not in page.tags
     assert "b" not in page.tags
-    assert page.links == []
+    assert page.links
+    assert all(link.startswith("#") for link in page.links)
+    assert page.tags.count("figure") == 1
     assert "<b>strong & 1_0%" in page.text
     assert "preview" in page.text
     assert "corrected by Holm" in page.text
@@ -156,6 +166,9 @@ def test_an_alarm_leads_everything(
         ({"draws": 0}, "--draws 0: expected at least 1"),
         ({"seed": -1}, "--seed -1: expected at least 0"),
         ({"support": 1.0}, "--support 1: expected between 0 and 1"),
+        ({"folds": "3"}, "--shots: --folds 3 learns from all clips of the other folds; give one"),
+        ({"folds": "1", "shots": None, "draws": None}, "--folds 1: expected at least 2"),
+        ({"folds": "recording", "shots": None, "draws": None}, "did you mean 'recordings'"),
         ({"primary": "wake"}, r"--primary 'wake': expected one of weak, .*did you mean 'weak'\?"),
     ],
 )
@@ -173,6 +186,58 @@ def test_nothing_is_written_where_nothing_can_be_compared(
     with pytest.raises(ManifestError, match="other: has features of no clip"):
         run({**files, "strong": str(tmp_path / "other.npz")}, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def write_own(path: Path, *, gap: float, per_class: int = 6) -> str:
+    """Write features that carry labels and recordings, five clips a recording."""
+    clips = clip_names(per_class)
+    np.savez(
+        path,
+        clip=np.array(clips),
+        features=features_of(clips, gap=gap),
+        label=np.array([CLASSES[class_of(clip)] for clip in clips]),
+        recording=np.array([f"r{int(clip[5:]) // 5}" for clip in clips]),
+    )
+    return str(path)
+
+
+def test_one_file_is_enough(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_own(tmp_path / "mine.npz", gap=0.5)
+    compare([file], probes="ridge", html=tmp_path / "p.html", out=tmp_path / "out")
+    sentence, empty, size, *_ = capsys.readouterr().out.split("\n")
+    assert re.fullmatch(
+        r"mine has top-1 accuracy \d\d\.\d % \(\d+\.\d to \d+\.\d over recordings\) on 30 clips "
+        r"of 5 classes, where chance is 20\.0 % and always the commonest class 20\.0 %, "
+        r"by ridge.* in 6 folds of whole recordings; this does not show whether other features "
+        r"serve better, or what the way it was trained is worth\.",
+        sentence,
+    )
+    assert (empty, size) == (
+        "", "1 source on 5 classes: 30 clips of 6 recordings, each scored in one of 6 folds"
+    )  # fmt: skip
+    page = (tmp_path / "p.html").read_text(encoding="utf-8")
+    assert page.index(sentence) < page.index('id="figure-accuracies"') < page.index("<table")
+    said = json.loads((tmp_path / "out" / "comparison.json").read_text(encoding="utf-8"))
+    assert said["finding"] == sentence
+    assert said["differences"] == []
+    assert said["folds"]["number"] == said["folds"]["recordings"] == 6
+    assert said["plan"]["draws"] is said["plan"]["support"] is None
+
+
+def test_what_cannot_be_told_apart_is_not_called_a_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [write_own(tmp_path / f"{name}.npz", gap=0.5) for name in "ab"]
+    other = Path(files[1])
+    arrays = dict(np.load(other))
+    arrays["features"] = arrays["features"] + 0.3 * features_of(clip_names(6), gap=0.0, seed=9)
+    np.savez(other, **arrays)
+    compare(files, probes="ridge")
+    sentence = capsys.readouterr().out.split("\n")[0]
+    assert re.search(
+        r"classes, b and a cannot be told apart, .* points \(.* over recordings, p = ", sentence
+    )
+    assert sentence.endswith("; this does not show what the way they were trained is worth.")
 
 
 def test_p_is_printed_as_far_as_it_means_something() -> None:

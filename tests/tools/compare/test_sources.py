@@ -40,7 +40,7 @@ def test_a_source_is_called_by_its_file_or_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["a.npz"], "1 source; a comparison takes at least 2"),
+        ([], "no source; expected at least one file of features"),
         (["x/a.npz", "y/a.npz"], "source a is given twice; name them: NAME=FILE"),
         (["A=a.npz", "B=a.npz"], r"file .*a\.npz is given twice"),
         (["A=a.npz", "=b.npz"], "no name for a source"),

@@ -24,14 +24,22 @@ def compare(
             help="FILE.npz of each source, or NAME=FILE,FILE,... with one a seed",
         ),
     ],
-    labels: Annotated[Path, typer.Option(help="CSV: clip,label and, if divided, split")],
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="clip,label[,split], or a dataset [default: what the features carry]"),
+    ] = None,
     groups: Annotated[
         Path | None, typer.Option(help="CSV: clip,group, as the recording it is cut from")
     ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option(help='K, or "recordings" [default: ten, where classes are small]'),
+    ] = None,
     shots: Annotated[
-        str, typer.Option(help='clips of each class to learn from, and "all"')
-    ] = "1,5,all",
-    draws: Annotated[int, typer.Option(help="support draws at each number of shots")] = 50,
+        str | None,
+        typer.Option(help='clips of each class, and "all" [default: 1,5,all]'),
+    ] = None,
+    draws: Annotated[int | None, typer.Option(help="support draws for each [default: 50]")] = None,
     probes: Annotated[
         str, typer.Option(help="what is fitted on the features")
     ] = "nearest-mean,k-nn,ridge,rbf-ridge,logistic-regression",
@@ -43,8 +51,11 @@ def compare(
         ClipMetric, typer.Option(help="of the tables and the tests; --json has both")
     ] = "top-1",
     support: Annotated[
-        float, typer.Option(help="share of the clips to learn from, if labels give no split")
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            help="share of the clips to learn from, if labels give no split [default: .5]"
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
     latex: Annotated[Path | None, typer.Option(help="write the tables for LaTeX")] = None,
     html: Annotated[Path | None, typer.Option(help="write one page that needs no network")] = None,
@@ -55,21 +66,14 @@ def compare(
 ) -> None:
     """Compare features of the same clips: the same draws and probes, intervals, tests, controls.
 
-    Needs no torch and trains no network.
+    Of one file alone: how well its features serve the labels. Needs no torch and trains no network.
     """
     from taskgrain.tools.compare.comparison import compare_files
     from taskgrain.tools.compare.page import to_json
-    from taskgrain.tools.compare.plan import ComparePlan, parse_probes, parse_shots
+    from taskgrain.tools.compare.plan import plan_of
 
-    plan = ComparePlan(
-        probes=parse_probes(probes),
-        shots=parse_shots(shots),
-        num_draws=draws,
-        seed=seed,
-        primary=primary,
-        metric=metric,
-        support_share=support,
-    )
+    divides = {"--shots": shots, "--draws": draws, "--support": support}
+    plan = plan_of(divides, folds, probes=probes, seed=seed, primary=primary, metric=metric)
     shows = not quiet and sys.stderr.isatty()
     comparison = compare_files(
         features, labels, groups=groups, plan=plan, tell=_tell if shows else lambda _: None
@@ -109,16 +113,16 @@ def _write(
 
 def _text(comparison: Comparison) -> Iterator[str]:
     from taskgrain.report.words import printable
+    from taskgrain.tools.compare.finding import finding_of
     from taskgrain.tools.compare.lines import probes_of
     from taskgrain.tools.compare.notes import alarms_of, notes_of, preview_of
+    from taskgrain.tools.compare.page import size_of
 
     for alarm in alarms_of(comparison):
         yield f"ALARM: {alarm}"
-    task = comparison.task
-    yield (
-        f"{len(comparison.num_seeds)} sources on {len(task.class_names)} classes: "
-        f"{len(task.support_ids)} clips to learn from, {len(task.query_ids)} scored"
-    )
+    yield finding_of(comparison)
+    yield ""
+    yield size_of(comparison)
     preview = preview_of(comparison)
     if preview is not None:
         yield preview

@@ -20,8 +20,11 @@ from taskgrain.errors import ConfigError, ResultError, list_problems, nearest
 from taskgrain.results import ResultRow
 from taskgrain.statistics.intervals import ClipBootstrap
 from taskgrain.tools.compare.differences import STUDY, Finding, correct, differences
-from taskgrain.tools.compare.division import divide
-from taskgrain.tools.compare.labels import LabelTable, Side, read_groups, read_labels
+from taskgrain.tools.compare.division import divide, small_class, torn_groups
+from taskgrain.tools.compare.fold_rows import folded_differences, folded_floors, value_rows
+from taskgrain.tools.compare.folds import Folding, answer_in_folds, check_taught, fold
+from taskgrain.tools.compare.labels import LabelTable, Side, read_groups
+from taskgrain.tools.compare.own_labels import read_table
 from taskgrain.tools.compare.plan import ComparePlan
 from taskgrain.tools.compare.sources import (
     Coverage,
@@ -57,15 +60,18 @@ class Comparison:
     left_out: int  # labelled clips on neither side
     is_divided_here: bool  # whether the division was drawn, not given
     has_groups: bool
+    torn: tuple[str, ...]  # recordings that a given split puts on both sides
+    folding: Folding | None  # None: two sides, and support draws
     coverage: tuple[Coverage, ...]
     rows: tuple[ResultRow, ...]
     findings: tuple[Finding, ...]
-    bootstrap: ClipBootstrap  # over the scored clips, or their groups where one has several
+    # Over the scored clips, or their groups where one has several; None in folds.
+    bootstrap: ClipBootstrap | None
 
     @property
     def repeats_groups(self) -> bool:
         """Whether a group has several scored clips."""
-        return self.bootstrap.groups is not None
+        return self.bootstrap is not None and self.bootstrap.groups is not None
 
     @property
     def sides(self) -> dict[str, Side]:
@@ -77,7 +83,7 @@ class Comparison:
 
 def compare_files(
     features: Sequence[str],
-    labels: Path,
+    labels: Path | None = None,
     *,
     groups: Path | None = None,
     plan: ComparePlan,
@@ -86,9 +92,12 @@ def compare_files(
     """Compare files of features: `FILE`, or `NAME=FILE,FILE,...` with a file for each seed.
 
     Args:
-        features: two or more sources (`compare.sources`).
-        labels: `clip,label[,split]` (`compare.labels`).
-        groups: `clip,group`; clips of one group are never on both sides.
+        features: the sources (`compare.sources`). Of one alone it is measured how well its features
+            serve these labels.
+        labels: `clip,label[,split]`, or the folder of a dataset; None: those that the features
+            carry (`compare.own_labels`).
+        groups: `clip,group`; clips of one group are never on both sides. None: the recordings, as
+            far as the features or the dataset know them.
         plan: how they are compared.
         tell: is called with each step as it begins.
 
@@ -99,30 +108,113 @@ def compare_files(
     named = parse_sources(features)
     primary = _primary(named, plan)
     _check_seeds(named, primary)
-    table = read_labels(labels)
-    group_of = None if groups is None else read_groups(groups, table)
-    sides = divide(table, group_of, seed=plan.seed, support_share=plan.support_share)
+    table = read_table(labels, named)
+    group_of = table.recordings if groups is None else read_groups(groups, table)
+    plan = replace(plan, primary=primary)
+    folding = _folding(table, group_of, plan)
+    # What a table of groups says of a given split has to hold; what was found out need not.
+    is_strict = groups is not None or table.sides is None
+    sides = None
+    if folding is None:
+        sides = divide(
+            table,
+            group_of if is_strict else None,
+            seed=plan.seed,
+            support_share=plan.support_share,
+        )
     sources = []
     for each in named:
         tell(f"reading {each.name}")
         sources.append(read_source(each, table))
     check_coverage(sources, table)
-    base = _task(table, sides)
-    _check_shots(base, plan, sources)
     # Page faults of memory that one draw frees and the next asks for were a tenth of the time.
     with threadpool_limits(limits=1), kept_memory():
-        return _compare(
-            sources,
-            base,
-            plan=replace(plan, primary=primary),
-            tell=tell,
-            division=_Division(
-                left_out=sides.count("left out"),
-                is_divided_here=table.sides is None,
-                has_groups=group_of is not None,
-                scored_groups=_scored_groups(table, group_of, base),
-            ),
+        if folding is not None:
+            return _compare_in_folds(sources, folding, plan=plan, tell=tell)
+        assert sides is not None, "clips are in folds or on sides"
+        base = _task(table, sides)
+        _check_shots(base, plan, sources)
+        division = _Division(
+            left_out=sides.count("left out"),
+            is_divided_here=table.sides is None,
+            has_groups=group_of is not None,
+            torn=tuple(torn_groups(table, sides, group_of or ())),
+            scored_groups=_scored_groups(table, group_of, base),
         )
+        return _compare(sources, base, plan=plan, tell=tell, division=division)
+
+
+def _folding(table: LabelTable, groups: Sequence[str] | None, plan: ComparePlan) -> Folding | None:
+    """Deal the clips to folds, if that is asked for, or small classes are no split's; else None."""
+    reason = None
+    if plan.folds is None:
+        if table.sides is not None or not plan.folds_if_small:
+            return None
+        reason = small_class(
+            table,
+            groups,
+            seed=plan.seed,
+            support_share=plan.support_share,
+            most_shots=max(1 if shots == "all" else shots for shots in plan.shots),
+        )
+        if reason is None:
+            return None
+    return fold(table, groups, folds=plan.folds, seed=plan.seed, reason=reason)
+
+
+def _compare_in_folds(
+    sources: Sequence[SourceFeatures], folding: Folding, *, plan: ComparePlan, tell: Tell
+) -> Comparison:
+    plan = replace(plan, shots=("all",), num_draws=1)
+    base = folding.task
+    unusable = _missing_from_any(sources, base.query_ids)
+    check_taught(folding, unusable)
+    most = max(int((folding.fold_of != number).sum()) for number in range(folding.num_folds))
+    plans = _probe_plans(plan, most, len(base.class_names))
+    if not plans:
+        raise _no_probe()
+    evaluations: dict[str, list[Evaluation]] = {}
+    permuted: list[Evaluation] = []
+    for source in sources:
+        for seed, features in enumerate(source.seeds):
+            tell(f"{source.name}, seed {seed}, {folding.num_folds} folds")
+            own, shuffled = answer_in_folds(
+                Subject(source.name, seed, READOUT, control=None),
+                features,
+                folding,
+                probes=plans[0].probes,
+                unusable=unusable,
+                seed=plan.seed,
+            )
+            evaluations.setdefault(source.name, []).append(own)
+            permuted += [] if shuffled is None else [shuffled]
+    every = [each for seeds in evaluations.values() for each in seeds]
+    rows = value_rows(every, folding) + seed_rows(every, study=STUDY)
+    primary, findings = plan.primary or sources[0].name, []
+    for name, seeds in evaluations.items():
+        if name != primary:
+            added, found = folded_differences(seeds, evaluations[primary], folding)
+            rows += added
+            findings += found
+    task = replace(base, failed=_missing_from_all(sources, base.query_ids))
+    rows += folded_floors(task)
+    rows += permuted_rows(permuted, study=STUDY)
+    return Comparison(
+        plan=plan,
+        primary=primary,
+        num_seeds={source.name: len(source.seeds) for source in sources},
+        by_order=tuple(source.name for source in sources if source.by_order),
+        task=task,
+        left_out=0,
+        is_divided_here=True,
+        has_groups=folding.recordings is not None,
+        torn=(),
+        folding=folding,
+        coverage=coverage_of(sources, base),
+        rows=tuple(rows),
+        findings=tuple(correct(findings, metric=plan.metric)),
+        bootstrap=None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +224,7 @@ class _Division:
     left_out: int
     is_divided_here: bool
     has_groups: bool
+    torn: tuple[str, ...]  # recordings on both sides
     scored_groups: NDArray[np.int64] | None  # (N,) in 0..G-1; None: each clip for itself
 
 
@@ -171,8 +264,7 @@ def _compare(
             rows += added
             findings += found
     # Floors need no features, so a clip fails them only where no source has features of it.
-    nowhere = frozenset(base.query_ids).difference(*(f.clip_ids for s in sources for f in s.seeds))
-    floor_task = replace(base, failed=unusable | nowhere)
+    floor_task = replace(base, failed=unusable | _missing_from_all(sources, base.query_ids))
     rows += floor_rows(floor_task, study=STUDY)
     rows += permuted_rows(permuted, study=STUDY)
     return Comparison(
@@ -184,6 +276,8 @@ def _compare(
         left_out=division.left_out,
         is_divided_here=division.is_divided_here,
         has_groups=division.has_groups,
+        torn=division.torn,
+        folding=None,
         coverage=coverage_of(sources, base),
         rows=tuple(rows),
         findings=tuple(correct(findings, metric=plan.metric)),
@@ -227,12 +321,9 @@ def _evaluate(
     tested: SubjectFeatures, task: TargetTask, plan: ComparePlan
 ) -> tuple[Evaluation, list[Evaluation]]:
     """Evaluate, and control by permuted labels where there are draws to permute: two at least."""
-    plans = _probe_plans(plan, task)
+    plans = _probe_plans(plan, int(task.has_support.sum()), len(task.class_names))
     if not plans:
-        raise ConfigError(
-            f"--probes rbf-ridge: takes at most {MAX_KERNEL_CLIPS} clips to learn from; ask for "
-            "fewer shots, or another probe"
-        )
+        raise _no_probe()
     parts, permuted = [], []
     for part in plans:
         if plan.num_draws < 2 or part.shots == ("all",):
@@ -246,11 +337,11 @@ def _evaluate(
     return replace(parts[0], answers=answers), permuted
 
 
-def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:
+def _probe_plans(plan: ComparePlan, num_clips: int, num_classes: int) -> list[ProbePlan]:
     """Plan each number of shots by itself: not every probe can take all clips of a large pool."""
     plans = []
     for shots in plan.shots:
-        clips = task.has_support.sum() if shots == "all" else shots * len(task.class_names)
+        clips = num_clips if shots == "all" else shots * num_classes
         probes = tuple(
             probe for probe in plan.probes if probe != "rbf-ridge" or clips <= MAX_KERNEL_CLIPS
         )
@@ -259,6 +350,13 @@ def _probe_plans(plan: ComparePlan, task: TargetTask) -> list[ProbePlan]:
                 ProbePlan(probes=probes, shots=(shots,), num_draws=plan.num_draws, seed=plan.seed)
             )
     return plans
+
+
+def _no_probe() -> ConfigError:
+    return ConfigError(
+        f"--probes rbf-ridge: takes at most {MAX_KERNEL_CLIPS} clips to learn from; ask for fewer "
+        "shots, or another probe"
+    )
 
 
 def _task(table: LabelTable, sides: Sequence[Side]) -> TargetTask:
@@ -277,7 +375,7 @@ def _task(table: LabelTable, sides: Sequence[Side]) -> TargetTask:
         for s in ("support", "scored")
     }
     return TargetTask(
-        name=table.path.stem,
+        name=table.name,
         class_names=class_names,
         support_ids=ids["support"],
         support_labels=labels["support"],
@@ -342,3 +440,9 @@ def _missing_from_any(sources: Sequence[SourceFeatures], clip_ids: Sequence[str]
     """Return the clips that some source has no features of."""
     held = [frozenset(features.clip_ids) for source in sources for features in source.seeds]
     return frozenset(clip for clip in clip_ids if not all(clip in each for each in held))
+
+
+def _missing_from_all(sources: Sequence[SourceFeatures], clip_ids: Sequence[str]) -> frozenset[str]:
+    """Return the clips that no source has features of."""
+    held = (features.clip_ids for source in sources for features in source.seeds)
+    return frozenset(clip_ids).difference(*held)

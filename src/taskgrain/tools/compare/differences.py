@@ -58,7 +58,7 @@ def differences(
         All rows of differences, and the findings without their Holm correction.
     """
     count = max(len(first), len(primary))
-    ours, theirs = _repeated(first, count), _repeated(primary, count)
+    ours, theirs = repeated(first, count), repeated(primary, count)
     pair = (ours[0].subject.source or "", theirs[0].subject.source or "")
     rows = difference_rows([*ours, *theirs], [pair], study=STUDY, bootstrap=bootstrap)
     # A crossed interval takes classes as independent, which groups of several classes are not.
@@ -246,7 +246,8 @@ def _values(one: Evaluation, other: Evaluation, answers: Answers) -> NDArray[np.
     return ours.astype(np.int8) - theirs.astype(np.int8)
 
 
-def _repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:
+def repeated(evaluations: Sequence[Evaluation], count: int) -> list[Evaluation]:
+    """Return as many evaluations as the other source has; a single one under each seed's number."""
     if len(evaluations) == count:
         return list(evaluations)
     # One encoder under each seed's number: it is paired with all of them, and does not vary.

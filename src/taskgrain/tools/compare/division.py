@@ -8,6 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from taskgrain.errors import ManifestError, list_problems
+from taskgrain.names import CLIP_METRICS
+from taskgrain.statistics.groups import GroupSums
+from taskgrain.statistics.intervals import FEWEST_CLIPS, clip_weights
 from taskgrain.tools.compare.labels import LabelTable, Side
 
 DIVISION_STREAM = 3  # keeps it apart from draws, permutations and episodes of the same seed
@@ -61,6 +64,50 @@ def divide(
         for index in clips
     }
     return tuple(sides[index] for index in range(len(table.clip_ids)))
+
+
+def small_class(
+    table: LabelTable,
+    groups: Sequence[str] | None,
+    *,
+    seed: int,
+    support_share: float,
+    most_shots: int,
+) -> str | None:
+    """Phrase why a division would leave too few clips to judge by; None where it would not.
+
+    Args:
+        table: the labels, without a split.
+        groups: of each clip.
+        seed: of the division.
+        support_share: of the clips to learn from.
+        most_shots: support clips that are wanted of each class.
+    """
+    try:
+        sides = divide(table, groups, seed=seed, support_share=support_share)
+    except ManifestError:
+        return f"a division needs two {'recordings' if groups else 'clips'} of each class"
+    for side, fewest, what in (
+        ("support", most_shots, "to learn from"),
+        ("scored", FEWEST_CLIPS, "to score"),
+    ):
+        of_class = Counter(
+            name for name, own in zip(table.labels, sides, strict=True) if own == side
+        )
+        name, count = min(of_class.items(), key=lambda item: (item[1], item[0]))
+        if count < fewest:
+            return f"a division would leave class {name!r} {count} of {fewest} clips {what}"
+    if groups is None:
+        return None
+    places = [place for place, side in enumerate(sides) if side == "scored"]
+    labels, units = (
+        np.unique([each[place] for place in places], return_inverse=True)[1].astype(np.int64)
+        for each in (table.labels, groups)
+    )
+    sums = GroupSums(labels, units)
+    if all(sums.is_sound(clip_weights(labels, metric=metric)) for metric in CLIP_METRICS):
+        return None
+    return "a division would leave too few recordings to score"
 
 
 def _deal(
@@ -125,16 +172,20 @@ def _check_divisible(table: LabelTable, members: dict[str, list[int]], *, by_gro
 
 
 def _check_groups(table: LabelTable, sides: Sequence[Side], groups: Sequence[str] | None) -> None:
-    if groups is None:
-        return
-    on: dict[str, dict[Side, str]] = defaultdict(dict)
-    for clip, side, group in zip(table.clip_ids, sides, groups, strict=True):
-        on[group].setdefault(side, clip)
     torn = [
         f"{table.path}: group {group} is on both sides: clip {clips['support']} is support, "
         f"clip {clips['scored']} is scored"
-        for group, clips in on.items()
-        if "support" in clips and "scored" in clips
+        for group, clips in torn_groups(table, sides, groups or ()).items()
     ]
     if torn:
         raise ManifestError(list_problems(torn))
+
+
+def torn_groups(
+    table: LabelTable, sides: Sequence[Side], groups: Sequence[str]
+) -> dict[str, dict[Side, str]]:
+    """Return the groups on both sides, with a clip of each; no groups, none."""
+    on: dict[str, dict[Side, str]] = defaultdict(dict)
+    for clip, side, group in zip(table.clip_ids, sides, groups, strict=bool(groups)):
+        on[group].setdefault(side, clip)
+    return {group: clips for group, clips in on.items() if "support" in clips and "scored" in clips}

@@ -37,12 +37,18 @@ VALIDATION = ("validation", "val", "valid", "dev")
 
 @dataclass(frozen=True, slots=True)
 class LabelTable:
-    """The content of a labels file, in its order."""
+    """Clips and their labels, as a table, a dataset or files of features hold them, in order."""
 
     path: Path
     clip_ids: tuple[str, ...]
     labels: tuple[str, ...]
-    sides: tuple[Side, ...] | None  # None: the file has no split
+    sides: tuple[Side, ...] | None  # None: it has no split
+    recordings: tuple[str, ...] | None = None  # of each clip; None: they are not known
+
+    @property
+    def name(self) -> str:
+        """The target that rows name."""
+        return self.path.stem or self.path.resolve().name  # of "." or ".." the folder's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +91,19 @@ def read_labels(path: Path) -> LabelTable:
     rows = read_rows(path, (CLIP, LABEL, SPLIT))
     check_once(rows)
     labels = tuple(str(row.cells[1]) for row in rows)
+    check_classes(path, labels)
+    clip_ids = tuple(str(row.cells[0]) for row in rows)
+    return LabelTable(path, clip_ids, labels, sides_of([(r.where, r.cells[2]) for r in rows], path))
+
+
+def check_classes(path: Path, labels: Sequence[str]) -> None:
+    """Check that there are two classes at least.
+
+    Raises:
+        ManifestError: naming the one.
+    """
     if len(set(labels)) < 2:
         raise ManifestError(f"{path}: one class, {labels[0]!r}; expected at least 2 to tell apart")
-    clip_ids = tuple(str(row.cells[0]) for row in rows)
-    return LabelTable(path, clip_ids, labels, _sides(rows, path))
 
 
 def read_groups(path: Path, labels: LabelTable) -> tuple[str, ...]:
@@ -112,8 +127,16 @@ def read_groups(path: Path, labels: LabelTable) -> tuple[str, ...]:
     return tuple(group_of[clip] for clip in labels.clip_ids)
 
 
-def _sides(rows: list[TableRow], path: Path) -> tuple[Side, ...] | None:
-    splits = [(row.where, row.cells[2]) for row in rows]
+def sides_of(splits: Sequence[tuple[str, str | None]], path: Path) -> tuple[Side, ...] | None:
+    """Return the side of each clip that has a split; None where none has one.
+
+    Args:
+        splits: where each stands, and the split.
+        path: of what holds them, for the message.
+
+    Raises:
+        ManifestError: naming the rows of an unknown split or of none; or if a side has no clip.
+    """
     if all(split is None for _, split in splits):
         return None
     problems = []

@@ -87,10 +87,10 @@ def _differences(comparison: Comparison, probe: str) -> Iterator[Line]:
             tuple(None if each is None else each.row for each in tested),
         )
         # The test of two single encoders counts as one over clips, and varies the draws too.
-        if line.over == over(comparison, "clips"):
+        if comparison.folding is None and line.over == over(comparison, "clips"):
             line = replace(line, over=single_over(comparison))
         yield replace(line, p_holm=tuple(None if each is None else each.p_holm for each in tested))
-        for kind in ("crossed", "clips"):
+        for kind in ("crossed", "clips", "recordings"):
             beside = tuple(_beside(each, kind) for each in tested)
             if any(beside):
                 yield _line(comparison, "difference", title, beside)

@@ -15,8 +15,10 @@ from taskgrain.statistics.tests import (
     SEEDS_FOR_A_CLAIM,
     is_alarm,
 )
+from taskgrain.teaching.estimate import FEWEST_RECORDINGS
 from taskgrain.tools.compare.comparison import Comparison
 from taskgrain.tools.compare.differences import crossed_classes
+from taskgrain.tools.compare.folds import MOST_PERMUTED_CLIPS, Folding
 from taskgrain.tools.compare.lines import single_over
 from taskgrain.tools.compare.sources import Coverage
 from taskgrain.transfer.evaluate import FEWEST_SHOTS_TO_STANDARDISE
@@ -44,9 +46,12 @@ def preview_of(comparison: Comparison) -> str | None:
     if fewest >= SEEDS_FOR_A_CLAIM:
         return None
     counts = ", ".join(f"{name} {count}" for name, count in comparison.num_seeds.items())
+    speaks = "differences speak of these encoders"
+    if len(comparison.num_seeds) == 1:
+        speaks = "this speaks of " + ("these encoders" if fewest > 1 else "this encoder")
     return (
         f"preview: encoder seeds: {counts}; what holds for the way an encoder was trained takes "
-        f"{SEEDS_FOR_A_CLAIM} seeds or more, so differences speak of these encoders"
+        f"{SEEDS_FOR_A_CLAIM} seeds or more, so {speaks}"
     )
 
 
@@ -65,7 +70,9 @@ def notes_of(comparison: Comparison) -> tuple[str, ...]:
 
 def _division(comparison: Comparison) -> Iterator[str]:
     plan, task = comparison.plan, comparison.task
-    if comparison.is_divided_here:
+    if comparison.folding is not None:
+        yield from _folds(comparison.folding, seed=plan.seed)
+    elif comparison.is_divided_here:
         by = "group" if comparison.has_groups else "clip"
         yield (
             f"clips were divided by {by}, class by class, from seed {plan.seed}, the same for all "
@@ -73,10 +80,15 @@ def _division(comparison: Comparison) -> Iterator[str]:
         )
     else:
         yield "the labels say which clips are learned from and which are scored"
-    if not comparison.has_groups:
+    if not comparison.has_groups and comparison.folding is None:
         yield (
             "without --groups, clips of one recording may be on both sides, which flatters all "
             "sources"
+        )
+    if comparison.torn:
+        yield (
+            f"{len(comparison.torn)} recordings have clips on both sides of the given split, which "
+            f"flatters all sources: {_some(comparison.torn)}; --folds recordings keeps them whole"
         )
     if comparison.left_out:
         yield f"{comparison.left_out} validation clips were left out: there is a test split"
@@ -86,6 +98,34 @@ def _division(comparison: Comparison) -> Iterator[str]:
         yield f"no clip is scored of {len(absent)} classes: {_some(absent)}"
     for name in comparison.by_order:
         yield f"{name}: the file has no ids; its rows were taken in the order of the labels"
+
+
+def _folds(folding: Folding, *, seed: int) -> Iterator[str]:
+    if folding.reason is not None:
+        yield (
+            f"{folding.reason}, so every clip is answered in folds; --shots, --draws or --support "
+            "ask for a division nevertheless"
+        )
+    units, known = folding.num_units, folding.recordings is not None
+    what = "recordings" if known else "clips"
+    how = f"{folding.num_folds} folds of {units} whole {what}"
+    if folding.num_folds == units:
+        how = f"{units} folds, one for each {what[:-1]}"
+    yield (
+        f"every clip is scored once, by probes that learned from clips of the other folds: "
+        f"{how}, dealt class by class from seed {seed}, the same for all sources; of every class "
+        "the same share, so that the class that is held out is not known by what it lacks"
+    )
+    if not known:
+        yield (
+            "which clips are of one recording is not known: they may be in several folds, which "
+            "flatters all sources; --groups FILE names them"
+        )
+    if folding.lone:
+        yield (
+            f"left out are {len(folding.lone)} classes of one {what[:-1]}, which no other one can "
+            f"teach: {_some(folding.lone)}"
+        )
 
 
 def _missing(comparison: Comparison) -> Iterator[str]:
@@ -152,6 +192,9 @@ def _probes(comparison: Comparison) -> Iterator[str]:
 
 def _intervals(comparison: Comparison) -> Iterator[str]:
     bootstrap = comparison.bootstrap
+    if bootstrap is None:
+        yield from _intervals_in_folds(comparison)
+        return
     if not bootstrap.is_sound:
         yield f"no interval or test over {_unsound(comparison)}"
     elif comparison.repeats_groups:
@@ -185,6 +228,22 @@ def _intervals(comparison: Comparison) -> Iterator[str]:
         yield f"one encoder of {_some(single)} is held against every seed: it is taken as given"
 
 
+def _intervals_in_folds(comparison: Comparison) -> Iterator[str]:
+    folding = comparison.folding
+    assert folding is not None, "clips have a bootstrap or folds"
+    what = "clips" if folding.recordings is None else "recordings"
+    if folding.num_units < FEWEST_RECORDINGS:
+        yield f"no interval or test over {what}: it takes 5, and there are {folding.num_units}"
+    else:
+        yield (
+            f"intervals are 95 %; over {what}: Student's t over other {what} of these classes, "
+            "with these encoders, wider because folds share what they learn from; none where all "
+            f"{what} are answered alike"
+        )
+    if max(comparison.num_seeds.values()) > 1:
+        yield "over seeds: other encoders trained the same way, on the same folds"
+
+
 def _unsound(comparison: Comparison) -> str:
     """Return the units over which there is no interval, and why."""
     labels = comparison.task.query_labels
@@ -208,6 +267,9 @@ def _tests(comparison: Comparison) -> Iterator[str]:
     kinds = {each.row.interval for each in family}
     units = single_over(comparison)
     single = f"t over other {units}, these encoders held (at all clips, that support too)"
+    if comparison.folding is not None:
+        units = "clips" if comparison.folding.recordings is None else "recordings"
+        single = f"t over other {units}, these encoders held"
     test = "paired t over seeds" if "seeds" in kinds else f"as their intervals, {single}"
     if len(kinds) > 1:
         test = f"paired t over seeds; with one encoder a source, {single}"
@@ -221,6 +283,8 @@ def _controls(comparison: Comparison) -> Iterator[str]:
     tested = _tested_permutations(comparison)
     if tested and not alarms_of(comparison):
         yield f"permuted labels, mean per class: no alarm in {len(tested)} tests"
+    elif not tested and comparison.folding is not None:
+        yield f"permuted labels were not tested: there are more than {MOST_PERMUTED_CLIPS} clips"
     elif not tested:
         yield (
             f"permuted labels were not tested: it takes {FEWEST_DRAWS} draws at some number of "

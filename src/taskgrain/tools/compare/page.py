@@ -13,9 +13,16 @@ from pathlib import Path
 
 from taskgrain.data.files import write_text
 from taskgrain.report.tables import Block, Cell, Column, Line, Table, cell_of, to_tex
-from taskgrain.report.words import metric_words, printable, probe_words, shots_words
+from taskgrain.report.words import (
+    count_words,
+    metric_words,
+    printable,
+    probe_words,
+    shots_words,
+)
 from taskgrain.results import ResultRow, write_rows
 from taskgrain.tools.compare.comparison import Comparison
+from taskgrain.tools.compare.finding import finding_of
 from taskgrain.tools.compare.lines import Line as ComparedLine
 from taskgrain.tools.compare.lines import lines_of, probes_of
 from taskgrain.tools.compare.notes import alarms_of, notes_of, preview_of
@@ -25,38 +32,30 @@ MOST_CLIPS = 200  # named on the page; all are in --json
 LEAST_P = 0.001
 FORMAT = 1  # of --json
 
-# `ui` is the report's; only what it does not have stands here.
+# The frame, `ui` and the style are the report's; only what it does not have stands here.
 PAGE = """\
+{% extends "page.html.j2" %}
 {% import "macros.html.j2" as ui with context %}
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; \
-style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>{{ title }} - taskgrain</title>
-<style>
-{{ colour_rules }}
-@media screen and (prefers-color-scheme: dark) { {{ dark_rules }} }
-{{ css }}
-</style>
-</head>
-<body>
+{% block body %}
+<a class="skip" href="#answer">Skip to the answer</a>
 <main>
 <header>
-<p class="kicker">taskgrain comparison</p>
+<p class="kicker">taskgrain comparison · labels <bdi>{{ target }}</bdi></p>
 <h1><bdi>{{ title }}</bdi></h1>
 {% for alarm in alarms %}
-<p class="warning" role="alert"><strong>Alarm.</strong> {{ alarm }}.</p>
+<p class="warning alarm" role="alert"><strong>Alarm.</strong> {{ alarm }}.</p>
 {% endfor %}
-<section class="answer" aria-label="What was compared">
-<p class="lead">{{ lead }}</p>
-{% if preview %}<p class="limits"><span class="tag">preview</span> {{ preview }}.</p>{% endif %}
+<section id="answer" class="answer" aria-label="The answer">
+<p class="lead">{{ finding }}</p>
+<p class="limits">{{ lead }}
+{% if preview %}<span class="tag">preview</span> {{ preview }}.{% endif %}</p>
 </section>
+<nav aria-label="Contents">
+<a href="#figure-{{ drawing.name }}">Figure</a> <a href="#numbers">Numbers</a>
+<a href="#notes">What they mean</a>
+</nav>
 </header>
+{{ ui.figure(drawing, "") }}
 <section id="numbers">
 <h2>The numbers</h2>
 {% for table in tables %}
@@ -78,8 +77,7 @@ style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'">
 {% endfor %}
 </section>
 </main>
-</body>
-</html>
+{% endblock %}
 """
 
 
@@ -119,18 +117,22 @@ def to_latex(comparison: Comparison) -> str:
 
 def to_html(comparison: Comparison) -> str:
     """Return one page that needs no network and runs no script."""
-    # Not above: whoever prints the comparison as text would wait for the templates.
-    from taskgrain.report.palette import page_environment
+    # Not above: whoever prints the comparison as text would wait for templates and figures.
+    from markupsafe import Markup
 
-    environment = page_environment(dict(zip(comparison.num_seeds, cycle(HUES), strict=False)))
-    task = comparison.task
+    from taskgrain.report.palette import page_environment
+    from taskgrain.tools.compare.figure import comparison_figure
+
+    colours = dict(zip(comparison.num_seeds, cycle(HUES), strict=False))
+    environment = page_environment(colours)
+    drawing = comparison_figure(comparison, colours)
     context: dict[str, object] = {
         "title": " and ".join(printable(name) for name in comparison.num_seeds),
-        "lead": (
-            f"{len(comparison.num_seeds)} sources on the {len(task.class_names)} classes of "
-            f"{printable(task.name)}: {len(task.support_ids)} clips to learn from, "
-            f"{len(task.query_ids)} scored. The sources are compared with {comparison.primary}."
-        ),
+        "target": printable(comparison.task.name),
+        "finding": finding_of(comparison),
+        "lead": f"{size_of(comparison)}.",
+        "drawing": drawing,
+        "inline": {drawing.name: Markup(drawing.inline)},
         "alarms": alarms_of(comparison),
         "preview": preview_of(comparison),
         "tables": to_tables(comparison),
@@ -148,17 +150,33 @@ def to_html(comparison: Comparison) -> str:
     return environment.from_string(PAGE).render(context)
 
 
+def size_of(comparison: Comparison) -> str:
+    """Return how much was compared: sources, classes, clips."""
+    task = comparison.task
+    sources = count_words(len(comparison.num_seeds), "source")
+    size = f"{sources} on {len(task.class_names)} classes"
+    folding = comparison.folding
+    if folding is None:
+        return f"{size}: {len(task.support_ids)} clips to learn from, {len(task.query_ids)} scored"
+    of = "" if folding.recordings is None else f" of {folding.num_units} recordings"
+    return (
+        f"{size}: {len(task.query_ids)} clips{of}, each scored in one of {folding.num_folds} folds"
+    )
+
+
 def _table(comparison: Comparison, probe: str) -> Table:
     lines = lines_of(comparison, probe)
     titles = headings(comparison)
+    compared = ", 95 % intervals below"
+    if len(comparison.num_seeds) > 1:
+        compared = (
+            f", differences from {printable(comparison.primary)} in percentage points, 95 % "
+            "intervals below; p corrected by Holm"
+        )
     return Table(
         name=f"compare-{probe}",
         title=f"{probe_words(probe)}".capitalize(),
-        caption=(
-            f"{metric_words(comparison.plan.metric).capitalize()} in percent, differences from "
-            f"{printable(comparison.primary)} in percentage points, 95 % intervals below; p "
-            "corrected by Holm."
-        ),
+        caption=f"{metric_words(comparison.plan.metric).capitalize()} in percent{compared}.",
         corner="source",
         columns=tuple(Column(shots_words(shots)) for shots in comparison.plan.shots),
         blocks=tuple(
@@ -188,22 +206,32 @@ def to_json(comparison: Comparison) -> dict[str, object]:
 
     Equal comparisons give equal objects: it holds neither times nor paths.
 
-    Keys: format; target; plan; sources (name, seeds, and per seed the clips without features);
-    primary; classes, support, scored; alarms, preview, notes (texts); rows (the columns of
-    `results.ResultRow`); differences (the tested rows, with p-holm).
+    Keys: format; finding (the first sentence); target; plan; folds (null, or number, reason and
+    recordings); sources (name, seeds, and per seed the clips without features); primary; classes,
+    support, scored; alarms, preview, notes (texts); rows (the columns of `results.ResultRow`);
+    differences (the tested rows, with p-holm).
     """
-    task, plan = comparison.task, comparison.plan
+    task, plan, folding = comparison.task, comparison.plan, comparison.folding
+    is_divided_here = comparison.is_divided_here and folding is None
     return {
         "format": FORMAT,
+        "finding": finding_of(comparison),
         "target": task.name,
         "plan": {
             "probes": list(plan.probes),
             "shots": list(plan.shots),
-            "draws": plan.num_draws,
+            "draws": plan.num_draws if folding is None else None,
             "seed": plan.seed,
             "metric": plan.metric,
-            "support": plan.support_share if comparison.is_divided_here else None,
+            "support": plan.support_share if is_divided_here else None,
             "groups": comparison.has_groups,
+        },
+        "folds": None
+        if folding is None
+        else {
+            "number": folding.num_folds,
+            "recordings": None if folding.recordings is None else folding.num_units,
+            "reason": folding.reason,
         },
         "sources": [
             {
@@ -237,16 +265,32 @@ def to_json(comparison: Comparison) -> dict[str, object]:
 
 
 def write_rows_and_sides(comparison: Comparison, folder: Path) -> None:
-    """Write `results.jsonl`, every row, and `sides.csv`, where each clip stood."""
+    """Write `results.jsonl`, every row, and where each clip stood.
+
+    That is `sides.csv`, or `folds.csv` where clips were answered in folds.
+    """
     write_rows(folder / "results.jsonl", comparison.rows)
-    task = comparison.task
-    labels = {
-        **dict(zip(task.support_ids, task.support_labels.tolist(), strict=True)),
-        **dict(zip(task.query_ids, task.query_labels.tolist(), strict=True)),
-    }
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["clip", "label", "split"])
-    for clip, side in comparison.sides.items():
-        writer.writerow([clip, task.class_names[labels[clip]], side])
-    write_text(folder / "sides.csv", text.getvalue())
+    folding = comparison.folding
+    if folding is None:
+        writer.writerow(["clip", "label", "split"])
+        labels = _labels(comparison)
+        writer.writerows([clip, labels[clip], side] for clip, side in comparison.sides.items())
+        write_text(folder / "sides.csv", text.getvalue())
+        return
+    has_recordings = folding.recordings is not None
+    writer.writerow(["clip", "label", "fold", *(["recording"] if has_recordings else [])])
+    for place, (clip, label) in enumerate(_labels(comparison).items()):
+        unit = int(folding.unit_of[place])
+        recording = [] if folding.recordings is None else [folding.recordings[unit]]
+        writer.writerow([clip, label, int(folding.fold_of[place]) + 1, *recording])
+    write_text(folder / "folds.csv", text.getvalue())
+
+
+def _labels(comparison: Comparison) -> dict[str, str]:
+    """Return the label of each clip, those to learn from first."""
+    task = comparison.task
+    ids = (*task.support_ids, *task.query_ids)
+    labels = (*task.support_labels.tolist(), *task.query_labels.tolist())
+    return {clip: task.class_names[label] for clip, label in zip(ids, labels, strict=True)}

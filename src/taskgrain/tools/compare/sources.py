@@ -69,11 +69,11 @@ def parse_sources(arguments: Sequence[str]) -> tuple[SourceFiles, ...]:
     """Read `FILE` (called by its stem) or `NAME=FILE,FILE,...` (a file for each seed).
 
     Raises:
-        ConfigError: for fewer than two sources, a name or a file twice, or an empty one.
+        ConfigError: for no source, a name or a file twice, or an empty one.
     """
     sources = tuple(_parse(argument) for argument in arguments)
-    if len(sources) < 2:
-        raise ConfigError(f"{len(sources)} source; a comparison takes at least 2 files of features")
+    if not sources:
+        raise ConfigError("no source; expected at least one file of features")
     for what, names in (
         ("source", [source.name for source in sources]),
         ("file", [str(path.resolve()) for source in sources for path in source.paths]),
@@ -138,7 +138,7 @@ def _read(path: Path, labels: LabelTable) -> tuple[FeatureSet, bool]:
             f"{path}: no entry 'clip' with the ids, and {len(values)} rows to the "
             f"{len(labels.clip_ids)} of {labels.path}, so whose they are is not known; {HOW}"
         )
-    clip_ids = labels.clip_ids if ordered else _clip_ids(path, arrays["clip"], len(values))
+    clip_ids = labels.clip_ids if ordered else read_texts(path, "clip", arrays["clip"], len(values))
     with np.errstate(over="ignore"):  # what becomes infinite here is refused in the next lines
         narrow = values.astype(np.float32)
     if np.isinf(narrow).any() and not np.isinf(values).any():
@@ -188,17 +188,26 @@ def _features(path: Path, arrays: Mapping[str, NDArray[np.generic]]) -> NDArray[
     return values
 
 
-def _clip_ids(path: Path, clip: NDArray[np.generic], count: int) -> tuple[str, ...]:
-    if clip.shape != (count,):
-        raise ResultError(f"{path}: clip is {clip.shape} for {count} features; expected ({count},)")
-    if clip.dtype.kind in "iuU":
-        return tuple(str(each) for each in clip.tolist())
-    if clip.dtype.kind == "S":
+def read_texts(path: Path, name: str, texts: NDArray[np.generic], count: int) -> tuple[str, ...]:
+    """Return an entry of texts or whole numbers, one of each clip, as text.
+
+    Raises:
+        ResultError: naming file and entry, if it is of another length or type.
+    """
+    if texts.shape != (count,):
+        raise ResultError(
+            f"{path}: {name} is {texts.shape} for {count} features; expected ({count},)"
+        )
+    if texts.dtype.kind in "iuU":
+        return tuple(str(each) for each in texts.tolist())
+    if texts.dtype.kind == "S":
         try:
-            return tuple(bytes(each).decode("utf-8") for each in clip.tolist())
+            return tuple(bytes(each).decode("utf-8") for each in texts.tolist())
         except UnicodeDecodeError as error:
-            raise ResultError(f"{path}: clip: an id is not UTF-8 ({error.reason})") from None
-    raise ResultError(f"{path}: clip is {clip.dtype}; expected ids as text or whole numbers")
+            what = "an id" if name == "clip" else "one"
+            raise ResultError(f"{path}: {name}: {what} is not UTF-8 ({error.reason})") from None
+    what = "ids" if name == "clip" else f"a {name} of each clip"
+    raise ResultError(f"{path}: {name} is {texts.dtype}; expected {what} as text or whole numbers")
 
 
 def _shape(features: NDArray[np.float32]) -> str:
