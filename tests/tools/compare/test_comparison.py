@@ -377,6 +377,7 @@ def test_few_scored_clips_of_a_class_have_no_interval_and_the_reader_is_told(
     few = dict.fromkeys(CLIPS, "train") | dict.fromkeys(scored[:8], "test")
     labels = write_labels(tmp_path / "y.csv", CLIPS, splits=few)
     found = run(folder, "weak=weak0.npz", "strong=strong0.npz", labels=labels)
+    assert found.bootstrap is not None
     assert not found.bootstrap.is_sound
     assert all(row.interval != "clips" for row in found.rows)
     assert all(each.p_holm is None for each in found.findings)

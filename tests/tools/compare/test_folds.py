@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from taskgrain.errors import ConfigError, ManifestError
 from taskgrain.results import select
@@ -18,7 +19,7 @@ from taskgrain.tools.compare.folds import Folding, answer_in_folds, check_taught
 from taskgrain.tools.compare.labels import LabelTable
 from taskgrain.tools.compare.notes import notes_of
 from taskgrain.tools.compare.page import write_rows_and_sides
-from taskgrain.tools.compare.plan import ComparePlan
+from taskgrain.tools.compare.plan import ComparePlan, Folds
 from taskgrain.transfer.answers import Subject
 from taskgrain.transfer.features import FeatureSet
 from taskgrain.transfer.probes import CLASSIFIERS, Standardiser
@@ -70,7 +71,7 @@ def two(folder: Path) -> Comparison:
     seed=st.integers(0, 3),
 )
 def test_a_recording_is_in_one_fold_and_every_class_is_taught_without_it(
-    groups: list[list[str]], folds: int | None, seed: int
+    groups: list[list[str]], folds: Folds | None, seed: int
 ) -> None:
     labels = "".join("".join(group) for group in groups)
     names = [f"g{index}" for index, group in enumerate(groups) for _ in group]
@@ -112,7 +113,7 @@ def test_classes_of_one_recording_are_left_out_and_named() -> None:
         fold(table_of("aabbcc"), list("124433"), folds=None, seed=0)
 
 
-def by_hand(features: FeatureSet, folding: Folding) -> np.ndarray:  # type: ignore[type-arg]
+def by_hand(features: FeatureSet, folding: Folding) -> NDArray[np.bool_]:
     """Bool (N,): nearest-mean, one fold after the other."""
     labels, right = folding.task.query_labels, np.zeros(len(folding.fold_of), bool)
     values = features.of(folding.task.query_ids)

@@ -10,16 +10,15 @@ from taskgrain.errors import ManifestError, ResultError
 from taskgrain.tools.compare.labels import LabelTable
 from taskgrain.tools.compare.own_labels import read_table
 from taskgrain.tools.compare.sources import parse_sources
+from taskgrain.transfer.archive import write_arrays
 from tests.making import moving_square, write_video
 
 ONES = np.ones((4, 2), np.float32)
 
 
 def save(path: Path, clips: str, **facts: list[str]) -> str:
-    np.savez(
-        path, clip=np.array(list(clips)), features=ONES[: len(clips)],
-        **{name: np.array(texts) for name, texts in facts.items()},
-    )  # fmt: skip
+    arrays = {name: np.array(texts) for name, texts in facts.items()}
+    write_arrays(path, {"clip": np.array(list(clips)), "features": ONES[: len(clips)], **arrays})
     return str(path)
 
 
