@@ -134,7 +134,7 @@ def test_a_checkpoint_without_a_decoder_is_one_graph_checked_on_noise(
 
 def run_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have the graphs answer NaN."""
-    run = export.run_graph
+    run = graphs.run_graph
 
     def changed(session: object, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         return {name: tensor * torch.nan for name, tensor in run(session, inputs).items()}
