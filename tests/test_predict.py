@@ -85,7 +85,7 @@ def test_a_model_says_what_it_was_trained_for_and_null_for_the_rest(
     predictor = Predictor.from_checkpoint(checkpoint(tmp_path / "a", level, form))
     clip = write_video(tmp_path / "clip.webm", moving_square(20))
     said = predictor.describe_file(clip, top=3).to_json()
-    assert set(said) == {"clip", "groups", "categories", "caption", "problem"}
+    assert set(said) == {"clip", "groups", "categories", "caption", "problem", "typical"}
     assert {key for key in said if said[key] is not None} == given | {"clip"}
 
 
