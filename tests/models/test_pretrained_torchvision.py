@@ -102,6 +102,52 @@ def test_the_steps_of_a_video_network_average_to_what_its_head_reads(model: str)
     torch.testing.assert_close(head(features.mean(dim=1)), whole(clips), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("model", ["mvit_v1_b", "mvit_v2_s"])
+@torch.inference_mode()
+def test_the_steps_of_mvit_are_the_tokens_beside_the_one_that_its_head_reads(model: str) -> None:
+    whole = small_mvit(model)
+    kept: list[Tensor] = []
+    whole.get_submodule("norm").register_forward_hook(lambda _, given, tokens: kept.append(tokens))
+    clips = torch.randn(2, 6, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    logits = whole(clips.transpose(1, 2))
+    steps = torchvision.trunk_of(model, whole).network(clips)
+    (tokens, again) = kept
+    torch.testing.assert_close(again, tokens)
+    torch.testing.assert_close(whole.get_submodule("head")(tokens[:, 0]), logits)
+    # A step is of two frames, and of 8 x 8 patches after the second block.
+    patches = tokens[:, 1:].reshape(2, 3, 8 * 8, 16)
+    torch.testing.assert_close(steps, patches.mean(dim=2), rtol=1e-4, atol=1e-5)
+
+
+def small_mvit(model: str) -> nn.Module:
+    """An MViT of two blocks with the options of a published one, which takes 6 frames of 64 x 64.
+
+    The published ones have their sizes fixed, and cost a minute of a small machine.
+    """
+    library = torchvision.torchvision_models().video.mvit
+    block = library.MSBlockConfig
+    blocks = [
+        block(1, 8, 16, kernel_q=[], kernel_kv=[3, 3, 3], stride_q=[], stride_kv=[1, 4, 4]),
+        block(2, 16, 16, [3, 3, 3], [3, 3, 3], stride_q=[1, 2, 2], stride_kv=[1, 2, 2]),
+    ]
+    is_second = model == "mvit_v2_s"
+    options = dict.fromkeys(("residual_pool", "rel_pos_embed", "proj_after_attn"), is_second)
+    with torch.random.fork_rng():
+        torch.manual_seed(6)
+        network = library.MViT((64, 64), 6, blocks, residual_with_cls_embed=False, **options)
+    assert isinstance(network, nn.Module)
+    return network.eval()
+
+
+def test_mvit_is_shown_the_one_number_of_frames_that_it_takes() -> None:
+    numbers = {
+        model: torchvision.published_preparation(model).num_frames
+        for model in torchvision.VIDEO_LAYERS
+    }
+    taken = {model: number for model, number in numbers.items() if number is not None}
+    assert taken == {"mvit_v1_b": 16, "mvit_v2_s": 16}
+
+
 @torch.inference_mode()
 def test_features_do_not_depend_on_the_batch_and_are_the_same_every_time() -> None:
     encoder, _ = open_encoder(WantedNetwork("torchvision", "r3d_18", "random"), seed=0)
@@ -163,7 +209,8 @@ ONE_OF_EACH = (
     *("alexnet", "convnext_tiny", "efficientnet_b0", "efficientnet_v2_s", "maxvit_t", "mnasnet1_0"),
     *("mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet50", "resnext50_32x4d"),
     *("shufflenet_v2_x1_0", "swin_t", "swin_v2_t", "vgg16", "vit_b_16"),
-    *("wide_resnet50_2", "r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t"),
+    *("wide_resnet50_2", "r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t", "mvit_v1_b"),
+    "mvit_v2_s",
 )
 
 
@@ -273,7 +320,7 @@ def test_what_is_fetched_must_be_what_its_name_says(torch_home: Path, tmp_path: 
         ("resnet19", r"no network 'resnet19' here; did you mean 'resnet1[0-9]+'\?"),
         ("googlenet", "begin with alexnet"),
         ("fasterrcnn_resnet50_fpn", "no network"),
-        ("mvit_v1_b", "no network"),
+        ("densenet121", "no network"),
     ],
 )
 def test_a_network_that_cannot_be_used_is_refused(model: str, said: str) -> None:

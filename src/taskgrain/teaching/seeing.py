@@ -35,7 +35,7 @@ JOINED: Mapping[str, tuple[str, ...]] = {
     "imagenet": ("imagenet:efficientnet-lite0", "motion-energy")
 }
 # Networks that "auto" tries where their weights are on the machine: trained on Kinetics.
-TORCHVISION = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t")
+TORCHVISION = ("r3d_18", "mc3_18", "r2plus1d_18", "s3d", "swin3d_t", "mvit_v1_b", "mvit_v2_s")
 HUGGINGFACE = (
     "facebook/vjepa2-vitl-fpc64-256",
     "MCG-NJU/videomae-base-finetuned-kinetics",

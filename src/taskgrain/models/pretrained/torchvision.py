@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -50,17 +51,45 @@ class PatchesLast(nn.Module):
         return patches.permute(0, 4, 1, 2, 3)
 
 
+class PatchTokens(nn.Module):
+    """What `MViT` leaves of a clip's patches, averaged over space; its class token is left out.
+
+    Its parts are called one by one: the whole returns what its head makes of the class token.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        for name in _MVIT:
+            self.add_module(name, network.get_submodule(name))
+        encoding: Any = self.get_submodule("pos_encoding")
+        self._size = (encoding.temporal_size, *encoding.spatial_size)  # of the patches
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """Map float (B, T, 3, h, w), of the one size that the network takes, to (B, T', D)."""
+        conv_proj, pos_encoding, blocks, norm = (self.get_submodule(name) for name in _MVIT)
+        patches = conv_proj(frames.transpose(1, 2)).flatten(2).transpose(1, 2)
+        tokens, size = pos_encoding(patches), self._size
+        for block in blocks.children():
+            tokens, size = block(tokens, size)
+        return norm(tokens)[:, 1:].unflatten(1, size).mean(dim=(2, 3))
+
+
 # All but `avgpool`, which would average over time as well, and `fc`.
 _RESIDUAL = ("stem", "layer1", "layer2", "layer3", "layer4")
 _SWIN = ("patch_embed", "pos_drop", "features", "norm")  # and `PatchesLast`
+_MVIT = ("conv_proj", "pos_encoding", "blocks", "norm")  # of `PatchTokens`
 VIDEO_LAYERS: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("r3d_18", "mc3_18", "r2plus1d_18"), _RESIDUAL),
     "s3d": ("features",),
     **dict.fromkeys(("swin3d_t", "swin3d_s", "swin3d_b"), _SWIN),
+    **dict.fromkeys(("mvit_v1_b", "mvit_v2_s"), _MVIT),
 }
 """What of each video network is left when pooling and classifier are taken off."""
 
-VIDEO_WIDTHS: Mapping[str, int] = {"s3d": 1024, "swin3d_t": 768, "swin3d_s": 768, "swin3d_b": 1024}
+VIDEO_WIDTHS: Mapping[str, int] = {
+    **dict.fromkeys(("swin3d_t", "swin3d_s", "mvit_v1_b", "mvit_v2_s"), 768),
+    **dict.fromkeys(("s3d", "swin3d_b"), 1024),
+}
 RESIDUAL_WIDTH = 512
 
 
@@ -99,6 +128,8 @@ def trunk_of(model: str, network: nn.Module) -> Trunk:
     average over space for most, the second layer of 4096 for VGG, the class token for ViT. Of a
     video network they are its last maps, averaged over space alone.
     """
+    if VIDEO_LAYERS.get(model) == _MVIT:
+        return Trunk(PatchTokens(network), VIDEO_WIDTHS[model], "clips")
     if model in VIDEO_LAYERS:
         layers = [network.get_submodule(name) for name in VIDEO_LAYERS[model]]
         if VIDEO_LAYERS[model] == _SWIN:
@@ -121,7 +152,8 @@ def published_address(model: str) -> str:
 def published_preparation(model: str) -> Preparation:
     """Read how torchvision's own weights of a network want its clips."""
     check_model(model)
-    preset = torchvision_models().get_model_weights(model).DEFAULT.transforms()
+    weights = torchvision_models().get_model_weights(model).DEFAULT
+    preset = weights.transforms()
     crop = [*preset.crop_size, *preset.crop_size][:2]
     scaled = [*preset.resize_size, *preset.resize_size][:2]
     return Preparation(
@@ -132,7 +164,8 @@ def published_preparation(model: str) -> Preparation:
         keeps_aspect=len(preset.resize_size) == 1,
         mean=planes_of(preset.mean),
         deviation=planes_of(preset.std),
-        num_frames=None,
+        # The positions of MViT's tokens are of one number of steps; the others take any.
+        num_frames=weights.meta["min_temporal_size"] if VIDEO_LAYERS.get(model) == _MVIT else None,
     )
 
 
