@@ -20,6 +20,7 @@ SLOWEST = (  # files, those of most seconds first; the second needs no run that 
     *("end_to_end/test_kills.py", "end_to_end/test_own_folders.py", "report/test_evidence.py"),
     *("end_to_end/test_own_data.py", "end_to_end/test_study.py", "end_to_end/test_every_probe.py"),
     *("end_to_end/test_paper_study.py", "statistics/test_simulation.py"),
+    "teaching/test_drawn.py",
     *("tools/export/test_exporting.py", "models/test_pretrained_torchvision.py"),
     *("end_to_end/test_novel.py", "end_to_end/test_factor_tasks.py", "study/test_provenance.py"),
     *("statistics/test_tasks.py", "study/test_flat_memory.py", "test_benchmarks.py"),
