@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from taskgrain.checkpoint import ModelDescription, load_model
+from taskgrain.cli.main import main
 from taskgrain.data.sampling import FrameSampling
 from taskgrain.describing import Describer
 from taskgrain.errors import CheckpointError, ClipError
+from taskgrain.familiarity import Familiarity
 from taskgrain.labels.caption import CaptionForm
 from taskgrain.labels.ssv2 import BRACKETED
 from taskgrain.labels.taxonomy import ACTION_GROUP, CATEGORY, taxonomy_of
@@ -102,6 +104,24 @@ def test_a_group_is_as_probable_as_its_categories_together(tmp_path: Path) -> No
     assert sum(each.probability for each in said.groups) == pytest.approx(1.0)
     probabilities = [each.probability for each in said.categories]
     assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_a_clip_unlike_those_that_were_learned_from_is_said_to_be(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = checkpoint(tmp_path / "a", CATEGORY, None)
+    own = [moving_square(number, size=36) for number in range(8, 58)]
+    features = Predictor.from_checkpoint(folder).features(own)
+    familiarity = Familiarity.of(features[::2], features[1::2])
+    assert familiarity is not None
+    familiarity.write(folder)
+    noise = np.random.default_rng(0).integers(0, 256, (20, 36, 36, 3), dtype=np.uint8)
+    *of_own, of_noise = Predictor.from_checkpoint(folder).describe([*own[1::2], noise])
+    assert of_noise.typical == 1 / 26
+    assert of_noise.is_unlike
+    assert 0.3 < np.median([each.typical for each in of_own if each.typical]) < 0.7
+    main(["describe", str(folder), str(write_video(tmp_path / "noise.webm", noise))])
+    assert "unlike      what this model learned from" in capsys.readouterr().out
 
 
 def test_describing_clips_together_changes_nothing(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from taskgrain.config.load import load_study
 from taskgrain.errors import StoppedError
-from taskgrain.models.weights import save_weights
+from taskgrain.familiarity import FILE
+from taskgrain.models.weights import read_tensors, save_weights
 from taskgrain.predict import Predictor
 from taskgrain.results import ResultRow, read_rows
 from taskgrain.study.datasets import lay_out, prepare_shard, shards
@@ -176,3 +177,15 @@ def test_any_batch_size_gives_the_same_scores(inputs: Inputs) -> None:
 def test_a_stop_ends_scoring_at_a_safe_point(inputs: Inputs) -> None:
     with pytest.raises(StoppedError):
         score_source(Hurried(), inputs, "categories", 0)
+
+
+def test_how_far_out_own_clips_lie_is_kept_beside_the_weights(
+    inputs: Inputs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = inputs.checkpoint("captions-simplified", 0) / FILE
+    score_source(Calm(), inputs, "captions-simplified", 0)
+    assert not path.exists()  # of seven clips none could be rare
+    monkeypatch.setattr("taskgrain.familiarity.FEWEST_HELD_OUT", 7)
+    score_source(Calm(), inputs, "captions-simplified", 0)
+    assert len(read_tensors(path)["known"]) == 7
+    path.unlink()
