@@ -7,8 +7,6 @@ import os
 import subprocess
 import sys
 import tomllib
-import venv
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -99,36 +97,3 @@ def test_every_package_of_train_is_known_to_the_message() -> None:
     names = {each.partition(">")[0] for each in project["optional-dependencies"]["train"]}
     assert names == set(OF_TRAIN.values())
     assert not any(each.startswith(tuple(names)) for each in project["dependencies"])
-
-
-@pytest.mark.slow
-def test_a_wheel_in_a_clean_environment_is_light_and_with_train_it_is_whole(
-    inputs: Path, tmp_path: Path
-) -> None:
-    python = sys.executable
-    wheel = [python, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation"]
-    subprocess.run([*wheel, "-w", str(tmp_path), str(ROOT)], check=True)
-    (built,) = tmp_path.glob("*.whl")
-    venv.create(tmp_path / "venv", with_pip=True)
-    clean = str(tmp_path / "venv" / "bin" / "python")
-    pinned = ["--constraint", str(ROOT / "constraints.txt")]
-    install = [clean, "-m", "pip", "install", "-q", *pinned]
-    done = subprocess.run([*install, str(built)], capture_output=True, text=True, check=False)
-    if done.returncode and "No matching distribution" in done.stderr:
-        pytest.skip("the package index cannot be reached")
-    assert done.returncode == 0, done.stderr
-    listed = subprocess.run(
-        [clean, "-m", "pip", "list", "--format=json"], capture_output=True, text=True, check=True
-    )
-    installed = {each["name"].lower() for each in json.loads(listed.stdout)}
-    assert "scikit-learn" in installed
-    assert not installed & {"torch", "av", "opencv-python-headless", "pycocoevalcap"}
-    taskgrain = str(tmp_path / "venv" / "bin" / "taskgrain")
-    said = str(inputs / "said.json")
-    subprocess.run([taskgrain, "score", said, "--references", said], check=True)
-    # The whole of `train` is what the running environment has; torch is not fetched again.
-    with zipfile.ZipFile(built) as held:
-        (metadata,) = (name for name in held.namelist() if name.endswith("METADATA"))
-        lines = held.read(metadata).decode().splitlines()
-    of_train = [line for line in lines if 'extra == "train"' in line]
-    assert any(line.startswith("Requires-Dist: torch") for line in of_train)
