@@ -164,11 +164,7 @@ def _check(
         compare(differences, {"features": wanted}, found)
         answers = model.taught.answer(wanted.numpy())
         numbers = run_graph(classifier, {"features": wanted})
-        exact = _numbers(answers, model.classes)
-        # Log odds over a temperature, of any size: what float32 rounds grows with them.
-        size = exact["unlikeness"].abs().clamp(min=1.0)
-        exact["unlikeness"] = exact["unlikeness"] / size
-        compare(differences, exact, {**numbers, "unlikeness": numbers["unlikeness"] / size})
+        compare(differences, _numbers(answers, model.classes), numbers)
         given = run_graph(classifier, found)
         equal.append(_labels(given, model.classes) == [each.label for each in answers])
     return differences, all(equal)
@@ -298,12 +294,16 @@ class _Classifier(nn.Module):
         self.coef: Tensor
         self.intercept: Tensor
         self.known: Tensor
+        self.temperature: Tensor
+        self.threshold: Tensor
         for name in ("mean", "scale", "coef", "intercept"):
             self.register_buffer(name, torch.from_numpy(getattr(taught.model, name)))
         self.register_buffer("known", torch.from_numpy(taught.known))
         self.num_classes = len(taught.facts.classes)
-        self.temperature = taught.facts.temperature
-        self.threshold = taught.threshold
+        # As tensors: the exporter rounds Python's numbers to float32.
+        threshold = torch.inf if taught.threshold is None else taught.threshold
+        for name, number in (("temperature", taught.facts.temperature), ("threshold", threshold)):
+            self.register_buffer(name, torch.tensor(number, dtype=torch.float64))
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         scores = ((features.double() - self.mean) / self.scale) @ self.coef.T + self.intercept
@@ -317,5 +317,4 @@ class _Classifier(nn.Module):
         unlike = (against - top)[:, 0]
         at_least = (self.known >= unlike[:, None]).sum(dim=1)
         typical = (at_least + 1).double() / (len(self.known) + 1)
-        threshold = torch.inf if self.threshold is None else self.threshold
-        return of_classes.softmax(dim=1), unlike, typical, unlike > threshold
+        return of_classes.softmax(dim=1), unlike, typical, unlike > self.threshold
