@@ -53,6 +53,9 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         header = np.array(json.dumps({}))
         arrays = {"clip": clips, "features": features.astype(np.float32), "header": header}
         write_arrays(folder / f"{name}.npz", arrays)
+    names = np.array(["x", "y", "z"])[labels]
+    recordings = np.array([f"take-{index % 6}" for index in range(60)])
+    write_arrays(folder / "own.npz", {**arrays, "label": names, "recording": recordings})
     table = "\n".join(f"{clip},{'xyz'[label]}" for clip, label in zip(clips, labels, strict=True))
     (folder / "labels.csv").write_text(f"clip,label\n{table}\n")
     (folder / "said.json").write_text('{"1": ["pushing a cup"], "2": ["lifting a pen"]}')
@@ -71,6 +74,9 @@ def test_the_three_commands_and_help_need_nothing_of_train(inputs: Path) -> None
     said = str(inputs / "said.json")
     scored = without_train(COMMAND, "score", said, "--references", said)
     assert scored.returncode == 0, scored.stderr
+    page = str(inputs / "page.html")
+    own = without_train(COMMAND, "compare", str(inputs / "own.npz"), "--html", page)
+    assert own.returncode == 0, own.stderr
     labels = without_train(COMMAND, "labels", str(inputs / "data"))
     assert labels.returncode == 0, labels.stderr
     assert without_train(COMMAND, "--help").returncode == 0

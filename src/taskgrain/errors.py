@@ -24,7 +24,6 @@ OF_TRAIN: Mapping[str, str] = {  # module -> the package of the extra `train` th
     "torch": "torch",
     "av": "av",
     "cv2": "opencv-python-headless",
-    "PIL": "pillow",
 }
 
 

@@ -16,9 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal, get_args
 
-from taskgrain.data.container import open_video
 from taskgrain.data.layouts.names import kind_of
-from taskgrain.data.limits import DEFAULT_LIMITS, errors_of
 from taskgrain.data.manifest import ClipRecord, Problem
 from taskgrain.data.tables import look_at, read_table
 from taskgrain.data.videos import is_video_name, printable, split_name
@@ -293,6 +291,10 @@ def _header_times(path: Path) -> tuple[float | None, float]:
     """
     if path.is_dir():
         return None, 0.0
+    # Not above: recordings that features carry are linked without a decoder of videos.
+    from taskgrain.data.container import open_video
+    from taskgrain.data.limits import DEFAULT_LIMITS, errors_of
+
     try:
         with errors_of(path), open_video(path, limits=DEFAULT_LIMITS) as video:
             text, seconds = video.created, video.declared_seconds or 0.0

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from taskgrain.errors import ManifestError, list_problems
+from taskgrain.teaching.recordings import Links
 from taskgrain.tools.compare.labels import LabelTable, check_classes, read_labels, sides_of
 from taskgrain.tools.compare.sources import SourceFiles, read_named_arrays, read_texts
-
-FACTS = ("label", "recording", "split")  # entries of a features file, as `features` writes them
+from taskgrain.transfer.features import FACTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +143,6 @@ def _recordings(carried: Sequence[Carried], clip_ids: Sequence[str]) -> tuple[st
     holding = [each for each in carried if "recording" in each.facts]
     if not holding:
         return None
-    # Not above: it loads the decoder of videos.
-    from taskgrain.teaching.recordings import Links
-
     links = Links(clip_ids)
     place_of = {clip: place for place, clip in enumerate(clip_ids)}
     known = False
