@@ -34,7 +34,7 @@ from taskgrain.teaching.classifier import (
 from taskgrain.teaching.folds import NONE, Floats, Labels, TaughtClips
 from taskgrain.transfer.probes.clips import softmax
 
-FORMAT = f"{TAUGHT}-1"
+FORMAT = f"{TAUGHT}-2"
 SETTINGS, ARRAYS = "model.json", "model.safetensors"
 ENCODER = "encoder"  # the folder of the checkpoint in a model that was taught with one
 
