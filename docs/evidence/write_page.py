@@ -349,9 +349,12 @@ def chance(evidence: Evidence) -> Iterator[str]:
         yield ""
     if not twins:
         yield (
-            "No source was learned twice from the same labels (A/A), and none from groups without "
-            "a meaning. How often this study claims what is not there was not counted."
+            "No source was learned twice from the same labels (A/A): how often this study claims "
+            "what is not there was not counted."
         )
+        yield ""
+    if not regrouped:
+        yield "No source learned groups without a meaning."
         yield ""
     yield "Variance of the primary difference, squared percentage points that one unit adds:"
     yield ""

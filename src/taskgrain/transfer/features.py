@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from taskgrain.names import Readout
 
 BLOCK_BYTES = 1 << 20  # 1 MiB read at a time
+FACTS = ("label", "recording", "split")  # of a clip, and the entries of a file that hold them
 Facts = Mapping[str, Mapping[str, str]]
 """What is known of clips beside their features: entry of the file -> clip id -> text."""
 

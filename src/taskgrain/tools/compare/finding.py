@@ -94,15 +94,15 @@ def _floor(comparison: Comparison, control: str) -> str:
 
 
 def _differences(comparison: Comparison, headline: Headline) -> str:
-    """Say of each source whether it is above or below the primary, as far as that is known."""
-    said = {}
+    """Phrase how each source differs from the primary, as far as that is known."""
+    phrases = {}
     for line in headline.lines:
         row, p = line.rows[headline.column], line.p_holm[headline.column]
         # The tested line of a source is its first; others hold further intervals.
-        if line.part == "difference" and line.name not in said:
+        if line.part == "difference" and line.name not in phrases:
             name = line.name.removesuffix(f" - {comparison.primary}")
-            said[line.name] = _difference(name, comparison.primary, row, p, line)
-    first, rest = list(said.values())[:MOST_SOURCES], len(said) - MOST_SOURCES
+            phrases[line.name] = _difference(name, comparison.primary, row, p, line)
+    first, rest = list(phrases.values())[:MOST_SOURCES], len(phrases) - MOST_SOURCES
     return ", ".join(first) + (f" ({rest} more stand below)" if rest > 0 else "")
 
 
@@ -127,7 +127,7 @@ def _interval(row: ResultRow, line: Line, *more: str, signed: bool) -> str:
 
 
 def _limits(comparison: Comparison) -> str:
-    """Say what the numbers do not show."""
+    """Phrase what the numbers do not show."""
     is_one = len(comparison.num_seeds) == 1
     limits = []
     if is_one:

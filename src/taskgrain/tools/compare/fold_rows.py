@@ -65,7 +65,7 @@ def interval_in_folds(
         return Interval(kind, value, value, value, 1)
     held = found.interval
     low, high = min(held.low, value), max(held.high, value)
-    low_90, high_90 = held.low_90 or value, held.high_90 or value
+    low_90, high_90 = (value if end is None else end for end in (held.low_90, held.high_90))
     return replace(
         held,
         kind=kind,

@@ -25,9 +25,7 @@ from taskgrain.teaching.annotated import (
     read_annotated,
 )
 from taskgrain.teaching.recordings import Filmed
-from taskgrain.transfer.features import Facts
-
-FACTS = ("label", "recording", "split")  # of a clip, and the entries of a file that hold them
+from taskgrain.transfer.features import FACTS, Facts
 
 
 @dataclass(frozen=True, slots=True)

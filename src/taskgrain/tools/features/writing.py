@@ -25,7 +25,7 @@ from taskgrain.data.videos import printable, stamp_of
 from taskgrain.encoders import Reader, never_alone
 from taskgrain.errors import ClipError, ResultError, list_problems
 from taskgrain.names import FLAT
-from taskgrain.tools.features.clips import FACTS, Clip, ClipList, facts_of
+from taskgrain.tools.features.clips import Clip, ClipList, facts_of
 from taskgrain.transfer.archive import (
     PART_CLIPS,
     Arrays,
@@ -38,6 +38,7 @@ from taskgrain.transfer.archive import (
 )
 from taskgrain.transfer.extract import collect_places, feature_set
 from taskgrain.transfer.features import (
+    FACTS,
     ONE_VECTOR,
     PLACE_OF,
     Facts,
