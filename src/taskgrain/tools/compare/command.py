@@ -125,7 +125,7 @@ def _text(comparison: Comparison) -> Iterator[str]:
     yield size_of(comparison)
     preview = preview_of(comparison)
     if preview is not None:
-        yield preview
+        yield f"preview: {preview}"
     for probe in probes_of(comparison):
         yield ""
         yield from _table(comparison, probe)

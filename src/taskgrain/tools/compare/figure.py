@@ -120,10 +120,15 @@ def _caption(comparison: Comparison) -> str:
     metric = metric_words(comparison.plan.metric)
     rows = [row for row in comparison.rows if row.control is None and row.versus is None]
     intervals = " with 95 % intervals" if any(row.low is not None for row in rows) else ""
-    return (
+    caption = (
         f"{metric.capitalize()}{intervals}, for each probe. Dotted: chance; dashed: always the "
-        "commonest class. Intervals of two sources that overlap do not say that these are equal: "
-        "the paired differences are below."
+        "commonest class."
+    )
+    if len(comparison.num_seeds) == 1:
+        return caption
+    return (
+        f"{caption} Intervals of two sources that overlap do not say that these are equal: the "
+        "paired differences are below."
     )
 
 

@@ -50,7 +50,7 @@ def preview_of(comparison: Comparison) -> str | None:
     if len(comparison.num_seeds) == 1:
         speaks = "this speaks of " + ("these encoders" if fewest > 1 else "this encoder")
     return (
-        f"preview: encoder seeds: {counts}; what holds for the way an encoder was trained takes "
+        f"encoder seeds: {counts}; what holds for the way an encoder was trained takes "
         f"{SEEDS_FOR_A_CLAIM} seeds or more, so {speaks}"
     )
 
