@@ -207,4 +207,4 @@ def _percent(value: float) -> str:
 
 
 def _points(value: float) -> str:
-    return f"{100 * value:.0f} points"
+    return count_words(round(100 * value), "point")
